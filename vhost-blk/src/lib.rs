@@ -1,0 +1,1 @@
+//! A vhost-user block device that injects faults.

@@ -1,0 +1,2 @@
+//! A vhost-user block device that injects faults.
+fn main() {}

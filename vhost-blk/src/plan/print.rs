@@ -1,0 +1,164 @@
+//! Rules as text: the canonical form, which the parser reads back as the same rule.
+
+use std::fmt;
+use std::ops::Range;
+
+use super::units::{print_bytes, print_time};
+use super::{Action, FailStatus, Matcher, Order, PayloadMatch, Rule, ShortStatus, Span, Trigger, Until, Watch};
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.action.name(), op_name(&self.trigger.matcher))?;
+        action_words(&self.action, f)?;
+        write!(f, "{}", self.trigger)?;
+        match &self.name {
+            Some(name) => write!(f, " name={name}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The words of the action itself, without what the parser fills in.
+fn action_words(action: &Action, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match action {
+        Action::Fail(FailStatus::IoErr) => Ok(()),
+        Action::Fail(FailStatus::Unsupp) => f.write_str(" status=unsupp"),
+        Action::Delay(span) => write!(f, " for={span}"),
+        Action::Hold { until, max } => {
+            write!(f, " until={until}")?;
+            if *max == Action::HOLD_MAX_DEFAULT {
+                Ok(())
+            } else {
+                write!(f, " max={}", print_time(*max))
+            }
+        }
+        Action::Reorder { window, order, max } => {
+            write!(f, " window={window} order={}", order.name())?;
+            if *max == Action::REORDER_MAX_DEFAULT {
+                Ok(())
+            } else {
+                write!(f, " max={}", print_time(*max))
+            }
+        }
+        Action::Short { bytes, then } => write!(f, " bytes={} then={}", print_bytes(*bytes), then.name()),
+    }
+}
+
+/// The trigger without its operation, each word with a blank before it.
+impl fmt::Display for Trigger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        matcher_words(&self.matcher, f)?;
+        if let Some(nth) = self.nth {
+            write!(f, " nth={nth}")?;
+        }
+        if let Some(every) = self.every {
+            write!(f, " every={every}")?;
+        }
+        if let Some(probability) = self.probability {
+            write!(f, " p={probability}")?;
+        }
+        if let Some(limit) = self.limit {
+            write!(f, " limit={limit}")?;
+        }
+        Ok(())
+    }
+}
+
+fn op_name(matcher: &Matcher) -> &'static str {
+    matcher.op.map_or("any", crate::op::Op::name)
+}
+
+fn matcher_words(matcher: &Matcher, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    if let Some(Range { start, end }) = &matcher.sectors {
+        write!(f, " sectors={start}..{end}")?;
+    }
+    if let Some(len) = &matcher.len {
+        if len.end - len.start == 1 {
+            write!(f, " len={}", print_bytes(len.start))?;
+        } else {
+            write!(f, " len={}..{}", print_bytes(len.start), print_bytes(len.end))?;
+        }
+    }
+    match matcher.payload {
+        Some(PayloadMatch { tag, page: Some(page) }) => write!(f, " payload=tag:{tag}.{page}"),
+        Some(PayloadMatch { tag, page: None }) => write!(f, " payload=tag:{tag}"),
+        None => Ok(()),
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&print_time(self.min))?;
+        if self.max == self.min {
+            Ok(())
+        } else {
+            write!(f, "..{}", print_time(self.max))
+        }
+    }
+}
+
+impl fmt::Display for Until {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Until::Next(watch) => write!(f, "next({watch})"),
+            Until::Done(watch) => write!(f, "done({watch})"),
+            Until::Release => f.write_str("release"),
+            Until::Time(time) => f.write_str(&print_time(*time)),
+        }
+    }
+}
+
+impl fmt::Display for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(op_name(&self.matcher))?;
+        matcher_words(&self.matcher, f)?;
+        if self.nth == 1 {
+            Ok(())
+        } else {
+            write!(f, " nth={}", self.nth)
+        }
+    }
+}
+
+impl Order {
+    /// All orders, in the order in which messages list them.
+    pub const ALL: [Order; 3] = [Order::Reverse, Order::Shuffle, Order::Rotate];
+
+    /// The order's word in the rule language.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Order::Reverse => "reverse",
+            Order::Shuffle => "shuffle",
+            Order::Rotate => "rotate",
+        }
+    }
+}
+
+impl ShortStatus {
+    /// Both, in the order in which messages list them.
+    pub const ALL: [ShortStatus; 2] = [ShortStatus::IoErr, ShortStatus::Ok];
+
+    /// The status's word in the rule language.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            ShortStatus::IoErr => "ioerr",
+            ShortStatus::Ok => "ok",
+        }
+    }
+}
+
+impl FailStatus {
+    /// Both, in the order in which messages list them.
+    pub const ALL: [FailStatus; 2] = [FailStatus::IoErr, FailStatus::Unsupp];
+
+    /// The status's word in the rule language.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            FailStatus::IoErr => "ioerr",
+            FailStatus::Unsupp => "unsupp",
+        }
+    }
+}

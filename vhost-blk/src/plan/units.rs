@@ -1,0 +1,83 @@
+//! Times and byte counts as the rule language writes them: `20ms`, `500us`, `5s`; `512`, `4k`, `2M`.
+
+use std::time::Duration;
+
+/// Longest time a rule can name; keeps a typing error from holding a guest for years.
+pub const TIME_MAX: Duration = Duration::from_secs(3600);
+
+/// Reads a time; `None` when it is none or longer than [`TIME_MAX`].
+#[must_use]
+pub fn parse_time(text: &str) -> Option<Duration> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let number = number.parse::<u64>().ok()?;
+    let factor_us = match unit {
+        "us" => 1,
+        "ms" => 1_000,
+        "s" => 1_000_000,
+        _ => return None,
+    };
+    Some(Duration::from_micros(number.checked_mul(factor_us)?)).filter(|time| *time <= TIME_MAX)
+}
+
+/// Writes a time in the largest unit that loses nothing.
+#[must_use]
+pub fn print_time(time: Duration) -> String {
+    let us = time.as_micros();
+    match us {
+        0 => "0us".to_owned(),
+        us if us % 1_000_000 == 0 => format!("{}s", us / 1_000_000),
+        us if us % 1_000 == 0 => format!("{}ms", us / 1_000),
+        us => format!("{us}us"),
+    }
+}
+
+/// Reads a number of bytes with an optional suffix `k` (1024) or `M` (1024²).
+#[must_use]
+pub fn parse_bytes(text: &str) -> Option<u64> {
+    let (number, factor) = match text.strip_suffix(['k', 'K']) {
+        Some(number) => (number, 1 << 10),
+        None => match text.strip_suffix('M') {
+            Some(number) => (number, 1 << 20),
+            None => (text, 1),
+        },
+    };
+    if !number.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    number.parse::<u64>().ok()?.checked_mul(factor)
+}
+
+/// Writes a number of bytes with the largest suffix that loses nothing.
+#[must_use]
+pub fn print_bytes(bytes: u64) -> String {
+    match bytes {
+        0 => "0".to_owned(),
+        bytes if bytes % (1 << 20) == 0 => format!("{}M", bytes >> 20),
+        bytes if bytes % (1 << 10) == 0 => format!("{}k", bytes >> 10),
+        bytes => bytes.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times() {
+        assert_eq!(parse_time("20ms"), Some(Duration::from_millis(20)));
+        assert_eq!(parse_time("3600s"), Some(TIME_MAX));
+        for bad in ["", "20", "ms", "1.5s", "20 ms", "3601s", "18446744073709551615s", "1m"] {
+            assert_eq!(parse_time(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn byte_counts() {
+        assert_eq!(parse_bytes("4k"), Some(4096));
+        assert_eq!(parse_bytes("2M"), Some(2 << 20));
+        for bad in ["", "k", "+4", "-1", "4kk", "4 k", "17592186044416M"] {
+            assert_eq!(parse_bytes(bad), None, "{bad:?}");
+        }
+    }
+}

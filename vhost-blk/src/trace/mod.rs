@@ -1,0 +1,199 @@
+//! The trace: one JSON object a line for everything that the device was asked and did.
+//!
+//! A reader of this crate ([`read`], [`requests`]) and the writer share these types. `t_us` is microseconds since the device
+//! started, `seq` numbers the requests from 1 over all queues and connections.
+
+mod reader;
+mod writer;
+
+use serde::{Deserialize, Serialize};
+
+pub use reader::{ReadError, RequestLine, read, requests};
+pub use writer::Writer;
+
+use crate::op::Op;
+use crate::payload::Tag;
+use crate::schedule::ReleasedBy;
+
+/// Version of the trace's format, in its first line.
+pub const VERSION: u32 = 1;
+
+/// One line.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "ev", rename_all = "kebab-case")]
+pub enum Record {
+    /// The first line.
+    Start {
+        /// [`VERSION`].
+        version: u32,
+        /// Size of the disk in bytes.
+        disk_bytes: u64,
+        /// Seed of the plan.
+        seed: u64,
+    },
+    /// A request came out of a ring.
+    Submit(Submit),
+    /// A request was finished, one way or another.
+    Complete(Complete),
+    /// A chain of descriptors that is no request; it was given back with an error where it had a status byte.
+    Malformed {
+        /// When.
+        t_us: u64,
+        /// Which queue.
+        queue: u16,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A queue whose driver broke the protocol is not looked at any more until it is reset.
+    QueueDead {
+        /// When.
+        t_us: u64,
+        /// Which queue.
+        queue: u16,
+        /// What the driver did.
+        problem: String,
+    },
+    /// A name put here through the control socket.
+    Mark {
+        /// When.
+        t_us: u64,
+        /// The name.
+        name: String,
+    },
+    /// A rule came into force.
+    RuleAdded {
+        /// When.
+        t_us: u64,
+        /// Its name.
+        name: String,
+        /// Its text.
+        text: String,
+    },
+    /// All rules were replaced; the new ones follow.
+    PlanSet {
+        /// When.
+        t_us: u64,
+        /// The new seed.
+        seed: u64,
+    },
+    /// All rules were taken off and all held requests let go.
+    Cleared {
+        /// When.
+        t_us: u64,
+    },
+    /// The disk is the golden image again.
+    Rollback {
+        /// When.
+        t_us: u64,
+    },
+    /// A front end connected.
+    Connect {
+        /// When.
+        t_us: u64,
+        /// Number of the connection, from 1.
+        connection: u64,
+    },
+    /// The front end is gone.
+    Disconnect {
+        /// When.
+        t_us: u64,
+        /// Number of the connection.
+        connection: u64,
+    },
+}
+
+/// A request came out of a ring.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Submit {
+    /// The request's number.
+    pub seq: u64,
+    /// When.
+    pub t_us: u64,
+    /// Which queue.
+    pub queue: u16,
+    /// Generation of that queue: every stop of the ring begins a new one.
+    #[serde(rename = "gen")]
+    pub generation: u64,
+    /// Operation.
+    pub op: Op,
+    /// First sector of 512 bytes.
+    pub sector: u64,
+    /// Length in bytes.
+    pub len: u64,
+    /// What a write's data begins with.
+    pub tag: Option<Tag>,
+    /// Number of data buffers.
+    pub segs: usize,
+    /// Names of the rules applied to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<String>,
+}
+
+/// A request was finished.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Complete {
+    /// The request's number.
+    pub seq: u64,
+    /// When.
+    pub t_us: u64,
+    /// What the guest was told.
+    pub status: Status,
+    /// Bytes moved between guest memory and disk.
+    pub bytes: u64,
+    /// Time since it was submitted.
+    pub latency_us: u64,
+    /// The rule that said when, and what let the request go.
+    pub timing: Option<TimingNote>,
+    /// The rule that said how.
+    pub outcome: Option<OutcomeNote>,
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// `VIRTIO_BLK_S_OK`.
+    Ok,
+    /// `VIRTIO_BLK_S_IOERR`.
+    IoErr,
+    /// `VIRTIO_BLK_S_UNSUPP`.
+    Unsupp,
+    /// The guest was told nothing: its ring was reset or it is gone.
+    Dropped,
+}
+
+impl Status {
+    /// The status's word in the trace.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Status::Ok => "ok",
+            Status::IoErr => "ioerr",
+            Status::Unsupp => "unsupp",
+            Status::Dropped => "dropped",
+        }
+    }
+}
+
+/// Why a request did not complete at once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimingNote {
+    /// Name of the rule.
+    pub rule: String,
+    /// Its action.
+    pub action: String,
+    /// What let the request go; `None` when it was dropped.
+    pub released_by: Option<ReleasedBy>,
+}
+
+/// Why a request did not complete as the disk would have it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutcomeNote {
+    /// Name of the rule.
+    pub rule: String,
+    /// Its action.
+    pub action: String,
+    /// For `short`: how many bytes were to be moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+}

@@ -1,0 +1,191 @@
+//! One boot: device, QEMU and the line to the agent, from power-on until the agent waits for a job.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use guest_tests::wire::{GuestMessage, HostMessage};
+
+use crate::device::{Config, Device, DeviceError};
+use crate::verdict::evidence::Ending;
+use crate::vm::args::{Accel, DiskShape, Serial, Spec, test_cmdline};
+use crate::vm::channel::{Channel, Incoming};
+use crate::vm::process::{Vm, VmEnd};
+
+/// How long a boot may take before it is given up as broken. A boot takes 2 to 6 s under translation on an idle machine; this
+/// leaves a factor of 30 for a busy one, and running out of it is never held against the kernel.
+const BOOT_LIMIT: Duration = Duration::from_secs(180);
+/// How long a device that is going down may take to be seen as gone.
+const DEVICE_END_WITHIN: Duration = Duration::from_millis(500);
+
+/// What a boot needs.
+pub struct BootConfig<'a> {
+    /// The `vhost-blk` binary.
+    pub vhost_blk: &'a Path,
+    /// The kernel to boot.
+    pub kernel: &'a Path,
+    /// Whether it boots through PVH.
+    pub pvh: bool,
+    /// The initramfs.
+    pub initramfs: &'a Path,
+    /// The golden image.
+    pub image: &'a Path,
+    /// How the disk looks to the guest.
+    pub disk: DiskShape,
+    /// What executes guest code.
+    pub accel: Accel,
+    /// Where logs go.
+    pub dir: &'a Path,
+    /// Where sockets go.
+    pub scratch: &'a Path,
+}
+
+/// A machine under test.
+pub struct Boot {
+    /// QEMU.
+    pub vm: Vm,
+    /// The block device.
+    pub device: Device,
+    /// The line to the agent.
+    pub channel: Channel,
+    /// Where its logs are.
+    pub dir: PathBuf,
+    /// Online CPUs, as the agent says.
+    pub cpus: u32,
+    /// `uname -r`, as the agent says.
+    pub release: String,
+}
+
+/// Why a boot did not get as far as starting QEMU.
+#[derive(Debug, thiserror::Error)]
+pub enum BootError {
+    /// The device.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// The agent's socket or a log.
+    #[error("cannot listen for the guest's agent in {}: {source}", dir.display())]
+    Agent {
+        /// The directory.
+        dir: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// QEMU.
+    #[error("cannot start setpriv and {qemu}: {source}; `cargo xtask doctor` says what is missing", qemu = crate::vm::args::QEMU)]
+    Qemu {
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// The virtual machine of a test boot.
+#[must_use]
+pub fn spec(config: &BootConfig<'_>, agent: &Path, disk_socket: &Path) -> Spec {
+    Spec {
+        accel: config.accel,
+        kernel: config.kernel.to_path_buf(),
+        pvh: config.pvh,
+        initramfs: config.initramfs.to_path_buf(),
+        cmdline: test_cmdline(),
+        memory_mib: crate::vm::args::MEMORY_MIB,
+        cpus: 1,
+        console: Serial::File(config.dir.join("console.log")),
+        agent: Some(agent.to_path_buf()),
+        disk_socket: disk_socket.to_path_buf(),
+        disk: config.disk,
+    }
+}
+
+impl Boot {
+    /// Starts everything; the guest is then booting.
+    ///
+    /// # Errors
+    /// Something of ours could not be started.
+    pub fn start(config: &BootConfig<'_>) -> Result<Boot, BootError> {
+        let device = Device::start(&Config {
+            program: config.vhost_blk,
+            image: config.image,
+            sockets: config.scratch,
+            dir: config.dir,
+            disk: config.disk,
+        })?;
+        let agent = config.scratch.join("agent.sock");
+        let channel = Channel::listen(&agent, &config.dir.join("agent.log"))
+            .map_err(|source| BootError::Agent { dir: config.scratch.to_path_buf(), source })?;
+        let spec = spec(config, &agent, &device.socket);
+        let vm = Vm::start(&spec, &config.dir.join("qemu.log")).map_err(|source| BootError::Qemu { source })?;
+        Ok(Boot { vm, device, channel, dir: config.dir.to_path_buf(), cpus: 1, release: String::new() })
+    }
+
+    /// Waits until the agent takes jobs.
+    ///
+    /// # Errors
+    /// How it ended instead.
+    pub fn until_ready(&mut self) -> Result<(), Ending> {
+        let deadline = Instant::now() + BOOT_LIMIT;
+        let mut greeted = false;
+        loop {
+            match self.channel.next(deadline) {
+                Some(Incoming::Message(GuestMessage::Hello { release, cpus, .. })) => {
+                    greeted = true;
+                    self.release = release;
+                    self.cpus = cpus;
+                }
+                Some(Incoming::Message(GuestMessage::Unfit { reason })) => return Err(Ending::Unfit(reason)),
+                Some(Incoming::Message(GuestMessage::Ready)) if greeted => return Ok(()),
+                Some(Incoming::Message(_) | Incoming::Noise(_)) => {}
+                Some(Incoming::Closed) => return Err(self.gone()),
+                None if greeted => return Err(Ending::OutOfTime { limit_s: BOOT_LIMIT.as_secs() }),
+                None => return Err(Ending::NoHello),
+            }
+        }
+    }
+
+    /// Says which part of the rig went away, now that the line to the agent is closed.
+    pub fn gone(&mut self) -> Ending {
+        // A device that dies takes its socket along, but QEMU goes on; a QEMU that dies leaves the device waiting.
+        if let Some(how) = self.device.ended() {
+            return Ending::DeviceGone(how);
+        }
+        match self.vm.wait() {
+            Ok(end) => Ending::VmGone(end),
+            Err(error) => Ending::Harness(format!("cannot wait for QEMU: {error}")),
+        }
+    }
+
+    /// Asks for the stacks of blocked tasks on the console; best effort, for the evidence.
+    pub fn dump_blocked(&mut self) {
+        if self.channel.send(&HostMessage::DumpBlocked).is_err() {
+            return;
+        }
+        // The agent answers with a sample once the kernel has printed; nothing depends on it.
+        let deadline = Instant::now() + DEVICE_END_WITHIN * 4;
+        while let Some(Incoming::Message(_) | Incoming::Noise(_)) = self.channel.next(deadline) {}
+    }
+
+    /// Ends the machine and says how it had ended.
+    pub fn end(mut self) -> VmEnd {
+        self.vm.kill()
+    }
+
+    /// CPU time that QEMU has used so far, in milliseconds.
+    #[must_use]
+    pub fn qemu_cpu_ms(&self) -> u64 {
+        cpu_ms(self.vm.pid()).unwrap_or(0)
+    }
+
+    /// What the kernel has said so far.
+    #[must_use]
+    pub fn console(&self) -> String {
+        let bytes = std::fs::read(self.dir.join("console.log")).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+/// User and system time of a process (`/proc/PID/stat`, fields 14 and 15, in clock ticks).
+fn cpu_ms(pid: u32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The command name may hold spaces and parentheses; the fields that matter come after its last parenthesis.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+    let ticks: u64 = fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?;
+    Some(ticks * 1000 / rustix::param::clock_ticks_per_second())
+}

@@ -1,0 +1,93 @@
+//! Direct writes of which a bio fails while the write is still going on: the seed's leaked ordered extent.
+//!
+//! The buffer is fully present and discontiguous, 8 MiB of it, so that the write takes eight bios or more. With a
+//! virtqueue of two requests the submitter itself has to wait for completions, so that the error of an early bio is sure to
+//! arrive while later ones are still unsubmitted; on a wide queue the rules hold what is needed instead.
+
+use super::{Case, Need, PLAIN, Profile};
+use crate::vm::args::DiskShape;
+
+/// Room for two requests: the third is submitted only after one of the first two completed.
+const NARROW: DiskShape = DiskShape { queue_size: 2, ..DiskShape::ORDINARY };
+
+const FAILED: &[Need] = &[Need::Hits("fault", 1), Need::WriteRequests { tag: 3, at_least: 2 }];
+
+pub(super) const CASES: &[Case] = &[
+    Case {
+        name: "ioerr-leak",
+        about: "the first bio fails while the write is still submitting",
+        params: &[("size", "8388608")],
+        rules: &["fail write payload=tag:3.0 limit=1 name=fault"],
+        needs: FAILED,
+        disk: NARROW,
+        ..PLAIN
+    },
+    Case {
+        name: "ioerr-leak.second",
+        about: "the second bio fails, the first is fine",
+        params: &[("size", "8388608")],
+        rules: &["fail write payload=tag:3.256 limit=1 name=fault"],
+        needs: FAILED,
+        disk: NARROW,
+        ..PLAIN
+    },
+    Case {
+        name: "ioerr-leak.torn",
+        about: "the first bio is stored in part, then fails",
+        params: &[("size", "8388608")],
+        rules: &["short write payload=tag:3.0 bytes=4096 then=ioerr limit=1 name=fault"],
+        needs: FAILED,
+        disk: NARROW,
+        ..PLAIN
+    },
+    Case {
+        name: "ioerr-leak.dsync",
+        about: "the first bio of an O_DSYNC write fails",
+        params: &[("size", "8388608"), ("flags", "dsync")],
+        rules: &["fail write payload=tag:3.0 limit=1 name=fault"],
+        needs: FAILED,
+        disk: NARROW,
+        ..PLAIN
+    },
+    Case {
+        name: "ioerr-leak.late",
+        about: "on a wide queue: the first bio is held until the second was submitted, then fails",
+        params: &[("size", "8388608")],
+        rules: &[
+            "hold write payload=tag:3.0 until=next(write payload=tag:3) max=5s limit=1 name=held",
+            "fail write payload=tag:3.0 limit=1 name=fault",
+        ],
+        needs: &[
+            Need::Hits("fault", 1),
+            Need::WriteRequests { tag: 3, at_least: 2 },
+            Need::ReleasedByCondition("held"),
+        ],
+        ..PLAIN
+    },
+    Case {
+        name: "ioerr-leak.last",
+        about: "only the last bio fails, after everything was submitted",
+        profile: Profile::Full,
+        params: &[("size", "8388608")],
+        rules: &["fail write payload=tag:3.1792 limit=1 name=fault"],
+        needs: FAILED,
+        disk: NARROW,
+        ..PLAIN
+    },
+    Case {
+        name: "ioerr-leak.partial",
+        about: "the 4 KiB bio before a page fault fails",
+        params: &[("size", "1048576"), ("source", "mapping"), ("present", "1")],
+        rules: &["fail write payload=tag:1.0 limit=1 name=fault"],
+        needs: &[Need::Hits("fault", 1)],
+        ..PLAIN
+    },
+    Case {
+        name: "ioerr-leak.continuation",
+        about: "the bio after a page fault fails, the 4 KiB before it are fine",
+        params: &[("size", "1048576"), ("source", "mapping"), ("present", "1")],
+        rules: &["fail write payload=tag:1.1 limit=1 name=fault"],
+        needs: &[Need::Hits("fault", 1)],
+        ..PLAIN
+    },
+];

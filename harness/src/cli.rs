@@ -1,0 +1,154 @@
+//! The command line: `cargo xtask COMMAND` ends up here.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::cases::Profile;
+use crate::golden::Fs;
+use crate::vm::accel::Choice;
+
+/// Kernel regression harness: direct I/O, page faults and a misbehaving disk.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the matrix: kernels × file systems × cases.
+    Test(TestArgs),
+    /// Check that the host has what is needed, and install what is missing.
+    Doctor(DoctorArgs),
+    /// Move kernels.lock to what the archive holds now.
+    Update(UpdateArgs),
+    /// Boot a kernel to a prompt with the fault-injecting disk attached.
+    Shell(ShellArgs),
+    /// Inject faults into the disk of a running shell.
+    Inject(InjectArgs),
+}
+
+/// `cargo xtask test`.
+#[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools)]
+pub struct TestArgs {
+    /// Kernels to run, by id or glob; may be given more than once [default: all that kernels.toml does not leave out].
+    #[arg(long, value_name = "GLOB")]
+    pub kernel: Vec<String>,
+    /// File systems to run [default: those of each kernel in kernels.toml].
+    #[arg(long, value_name = "FS")]
+    pub fs: Vec<Fs>,
+    /// Cases to run, by name or glob; a full name also finds cases outside the profile.
+    #[arg(long = "case", value_name = "GLOB")]
+    pub case: Vec<String>,
+    /// How much to run.
+    #[arg(long, value_enum, default_value_t = Profile::Default)]
+    pub profile: Profile,
+    /// Virtual machines at once [default: as many as cores and memory allow].
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<usize>,
+    /// What executes guest code; `auto` uses KVM only after booting something with it.
+    #[arg(long, value_enum, default_value_t = Choice::Auto)]
+    pub accel: Choice,
+    /// Keep the disk images of cells that passed, too.
+    #[arg(long)]
+    pub keep: bool,
+    /// Also write the results to this file.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Never use the network; what is not cached is an error.
+    #[arg(long)]
+    pub offline: bool,
+    /// Use the newest versions the archive holds where kernels.toml says `latest`, and write them to kernels.lock.
+    #[arg(long, conflicts_with = "offline")]
+    pub update: bool,
+    /// List the cells that would run; nothing is built, fetched or booted.
+    #[arg(long)]
+    pub list: bool,
+    /// Run this kernel image (bzImage or vmlinux) instead of the kernels of kernels.toml.
+    #[arg(long, value_name = "FILE", conflicts_with = "kernel")]
+    pub image: Option<PathBuf>,
+    /// Directory with the image's modules: one that holds lib/modules/RELEASE, or is it.
+    #[arg(long, value_name = "DIR", requires = "image")]
+    pub modules: Option<PathBuf>,
+    /// Run a static program of your own in the guest, in a fresh file system at /mnt, instead of the cases.
+    #[arg(long, value_name = "PROGRAM ARG…", conflicts_with_all = ["case", "profile"])]
+    pub exec: Option<String>,
+    /// A fault plan for --exec: a TOML file with `seed` and `rules`.
+    #[arg(long, value_name = "FILE", requires = "exec")]
+    pub plan: Option<PathBuf>,
+    /// A fault rule for --exec; may be given more than once, and beside a plan.
+    #[arg(long, value_name = "RULE", requires = "exec")]
+    pub rule: Vec<String>,
+    /// Seed of the plan's random choices.
+    #[arg(long, value_name = "N", requires = "exec")]
+    pub seed: Option<u64>,
+    /// Install what the host lacks without asking.
+    #[arg(long)]
+    pub yes: bool,
+    /// The list of kernels [default: kernels.toml of this repository].
+    #[arg(long, value_name = "FILE")]
+    pub manifest: Option<PathBuf>,
+}
+
+/// `cargo xtask doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Install what is missing without asking.
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// `cargo xtask update`.
+#[derive(Debug, Args)]
+pub struct UpdateArgs {
+    /// Kernels to move, by id or glob [default: all].
+    #[arg(value_name = "ID")]
+    pub ids: Vec<String>,
+    /// The list of kernels [default: kernels.toml of this repository].
+    #[arg(long, value_name = "FILE")]
+    pub manifest: Option<PathBuf>,
+}
+
+/// `cargo xtask shell`.
+#[derive(Debug, Args)]
+pub struct ShellArgs {
+    /// The kernel to boot, by id.
+    #[arg(long, value_name = "ID")]
+    pub kernel: String,
+    /// File system of the disk.
+    #[arg(long, value_name = "FS", default_value = "btrfs")]
+    pub fs: Fs,
+    /// What executes guest code.
+    #[arg(long, value_enum, default_value_t = Choice::Auto)]
+    pub accel: Choice,
+    /// Rules that are in force from the start; may be given more than once.
+    #[arg(long, value_name = "RULE")]
+    pub rule: Vec<String>,
+    /// Never use the network.
+    #[arg(long)]
+    pub offline: bool,
+    /// Install what the host lacks without asking.
+    #[arg(long)]
+    pub yes: bool,
+    /// The list of kernels [default: kernels.toml of this repository].
+    #[arg(long, value_name = "FILE")]
+    pub manifest: Option<PathBuf>,
+}
+
+/// `cargo xtask inject`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  cargo xtask inject 'fail write limit=1'\n  cargo xtask inject list\n  \
+    cargo xtask inject release r1\n  cargo xtask inject clear\n  cargo xtask inject stats")]
+pub struct InjectArgs {
+    /// A rule to add, or one of: list, clear, release [RULE-NAME], mark NAME, stats.
+    #[arg(value_name = "RULE | COMMAND", required = true, num_args = 1..)]
+    pub words: Vec<String>,
+    /// Control socket of the device [default: that of the shell that was started last].
+    #[arg(long, value_name = "SOCKET")]
+    pub control: Option<PathBuf>,
+}

@@ -1,0 +1,68 @@
+//! `cargo xtask inject`: speaks to the device of a running shell.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use vhost_blk::control::{Client, Command, Reply};
+
+use super::shell;
+use crate::cli::InjectArgs;
+use crate::error::{Failure, NO_INPUT, UNAVAILABLE, USAGE};
+use crate::host::Places;
+
+const WITHIN: Duration = Duration::from_secs(10);
+
+/// Runs the command.
+///
+/// # Errors
+/// There is no running device, or it refuses the rule.
+pub fn run(args: &InjectArgs) -> Result<u8, Failure> {
+    let command = parse(&args.words)?;
+    let socket = args.control.clone().map_or_else(running_shell, Ok)?;
+    let mut client = Client::connect(&socket, WITHIN).map_err(|error| {
+        let mut failure = Failure::of(UNAVAILABLE, &error);
+        failure.message = format!("no device answers at {}; start one with `cargo xtask shell --kernel ID`", socket.display());
+        failure
+    })?;
+    let reply = client.call(&command).map_err(|error| Failure::of(USAGE, &error))?;
+    print(&reply);
+    Ok(0)
+}
+
+/// The words after `inject`: a command of the control socket, or else a rule.
+fn parse(words: &[String]) -> Result<Command, Failure> {
+    let words: Vec<&str> = words.iter().flat_map(|word| word.split_whitespace()).collect();
+    Ok(match words.as_slice() {
+        ["list"] => Command::List,
+        ["clear"] => Command::Clear,
+        ["stats"] => Command::Stats,
+        ["release"] => Command::Release { rule: None },
+        ["release", rule] => Command::Release { rule: Some((*rule).to_owned()) },
+        ["mark", name] => Command::Mark { name: (*name).to_owned() },
+        ["list" | "clear" | "stats" | "release" | "mark", ..] => {
+            return Err(Failure::new(USAGE, "`list`, `clear` and `stats` take nothing more, `release` a rule's name, `mark` a name"));
+        }
+        _ => Command::Add { rule: words.join(" ") },
+    })
+}
+
+fn running_shell() -> Result<PathBuf, Failure> {
+    shell::current(&Places::find()).ok_or_else(|| {
+        Failure::new(NO_INPUT, "no shell is running; start one with `cargo xtask shell --kernel ID`, or name a device with --control SOCKET")
+    })
+}
+
+fn print(reply: &Reply) {
+    match reply {
+        Reply::Rules { rules } if rules.is_empty() => anstream::println!("no rules"),
+        Reply::Rules { rules } => {
+            for rule in rules {
+                anstream::println!("{:<10} {:>6} hits {:>3} held  {}", rule.name, rule.hits, rule.holding, rule.text);
+            }
+        }
+        other => match serde_json::to_string_pretty(other) {
+            Ok(json) => anstream::println!("{json}"),
+            Err(error) => anstream::println!("{other:?} ({error})"),
+        },
+    }
+}

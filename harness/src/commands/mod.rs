@@ -1,0 +1,8 @@
+//! The commands of `cargo xtask`, a file each.
+
+pub mod doctor;
+pub mod inject;
+pub mod prepare;
+pub mod shell;
+pub mod test;
+pub mod update;

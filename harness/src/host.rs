@@ -1,0 +1,61 @@
+//! The places of this installation: repository, binaries, cache; and how much of the host a run may use.
+
+use std::path::PathBuf;
+
+use crate::vm::args::MEMORY_MIB;
+
+/// Where things are. `xtask` says so in the environment; a binary started by hand finds them from its own place.
+#[derive(Debug, Clone)]
+pub struct Places {
+    /// Root of the repository.
+    pub root: PathBuf,
+    /// cargo's target directory.
+    pub target: PathBuf,
+    /// The `vhost-blk` binary.
+    pub vhost_blk: PathBuf,
+    /// Directory of the guest binaries.
+    pub guest_bins: PathBuf,
+}
+
+/// Names the repository's root.
+pub const ROOT_ENV: &str = "BIOSCOPE_ROOT";
+/// Names cargo's target directory.
+pub const TARGET_ENV: &str = "BIOSCOPE_TARGET";
+
+impl Places {
+    /// Finds everything.
+    #[must_use]
+    pub fn find() -> Places {
+        let root = std::env::var_os(ROOT_ENV).map(PathBuf::from);
+        let root = root.or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().map(PathBuf::from)).unwrap_or_default();
+        let target = std::env::var_os(TARGET_ENV).map_or_else(|| root.join("target"), PathBuf::from);
+        Places {
+            vhost_blk: target.join("release/vhost-blk"),
+            guest_bins: target.join("x86_64-unknown-linux-gnu/guest"),
+            root,
+            target,
+        }
+    }
+
+    /// Where runs are kept.
+    #[must_use]
+    pub fn runs(&self) -> PathBuf {
+        self.target.join("bioscope")
+    }
+}
+
+/// Virtual machines at once: a core each, and memory for the guest, QEMU and the golden image's pages.
+#[must_use]
+pub fn jobs() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let per_vm_mib = u64::from(MEMORY_MIB) * 2;
+    let by_memory = available_mib().map_or(cores, |mib| usize::try_from(mib / per_vm_mib).unwrap_or(cores));
+    cores.min(by_memory).max(1)
+}
+
+/// `MemAvailable` of /proc/meminfo, in MiB.
+fn available_mib() -> Option<u64> {
+    let meminfo = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? / 1024)
+}

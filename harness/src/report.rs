@@ -1,0 +1,178 @@
+//! What a person sees at the end of a run: a table of kernels by cases, then a paragraph for every failure.
+
+use std::fmt::Write as _;
+
+use anstyle::{AnsiColor, Effects, Style};
+use comfy_table::{Cell as TableCell, ContentArrangement, Table, presets};
+
+use crate::results::{Cell, Results, Tally};
+use crate::run::Run;
+use crate::verdict::Verdict;
+
+const GOOD: Style = AnsiColor::Green.on_default();
+const KNOWN: Style = AnsiColor::Yellow.on_default();
+const BAD: Style = AnsiColor::Red.on_default().effects(Effects::BOLD);
+const UNKNOWN: Style = AnsiColor::Magenta.on_default().effects(Effects::BOLD);
+const DIM: Style = Style::new().effects(Effects::DIMMED);
+const BOLD: Style = Style::new().effects(Effects::BOLD);
+
+/// The whole report; styled, for a stream that strips styles where they are not wanted.
+#[must_use]
+pub fn render(run: &Run, results: &Results, width: Option<u16>) -> String {
+    let mut text = String::new();
+    let _ = writeln!(text, "\n{}", table(results, width));
+    let _ = writeln!(text, "{DIM}* as kernels.toml expects{DIM:#}\n");
+    let mut cells: Vec<&Cell> = results.cells.iter().filter(|cell| !is_good(cell)).collect();
+    // What needs a person comes last, where it is seen.
+    cells.sort_by_key(|cell| cell.tally() != Tally::AsExpected);
+    for cell in cells {
+        paragraph(&mut text, run, cell);
+    }
+    let _ = writeln!(text, "{}", summary(results));
+    let _ = writeln!(text, "evidence: {}", run.dir.display());
+    text
+}
+
+fn is_good(cell: &Cell) -> bool {
+    matches!(cell.verdict, Verdict::Pass | Verdict::Skipped) && cell.expected
+}
+
+/// Cases down, kernels and file systems across.
+fn table(results: &Results, width: Option<u16>) -> Table {
+    let mut columns: Vec<(&str, String)> = Vec::new();
+    let mut rows: Vec<&str> = Vec::new();
+    for cell in &results.cells {
+        let column = (cell.kernel.as_str(), cell.fs.to_string());
+        if !columns.contains(&column) {
+            columns.push(column);
+        }
+        if !rows.contains(&cell.case.as_str()) {
+            rows.push(&cell.case);
+        }
+    }
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
+    if let Some(width) = width {
+        table.set_width(width);
+    }
+    let heading = columns.iter().map(|(kernel, fs)| format!("{}\n{fs}", kernel.replacen('-', "\n", 1)));
+    table.set_header(std::iter::once(String::from("case")).chain(heading));
+    rows.sort_by_key(|case| order(case));
+    for case in rows {
+        let mut row = vec![TableCell::new(case)];
+        for (kernel, fs) in &columns {
+            let cell = results.cells.iter().find(|cell| cell.case == case && cell.kernel == *kernel && cell.fs.to_string() == *fs);
+            row.push(TableCell::new(cell.map_or_else(|| format!("{DIM}·{DIM:#}"), word)));
+        }
+        table.add_row(row);
+    }
+    table
+}
+
+/// A case's place in the case tables.
+fn order(case: &str) -> usize {
+    crate::cases::all().position(|known| known.name == case).unwrap_or(usize::MAX)
+}
+
+/// A cell in one word; `*` marks a failure that is expected.
+fn word(cell: &Cell) -> String {
+    let style = style(cell);
+    let word = match (cell.verdict, cell.cause) {
+        (Verdict::Pass, _) if cell.expected => "ok".to_owned(),
+        (Verdict::Pass, _) => "PASS?".to_owned(),
+        (Verdict::Fail, Some(cause)) if cell.expected => format!("{cause}*"),
+        (Verdict::Fail, Some(cause)) => cause.word().to_uppercase(),
+        (Verdict::Inconclusive, _) if cell.expected => "inconclusive*".to_owned(),
+        (verdict, _) => verdict.word().to_owned(),
+    };
+    format!("{style}{word}{style:#}")
+}
+
+fn style(cell: &Cell) -> Style {
+    match (cell.tally(), cell.verdict) {
+        (Tally::AsExpected, Verdict::Pass | Verdict::Skipped) => GOOD,
+        (Tally::AsExpected, _) => KNOWN,
+        (Tally::Unexpected, _) => BAD,
+        (Tally::NoVerdict, _) => UNKNOWN,
+    }
+}
+
+/// What is known of a cell that is no plain pass, and how to see it again.
+fn paragraph(text: &mut String, run: &Run, cell: &Cell) {
+    let style = style(cell);
+    let what = match (cell.verdict, cell.cause) {
+        (Verdict::Pass, _) => "passes although kernels.toml expects a failure".to_owned(),
+        (_, Some(cause)) => cause.to_string(),
+        (verdict, None) => verdict.to_string(),
+    };
+    let expected = if cell.expected { " (expected)" } else { "" };
+    let _ = writeln!(text, "{style}{} {} {}: {what}{expected}{style:#}: {}", cell.kernel, cell.fs, cell.case, cell.detail);
+    if !cell.expected {
+        for line in cell.evidence.iter().filter(|line| !cell.detail.ends_with(line.as_str())).take(8) {
+            let _ = writeln!(text, "    {line}");
+        }
+        let _ = writeln!(text, "    {DIM}evidence{DIM:#}  {}", cell.dir.display());
+    }
+    let _ = writeln!(text, "    {DIM}reproduce{DIM:#} {}", reproduce(run, cell));
+}
+
+/// The command that runs this cell again.
+#[must_use]
+pub fn reproduce(run: &Run, cell: &Cell) -> String {
+    let mut command = format!("cargo xtask test --kernel '{}' --fs {}", cell.kernel, cell.fs);
+    if let Some(image) = &run.image {
+        command = format!("cargo xtask test --image {} --fs {}", quoted(&image.image.to_string_lossy()), cell.fs);
+        if let Some(modules) = &image.modules {
+            let _ = write!(command, " --modules {}", quoted(&modules.to_string_lossy()));
+        }
+    }
+    match &run.exec {
+        Some(exec) => {
+            let words = std::iter::once(exec.program.to_string_lossy().into_owned()).chain(exec.args.iter().cloned());
+            let line: Vec<String> = words.map(|word| quoted(&word)).collect();
+            let _ = write!(command, " --exec {}", quoted(&line.join(" ")));
+            for rule in &exec.plan.rules {
+                let _ = write!(command, " --rule {}", quoted(rule));
+            }
+            if exec.plan.seed != 0 {
+                let _ = write!(command, " --seed {}", exec.plan.seed);
+            }
+        }
+        None => {
+            let _ = write!(command, " --case '{}'", cell.case);
+        }
+    }
+    command
+}
+
+/// A word as a POSIX shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
+/// The last line: how many of what.
+#[must_use]
+pub fn summary(results: &Results) -> String {
+    let count = |wanted: &dyn Fn(&Cell) -> bool| results.cells.iter().filter(|cell| wanted(cell)).count();
+    let pass = count(&|cell| cell.verdict == Verdict::Pass && cell.expected);
+    let known = count(&|cell| matches!(cell.verdict, Verdict::Fail | Verdict::Inconclusive) && cell.expected);
+    let regressions = count(&|cell| cell.verdict == Verdict::Fail && !cell.expected);
+    let surprises = count(&|cell| cell.verdict == Verdict::Pass && !cell.expected);
+    let inconclusive = count(&|cell| cell.verdict == Verdict::Inconclusive && !cell.expected);
+    let broken = count(&|cell| cell.verdict == Verdict::Broken);
+    let skipped = count(&|cell| cell.verdict == Verdict::Skipped);
+    let mut parts = vec![format!("{GOOD}{pass} pass{GOOD:#}"), format!("{KNOWN}{known} expected failures{KNOWN:#}")];
+    for (number, what, style) in [
+        (regressions, "unexpected failures", BAD),
+        (surprises, "unexpected passes", BAD),
+        (inconclusive, "inconclusive", UNKNOWN),
+        (broken, "broken", UNKNOWN),
+        (skipped, "skipped", DIM),
+    ] {
+        if number > 0 {
+            parts.push(format!("{style}{number} {what}{style:#}"));
+        }
+    }
+    format!("{BOLD}{} cells:{BOLD:#} {}", results.cells.len(), parts.join(", "))
+}

@@ -1,0 +1,149 @@
+//! Results: one cell's and a run's, as they stand in `cell.json` and `results.json`.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::golden::Fs;
+use crate::verdict::{Cause, Judgement, Verdict};
+
+/// A cell's result. The fields' names are the interface of `results.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cell {
+    /// Kernel id.
+    pub kernel: String,
+    /// File system.
+    pub fs: Fs,
+    /// Case.
+    pub case: String,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The cause, for a failure.
+    pub cause: Option<Cause>,
+    /// One line: where and what.
+    pub detail: String,
+    /// Whether kernels.toml expects just this; a pass is expected where nothing else is said.
+    pub expected: bool,
+    /// Whether the thing under test is known to have happened.
+    pub armed: bool,
+    /// Host time from the job's start to the verdict, in milliseconds; the first case of a boot carries the boot.
+    pub duration_ms: u64,
+    /// Where the evidence is.
+    pub dir: PathBuf,
+    /// More lines of evidence, most telling first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<String>,
+}
+
+/// What kernels.toml declares of a cell other than a pass.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expected {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The failure's cause; any if absent.
+    pub cause: Option<Cause>,
+    /// Why, for a person.
+    pub why: String,
+}
+
+/// `results.json`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Results {
+    /// Every cell, in the matrix's order.
+    pub cells: Vec<Cell>,
+}
+
+/// What a run came to, worst first; each has an exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tally {
+    /// A failure or a pass that kernels.toml does not expect.
+    Unexpected,
+    /// Cells that say nothing about the kernel.
+    NoVerdict,
+    /// Everything as declared.
+    AsExpected,
+}
+
+impl Tally {
+    /// Exit code of `cargo xtask test`.
+    #[must_use]
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Tally::AsExpected => 0,
+            Tally::Unexpected => 1,
+            Tally::NoVerdict => 2,
+        }
+    }
+}
+
+impl Cell {
+    /// A cell from its judgement.
+    #[must_use]
+    pub fn new(kernel: &str, fs: Fs, case: &str, judgement: Judgement, expect: Option<&Expected>) -> Cell {
+        let expected = is_expected(&judgement, expect);
+        Cell {
+            kernel: kernel.to_owned(),
+            fs,
+            case: case.to_owned(),
+            verdict: judgement.verdict,
+            cause: judgement.cause,
+            detail: judgement.detail,
+            expected,
+            armed: judgement.armed,
+            duration_ms: 0,
+            dir: PathBuf::new(),
+            evidence: judgement.evidence,
+        }
+    }
+
+    /// Reads a cell's result from its directory, if it left one.
+    #[must_use]
+    pub fn load(dir: &Path) -> Option<Cell> {
+        serde_json::from_slice(&std::fs::read(dir.join("cell.json")).ok()?).ok()
+    }
+
+    /// Writes the cell's result into its directory.
+    ///
+    /// # Errors
+    /// The directory cannot be written.
+    pub fn save(&self) -> std::io::Result<()> {
+        crate::run::write_beside(&self.dir.join("cell.json"), &serde_json::to_vec_pretty(self)?)
+    }
+
+    /// What it counts as.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        match (self.verdict, self.expected) {
+            (Verdict::Broken, _) | (Verdict::Inconclusive, false) => Tally::NoVerdict,
+            (_, true) => Tally::AsExpected,
+            (_, false) => Tally::Unexpected,
+        }
+    }
+}
+
+/// Whether a verdict is what was declared. A broken rig never is: it is no verdict on the kernel.
+fn is_expected(judgement: &Judgement, expect: Option<&Expected>) -> bool {
+    match (judgement.verdict, expect) {
+        (Verdict::Broken, _) => false,
+        (Verdict::Skipped, _) => true,
+        (verdict, None) => verdict == Verdict::Pass,
+        (verdict, Some(expect)) => {
+            verdict == expect.verdict && (expect.cause.is_none() || expect.cause == judgement.cause)
+        }
+    }
+}
+
+impl Results {
+    /// The run's outcome: an unexpected failure outweighs a missing verdict.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        let has = |tally: Tally| self.cells.iter().any(|cell| cell.tally() == tally);
+        if has(Tally::Unexpected) {
+            Tally::Unexpected
+        } else if has(Tally::NoVerdict) {
+            Tally::NoVerdict
+        } else {
+            Tally::AsExpected
+        }
+    }
+}

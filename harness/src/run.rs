@@ -1,0 +1,159 @@
+//! A run: what was selected, with everything resolved, as one file that the matrix processes read.
+//!
+//! `run.json` is written once, before the first VM, and never changed; listing the matrix reads nothing else.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::cases::Profile;
+use crate::golden::Fs;
+use crate::job::FaultPlan;
+use crate::kernels::Artifact;
+use crate::results::Expected;
+use crate::vm::args::Accel;
+
+/// The environment variable that tells the matrix which run it is.
+pub const RUN_ENV: &str = "BIOSCOPE_RUN";
+/// The run's file in its directory.
+const FILE: &str = "run.json";
+
+/// A run, resolved.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Run {
+    /// The run's directory.
+    pub dir: PathBuf,
+    /// The `vhost-blk` binary.
+    pub vhost_blk: PathBuf,
+    /// Directory of the guest binaries.
+    pub guest_bins: PathBuf,
+    /// What executes guest code.
+    pub accel: Accel,
+    /// Whether images and initramfs of cells that passed are kept.
+    pub keep: bool,
+    /// How much the run takes in.
+    pub profile: Profile,
+    /// The image that was given on the command line instead of kernels of kernels.toml.
+    pub image: Option<Image>,
+    /// A user's own program instead of the cases.
+    pub exec: Option<Exec>,
+    /// Golden images.
+    pub images: BTreeMap<Fs, PathBuf>,
+    /// Unpacked kernels under test, by id.
+    pub kernels: BTreeMap<String, Artifact>,
+    /// The trials, in order.
+    pub trials: Vec<Trial>,
+}
+
+/// A kernel image given on the command line.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Image {
+    /// bzImage or vmlinux.
+    pub image: PathBuf,
+    /// Directory of its modules.
+    pub modules: Option<PathBuf>,
+}
+
+/// A user's own program.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Exec {
+    /// The program on the host.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// Its fault plan.
+    pub plan: FaultPlan,
+}
+
+/// What one matrix process runs: a test's cases on a kernel and file system.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trial {
+    /// Kernel id.
+    pub kernel: String,
+    /// File system.
+    pub fs: Fs,
+    /// Test.
+    pub test: String,
+    /// Its cases, in order.
+    pub cases: Vec<TrialCase>,
+}
+
+/// A case of a trial.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrialCase {
+    /// Its name.
+    pub name: String,
+    /// What kernels.toml expects of it here, if not a pass.
+    pub expect: Option<Expected>,
+}
+
+impl Trial {
+    /// `kernel::fs::test`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("{}::{}::{}", self.kernel, self.fs, self.test)
+    }
+}
+
+/// Why a run's file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// It cannot be read or written.
+    #[error("cannot access {}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is not what we wrote.
+    #[error("{} is not a run's file of this version: {source}; start a new run with `cargo xtask test`", path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: serde_json::Error,
+    },
+}
+
+impl Run {
+    /// Reads the run of a directory.
+    ///
+    /// # Errors
+    /// The file is missing or not ours.
+    pub fn load(dir: &Path) -> Result<Run, RunError> {
+        let path = dir.join(FILE);
+        let text = std::fs::read(&path).map_err(|source| RunError::Io { path: path.clone(), source })?;
+        serde_json::from_slice(&text).map_err(|source| RunError::Parse { path, source })
+    }
+
+    /// Writes the run's file.
+    ///
+    /// # Errors
+    /// The directory cannot be written.
+    pub fn save(&self) -> Result<(), RunError> {
+        let path = self.dir.join(FILE);
+        let io = |source| RunError::Io { path: path.clone(), source };
+        let text = serde_json::to_vec_pretty(self).map_err(|source| RunError::Parse { path: path.clone(), source })?;
+        write_beside(&path, &text).map_err(io)
+    }
+
+    /// Where a case leaves its evidence.
+    #[must_use]
+    pub fn cell_dir(&self, kernel: &str, fs: Fs, case: &str) -> PathBuf {
+        self.dir.join(kernel).join(fs.to_string()).join(case)
+    }
+}
+
+/// Writes a file so that nobody ever sees half of it: beside its place, then renamed.
+///
+/// # Errors
+/// The directory cannot be written.
+pub fn write_beside(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let dir = path.parent().unwrap_or_else(|| Path::new("."));
+    let mut file = tempfile::Builder::new().prefix(".writing-").tempfile_in(dir)?;
+    std::io::Write::write_all(&mut file, bytes)?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}

@@ -1,0 +1,235 @@
+//! A trial: a test's cases on one kernel and file system, as one matrix process runs them.
+//!
+//! Cases that want the same disk share a boot, each starting from the golden image. A case that does not pass ends its boot (the
+//! guest may be in any state), and the rest go on in a fresh one.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use guest_tests::wire::{Job, JobKind};
+
+use crate::boot::{Boot, BootConfig};
+use crate::cases::{self, EXEC, Need};
+use crate::job::{self, FaultPlan, Outcome};
+use crate::results::{Cell, Expected};
+use crate::run::{Run, Trial};
+use crate::verdict::evidence::{Ending, Evidence};
+use crate::verdict::{Judgement, Verdict, console, judge};
+use crate::vm::args::DiskShape;
+use crate::{initramfs, modules};
+
+/// A case with everything that its job needs.
+struct Planned {
+    name: String,
+    kind: JobKind,
+    program: PathBuf,
+    plan: FaultPlan,
+    needs: &'static [Need],
+    disk: DiskShape,
+    expect: Option<Expected>,
+}
+
+/// Runs a trial, writes each cell's evidence, and returns the cells in order.
+///
+/// # Errors
+/// Only when not even a broken cell can be written down.
+pub fn run(run: &Run, trial: &Trial) -> std::io::Result<Vec<Cell>> {
+    let mut cells = Vec::new();
+    let mut boots = 0;
+    for (disk, planned) in by_disk(plan(run, trial)) {
+        let mut left = planned.as_slice();
+        while let [first, ..] = left {
+            boots += 1;
+            let started = Instant::now();
+            let scratch = tempfile::Builder::new().prefix("bioscope-").tempdir()?;
+            let boot_dir = run.cell_dir(&trial.kernel, trial.fs, &format!("{}.boot{boots}", trial.test));
+            std::fs::create_dir_all(&boot_dir)?;
+            let mut bench = Bench { run, trial, boot_dir: &boot_dir, scratch: scratch.path(), started, cells: Vec::new() };
+            match bench.boot(disk, first) {
+                Ok(boot) => bench.cases(boot, left)?,
+                Err((ending, console)) => bench.never_ran(left, &ending, &console)?,
+            }
+            left = left.get(bench.cells.len()..).unwrap_or_default();
+            cells.append(&mut bench.cells);
+        }
+    }
+    Ok(cells)
+}
+
+/// Looks up the cases of a trial.
+fn plan(run: &Run, trial: &Trial) -> Vec<Planned> {
+    if let Some(exec) = &run.exec {
+        let name = exec.program.file_name().unwrap_or_default().to_string_lossy();
+        return vec![Planned {
+            name: EXEC.to_owned(),
+            kind: JobKind::Exec { args: exec.args.clone() },
+            program: PathBuf::from(format!("/bin/{name}")),
+            plan: exec.plan.clone(),
+            needs: &[],
+            disk: DiskShape::ORDINARY,
+            expect: trial.cases.first().and_then(|case| case.expect.clone()),
+        }];
+    }
+    let known = trial.cases.iter().filter_map(|wanted| cases::find(&wanted.name).map(|case| (case, &wanted.expect)));
+    known
+        .map(|(case, expect)| Planned {
+            name: case.name.to_owned(),
+            kind: JobKind::Test { params: case.params() },
+            program: PathBuf::from(format!("/bin/{}", case.test())),
+            plan: FaultPlan { seed: 1, rules: case.rules.iter().map(|rule| (*rule).to_owned()).collect() },
+            needs: case.needs,
+            disk: case.disk,
+            expect: expect.clone(),
+        })
+        .collect()
+}
+
+/// Groups cases by the disk they want, keeping the order in which the disks first appear.
+fn by_disk(planned: Vec<Planned>) -> Vec<(DiskShape, Vec<Planned>)> {
+    let mut groups: Vec<(DiskShape, Vec<Planned>)> = Vec::new();
+    for case in planned {
+        match groups.iter_mut().find(|(disk, _)| *disk == case.disk) {
+            Some((_, group)) => group.push(case),
+            None => groups.push((case.disk, vec![case])),
+        }
+    }
+    groups
+}
+
+/// One boot's worth of work.
+struct Bench<'a> {
+    run: &'a Run,
+    trial: &'a Trial,
+    boot_dir: &'a Path,
+    scratch: &'a Path,
+    started: Instant,
+    cells: Vec<Cell>,
+}
+
+impl Bench<'_> {
+    /// Packs the initramfs and boots until the agent takes jobs; else how that ended, with the console.
+    fn boot(&self, disk: DiskShape, first: &Planned) -> Result<Boot, (Ending, String)> {
+        let harness = |reason: String| (Ending::Harness(reason), String::new());
+        let kernel = self.run.kernels.get(&self.trial.kernel);
+        let kernel = kernel.ok_or_else(|| harness(format!("kernel {} is not part of the run", self.trial.kernel)))?;
+        let image = self.run.images.get(&self.trial.fs);
+        let image = image.ok_or_else(|| harness(format!("no golden image of {}", self.trial.fs)))?;
+        let wanted = modules::wanted(self.trial.fs);
+        let modules = modules::closure(kernel, &wanted)
+            .map_err(|error| (Ending::Unfit(error.to_string()), String::new()))?;
+        let initramfs_path = self.scratch.join("initramfs.cpio");
+        let program = self.program_on_host(first);
+        let entries = initramfs::spec(&self.run.guest_bins.join("init"), &[program], &modules)
+            .map_err(|error| harness(error.to_string()))?;
+        initramfs::write(&initramfs_path, &entries).map_err(|error| harness(error.to_string()))?;
+        let config = BootConfig {
+            vhost_blk: &self.run.vhost_blk,
+            kernel: &kernel.kernel,
+            pvh: kernel.pvh,
+            initramfs: &initramfs_path,
+            image,
+            disk,
+            accel: self.run.accel,
+            dir: self.boot_dir,
+            scratch: self.scratch,
+        };
+        let mut boot = Boot::start(&config).map_err(|error| harness(error.to_string()))?;
+        match boot.until_ready() {
+            Ok(()) => Ok(boot),
+            Err(ending) => Err((ending, boot.console())),
+        }
+    }
+
+    fn program_on_host(&self, case: &Planned) -> PathBuf {
+        match &self.run.exec {
+            Some(exec) => exec.program.clone(),
+            None => self.run.guest_bins.join(case.program.file_name().unwrap_or_default()),
+        }
+    }
+
+    /// Runs cases until one does not pass.
+    fn cases(&mut self, mut boot: Boot, planned: &[Planned]) -> std::io::Result<()> {
+        for case in planned {
+            let dir = self.run.cell_dir(&self.trial.kernel, self.trial.fs, &case.name);
+            std::fs::create_dir_all(&dir)?;
+            let job = Job {
+                case: case.name.clone(),
+                fs: self.trial.fs.to_string(),
+                device: "/dev/vda".into(),
+                mount_options: self.trial.fs.mount_options().into(),
+                program: case.program.to_string_lossy().into_owned(),
+                kind: case.kind.clone(),
+            };
+            let outcome = job::run(&mut boot, &job, &case.plan, self.trial.fs, &dir);
+            let console = boot.console();
+            let console = console::of_case(&console, &case.name).unwrap_or(&console).to_owned();
+            let cell = self.record(case, outcome, &console, &dir)?;
+            let passed = cell.verdict == Verdict::Pass || cell.verdict == Verdict::Skipped;
+            self.cells.push(cell);
+            if !passed {
+                break;
+            }
+            self.started = Instant::now();
+        }
+        boot.end();
+        Ok(())
+    }
+
+    /// Writes all remaining cases down as what kept the guest from running them.
+    fn never_ran(&mut self, planned: &[Planned], ending: &Ending, console: &str) -> std::io::Result<()> {
+        for case in planned {
+            let dir = self.run.cell_dir(&self.trial.kernel, self.trial.fs, &case.name);
+            std::fs::create_dir_all(&dir)?;
+            let outcome = Outcome {
+                ending: ending.clone(),
+                events: Vec::new(),
+                rules: Vec::new(),
+                trace: Vec::new(),
+                fsck: None,
+            };
+            let cell = self.record(case, outcome, console, &dir)?;
+            self.cells.push(cell);
+        }
+        Ok(())
+    }
+
+    /// Judges a case and leaves its evidence in its directory.
+    fn record(&self, case: &Planned, outcome: Outcome, console: &str, dir: &Path) -> std::io::Result<Cell> {
+        let judgement: Judgement = judge(&Evidence {
+            needs: case.needs,
+            exec: matches!(case.kind, JobKind::Exec { .. }),
+            ending: outcome.ending.clone(),
+            events: &outcome.events,
+            trace: &outcome.trace,
+            console,
+            rules: &outcome.rules,
+            fsck: outcome.fsck.as_ref(),
+        });
+        let mut cell = Cell::new(&self.trial.kernel, self.trial.fs, &case.name, judgement, case.expect.as_ref());
+        cell.dir = dir.to_path_buf();
+        cell.duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        std::fs::write(dir.join("console.log"), console)?;
+        std::fs::write(dir.join("events.jsonl"), json_lines(&outcome.events)?)?;
+        std::fs::write(dir.join("trace.jsonl"), json_lines(&outcome.trace)?)?;
+        std::fs::write(dir.join("ending.json"), serde_json::to_vec_pretty(&(&outcome.ending, &outcome.rules))?)?;
+        if let Some(fsck) = &outcome.fsck {
+            std::fs::write(dir.join("fsck.log"), &fsck.output)?;
+        }
+        if cell.verdict == Verdict::Pass && !self.run.keep {
+            // The image of a cell that passed tells nothing; it may never have been made.
+            let _ = std::fs::remove_file(dir.join("disk.raw"));
+        }
+        cell.save()?;
+        Ok(cell)
+    }
+}
+
+/// One JSON object a line.
+fn json_lines<T: serde::Serialize>(items: &[T]) -> std::io::Result<String> {
+    let mut text = String::new();
+    for item in items {
+        text.push_str(&serde_json::to_string(item)?);
+        text.push('\n');
+    }
+    Ok(text)
+}

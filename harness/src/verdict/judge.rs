@@ -1,0 +1,297 @@
+//! The decision itself. Pure: the same evidence always gives the same verdict.
+//!
+//! The order of the questions is the order of trust. First whether the rig held (a broken rig says nothing about the
+//! kernel), then what the kernel did wrong, worst first, then whether the thing under test happened at all. Only what comes
+//! through all of that is a pass; there is no path to a pass from silence.
+
+use guest_tests::wire::{Event, FindingCause, Outcome, Phase};
+use vhost_blk::trace::RequestLine;
+
+use super::evidence::{Ending, Evidence};
+use super::{Cause, Judgement, Verdict, console};
+use crate::cases::Need;
+use crate::vm::process::VmEnd;
+
+/// Judges a cell.
+#[must_use]
+pub fn judge(evidence: &Evidence<'_>) -> Judgement {
+    let unmet = unmet_needs(evidence);
+    let mut judgement = broken_rig(evidence)
+        .or_else(|| kernel_failure(evidence))
+        .or_else(|| unfinished(evidence))
+        .unwrap_or_else(|| match (&unmet[..], evidence.outcome(Phase::Run)) {
+            (_, Some(Outcome::Skipped)) => plain(Verdict::Skipped, "the program says that it does not apply here"),
+            ([], _) => plain(Verdict::Pass, "every oracle was content"),
+            ([first, ..], _) => plain(Verdict::Inconclusive, first),
+        });
+    judgement.armed = unmet.is_empty() && evidence.began();
+    judgement.evidence.extend(supporting(evidence));
+    if judgement.verdict != Verdict::Inconclusive {
+        judgement.evidence.extend(unmet.into_iter().map(|line| format!("not armed: {line}")));
+    }
+    judgement
+}
+
+fn plain(verdict: Verdict, detail: &str) -> Judgement {
+    Judgement { verdict, cause: None, detail: detail.to_owned(), armed: false, evidence: Vec::new() }
+}
+
+fn broken(stage: &str, detail: &str) -> Judgement {
+    plain(Verdict::Broken, &format!("{stage}: {detail}"))
+}
+
+fn fail(cause: Cause, detail: String) -> Judgement {
+    Judgement { cause: Some(cause), ..plain(Verdict::Fail, &detail) }
+}
+
+/// Whether our own side went wrong.
+fn broken_rig(evidence: &Evidence<'_>) -> Option<Judgement> {
+    if console::init_died(evidence.console) {
+        return Some(broken("guest", "pid 1 of the guest died"));
+    }
+    match &evidence.ending {
+        Ending::DeviceGone(how) => return Some(broken("device", &format!("the block device went away: {how}"))),
+        Ending::VmGone(VmEnd::Signalled(signal)) => {
+            return Some(broken("vm", &format!("QEMU was ended by signal {signal}")));
+        }
+        Ending::VmGone(VmEnd::Exited(code)) if *code != 0 => {
+            return Some(broken("vm", &format!("QEMU exited with code {code}; see qemu.log")));
+        }
+        Ending::Harness(reason) => return Some(broken("harness", reason)),
+        Ending::Unfit(reason) => return Some(broken("boot", reason)),
+        Ending::NoHello => return Some(broken("boot", "the guest never answered")),
+        _ => {}
+    }
+    if let Some(line) = console::agent_ended(evidence.console) {
+        return Some(broken("guest", line));
+    }
+    if !evidence.began() {
+        let how = if matches!(evidence.ending, Ending::VmGone(_)) { "the guest went down" } else { "no word came" };
+        return Some(broken("boot", &format!("{how} before the case began")));
+    }
+    // The first mount is of a fresh golden image: what fails there is the rig's or this kernel's ability to take part.
+    [Phase::Mount, Phase::Remount].into_iter().find_map(|phase| match evidence.outcome(phase) {
+        Some(Outcome::Failed(what)) => Some(broken("mount", what)),
+        _ => None,
+    })
+}
+
+/// What the kernel did wrong, worst first.
+fn kernel_failure(evidence: &Evidence<'_>) -> Option<Judgement> {
+    let reports = console::reports(evidence.console);
+    let report = |cause: Cause| {
+        let first = reports.iter().find(|report| report.cause == cause)?;
+        let place = first.place.as_deref().map(|place| format!("in {place}: ")).unwrap_or_default();
+        Some(fail(cause, format!("{place}{}", first.line)))
+    };
+    report(Cause::Crash)
+        .or_else(|| hang(evidence))
+        .or_else(|| finding(evidence, FindingCause::Corruption))
+        .or_else(|| fsck(evidence))
+        .or_else(|| mount_again(evidence))
+        .or_else(|| finding(evidence, FindingCause::Leak))
+        .or_else(|| finding(evidence, FindingCause::Error))
+        .or_else(|| exec_outcome(evidence))
+        .or_else(|| report(Cause::Warning))
+}
+
+fn hang(evidence: &Evidence<'_>) -> Option<Judgement> {
+    let Ending::Stalled(stall) = &evidence.ending else { return None };
+    let phase = stall.phase.name();
+    let how = if stall.spinning { "spins in the kernel" } else { "blocked for ever" };
+    let detail = format!("in {phase}, {} {how} at {}", stall.comm, stall.place());
+    let mut judgement = fail(Cause::Hang, detail);
+    judgement.evidence.push(format!(
+        "{} samples over {:.1} s of guest time with the same picture, guest idle, nothing outstanding at the device",
+        stall.samples,
+        f64::from(u32::try_from(stall.span_ms).unwrap_or(u32::MAX)) / 1000.0
+    ));
+    judgement.evidence.push(format!("stack: {}", stall.stack.join(" < ")));
+    Some(judgement)
+}
+
+fn finding(evidence: &Evidence<'_>, wanted: FindingCause) -> Option<Judgement> {
+    evidence.events.iter().find_map(|timed| match &timed.event {
+        Event::Finding { cause, oracle, detail } if *cause == wanted => {
+            let cause = match wanted {
+                FindingCause::Corruption => Cause::Corruption,
+                FindingCause::Leak => Cause::Leak,
+                FindingCause::Error => Cause::Error,
+            };
+            Some(fail(cause, format!("{oracle}: {detail}")))
+        }
+        _ => None,
+    })
+}
+
+fn fsck(evidence: &Evidence<'_>) -> Option<Judgement> {
+    let fsck = evidence.fsck.filter(|fsck| !fsck.clean)?;
+    let mut judgement = fail(Cause::Corruption, format!("file system check: {}", complaint(&fsck.output)));
+    judgement.evidence.extend(fsck.output.lines().take(12).map(|line| format!("check: {line}")));
+    Some(judgement)
+}
+
+/// The first line of a checker's output that complains rather than reports progress.
+fn complaint(output: &str) -> &str {
+    let telling = |line: &&str| {
+        let lower = line.to_lowercase();
+        ["error", "mismatch", "bad", "corrupt", "wrong", "invalid", "missing", "would"].iter().any(|word| lower.contains(word))
+    };
+    output.lines().find(telling).or(output.lines().last()).unwrap_or("not clean").trim()
+}
+
+/// A file system that mounted before the write and does not after it is damaged.
+fn mount_again(evidence: &Evidence<'_>) -> Option<Judgement> {
+    match evidence.outcome(Phase::MountAgain) {
+        Some(Outcome::Failed(what)) => Some(fail(Cause::Corruption, format!("cannot be mounted again: {what}"))),
+        _ => None,
+    }
+}
+
+/// A user's own program fails by its exit code; one of our tests never does, it reports findings.
+fn exec_outcome(evidence: &Evidence<'_>) -> Option<Judgement> {
+    if !evidence.exec {
+        return None;
+    }
+    match evidence.outcome(Phase::Run) {
+        Some(Outcome::Exited(code)) => Some(fail(Cause::Error, format!("the program exited with code {code}"))),
+        Some(Outcome::Signalled(signal)) => {
+            Some(fail(Cause::Error, format!("the program was ended by signal {signal}")))
+        }
+        _ => None,
+    }
+}
+
+/// A job that did not come to its end although the kernel did nothing that we can name.
+fn unfinished(evidence: &Evidence<'_>) -> Option<Judgement> {
+    let phase = evidence.last_phase().map_or("begin", Phase::name);
+    for timed in evidence.events {
+        if let Event::PhaseEnd { phase, outcome } = &timed.event {
+            match outcome {
+                Outcome::Failed(what) => return Some(broken(phase.name(), what)),
+                Outcome::Exited(code) => {
+                    return Some(broken("test", &format!("{} exited with code {code}", phase.name())));
+                }
+                Outcome::Signalled(signal) => {
+                    return Some(broken("test", &format!("{} was ended by signal {signal}", phase.name())));
+                }
+                Outcome::Done | Outcome::Skipped => {}
+            }
+        }
+    }
+    match &evidence.ending {
+        Ending::VmGone(_) => Some(broken("vm", &format!("the guest went down in {phase}"))),
+        Ending::OutOfTime { limit_s } => Some(broken(
+            "harness",
+            &format!("no end and no evidence of a hang within {limit_s} s, in {phase}; a slow machine or a sleeping program"),
+        )),
+        Ending::Finished if !evidence.events.iter().any(|timed| timed.event == Event::End) => {
+            Some(broken("guest", "the job ended without its end event"))
+        }
+        Ending::Finished if !evidence.exec && evidence.outcome(Phase::Verify).is_none() => skipped_or_unverified(evidence),
+        _ => None,
+    }
+}
+
+/// A test that skipped itself has nothing to verify; any other must have verified.
+fn skipped_or_unverified(evidence: &Evidence<'_>) -> Option<Judgement> {
+    let skipped = [Phase::Setup, Phase::Run].into_iter().find(|phase| evidence.outcome(*phase) == Some(&Outcome::Skipped));
+    Some(match skipped {
+        Some(phase) => plain(Verdict::Skipped, &format!("{} says that it does not apply here", phase.name())),
+        None => broken("guest", "nothing was verified"),
+    })
+}
+
+/// What should have happened for the cell to count and did not.
+fn unmet_needs(evidence: &Evidence<'_>) -> Vec<String> {
+    let mut unmet = Vec::new();
+    let mut guest_armed = false;
+    for timed in evidence.events {
+        if let Event::Armed { what, holds, detail } = &timed.event {
+            guest_armed = true;
+            if !holds {
+                unmet.push(format!("{what} does not hold: {detail}"));
+            }
+        }
+    }
+    if evidence.exec {
+        // A user's program need not say anything, but a rule that never fired means its fault never happened.
+        unmet.extend(evidence.rules.iter().filter(|rule| rule.hits == 0).map(|rule| format!("rule never fired: {}", rule.text)));
+        return unmet;
+    }
+    if !guest_armed && evidence.needs.is_empty() {
+        unmet.push("the test never said that it was armed".to_owned());
+    }
+    let requests = evidence.requests();
+    unmet.extend(evidence.needs.iter().filter_map(|need| unmet_need(need, evidence, &requests)));
+    unmet
+}
+
+fn unmet_need(need: &Need, evidence: &Evidence<'_>, requests: &[RequestLine]) -> Option<String> {
+    match *need {
+        Need::Hits(name, least) => {
+            let hits = evidence.rules.iter().find(|rule| rule.name == name).map_or(0, |rule| rule.hits);
+            (hits < least).then(|| format!("rule {name} fired {hits} times, {least} needed"))
+        }
+        Need::ReleasedByCondition(name) => {
+            let released = requests.iter().any(|request| released_by_condition(request, name));
+            (!released).then(|| format!("rule {name} held nothing until what it waited for"))
+        }
+        Need::WriteRequests { tag, at_least } => {
+            let count = tagged_writes(requests, tag).count();
+            // A write that hangs before its continuation is cut all the same; only its first part can reach the device.
+            let enough = count >= at_least || matches!(evidence.ending, Ending::Stalled(_));
+            (!enough).then(|| format!("the write came in {count} requests, {at_least} needed"))
+        }
+    }
+}
+
+fn released_by_condition(request: &RequestLine, name: &str) -> bool {
+    let timing = request.complete.as_ref().and_then(|complete| complete.timing.as_ref());
+    timing.is_some_and(|timing| timing.rule == name && timing.released_by.as_deref().is_some_and(|by| by != "max"))
+}
+
+fn tagged_writes(requests: &[RequestLine], tag: u64) -> impl Iterator<Item = &RequestLine> {
+    requests.iter().filter(move |request| request.is_write() && request.tag.is_some_and(|(file, _)| file == tag))
+}
+
+/// Lines that a reader wants beside the verdict: how the device saw the write, what the call returned, what rules did.
+fn supporting(evidence: &Evidence<'_>) -> Vec<String> {
+    let mut lines = Vec::new();
+    for timed in evidence.events {
+        match &timed.event {
+            Event::Syscall { call, offset, len, ret, errno, faults } => {
+                let errno = errno.as_deref().map(|errno| format!(" ({errno})")).unwrap_or_default();
+                lines.push(format!("{call}(len {len}, offset {offset}) = {ret}{errno}, {faults} page faults during it"));
+            }
+            Event::Finding { oracle, detail, .. } => lines.push(format!("{oracle}: {detail}")),
+            Event::Note { text } => lines.push(text.clone()),
+            _ => {}
+        }
+    }
+    lines.extend(cut(&evidence.requests()));
+    lines.extend(evidence.rules.iter().map(|rule| format!("rule {}: {} hits: {}", rule.name, rule.hits, rule.text)));
+    lines
+}
+
+/// How the device saw the tagged write: the requests it came in, in order of arrival.
+fn cut(requests: &[RequestLine]) -> Option<String> {
+    const SHOWN: usize = 8;
+    let tagged: Vec<_> = requests.iter().filter(|request| request.is_write() && request.tag.is_some()).collect();
+    if tagged.is_empty() {
+        return None;
+    }
+    let mut parts: Vec<String> = tagged
+        .iter()
+        .take(SHOWN)
+        .map(|request| {
+            let (file, page) = request.tag.unwrap_or_default();
+            let status = request.complete.as_ref().map_or("outstanding".to_owned(), |complete| complete.status.to_string());
+            format!("{} B from page {page} of file {file} at sector {} ({status})", request.len, request.sector)
+        })
+        .collect();
+    if tagged.len() > SHOWN {
+        parts.push(format!("and {} more", tagged.len() - SHOWN));
+    }
+    Some(format!("the device saw the write in {} requests: {}", tagged.len(), parts.join(", ")))
+}

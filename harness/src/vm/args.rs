@@ -1,0 +1,225 @@
+//! QEMU's command line, made by pure functions.
+//!
+//! Nothing here looks at the host; what a run needs to know of it (accelerator, QEMU's version) comes in as data. The
+//! argument lists are under snapshot tests, because a change in one of them changes every boot.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// What executes guest code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Accel {
+    /// Hardware virtualisation by the host's kernel.
+    Kvm,
+    /// QEMU's own translation; slower, works everywhere.
+    Tcg,
+}
+
+/// The disk as the guest sees it; values that are not given are the device's defaults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct DiskShape {
+    /// Virtqueues.
+    pub num_queues: u16,
+    /// Descriptors a virtqueue; a power of two.
+    pub queue_size: u16,
+    /// Largest number of segments a request (`seg_max`), if limited.
+    pub seg_max: Option<u32>,
+    /// Largest segment in bytes (`size_max`), if limited.
+    pub size_max: Option<u32>,
+}
+
+impl DiskShape {
+    /// One queue of 128, nothing limited: what most virtual machines have.
+    pub const ORDINARY: DiskShape = DiskShape { num_queues: 1, queue_size: 128, seg_max: None, size_max: None };
+}
+
+/// Where a serial port goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Serial {
+    /// Everything the guest writes is appended to a file.
+    File(PathBuf),
+    /// QEMU connects to a listening unix socket.
+    Socket(PathBuf),
+    /// The terminal that QEMU was started on; Ctrl-A X ends QEMU.
+    Terminal,
+}
+
+/// One virtual machine, ready to be started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spec {
+    /// What executes guest code.
+    pub accel: Accel,
+    /// Uncompressed ELF with a PVH entry, or a bzImage.
+    pub kernel: PathBuf,
+    /// Whether `kernel` boots through PVH, so that qboot can take SeaBIOS' place.
+    pub pvh: bool,
+    /// Initial RAM file system.
+    pub initramfs: PathBuf,
+    /// Kernel command line, complete.
+    pub cmdline: String,
+    /// Guest memory in MiB.
+    pub memory_mib: u32,
+    /// Virtual CPUs.
+    pub cpus: u32,
+    /// ttyS0: the kernel's console.
+    pub console: Serial,
+    /// ttyS1: the agent, if there is one.
+    pub agent: Option<PathBuf>,
+    /// The vhost-user socket of the disk.
+    pub disk_socket: PathBuf,
+    /// How the disk looks to the guest.
+    pub disk: DiskShape,
+}
+
+/// Memory of a guest in MiB; the largest case holds two buffers of 8 MiB and their page cache.
+pub const MEMORY_MIB: u32 = 512;
+
+/// Name of QEMU's system emulator for the guests we boot.
+pub const QEMU: &str = "qemu-system-x86_64";
+
+/// The arguments for [`QEMU`].
+#[must_use]
+pub fn arguments(spec: &Spec) -> Vec<OsString> {
+    let mut args = Args::default();
+    match spec.accel {
+        Accel::Kvm => args.pair("-accel", "kvm").pair("-cpu", "host"),
+        // One host thread a vCPU. qemu64 has no AVX: raid6_pq and xor then have fewer routines to time when btrfs loads.
+        Accel::Tcg => args.pair("-accel", "tcg,thread=multi").pair("-cpu", "qemu64"),
+    };
+    args.flag("-nodefaults").flag("-no-user-config").flag("-no-reboot");
+    args.pair("-display", "none").pair("-monitor", "none");
+    if spec.pvh {
+        args.pair("-bios", "qboot.rom");
+    }
+    args.pair("-object", format!("memory-backend-memfd,id=mem,size={}M,share=on", spec.memory_mib))
+        .pair("-M", "pc,memory-backend=mem,usb=off,vmport=off")
+        .pair("-m", spec.memory_mib.to_string())
+        .pair("-smp", spec.cpus.to_string())
+        .path("-kernel", &spec.kernel)
+        .path("-initrd", &spec.initramfs)
+        .pair("-append", spec.cmdline.clone());
+    match &spec.console {
+        Serial::File(path) => args.chardev("file", "console", path, "").pair("-serial", "chardev:console"),
+        Serial::Socket(path) => args.chardev("socket", "console", path, "").pair("-serial", "chardev:console"),
+        Serial::Terminal => args.pair("-serial", "mon:stdio"),
+    };
+    if let Some(agent) = &spec.agent {
+        args.chardev("socket", "agent", agent, "").pair("-serial", "chardev:agent");
+    }
+    args.chardev("socket", "disk", &spec.disk_socket, "").pair(
+        "-device",
+        format!(
+            "vhost-user-blk-pci,chardev=disk,num-queues={},queue-size={},disable-legacy=on",
+            spec.disk.num_queues, spec.disk.queue_size
+        ),
+    );
+    args.0
+}
+
+/// The kernel command line of a test boot.
+///
+/// `hung_task` is the second witness of a hang; the first is the row of samples that the agent sends. `panic=-1` makes
+/// a panic end QEMU (with `-no-reboot`) instead of leaving it to a time limit.
+#[must_use]
+pub fn test_cmdline() -> String {
+    [
+        "console=ttyS0",
+        "loglevel=7",
+        "panic=-1",
+        "sysctl.kernel.hung_task_timeout_secs=4",
+        "sysctl.kernel.hung_task_warnings=64",
+        // Under translation neither timer calibration nor CPU mitigations tell anything about a file system.
+        "no_timer_check",
+        "tsc=reliable",
+        "mitigations=off",
+        "random.trust_cpu=on",
+        "audit=0",
+        "cryptomgr.notests",
+        "rcupdate.rcu_expedited=1",
+    ]
+    .join(" ")
+}
+
+#[derive(Default)]
+struct Args(Vec<OsString>);
+
+impl Args {
+    fn flag(&mut self, name: &str) -> &mut Self {
+        self.0.push(name.into());
+        self
+    }
+
+    fn pair(&mut self, name: &str, value: impl Into<OsString>) -> &mut Self {
+        self.0.push(name.into());
+        self.0.push(value.into());
+        self
+    }
+
+    fn path(&mut self, name: &str, path: &Path) -> &mut Self {
+        self.pair(name, path.as_os_str())
+    }
+
+    /// A character device over a path. QEMU splits option lists at commas; a comma in a path is written twice.
+    fn chardev(&mut self, backend: &str, id: &str, path: &Path, more: &str) -> &mut Self {
+        let path = path.to_string_lossy().replace(',', ",,");
+        self.pair("-chardev", format!("{backend},id={id},path={path}{more}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec() -> Spec {
+        Spec {
+            accel: Accel::Tcg,
+            kernel: "/store/vmlinux".into(),
+            pvh: true,
+            initramfs: "/run/initramfs.cpio".into(),
+            cmdline: "console=ttyS0".into(),
+            memory_mib: 512,
+            cpus: 1,
+            console: Serial::File("/run/console.log".into()),
+            agent: Some("/run/a,b/agent.sock".into()),
+            disk_socket: "/run/disk.sock".into(),
+            disk: DiskShape::ORDINARY,
+        }
+    }
+
+    fn lines(spec: &Spec) -> String {
+        let args = arguments(spec);
+        let mut text = String::new();
+        for arg in args {
+            let arg = arg.to_string_lossy();
+            text.push(if arg.starts_with('-') && !text.is_empty() { '\n' } else { ' ' });
+            text.push_str(&arg);
+        }
+        text
+    }
+
+    #[test]
+    fn a_test_boot() {
+        insta::assert_snapshot!(lines(&spec()), @"");
+    }
+
+    #[test]
+    fn a_shell_on_kvm_with_a_small_queue_and_a_bzimage() {
+        let spec = Spec {
+            accel: Accel::Kvm,
+            pvh: false,
+            console: Serial::Terminal,
+            agent: None,
+            disk: DiskShape { num_queues: 2, queue_size: 4, ..DiskShape::ORDINARY },
+            ..spec()
+        };
+        insta::assert_snapshot!(lines(&spec), @"");
+    }
+
+    #[test]
+    fn the_command_line_of_a_test_boot() {
+        insta::assert_snapshot!(test_cmdline(), @"");
+    }
+}

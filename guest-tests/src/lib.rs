@@ -2,5 +2,26 @@
 //!
 //! The binaries are static and small; each test is a binary of its own, and `init` is both pid 1 and the agent that
 //! mounts, runs the test's phases, watches them and answers for them. Nothing here knows QEMU or the device.
+//!
+//! Three layers, each knowing only those above it in this list:
+//!
+//! - [`wire`] the lines on the serial port, which the host reads too;
+//! - what tests are made of: [`pattern`] (bytes that say where they belong), [`params`], [`mapping`] (memory whose
+//!   pages are present, absent or forbidden at will), [`file`](mod@file), [`fiemap`], [`oracle`], [`state`], [`reporter`], and
+//!   [`test`] and [`write_case`], which put them together;
+//! - [`agent`], which runs tests without knowing what they do.
 
+pub mod agent;
+pub mod errno;
+pub mod fiemap;
+pub mod file;
+pub mod mapping;
+pub mod oracle;
+pub mod params;
+pub mod pattern;
+pub mod reporter;
+pub mod state;
+pub mod target;
+pub mod test;
 pub mod wire;
+pub mod write_case;

@@ -332,6 +332,8 @@ pub fn to_line<T: Serialize>(message: &T) -> Result<String, serde_json::Error> {
 /// The line has another prefix or holds no message of type `T`.
 pub fn from_line<T: for<'de> Deserialize<'de>>(line: &str) -> Result<T, LineError> {
     let line = line.trim_end_matches(['\r', '\n']);
-    let json = line.strip_prefix(PREFIX).ok_or_else(|| LineError::Prefix(line.to_owned()))?;
+    let json = line
+        .strip_prefix(PREFIX)
+        .ok_or_else(|| LineError::Prefix(line.to_owned()))?;
     serde_json::from_str(json).map_err(LineError::Json)
 }

@@ -1,0 +1,296 @@
+//! The flow of a job, phase by phase, and what ends it early.
+
+use std::collections::HashSet;
+use std::io;
+
+use super::phase::{PhaseProcess, Wake};
+use super::serial::Serial;
+use super::{boot, kmsg, sample};
+use crate::errno;
+use crate::reporter::{Reply, Report};
+use crate::state;
+use crate::wire::{Event, GuestMessage, HostMessage, Job, JobKind, Outcome, Phase, Want};
+
+/// Lines of a program's output that are passed on in one phase.
+const OUTPUT_LINES_MAX: usize = 200;
+/// Bytes of each of them.
+const OUTPUT_LINE_MAX: usize = 512;
+
+/// The agent while it runs one job.
+#[derive(Debug)]
+pub struct Runner<'a> {
+    serial: &'a mut Serial,
+    next_question: &'a mut u64,
+    job: &'a Job,
+}
+
+impl<'a> Runner<'a> {
+    /// Ready to run this job; `next_question` goes on counting over jobs.
+    pub fn new(serial: &'a mut Serial, next_question: &'a mut u64, job: &'a Job) -> Runner<'a> {
+        Runner {
+            serial,
+            next_question,
+            job,
+        }
+    }
+
+    /// Runs the job from `Begin` to `End`.
+    ///
+    /// # Errors
+    /// The serial port or a system call of the watching itself failed; nothing more can be said to the host then.
+    pub fn run(mut self) -> io::Result<()> {
+        kmsg::write(&format!("begin {}", self.job.case));
+        self.event(Event::Begin)?;
+        if let Err(error) = clear_state() {
+            self.event(Event::Note {
+                text: format!("{} cannot be emptied: {}", state::DIR, errno::io_name(&error)),
+            })?;
+        }
+        if self.phase(Phase::Mount, &self.mount_words("do-mount"))? == Outcome::Done {
+            self.mounted()?;
+        }
+        self.event(Event::End)?;
+        kmsg::write(&format!("end {}", self.job.case));
+        Ok(())
+    }
+
+    /// All that follows the first mount.
+    fn mounted(&mut self) -> io::Result<()> {
+        if let JobKind::Test { .. } = self.job.kind {
+            if self.phase(Phase::Setup, &self.program_words("setup"))? != Outcome::Done {
+                return self.last_umount();
+            }
+            if self.phase(Phase::Remount, &self.mount_words("do-remount"))? != Outcome::Done {
+                return Ok(());
+            }
+        }
+        if !self.ask(&Want::Arm)? {
+            return self.last_umount();
+        }
+        let outcome = self.phase(Phase::Run, &self.program_words("run"))?;
+        if outcome != Outcome::Skipped && self.job.fs == "btrfs" {
+            self.phase(Phase::Leak, &["do-leak".to_owned()])?;
+        }
+        let unmounted = self.phase(Phase::Umount, &["do-umount".to_owned()])?;
+        self.ask(&Want::Disarm)?;
+        if unmounted != Outcome::Done || outcome == Outcome::Skipped {
+            return Ok(());
+        }
+        if self.phase(Phase::MountAgain, &self.mount_words("do-mount"))? != Outcome::Done {
+            return Ok(());
+        }
+        // A run that did not end well left nothing to compare with.
+        if matches!(self.job.kind, JobKind::Test { .. }) && outcome == Outcome::Done {
+            self.phase(Phase::Verify, &self.program_words("verify"))?;
+        }
+        self.last_umount()
+    }
+
+    fn last_umount(&mut self) -> io::Result<()> {
+        self.phase(Phase::LastUmount, &["do-umount".to_owned()]).map(|_| ())
+    }
+
+    fn mount_words(&self, helper: &str) -> Vec<String> {
+        let job = self.job;
+        [helper, &job.fs, &job.device, &job.mount_options]
+            .map(str::to_owned)
+            .to_vec()
+    }
+
+    fn program_words(&self, phase: &str) -> Vec<String> {
+        let mut words = vec!["do-exec".to_owned(), self.job.program.clone()];
+        match &self.job.kind {
+            JobKind::Test { params } => {
+                words.push(phase.to_owned());
+                words.extend(params.iter().map(|(key, value)| format!("{key}={value}")));
+            }
+            JobKind::Exec { args } => words.extend(args.iter().cloned()),
+        }
+        words
+    }
+
+    /// Runs one phase to its end, however long that takes: when it is too long is for the host to say.
+    fn phase(&mut self, phase: Phase, words: &[String]) -> io::Result<Outcome> {
+        kmsg::write(&format!("phase {}", phase.name()));
+        self.event(Event::PhaseStart { phase })?;
+        let outcome = match PhaseProcess::start(words) {
+            Ok(process) => self.watch(phase, process)?,
+            Err(error) => Outcome::Failed(format!("start of {}: {}", words.join(" "), errno::io_name(&error))),
+        };
+        self.event(Event::PhaseEnd {
+            phase,
+            outcome: outcome.clone(),
+        })?;
+        Ok(outcome)
+    }
+
+    fn watch(&mut self, phase: Phase, mut process: PhaseProcess) -> io::Result<Outcome> {
+        let mut failed = None;
+        let mut output_lines = 0;
+        // Questions of the program that the host has not answered yet.
+        let mut asked: HashSet<u64> = HashSet::new();
+        loop {
+            match process.wait(&*self.serial)? {
+                Wake::Report(line) => match serde_json::from_str(&line) {
+                    Ok(Report::Event(event)) => self.event(event)?,
+                    Ok(Report::Failed(what)) => failed = Some(what),
+                    Ok(Report::Want(want)) => {
+                        let id = self.question(want)?;
+                        asked.insert(id);
+                    }
+                    Err(error) => {
+                        self.event(Event::Note {
+                            text: format!("report not understood ({error}): {line}"),
+                        })?;
+                    }
+                },
+                Wake::Output(line) => {
+                    output_lines += 1;
+                    if let Some(text) = output_note(output_lines, line) {
+                        self.event(Event::Note { text })?;
+                    }
+                }
+                Wake::Sample => self.sample(phase, &process)?,
+                Wake::Host => {
+                    self.serial.fill()?;
+                    while let Some(message) = self.serial.next_received() {
+                        match message {
+                            Ok(HostMessage::Answer { id, error }) if asked.remove(&id) => {
+                                let line = serde_json::to_string(&Reply { error })?;
+                                process.answer(&format!("{line}\n"));
+                            }
+                            Ok(HostMessage::DumpBlocked) => {
+                                dump_blocked();
+                                self.sample(phase, &process)?;
+                            }
+                            Ok(HostMessage::PowerOff) => boot::power_off(),
+                            Ok(other) => kmsg::write(&format!("unexpected message while a job runs: {other:?}")),
+                            Err(error) => kmsg::write(&error.to_string()),
+                        }
+                    }
+                }
+                Wake::Over(outcome) => return Ok(failed.map_or(outcome, Outcome::Failed)),
+            }
+        }
+    }
+
+    fn sample(&mut self, phase: Phase, process: &PhaseProcess) -> io::Result<()> {
+        let disk = self.job.device.rsplit('/').next().unwrap_or_default();
+        self.event(Event::Sample(sample::take(
+            phase,
+            process.elapsed_ms(),
+            std::process::id(),
+            disk,
+        )))
+    }
+
+    /// Asks something of the agent's own and waits for the answer; says whether it was done.
+    fn ask(&mut self, want: &Want) -> io::Result<bool> {
+        let id = self.question(want.clone())?;
+        loop {
+            match self.serial.wait()? {
+                Ok(HostMessage::Answer { id: answered, error }) if answered == id => {
+                    let Some(reason) = error else { return Ok(true) };
+                    self.event(Event::Note {
+                        text: format!("the host refused {want:?}: {reason}"),
+                    })?;
+                    return Ok(false);
+                }
+                Ok(HostMessage::DumpBlocked) => dump_blocked(),
+                Ok(HostMessage::PowerOff) => boot::power_off(),
+                Ok(other) => kmsg::write(&format!("unexpected message instead of an answer: {other:?}")),
+                Err(error) => kmsg::write(&error.to_string()),
+            }
+        }
+    }
+
+    fn question(&mut self, want: Want) -> io::Result<u64> {
+        *self.next_question += 1;
+        let id = *self.next_question;
+        self.serial.send(&GuestMessage::Ask { id, want })?;
+        Ok(id)
+    }
+
+    fn event(&mut self, event: Event) -> io::Result<()> {
+        self.serial.send(&GuestMessage::Event {
+            case: self.job.case.clone(),
+            uptime_ms: sample::uptime_ms(),
+            event,
+        })
+    }
+}
+
+/// Asks the kernel for the stacks of all blocked tasks on the console.
+pub fn dump_blocked() {
+    if let Err(error) = std::fs::write("/proc/sysrq-trigger", "w") {
+        kmsg::write(&format!("sysrq-w fails with {}", errno::io_name(&error)));
+    }
+}
+
+/// The note for line number `count` of a program's output; none beyond the limit.
+fn output_note(count: usize, mut line: String) -> Option<String> {
+    if count > OUTPUT_LINES_MAX {
+        return (count == OUTPUT_LINES_MAX + 1).then(|| format!("output beyond {OUTPUT_LINES_MAX} lines is not shown"));
+    }
+    if line.len() > OUTPUT_LINE_MAX {
+        let cut = (0..=OUTPUT_LINE_MAX)
+            .rev()
+            .find(|at| line.is_char_boundary(*at))
+            .unwrap_or(0);
+        line.truncate(cut);
+        line.push('…');
+    }
+    Some(line)
+}
+
+fn clear_state() -> io::Result<()> {
+    for entry in std::fs::read_dir(state::DIR)? {
+        std::fs::remove_file(entry?.path())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn output_is_bounded() {
+        assert_eq!(output_note(1, "hello".to_owned()).as_deref(), Some("hello"));
+        let long = output_note(200, "é".repeat(400)).unwrap();
+        assert!(long.len() <= OUTPUT_LINE_MAX + '…'.len_utf8() && long.ends_with('…'));
+        assert_eq!(
+            output_note(201, String::new()).as_deref(),
+            Some("output beyond 200 lines is not shown")
+        );
+        assert_eq!(output_note(202, String::new()), None);
+    }
+
+    #[test]
+    fn words_of_a_phase() {
+        let (ours, _theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        let mut serial = Serial::over(ours.into());
+        let mut job = Job {
+            case: "partial-write.dsync".to_owned(),
+            fs: "btrfs".to_owned(),
+            device: "/dev/vda".to_owned(),
+            mount_options: String::new(),
+            program: "/bin/partial-write".to_owned(),
+            kind: JobKind::Test {
+                params: [("flags".to_owned(), "dsync".to_owned())].into(),
+            },
+        };
+        let mut next = 0;
+        let runner = Runner::new(&mut serial, &mut next, &job);
+        assert_eq!(
+            runner.program_words("setup"),
+            ["do-exec", "/bin/partial-write", "setup", "flags=dsync"]
+        );
+        assert_eq!(runner.mount_words("do-mount"), ["do-mount", "btrfs", "/dev/vda", ""]);
+        job.kind = JobKind::Exec {
+            args: vec!["-x".to_owned()],
+        };
+        let runner = Runner::new(&mut serial, &mut next, &job);
+        assert_eq!(runner.program_words("run"), ["do-exec", "/bin/partial-write", "-x"]);
+    }
+}

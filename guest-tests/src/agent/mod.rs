@@ -1,0 +1,55 @@
+//! Pid 1 and the agent: what boots the guest, runs tests for the host, and watches them.
+//!
+//! Three kinds of process share the binary `/init`, told apart by their first argument:
+//!
+//! - pid 1 ([`boot`]) mounts, starts the agent, reaps orphans and powers off when the agent ends. It does nothing that
+//!   can fail the kernel: a pid 1 that dies is a kernel panic and would read as a bug of the kernel's;
+//! - the agent ([`serve`], [`job`], [`phase`]) talks to the host. It never touches the file system under test, so that it
+//!   can still report when everything that does is stuck;
+//! - helpers ([`helpers`]) do what may get stuck: mount, umount, the leak check, the start of a program in `/mnt`.
+
+use std::process::ExitCode;
+
+pub mod boot;
+pub mod helpers;
+pub mod job;
+pub mod kmsg;
+pub mod leak;
+pub mod lines;
+pub mod phase;
+pub mod procfs;
+pub mod sample;
+pub mod serial;
+pub mod serve;
+
+/// Where the binary lies in the initramfs; processes of the same binary are started by this name.
+pub const INIT: &str = "/init";
+/// Where the file system under test is mounted.
+pub const MOUNT_POINT: &str = "/mnt";
+
+/// The `main` of `/init`.
+#[must_use]
+pub fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    // The kernel hands its own unknown command line words to pid 1, so pid 1 does not look at them.
+    if rustix::process::getpid().is_init() {
+        boot::pid_one();
+    }
+    match words.as_slice() {
+        ["agent"] => serve::agent(),
+        ["do-mount", fs, device, options] => helpers::run(|| helpers::mount(fs, device, options)),
+        ["do-umount"] => helpers::run(helpers::umount),
+        ["do-remount", fs, device, options] => helpers::run(|| helpers::remount(fs, device, options)),
+        ["do-leak"] => helpers::run_with_reporter(leak::check),
+        ["do-exec", program, args @ ..] => helpers::run(|| helpers::exec(program, args)),
+        _ => {
+            eprintln!("init: this is the first process of a bioscope guest, not a program to be run by hand");
+            ExitCode::from(64)
+        }
+    }
+}
+
+/// Held by unit tests that have children: a phase's process takes every child of its own process for its own.
+#[cfg(test)]
+static CHILDREN: std::sync::Mutex<()> = std::sync::Mutex::new(());

@@ -1,0 +1,287 @@
+//! One phase of a job: a child process, and the event loop that passes on what it says and looks at it while it runs.
+
+use std::io::{self, PipeReader, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use rustix::event::{PollFd, PollFlags};
+use rustix::io::{Errno, FdFlags};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
+use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
+
+use super::lines::Lines;
+use super::{INIT, sample};
+use crate::reporter::FD_VARIABLE;
+use crate::test::EXIT_SKIPPED;
+use crate::wire::Outcome;
+
+/// A phase that lasts longer is looked at; nearly all are over before.
+const FIRST_SAMPLE_MS: i64 = 1000;
+/// Time between two looks.
+const SAMPLE_EVERY_MS: i64 = 250;
+/// Lowest number of the descriptor that a program gets for its reports: out of the way of those it opens itself.
+const REPORT_FD_MIN: i32 = 5;
+
+/// What woke the loop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wake {
+    /// The host said something.
+    Host,
+    /// A line of the program's report socket.
+    Report(String),
+    /// A line of its output.
+    Output(String),
+    /// It is time for a look.
+    Sample,
+    /// The program and all that it started are gone.
+    Over(Outcome),
+}
+
+/// The child process of a phase.
+#[derive(Debug)]
+pub struct PhaseProcess {
+    child: Child,
+    exited: OwnedFd,
+    report: Stream<UnixStream>,
+    output: Stream<PipeReader>,
+    timer: OwnedFd,
+    started_ms: u64,
+    status: Option<ExitStatus>,
+    ready: Vec<Wake>,
+}
+
+/// A stream of lines until its end.
+#[derive(Debug)]
+struct Stream<T> {
+    stream: Option<T>,
+    lines: Lines,
+}
+
+impl<T: Read> Stream<T> {
+    fn new(stream: T) -> Stream<T> {
+        Stream {
+            stream: Some(stream),
+            lines: Lines::default(),
+        }
+    }
+
+    /// Reads what is there without waiting.
+    fn read(&mut self) -> Vec<String> {
+        let mut all = Vec::new();
+        let mut buffer = [0u8; 4096];
+        while let Some(stream) = &mut self.stream {
+            match stream.read(&mut buffer) {
+                Ok(0) => self.stream = None,
+                Ok(done) => all.extend(self.lines.push(&buffer[..done])),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return all,
+                Err(_) => self.stream = None,
+            }
+        }
+        all.extend(self.lines.rest());
+        all
+    }
+}
+
+impl PhaseProcess {
+    /// Starts `/init` with these words (`do-mount …`, `do-exec PROGRAM …`).
+    ///
+    /// # Errors
+    /// A process or what is needed to watch it cannot be had.
+    pub fn start(words: &[String]) -> io::Result<PhaseProcess> {
+        PhaseProcess::spawn(Command::new(INIT).args(words))
+    }
+
+    fn spawn(command: &mut Command) -> io::Result<PhaseProcess> {
+        let (report, theirs) = UnixStream::pair()?;
+        let (output, out) = io::pipe()?;
+        report.set_nonblocking(true)?;
+        rustix::io::ioctl_fionbio(&output, true)?;
+        // Everything that we open is closed on exec, but for this one.
+        let theirs = rustix::io::fcntl_dupfd_cloexec(&theirs, REPORT_FD_MIN)?;
+        rustix::io::fcntl_setfd(&theirs, FdFlags::empty())?;
+        command.env_clear().env("PATH", "/bin").env("HOME", "/");
+        command.env(FD_VARIABLE, std::os::fd::AsRawFd::as_raw_fd(&theirs).to_string());
+        command
+            .stdin(Stdio::null())
+            .stdout(out.try_clone()?)
+            .stderr(out)
+            .process_group(0);
+        let spawned = command.spawn();
+        // The write ends that the command holds would keep the pipe open after the child's end.
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let child = spawned?;
+        let exited = rustix::process::pidfd_open(Pid::from_child(&child), PidfdFlags::empty())?;
+        Ok(PhaseProcess {
+            child,
+            exited,
+            report: Stream::new(report),
+            output: Stream::new(output),
+            timer: sample_timer()?,
+            started_ms: sample::uptime_ms(),
+            status: None,
+            ready: Vec::new(),
+        })
+    }
+
+    /// How long it has been going on, in milliseconds.
+    #[must_use]
+    pub fn elapsed_ms(&self) -> u64 {
+        sample::uptime_ms().saturating_sub(self.started_ms)
+    }
+
+    /// Writes a line to the program, an answer to what it asked.
+    pub fn answer(&mut self, line: &str) {
+        if let Some(stream) = &mut self.report.stream {
+            // A program that does not read its answer is not waiting for it.
+            let _ = stream.write_all(line.as_bytes());
+        }
+    }
+
+    /// Waits until something happens; `host` is what the host speaks through.
+    ///
+    /// # Errors
+    /// poll(2) failed.
+    pub fn wait(&mut self, host: impl AsFd) -> io::Result<Wake> {
+        loop {
+            if !self.ready.is_empty() {
+                return Ok(self.ready.remove(0));
+            }
+            self.poll(host.as_fd())?;
+        }
+    }
+
+    fn poll(&mut self, host: impl AsFd) -> io::Result<()> {
+        let mut fds = vec![
+            PollFd::new(&host, PollFlags::IN),
+            PollFd::new(&self.timer, PollFlags::IN),
+            PollFd::new(&self.exited, PollFlags::IN),
+        ];
+        let streams = [
+            self.report.stream.as_ref().map(AsFd::as_fd),
+            self.output.stream.as_ref().map(AsFd::as_fd),
+        ];
+        fds.extend(
+            streams
+                .into_iter()
+                .flatten()
+                .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)),
+        );
+        match rustix::event::poll(&mut fds, None) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        let [host, timer, exited] = [0, 1, 2].map(|at: usize| fds.get(at).is_some_and(|fd| !fd.revents().is_empty()));
+        // What the program said comes before what became of it.
+        self.ready.extend(self.report.read().into_iter().map(Wake::Report));
+        self.ready.extend(self.output.read().into_iter().map(Wake::Output));
+        if host {
+            self.ready.push(Wake::Host);
+        }
+        if timer {
+            rustix::io::read(&self.timer, &mut [0u8; 8])?;
+            self.ready.push(Wake::Sample);
+        }
+        if exited && let Some(outcome) = self.collect()? {
+            self.ready.push(Wake::Over(outcome));
+        }
+        Ok(())
+    }
+
+    /// Collects the child, then one by one what it left running, which would keep the file system busy.
+    fn collect(&mut self) -> io::Result<Option<Outcome>> {
+        if self.status.is_none() {
+            self.status = self.child.try_wait()?;
+        }
+        let Some(status) = self.status else { return Ok(None) };
+        // The agent is the reaper of its descendants, so whatever is left becomes its child.
+        loop {
+            while let Ok(Some(_)) = rustix::process::wait(WaitOptions::NOHANG) {}
+            let strays = sample::children(std::process::id());
+            let Some(pid) = strays
+                .first()
+                .and_then(|pid| i32::try_from(*pid).ok())
+                .and_then(Pid::from_raw)
+            else {
+                return Ok(Some(outcome(status)));
+            };
+            let _ = rustix::process::kill_process(pid, Signal::KILL);
+            match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
+                Ok(exited) => {
+                    self.exited = exited;
+                    return Ok(None);
+                }
+                Err(Errno::SRCH) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+}
+
+/// Translates an exit status.
+#[must_use]
+pub fn outcome(status: ExitStatus) -> Outcome {
+    match (status.code(), status.signal()) {
+        (Some(0), _) => Outcome::Done,
+        (Some(code), _) if code == i32::from(EXIT_SKIPPED) => Outcome::Skipped,
+        (Some(code), _) => Outcome::Exited(code),
+        (None, signal) => Outcome::Signalled(signal.unwrap_or(0)),
+    }
+}
+
+fn sample_timer() -> io::Result<OwnedFd> {
+    let timer = rustix::time::timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC)?;
+    let span = |ms: i64| Timespec {
+        tv_sec: ms / 1000,
+        tv_nsec: ms % 1000 * 1_000_000,
+    };
+    let times = Itimerspec {
+        it_value: span(FIRST_SAMPLE_MS),
+        it_interval: span(SAMPLE_EVERY_MS),
+    };
+    rustix::time::timerfd_settime(&timer, TimerfdTimerFlags::empty(), &times)?;
+    Ok(timer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(script: &str) -> (Vec<Wake>, std::time::Duration) {
+        let (host, _other) = UnixStream::pair().unwrap();
+        let start = std::time::Instant::now();
+        let mut process = PhaseProcess::spawn(Command::new("/bin/bash").arg("-c").arg(script)).unwrap();
+        let mut wakes = Vec::new();
+        loop {
+            let wake = process.wait(&host).unwrap();
+            let over = matches!(wake, Wake::Over(_));
+            wakes.push(wake);
+            if over {
+                return (wakes, start.elapsed());
+            }
+        }
+    }
+
+    #[test]
+    fn a_phase_is_its_lines_and_its_outcome() {
+        let _alone = crate::agent::CHILDREN.lock().unwrap();
+        let (wakes, _) = run("echo one; echo two >&2; printf three; exit 77");
+        let lines = ["one", "two", "three"].map(|line| Wake::Output(line.to_owned()));
+        assert_eq!(wakes, [lines.as_slice(), &[Wake::Over(Outcome::Skipped)]].concat());
+
+        let (wakes, _) = run("echo '{\"failed\":\"x\"}' >&$BIOSCOPE_FD; kill -9 $$");
+        assert_eq!(
+            wakes,
+            [
+                Wake::Report("{\"failed\":\"x\"}".to_owned()),
+                Wake::Over(Outcome::Signalled(9))
+            ]
+        );
+
+        let (wakes, took) = run("exec sleep 1.4");
+        assert_eq!(wakes.last(), Some(&Wake::Over(Outcome::Done)));
+        assert!(wakes.contains(&Wake::Sample) && took.as_secs() < 30, "{wakes:?}");
+    }
+}

@@ -1,0 +1,157 @@
+//! Readers of `/proc` and `/sys` formats, pure; whoever reads the files is elsewhere.
+
+/// Length of a clock tick in `/proc/PID/stat`, in milliseconds: `USER_HZ` is 100 on every kernel we meet.
+const TICK_MS: u64 = 10;
+
+/// What `/proc/PID/stat` says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stat {
+    /// Thread or process id.
+    pub id: u32,
+    /// Command name; it may hold spaces and parentheses.
+    pub comm: String,
+    /// State letter.
+    pub state: char,
+    /// Parent process.
+    pub parent: u32,
+    /// User and system time, in milliseconds.
+    pub cpu_ms: u64,
+}
+
+/// Reads `/proc/PID/stat` or `/proc/PID/task/TID/stat`.
+#[must_use]
+pub fn stat(text: &str) -> Option<Stat> {
+    // The name is the only field that can hold spaces; it ends at the last parenthesis.
+    let (head, tail) = text.rsplit_once(')')?;
+    let (id, comm) = head.split_once('(')?;
+    let fields: Vec<&str> = tail.split_whitespace().collect();
+    let user: u64 = fields.get(11)?.parse().ok()?;
+    let system: u64 = fields.get(12)?.parse().ok()?;
+    Some(Stat {
+        id: id.trim().parse().ok()?,
+        comm: comm.to_owned(),
+        state: fields.first()?.chars().next()?,
+        parent: fields.get(1)?.parse().ok()?,
+        cpu_ms: (user + system) * TICK_MS,
+    })
+}
+
+/// Context switches, voluntary and not, from `/proc/PID/status`.
+#[must_use]
+pub fn switches(text: &str) -> u64 {
+    text.lines()
+        .filter_map(|line| line.split_once(':'))
+        .filter(|(key, _)| matches!(*key, "voluntary_ctxt_switches" | "nonvoluntary_ctxt_switches"))
+        .filter_map(|(_, value)| value.trim().parse::<u64>().ok())
+        .sum()
+}
+
+/// Symbol names of `/proc/PID/stack`, innermost first: `[<0>] io_schedule+0x42/0x70 [btrfs]` becomes `io_schedule`.
+#[must_use]
+pub fn stack(text: &str) -> Vec<String> {
+    text.lines()
+        .filter_map(|line| line.split_once("] ").map(|(_, symbol)| symbol))
+        .filter_map(|symbol| symbol.split(['+', ' ']).next())
+        .filter(|symbol| !symbol.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Idle time summed over the CPUs, in milliseconds, from `/proc/uptime`.
+#[must_use]
+pub fn idle_ms(text: &str) -> Option<u64> {
+    let seconds: f64 = text.split_whitespace().nth(1)?.parse().ok()?;
+    Some((seconds * 1000.0) as u64)
+}
+
+/// `procs_running` of `/proc/stat`.
+#[must_use]
+pub fn runnable(text: &str) -> Option<u32> {
+    text.lines()
+        .find_map(|line| line.strip_prefix("procs_running "))
+        .and_then(|value| value.trim().parse().ok())
+}
+
+/// Reads and writes in flight, from `/sys/block/DISK/inflight`.
+#[must_use]
+pub fn inflight(text: &str) -> Option<[u64; 2]> {
+    let mut numbers = text.split_whitespace().map(str::parse);
+    Some([numbers.next()?.ok()?, numbers.next()?.ok()?])
+}
+
+/// Whether `/proc/filesystems` names a file system.
+#[must_use]
+pub fn knows_file_system(text: &str, name: &str) -> bool {
+    text.lines()
+        .any(|line| line.split_whitespace().next_back() == Some(name))
+}
+
+/// The file systems on a device that `/proc/filesystems` names, for a message.
+#[must_use]
+pub fn device_file_systems(text: &str) -> String {
+    let names: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.starts_with("nodev"))
+        .map(str::trim)
+        .collect();
+    if names.is_empty() {
+        "none".to_owned()
+    } else {
+        names.join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stat_with_parentheses_in_the_name() {
+        let text = "123 (a (b) c) D 45 123 45 0 -1 4194304 90 0 1 0 7 35 0 0 20 0 1 0 100 0 0 18446744073709551615 0 0";
+        let stat = stat(text).unwrap();
+        assert_eq!(
+            (stat.id, stat.comm.as_str(), stat.state, stat.parent, stat.cpu_ms),
+            (123, "a (b) c", 'D', 45, 420)
+        );
+        assert_eq!(super::stat("garbage"), None);
+    }
+
+    #[test]
+    fn switches_are_summed() {
+        let text = "Name:\tinit\nvoluntary_ctxt_switches:\t12\nnonvoluntary_ctxt_switches:\t3\n";
+        assert_eq!(switches(text), 15);
+        assert_eq!(switches("Name:\tinit\n"), 0);
+    }
+
+    #[test]
+    fn stack_without_offsets_and_modules() {
+        // As 5.10.218 shows it.
+        let text = "[<0>] btrfs_start_ordered_extent+0xcd/0x140 [btrfs]\n[<0>] io_schedule+0x42/0x70\n\
+                    [<0>] entry_SYSCALL_64_after_hwframe+0x61/0xc6\n";
+        assert_eq!(
+            stack(text),
+            [
+                "btrfs_start_ordered_extent",
+                "io_schedule",
+                "entry_SYSCALL_64_after_hwframe"
+            ]
+        );
+        assert!(stack("").is_empty());
+    }
+
+    #[test]
+    fn figures_of_the_whole_machine() {
+        assert_eq!(idle_ms("4.56 7.89\n"), Some(7890));
+        assert_eq!(runnable("cpu 1 2\nprocs_running 3\nprocs_blocked 1\n"), Some(3));
+        assert_eq!(inflight("       2        7\n"), Some([2, 7]));
+    }
+
+    #[test]
+    fn file_systems() {
+        let text = "nodev\tsysfs\nnodev\ttmpfs\n\text4\n\tbtrfs\n";
+        assert!(knows_file_system(text, "btrfs") && knows_file_system(text, "tmpfs"));
+        assert!(!knows_file_system(text, "xfs"));
+        assert_eq!(device_file_systems(text), "ext4, btrfs");
+        assert_eq!(device_file_systems("nodev\tsysfs\n"), "none");
+    }
+}

@@ -1,0 +1,164 @@
+//! A look at the guest while a phase goes on: who is where, and whether anything moves.
+//!
+//! Only files are read that take no lock a hung task may hold: `cmdline`, `maps`, `environ` and the like take the
+//! process's mmap lock and would hang the agent along with it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+
+use rustix::time::ClockId;
+
+use super::procfs::{self, Stat};
+use crate::wire::{Phase, Sample, Task};
+
+/// At most so many tasks in one sample.
+const TASKS_MAX: usize = 48;
+
+/// Time since the kernel started, in milliseconds.
+#[must_use]
+pub fn uptime_ms() -> u64 {
+    let now = rustix::time::clock_gettime(ClockId::Boottime);
+    u64::try_from(now.tv_sec).unwrap_or(0) * 1000 + u64::try_from(now.tv_nsec).unwrap_or(0) / 1_000_000
+}
+
+/// Takes a sample; `agent` is the process whose descendants are watched, `disk` a name in `/sys/block`.
+#[must_use]
+pub fn take(phase: Phase, phase_ms: u64, agent: u32, disk: &str) -> Sample {
+    let processes = processes();
+    let watched = descendants(&processes, agent);
+    let mut tasks: Vec<Task> = watched.iter().flat_map(|pid| threads(*pid)).collect();
+    for stat in processes
+        .values()
+        .filter(|stat| stat.state == 'D' && !watched.contains(&stat.id))
+    {
+        tasks.push(task(&format!("/proc/{}", stat.id), stat.clone(), false));
+    }
+    tasks.truncate(TASKS_MAX);
+    Sample {
+        phase,
+        phase_ms,
+        idle_ms: procfs::idle_ms(&read("/proc/uptime")).unwrap_or(0),
+        runnable: procfs::runnable(&read("/proc/stat")).unwrap_or(0),
+        inflight: procfs::inflight(&read(&format!("/sys/block/{disk}/inflight"))).unwrap_or([0, 0]),
+        tasks,
+    }
+}
+
+/// The children of a process that are left, its zombies among them.
+#[must_use]
+pub fn children(parent: u32) -> Vec<u32> {
+    processes()
+        .values()
+        .filter(|stat| stat.parent == parent)
+        .map(|stat| stat.id)
+        .collect()
+}
+
+fn processes() -> BTreeMap<u32, Stat> {
+    numbers("/proc")
+        .into_iter()
+        .filter_map(|pid| procfs::stat(&read(&format!("/proc/{pid}/stat"))))
+        .map(|stat| (stat.id, stat))
+        .collect()
+}
+
+fn descendants(processes: &BTreeMap<u32, Stat>, ancestor: u32) -> BTreeSet<u32> {
+    let mut found = BTreeSet::new();
+    let mut wave = vec![ancestor];
+    while let Some(parent) = wave.pop() {
+        for stat in processes.values().filter(|stat| stat.parent == parent) {
+            if found.insert(stat.id) {
+                wave.push(stat.id);
+            }
+        }
+    }
+    found
+}
+
+fn threads(pid: u32) -> Vec<Task> {
+    let dir = format!("/proc/{pid}/task");
+    numbers(&dir)
+        .into_iter()
+        .filter_map(|tid| {
+            let dir = format!("{dir}/{tid}");
+            let stat = procfs::stat(&read(&format!("{dir}/stat")))?;
+            Some(task(&dir, stat, true))
+        })
+        .collect()
+}
+
+fn task(dir: &str, stat: Stat, watched: bool) -> Task {
+    Task {
+        tid: stat.id,
+        watched,
+        comm: stat.comm,
+        state: stat.state,
+        switches: procfs::switches(&read(&format!("{dir}/status"))),
+        cpu_ms: stat.cpu_ms,
+        stack: procfs::stack(&read(&format!("{dir}/stack"))),
+    }
+}
+
+/// The entries of a directory whose names are numbers.
+fn numbers(dir: &str) -> Vec<u32> {
+    let Ok(entries) = fs::read_dir(dir) else {
+        return Vec::new();
+    };
+    let mut found: Vec<u32> = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str().and_then(|name| name.parse().ok()))
+        .collect();
+    found.sort_unstable();
+    found
+}
+
+/// A file's text; empty for a task that just ended.
+fn read(path: &str) -> String {
+    fs::read_to_string(path).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn process(id: u32, parent: u32) -> (u32, Stat) {
+        (
+            id,
+            Stat {
+                id,
+                comm: String::new(),
+                state: 'S',
+                parent,
+                cpu_ms: 0,
+            },
+        )
+    }
+
+    #[test]
+    fn descendants_are_all_below() {
+        let processes = BTreeMap::from([
+            process(1, 0),
+            process(5, 1),
+            process(9, 5),
+            process(7, 9),
+            process(8, 1),
+        ]);
+        assert_eq!(descendants(&processes, 5), BTreeSet::from([7, 9]));
+        assert_eq!(descendants(&processes, 8), BTreeSet::new());
+    }
+
+    #[test]
+    fn a_real_child_is_seen() {
+        let _alone = crate::agent::CHILDREN.lock().unwrap();
+        let mut child = std::process::Command::new("sleep").arg("30").spawn().unwrap();
+        let sample = take(Phase::Run, 5, std::process::id(), "none");
+        assert!(children(std::process::id()).contains(&child.id()));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(
+            sample.tasks.iter().any(|task| task.watched && task.tid == child.id()),
+            "{sample:?}"
+        );
+        assert!(sample.idle_ms > 0 && sample.runnable > 0);
+    }
+}

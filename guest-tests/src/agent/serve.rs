@@ -1,0 +1,132 @@
+//! The agent's life: modules, hello, the disk, then one job after another.
+
+use std::fs::File;
+use std::io;
+use std::mem::MaybeUninit;
+use std::path::Path;
+use std::process::ExitCode;
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
+use rustix::io::Errno;
+
+use super::job::{self, Runner};
+use super::serial::{PORT, Serial};
+use super::{boot, kmsg, sample};
+use crate::errno;
+use crate::wire::{GuestMessage, HostMessage, LineError};
+
+/// Modules to load, one absolute path a line, in load order.
+const MODULES: &str = "/etc/bioscope/modules";
+/// The disk under test.
+const DISK: &str = "/dev/vda";
+/// How long the disk may take to appear, in guest time.
+const DISK_DEADLINE_MS: u64 = 20_000;
+
+/// Runs the agent to its end, which is the guest's.
+#[must_use]
+pub fn agent() -> ExitCode {
+    // Orphans of a phase come to the agent, which ends them before it goes on.
+    if let Err(errno) = rustix::process::set_child_subreaper(Some(rustix::process::getpid())) {
+        kmsg::write(&format!(
+            "prctl(PR_SET_CHILD_SUBREAPER) fails with {}",
+            errno::name(errno)
+        ));
+    }
+    let mut serial = match Serial::open() {
+        Ok(serial) => serial,
+        Err(errno) => {
+            kmsg::write(&format!("{PORT} cannot be opened: {}", errno::name(errno)));
+            return ExitCode::FAILURE;
+        }
+    };
+    match serve(&mut serial) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            kmsg::write(&format!("agent cannot go on: {}", errno::io_name(&error)));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(serial: &mut Serial) -> io::Result<()> {
+    let fit = load_modules();
+    serial.send(&GuestMessage::Hello {
+        release: rustix::system::uname().release().to_string_lossy().into_owned(),
+        uptime_ms: sample::uptime_ms(),
+        cpus: std::thread::available_parallelism().map_or(1, |cpus| u32::try_from(cpus.get()).unwrap_or(u32::MAX)),
+    })?;
+    if let Err(reason) = fit.and_then(|()| await_disk()) {
+        kmsg::write(&format!("unfit: {reason}"));
+        serial.send(&GuestMessage::Unfit { reason })?;
+    } else {
+        serial.send(&GuestMessage::Ready)?;
+    }
+    let mut next_question = 0;
+    loop {
+        match serial.wait()? {
+            Ok(HostMessage::Run(job)) => {
+                Runner::new(serial, &mut next_question, &job).run()?;
+                serial.send(&GuestMessage::Ready)?;
+            }
+            Ok(HostMessage::PowerOff) => boot::power_off(),
+            Ok(HostMessage::DumpBlocked) => job::dump_blocked(),
+            Ok(HostMessage::Answer { id, .. }) => kmsg::write(&format!("answer {id} to no question")),
+            Err(error @ LineError::Prefix(_)) => serial.send(&GuestMessage::Unfit {
+                reason: error.to_string(),
+            })?,
+            Err(error) => serial.send(&GuestMessage::Unfit {
+                reason: error.to_string(),
+            })?,
+        }
+    }
+}
+
+/// Loads what the initramfs lists; no list means that everything is built in.
+fn load_modules() -> Result<(), String> {
+    let list = match std::fs::read_to_string(MODULES) {
+        Ok(list) => list,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(format!("{MODULES}: {}", errno::io_name(&error))),
+    };
+    for path in list.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let file = File::open(path).map_err(|error| format!("module {path}: {}", errno::io_name(&error)))?;
+        match rustix::system::finit_module(&file, c"", 0) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(errno) => return Err(format!("module {path} does not load: {}", errno::name(errno))),
+        }
+    }
+    Ok(())
+}
+
+/// Waits until devtmpfs has the disk: its driver probes on its own time.
+fn await_disk() -> Result<(), String> {
+    let disk = Path::new(DISK);
+    let failed = |errno: Errno| format!("waiting for {DISK}: {}", errno::name(errno));
+    let watch = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).map_err(failed)?;
+    inotify::add_watch(&watch, "/dev", WatchFlags::CREATE).map_err(failed)?;
+    // Looked for after the watch began, so that it cannot appear unseen in between.
+    let deadline_ms = sample::uptime_ms() + DISK_DEADLINE_MS;
+    while !disk.exists() {
+        let left_ms = deadline_ms.saturating_sub(sample::uptime_ms());
+        if left_ms == 0 {
+            let seconds = DISK_DEADLINE_MS / 1000;
+            return Err(format!(
+                "no {DISK} after {seconds} s: is there a disk, and are virtio_pci and virtio_blk loaded?"
+            ));
+        }
+        let left = Timespec {
+            tv_sec: i64::try_from(left_ms / 1000).unwrap_or(1),
+            tv_nsec: i64::try_from(left_ms % 1000 * 1_000_000).unwrap_or(0),
+        };
+        match rustix::event::poll(&mut [PollFd::new(&watch, PollFlags::IN)], Some(&left)) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(failed(errno)),
+        }
+        // What was created does not matter; only that the watch is quiet again.
+        let mut buffer = [MaybeUninit::uninit(); 1024];
+        let mut events = inotify::Reader::new(&watch, &mut buffer);
+        while events.next().is_ok() {}
+    }
+    Ok(())
+}

@@ -1,11 +1,28 @@
 //! A vhost-user block device that injects faults.
+//!
+//! Usable by itself with any vhost-user front end. A request's way: [`backend`] takes a chain from a ring, [`request`]
+//! reads it, [`device`] asks [`decide`] what the [`plan`]'s rules make of it, [`schedule`] keeps it as long as they say,
+//! [`execute`] moves its bytes between guest memory and [`disk`], and [`completion`] gives it back, once. [`trace`] has a
+//! line for every step, and [`control`] changes the rules meanwhile.
+//!
+//! Only [`backend`] knows that the transport is vhost-user; nothing here knows a file system.
 
+pub mod arming;
+pub mod backend;
+pub mod completion;
+pub mod config;
+pub mod control;
 pub mod decide;
+pub mod device;
 pub mod disk;
+pub mod execute;
 pub mod export;
 pub mod op;
 pub mod payload;
 pub mod plan;
+pub mod request;
 pub mod rng;
 pub mod schedule;
+pub mod server;
+pub mod stats;
 pub mod trace;

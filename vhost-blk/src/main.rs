@@ -1,2 +1,56 @@
-//! A vhost-user block device that injects faults.
-fn main() {}
+//! A vhost-user block device that injects faults: the command line.
+
+mod args;
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+use args::{Failure, Settings};
+use vhost_blk::device::Device;
+use vhost_blk::disk::Disk;
+use vhost_blk::{server, trace};
+
+fn main() -> ExitCode {
+    match start() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.print();
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn start() -> Result<(), Failure> {
+    let started = Instant::now();
+    let settings = Settings::from_command_line()?;
+    if settings.die_with_parent {
+        die_with_parent()?;
+    }
+    let disk = Disk::open(&settings.image, settings.config.block_size)?;
+    let trace = trace::Writer::create(settings.trace.as_deref(), started)
+        .map_err(|source| Failure::trace(settings.trace.as_deref(), source))?;
+    let device = Arc::new(Device::new(settings.config, disk, trace, started, &settings.plan));
+    server::run(&device, &settings.listen, || {
+        // Whoever started us may not care to listen.
+        let _ = writeln!(std::io::stdout(), "ready");
+    })?;
+    Ok(())
+}
+
+/// Asks the kernel to kill this process when the thread that spawned it ends.
+fn die_with_parent() -> Result<(), Failure> {
+    let parent = rustix::process::getppid();
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
+        .map_err(|error| Failure::system("--die-with-parent", error.into()))?;
+    // It may have ended between the two calls, and then no signal comes.
+    if rustix::process::getppid() == parent {
+        Ok(())
+    } else {
+        Err(Failure::system(
+            "--die-with-parent",
+            std::io::Error::other("the parent is gone already"),
+        ))
+    }
+}

@@ -15,7 +15,7 @@ pub struct RuleError {
     /// How many characters are meant.
     pub width: usize,
     /// What is wrong.
-    pub problem: Problem,
+    pub problem: Box<Problem>,
 }
 
 impl RuleError {

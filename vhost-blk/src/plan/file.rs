@@ -95,7 +95,7 @@ pub(crate) fn name_taken(text: &str, name: &str) -> RuleError {
         text: text.to_owned(),
         column: text[..byte].chars().count() + 1,
         width: "name=".len() + name.chars().count(),
-        problem: Problem::NameTaken { name: name.to_owned() },
+        problem: Box::new(Problem::NameTaken { name: name.to_owned() }),
     }
 }
 
@@ -126,11 +126,11 @@ fn rule_error(text: &str, origin: &str, span: std::ops::Range<usize>, rule: &str
     } else {
         (span.start, raw.chars().take_while(|c| *c != '\n').count())
     };
-    at(text, origin, start, width, error.problem.to_string())
+    at(text, origin, start, width, &error.problem.to_string())
 }
 
 /// The error for a byte offset of the file.
-fn at(text: &str, origin: &str, start: usize, width: usize, message: String) -> PlanError {
+fn at(text: &str, origin: &str, start: usize, width: usize, message: &str) -> PlanError {
     let before = text.get(..start).unwrap_or(text);
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
     let line_text = text[line_start..].lines().next().unwrap_or_default();

@@ -24,7 +24,7 @@ impl FromStr for Rule {
             text: text.to_owned(),
             column,
             width,
-            problem,
+            problem: Box::new(problem),
         })
     }
 }

@@ -303,7 +303,7 @@ fn matcher_knows_edges() {
     assert!(matcher.matches(&facts(Op::Read, 15, 512)));
     assert!(!matcher.matches(&facts(Op::Read, 16, 512)));
     assert!(!matcher.matches(&facts(Op::Flush, 0, 0)), "a flush has no sectors");
-    assert!(matcher.matches(&facts(Op::Read, u64::MAX, u64::MAX)) == false);
+    assert!(!matcher.matches(&facts(Op::Read, u64::MAX, u64::MAX)));
     let any: Rule = "fail".parse().expect("rule");
     assert!(
         !any.trigger.matcher.matches(&facts(Op::GetId, 0, 20)),

@@ -1,0 +1,219 @@
+//! Command line to settings. Everything that can be wrong is found here, before a socket or a file is made.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+use thiserror::Error;
+use vhost_blk::backend::QUEUES_MAX;
+use vhost_blk::config::{Config, Offer, serial};
+use vhost_blk::disk::DiskError;
+use vhost_blk::plan::{Plan, PlanError, file};
+use vhost_blk::server::{Options, ServeError};
+
+/// A vhost-user block device that injects faults.
+///
+/// Serves a raw image to a vhost-user front end (QEMU and others). The image is never written: what the guest writes lives
+/// in memory and ends with this process. Prints `ready` when it listens.
+///
+/// Exit codes: 0 ended in order, 64 bad usage, 65 the plan cannot be read, 66 the image cannot be used, 71 the system
+/// refuses something, 73 a socket or the trace cannot be made.
+#[derive(Debug, Parser)]
+#[command(name = "vhost-blk", version)]
+struct Args {
+    /// Socket for the front end
+    #[arg(long, value_name = "PATH")]
+    socket: PathBuf,
+    /// Raw image to serve
+    #[arg(long, value_name = "FILE")]
+    image: PathBuf,
+    /// Plan in TOML: `seed` and `rules`
+    #[arg(long, value_name = "FILE")]
+    plan: Option<PathBuf>,
+    /// A rule, after those of the plan; can be given more than once
+    #[arg(long = "rule", value_name = "RULE")]
+    rules: Vec<String>,
+    /// Seed of all random choices, in place of the plan's
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Socket for commands
+    #[arg(long, value_name = "PATH")]
+    control: Option<PathBuf>,
+    /// File for the trace, JSON lines
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+    /// Number of queues offered
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=i64::from(QUEUES_MAX)))]
+    num_queues: u16,
+    /// Largest queue size that a front end may choose, a power of two
+    #[arg(long, value_name = "N", default_value = "1024", value_parser = queue_size)]
+    queue_size: u16,
+    /// Most data buffers of one request
+    #[arg(long, value_name = "N", default_value_t = 126, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    seg_max: u32,
+    /// Largest data buffer in bytes; with --seg-max it decides where the guest splits its requests
+    #[arg(long, value_name = "BYTES", value_parser = size_max)]
+    size_max: Option<u32>,
+    /// Logical block size in bytes
+    #[arg(long, value_name = "BYTES", default_value = "512", value_parser = block_size)]
+    block_size: u32,
+    /// Refuses all writing
+    #[arg(long)]
+    read_only: bool,
+    /// Serial number, at most 20 bytes
+    #[arg(long, value_name = "TEXT", default_value = "bioscope", value_parser = serial_text)]
+    serial: String,
+    /// Offers no write cache (no flushes)
+    #[arg(long)]
+    no_flush: bool,
+    /// Offers no discard
+    #[arg(long)]
+    no_discard: bool,
+    /// Offers no write-zeroes
+    #[arg(long)]
+    no_write_zeroes: bool,
+    /// Offers no indirect descriptors
+    #[arg(long)]
+    no_indirect: bool,
+    /// Offers no event index
+    #[arg(long)]
+    no_event_idx: bool,
+    /// Is killed when the thread that started it ends
+    #[arg(long)]
+    die_with_parent: bool,
+    /// Ends when the first front end is gone
+    #[arg(long)]
+    once: bool,
+}
+
+/// What the command line comes to.
+pub struct Settings {
+    pub image: PathBuf,
+    pub trace: Option<PathBuf>,
+    pub config: Config,
+    pub plan: Plan,
+    pub listen: Options,
+    pub die_with_parent: bool,
+}
+
+/// Why the device does not run.
+#[derive(Debug, Error)]
+pub enum Failure {
+    #[error("{0}")]
+    Usage(clap::Error),
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    #[error("cannot create the trace {}: {source}", path.display())]
+    Trace { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    #[error("{what}: {source}")]
+    System { what: &'static str, source: io::Error },
+}
+
+impl Settings {
+    pub fn from_command_line() -> Result<Settings, Failure> {
+        let args = Args::try_parse().map_err(Failure::Usage)?;
+        let mut plan = args.plan.as_deref().map(file::read).transpose()?.unwrap_or_default();
+        for text in &args.rules {
+            let rule = file::parse_option(text, &plan)?;
+            plan.rules.push(rule);
+        }
+        plan.seed = args.seed.unwrap_or(plan.seed);
+        let config = Config {
+            num_queues: args.num_queues,
+            queue_size: args.queue_size,
+            seg_max: args.seg_max,
+            size_max: args.size_max,
+            block_size: args.block_size,
+            read_only: args.read_only,
+            serial: serial(&args.serial),
+            offer: Offer {
+                flush: !args.no_flush,
+                discard: !args.no_discard,
+                write_zeroes: !args.no_write_zeroes,
+                indirect: !args.no_indirect,
+                event_idx: !args.no_event_idx,
+            },
+        };
+        Ok(Settings {
+            image: args.image,
+            trace: args.trace,
+            config,
+            plan,
+            listen: Options {
+                socket: args.socket,
+                control: args.control,
+                once: args.once,
+            },
+            die_with_parent: args.die_with_parent,
+        })
+    }
+}
+
+impl Failure {
+    pub fn trace(path: Option<&Path>, source: io::Error) -> Failure {
+        Failure::Trace {
+            path: path.unwrap_or(Path::new("")).to_owned(),
+            source,
+        }
+    }
+
+    pub fn system(what: &'static str, source: io::Error) -> Failure {
+        Failure::System { what, source }
+    }
+
+    /// The exit code, as sysexits.h has them.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Failure::Usage(error) if !error.use_stderr() => 0,
+            Failure::Usage(_) => 64,
+            Failure::Plan(_) => 65,
+            Failure::Disk(_) => 66,
+            Failure::System { .. } | Failure::Serve(ServeError::System { .. }) => 71,
+            Failure::Trace { .. } | Failure::Serve(_) => 73,
+        }
+    }
+
+    pub fn print(&self) {
+        match self {
+            // clap knows colours, and whether it is help for stdout.
+            Failure::Usage(error) => {
+                let _ = error.print();
+            }
+            other => anstream::eprintln!("vhost-blk: {other}"),
+        }
+    }
+}
+
+fn power_of_two(text: &str, min: u32, max: u32) -> Result<u32, String> {
+    match text.parse::<u32>() {
+        Ok(number) if number.is_power_of_two() && (min..=max).contains(&number) => Ok(number),
+        _ => Err(format!("expected a power of two from {min} to {max}")),
+    }
+}
+
+fn queue_size(text: &str) -> Result<u16, String> {
+    u16::try_from(power_of_two(text, 2, 1024)?).map_err(|error| error.to_string())
+}
+
+fn block_size(text: &str) -> Result<u32, String> {
+    power_of_two(text, 512, 4096)
+}
+
+fn size_max(text: &str) -> Result<u32, String> {
+    match text.parse::<u32>() {
+        Ok(bytes) if bytes >= 512 && bytes.is_multiple_of(512) => Ok(bytes),
+        _ => Err("expected a multiple of 512 bytes".to_owned()),
+    }
+}
+
+fn serial_text(text: &str) -> Result<String, String> {
+    if text.len() <= 20 {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("{} bytes: at most 20", text.len()))
+    }
+}

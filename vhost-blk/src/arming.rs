@@ -1,0 +1,171 @@
+//! Rules put in force and taken off while the device runs.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::decide::Armed;
+use crate::device::{Device, State};
+use crate::plan::file::{name_taken, parse_in_plan};
+use crate::plan::{Plan, Rule, RuleError};
+use crate::trace::Record;
+
+/// A rule in force, as `list` tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleStatus {
+    /// Its name.
+    pub name: String,
+    /// Its text.
+    pub text: String,
+    /// Requests that looked like its trigger.
+    pub seen: u64,
+    /// Requests to which it was applied.
+    pub hits: u64,
+    /// Requests that it makes wait now.
+    pub holding: usize,
+}
+
+/// No rule has this name.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("no rule is named `{name}`: known rules: {}", if known.is_empty() { "none".to_owned() } else { known.join(", ") })]
+pub struct UnknownRule {
+    /// The name.
+    pub name: String,
+    /// The names there are.
+    pub known: Vec<String>,
+}
+
+impl Device {
+    /// Adds a rule after those in force; returns its name.
+    ///
+    /// # Errors
+    /// The rule cannot be read, or its name is taken.
+    pub fn add_rule(&self, text: &str) -> Result<String, RuleError> {
+        let rule: Rule = text.parse()?;
+        let mut state = self.lock();
+        if let Some(name) = &rule.name
+            && state.rules.iter().any(|armed| armed.name == *name)
+        {
+            return Err(name_taken(text, name));
+        }
+        let name = self.arm(&mut state, &rule);
+        drop(state);
+        self.trace().flush();
+        Ok(name)
+    }
+
+    /// Replaces all rules and the seed, sets all counters back, and lets go what is held. With a bad rule nothing changes.
+    ///
+    /// # Errors
+    /// A rule cannot be read, or two have one name: its index, and what is wrong.
+    pub fn set_plan(&self, seed: u64, rules: &[String]) -> Result<(), (usize, RuleError)> {
+        let mut plan = Plan {
+            seed,
+            rules: Vec::with_capacity(rules.len()),
+        };
+        for (index, text) in rules.iter().enumerate() {
+            let rule = parse_in_plan(text, &plan).map_err(|error| (index, error))?;
+            plan.rules.push(rule);
+        }
+        let mut state = self.lock();
+        let released = state.schedule.clear();
+        self.trace().write(|| Record::PlanSet {
+            t_us: self.trace().now_us(),
+            seed,
+        });
+        self.install(&mut state, &plan);
+        drop(state);
+        self.complete_released(released);
+        Ok(())
+    }
+
+    /// Takes all rules off and lets go everything that waits; returns how many requests that were.
+    pub fn clear_rules(&self) -> usize {
+        let mut state = self.lock();
+        state.rules.clear();
+        let released = state.schedule.clear();
+        self.trace().write(|| Record::Cleared {
+            t_us: self.trace().now_us(),
+        });
+        drop(state);
+        self.complete_released(released)
+    }
+
+    /// Lets go what one rule keeps waiting, or all that is held; returns how many requests that were.
+    ///
+    /// # Errors
+    /// No rule has this name.
+    pub fn release(&self, rule: Option<&str>) -> Result<usize, UnknownRule> {
+        let mut state = self.lock();
+        if let Some(name) = rule
+            && !state.rules.iter().any(|armed| armed.name == name)
+        {
+            let known = state.rules.iter().map(|armed| armed.name.clone()).collect();
+            return Err(UnknownRule {
+                name: name.to_owned(),
+                known,
+            });
+        }
+        let released = state.schedule.release(rule);
+        drop(state);
+        Ok(self.complete_released(released))
+    }
+
+    /// The rules in force, in their order.
+    #[must_use]
+    pub fn rules(&self) -> Vec<RuleStatus> {
+        let state = self.lock();
+        let status = |armed: &Armed| RuleStatus {
+            name: armed.name.clone(),
+            text: armed.rule.to_string(),
+            seen: armed.seen,
+            hits: armed.hits,
+            holding: state.schedule.holding(&armed.name),
+        };
+        state.rules.iter().map(status).collect()
+    }
+
+    /// Puts a name into the trace.
+    pub fn mark(&self, name: &str) {
+        self.trace().write(|| Record::Mark {
+            t_us: self.trace().now_us(),
+            name: name.to_owned(),
+        });
+        self.trace().flush();
+    }
+
+    /// Puts a plan in force in place of what there is.
+    pub(crate) fn install(&self, state: &mut State, plan: &Plan) {
+        state.seed = plan.seed;
+        state.ordinal = 0;
+        state.rules.clear();
+        state.rules_made = 0;
+        // A rule without a name must not get one that a later rule brings along.
+        let reserved: Vec<String> = plan.rules.iter().filter_map(|rule| rule.name.clone()).collect();
+        for rule in &plan.rules {
+            self.arm_beside(state, rule, &reserved);
+        }
+    }
+
+    fn arm(&self, state: &mut State, rule: &Rule) -> String {
+        self.arm_beside(state, rule, &[])
+    }
+
+    fn arm_beside(&self, state: &mut State, rule: &Rule, reserved: &[String]) -> String {
+        let armed = loop {
+            state.rules_made += 1;
+            let armed = Armed::new(rule.clone(), state.rules_made);
+            let taken = |name: &String| state.rules.iter().any(|other| other.name == *name) || reserved.contains(name);
+            if rule.name.is_some() || !taken(&armed.name) {
+                break armed;
+            }
+        };
+        let name = armed.name.clone();
+        self.trace().write(|| Record::RuleAdded {
+            t_us: self.trace().now_us(),
+            name: name.clone(),
+            text: armed.rule.to_string(),
+        });
+        state.rules.push(armed);
+        name
+    }
+}

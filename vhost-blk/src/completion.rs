@@ -1,0 +1,146 @@
+//! The only way back into a used ring.
+//!
+//! A [`Completion`] is a linear token: it is made when a chain leaves the available ring, and its head goes back exactly
+//! once. It remembers its ring's generation; when the ring was stopped in the meantime the token does nothing, for the
+//! memory it points into may be another driver's by now.
+
+use std::fmt;
+use std::sync::Arc;
+
+use vm_memory::{Bytes, GuestAddress};
+
+use crate::request::Mem;
+use crate::trace::Status;
+
+/// A used ring, as far as completions need it. The transport implements it.
+pub trait Ring: Send + Sync {
+    /// Number of the queue.
+    fn index(&self) -> u16;
+
+    /// The generation that is current now.
+    fn generation(&self) -> u64;
+
+    /// If the ring is still of this generation: runs `effect` and puts `head` into the used ring with the length that it
+    /// returns. The ring cannot be stopped while `effect` runs.
+    fn complete(&self, generation: u64, head: u16, effect: &mut dyn FnMut() -> u32) -> bool;
+
+    /// Tells the driver of what was put into the used ring, if it wants to know.
+    fn notify(&self);
+}
+
+/// What an effect has done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Effect {
+    /// What the guest is told.
+    pub status: Status,
+    /// Bytes moved between guest memory and disk.
+    pub bytes: u64,
+    /// Bytes written to guest memory, without the status.
+    pub written: u32,
+}
+
+/// The right and the duty to complete one request.
+pub struct Completion {
+    ring: Arc<dyn Ring>,
+    mem: Arc<Mem>,
+    generation: u64,
+    head: u16,
+    status: Option<GuestAddress>,
+    spent: bool,
+}
+
+impl Completion {
+    /// Takes on a chain whose head left the ring in this generation.
+    #[must_use]
+    pub fn new(ring: Arc<dyn Ring>, mem: Arc<Mem>, generation: u64, head: u16, status: Option<GuestAddress>) -> Self {
+        Completion {
+            ring,
+            mem,
+            generation,
+            head,
+            status,
+            spent: false,
+        }
+    }
+
+    /// The ring that the request came from.
+    #[must_use]
+    pub fn ring(&self) -> &Arc<dyn Ring> {
+        &self.ring
+    }
+
+    /// The generation that the request belongs to.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Whether the ring was stopped since.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        self.ring.generation() != self.generation
+    }
+
+    /// Does the request's work and gives it back to the driver. `None`: the ring was stopped, nothing was done.
+    pub fn complete(mut self, work: impl FnOnce(&Mem) -> Effect) -> Option<Effect> {
+        self.spend(work)
+    }
+
+    /// Lets the request go without a word to the driver; right only when its ring is stopped.
+    pub fn abandon(mut self) {
+        self.spent = true;
+    }
+
+    fn spend(&mut self, work: impl FnOnce(&Mem) -> Effect) -> Option<Effect> {
+        self.spent = true;
+        let (mem, status) = (&self.mem, self.status);
+        let mut work = Some(work);
+        let mut done = None;
+        self.ring.complete(self.generation, self.head, &mut || {
+            let Some(work) = work.take() else { return 0 };
+            let effect = work(mem);
+            done = Some(effect);
+            let Some(addr) = status else { return 0 };
+            // The address was checked when the chain was read; a memory that shrank since has no reader left.
+            let _ = mem.write_obj(status_byte(effect.status), addr);
+            effect.written.saturating_add(1)
+        });
+        done
+    }
+}
+
+impl fmt::Debug for Completion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Completion { generation, head, .. } = self;
+        write!(
+            f,
+            "Completion(queue {}, generation {generation}, head {head})",
+            self.ring.index()
+        )
+    }
+}
+
+impl Drop for Completion {
+    /// A token that was forgotten fails its request: an error is found by a test, a lost request hangs it.
+    fn drop(&mut self) {
+        if !self.spent {
+            self.spend(|_| Effect {
+                status: Status::IoErr,
+                bytes: 0,
+                written: 0,
+            });
+            self.ring.notify();
+        }
+    }
+}
+
+/// The status byte of the protocol. A dropped request never gets here; if it did, it must not read as success.
+fn status_byte(status: Status) -> u8 {
+    use virtio_bindings::virtio_blk::{VIRTIO_BLK_S_IOERR, VIRTIO_BLK_S_OK, VIRTIO_BLK_S_UNSUPP};
+    let byte = match status {
+        Status::Ok => VIRTIO_BLK_S_OK,
+        Status::IoErr | Status::Dropped => VIRTIO_BLK_S_IOERR,
+        Status::Unsupp => VIRTIO_BLK_S_UNSUPP,
+    };
+    u8::try_from(byte).unwrap_or(1)
+}

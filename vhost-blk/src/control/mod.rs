@@ -1,0 +1,139 @@
+//! The control socket: commands and replies as JSON, one a line, over a unix stream socket.
+//!
+//! ```text
+//! → {"v":1,"cmd":"add","rule":"fail write nth=1"}
+//! ← {"v":1,"ok":true,"reply":"added","name":"r1"}
+//! ```
+//!
+//! Every command is answered, in order, before the next one is read. `v` is the protocol's version; a command may leave it
+//! out, so that a person can type `{"cmd":"list"}` into `socat`.
+
+mod client;
+mod server;
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+pub use crate::arming::RuleStatus;
+pub use crate::stats::Stats;
+pub use client::{Client, ClientError};
+pub use server::serve;
+
+/// Version of the protocol.
+pub const VERSION: u32 = 1;
+
+/// Longest line that either side takes, in bytes.
+pub const LINE_BYTES_MAX: u64 = 4 << 20;
+
+/// What a device can be told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "cmd", rename_all = "kebab-case")]
+pub enum Command {
+    /// Adds a rule after those in force.
+    Add {
+        /// Its text.
+        rule: String,
+    },
+    /// Replaces all rules and the seed, sets the counters back, lets go what waits.
+    Plan {
+        /// The new seed.
+        seed: u64,
+        /// The new rules' texts.
+        rules: Vec<String>,
+    },
+    /// Asks for the rules in force.
+    List,
+    /// Takes all rules off and lets go everything that waits.
+    Clear,
+    /// Lets go what one rule keeps waiting, or all that is held.
+    Release {
+        /// The rule's name.
+        #[serde(default)]
+        rule: Option<String>,
+    },
+    /// Puts a name into the trace.
+    Mark {
+        /// The name.
+        name: String,
+    },
+    /// Makes the disk the golden image again; refused while requests are outstanding.
+    Rollback,
+    /// Writes the disk as it stands to a file of the device's machine.
+    Export {
+        /// The file; a relative path is the device's.
+        path: PathBuf,
+    },
+    /// Asks for the counters.
+    Stats,
+    /// Hands the trace to the kernel.
+    FlushTrace,
+    /// Ends the device.
+    Quit,
+}
+
+/// What a device answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "reply", rename_all = "kebab-case")]
+pub enum Reply {
+    /// Done; there is nothing to say.
+    Done,
+    /// A rule was added.
+    Added {
+        /// Its name.
+        name: String,
+    },
+    /// The rules in force.
+    Rules {
+        /// In their order.
+        rules: Vec<RuleStatus>,
+    },
+    /// Requests were let go.
+    Released {
+        /// How many.
+        requests: usize,
+    },
+    /// The disk was written to a file.
+    Exported {
+        /// Bytes of data in it; the rest are holes.
+        data_bytes: u64,
+    },
+    /// The counters.
+    Stats(Stats),
+    /// It was not done.
+    Error {
+        /// Why.
+        message: String,
+        /// For a bad rule: where in its text, in characters from 1.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        column: Option<usize>,
+        /// For a bad rule of a plan: its index.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rule_index: Option<usize>,
+    },
+}
+
+/// A command with the protocol's version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct CommandLine {
+    #[serde(default = "current_version")]
+    v: u32,
+    #[serde(flatten)]
+    command: Command,
+}
+
+/// A reply with the protocol's version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct ReplyLine {
+    v: u32,
+    ok: bool,
+    #[serde(flatten)]
+    reply: Reply,
+}
+
+fn current_version() -> u32 {
+    VERSION
+}
+
+#[cfg(test)]
+mod tests;

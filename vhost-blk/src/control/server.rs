@@ -1,0 +1,121 @@
+//! Answers at the control socket: one thread a client, so that a long export keeps nobody else waiting.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::Arc;
+use std::thread;
+
+use super::{Command, CommandLine, LINE_BYTES_MAX, Reply, ReplyLine, VERSION};
+use crate::device::Device;
+use crate::plan::RuleError;
+
+/// Takes clients for ever; `quit` is called when one says so, after it was answered.
+pub fn serve(listener: &UnixListener, device: &Arc<Device>, quit: fn()) {
+    for stream in listener.incoming() {
+        let device = Arc::clone(device);
+        let started = stream.and_then(|stream| {
+            thread::Builder::new().name("control".to_owned()).spawn(move || {
+                // A client that goes away in the middle of a line has nobody left to tell of it.
+                let _ = talk(&stream, &device, quit);
+            })
+        });
+        if let Err(error) = started {
+            anstream::eprintln!("vhost-blk: cannot take a control client: {error}");
+        }
+    }
+}
+
+fn talk(stream: &UnixStream, device: &Device, quit: fn()) -> io::Result<()> {
+    let mut reader = BufReader::new(stream);
+    let mut writer = stream;
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        if reader.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut line)? == 0 {
+            return Ok(());
+        }
+        let (reply, ends) = match parse(&line) {
+            Ok(command) => {
+                let ends = command == Command::Quit;
+                (obey(device, command), ends)
+            }
+            Err(message) => (refusal(message), false),
+        };
+        let ok = !matches!(reply, Reply::Error { .. });
+        let mut answer = serde_json::to_vec(&ReplyLine { v: VERSION, ok, reply })?;
+        answer.push(b'\n');
+        let written = writer.write_all(&answer);
+        if ends {
+            quit();
+        }
+        written?;
+    }
+}
+
+fn parse(line: &[u8]) -> Result<Command, String> {
+    // The version is looked at first: a newer protocol's commands need not look like ours.
+    let value: serde_json::Value = serde_json::from_slice(line).map_err(|error| format!("not a command: {error}"))?;
+    match value.get("v").and_then(serde_json::Value::as_u64) {
+        None if value.get("v").is_none() => {}
+        Some(v) if v == u64::from(VERSION) => {}
+        _ => return Err(format!("protocol version {}: this device speaks {VERSION}", value["v"])),
+    }
+    serde_json::from_value::<CommandLine>(value)
+        .map(|line| line.command)
+        .map_err(|error| format!("not a command: {error}"))
+}
+
+fn obey(device: &Device, command: Command) -> Reply {
+    match command {
+        Command::Add { rule } => match device.add_rule(&rule) {
+            Ok(name) => Reply::Added { name },
+            Err(error) => rule_refusal(&error, None),
+        },
+        Command::Plan { seed, rules } => match device.set_plan(seed, &rules) {
+            Ok(()) => Reply::Done,
+            Err((index, error)) => rule_refusal(&error, Some(index)),
+        },
+        Command::List => Reply::Rules { rules: device.rules() },
+        Command::Clear => Reply::Released {
+            requests: device.clear_rules(),
+        },
+        Command::Release { rule } => match device.release(rule.as_deref()) {
+            Ok(requests) => Reply::Released { requests },
+            Err(error) => refusal(error.to_string()),
+        },
+        Command::Mark { name } => {
+            device.mark(&name);
+            Reply::Done
+        }
+        Command::Rollback => match device.rollback() {
+            Ok(()) => Reply::Done,
+            Err(error) => refusal(format!("cannot roll back: {error}")),
+        },
+        Command::Export { path } => match device.export(&path) {
+            Ok(data_bytes) => Reply::Exported { data_bytes },
+            Err(error) => refusal(error.to_string()),
+        },
+        Command::Stats => Reply::Stats(device.stats()),
+        Command::FlushTrace => {
+            device.trace().flush();
+            Reply::Done
+        }
+        Command::Quit => Reply::Done,
+    }
+}
+
+fn refusal(message: String) -> Reply {
+    Reply::Error {
+        message,
+        column: None,
+        rule_index: None,
+    }
+}
+
+fn rule_refusal(error: &RuleError, rule_index: Option<usize>) -> Reply {
+    Reply::Error {
+        message: error.render(),
+        column: Some(error.column),
+        rule_index,
+    }
+}

@@ -1,0 +1,497 @@
+//! The device between rings and disk: submits requests to the rules, keeps those that must wait, completes the rest.
+//!
+//! One lock guards rules, schedule and counters; it is never held while a request's work is done or a ring is touched, so
+//! that a ring's lock may be held while this one is taken, never the other way round. Requests complete on
+//! whatever thread lets them go: a queue's, the timer's, or one of the control socket's.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+
+use crate::completion::{Completion, Effect, Ring};
+use crate::config::Config;
+use crate::decide::{Armed, Outcome, decide};
+use crate::disk::Disk;
+use crate::execute::{Target, execute};
+use crate::plan::Plan;
+use crate::request::{Malformed, Request};
+use crate::schedule::{Released, Schedule};
+use crate::stats::Stats;
+use crate::trace::{self, Complete, OutcomeNote, Record, Status, Submit, TimingNote};
+
+/// How long a rollback waits for requests that are being completed right now. The guest may know of a completion
+/// before this process has counted it; only a request that a rule holds stays longer.
+const SETTLE_MAX: Duration = Duration::from_secs(1);
+
+/// A fault-injecting disk, apart from any transport.
+#[derive(Debug)]
+pub struct Device {
+    config: Config,
+    disk: Disk,
+    trace: trace::Writer,
+    started: Instant,
+    writeback: AtomicBool,
+    state: Mutex<State>,
+    /// The timer must look again: something was scheduled, or the device stops.
+    timer: Condvar,
+    /// A request was completed.
+    settled: Condvar,
+}
+
+/// What the device's lock guards.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) seed: u64,
+    pub(crate) rules: Vec<Armed>,
+    pub(crate) rules_made: usize,
+    pub(crate) ordinal: u64,
+    pub(crate) schedule: Schedule<Pending>,
+    pub(crate) stats: Stats,
+    seq: u64,
+    stopping: bool,
+}
+
+/// A chain that came out of a ring.
+pub struct Arrival {
+    /// The request, or what is wrong.
+    pub request: Result<Request, Malformed>,
+    /// The duty to give it back.
+    pub completion: Completion,
+}
+
+/// A request between submission and completion.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    seq: u64,
+    at: Instant,
+    request: Request,
+    completion: Completion,
+    outcome: Option<(String, Outcome)>,
+}
+
+/// A request that is to complete now.
+pub(crate) struct Ready {
+    pending: Pending,
+    timing: Option<TimingNote>,
+}
+
+/// Rings that have something new for their driver.
+#[derive(Default)]
+struct Rings(Vec<Arc<dyn Ring>>);
+
+/// A rollback that is not possible now.
+#[derive(Debug, Error)]
+pub enum RollbackError {
+    /// Requests are outstanding.
+    #[error(
+        "{outstanding} requests are outstanding ({held} of them held by rules): \
+             unmount in the guest first, or release what is held"
+    )]
+    Outstanding {
+        /// How many.
+        outstanding: u64,
+        /// How many of them a rule makes wait.
+        held: usize,
+    },
+    /// The image cannot be mapped again.
+    #[error("cannot map the image again: {0}")]
+    Map(std::io::Error),
+}
+
+impl Device {
+    /// A device with a plan in force.
+    #[must_use]
+    pub fn new(config: Config, disk: Disk, trace: trace::Writer, started: Instant, plan: &Plan) -> Device {
+        trace.write(|| Record::Start {
+            version: trace::VERSION,
+            disk_bytes: disk.bytes(),
+            seed: plan.seed,
+        });
+        let device = Device {
+            writeback: AtomicBool::new(config.offer.flush),
+            config,
+            disk,
+            trace,
+            started,
+            state: Mutex::new(State::default()),
+            timer: Condvar::new(),
+            settled: Condvar::new(),
+        };
+        device.install(&mut device.lock(), plan);
+        device.trace.flush();
+        device
+    }
+
+    /// What the device offers.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The disk.
+    #[must_use]
+    pub fn disk(&self) -> &Disk {
+        &self.disk
+    }
+
+    /// The trace.
+    #[must_use]
+    pub fn trace(&self) -> &trace::Writer {
+        &self.trace
+    }
+
+    /// Whether the driver wants a write cache.
+    #[must_use]
+    pub fn writeback(&self) -> bool {
+        self.writeback.load(Ordering::Relaxed)
+    }
+
+    /// Switches the write cache.
+    pub fn set_writeback(&self, on: bool) {
+        self.writeback.store(on, Ordering::Relaxed);
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes what came out of a ring.
+    pub fn submit(&self, arrivals: Vec<Arrival>) {
+        let mut rings = Rings::default();
+        for Arrival { request, completion } in arrivals {
+            match request {
+                Ok(request) => {
+                    let ready = self.submit_one(request, completion);
+                    self.drive(ready, &mut rings);
+                }
+                Err(problem) => self.refuse(&problem, completion, &mut rings),
+            }
+        }
+        rings.notify();
+    }
+
+    fn submit_one(&self, request: Request, completion: Completion) -> Vec<Ready> {
+        let at = Instant::now();
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        state.seq += 1;
+        state.ordinal += 1;
+        let facts = &request.facts;
+        let decision = decide(&state.rules, state.seed, state.ordinal, facts);
+        Armed::record(&mut state.rules, &decision);
+        state.stats.submitted += 1;
+        *state.stats.requests.entry(facts.op).or_default() += 1;
+        let name = |index: usize| {
+            state
+                .rules
+                .get(index)
+                .map(|armed| armed.name.clone())
+                .unwrap_or_default()
+        };
+        let timing = decision.timing.map(|(index, timing)| (name(index), timing));
+        let outcome = decision.outcome.map(|(index, outcome)| (name(index), outcome));
+        let seq = state.seq;
+        self.trace.write(|| {
+            let rules = timing
+                .iter()
+                .map(|(rule, _)| rule)
+                .chain(outcome.iter().map(|(rule, _)| rule));
+            Record::Submit(Submit {
+                seq,
+                t_us: self.trace.t_us(at),
+                queue: completion.ring().index(),
+                generation: completion.generation(),
+                op: facts.op,
+                sector: facts.sector,
+                len: facts.len,
+                tag: facts.tag,
+                segs: request.buffers.len(),
+                rules: rules.cloned().collect(),
+            })
+        });
+        let mut released = state.schedule.submitted(facts);
+        let pending = Pending {
+            seq,
+            at,
+            request,
+            completion,
+            outcome,
+        };
+        let mut at_once = None;
+        match timing {
+            // A ring that was stopped since takes nothing more into the schedule: nobody would take it out again.
+            Some((rule, timing)) if !pending.completion.is_stale() => {
+                released.extend(state.schedule.add(at, state.seed, seq, pending, &rule, timing));
+                self.timer.notify_one();
+            }
+            _ => at_once = Some(Ready { pending, timing: None }),
+        }
+        drop(guard);
+        released.into_iter().map(Ready::from).chain(at_once).collect()
+    }
+
+    /// Gives a chain back that is no request.
+    fn refuse(&self, problem: &Malformed, completion: Completion, rings: &mut Rings) {
+        let queue = completion.ring().index();
+        self.lock().stats.malformed += 1;
+        self.trace.write(|| Record::Malformed {
+            t_us: self.trace.now_us(),
+            queue,
+            problem: problem.to_string(),
+        });
+        rings.add(completion.ring());
+        let unsupported = matches!(problem, Malformed::UnknownType(_));
+        let status = if unsupported { Status::Unsupp } else { Status::IoErr };
+        completion.complete(|_| Effect {
+            status,
+            bytes: 0,
+            written: 0,
+        });
+    }
+
+    /// Completes requests, and those that their completion lets go.
+    fn drive(&self, ready: impl IntoIterator<Item = Ready>, rings: &mut Rings) {
+        let mut ready: VecDeque<Ready> = ready.into_iter().collect();
+        while let Some(Ready { pending, timing }) = ready.pop_front() {
+            let Pending {
+                seq,
+                at,
+                request,
+                completion,
+                outcome,
+            } = pending;
+            let target = Target {
+                disk: &self.disk,
+                read_only: self.config.read_only,
+                serial: &self.config.serial,
+            };
+            rings.add(completion.ring());
+            let how = outcome.as_ref().map(|(_, outcome)| *outcome);
+            let effect = completion.complete(|mem| execute(&request, target, mem, how));
+            let mut state = self.lock();
+            if effect.is_some() {
+                ready.extend(state.schedule.completed(&request.facts).into_iter().map(Ready::from));
+            }
+            self.finish(&mut state, seq, at, effect, timing, outcome);
+        }
+    }
+
+    /// Counts and traces a request's end.
+    fn finish(
+        &self,
+        state: &mut State,
+        seq: u64,
+        at: Instant,
+        effect: Option<Effect>,
+        timing: Option<TimingNote>,
+        outcome: Option<(String, Outcome)>,
+    ) {
+        let Effect { status, bytes, .. } = effect.unwrap_or(Effect {
+            status: Status::Dropped,
+            bytes: 0,
+            written: 0,
+        });
+        state.stats.completed += 1;
+        state.stats.bytes += bytes;
+        state.stats.errors += u64::from(matches!(status, Status::IoErr | Status::Unsupp));
+        state.stats.dropped += u64::from(status == Status::Dropped);
+        self.trace.write(|| {
+            let now = Instant::now();
+            Record::Complete(Complete {
+                seq,
+                t_us: self.trace.t_us(now),
+                status,
+                bytes,
+                latency_us: u64::try_from(now.saturating_duration_since(at).as_micros()).unwrap_or(u64::MAX),
+                timing,
+                outcome: outcome.map(|(rule, outcome)| match outcome {
+                    Outcome::Fail(_) => OutcomeNote {
+                        rule,
+                        action: "fail".to_owned(),
+                        bytes: None,
+                    },
+                    Outcome::Short { bytes, .. } => OutcomeNote {
+                        rule,
+                        action: "short".to_owned(),
+                        bytes: Some(bytes),
+                    },
+                }),
+            })
+        });
+        if state.stats.completed == state.stats.submitted {
+            self.settled.notify_all();
+        }
+    }
+
+    /// Completes what was released, from outside a queue.
+    pub(crate) fn complete_released(&self, released: Vec<Released<Pending>>) -> usize {
+        let count = released.len();
+        let mut rings = Rings::default();
+        self.drive(released.into_iter().map(Ready::from), &mut rings);
+        rings.notify();
+        self.trace.flush();
+        count
+    }
+
+    /// Lets go, without a word to anyone, what is held for rings that were stopped since.
+    pub fn drop_stale(&self) {
+        let mut state = self.lock();
+        for released in state.schedule.remove(|pending| pending.completion.is_stale()) {
+            let Ready { pending, timing } = Ready::from(released);
+            let timing = timing.map(|note| TimingNote {
+                released_by: None,
+                ..note
+            });
+            pending.completion.abandon();
+            self.finish(&mut state, pending.seq, pending.at, None, timing, pending.outcome);
+        }
+        drop(state);
+        self.trace.flush();
+    }
+
+    /// Completes requests when their time has come; returns when the device stops.
+    pub fn run_timer(&self) {
+        let mut state = self.lock();
+        while !state.stopping {
+            let seed = state.seed;
+            let due = state.schedule.due(Instant::now(), seed);
+            if !due.is_empty() {
+                drop(state);
+                self.complete_released(due);
+                state = self.lock();
+                continue;
+            }
+            let wait = state
+                .schedule
+                .next_end()
+                .map(|end| end.saturating_duration_since(Instant::now()));
+            state = match wait {
+                Some(wait) => self
+                    .timer
+                    .wait_timeout(state, wait)
+                    .map_or_else(|e| e.into_inner().0, |(s, _)| s),
+                None => self.timer.wait(state).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+    }
+
+    /// Ends [`run_timer`](Self::run_timer) and hands the trace to the kernel.
+    pub fn stop(&self) {
+        self.lock().stopping = true;
+        self.timer.notify_all();
+        self.trace.flush();
+    }
+
+    /// Notes that a front end has come; returns the connection's number.
+    pub fn connected(&self) -> u64 {
+        let mut state = self.lock();
+        state.stats.connections += 1;
+        state.stats.connected = true;
+        let connection = state.stats.connections;
+        self.trace.write(|| Record::Connect {
+            t_us: self.trace.now_us(),
+            connection,
+        });
+        self.trace.flush();
+        connection
+    }
+
+    /// Notes that the front end is gone.
+    pub fn disconnected(&self, connection: u64) {
+        self.lock().stats.connected = false;
+        self.trace.write(|| Record::Disconnect {
+            t_us: self.trace.now_us(),
+            connection,
+        });
+        self.trace.flush();
+    }
+
+    /// Notes that a queue's driver broke the protocol.
+    pub fn queue_died(&self, queue: u16, problem: &str) {
+        self.trace.write(|| Record::QueueDead {
+            t_us: self.trace.now_us(),
+            queue,
+            problem: problem.to_owned(),
+        });
+        self.trace.flush();
+    }
+
+    /// Counters since the start.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.trace.flush();
+        let state = self.lock();
+        let mut stats = state.stats.clone();
+        stats.outstanding = stats.submitted - stats.completed;
+        stats.held = state.schedule.len() as u64;
+        stats.uptime_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        stats
+    }
+
+    /// Makes the disk the golden image again.
+    ///
+    /// # Errors
+    /// Requests are outstanding, or the image cannot be mapped.
+    pub fn rollback(&self) -> Result<(), RollbackError> {
+        let moving = |state: &mut State| state.stats.submitted != state.stats.completed && state.schedule.is_empty();
+        let waited = self.settled.wait_timeout_while(self.lock(), SETTLE_MAX, moving);
+        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let outstanding = state.stats.submitted - state.stats.completed;
+        if outstanding > 0 {
+            return Err(RollbackError::Outstanding {
+                outstanding,
+                held: state.schedule.len(),
+            });
+        }
+        // The lock stays taken: no request is submitted between the look and the deed.
+        self.disk.rollback().map_err(RollbackError::Map)?;
+        self.trace.write(|| Record::Rollback {
+            t_us: self.trace.now_us(),
+        });
+        drop(state);
+        self.trace.flush();
+        Ok(())
+    }
+
+    /// Writes the disk as it stands to a file; returns the bytes of data in it.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn export(&self, path: &Path) -> Result<u64, crate::export::ExportError> {
+        crate::export::export(&self.disk, path)
+    }
+}
+
+impl From<Released<Pending>> for Ready {
+    fn from(released: Released<Pending>) -> Ready {
+        let Released {
+            item, rule, action, by, ..
+        } = released;
+        Ready {
+            pending: item,
+            timing: Some(TimingNote {
+                rule,
+                action: action.to_owned(),
+                released_by: Some(by),
+            }),
+        }
+    }
+}
+
+impl Rings {
+    fn add(&mut self, ring: &Arc<dyn Ring>) {
+        if !self.0.iter().any(|known| Arc::ptr_eq(known, ring)) {
+            self.0.push(Arc::clone(ring));
+        }
+    }
+
+    fn notify(self) {
+        for ring in self.0 {
+            ring.notify();
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Sockets and threads of a running device, and its orderly end.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread;
+
+use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::io::Errno;
+use thiserror::Error;
+use vmm_sys_util::signal::register_signal_handler;
+
+use crate::backend::Session;
+use crate::control;
+use crate::device::Device;
+
+/// Where a device listens.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Socket for the front end.
+    pub socket: PathBuf,
+    /// Socket for commands.
+    pub control: Option<PathBuf>,
+    /// Ends when the first front end is gone.
+    pub once: bool,
+}
+
+/// A device that cannot listen.
+#[derive(Debug, Error)]
+pub enum ServeError {
+    /// A socket cannot be made.
+    #[error("cannot make the socket {}: {source}", path.display())]
+    Socket {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A process listens there already.
+    #[error("cannot make the socket {}: another process listens there: choose another path or end it", path.display())]
+    Taken {
+        /// Where.
+        path: PathBuf,
+    },
+    /// Something that every process can have, this one could not.
+    #[error("cannot set up {what}: {source}")]
+    System {
+        /// What.
+        what: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Readable once the device is to end. A static, because a signal handler must reach it.
+static QUIT: OnceLock<OwnedFd> = OnceLock::new();
+
+/// What ends the session that is served now.
+type Stopper = Mutex<Option<Box<dyn Fn() + Send>>>;
+
+/// Makes the device end in order. Safe in a signal handler: it writes to a descriptor and does nothing else.
+pub fn quit() {
+    if let Some(event) = QUIT.get() {
+        // The only way to fail is a counter that is full, and then it is readable already.
+        let _ = rustix::io::write(event, &1u64.to_ne_bytes());
+    }
+}
+
+extern "C" fn on_signal(_: libc::c_int, _: *mut libc::siginfo_t, _: *mut libc::c_void) {
+    quit();
+}
+
+/// Serves front ends one after the other until told to end. `ready` is called when all sockets listen.
+///
+/// # Errors
+/// A socket cannot be made, or the system gives no descriptor or thread. Nothing stays behind.
+pub fn run(device: &Arc<Device>, options: &Options, ready: impl FnOnce()) -> Result<(), ServeError> {
+    let system = |what| move |source| ServeError::System { what, source };
+    let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
+        .map_err(|error| system("the quit event")(error.into()))?;
+    let event = QUIT.get_or_init(|| event);
+    for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
+        register_signal_handler(signal, on_signal)
+            .map_err(|error| system("signal handling")(io::Error::from_raw_os_error(error.errno())))?;
+    }
+    let front = Socket::bind(&options.socket)?;
+    let control = options.control.as_deref().map(Socket::bind).transpose()?;
+    let stopper: Arc<Stopper> = Arc::default();
+    {
+        let stopper = Arc::clone(&stopper);
+        spawn("quit", move || {
+            wait(&[event]);
+            if let Some(stop) = &*stopper.lock().unwrap_or_else(PoisonError::into_inner) {
+                stop();
+            }
+        })?;
+    }
+    {
+        let device = Arc::clone(device);
+        spawn("timer", move || device.run_timer())?;
+    }
+    if let Some(control) = &control {
+        let listener = control.listener.try_clone().map_err(system("the control socket"))?;
+        let device = Arc::clone(device);
+        spawn("control", move || control::serve(&listener, &device, quit))?;
+    }
+    ready();
+    while wait(&[event, &front.listener]) == Woken::Second {
+        match Session::accept(device, &front.listener) {
+            Ok(session) => {
+                let mut guard = stopper.lock().unwrap_or_else(PoisonError::into_inner);
+                *guard = Some(session.stopper());
+                drop(guard);
+                // The quit thread may have looked before the stopper was there; from here on it finds it.
+                if is_readable(event) {
+                    session.stopper()();
+                }
+                if let Err(error) = session.serve() {
+                    anstream::eprintln!("vhost-blk: the front end broke the protocol: {error}");
+                }
+            }
+            Err(error) => anstream::eprintln!("vhost-blk: cannot serve a front end: {error}"),
+        }
+        *stopper.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        if options.once {
+            break;
+        }
+    }
+    device.stop();
+    Ok(())
+}
+
+fn spawn(name: &'static str, work: impl FnOnce() + Send + 'static) -> Result<(), ServeError> {
+    let thread = thread::Builder::new().name(name.to_owned()).spawn(work);
+    thread.map(drop).map_err(|source| ServeError::System {
+        what: "a thread",
+        source,
+    })
+}
+
+/// Which descriptor woke us.
+#[derive(Debug, PartialEq, Eq)]
+enum Woken {
+    First,
+    Second,
+}
+
+/// Waits until one of the descriptors can be read; the first has precedence.
+fn wait(descriptors: &[&dyn std::os::fd::AsFd]) -> Woken {
+    loop {
+        let mut polled: Vec<PollFd<'_>> = descriptors
+            .iter()
+            .map(|fd| PollFd::from_borrowed_fd(fd.as_fd(), PollFlags::IN))
+            .collect();
+        match poll(&mut polled, None) {
+            Ok(_) => {}
+            Err(Errno::INTR) => continue,
+            // Without poll there is nothing to wait for: end.
+            Err(_) => return Woken::First,
+        }
+        let ready = |index: usize| {
+            polled
+                .get(index)
+                .is_some_and(|fd: &PollFd<'_>| !fd.revents().is_empty())
+        };
+        if ready(0) {
+            return Woken::First;
+        }
+        if ready(1) {
+            return Woken::Second;
+        }
+    }
+}
+
+fn is_readable(event: &OwnedFd) -> bool {
+    let mut polled = [PollFd::new(event, PollFlags::IN)];
+    let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+    matches!(poll(&mut polled, Some(&now)), Ok(1))
+}
+
+/// A listening socket that takes its file away with it.
+struct Socket {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl Socket {
+    fn bind(path: &Path) -> Result<Socket, ServeError> {
+        remove_stale(path)?;
+        let listener = UnixListener::bind(path).map_err(|source| ServeError::Socket {
+            path: path.to_owned(),
+            source,
+        })?;
+        Ok(Socket {
+            listener,
+            path: path.to_owned(),
+        })
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        // Somebody may have taken it away already.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Takes away the socket of a process that is gone; one that is listened at stays, and so does any other file.
+fn remove_stale(path: &Path) -> Result<(), ServeError> {
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket());
+    if !is_socket {
+        return Ok(());
+    }
+    match UnixStream::connect(path) {
+        Ok(_) => Err(ServeError::Taken { path: path.to_owned() }),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            std::fs::remove_file(path).map_err(|source| ServeError::Socket {
+                path: path.to_owned(),
+                source,
+            })
+        }
+        Err(source) => Err(ServeError::Socket {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}

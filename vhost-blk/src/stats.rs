@@ -1,0 +1,36 @@
+//! What a device has done so far, as `stats` tells it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::op::Op;
+
+/// Counters since the device started.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Stats {
+    /// Requests submitted, by operation.
+    pub requests: BTreeMap<Op, u64>,
+    /// Requests submitted.
+    pub submitted: u64,
+    /// Requests completed, the dropped ones included.
+    pub completed: u64,
+    /// Requests submitted and not completed.
+    pub outstanding: u64,
+    /// Those of them that a rule makes wait.
+    pub held: u64,
+    /// Requests completed with an error, injected or not.
+    pub errors: u64,
+    /// Requests dropped because their ring was stopped.
+    pub dropped: u64,
+    /// Chains that were no requests.
+    pub malformed: u64,
+    /// Bytes moved between guest memory and disk.
+    pub bytes: u64,
+    /// Front ends connected so far.
+    pub connections: u64,
+    /// Whether one is connected now.
+    pub connected: bool,
+    /// Time since the device started.
+    pub uptime_ms: u64,
+}

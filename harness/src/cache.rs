@@ -1,0 +1,264 @@
+//! The user's cache folder, shared by any number of runs at once.
+//!
+//! Everything in it is made in a scratch folder beside its place and renamed into it when it is whole, so nobody ever
+//! sees half of anything. A scratch folder is locked (flock) for as long as its maker lives; one that is not locked was
+//! left by a run that was killed, and the next run that makes a scratch folder there removes it.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+use tempfile::TempDir;
+
+const SCRATCH_PREFIX: &str = ".scratch-";
+const LOCK_NAME: &str = ".lock";
+
+/// Why the cache cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CacheError {
+    /// Nothing says where it is.
+    #[error(
+        "no place for the cache: none of BIOSCOPE_CACHE, XDG_CACHE_HOME and HOME is an absolute path; set BIOSCOPE_CACHE"
+    )]
+    NoPlace,
+    /// The disk is full.
+    #[error("no space left on the disk of {}; free some, or set BIOSCOPE_CACHE to a folder on another disk", path.display())]
+    DiskFull {
+        /// What could not be written.
+        path: PathBuf,
+    },
+    /// It cannot be read or written.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was tried: `create`, `read`.
+        action: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+}
+
+impl CacheError {
+    /// The error of an action on a path; a full disk becomes [`CacheError::DiskFull`].
+    #[must_use]
+    pub fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
+        let full = matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+        let path = path.to_owned();
+        if full {
+            CacheError::DiskFull { path }
+        } else {
+            CacheError::Io { action, path, source }
+        }
+    }
+
+    /// The program's exit code for this error.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        73
+    }
+}
+
+/// The cache folder.
+#[derive(Debug, Clone)]
+pub struct Cache {
+    root: PathBuf,
+}
+
+impl Cache {
+    /// The user's: `$BIOSCOPE_CACHE`, or `bioscope` in `$XDG_CACHE_HOME` or `~/.cache`.
+    ///
+    /// # Errors
+    /// None of the variables is set to an absolute path.
+    pub fn of_user() -> Result<Self, CacheError> {
+        let absolute = |name: &str| {
+            std::env::var_os(name)
+                .map(PathBuf::from)
+                .filter(|path| path.is_absolute())
+        };
+        absolute("BIOSCOPE_CACHE")
+            .or_else(|| absolute("XDG_CACHE_HOME").map(|folder| folder.join("bioscope")))
+            .or_else(|| absolute("HOME").map(|home| home.join(".cache/bioscope")))
+            .map(Cache::at)
+            .ok_or(CacheError::NoPlace)
+    }
+
+    /// One in a folder of its own, made when it is needed.
+    #[must_use]
+    pub fn at(root: impl Into<PathBuf>) -> Self {
+        Cache { root: root.into() }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// A folder in it, made if need be.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn folder(&self, name: &str) -> Result<PathBuf, CacheError> {
+        let folder = self.root.join(name);
+        std::fs::create_dir_all(&folder).map_err(|source| CacheError::io("create", &folder, source))?;
+        Ok(folder)
+    }
+
+    /// Waits until no other run holds the lock `name`, and takes it. `on_wait` is called once if there is a wait.
+    ///
+    /// # Errors
+    /// The lock's file cannot be made.
+    pub fn lock(&self, name: &str, on_wait: impl FnOnce()) -> Result<LockGuard, CacheError> {
+        let path = self.folder("locks")?.join(name);
+        lock_file(&path, on_wait)
+    }
+
+    /// A scratch folder in the folder `name`; what killed runs left there is removed first.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn scratch(&self, name: &str) -> Result<Scratch, CacheError> {
+        let parent = self.folder(name)?;
+        // Held until the new folder has its own lock: no other run may take it for an abandoned one.
+        let _all = lock_file(&parent.join(LOCK_NAME), || {})?;
+        remove_abandoned(&parent);
+        let failed = |source| CacheError::io("create a folder in", &parent, source);
+        let folder = tempfile::Builder::new()
+            .prefix(SCRATCH_PREFIX)
+            .tempdir_in(&parent)
+            .map_err(failed)?;
+        let lock = File::open(folder.path()).map_err(failed)?;
+        flock(lock.as_fd(), FlockOperation::LockExclusive).map_err(|errno| failed(errno.into()))?;
+        Ok(Scratch { folder, _lock: lock })
+    }
+}
+
+/// A lock that is given back when this is dropped, or the process ends.
+#[derive(Debug)]
+pub struct LockGuard {
+    _file: File,
+}
+
+fn lock_file(path: &Path, on_wait: impl FnOnce()) -> Result<LockGuard, CacheError> {
+    let failed = |source| CacheError::io("lock", path, source);
+    let file = File::options().create(true).append(true).open(path).map_err(failed)?;
+    if flock(file.as_fd(), FlockOperation::NonBlockingLockExclusive).is_err() {
+        on_wait();
+        loop {
+            match flock(file.as_fd(), FlockOperation::LockExclusive) {
+                Ok(()) => break,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(errno) => return Err(failed(errno.into())),
+            }
+        }
+    }
+    Ok(LockGuard { _file: file })
+}
+
+/// Removes scratch folders whose makers are gone. What cannot be removed is left for the next run.
+fn remove_abandoned(parent: &Path) {
+    let Ok(entries) = std::fs::read_dir(parent) else { return };
+    for entry in entries
+        .flatten()
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with(SCRATCH_PREFIX))
+    {
+        let Ok(folder) = File::open(entry.path()) else { continue };
+        if flock(folder.as_fd(), FlockOperation::NonBlockingLockExclusive).is_ok() {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// A folder in which something is made; removed when dropped unless it was published.
+#[derive(Debug)]
+pub struct Scratch {
+    folder: TempDir,
+    _lock: File,
+}
+
+impl Scratch {
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Renames the folder `part` of it to `place`. If another run was faster its result stays.
+    ///
+    /// # Errors
+    /// The rename fails.
+    pub fn publish_folder(self, part: &str, place: &Path) -> Result<(), CacheError> {
+        match std::fs::rename(self.path().join(part), place) {
+            Ok(()) => Ok(()),
+            Err(_) if place.is_dir() => Ok(()),
+            Err(source) => Err(CacheError::io("rename into place", place, source)),
+        }
+    }
+
+    /// Renames the file `part` of it to `place`, over what another run may have put there.
+    ///
+    /// # Errors
+    /// The rename fails.
+    pub fn publish_file(self, part: &Path, place: &Path) -> Result<(), CacheError> {
+        std::fs::rename(part, place).map_err(|source| CacheError::io("rename into place", place, source))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_second_to_publish_finds_the_first() {
+        let root = tempfile::tempdir().unwrap();
+        let cache = Cache::at(root.path());
+        let place = cache.folder("store").unwrap().join("abc");
+        for text in ["first", "second"] {
+            let scratch = cache.scratch("store").unwrap();
+            std::fs::create_dir(scratch.path().join("made")).unwrap();
+            std::fs::write(scratch.path().join("made/file"), text).unwrap();
+            scratch.publish_folder("made", &place).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(place.join("file")).unwrap(), "first");
+        let left: Vec<_> = std::fs::read_dir(root.path().join("store"))
+            .unwrap()
+            .map(|e| e.unwrap().file_name())
+            .collect();
+        assert_eq!(left.len(), 2, "{left:?}");
+    }
+
+    #[test]
+    fn abandoned_scratch_goes_and_living_scratch_stays() {
+        let root = tempfile::tempdir().unwrap();
+        let cache = Cache::at(root.path());
+        let living = cache.scratch("store").unwrap();
+        let abandoned = root.path().join("store/.scratch-dead");
+        std::fs::create_dir_all(abandoned.join("deep")).unwrap();
+        let other = cache.scratch("store").unwrap();
+        assert!(living.path().is_dir() && other.path().is_dir());
+        assert!(!abandoned.exists());
+    }
+
+    #[test]
+    fn a_lock_is_waited_for() {
+        let root = tempfile::tempdir().unwrap();
+        let cache = Cache::at(root.path());
+        let held = cache.lock("apt", || panic!("nobody holds it")).unwrap();
+        let (told, waits) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            let second = scope.spawn(|| cache.lock("apt", move || told.send(()).unwrap()).map(drop));
+            waits.recv().unwrap();
+            drop(held);
+            second.join().unwrap().unwrap();
+        });
+    }
+
+    #[test]
+    fn a_full_disk_is_told_apart() {
+        let error = CacheError::io("write", Path::new("store"), io::Error::from(io::ErrorKind::StorageFull));
+        assert!(matches!(error, CacheError::DiskFull { .. }));
+    }
+}

@@ -1,1 +1,9 @@
 //! The harness.
+pub mod cache;
+pub mod golden;
+pub mod initramfs;
+pub mod kernels;
+pub mod modules;
+pub mod progress;
+pub mod suggest;
+pub mod tool;

@@ -61,7 +61,7 @@ pub fn parse(text: &str, origin: &str) -> Result<Plan, PlanError> {
             origin,
             span.start,
             span.len(),
-            format!("{}{hint}", error.message()),
+            &format!("{}{hint}", error.message()),
         )
     })?;
     let mut plan = Plan {

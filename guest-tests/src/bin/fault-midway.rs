@@ -31,7 +31,7 @@ struct Settings {
 
 fn settings(context: &Context) -> Result<Settings, Trouble> {
     let params = &context.params;
-    let len = params.bytes("size", 1 << 20)?;
+    let len = params.bytes("size", 256 << 10)?;
     let readable = params.bytes("readable", len / 2 / PAGE * PAGE)?;
     if readable == 0 || readable >= len {
         return Err(params.bad("readable", "more than 0 and less than size").into());

@@ -19,7 +19,7 @@ use guest_tests::write_case::{self, WriteCase};
 
 fn settings(context: &Context) -> Result<(WriteCase, usize), Trouble> {
     let params = &context.params;
-    let size = params.bytes("size", 1 << 20)?;
+    let size = params.bytes("size", 256 << 10)?;
     if size % (4 * PAGE) != 0 || size < 8 * PAGE {
         return Err(params.bad("size", "a multiple of 16384, at least 32768").into());
     }

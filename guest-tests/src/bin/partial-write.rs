@@ -26,7 +26,7 @@ struct Settings {
 
 fn settings(context: &Context) -> Result<Settings, Trouble> {
     let params = &context.params;
-    let len = params.bytes("size", 1 << 20)?;
+    let len = params.bytes("size", 256 << 10)?;
     let default_present = usize::from(len > PAGE);
     let present = params.number("present", default_present)?;
     if present * PAGE >= len {

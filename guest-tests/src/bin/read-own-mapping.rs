@@ -42,7 +42,7 @@ impl Settings {
 
 fn settings(context: &Context) -> Result<Settings, Trouble> {
     let params = &context.params;
-    let size = params.bytes("size", 1 << 20)?;
+    let size = params.bytes("size", 256 << 10)?;
     let present = params.number("present", 0)?;
     if present * PAGE >= size {
         return Err(params.bad("present", "fewer pages than the file has").into());

@@ -18,7 +18,7 @@ use guest_tests::wire::FindingCause;
 use guest_tests::write_case;
 
 fn settings(context: &Context) -> Result<(usize, i32), Trouble> {
-    let size = context.params.bytes("size", 1 << 20)?;
+    let size = context.params.bytes("size", 256 << 10)?;
     if size < 2 * PAGE {
         return Err(context.params.bad("size", "at least 8192").into());
     }

@@ -18,7 +18,7 @@ use guest_tests::write_case::{self, WriteCase};
 
 fn settings(context: &Context) -> Result<(WriteCase, usize), Trouble> {
     let params = &context.params;
-    let len = params.bytes("size", 1 << 20)?;
+    let len = params.bytes("size", 256 << 10)?;
     let present = params.number("present", 0)?;
     if present * PAGE >= len {
         return Err(params.bad("present", "fewer pages than the write has").into());

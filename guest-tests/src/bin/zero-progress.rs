@@ -25,7 +25,7 @@ enum First {
 
 fn settings(context: &Context) -> Result<(WriteCase, First), Trouble> {
     let params = &context.params;
-    let len = params.bytes("size", 1 << 20)?;
+    let len = params.bytes("size", 256 << 10)?;
     let first = params.choice(
         "first",
         &[("forbidden", First::Forbidden), ("cold", First::Cold)],

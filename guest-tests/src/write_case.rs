@@ -78,6 +78,11 @@ impl Written {
     pub fn promised(&self) -> Option<usize> {
         usize::try_from(self.ret).ok()
     }
+
+    /// Whether it failed with this error.
+    fn is(&self, errno: Errno) -> bool {
+        self.errno == errno.raw_os_error()
+    }
 }
 
 impl WriteCase {
@@ -89,7 +94,14 @@ impl WriteCase {
         let page = |index: usize| self.page_after(index, written);
         match written.promised() {
             Some(done) => Expected::exactly(self.old_size.max(self.offset + done) as u64, page),
-            None if written.errno == Errno::FAULT.raw_os_error() => Expected::exactly(self.old_size as u64, page),
+            // A part that was written before the fault may stay, but nothing that nobody wrote.
+            None if written.is(Errno::FAULT) => {
+                let largest = self.old_size.max(self.offset + self.readable.min(self.len));
+                Expected {
+                    size_min: self.old_size as u64,
+                    ..Expected::exactly(largest as u64, page)
+                }
+            }
             // What a failing device leaves of an extending write is not defined, within the range written.
             None => Expected {
                 size_min: self.old_size as u64,
@@ -116,7 +128,9 @@ impl WriteCase {
             // A page that the promise ends in, or one behind it that a failing device left undefined.
             Some(done) if from < done || self.expect_error => either(),
             Some(_) => vec![old],
-            None if written.errno == Errno::FAULT.raw_os_error() && from >= self.readable => vec![old],
+            None if written.is(Errno::FAULT) && from >= self.readable => vec![old],
+            // The file grew by this page, and only by having written it.
+            None if written.is(Errno::FAULT) && at >= self.old_size => new,
             None => either(),
         }
     }
@@ -216,6 +230,12 @@ pub fn write(context: &Context, case: &WriteCase, mapping: &Mapping, at: usize) 
             call.text()
         );
         context.reporter.finding(FindingCause::Corruption, "size", detail)?;
+    } else if call.result.is_err() && size_after != before {
+        // No data is lost and none invented; but whoever repeats a failed append has it twice.
+        context.reporter.note(format!(
+            "{}, and the file grew from {before} to {size_after} bytes",
+            call.text()
+        ))?;
     }
     Ok(call)
 }

@@ -4,7 +4,7 @@
 //! chain is trusted. What is no request is [`Malformed`], and still knows its head and, where there is one, its status
 //! byte, for the driver is to get both back.
 
-use std::sync::Arc;
+use std::ops::Deref;
 
 use thiserror::Error;
 use virtio_bindings::virtio_blk;
@@ -103,7 +103,7 @@ pub enum Malformed {
 
 /// Reads a chain.
 #[must_use]
-pub fn parse(chain: DescriptorChain<Arc<Mem>>, mem: &Mem) -> Parsed {
+pub fn parse<M: Deref<Target = Mem>>(chain: DescriptorChain<M>, mem: &Mem) -> Parsed {
     let head = chain.head_index();
     let mut buffers = Buffers::default();
     let walked = buffers.walk(chain, mem);
@@ -131,7 +131,7 @@ struct Buffers {
 
 impl Buffers {
     /// Collects what the chain has, also of a bad one: its status byte may be there.
-    fn walk(&mut self, mut chain: DescriptorChain<Arc<Mem>>, mem: &Mem) -> Result<(), Malformed> {
+    fn walk<M: Deref<Target = Mem>>(&mut self, mut chain: DescriptorChain<M>, mem: &Mem) -> Result<(), Malformed> {
         let mut result = Ok(());
         let mut more = true;
         // The iterator takes a bad descriptor for the end of the chain: only the last one's flag tells them apart.

@@ -65,7 +65,7 @@ struct Entry<T> {
 
 #[derive(Debug)]
 enum Kind {
-    Delay { until: Instant },
+    Delay { until: Instant, action: &'static str },
     Hold { until: Until, left: u64, end: Instant },
     Window,
 }
@@ -110,11 +110,23 @@ impl<T> Schedule<T> {
     /// Takes a request; the answer is not empty when it fills its window.
     pub fn add(&mut self, now: Instant, seed: u64, seq: u64, item: T, rule: &str, timing: Timing) -> Vec<Released<T>> {
         let (kind, full) = match timing {
-            Timing::Delay(time) => (Kind::Delay { until: now + time }, false),
+            Timing::Delay(time) => (
+                Kind::Delay {
+                    until: now + time,
+                    action: "delay",
+                },
+                false,
+            ),
             Timing::Hold {
                 until: Until::Time(time),
                 ..
-            } => (Kind::Delay { until: now + time }, false),
+            } => (
+                Kind::Delay {
+                    until: now + time,
+                    action: "hold",
+                },
+                false,
+            ),
             Timing::Hold { until, max } => {
                 let left = match &until {
                     Until::Next(watch) | Until::Done(watch) => watch.nth,
@@ -196,7 +208,7 @@ impl<T> Schedule<T> {
             .entries
             .iter()
             .filter_map(|(seq, entry)| match &entry.kind {
-                Kind::Delay { until } => Some((*until, *seq, ReleasedBy::Time)),
+                Kind::Delay { until, .. } => Some((*until, *seq, ReleasedBy::Time)),
                 Kind::Hold { end, .. } => Some((*end, *seq, ReleasedBy::Max)),
                 Kind::Window => None,
             })
@@ -223,7 +235,7 @@ impl<T> Schedule<T> {
     #[must_use]
     pub fn next_end(&self) -> Option<Instant> {
         let entries = self.entries.values().filter_map(|entry| match &entry.kind {
-            Kind::Delay { until } => Some(*until),
+            Kind::Delay { until, .. } => Some(*until),
             Kind::Hold { end, .. } => Some(*end),
             Kind::Window => None,
         });
@@ -239,7 +251,7 @@ impl<T> Schedule<T> {
     pub fn release(&mut self, rule: Option<&str>) -> Vec<Released<T>> {
         let wanted = |entry: &Entry<T>| match rule {
             Some(rule) => entry.rule == rule,
-            None => matches!(entry.kind, Kind::Hold { .. }),
+            None => matches!(entry.kind, Kind::Hold { .. } | Kind::Delay { action: "hold", .. }),
         };
         let seqs: Vec<u64> = self
             .entries
@@ -291,7 +303,7 @@ impl<T> Schedule<T> {
                 continue;
             };
             let action = match kind {
-                Kind::Delay { .. } => "delay",
+                Kind::Delay { action, .. } => action,
                 Kind::Hold { .. } => "hold",
                 Kind::Window => "reorder",
             };

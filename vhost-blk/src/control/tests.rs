@@ -1,1 +1,175 @@
+//! The control socket against a device with a real image, and no front end.
 
+use std::io::{Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::config::Config;
+use crate::device::Device;
+use crate::disk::Disk;
+use crate::plan::Plan;
+use crate::trace;
+
+struct Rig {
+    dir: tempfile::TempDir,
+    client: Client,
+}
+
+fn rig() -> Rig {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let image = dir.path().join("image");
+    std::fs::File::create(&image)
+        .and_then(|file| file.set_len(1 << 20))
+        .expect("image");
+    let started = Instant::now();
+    let trace = trace::Writer::create(Some(&dir.path().join("trace")), started).expect("trace");
+    let disk = Disk::open(&image, 512).expect("disk");
+    let device = Arc::new(Device::new(Config::default(), disk, trace, started, &Plan::default()));
+    let listener = UnixListener::bind(dir.path().join("control")).expect("bind");
+    std::thread::spawn(move || serve(&listener, &device, || ()));
+    let client = Client::connect(&dir.path().join("control"), Duration::from_secs(10)).expect("connect");
+    Rig { dir, client }
+}
+
+impl Rig {
+    fn call(&mut self, command: Command) -> Reply {
+        self.client.call(&command).expect("reply")
+    }
+
+    fn refused(&mut self, command: Command) -> (String, Option<usize>, Option<usize>) {
+        match self.client.call(&command) {
+            Err(ClientError::Refused {
+                message,
+                column,
+                rule_index,
+            }) => (message, column, rule_index),
+            other => panic!("expected a refusal, got {other:?}"),
+        }
+    }
+
+    fn names(&mut self) -> Vec<String> {
+        let Reply::Rules { rules } = self.call(Command::List) else {
+            panic!("no rules")
+        };
+        rules.into_iter().map(|rule| rule.name).collect()
+    }
+}
+
+#[test]
+fn rules_come_and_go() {
+    let mut rig = rig();
+    assert_eq!(
+        rig.call(Command::Add {
+            rule: "fail write".into()
+        }),
+        Reply::Added { name: "r1".into() }
+    );
+    assert_eq!(
+        rig.call(Command::Add {
+            rule: "fail read name=r2".into()
+        }),
+        Reply::Added { name: "r2".into() }
+    );
+    assert_eq!(
+        rig.call(Command::Add {
+            rule: "fail flush".into()
+        }),
+        Reply::Added { name: "r3".into() },
+        "a given name is not given twice"
+    );
+    let plan = ["fail write".to_owned(), "fail read name=r1".to_owned()];
+    assert_eq!(
+        rig.call(Command::Plan {
+            seed: 7,
+            rules: plan.to_vec()
+        }),
+        Reply::Done
+    );
+    assert_eq!(rig.names(), ["r2", "r1"], "a plan's own names come first");
+    assert_eq!(rig.call(Command::Clear), Reply::Released { requests: 0 });
+    assert_eq!(rig.names(), [""; 0]);
+}
+
+#[test]
+fn bad_rules_change_nothing_and_say_where() {
+    let mut rig = rig();
+    rig.call(Command::Add {
+        rule: "fail write name=keep".into(),
+    });
+    let (message, column, _) = rig.refused(Command::Add {
+        rule: "fail wriet".into(),
+    });
+    assert_eq!(column, Some(6));
+    assert!(message.contains("did you mean `write`?"), "{message}");
+    let (_, column, _) = rig.refused(Command::Add {
+        rule: "fail read name=keep".into(),
+    });
+    assert_eq!(column, Some(11));
+    let rules = vec!["fail write".to_owned(), "fial".to_owned()];
+    let (_, column, index) = rig.refused(Command::Plan { seed: 0, rules });
+    assert_eq!((column, index), (Some(1), Some(1)));
+    let (message, ..) = rig.refused(Command::Release {
+        rule: Some("kep".into()),
+    });
+    assert!(message.contains("known rules: keep"), "{message}");
+    assert_eq!(rig.names(), ["keep"]);
+}
+
+#[test]
+fn disk_commands() {
+    let mut rig = rig();
+    assert_eq!(rig.call(Command::Rollback), Reply::Done);
+    let path = rig.dir.path().join("export");
+    assert_eq!(
+        rig.call(Command::Export { path: path.clone() }),
+        Reply::Exported { data_bytes: 0 }
+    );
+    assert_eq!(path.metadata().expect("export").len(), 1 << 20);
+    let (message, ..) = rig.refused(Command::Export {
+        path: Path::new("/no/such/place").to_owned(),
+    });
+    assert!(message.contains("/no/such/place"), "{message}");
+    assert_eq!(rig.call(Command::Mark { name: "here".into() }), Reply::Done);
+    let records = trace::read(&rig.dir.path().join("trace")).expect("trace");
+    assert!(matches!(&records[1], trace::Record::Rollback { .. }));
+    assert!(
+        matches!(&records[2], trace::Record::Mark { name, .. } if name == "here"),
+        "flushed by the mark"
+    );
+    let Reply::Stats(stats) = rig.call(Command::Stats) else {
+        panic!("no stats")
+    };
+    assert_eq!((stats.submitted, stats.connected), (0, false));
+}
+
+#[test]
+fn lines_by_hand() {
+    let rig = rig();
+    let mut stream = UnixStream::connect(rig.dir.path().join("control")).expect("connect");
+    let lines = "{\"cmd\":\"release\"}\nnonsense\n{\"v\":2,\"cmd\":\"list\"}\n{\"cmd\":\"lsit\"}\n";
+    stream.write_all(lines.as_bytes()).expect("write");
+    stream.shutdown(std::net::Shutdown::Write).expect("shutdown");
+    let mut answers = String::new();
+    stream.read_to_string(&mut answers).expect("read");
+    insta::assert_snapshot!(answers, @r#"
+    {"v":1,"ok":true,"reply":"released","requests":0}
+    {"v":1,"ok":false,"reply":"error","message":"not a command: expected ident at line 1 column 2"}
+    {"v":1,"ok":false,"reply":"error","message":"protocol version 2: this device speaks 1"}
+    {"v":1,"ok":false,"reply":"error","message":"not a command: unknown variant `lsit`, expected one of `add`, `plan`, `list`, `clear`, `release`, `mark`, `rollback`, `export`, `stats`, `flush-trace`, `quit`"}
+    "#);
+}
+
+#[test]
+fn a_silent_device_is_a_timeout() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let path = dir.path().join("mute");
+    let _listener = UnixListener::bind(&path).expect("bind");
+    let mut client = Client::connect(&path, Duration::from_millis(50)).expect("connect");
+    let error = client.call(&Command::List).expect_err("nobody answers");
+    assert!(matches!(error, ClientError::Timeout { timeout_ms: 50, .. }), "{error}");
+    let missing = Client::connect(&dir.path().join("none"), Duration::from_millis(50));
+    assert!(matches!(missing, Err(ClientError::Connect { .. })));
+}

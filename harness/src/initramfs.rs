@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 
 use cpio::newc::Builder;
 
-use crate::kernels::Artifact;
 use crate::kernels::decompress::Compression;
 
 /// List of the modules to load, in order: absolute paths in the guest, one a line.
@@ -96,7 +95,7 @@ impl InitramfsError {
 
 /// What goes into the initramfs of a boot: init, programs under /bin, modules under /lib/modules in load order.
 #[must_use]
-pub fn spec(_artifact: &Artifact, init: &Path, programs: &[PathBuf], modules: &[PathBuf]) -> Vec<Entry> {
+pub fn spec(init: &Path, programs: &[PathBuf], modules: &[PathBuf]) -> Vec<Entry> {
     let entry = |path: &str, content| Entry {
         path: path.to_owned(),
         content,
@@ -243,19 +242,6 @@ fn read_plain(path: &Path) -> Result<Vec<u8>, InitramfsError> {
 mod tests {
     use super::*;
 
-    fn artifact() -> Artifact {
-        Artifact {
-            id: "k".into(),
-            hash: "h".into(),
-            dir: "/".into(),
-            kernel: "/".into(),
-            bzimage: "/".into(),
-            release: "1".into(),
-            version: "1".into(),
-            modules_root: None,
-        }
-    }
-
     fn listing(bytes: &[u8]) -> String {
         let mut rest = bytes;
         let mut lines = Vec::new();
@@ -289,17 +275,30 @@ mod tests {
         let mut xz = liblzma::write::XzEncoder::new(Vec::new(), 1);
         xz.write_all(b"BTRFS").unwrap();
         let modules = [file("crc.ko", b"CRC"), file("btrfs.ko.xz", &xz.finish().unwrap())];
-        let entries = spec(
-            &artifact(),
-            &file("init", b"INIT"),
-            &[file("rw-verify", b"RW")],
-            &modules,
-        );
+        let entries = spec(&file("init", b"INIT"), &[file("rw-verify", b"RW")], &modules);
         let (first, second) = (folder.path().join("a.cpio"), folder.path().join("b.cpio"));
         write(&first, &entries).unwrap();
         write(&second, &entries).unwrap();
         assert_eq!(fs::read(&first).unwrap(), fs::read(&second).unwrap());
-        insta::assert_snapshot!(listing(&fs::read(&first).unwrap()), @"");
+        insta::assert_snapshot!(listing(&fs::read(&first).unwrap()), @r"
+        040755 dev 
+        020600 dev/console 5:1 
+        100755 init INIT
+        040755 proc 
+        040755 sys 
+        040755 run 
+        040755 mnt 
+        040755 tmp 
+        040755 bin 
+        100755 bin/rw-verify RW
+        040755 lib 
+        040755 lib/modules 
+        100644 lib/modules/00-crc.ko CRC
+        100644 lib/modules/01-btrfs.ko BTRFS
+        040755 etc 
+        040755 etc/bioscope 
+        100644 etc/bioscope/modules /lib/modules/00-crc.ko|/lib/modules/01-btrfs.ko|
+        ");
     }
 
     #[test]
@@ -307,7 +306,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let program = folder.path().join("repro");
         fs::write(&program, "x").unwrap();
-        let entries = spec(&artifact(), &program, &[program.clone(), program.clone()], &[]);
+        let entries = spec(&program, &[program.clone(), program.clone()], &[]);
         let error = write(&folder.path().join("out.cpio"), &entries).unwrap_err();
         insta::assert_snapshot!(error, @"two files for bin/repro in the initramfs; give one of the programs another name");
         assert!(!folder.path().join("out.cpio").exists());

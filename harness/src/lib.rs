@@ -7,3 +7,4 @@ pub mod modules;
 pub mod progress;
 pub mod suggest;
 pub mod tool;
+pub mod doctor;

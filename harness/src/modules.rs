@@ -47,9 +47,13 @@ pub fn closure(artifact: &Artifact, wanted: &[&str]) -> Result<Vec<PathBuf>, Mod
     let Some(root) = &artifact.modules_root else {
         return Ok(Vec::new());
     };
+    // Nearly always all of them are modules, and one question is enough.
+    if let Some(files) = show_depends(root, &artifact.release, wanted)? {
+        return Ok(unique(files));
+    }
     let mut files = Vec::new();
     for module in wanted {
-        let Some(listed) = show_depends(root, &artifact.release, module)? else {
+        let Some(listed) = show_depends(root, &artifact.release, &[module])? else {
             let looked_in = root.join("lib/modules").join(&artifact.release);
             if is_built_in(artifact, &looked_in, module) {
                 continue;
@@ -61,24 +65,30 @@ pub fn closure(artifact: &Artifact, wanted: &[&str]) -> Result<Vec<PathBuf>, Mod
                 looked_in,
             });
         };
-        for file in listed {
-            if !files.contains(&file) {
-                files.push(file);
-            }
-        }
+        files.extend(listed);
     }
-    Ok(files)
+    Ok(unique(files))
 }
 
-/// kmod's list for one module; `None` if it knows no such module.
-fn show_depends(root: &Path, release: &str, module: &str) -> Result<Option<Vec<PathBuf>>, ToolError> {
+fn unique(files: Vec<PathBuf>) -> Vec<PathBuf> {
+    let mut kept: Vec<PathBuf> = Vec::new();
+    for file in files {
+        if !kept.contains(&file) {
+            kept.push(file);
+        }
+    }
+    kept
+}
+
+/// kmod's list for these modules; `None` if it does not know one of them.
+fn show_depends(root: &Path, release: &str, modules: &[&str]) -> Result<Option<Vec<PathBuf>>, ToolError> {
     let mut command = tool::command("modprobe", "kmod")?;
     // An empty configuration: blacklists and options of the host are about the host.
     command
-        .args(["-C", "/dev/null", "-S", release, "--show-depends"])
+        .args(["-C", "/dev/null", "-S", release, "--show-depends", "-a"])
         .arg("-d")
         .arg(root)
-        .arg(module);
+        .args(modules);
     let finished = tool::run(&mut command, DEADLINE)?;
     if !finished.status.success() {
         return Ok(None);

@@ -246,7 +246,35 @@ mod tests {
         assert!(!lock.set(pinned("a")));
         lock.save(&file).unwrap();
         assert_eq!(Lock::load(&file).unwrap(), lock);
-        insta::assert_snapshot!(std::fs::read_to_string(&file).unwrap(), @r#""#);
+        insta::assert_snapshot!(std::fs::read_to_string(&file).unwrap(), @r#"
+        # This file is made by bioscope: `cargo xtask update [ID]` moves it.
+        # It is not meant to be edited by hand, and belongs under version control.
+        version = 1
+
+        [[kernel]]
+        id = "a"
+        suite = "bullseye"
+        package = ["linux-image-a"]
+        version = "5.10.218-1"
+
+        [[kernel.deb]]
+        name = "linux-image-a"
+        version = "5.10.218-1"
+        sha256 = "0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f"
+        size = 7
+
+        [[kernel]]
+        id = "b"
+        suite = "bullseye"
+        package = ["linux-image-a"]
+        version = "5.10.218-1"
+
+        [[kernel.deb]]
+        name = "linux-image-a"
+        version = "5.10.218-1"
+        sha256 = "0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f"
+        size = 7
+        "#);
     }
 
     #[test]
@@ -254,15 +282,33 @@ mod tests {
         let text = "version = 1\n[[kernel]]\nid = \"a\"\nsuit = \"b\"\n";
         let error = Lock::parse(Path::new("kernels.lock"), text).unwrap_err();
         assert_eq!(error.exit_code(), 65);
-        insta::assert_snapshot!(error, @"");
+        insta::assert_snapshot!(error, @r#"
+        kernels.lock:4:1: unknown field `suit`, expected one of `id`, `suite`, `package`, `version`, `deb`
+          |
+        4 | suit = "b"
+          | ^^^^
+          = help: undo the edit, or delete the file and run `cargo xtask update` to make it anew
+        "#);
         let mut lock = Lock::default();
         let mut bad = pinned("a");
         bad.debs[0].sha256 = "xyz".to_owned();
         lock.set(bad);
         let error = Lock::parse(Path::new("kernels.lock"), &lock.to_text().unwrap()).unwrap_err();
-        insta::assert_snapshot!(error, @"");
+        insta::assert_snapshot!(error, @r#"
+        kernels.lock:14:10: the sha256 of linux-image-a is not of 64 lower-case hexadecimal digits
+           |
+        14 | sha256 = "xyz"
+           |          ^^^^^
+           = help: undo the edit, or delete the file and run `cargo xtask update` to make it anew
+        "#);
         let error = Lock::parse(Path::new("kernels.lock"), "version = 9\n").unwrap_err();
-        insta::assert_snapshot!(error, @"");
+        insta::assert_snapshot!(error, @r"
+        kernels.lock:1:1: lock format 9 is not known, this program writes 1
+          |
+        1 | version = 9
+          | ^
+          = help: undo the edit, or delete the file and run `cargo xtask update` to make it anew
+        ");
     }
 
     #[test]

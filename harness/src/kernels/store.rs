@@ -33,6 +33,14 @@ pub struct Artifact {
     pub modules_root: Option<PathBuf>,
 }
 
+impl Artifact {
+    /// Whether QEMU boots an ELF through PVH, rather than a bzImage.
+    #[must_use]
+    pub fn is_elf(&self) -> bool {
+        self.kernel != self.bzimage
+    }
+}
+
 /// What the store keeps beside an artifact's files. Paths are relative to the folder unless they lie outside.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -99,7 +99,7 @@ impl Root {
         command.args(["download", "-qq", "-o", "APT::Status-Fd=1"]);
         command.arg(format!("{}={}", deb.name, deb.version)).current_dir(into);
         let finished = tool::run_watched(&mut command, DOWNLOAD_DEADLINE, |line| {
-            show_progress(line, deb.size, &step)
+            show_progress(line, deb.size, &step);
         })?;
         tool::check(&command, finished).map_err(|error| classify(&needed, error))?;
         let files = std::fs::read_dir(into).map_err(|source| CacheError::io("read", into, source))?;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use guest_tests::wire::{GuestMessage, HostMessage};
 
+use crate::golden::Fs;
 use crate::device::{Config, Device, DeviceError};
 use crate::verdict::evidence::Ending;
 use crate::vm::args::{Accel, DiskShape, Serial, Spec, test_cmdline};
@@ -13,7 +14,9 @@ use crate::vm::process::{Vm, VmEnd};
 
 /// How long a boot may take before it is given up as broken. A boot takes 2 to 6 s under translation on an idle machine; this
 /// leaves a factor of 30 for a busy one, and running out of it is never held against the kernel.
-const BOOT_LIMIT: Duration = Duration::from_secs(180);
+pub const BOOT_LIMIT: Duration = Duration::from_secs(180);
+/// How long the boot that tries KVM may take.
+pub const PROBE_LIMIT: Duration = Duration::from_secs(20);
 /// How long a device that is going down may take to be seen as gone.
 const DEVICE_END_WITHIN: Duration = Duration::from_millis(500);
 
@@ -77,6 +80,12 @@ pub enum BootError {
     },
 }
 
+/// The drivers that a guest needs for its disk and a file system on it, by module name.
+#[must_use]
+pub fn modules_for(fs: Fs) -> [&'static str; 3] {
+    ["virtio_pci", "virtio_blk", fs.as_str()]
+}
+
 /// The virtual machine of a test boot.
 #[must_use]
 pub fn spec(config: &BootConfig<'_>, agent: &Path, disk_socket: &Path) -> Spec {
@@ -120,8 +129,8 @@ impl Boot {
     ///
     /// # Errors
     /// How it ended instead.
-    pub fn until_ready(&mut self) -> Result<(), Ending> {
-        let deadline = Instant::now() + BOOT_LIMIT;
+    pub fn until_ready(&mut self, limit: Duration) -> Result<(), Ending> {
+        let deadline = Instant::now() + limit;
         let mut greeted = false;
         loop {
             match self.channel.next(deadline) {
@@ -134,7 +143,7 @@ impl Boot {
                 Some(Incoming::Message(GuestMessage::Ready)) if greeted => return Ok(()),
                 Some(Incoming::Message(_) | Incoming::Noise(_)) => {}
                 Some(Incoming::Closed) => return Err(self.gone()),
-                None if greeted => return Err(Ending::OutOfTime { limit_s: BOOT_LIMIT.as_secs() }),
+                None if greeted => return Err(Ending::OutOfTime { limit_s: limit.as_secs() }),
                 None => return Err(Ending::NoHello),
             }
         }

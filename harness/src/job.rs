@@ -10,12 +10,14 @@ use vhost_blk::trace;
 use crate::boot::Boot;
 use crate::device::DeviceError;
 use crate::golden::{self, Fs};
-use crate::verdict::evidence::{Ending, Fsck, RuleHits, Timed};
+use crate::verdict::evidence::{ARM_MARK, DISARM_MARK, Ending, Fsck, RuleHits, Timed};
 use crate::verdict::hang::{self, HostView};
 
 /// How long a case may go on without an end and without evidence of a hang before it is given up as broken. Cases take
 /// well under a second; the limit only exists so that a broken rig ends.
 const CASE_LIMIT: Duration = Duration::from_secs(150);
+/// How long the host's checker may take; it takes a fraction of a second.
+const CHECK_WITHIN: Duration = Duration::from_secs(300);
 /// How long nothing at all may come from the guest before the device and QEMU are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
@@ -153,13 +155,13 @@ impl Runner<'_> {
             Want::Arm => {
                 let rules = self.plan.rules.clone();
                 device.call("plan", &Command::Plan { seed: self.plan.seed, rules })?;
-                device.call("mark", &Command::Mark { name: "arm".into() })?;
+                device.call("mark", &Command::Mark { name: ARM_MARK.into() })?;
             }
             Want::Disarm => {
                 merge_hits(&mut self.rules, hits(self.boot)?);
                 let device = &mut self.boot.device;
                 device.call("clear", &Command::Clear)?;
-                device.call("mark", &Command::Mark { name: "disarm".into() })?;
+                device.call("mark", &Command::Mark { name: DISARM_MARK.into() })?;
             }
             Want::Rule { text } => {
                 device.call("add", &Command::Add { rule: text.clone() })?;
@@ -223,7 +225,7 @@ fn merge_hits(known: &mut Vec<RuleHits>, now: Vec<RuleHits>) {
 fn check(boot: &mut Boot, fs: Fs, dir: &Path) -> Result<Fsck, String> {
     let image = dir.join("disk.raw");
     boot.device.call("export", &Command::Export { path: image.clone() }).map_err(|error| describe(&error))?;
-    let result = golden::check(fs, &image).map_err(|error| describe(&error))?;
+    let result = golden::check(fs, &image, CHECK_WITHIN).map_err(|error| describe(&error))?;
     Ok(Fsck { clean: result.clean, output: result.output })
 }
 

@@ -51,7 +51,7 @@ fn table(results: &Results, width: Option<u16>) -> Table {
         }
     }
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
     if let Some(width) = width {
         table.set_width(width);
     }

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use guest_tests::wire::{Job, JobKind};
 
-use crate::boot::{Boot, BootConfig};
+use crate::boot::{self, Boot, BootConfig};
 use crate::cases::{self, EXEC, Need};
 use crate::job::{self, FaultPlan, Outcome};
 use crate::results::{Cell, Expected};
@@ -114,18 +114,16 @@ impl Bench<'_> {
         let kernel = kernel.ok_or_else(|| harness(format!("kernel {} is not part of the run", self.trial.kernel)))?;
         let image = self.run.images.get(&self.trial.fs);
         let image = image.ok_or_else(|| harness(format!("no golden image of {}", self.trial.fs)))?;
-        let wanted = modules::wanted(self.trial.fs);
-        let modules = modules::closure(kernel, &wanted)
+        let modules = modules::closure(kernel, &boot::modules_for(self.trial.fs))
             .map_err(|error| (Ending::Unfit(error.to_string()), String::new()))?;
         let initramfs_path = self.scratch.join("initramfs.cpio");
         let program = self.program_on_host(first);
-        let entries = initramfs::spec(&self.run.guest_bins.join("init"), &[program], &modules)
-            .map_err(|error| harness(error.to_string()))?;
+        let entries = initramfs::spec(kernel, &self.run.guest_bins.join("init"), &[program], &modules);
         initramfs::write(&initramfs_path, &entries).map_err(|error| harness(error.to_string()))?;
         let config = BootConfig {
             vhost_blk: &self.run.vhost_blk,
             kernel: &kernel.kernel,
-            pvh: kernel.pvh,
+            pvh: kernel.is_elf(),
             initramfs: &initramfs_path,
             image,
             disk,
@@ -134,7 +132,7 @@ impl Bench<'_> {
             scratch: self.scratch,
         };
         let mut boot = Boot::start(&config).map_err(|error| harness(error.to_string()))?;
-        match boot.until_ready() {
+        match boot.until_ready(boot::BOOT_LIMIT) {
             Ok(()) => Ok(boot),
             Err(ending) => Err((ending, boot.console())),
         }

@@ -14,7 +14,7 @@ pub(super) const CASES: &[Case] = &[
         about: "the same on a disk that answers late and out of order",
         params: &[("size", "2097152")],
         rules: &["delay write for=1ms..5ms p=0.2 name=late", "reorder write window=4 order=reverse name=order"],
-        needs: &[super::Need::Hits("order", 1)],
+        needs: &[super::Need::ReleasedByCondition("order")],
         ..PLAIN
     },
     Case {

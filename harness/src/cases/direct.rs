@@ -68,8 +68,24 @@ pub(super) const CASES: &[Case] = &[
         about: "bios split into 64 KiB requests that complete in reverse order",
         params: &[("size", "1048576"), ("present", "64")],
         rules: &["reorder write payload=tag:1 window=4 order=reverse name=order"],
-        needs: &[Need::WriteRequests { tag: 1, at_least: 4 }, Need::Hits("order", 2)],
+        needs: &[Need::WriteRequests { tag: 1, at_least: 4 }, Need::ReleasedByCondition("order")],
         disk: SPLIT,
+        ..PLAIN
+    },
+    Case {
+        name: "partial-write.first-fails",
+        about: "the bio before the page fault fails",
+        params: &[("size", "1048576"), ("present", "1"), ("expect-error", "1")],
+        rules: &["fail write payload=tag:1.0 limit=1 name=fault"],
+        needs: &[Need::Hits("fault", 1)],
+        ..PLAIN
+    },
+    Case {
+        name: "partial-write.rest-fails",
+        about: "the bio after the page fault fails, the 4 KiB before it are fine",
+        params: &[("size", "1048576"), ("present", "1"), ("expect-error", "1")],
+        rules: &["fail write payload=tag:1.1 limit=1 name=fault"],
+        needs: &[Need::Hits("fault", 1)],
         ..PLAIN
     },
     Case {
@@ -163,33 +179,33 @@ pub(super) const CASES: &[Case] = &[
     Case {
         name: "fault-midway",
         about: "the buffer becomes unreadable half-way: EFAULT or a short write, with the size that belongs to it",
-        params: &[("size", "1048576"), ("present", "128")],
+        params: &[("size", "1048576"), ("readable", "524288")],
         ..PLAIN
     },
     Case {
         name: "fault-midway.dsync",
         about: "the same with O_DSYNC",
-        params: &[("size", "1048576"), ("present", "128"), ("flags", "dsync")],
+        params: &[("size", "1048576"), ("readable", "524288"), ("flags", "dsync")],
         ..PLAIN
     },
     Case {
         name: "fault-midway.existing",
         about: "over data that is already there",
-        params: &[("size", "1048576"), ("present", "128"), ("target", "existing")],
+        params: &[("size", "1048576"), ("readable", "524288"), ("target", "existing")],
         ..PLAIN
     },
     Case {
         name: "fault-midway.prealloc",
         about: "into preallocated extents",
         profile: Profile::Full,
-        params: &[("size", "1048576"), ("present", "128"), ("target", "prealloc")],
+        params: &[("size", "1048576"), ("readable", "524288"), ("target", "prealloc")],
         ..PLAIN
     },
     Case {
         name: "fault-midway.8k",
         about: "two pages, the second unreadable",
         profile: Profile::Full,
-        params: &[("size", "8192"), ("present", "1")],
+        params: &[("size", "8192"), ("readable", "4096")],
         ..PLAIN
     },
 ];

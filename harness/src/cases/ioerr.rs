@@ -10,14 +10,14 @@ use crate::vm::args::DiskShape;
 /// Room for two requests: the third is submitted only after one of the first two completed.
 const NARROW: DiskShape = DiskShape { queue_size: 2, ..DiskShape::ORDINARY };
 
-const FAILED: &[Need] = &[Need::Hits("fault", 1), Need::WriteRequests { tag: 3, at_least: 2 }];
+const FAILED: &[Need] = &[Need::Hits("fault", 1), Need::WriteRequests { tag: 1, at_least: 2 }];
 
 pub(super) const CASES: &[Case] = &[
     Case {
         name: "ioerr-leak",
         about: "the first bio fails while the write is still submitting",
         params: &[("size", "8388608")],
-        rules: &["fail write payload=tag:3.0 limit=1 name=fault"],
+        rules: &["fail write payload=tag:1.0 limit=1 name=fault"],
         needs: FAILED,
         disk: NARROW,
         ..PLAIN
@@ -26,7 +26,7 @@ pub(super) const CASES: &[Case] = &[
         name: "ioerr-leak.second",
         about: "the second bio fails, the first is fine",
         params: &[("size", "8388608")],
-        rules: &["fail write payload=tag:3.256 limit=1 name=fault"],
+        rules: &["fail write payload=tag:1.256 limit=1 name=fault"],
         needs: FAILED,
         disk: NARROW,
         ..PLAIN
@@ -35,7 +35,7 @@ pub(super) const CASES: &[Case] = &[
         name: "ioerr-leak.torn",
         about: "the first bio is stored in part, then fails",
         params: &[("size", "8388608")],
-        rules: &["short write payload=tag:3.0 bytes=4096 then=ioerr limit=1 name=fault"],
+        rules: &["short write payload=tag:1.0 bytes=4096 then=ioerr limit=1 name=fault"],
         needs: FAILED,
         disk: NARROW,
         ..PLAIN
@@ -44,7 +44,7 @@ pub(super) const CASES: &[Case] = &[
         name: "ioerr-leak.dsync",
         about: "the first bio of an O_DSYNC write fails",
         params: &[("size", "8388608"), ("flags", "dsync")],
-        rules: &["fail write payload=tag:3.0 limit=1 name=fault"],
+        rules: &["fail write payload=tag:1.0 limit=1 name=fault"],
         needs: FAILED,
         disk: NARROW,
         ..PLAIN
@@ -54,12 +54,12 @@ pub(super) const CASES: &[Case] = &[
         about: "on a wide queue: the first bio is held until the second was submitted, then fails",
         params: &[("size", "8388608")],
         rules: &[
-            "hold write payload=tag:3.0 until=next(write payload=tag:3) max=5s limit=1 name=held",
-            "fail write payload=tag:3.0 limit=1 name=fault",
+            "hold write payload=tag:1.0 until=next(write payload=tag:1) max=5s limit=1 name=held",
+            "fail write payload=tag:1.0 limit=1 name=fault",
         ],
         needs: &[
             Need::Hits("fault", 1),
-            Need::WriteRequests { tag: 3, at_least: 2 },
+            Need::WriteRequests { tag: 1, at_least: 2 },
             Need::ReleasedByCondition("held"),
         ],
         ..PLAIN
@@ -69,25 +69,9 @@ pub(super) const CASES: &[Case] = &[
         about: "only the last bio fails, after everything was submitted",
         profile: Profile::Full,
         params: &[("size", "8388608")],
-        rules: &["fail write payload=tag:3.1792 limit=1 name=fault"],
+        rules: &["fail write payload=tag:1.1792 limit=1 name=fault"],
         needs: FAILED,
         disk: NARROW,
-        ..PLAIN
-    },
-    Case {
-        name: "ioerr-leak.partial",
-        about: "the 4 KiB bio before a page fault fails",
-        params: &[("size", "1048576"), ("source", "mapping"), ("present", "1")],
-        rules: &["fail write payload=tag:1.0 limit=1 name=fault"],
-        needs: &[Need::Hits("fault", 1)],
-        ..PLAIN
-    },
-    Case {
-        name: "ioerr-leak.continuation",
-        about: "the bio after a page fault fails, the 4 KiB before it are fine",
-        params: &[("size", "1048576"), ("source", "mapping"), ("present", "1")],
-        rules: &["fail write payload=tag:1.1 limit=1 name=fault"],
-        needs: &[Need::Hits("fault", 1)],
         ..PLAIN
     },
 ];

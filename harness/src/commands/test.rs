@@ -8,7 +8,7 @@ use super::prepare;
 use crate::cli::TestArgs;
 use crate::error::{CANNOT_CREATE, Failure, INTERNAL, UNAVAILABLE};
 use crate::host::{self, Places};
-use crate::kernels::{Kernel, Manifest};
+use crate::kernels::{Kernel, Manifest, Options};
 use crate::report;
 use crate::results::{Cell, Results};
 use crate::run::{Exec, Image, RUN_ENV, Run, Trial, write_beside};
@@ -22,12 +22,16 @@ use crate::verdict::{Judgement, Verdict};
 pub fn run(args: &TestArgs) -> Result<u8, Failure> {
     let places = Places::find();
     let manifest_path = args.manifest.clone().unwrap_or_else(|| places.root.join("kernels.toml"));
-    let manifest = match &args.image {
-        Some(image) => prepare::image_manifest(image, args.modules.as_deref())?,
-        None => Manifest::load(&manifest_path).map_err(|error| Failure::of(error.exit_code(), &error))?,
+    let manifest;
+    let given;
+    let kernels = if let Some(image) = &args.image {
+        given = prepare::image_kernel(image, args.modules.as_deref())?;
+        vec![&given]
+    } else {
+        manifest = Manifest::load(&manifest_path).map_err(|error| Failure::of(error.exit_code(), &error))?;
+        manifest.select(&args.kernel).map_err(|error| Failure::of(error.exit_code(), &error))?
     };
     let exec = args.exec.as_deref().map(|line| prepare::exec(line, args)).transpose()?;
-    let kernels = selected(&manifest, args)?;
     let wanted = Wanted { fs: &args.fs, cases: &args.case, exec: exec.is_some(), profile: Some(args.profile) };
     let trials = select::trials(&kernels, &wanted)?;
     if args.list {
@@ -35,7 +39,7 @@ pub fn run(args: &TestArgs) -> Result<u8, Failure> {
         return Ok(0);
     }
     prepare::host(args.yes)?;
-    let run = resolve(args, &places, &manifest, &manifest_path, &kernels, trials, exec)?;
+    let run = resolve(args, &places, &manifest_path, &kernels, trials, exec)?;
     matrix(&run, &places, args.jobs)?;
     let results = collect(&run);
     let json = serde_json::to_vec_pretty(&results).map_err(|error| Failure::of(INTERNAL, &error))?;
@@ -45,14 +49,6 @@ pub fn run(args: &TestArgs) -> Result<u8, Failure> {
     let width = std::io::stdout().is_terminal().then(|| rustix::termios::tcgetwinsize(std::io::stdout()).ok()).flatten();
     anstream::print!("{}", report::render(&run, &results, width.map(|size| size.ws_col)));
     Ok(results.tally().exit_code())
-}
-
-/// The kernels that were asked for, or those that take part by default.
-fn selected<'a>(manifest: &'a Manifest, args: &TestArgs) -> Result<Vec<&'a Kernel>, Failure> {
-    if args.kernel.is_empty() {
-        return Ok(manifest.kernels().iter().filter(|kernel| kernel.default).collect());
-    }
-    manifest.select(&args.kernel).map_err(|error| Failure::of(error.exit_code(), &error))
 }
 
 fn list(trials: &[Trial]) {
@@ -74,16 +70,14 @@ fn list(trials: &[Trial]) {
 fn resolve(
     args: &TestArgs,
     places: &Places,
-    manifest: &Manifest,
     manifest_path: &Path,
     kernels: &[&Kernel],
     trials: Vec<Trial>,
     exec: Option<Exec>,
 ) -> Result<Run, Failure> {
-    let options = prepare::Options { offline: args.offline, update: args.update };
-    let artifacts = prepare::kernels(manifest, manifest_path, kernels, &options)?;
-    let file_systems = trials.iter().map(|trial| trial.fs).collect();
-    let images = prepare::images(file_systems)?;
+    let options = Options { offline: args.offline, update: args.update, ..Options::default() };
+    let artifacts = prepare::kernels(manifest_path, kernels, &options)?;
+    let images = prepare::images(&trials.iter().map(|trial| trial.fs).collect())?;
     let accel = prepare::accel(args.accel, places, &artifacts, &images)?;
     let dir = prepare::run_dir(&places.runs())?;
     let image = args.image.as_ref().map(|image| Image { image: image.clone(), modules: args.modules.clone() });

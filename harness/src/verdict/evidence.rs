@@ -7,6 +7,11 @@ use super::hang::Stall;
 use crate::cases::Need;
 use crate::vm::process::VmEnd;
 
+/// Mark in the trace from which on the plan is in force.
+pub const ARM_MARK: &str = "arm";
+/// Mark in the trace at which the plan is taken off.
+pub const DISARM_MARK: &str = "disarm";
+
 /// An event of the guest with its time of arrival since the job was sent, in milliseconds of host time.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Timed {
@@ -117,9 +122,14 @@ impl Evidence<'_> {
         })
     }
 
-    /// The trace's requests.
+    /// Requests that reached the device while the plan was in force: what the test's setup wrote carries the same tags.
     #[must_use]
     pub fn requests(&self) -> Vec<RequestLine> {
-        requests(self.trace)
+        let mark = |wanted: &str| {
+            self.trace.iter().position(|record| matches!(record, Record::Mark { name, .. } if name == wanted))
+        };
+        let Some(armed) = mark(ARM_MARK) else { return Vec::new() };
+        let disarmed = mark(DISARM_MARK).unwrap_or(self.trace.len());
+        requests(self.trace.get(armed..disarmed).unwrap_or_default())
     }
 }

@@ -5,6 +5,8 @@
 //! through all of that is a pass; there is no path to a pass from silence.
 
 use guest_tests::wire::{Event, FindingCause, Outcome, Phase};
+use vhost_blk::op::Op;
+use vhost_blk::schedule::ReleasedBy;
 use vhost_blk::trace::RequestLine;
 
 use super::evidence::{Ending, Evidence};
@@ -246,13 +248,22 @@ fn unmet_need(need: &Need, evidence: &Evidence<'_>, requests: &[RequestLine]) ->
     }
 }
 
+fn is_write(request: &RequestLine) -> bool {
+    request.submit.op == Op::Write
+}
+
 fn released_by_condition(request: &RequestLine, name: &str) -> bool {
     let timing = request.complete.as_ref().and_then(|complete| complete.timing.as_ref());
-    timing.is_some_and(|timing| timing.rule == name && timing.released_by.as_deref().is_some_and(|by| by != "max"))
+    timing.is_some_and(|timing| timing.rule == name && timing.released_by.is_some_and(by_condition))
+}
+
+/// Whether something came that the request waited for, rather than its time or somebody's `clear`.
+fn by_condition(by: ReleasedBy) -> bool {
+    matches!(by, ReleasedBy::Next | ReleasedBy::Done | ReleasedBy::Release | ReleasedBy::Window)
 }
 
 fn tagged_writes(requests: &[RequestLine], tag: u64) -> impl Iterator<Item = &RequestLine> {
-    requests.iter().filter(move |request| request.is_write() && request.tag.is_some_and(|(file, _)| file == tag))
+    requests.iter().filter(move |request| is_write(request) && request.submit.tag.is_some_and(|found| found.tag == tag))
 }
 
 /// Lines that a reader wants beside the verdict: how the device saw the write, what the call returned, what rules did.
@@ -277,7 +288,7 @@ fn supporting(evidence: &Evidence<'_>) -> Vec<String> {
 /// How the device saw the tagged write: the requests it came in, in order of arrival.
 fn cut(requests: &[RequestLine]) -> Option<String> {
     const SHOWN: usize = 8;
-    let tagged: Vec<_> = requests.iter().filter(|request| request.is_write() && request.tag.is_some()).collect();
+    let tagged: Vec<_> = requests.iter().filter(|request| is_write(request) && request.submit.tag.is_some()).collect();
     if tagged.is_empty() {
         return None;
     }
@@ -285,9 +296,9 @@ fn cut(requests: &[RequestLine]) -> Option<String> {
         .iter()
         .take(SHOWN)
         .map(|request| {
-            let (file, page) = request.tag.unwrap_or_default();
-            let status = request.complete.as_ref().map_or("outstanding".to_owned(), |complete| complete.status.to_string());
-            format!("{} B from page {page} of file {file} at sector {} ({status})", request.len, request.sector)
+            let page = request.submit.tag.map_or(0, |tag| tag.page);
+            let status = request.complete.as_ref().map_or("outstanding", |complete| complete.status.name());
+            format!("{} B from page {page} at sector {} ({status})", request.submit.len, request.submit.sector)
         })
         .collect();
     if tagged.len() > SHOWN {

@@ -18,6 +18,17 @@ pub enum Accel {
     Tcg,
 }
 
+impl Accel {
+    /// QEMU's name for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Accel::Kvm => "kvm",
+            Accel::Tcg => "tcg",
+        }
+    }
+}
+
 /// The disk as the guest sees it; values that are not given are the device's defaults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct DiskShape {

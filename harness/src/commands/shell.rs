@@ -1,0 +1,128 @@
+//! `cargo xtask shell`: a kernel with a prompt on the serial line and the fault-injecting disk at /dev/vda.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use serde::{Deserialize, Serialize};
+use vhost_blk::control::Command;
+
+use super::prepare;
+use crate::boot;
+use crate::cli::ShellArgs;
+use crate::device::{Config, Device};
+use crate::error::{Failure, INTERNAL, UNAVAILABLE, USAGE};
+use crate::host::Places;
+use crate::initramfs;
+use crate::kernels::{Artifact, Manifest, Options};
+use crate::modules;
+use crate::run::write_beside;
+use crate::vm::args::{DiskShape, MEMORY_MIB, Serial, Spec};
+use crate::vm::process;
+
+/// The shell's pid 1, a script for busybox.
+const INIT: &str = include_str!("shell-init.sh");
+/// Where a running shell says how to reach its device.
+const CURRENT: &str = "shell.json";
+
+/// A running shell.
+#[derive(Debug, Serialize, Deserialize)]
+struct Current {
+    /// The device's control socket.
+    control: PathBuf,
+    /// Process id of the harness that runs it.
+    pid: u32,
+}
+
+/// The control socket of the shell that runs now, if one does.
+#[must_use]
+pub fn current(places: &Places) -> Option<PathBuf> {
+    let current: Current = serde_json::from_slice(&std::fs::read(places.runs().join(CURRENT)).ok()?).ok()?;
+    let alive = Path::new("/proc").join(current.pid.to_string()).exists() && current.control.exists();
+    alive.then_some(current.control)
+}
+
+/// Runs the command until the person powers the guest off or ends QEMU.
+///
+/// # Errors
+/// The kernel cannot be had, or device or QEMU cannot be started.
+pub fn run(args: &ShellArgs) -> Result<u8, Failure> {
+    let places = Places::find();
+    let manifest_path = args.manifest.clone().unwrap_or_else(|| places.root.join("kernels.toml"));
+    let manifest = Manifest::load(&manifest_path).map_err(|error| Failure::of(error.exit_code(), &error))?;
+    let selected = manifest.select(&[&args.kernel]).map_err(|error| Failure::of(error.exit_code(), &error))?;
+    let [kernel] = selected.as_slice() else {
+        return Err(Failure::new(USAGE, format!("a shell boots one kernel; `{}` matches {}", args.kernel, selected.len())));
+    };
+    for rule in &args.rule {
+        prepare::check_rule(rule)?;
+    }
+    prepare::host(args.yes)?;
+    let options = Options { offline: args.offline, ..Options::default() };
+    let artifacts = prepare::kernels(&manifest_path, &[kernel], &options)?;
+    let images = prepare::images(&[args.fs].into())?;
+    let accel = prepare::accel(args.accel, &places, &artifacts, &images)?;
+    let (Some(artifact), Some(image)) = (artifacts.first(), images.get(&args.fs)) else {
+        return Err(Failure::new(INTERNAL, "the kernel or its disk was not prepared"));
+    };
+    let scratch = scratch()?;
+    let initramfs = pack(artifact, args, scratch.path())?;
+    let disk = DiskShape::ORDINARY;
+    let config = Config { program: &places.vhost_blk, image, sockets: scratch.path(), dir: scratch.path(), disk };
+    let mut device = Device::start(&config).map_err(|error| Failure::of(UNAVAILABLE, &error))?;
+    for rule in &args.rule {
+        device.call("add", &Command::Add { rule: rule.clone() }).map_err(|error| Failure::of(USAGE, &error))?;
+    }
+    let spec = Spec {
+        accel,
+        kernel: artifact.kernel.clone(),
+        pvh: artifact.is_elf(),
+        initramfs,
+        cmdline: "console=ttyS0 loglevel=4 panic=-1 sysctl.kernel.hung_task_timeout_secs=10".into(),
+        memory_mib: MEMORY_MIB,
+        cpus: 1,
+        console: Serial::Terminal,
+        agent: None,
+        disk_socket: device.socket.clone(),
+        disk,
+    };
+    announce(&places, &device, artifact)?;
+    let status = process::command(&spec).stdin(Stdio::inherit()).status();
+    let _ = std::fs::remove_file(places.runs().join(CURRENT));
+    status.map_err(|error| Failure::of(UNAVAILABLE, &error))?;
+    Ok(0)
+}
+
+fn scratch() -> Result<tempfile::TempDir, Failure> {
+    tempfile::Builder::new()
+        .prefix("bioscope-")
+        .tempdir()
+        .map_err(|error| Failure::cannot_create("a temporary directory", &error))
+}
+
+/// The initramfs: busybox, the script, and the modules for disk and file system.
+fn pack(artifact: &Artifact, args: &ShellArgs, scratch: &Path) -> Result<PathBuf, Failure> {
+    let busybox = prepare::busybox()?;
+    let modules = modules::closure(artifact, &boot::modules_for(args.fs))
+        .map_err(|error| Failure::of(UNAVAILABLE, &error))?;
+    let init = scratch.join("init");
+    std::fs::write(&init, INIT.replace("@FS@", args.fs.as_str())).map_err(|error| Failure::cannot_create("the guest's init", &error))?;
+    let entries = initramfs::spec(artifact, &init, &[busybox], &modules);
+    let path = scratch.join("initramfs.cpio");
+    initramfs::write(&path, &entries).map_err(|error| Failure::of(INTERNAL, &error))?;
+    Ok(path)
+}
+
+/// Says how to get out and how to inject, and leaves word for `inject`.
+fn announce(places: &Places, device: &Device, artifact: &Artifact) -> Result<(), Failure> {
+    let current = Current { control: device.control.clone(), pid: std::process::id() };
+    let json = serde_json::to_vec(&current).map_err(|error| Failure::of(INTERNAL, &error))?;
+    let path = places.runs().join(CURRENT);
+    let written = std::fs::create_dir_all(places.runs()).and_then(|()| write_beside(&path, &json));
+    written.map_err(|error| Failure::cannot_create(&path.display().to_string(), &error))?;
+    anstream::eprintln!(
+        "booting {} ({}); `poweroff` or Ctrl-A X ends it\n\
+         from another terminal: cargo xtask inject 'fail write limit=1' | list | clear | stats",
+        artifact.id, artifact.release
+    );
+    Ok(())
+}

@@ -35,12 +35,12 @@ fn rig() -> Rig {
 }
 
 impl Rig {
-    fn call(&mut self, command: Command) -> Reply {
-        self.client.call(&command).expect("reply")
+    fn call(&mut self, command: &Command) -> Reply {
+        self.client.call(command).expect("reply")
     }
 
-    fn refused(&mut self, command: Command) -> (String, Option<usize>, Option<usize>) {
-        match self.client.call(&command) {
+    fn refused(&mut self, command: &Command) -> (String, Option<usize>, Option<usize>) {
+        match self.client.call(command) {
             Err(ClientError::Refused {
                 message,
                 column,
@@ -51,7 +51,7 @@ impl Rig {
     }
 
     fn names(&mut self) -> Vec<String> {
-        let Reply::Rules { rules } = self.call(Command::List) else {
+        let Reply::Rules { rules } = self.call(&Command::List) else {
             panic!("no rules")
         };
         rules.into_iter().map(|rule| rule.name).collect()
@@ -62,19 +62,19 @@ impl Rig {
 fn rules_come_and_go() {
     let mut rig = rig();
     assert_eq!(
-        rig.call(Command::Add {
+        rig.call(&Command::Add {
             rule: "fail write".into()
         }),
         Reply::Added { name: "r1".into() }
     );
     assert_eq!(
-        rig.call(Command::Add {
+        rig.call(&Command::Add {
             rule: "fail read name=r2".into()
         }),
         Reply::Added { name: "r2".into() }
     );
     assert_eq!(
-        rig.call(Command::Add {
+        rig.call(&Command::Add {
             rule: "fail flush".into()
         }),
         Reply::Added { name: "r3".into() },
@@ -82,36 +82,36 @@ fn rules_come_and_go() {
     );
     let plan = ["fail write".to_owned(), "fail read name=r1".to_owned()];
     assert_eq!(
-        rig.call(Command::Plan {
+        rig.call(&Command::Plan {
             seed: 7,
             rules: plan.to_vec()
         }),
         Reply::Done
     );
     assert_eq!(rig.names(), ["r2", "r1"], "a plan's own names come first");
-    assert_eq!(rig.call(Command::Clear), Reply::Released { requests: 0 });
+    assert_eq!(rig.call(&Command::Clear), Reply::Released { requests: 0 });
     assert_eq!(rig.names(), [""; 0]);
 }
 
 #[test]
 fn bad_rules_change_nothing_and_say_where() {
     let mut rig = rig();
-    rig.call(Command::Add {
+    rig.call(&Command::Add {
         rule: "fail write name=keep".into(),
     });
-    let (message, column, _) = rig.refused(Command::Add {
+    let (message, column, _) = rig.refused(&Command::Add {
         rule: "fail wriet".into(),
     });
     assert_eq!(column, Some(6));
     assert!(message.contains("did you mean `write`?"), "{message}");
-    let (_, column, _) = rig.refused(Command::Add {
+    let (_, column, _) = rig.refused(&Command::Add {
         rule: "fail read name=keep".into(),
     });
     assert_eq!(column, Some(11));
     let rules = vec!["fail write".to_owned(), "fial".to_owned()];
-    let (_, column, index) = rig.refused(Command::Plan { seed: 0, rules });
+    let (_, column, index) = rig.refused(&Command::Plan { seed: 0, rules });
     assert_eq!((column, index), (Some(1), Some(1)));
-    let (message, ..) = rig.refused(Command::Release {
+    let (message, ..) = rig.refused(&Command::Release {
         rule: Some("kep".into()),
     });
     assert!(message.contains("known rules: keep"), "{message}");
@@ -121,25 +121,25 @@ fn bad_rules_change_nothing_and_say_where() {
 #[test]
 fn disk_commands() {
     let mut rig = rig();
-    assert_eq!(rig.call(Command::Rollback), Reply::Done);
+    assert_eq!(rig.call(&Command::Rollback), Reply::Done);
     let path = rig.dir.path().join("export");
     assert_eq!(
-        rig.call(Command::Export { path: path.clone() }),
+        rig.call(&Command::Export { path: path.clone() }),
         Reply::Exported { data_bytes: 0 }
     );
     assert_eq!(path.metadata().expect("export").len(), 1 << 20);
-    let (message, ..) = rig.refused(Command::Export {
+    let (message, ..) = rig.refused(&Command::Export {
         path: Path::new("/no/such/place").to_owned(),
     });
     assert!(message.contains("/no/such/place"), "{message}");
-    assert_eq!(rig.call(Command::Mark { name: "here".into() }), Reply::Done);
+    assert_eq!(rig.call(&Command::Mark { name: "here".into() }), Reply::Done);
     let records = trace::read(&rig.dir.path().join("trace")).expect("trace");
     assert!(matches!(&records[1], trace::Record::Rollback { .. }));
     assert!(
         matches!(&records[2], trace::Record::Mark { name, .. } if name == "here"),
         "flushed by the mark"
     );
-    let Reply::Stats(stats) = rig.call(Command::Stats) else {
+    let Reply::Stats(stats) = rig.call(&Command::Stats) else {
         panic!("no stats")
     };
     assert_eq!((stats.submitted, stats.connected), (0, false));

@@ -1,4 +1,5 @@
 //! The binary, spoken to as QEMU does: real sockets, real shared memory, real rings.
+#![allow(clippy::expect_used, reason = "a panic here is the test's failure")]
 
 mod common;
 

@@ -1,5 +1,6 @@
 //! A small, real vhost-user front end and virtio driver, and a device process to talk to.
 #![allow(dead_code, reason = "each test file uses its part")]
+#![allow(clippy::expect_used, reason = "a panic here is the test's failure")]
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};

@@ -26,3 +26,4 @@ pub mod schedule;
 pub mod server;
 pub mod stats;
 pub mod trace;
+pub mod upkeep;

@@ -179,10 +179,10 @@ fn excerpt(line: &str, column: usize, width: usize, number: &str) -> String {
         .take(column.saturating_sub(1))
         .map(|c| if c == '\t' { '\t' } else { ' ' })
         .collect();
-    format!(
-        "{gutter} |\n{number} | {line}\n{gutter} | {before}{}",
-        "^".repeat(width.max(1))
-    )
+    // An empty line must not leave a blank at its end.
+    let shown = format!("{number} | {line}");
+    let shown = shown.trim_end();
+    format!("{gutter} |\n{shown}\n{gutter} | {before}{}", "^".repeat(width.max(1)))
 }
 
 /// "; did you mean `x`?" for the candidate nearest to what was found, or nothing when none is near.

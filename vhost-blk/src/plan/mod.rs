@@ -9,13 +9,14 @@
 //! ```
 //!
 //! [`Rule`] reads it with `FromStr` and gives it back with `Display`. A **plan** is a seed and a list of rules; its file
-//! form is TOML (see [`file`]).
+//! form is TOML (see [`mod@file`]).
 
 pub mod error;
 pub mod file;
 mod parse;
 mod print;
 pub mod units;
+mod values;
 
 use std::ops::Range;
 use std::time::Duration;

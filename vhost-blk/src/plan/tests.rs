@@ -51,7 +51,7 @@ fn errors_point_at_the_place() {
     insta::assert_snapshot!(message(""), @r#"
     column 1: empty rule: expected an action: fail, delay, hold, reorder, short
      |
-     | 
+     |
      | ^
     "#);
     insta::assert_snapshot!(message("fial write"), @r#"

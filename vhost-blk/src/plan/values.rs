@@ -1,0 +1,255 @@
+//! The `key=value` words of a rule and what their values can be.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use super::error::{Problem, hint};
+use super::parse::{Misfit, OP_NAMES, Word, parse_watch};
+use super::units::{parse_bytes, parse_time};
+use super::{PayloadMatch, Span, Until, Watch};
+
+/// Longest window of a reordering rule: a driver's largest queue.
+const WINDOW_MAX: u64 = 1024;
+
+/// The `key=value` words of a rule, taken out one by one.
+pub(super) struct Args<'a> {
+    /// The action's word, for messages.
+    pub(super) action: Word<'a>,
+    left: Vec<Arg<'a>>,
+}
+
+/// One `key=value`.
+#[derive(Clone, Copy)]
+pub(super) struct Arg<'a> {
+    /// The whole of it.
+    pub(super) word: Word<'a>,
+    key: &'a str,
+    value: Word<'a>,
+}
+
+impl<'a> Args<'a> {
+    pub(super) fn parse(action: Word<'a>, words: &[Word<'a>], known: &[&str]) -> Result<Self, Misfit> {
+        let mut left: Vec<Arg<'a>> = Vec::new();
+        for word in words {
+            let Some((key, value)) = word.text.split_once('=') else {
+                let hint = if OP_NAMES.contains(&word.text) {
+                    "; an operation stands right after the action".to_owned()
+                } else {
+                    hint(word.text, known.iter().copied())
+                };
+                return Err(word.misfit(Problem::NotKeyValue {
+                    found: word.text.to_owned(),
+                    hint,
+                }));
+            };
+            let key_word = Word {
+                text: key,
+                column: word.column,
+            };
+            if !known.contains(&key) {
+                return Err(key_word.misfit(Problem::UnknownKey {
+                    found: key.to_owned(),
+                    what: action.text.to_owned(),
+                    expected: known.join(", "),
+                    hint: hint(key, known.iter().copied()),
+                }));
+            }
+            if let Some(first) = left.iter().find(|arg| arg.key == key) {
+                let problem = Problem::Twice {
+                    key: key.to_owned(),
+                    first: first.word.column,
+                };
+                return Err(key_word.misfit(problem));
+            }
+            let value = Word {
+                text: value,
+                column: word.column + key.chars().count() + 1,
+            };
+            left.push(Arg {
+                word: *word,
+                key,
+                value,
+            });
+        }
+        Ok(Args { action, left })
+    }
+
+    pub(super) fn take(&mut self, key: &str) -> Option<Arg<'a>> {
+        let index = self.left.iter().position(|arg| arg.key == key)?;
+        Some(self.left.remove(index))
+    }
+
+    pub(super) fn need(&mut self, key: &'static str, example: &'static str) -> Result<Arg<'a>, Misfit> {
+        let action = self.action;
+        self.take(key).ok_or_else(|| {
+            action.misfit(Problem::Missing {
+                action: action.text.to_owned(),
+                key,
+                example,
+            })
+        })
+    }
+}
+
+impl Arg<'_> {
+    pub(super) fn bad(&self, expected: &'static str) -> Misfit {
+        self.bad_hint(expected, String::new())
+    }
+
+    pub(super) fn bad_hint(&self, expected: &'static str, hint: String) -> Misfit {
+        let problem = Problem::BadValue {
+            key: self.key.to_owned(),
+            value: self.value.text.to_owned(),
+            expected,
+            hint,
+        };
+        // An empty value has no width of its own: point at the key.
+        if self.value.text.is_empty() {
+            self.word.misfit(problem)
+        } else {
+            self.value.misfit(problem)
+        }
+    }
+
+    pub(super) fn number(&self) -> Option<u64> {
+        let digits = self.value.text.bytes().all(|byte| byte.is_ascii_digit());
+        self.value.text.parse().ok().filter(|_| digits)
+    }
+
+    pub(super) fn count(self) -> Result<u64, Misfit> {
+        self.number()
+            .filter(|count| *count > 0)
+            .ok_or_else(|| self.bad("a number from 1"))
+    }
+
+    pub(super) fn window(self) -> Result<usize, Misfit> {
+        self.number()
+            .filter(|window| (2..=WINDOW_MAX).contains(window))
+            .and_then(|window| usize::try_from(window).ok())
+            .ok_or_else(|| self.bad("a number from 2 to 1024"))
+    }
+
+    pub(super) fn time(self) -> Result<Duration, Misfit> {
+        parse_time(self.value.text).ok_or_else(|| self.bad("a time of at most 3600s, like 500us, 20ms or 5s"))
+    }
+
+    pub(super) fn bytes(self) -> Result<u64, Misfit> {
+        parse_bytes(self.value.text).ok_or_else(|| self.bad("a number of bytes, like 512, 4k or 2M"))
+    }
+
+    pub(super) fn probability(self) -> Result<f64, Misfit> {
+        let plain = self
+            .value
+            .text
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || byte == b'.');
+        let value = self
+            .value
+            .text
+            .parse::<f64>()
+            .ok()
+            .filter(|p| plain && (0.0..=1.0).contains(p));
+        value.ok_or_else(|| self.bad("a probability from 0 to 1, like 0.1"))
+    }
+
+    pub(super) fn choice<T: Copy, const N: usize>(
+        self,
+        all: [T; N],
+        name: fn(T) -> &'static str,
+        expected: &'static str,
+    ) -> Result<T, Misfit> {
+        all.into_iter()
+            .find(|item| name(*item) == self.value.text)
+            .ok_or_else(|| self.bad_hint(expected, hint(self.value.text, all.map(name))))
+    }
+
+    pub(super) fn ident(self) -> Result<String, Misfit> {
+        let text = self.value.text;
+        let good = text.len() <= 64
+            && text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
+        if good {
+            Ok(text.to_owned())
+        } else {
+            Err(self.bad("a name of letters, digits, `_` and `-`"))
+        }
+    }
+
+    pub(super) fn span(self) -> Result<Span, Misfit> {
+        let expected = "a time like 20ms, or a range like 20ms..80ms";
+        let (min, max) = self
+            .value
+            .text
+            .split_once("..")
+            .unwrap_or((self.value.text, self.value.text));
+        match (parse_time(min), parse_time(max)) {
+            (Some(min), Some(max)) if min <= max => Ok(Span { min, max }),
+            _ => Err(self.bad(expected)),
+        }
+    }
+
+    pub(super) fn sectors(self) -> Result<Range<u64>, Misfit> {
+        let bad = || self.bad("sectors of 512 bytes, A..B with A < B");
+        let (start, end) = self.value.text.split_once("..").ok_or_else(bad)?;
+        let number = |text: &str| parse_bytes(text).filter(|_| text.ends_with(|c: char| c.is_ascii_digit()));
+        match (number(start), number(end)) {
+            (Some(start), Some(end)) if start < end => Ok(start..end),
+            _ => Err(bad()),
+        }
+    }
+
+    pub(super) fn len_range(self) -> Result<Range<u64>, Misfit> {
+        let bad = || self.bad("bytes like 4k, or A..B with A < B (B not included)");
+        match self.value.text.split_once("..") {
+            None => {
+                let len = parse_bytes(self.value.text).ok_or_else(bad)?;
+                Ok(len..len.checked_add(1).ok_or_else(bad)?)
+            }
+            Some((start, end)) => match (parse_bytes(start), parse_bytes(end)) {
+                (Some(start), Some(end)) if start < end => Ok(start..end),
+                _ => Err(bad()),
+            },
+        }
+    }
+
+    pub(super) fn payload(self) -> Result<PayloadMatch, Misfit> {
+        let bad = || self.bad("tag:F or tag:F.P with numbers F (tag) and P (page)");
+        let text = self.value.text.strip_prefix("tag:").ok_or_else(bad)?;
+        let number = |text: &str| {
+            text.parse::<u64>()
+                .ok()
+                .filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
+        };
+        let (tag, page) = match text.split_once('.') {
+            Some((tag, page)) => (number(tag), Some(number(page).ok_or_else(bad)?)),
+            None => (number(text), None),
+        };
+        Ok(PayloadMatch {
+            tag: tag.ok_or_else(bad)?,
+            page,
+        })
+    }
+
+    pub(super) fn until(self) -> Result<Until, Misfit> {
+        let text = self.value.text;
+        if text == "release" {
+            return Ok(Until::Release);
+        }
+        if let Some(time) = parse_time(text) {
+            return Ok(Until::Time(time));
+        }
+        let inner = |head: &str| text.strip_prefix(head).and_then(|rest| rest.strip_suffix(')'));
+        for (head, make) in [("next(", Until::Next as fn(Watch) -> Until), ("done(", Until::Done)] {
+            if let Some(inner) = inner(head) {
+                return Ok(make(parse_watch(Word {
+                    text: inner,
+                    column: self.value.column + head.len(),
+                })?));
+            }
+        }
+        let expected = "next(TRIGGER), done(TRIGGER), release or a time like 500ms";
+        Err(self.bad_hint(expected, hint(text, ["release"])))
+    }
+}

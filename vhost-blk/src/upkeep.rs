@@ -1,0 +1,115 @@
+//! A device's life around its requests: front ends come and go, counters are asked for, the disk goes back or out.
+
+use std::path::Path;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::device::{Device, State};
+use crate::stats::Stats;
+use crate::trace::Record;
+
+/// How long a rollback waits for requests that are being completed right now. The guest may know of a completion
+/// before this process has counted it; only a request that a rule holds stays longer.
+const SETTLE_MAX: Duration = Duration::from_secs(1);
+
+/// A rollback that is not possible now.
+#[derive(Debug, Error)]
+pub enum RollbackError {
+    /// Requests are outstanding.
+    #[error(
+        "{outstanding} requests are outstanding ({held} of them held by rules): \
+             unmount in the guest first, or release what is held"
+    )]
+    Outstanding {
+        /// How many.
+        outstanding: u64,
+        /// How many of them a rule makes wait.
+        held: usize,
+    },
+    /// The image cannot be mapped again.
+    #[error("cannot map the image again: {0}")]
+    Map(std::io::Error),
+}
+
+impl Device {
+    /// Notes that a front end has come; returns the connection's number.
+    pub fn connected(&self) -> u64 {
+        let mut state = self.lock();
+        state.stats.connections += 1;
+        state.stats.connected = true;
+        let connection = state.stats.connections;
+        self.trace().write(|| Record::Connect {
+            t_us: self.trace().now_us(),
+            connection,
+        });
+        self.trace().flush();
+        connection
+    }
+
+    /// Notes that the front end is gone.
+    pub fn disconnected(&self, connection: u64) {
+        self.lock().stats.connected = false;
+        self.trace().write(|| Record::Disconnect {
+            t_us: self.trace().now_us(),
+            connection,
+        });
+        self.trace().flush();
+    }
+
+    /// Notes that a queue's driver broke the protocol.
+    pub fn queue_died(&self, queue: u16, problem: &str) {
+        self.trace().write(|| Record::QueueDead {
+            t_us: self.trace().now_us(),
+            queue,
+            problem: problem.to_owned(),
+        });
+        self.trace().flush();
+    }
+
+    /// Counters since the start.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.trace().flush();
+        let state = self.lock();
+        let mut stats = state.stats.clone();
+        stats.outstanding = stats.submitted - stats.completed;
+        stats.held = state.schedule.len() as u64;
+        stats.uptime_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        stats
+    }
+
+    /// Makes the disk the golden image again.
+    ///
+    /// # Errors
+    /// Requests are outstanding, or the image cannot be mapped.
+    pub fn rollback(&self) -> Result<(), RollbackError> {
+        let moving = |state: &mut State| state.stats.submitted != state.stats.completed && state.schedule.is_empty();
+        let waited = self.settled.wait_timeout_while(self.lock(), SETTLE_MAX, moving);
+        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let outstanding = state.stats.submitted - state.stats.completed;
+        if outstanding > 0 {
+            return Err(RollbackError::Outstanding {
+                outstanding,
+                held: state.schedule.len(),
+            });
+        }
+        // The lock stays taken: no request is submitted between the look and the deed.
+        self.disk().rollback().map_err(RollbackError::Map)?;
+        self.trace().write(|| Record::Rollback {
+            t_us: self.trace().now_us(),
+        });
+        drop(state);
+        self.trace().flush();
+        Ok(())
+    }
+
+    /// Writes the disk as it stands to a file; returns the bytes of data in it.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn export(&self, path: &Path) -> Result<u64, crate::export::ExportError> {
+        crate::export::export(self.disk(), path)
+    }
+}

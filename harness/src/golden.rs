@@ -21,7 +21,8 @@ const UUID: &str = "b105c09e-0000-4000-8000-000000000001";
 const MKFS_DEADLINE: Duration = Duration::from_secs(60);
 
 /// A file system that golden images are made of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Fs {
     /// btrfs.
     Btrfs,
@@ -43,6 +44,12 @@ impl Fs {
             Fs::Ext4 => "ext4",
             Fs::Xfs => "xfs",
         }
+    }
+
+    /// Options that every mount of it gets.
+    #[must_use]
+    pub fn mount_options(self) -> &'static str {
+        ""
     }
 
     fn mkfs(self) -> (&'static str, &'static str) {

@@ -118,7 +118,7 @@ impl Bench<'_> {
             .map_err(|error| (Ending::Unfit(error.to_string()), String::new()))?;
         let initramfs_path = self.scratch.join("initramfs.cpio");
         let program = self.program_on_host(first);
-        let entries = initramfs::spec(kernel, &self.run.guest_bins.join("init"), &[program], &modules);
+        let entries = initramfs::spec(&self.run.guest_bins.join("init"), &[program], &modules);
         initramfs::write(&initramfs_path, &entries).map_err(|error| harness(error.to_string()))?;
         let config = BootConfig {
             vhost_blk: &self.run.vhost_blk,

@@ -98,7 +98,7 @@ fn boots_with_kvm(places: &Places, artifact: &Artifact, fs: Fs, image: &Path) ->
     let Ok(scratch) = tempfile::Builder::new().prefix("bioscope-").tempdir() else { return false };
     let initramfs_path = scratch.path().join("initramfs.cpio");
     let Ok(modules) = modules::closure(artifact, &boot::modules_for(fs)) else { return false };
-    let entries = initramfs::spec(artifact, &places.guest_bins.join("init"), &[], &modules);
+    let entries = initramfs::spec(&places.guest_bins.join("init"), &[], &modules);
     if initramfs::write(&initramfs_path, &entries).is_err() {
         return false;
     }

@@ -106,7 +106,7 @@ fn pack(artifact: &Artifact, args: &ShellArgs, scratch: &Path) -> Result<PathBuf
         .map_err(|error| Failure::of(UNAVAILABLE, &error))?;
     let init = scratch.join("init");
     std::fs::write(&init, INIT.replace("@FS@", args.fs.as_str())).map_err(|error| Failure::cannot_create("the guest's init", &error))?;
-    let entries = initramfs::spec(artifact, &init, &[busybox], &modules);
+    let entries = initramfs::spec(&init, &[busybox], &modules);
     let path = scratch.join("initramfs.cpio");
     initramfs::write(&path, &entries).map_err(|error| Failure::of(INTERNAL, &error))?;
     Ok(path)

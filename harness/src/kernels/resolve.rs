@@ -8,13 +8,9 @@ use super::manifest::{PackageSource, Wanted};
 use super::version;
 use crate::suggest;
 
-/// Packages that a kernel is split into (from Debian's 7.x on), or that a metapackage points at.
-const FOLLOWED: [&str; 4] = [
-    "linux-image-",
-    "linux-binary-",
-    "linux-modules-",
-    "linux-modules-extra-",
-];
+/// Packages that a kernel is split into, or that a metapackage points at. From Debian's 7.x on `linux-binary-…` holds the
+/// image, `linux-modules-…` the modules, and `linux-base-…` the configuration and the list of what is built in.
+const FOLLOWED: [&str; 4] = ["linux-image-", "linux-binary-", "linux-modules-", "linux-base-"];
 /// A package with fewer files than this is a metapackage or a shell: no kernel fits into it.
 const KERNEL_KIB_MIN: u64 = 256;
 /// How many alternatives an error names.

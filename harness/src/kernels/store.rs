@@ -13,7 +13,7 @@ const FOLDER: &str = "store";
 const DESCRIPTION: &str = "artifact.json";
 
 /// A kernel ready to boot.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Artifact {
     /// The kernel's name in `kernels.toml`.
     pub id: String,

@@ -68,7 +68,7 @@ fn run(context: &Context) -> Result<(), Trouble> {
     buffer.touch(0..present);
     write_case::arm_residency(context, &buffer, 0..present, present..buffer.pages())?;
     let call = write_case::write(context, &case, &buffer, 0)?;
-    write_case::arm_faults(context, &call)
+    write_case::arm_faults(context, &case, &call)
 }
 
 fn verify(context: &Context) -> Result<(), Trouble> {

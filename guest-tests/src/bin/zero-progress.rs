@@ -68,7 +68,7 @@ fn run(context: &Context) -> Result<(), Trouble> {
         First::Cold => {
             write_case::arm_residency(context, &buffer, 0..0, 0..buffer.pages())?;
             let call = write_case::write(context, &case, &buffer, 0)?;
-            write_case::arm_faults(context, &call)
+            write_case::arm_faults(context, &case, &call)
         }
         First::Forbidden => {
             buffer.forbid(0..1).while_doing("forbid the first page")?;

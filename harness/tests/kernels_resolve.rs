@@ -94,9 +94,9 @@ fn what_is_gone_names_what_there_is() {
         assert_eq!(error.exit_code(), 66);
         error.to_string()
     };
-    insta::assert_snapshot!(gone("linux-image-6.1.0-50-cloud-amd64-unsigned", "6.1.175-1"), @"");
-    insta::assert_snapshot!(gone("linux-image-6.1.0-49-cloud-amd64-unsigned", "6.1.174-1"), @"");
-    insta::assert_snapshot!(gone("linux-image-7.3.10-cloud-amd64", "latest"), @"");
+    insta::assert_snapshot!(gone("linux-image-6.1.0-50-cloud-amd64-unsigned", "6.1.175-1"), @r#"bookworm does not hold linux-image-6.1.0-50-cloud-amd64-unsigned 6.1.175-1; it holds 6.1.176-1, 6.1.176-2; put one of these (or "latest") into kernels.toml, then `cargo xtask update k`"#);
+    insta::assert_snapshot!(gone("linux-image-6.1.0-49-cloud-amd64-unsigned", "6.1.174-1"), @"bookworm holds no package linux-image-6.1.0-49-cloud-amd64-unsigned; nearest on offer: linux-image-6.1.0-47-cloud-amd64-unsigned 6.1.170-3, linux-image-6.1.0-50-cloud-amd64-unsigned 6.1.176-1, linux-image-6.1.0-50-cloud-amd64-unsigned 6.1.176-2; name one of these in kernels.toml, then `cargo xtask update k`");
+    insta::assert_snapshot!(gone("linux-image-7.3.10-cloud-amd64", "latest"), @"linux-image-7.3.10-cloud-amd64 7.3.10-1 of bookworm holds no kernel, nor does a package that it depends on; name a linux-image-… package");
     let pinned = resolve(
         "k",
         &source("linux-image-6.1.0-50-cloud-amd64-unsigned", "6.1.176-1"),
@@ -121,5 +121,5 @@ fn what_is_gone_names_what_there_is() {
         &later,
     )
     .unwrap();
-    insta::assert_snapshot!(error, @"");
+    insta::assert_snapshot!(error, @"bookworm does not hold linux-image-6.1.0-50-cloud-amd64-unsigned 6.1.176-1; it holds 6.1.176-2; `cargo xtask update k` takes it");
 }

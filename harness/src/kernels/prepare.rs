@@ -1,5 +1,6 @@
 //! Brings kernels from wherever they are into the store, touching the network only for what is not there yet.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
@@ -39,7 +40,8 @@ pub fn prepare(
         cache,
         options,
         progress,
-        roots: Vec::new(),
+        root: None,
+        updated: BTreeSet::new(),
     };
     kernels
         .iter()
@@ -69,7 +71,8 @@ pub fn update(kernels: &[&Kernel], lock_path: &Path, cache: &Cache, progress: &P
         cache,
         options: &options,
         progress,
-        roots: Vec::new(),
+        root: None,
+        updated: BTreeSet::new(),
     };
     let mut changes = Vec::new();
     for kernel in kernels {
@@ -123,8 +126,10 @@ struct Run<'a> {
     cache: &'a Cache,
     options: &'a Options,
     progress: &'a Progress,
-    /// Roots that this run has opened: each suite's index is fetched once at most.
-    roots: Vec<(String, Root)>,
+    /// The root in use. One at a time: two runs that need two suites each must never wait for one another.
+    root: Option<(String, Root)>,
+    /// Suites whose index this run has fetched: asking again is of no use.
+    updated: BTreeSet<String>,
 }
 
 impl Run<'_> {
@@ -230,17 +235,20 @@ impl Run<'_> {
     }
 
     fn root(&mut self, suite: &str) -> Result<&mut Root, Error> {
-        let at = match self.roots.iter().position(|(name, _)| name == suite) {
-            Some(at) => at,
+        let in_use = self.root.take().filter(|(name, root)| {
+            if root.is_updated() {
+                self.updated.insert(name.clone());
+            }
+            name == suite
+        });
+        let root = match in_use {
+            Some((_, root)) => root,
             None => {
-                // Held one at a time: two runs that need two suites each must never wait for one another.
-                self.roots.clear();
-                let root = Root::open(self.cache, suite, self.options.offline, self.progress)?;
-                self.roots.push((suite.to_owned(), root));
-                self.roots.len() - 1
+                let updated = self.updated.contains(suite);
+                Root::open(self.cache, suite, self.options.offline, updated, self.progress)?
             }
         };
-        Ok(&mut self.roots[at].1)
+        Ok(&mut self.root.insert((suite.to_owned(), root)).1)
     }
 }
 

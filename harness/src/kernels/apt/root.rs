@@ -31,11 +31,18 @@ pub struct Root {
 }
 
 impl Root {
-    /// Opens a suite's root, making it if need be. Waits for other runs that use it.
+    /// Opens a suite's root, making it if need be. Waits for other runs that use it. `updated` tells that this run has
+    /// fetched the index before.
     ///
     /// # Errors
     /// The cache cannot be used, or the machine's apt names no Debian archive.
-    pub fn open(cache: &Cache, suite: &str, offline: bool, progress: &Progress) -> Result<Self, AptError> {
+    pub fn open(
+        cache: &Cache,
+        suite: &str,
+        offline: bool,
+        updated: bool,
+        progress: &Progress,
+    ) -> Result<Self, AptError> {
         let lock = cache.lock(&format!("apt-{suite}"), || {
             progress.say(&format!("waiting for another run that uses the index of {suite}"));
         })?;
@@ -47,7 +54,7 @@ impl Root {
             suite: suite.to_owned(),
             folder,
             offline,
-            updated: false,
+            updated,
             _lock: lock,
         };
         if !offline {

@@ -81,14 +81,19 @@ impl AptError {
     }
 }
 
-/// Tells from apt's own words why it failed.
-fn classify(needed: &str, error: ToolError) -> AptError {
-    let ToolError::Failed { stderr, .. } = &error else {
-        return AptError::Tool(error);
-    };
-    let (needed, detail) = (needed.to_owned(), stderr.clone());
-    let says = |words: &[&str]| words.iter().any(|word| stderr.contains(word));
-    if says(&[
+/// Tells from apt's own words why it failed. `said` is what it told on standard output on the way: of a source that
+/// cannot be reached, the reason stands only there.
+fn classify(suite: &str, needed: &str, said: &str, error: ToolError) -> AptError {
+    const NETWORK: [&str; 7] = [
+        "Could not resolve",
+        "Could not connect",
+        "Cannot initiate the connection",
+        "Unable to connect",
+        "Connection",
+        "Temporary failure",
+        "timed out",
+    ];
+    const SIGNATURE: [&str; 7] = [
         "NO_PUBKEY",
         "GPG error",
         "BADSIG",
@@ -96,16 +101,22 @@ fn classify(needed: &str, error: ToolError) -> AptError {
         "not signed",
         "Hash Sum mismatch",
         "Clearsigned",
-    ]) {
+    ];
+    let ToolError::Failed { stderr, .. } = &error else {
+        return AptError::Tool(error);
+    };
+    let (needed, suite) = (needed.to_owned(), suite.to_owned());
+    let says = |words: &[&str]| words.iter().any(|word| stderr.contains(word) || said.contains(word));
+    let reason = said
+        .lines()
+        .map(str::trim)
+        .find(|line| NETWORK.iter().any(|word| line.contains(word)));
+    let detail = reason.map_or_else(|| stderr.clone(), |reason| format!("{stderr}; {reason}"));
+    if says(&SIGNATURE) {
         AptError::NotVerified { needed, detail }
-    } else if says(&["does not have a Release file"]) && !says(&["resolve", "connect", "Connection"]) {
-        AptError::NoSuite { suite: needed, detail }
-    } else if says(&[
-        "Failed to fetch",
-        "Could not resolve",
-        "Unable to fetch",
-        "does not have a Release file",
-    ]) {
+    } else if says(&["does not have a Release file"]) && !says(&NETWORK) {
+        AptError::NoSuite { suite, detail }
+    } else if says(&["Failed to fetch", "Unable to fetch"]) || says(&NETWORK) {
         AptError::Unreachable { needed, detail }
     } else {
         AptError::Tool(error)
@@ -118,31 +129,34 @@ mod tests {
 
     use super::*;
 
-    fn said(stderr: &str) -> AptError {
+    fn said(stdout: &str, stderr: &str) -> AptError {
         let status = std::process::ExitStatus::from_raw(100 << 8);
-        classify(
-            "suite x",
-            ToolError::Failed {
-                program: "apt-get".into(),
-                status,
-                stderr: stderr.to_owned(),
-            },
-        )
+        let error = ToolError::Failed {
+            program: "apt-get".into(),
+            status,
+            stderr: stderr.to_owned(),
+        };
+        classify("trixie", "the index of trixie", stdout, error)
     }
+
+    const NO_RELEASE: &str = "E: The repository 'http://mirror/debian trixie Release' does not have a Release file.";
 
     #[test]
     fn apts_words_are_told_apart() {
-        let offline = "E: Failed to fetch http://mirror/debian/dists/x/InRelease  Could not resolve 'mirror'; E: Some index files failed to download";
-        assert_eq!(said(offline).exit_code(), 68);
-        assert_eq!(
-            said("E: The repository 'http://mirror/debian x Release' does not have a Release file.").exit_code(),
-            66
-        );
-        assert_eq!(
-            said("E: GPG error: http://mirror x InRelease: NO_PUBKEY 0E98404D386FA1D9").exit_code(),
-            67
-        );
-        assert_eq!(said("E: Sub-process returned an error code").exit_code(), 70);
-        assert!(said("E: Failed to fetch http://mirror/a.deb  404  Not Found").is_stale_index());
+        let gone = "Ign:1 http://mirror/debian trixie InRelease\nErr:2 http://mirror/debian trixie Release\n  404  Not Found\n";
+        assert_eq!(said(gone, NO_RELEASE).exit_code(), 66);
+        let signature = "E: GPG error: http://mirror trixie InRelease: NO_PUBKEY 0E98404D386FA1D9";
+        assert_eq!(said("", signature).exit_code(), 67);
+        assert_eq!(said("", "E: Sub-process returned an error code").exit_code(), 70);
+        let missing = said("", "E: Failed to fetch http://mirror/a.deb  404  Not Found");
+        assert!(missing.is_stale_index() && missing.exit_code() == 68);
+    }
+
+    #[test]
+    fn an_archive_out_of_reach_says_why() {
+        let stdout = "Ign:1 http://mirror/debian trixie InRelease\nErr:2 http://mirror/debian trixie Release\n  Could not resolve 'mirror'\n";
+        let error = said(stdout, NO_RELEASE);
+        assert_eq!(error.exit_code(), 68);
+        insta::assert_snapshot!(error, @"cannot reach the archive for the index of trixie: E: The repository 'http://mirror/debian trixie Release' does not have a Release file.; Could not resolve 'mirror'; check the network and any proxy in apt's configuration");
     }
 }

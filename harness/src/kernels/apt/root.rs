@@ -108,7 +108,7 @@ impl Root {
         let finished = tool::run_watched(&mut command, DOWNLOAD_DEADLINE, |line| {
             show_progress(line, deb.size, &step);
         })?;
-        tool::check(&command, finished).map_err(|error| classify(&needed, error))?;
+        tool::check(&command, finished).map_err(|error| classify(&self.suite, &needed, "", error))?;
         let files = std::fs::read_dir(into).map_err(|source| CacheError::io("read", into, source))?;
         files
             .flatten()
@@ -139,8 +139,10 @@ impl Root {
         }
         let step = progress.spinner(format!("fetching {needed}"));
         let mut command = self.apt("apt-get")?;
-        command.args(["update", "-qq", "-o", "APT::Update::Error-Mode=any"]);
-        tool::run_ok(&mut command, UPDATE_DEADLINE).map_err(|error| classify(&needed, error))?;
+        command.args(["update", "-q", "-o", "APT::Update::Error-Mode=any"]);
+        let finished = tool::run(&mut command, UPDATE_DEADLINE)?;
+        let said = String::from_utf8_lossy(&finished.stdout).into_owned();
+        tool::check(&command, finished).map_err(|error| classify(&self.suite, &needed, &said, error))?;
         drop(step);
         let stamp = self.stamp();
         File::create(&stamp).map_err(|source| CacheError::io("create", &stamp, source))?;

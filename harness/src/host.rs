@@ -19,6 +19,8 @@ pub struct Places {
 
 /// Names the repository's root.
 pub const ROOT_ENV: &str = "BIOSCOPE_ROOT";
+/// Names the directory for runs, instead of `bioscope` in cargo's target directory.
+pub const RUNS_ENV: &str = "BIOSCOPE_RUNS";
 /// Names cargo's target directory.
 pub const TARGET_ENV: &str = "BIOSCOPE_TARGET";
 
@@ -40,7 +42,7 @@ impl Places {
     /// Where runs are kept.
     #[must_use]
     pub fn runs(&self) -> PathBuf {
-        self.target.join("bioscope")
+        std::env::var_os(RUNS_ENV).map_or_else(|| self.target.join("bioscope"), PathBuf::from)
     }
 }
 

@@ -47,11 +47,13 @@ pub enum ToolError {
         deadline_ms: u128,
     },
     /// It could not write.
-    #[error("no space left on the disk that `{program}` writes to: {stderr}")]
+    #[error(
+        "no space left on the disk for `{program}` ({stderr}); free some, or set BIOSCOPE_CACHE to a folder on another disk"
+    )]
     DiskFull {
         /// Its name.
         program: String,
-        /// The last lines of its standard error.
+        /// The line of its standard error that says so.
         stderr: String,
     },
     /// It ended with an error.
@@ -196,10 +198,15 @@ pub fn check(command: &Command, finished: Finished) -> Result<Finished, ToolErro
         return Ok(finished);
     }
     let program = name_of(command.get_program());
-    let stderr = tail(&String::from_utf8_lossy(&finished.stderr));
-    if stderr.contains("No space left on device") || stderr.contains("enough free space") {
-        return Err(ToolError::DiskFull { program, stderr });
+    let stderr = String::from_utf8_lossy(&finished.stderr);
+    let full = |line: &&str| line.contains("No space left on device") || line.contains("enough free space");
+    if let Some(line) = stderr.lines().find(full) {
+        return Err(ToolError::DiskFull {
+            program,
+            stderr: line.trim().to_owned(),
+        });
     }
+    let stderr = tail(&stderr);
     Err(ToolError::Failed {
         program,
         status: finished.status,

@@ -1,4 +1,5 @@
 //! From an archive's index to the packages that are pinned.
+#![allow(clippy::unwrap_used, reason = "a panic here is the test's failure")]
 
 use harness::kernels::apt::index::Index;
 use harness::kernels::manifest::{PackageSource, Wanted};

@@ -1,4 +1,5 @@
 //! The store under several runs at once, and after runs that were killed.
+#![allow(clippy::unwrap_used, reason = "a panic here is the test's failure")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

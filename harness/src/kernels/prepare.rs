@@ -176,6 +176,8 @@ impl Run<'_> {
             .iter()
             .map(|deb| self.deb(deb, pinned, source))
             .collect::<Result<Vec<_>, _>>()?;
+        // Unpacking takes a while and needs no index: others may use it meanwhile.
+        self.release();
         let (progress, id) = (self.progress, &pinned.id);
         let step = progress.spinner(format!("unpacking {id} ({})", pinned.version));
         let on_wait = || progress.say(&format!("waiting for another run that unpacks {id}"));
@@ -197,6 +199,10 @@ impl Run<'_> {
             return Err(super::apt::AptError::Offline { needed }.into());
         }
         let root = self.root(&pinned.suite)?;
+        // While this run waited for the root, the one that held it may have fetched the very same.
+        if let Some(file) = fetch::cached(cache, deb)? {
+            return Ok(file);
+        }
         let mut index = root.index(false, progress)?;
         // The index at hand may be older than the archive, or the archive may have dropped what the index still lists.
         let mut listed = resolve::missing(pinned, source, &index);
@@ -234,14 +240,19 @@ impl Run<'_> {
         })
     }
 
+    fn release(&mut self) {
+        if let Some((suite, root)) = self.root.take()
+            && root.is_updated()
+        {
+            self.updated.insert(suite);
+        }
+    }
+
     fn root(&mut self, suite: &str) -> Result<&mut Root, Error> {
-        let in_use = self.root.take().filter(|(name, root)| {
-            if root.is_updated() {
-                self.updated.insert(name.clone());
-            }
-            name == suite
-        });
-        let root = match in_use {
+        if self.root.as_ref().is_some_and(|(name, _)| name != suite) {
+            self.release();
+        }
+        let root = match self.root.take() {
             Some((_, root)) => root,
             None => {
                 let updated = self.updated.contains(suite);

@@ -91,7 +91,13 @@ pub fn get(cache: &Cache, id: &str, hash: &str) -> Option<Artifact> {
         bzimage: dir.join(&description.bzimage),
         release: description.release,
         version: description.version,
-        modules_root: description.modules_root.map(|root| dir.join(root)),
+        modules_root: description.modules_root.map(|root| {
+            if root == Path::new(".") {
+                dir.clone()
+            } else {
+                dir.join(root)
+            }
+        }),
         dir,
     };
     // Someone may have tidied up: half an artifact is none.

@@ -198,8 +198,10 @@ mod tests {
         let mapping = Mapping::anonymous(2 * PAGE).unwrap();
         mapping.fill(1, Order::Forwards);
         mapping.forbid(1..2).unwrap();
-        let file = std::fs::File::create(std::env::temp_dir().join(format!("bioscope-forbid-{}", std::process::id())));
-        let call = crate::file::pwrite(&file.unwrap(), &mapping, PAGE, PAGE, 0);
+        let path = std::env::temp_dir().join(format!("bioscope-forbid-{}", std::process::id()));
+        let file = std::fs::File::create(&path).unwrap();
+        let call = crate::file::pwrite(&file, &mapping, PAGE, PAGE, 0);
+        std::fs::remove_file(&path).unwrap();
         assert_eq!(call.result, Err(Errno::FAULT));
     }
 }

@@ -14,7 +14,7 @@ use super::job::{self, Runner};
 use super::serial::{PORT, Serial};
 use super::{boot, kmsg, sample};
 use crate::errno;
-use crate::wire::{GuestMessage, HostMessage, LineError};
+use crate::wire::{GuestMessage, HostMessage};
 
 /// Modules to load, one absolute path a line, in load order.
 const MODULES: &str = "/etc/bioscope/modules";
@@ -72,9 +72,7 @@ fn serve(serial: &mut Serial) -> io::Result<()> {
             Ok(HostMessage::PowerOff) => boot::power_off(),
             Ok(HostMessage::DumpBlocked) => job::dump_blocked(),
             Ok(HostMessage::Answer { id, .. }) => kmsg::write(&format!("answer {id} to no question")),
-            Err(error @ LineError::Prefix(_)) => serial.send(&GuestMessage::Unfit {
-                reason: error.to_string(),
-            })?,
+            // A host that was not built together with this guest.
             Err(error) => serial.send(&GuestMessage::Unfit {
                 reason: error.to_string(),
             })?,

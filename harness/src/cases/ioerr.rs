@@ -2,7 +2,7 @@
 //!
 //! The buffer is fully present and discontiguous, 8 MiB of it, so that the write takes eight bios or more. With a
 //! virtqueue of two requests the submitter itself has to wait for completions, so that the error of an early bio is sure to
-//! arrive while later ones are still unsubmitted; on a wide queue the rules hold what is needed instead.
+//! arrive while later ones are still unsubmitted.
 
 use super::{Case, Need, PLAIN, Profile};
 use crate::vm::args::DiskShape;
@@ -26,7 +26,7 @@ pub(super) const CASES: &[Case] = &[
         name: "ioerr-leak.second",
         about: "the second bio fails, the first is fine",
         params: &[("size", "8388608")],
-        rules: &["fail write payload=tag:1.256 limit=1 name=fault"],
+        rules: &["fail write payload=tag:1 nth=2 limit=1 name=fault"],
         needs: FAILED,
         disk: NARROW,
         ..PLAIN
@@ -51,7 +51,7 @@ pub(super) const CASES: &[Case] = &[
     },
     Case {
         name: "ioerr-leak.late",
-        about: "on a wide queue: the first bio is held until the second was submitted, then fails",
+        about: "the first bio is held until the second was submitted, then fails",
         params: &[("size", "8388608")],
         rules: &[
             "hold write payload=tag:1.0 until=next(write payload=tag:1) max=5s limit=1 name=held",
@@ -65,11 +65,11 @@ pub(super) const CASES: &[Case] = &[
         ..PLAIN
     },
     Case {
-        name: "ioerr-leak.last",
-        about: "only the last bio fails, after everything was submitted",
+        name: "ioerr-leak.eighth",
+        about: "the eighth request fails, after most was submitted",
         profile: Profile::Full,
         params: &[("size", "8388608")],
-        rules: &["fail write payload=tag:1.1792 limit=1 name=fault"],
+        rules: &["fail write payload=tag:1 nth=8 limit=1 name=fault"],
         needs: FAILED,
         disk: NARROW,
         ..PLAIN

@@ -6,13 +6,13 @@ pub(super) const CASES: &[Case] = &[
     Case {
         name: "self-deadlock",
         about: "direct write of a file's own mapping onto itself, nothing cached",
-        params: &[("size", "1048576")],
+        params: &[("size", "262144")],
         ..PLAIN
     },
     Case {
         name: "self-deadlock.dsync",
         about: "with O_DSYNC",
-        params: &[("size", "1048576"), ("flags", "dsync")],
+        params: &[("size", "262144"), ("flags", "dsync")],
         ..PLAIN
     },
     Case {
@@ -32,13 +32,14 @@ pub(super) const CASES: &[Case] = &[
     Case {
         name: "overlap",
         about: "half the file at a quarter's offset into the same file, first page cached, no O_TRUNC",
-        params: &[("size", "1048576"), ("present", "1")],
+        params: &[("size", "262144"), ("present", "1")],
         ..PLAIN
     },
     Case {
         name: "overlap.dsync",
         about: "with O_DSYNC",
-        params: &[("size", "1048576"), ("present", "1"), ("flags", "dsync")],
+        profile: Profile::Full,
+        params: &[("size", "262144"), ("present", "1"), ("flags", "dsync")],
         ..PLAIN
     },
     Case {
@@ -58,7 +59,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         name: "read-own-mapping",
         about: "direct read of a file into a mapping of that same file",
-        params: &[("size", "1048576")],
+        params: &[("size", "262144")],
         ..PLAIN
     },
     Case {

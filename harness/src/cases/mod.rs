@@ -77,6 +77,9 @@ pub(crate) const PLAIN: Case = Case {
     disk: DiskShape::ORDINARY,
 };
 
+/// One request holds at most 64 KiB, so that each bio of a write is cut into several requests.
+pub(crate) const SPLIT: DiskShape = DiskShape { seg_max: Some(16), size_max: Some(4096), ..DiskShape::ORDINARY };
+
 pub(crate) const ALL: &[Fs] = &[Fs::Btrfs, Fs::Ext4, Fs::Xfs];
 pub(crate) const BTRFS: &[Fs] = &[Fs::Btrfs];
 

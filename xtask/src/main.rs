@@ -69,7 +69,8 @@ impl Xtask {
 
     /// Runs the harness where the person is and passes its exit code on.
     fn harness<S: AsRef<std::ffi::OsStr>>(&self, args: &[S]) -> u8 {
-        let mut command: Command = cmd!(self.shell, "{self.target}/release/bioscope").into();
+        let bioscope = self.target.join("release/bioscope");
+        let mut command: Command = cmd!(self.shell, "{bioscope}").into();
         let status = command.args(args).current_dir(&self.here).status();
         status.ok().and_then(|status| status.code()).and_then(|code| u8::try_from(code).ok()).unwrap_or(INTERNAL)
     }

@@ -4,7 +4,7 @@
 //! virtqueue of two requests the submitter itself has to wait for completions, so that the error of an early bio is sure to
 //! arrive while later ones are still unsubmitted.
 
-use super::{Case, Need, PLAIN, Profile};
+use super::{Case, Need, PLAIN, Profile, SPLIT};
 use crate::vm::args::DiskShape;
 
 /// Room for two requests: the third is submitted only after one of the first two completed.
@@ -62,6 +62,7 @@ pub(super) const CASES: &[Case] = &[
             Need::WriteRequests { tag: 1, at_least: 2 },
             Need::ReleasedByCondition("held"),
         ],
+        disk: NARROW,
         ..PLAIN
     },
     Case {
@@ -71,7 +72,7 @@ pub(super) const CASES: &[Case] = &[
         params: &[("size", "8388608")],
         rules: &["fail write payload=tag:1 nth=8 limit=1 name=fault"],
         needs: FAILED,
-        disk: NARROW,
+        disk: DiskShape { queue_size: 2, ..SPLIT },
         ..PLAIN
     },
 ];

@@ -125,11 +125,22 @@ impl Evidence<'_> {
     /// Requests that reached the device while the plan was in force: what the test's setup wrote carries the same tags.
     #[must_use]
     pub fn requests(&self) -> Vec<RequestLine> {
-        let mark = |wanted: &str| {
-            self.trace.iter().position(|record| matches!(record, Record::Mark { name, .. } if name == wanted))
+        let Some(armed) = self.mark(ARM_MARK) else {
+            return Vec::new();
         };
-        let Some(armed) = mark(ARM_MARK) else { return Vec::new() };
-        let disarmed = mark(DISARM_MARK).unwrap_or(self.trace.len());
+        let disarmed = self.mark(DISARM_MARK).unwrap_or(self.trace.len());
         requests(self.trace.get(armed..disarmed).unwrap_or_default())
+    }
+
+    /// Whether the trace shows that the plan (an empty one, too) was put in force.
+    #[must_use]
+    pub fn plan_in_force(&self) -> bool {
+        self.mark(ARM_MARK).is_some()
+    }
+
+    fn mark(&self, wanted: &str) -> Option<usize> {
+        self.trace
+            .iter()
+            .position(|record| matches!(record, Record::Mark { name, .. } if name == wanted))
     }
 }

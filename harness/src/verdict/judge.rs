@@ -5,13 +5,10 @@
 //! through all of that is a pass; there is no path to a pass from silence.
 
 use guest_tests::wire::{Event, FindingCause, Outcome, Phase};
-use vhost_blk::op::Op;
-use vhost_blk::schedule::ReleasedBy;
 use vhost_blk::trace::RequestLine;
 
 use super::evidence::{Ending, Evidence};
-use super::{Cause, Judgement, Verdict, console};
-use crate::cases::Need;
+use super::{Cause, Judgement, Verdict, console, needs};
 use crate::vm::process::VmEnd;
 
 /// The oracle that reports success although the device was to fail.
@@ -20,25 +17,32 @@ const LOST_ERROR: &str = "lost-error";
 /// Judges a cell.
 #[must_use]
 pub fn judge(evidence: &Evidence<'_>) -> Judgement {
-    let unmet = unmet_needs(evidence);
+    let unmet = needs::unmet(evidence);
     let mut judgement = broken_rig(evidence)
         .or_else(|| kernel_failure(evidence))
         .or_else(|| unfinished(evidence))
-        .unwrap_or_else(|| match (&unmet[..], evidence.outcome(Phase::Run)) {
-            (_, Some(Outcome::Skipped)) => plain(Verdict::Skipped, "the program says that it does not apply here"),
-            ([], _) => plain(Verdict::Pass, "every oracle was content"),
-            ([first, ..], _) => plain(Verdict::Inconclusive, first),
+        .unwrap_or_else(|| match &unmet[..] {
+            [] => plain(Verdict::Pass, "every oracle was content"),
+            [first, ..] => plain(Verdict::Inconclusive, first),
         });
     judgement.armed = unmet.is_empty() && evidence.began();
     judgement.evidence.extend(supporting(evidence));
     if judgement.verdict != Verdict::Inconclusive {
-        judgement.evidence.extend(unmet.into_iter().map(|line| format!("not armed: {line}")));
+        judgement
+            .evidence
+            .extend(unmet.into_iter().map(|line| format!("not armed: {line}")));
     }
     judgement
 }
 
 fn plain(verdict: Verdict, detail: &str) -> Judgement {
-    Judgement { verdict, cause: None, detail: detail.to_owned(), armed: false, evidence: Vec::new() }
+    Judgement {
+        verdict,
+        cause: None,
+        detail: detail.to_owned(),
+        armed: false,
+        evidence: Vec::new(),
+    }
 }
 
 fn broken(stage: &str, detail: &str) -> Judgement {
@@ -46,7 +50,11 @@ fn broken(stage: &str, detail: &str) -> Judgement {
 }
 
 fn fail(cause: Cause, detail: String) -> Judgement {
-    Judgement { cause: Some(cause), ..plain(Verdict::Fail, &detail) }
+    Judgement {
+        cause: Some(cause),
+        detail,
+        ..plain(Verdict::Fail, "")
+    }
 }
 
 /// Whether our own side went wrong.
@@ -71,14 +79,20 @@ fn broken_rig(evidence: &Evidence<'_>) -> Option<Judgement> {
         return Some(broken("guest", line));
     }
     if !evidence.began() {
-        let how = if matches!(evidence.ending, Ending::VmGone(_)) { "the guest went down" } else { "no word came" };
+        let how = if matches!(evidence.ending, Ending::VmGone(_)) {
+            "the guest went down"
+        } else {
+            "no word came"
+        };
         return Some(broken("boot", &format!("{how} before the case began")));
     }
     // The first mount is of a fresh golden image: what fails there is the rig's or this kernel's ability to take part.
-    [Phase::Mount, Phase::Remount].into_iter().find_map(|phase| match evidence.outcome(phase) {
-        Some(Outcome::Failed(what)) => Some(broken("mount", what)),
-        _ => None,
-    })
+    [Phase::Mount, Phase::Remount]
+        .into_iter()
+        .find_map(|phase| match evidence.outcome(phase) {
+            Some(Outcome::Failed(what)) => Some(broken("mount", what)),
+            _ => None,
+        })
 }
 
 /// What the kernel did wrong, worst first.
@@ -86,7 +100,11 @@ fn kernel_failure(evidence: &Evidence<'_>) -> Option<Judgement> {
     let reports = console::reports(evidence.console);
     let report = |cause: Cause| {
         let first = reports.iter().find(|report| report.cause == cause)?;
-        let place = first.place.as_deref().map(|place| format!("in {place}: ")).unwrap_or_default();
+        let place = first
+            .place
+            .as_deref()
+            .map(|place| format!("in {place}: "))
+            .unwrap_or_default();
         Some(fail(cause, format!("{place}{}", first.line)))
     };
     report(Cause::Crash)
@@ -101,9 +119,15 @@ fn kernel_failure(evidence: &Evidence<'_>) -> Option<Judgement> {
 }
 
 fn hang(evidence: &Evidence<'_>) -> Option<Judgement> {
-    let Ending::Stalled(stall) = &evidence.ending else { return None };
+    let Ending::Stalled(stall) = &evidence.ending else {
+        return None;
+    };
     let phase = stall.phase.name();
-    let how = if stall.spinning { "spins in the kernel" } else { "blocked for ever" };
+    let how = if stall.spinning {
+        "spins in the kernel"
+    } else {
+        "blocked for ever"
+    };
     let detail = format!("in {phase}, {} {how} at {}", stall.comm, stall.place());
     let mut judgement = fail(Cause::Hang, detail);
     judgement.evidence.push(format!(
@@ -134,8 +158,13 @@ fn finding(evidence: &Evidence<'_>, wanted: FindingCause) -> Option<Judgement> {
 
 fn fsck(evidence: &Evidence<'_>) -> Option<Judgement> {
     let fsck = evidence.fsck.filter(|fsck| !fsck.clean)?;
-    let mut judgement = fail(Cause::Corruption, format!("file system check: {}", complaint(&fsck.output)));
-    judgement.evidence.extend(fsck.output.lines().take(12).map(|line| format!("check: {line}")));
+    let mut judgement = fail(
+        Cause::Corruption,
+        format!("file system check: {}", complaint(&fsck.output)),
+    );
+    judgement
+        .evidence
+        .extend(fsck.output.lines().take(12).map(|line| format!("check: {line}")));
     Some(judgement)
 }
 
@@ -143,9 +172,18 @@ fn fsck(evidence: &Evidence<'_>) -> Option<Judgement> {
 fn complaint(output: &str) -> &str {
     let telling = |line: &&str| {
         let lower = line.to_lowercase();
-        ["error", "mismatch", "bad", "corrupt", "wrong", "invalid", "missing", "would"].iter().any(|word| lower.contains(word))
+        [
+            "error", "mismatch", "bad", "corrupt", "wrong", "invalid", "missing", "would",
+        ]
+        .iter()
+        .any(|word| lower.contains(word))
     };
-    output.lines().find(telling).or(output.lines().last()).unwrap_or("not clean").trim()
+    output
+        .lines()
+        .find(telling)
+        .or(output.lines().last())
+        .unwrap_or("not clean")
+        .trim()
 }
 
 /// A file system that mounted before the write and does not after it is damaged.
@@ -181,7 +219,10 @@ fn unfinished(evidence: &Evidence<'_>) -> Option<Judgement> {
                     return Some(broken("test", &format!("{} exited with code {code}", phase.name())));
                 }
                 Outcome::Signalled(signal) => {
-                    return Some(broken("test", &format!("{} was ended by signal {signal}", phase.name())));
+                    return Some(broken(
+                        "test",
+                        &format!("{} was ended by signal {signal}", phase.name()),
+                    ));
                 }
                 Outcome::Done | Outcome::Skipped => {}
             }
@@ -191,85 +232,76 @@ fn unfinished(evidence: &Evidence<'_>) -> Option<Judgement> {
         Ending::VmGone(_) => Some(broken("vm", &format!("the guest went down in {phase}"))),
         Ending::OutOfTime { limit_s } => Some(broken(
             "harness",
-            &format!("no end and no evidence of a hang within {limit_s} s, in {phase}; a slow machine or a sleeping program"),
+            &format!(
+                "no end and no evidence of a hang within {limit_s} s, in {phase}; a slow machine or a sleeping program"
+            ),
         )),
         Ending::Finished if !evidence.events.iter().any(|timed| timed.event == Event::End) => {
             Some(broken("guest", "the job ended without its end event"))
         }
-        Ending::Finished if !evidence.exec && evidence.outcome(Phase::Verify).is_none() => skipped_or_unverified(evidence),
+        Ending::Finished => skipped(evidence)
+            .or_else(|| gap(evidence))
+            .or_else(|| unchecked(evidence)),
         _ => None,
     }
 }
 
-/// A test that skipped itself has nothing to verify; any other must have verified.
-fn skipped_or_unverified(evidence: &Evidence<'_>) -> Option<Judgement> {
-    let skipped = [Phase::Setup, Phase::Run].into_iter().find(|phase| evidence.outcome(*phase) == Some(&Outcome::Skipped));
-    Some(match skipped {
-        Some(phase) => plain(Verdict::Skipped, &format!("{} says that it does not apply here", phase.name())),
-        None => broken("guest", "nothing was verified"),
-    })
+/// A program that says that it does not apply here leaves out what would follow.
+fn skipped(evidence: &Evidence<'_>) -> Option<Judgement> {
+    let phase = [Phase::Setup, Phase::Run]
+        .into_iter()
+        .find(|phase| evidence.outcome(*phase) == Some(&Outcome::Skipped))?;
+    Some(plain(
+        Verdict::Skipped,
+        &format!("{}: the program says that it does not apply here", phase.name()),
+    ))
 }
 
-/// What should have happened for the cell to count and did not.
-fn unmet_needs(evidence: &Evidence<'_>) -> Vec<String> {
-    let mut unmet = Vec::new();
-    let mut guest_armed = false;
+/// A finished job of which a phase is missing, or only half heard: an oracle that was not heard was not content.
+fn gap(evidence: &Evidence<'_>) -> Option<Judgement> {
+    const OF_TEST: &[Phase] = &[Phase::Setup, Phase::Remount, Phase::Verify];
+    const OF_ALL: &[Phase] = &[
+        Phase::Mount,
+        Phase::Run,
+        Phase::Umount,
+        Phase::MountAgain,
+        Phase::LastUmount,
+    ];
+    let of_test = if evidence.exec { &[] } else { OF_TEST };
+    if let Some(missing) = of_test
+        .iter()
+        .chain(OF_ALL)
+        .find(|phase| evidence.outcome(**phase).is_none())
+    {
+        return Some(broken(
+            "guest",
+            &format!("no word of the end of {}, so nothing is known of it", missing.name()),
+        ));
+    }
+    let mut open: Option<Phase> = None;
     for timed in evidence.events {
-        if let Event::Armed { what, holds, detail } = &timed.event {
-            guest_armed = true;
-            if !holds {
-                unmet.push(format!("{what} does not hold: {detail}"));
-            }
+        let ends = match &timed.event {
+            Event::PhaseStart { phase } => open.replace(*phase),
+            // The end of a phase that is not the open one is one whose beginning was not heard.
+            Event::PhaseEnd { phase, .. } => (open.take() != Some(*phase)).then_some(*phase),
+            _ => None,
+        };
+        if let Some(phase) = ends {
+            return Some(broken(
+                "guest",
+                &format!("beginning and end of {} do not belong together", phase.name()),
+            ));
         }
     }
-    if evidence.exec {
-        // A user's program need not say anything, but a rule that never fired means its fault never happened.
-        unmet.extend(evidence.rules.iter().filter(|rule| rule.hits == 0).map(|rule| format!("rule never fired: {}", rule.text)));
-        return unmet;
-    }
-    if !guest_armed && evidence.needs.is_empty() {
-        unmet.push("the test never said that it was armed".to_owned());
-    }
-    let requests = evidence.requests();
-    unmet.extend(evidence.needs.iter().filter_map(|need| unmet_need(need, evidence, &requests)));
-    unmet
+    None
 }
 
-fn unmet_need(need: &Need, evidence: &Evidence<'_>, requests: &[RequestLine]) -> Option<String> {
-    match *need {
-        Need::Hits(name, least) => {
-            let hits = evidence.rules.iter().find(|rule| rule.name == name).map_or(0, |rule| rule.hits);
-            (hits < least).then(|| format!("rule {name} fired {hits} times, {least} needed"))
-        }
-        Need::ReleasedByCondition(name) => {
-            let released = requests.iter().any(|request| released_by_condition(request, name));
-            (!released).then(|| format!("rule {name} held nothing until what it waited for"))
-        }
-        Need::WriteRequests { tag, at_least } => {
-            let count = tagged_writes(requests, tag).count();
-            // A write that hangs before its continuation is cut all the same; only its first part can reach the device.
-            let enough = count >= at_least || matches!(evidence.ending, Ending::Stalled(_));
-            (!enough).then(|| format!("the write came in {count} requests, {at_least} needed"))
-        }
-    }
-}
-
-fn is_write(request: &RequestLine) -> bool {
-    request.submit.op == Op::Write
-}
-
-fn released_by_condition(request: &RequestLine, name: &str) -> bool {
-    let timing = request.complete.as_ref().and_then(|complete| complete.timing.as_ref());
-    timing.is_some_and(|timing| timing.rule == name && timing.released_by.is_some_and(by_condition))
-}
-
-/// Whether something came that the request waited for, rather than its time or somebody's `clear`.
-fn by_condition(by: ReleasedBy) -> bool {
-    matches!(by, ReleasedBy::Next | ReleasedBy::Done | ReleasedBy::Release | ReleasedBy::Window)
-}
-
-fn tagged_writes(requests: &[RequestLine], tag: u64) -> impl Iterator<Item = &RequestLine> {
-    requests.iter().filter(move |request| is_write(request) && request.submit.tag.is_some_and(|found| found.tag == tag))
+/// A finished job whose image nobody looked at.
+fn unchecked(evidence: &Evidence<'_>) -> Option<Judgement> {
+    evidence
+        .fsck
+        .is_none()
+        .then(|| broken("harness", "the file system was not checked on the host"))
 }
 
 /// Lines that a reader wants beside the verdict: how the device saw the write, what the call returned, what rules did.
@@ -277,9 +309,18 @@ fn supporting(evidence: &Evidence<'_>) -> Vec<String> {
     let mut lines = Vec::new();
     for timed in evidence.events {
         match &timed.event {
-            Event::Syscall { call, offset, len, ret, errno, faults } => {
+            Event::Syscall {
+                call,
+                offset,
+                len,
+                ret,
+                errno,
+                faults,
+            } => {
                 let errno = errno.as_deref().map(|errno| format!(" ({errno})")).unwrap_or_default();
-                lines.push(format!("{call}(len {len}, offset {offset}) = {ret}{errno}, {faults} page faults during it"));
+                lines.push(format!(
+                    "{call}(len {len}, offset {offset}) = {ret}{errno}, {faults} page faults during it"
+                ));
             }
             Event::Finding { oracle, detail, .. } => lines.push(format!("{oracle}: {detail}")),
             Event::Note { text } => lines.push(text.clone()),
@@ -287,14 +328,22 @@ fn supporting(evidence: &Evidence<'_>) -> Vec<String> {
         }
     }
     lines.extend(cut(&evidence.requests()));
-    lines.extend(evidence.rules.iter().map(|rule| format!("rule {}: {} hits: {}", rule.name, rule.hits, rule.text)));
+    lines.extend(
+        evidence
+            .rules
+            .iter()
+            .map(|rule| format!("rule {}: {} hits: {}", rule.name, rule.hits, rule.text)),
+    );
     lines
 }
 
 /// How the device saw the tagged write: the requests it came in, in order of arrival.
 fn cut(requests: &[RequestLine]) -> Option<String> {
     const SHOWN: usize = 8;
-    let tagged: Vec<_> = requests.iter().filter(|request| is_write(request) && request.submit.tag.is_some()).collect();
+    let tagged: Vec<_> = requests
+        .iter()
+        .filter(|request| needs::is_write(request) && request.submit.tag.is_some())
+        .collect();
     if tagged.is_empty() {
         return None;
     }
@@ -303,12 +352,22 @@ fn cut(requests: &[RequestLine]) -> Option<String> {
         .take(SHOWN)
         .map(|request| {
             let page = request.submit.tag.map_or(0, |tag| tag.page);
-            let status = request.complete.as_ref().map_or("outstanding", |complete| complete.status.name());
-            format!("{} B from page {page} at sector {} ({status})", request.submit.len, request.submit.sector)
+            let status = request
+                .complete
+                .as_ref()
+                .map_or("outstanding", |complete| complete.status.name());
+            format!(
+                "{} B from page {page} at sector {} ({status})",
+                request.submit.len, request.submit.sector
+            )
         })
         .collect();
     if tagged.len() > SHOWN {
         parts.push(format!("and {} more", tagged.len() - SHOWN));
     }
-    Some(format!("the device saw the write in {} requests: {}", tagged.len(), parts.join(", ")))
+    Some(format!(
+        "the device saw the write in {} requests: {}",
+        tagged.len(),
+        parts.join(", ")
+    ))
 }

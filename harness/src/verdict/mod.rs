@@ -4,6 +4,7 @@ pub mod console;
 pub mod evidence;
 pub mod hang;
 pub mod judge;
+pub mod needs;
 
 use std::fmt;
 

@@ -18,6 +18,7 @@ pub mod progress;
 pub mod report;
 pub mod results;
 pub mod run;
+pub mod scratch;
 pub mod select;
 pub mod suggest;
 pub mod tool;

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Effects, Style};
-use comfy_table::{Cell as TableCell, ContentArrangement, Table, presets};
+use comfy_table::{Cell as TableCell, ContentArrangement, LineStyle, Table, TableStyle, presets};
 
 use crate::results::{Cell, Results, Tally};
 use crate::run::Run;
@@ -51,7 +51,7 @@ fn table(results: &Results, width: Option<u16>) -> Table {
         }
     }
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
+    table.load_style(style_without_row_lines()).set_content_arrangement(ContentArrangement::Disabled);
     if let Some(width) = width {
         table.set_width(width);
     }
@@ -67,6 +67,11 @@ fn table(results: &Results, width: Option<u16>) -> Table {
         table.add_row(row);
     }
     table
+}
+
+/// A line below the heading and none between the rows: the columns are what is compared.
+fn style_without_row_lines() -> TableStyle {
+    presets::NOTHING.header_separator(LineStyle::none().fill('─').junction('─'))
 }
 
 /// A case's place in the case tables.

@@ -16,7 +16,7 @@ use crate::run::{Run, Trial};
 use crate::verdict::evidence::{Ending, Evidence};
 use crate::verdict::{Judgement, Verdict, console, judge};
 use crate::vm::args::DiskShape;
-use crate::{initramfs, modules};
+use crate::{initramfs, modules, scratch};
 
 /// A case with everything that its job needs.
 struct Planned {
@@ -41,7 +41,7 @@ pub fn run(run: &Run, trial: &Trial) -> std::io::Result<Vec<Cell>> {
         while let [first, ..] = left {
             boots += 1;
             let started = Instant::now();
-            let scratch = tempfile::Builder::new().prefix("bioscope-").tempdir()?;
+            let scratch = scratch::make()?;
             let boot_dir = run.cell_dir(&trial.kernel, trial.fs, &format!("{}.boot{boots}", trial.test));
             std::fs::create_dir_all(&boot_dir)?;
             let mut bench = Bench { run, trial, boot_dir: &boot_dir, scratch: scratch.path(), started, cells: Vec::new() };

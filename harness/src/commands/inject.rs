@@ -60,6 +60,9 @@ fn print(reply: &Reply) {
                 anstream::println!("{:<10} {:>6} hits {:>3} held  {}", rule.name, rule.hits, rule.holding, rule.text);
             }
         }
+        Reply::Added { name } => anstream::println!("rule {name} is in force"),
+        Reply::Released { requests } => anstream::println!("let go {requests} held requests"),
+        Reply::Done => anstream::println!("done"),
         other => match serde_json::to_string_pretty(other) {
             Ok(json) => anstream::println!("{json}"),
             Err(error) => anstream::println!("{other:?} ({error})"),

@@ -17,7 +17,7 @@ use crate::progress::Progress;
 use crate::run::Exec;
 use crate::vm::accel::{self, Choice};
 use crate::vm::args::{Accel, DiskShape};
-use crate::{initramfs, modules};
+use crate::{initramfs, modules, scratch};
 
 /// The lock beside a manifest.
 fn lock_of(manifest: &Path) -> PathBuf {
@@ -33,6 +33,7 @@ fn cache() -> Result<Cache, Failure> {
 /// # Errors
 /// Something is missing and was not installed.
 pub fn host(yes: bool) -> Result<(), Failure> {
+    scratch::sweep();
     doctor::ensure(yes).map_err(|error| Failure::of(error.exit_code(), &error))
 }
 
@@ -95,7 +96,7 @@ pub fn accel(
 
 /// Boots a kernel of the run with KVM until its agent answers.
 fn boots_with_kvm(places: &Places, artifact: &Artifact, fs: Fs, image: &Path) -> bool {
-    let Ok(scratch) = tempfile::Builder::new().prefix("bioscope-").tempdir() else { return false };
+    let Ok(scratch) = scratch::make() else { return false };
     let initramfs_path = scratch.path().join("initramfs.cpio");
     let Ok(modules) = modules::closure(artifact, &boot::modules_for(fs)) else { return false };
     let entries = initramfs::spec(&places.guest_bins.join("init"), &[], &modules);

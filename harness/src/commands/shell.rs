@@ -15,6 +15,7 @@ use crate::host::Places;
 use crate::initramfs;
 use crate::kernels::{Artifact, Manifest, Options};
 use crate::modules;
+use crate::scratch;
 use crate::run::write_beside;
 use crate::vm::args::{DiskShape, MEMORY_MIB, Serial, Spec};
 use crate::vm::process;
@@ -64,7 +65,7 @@ pub fn run(args: &ShellArgs) -> Result<u8, Failure> {
     let (Some(artifact), Some(image)) = (artifacts.first(), images.get(&args.fs)) else {
         return Err(Failure::new(INTERNAL, "the kernel or its disk was not prepared"));
     };
-    let scratch = scratch()?;
+    let scratch = scratch::make().map_err(|error| Failure::cannot_create("a temporary directory", &error))?;
     let initramfs = pack(artifact, args, scratch.path())?;
     let disk = DiskShape::ORDINARY;
     let config = Config { program: &places.vhost_blk, image, sockets: scratch.path(), dir: scratch.path(), disk };
@@ -90,13 +91,6 @@ pub fn run(args: &ShellArgs) -> Result<u8, Failure> {
     let _ = std::fs::remove_file(places.runs().join(CURRENT));
     status.map_err(|error| Failure::of(UNAVAILABLE, &error))?;
     Ok(0)
-}
-
-fn scratch() -> Result<tempfile::TempDir, Failure> {
-    tempfile::Builder::new()
-        .prefix("bioscope-")
-        .tempdir()
-        .map_err(|error| Failure::cannot_create("a temporary directory", &error))
 }
 
 /// The initramfs: busybox, the script, and the modules for disk and file system.

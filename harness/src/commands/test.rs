@@ -103,7 +103,8 @@ fn resolve(
 fn matrix(run: &Run, places: &Places, jobs: Option<usize>) -> Result<(), Failure> {
     let jobs = jobs.unwrap_or_else(host::jobs).max(1);
     let cells: usize = run.trials.iter().map(|trial| trial.cases.len()).sum();
-    anstream::eprintln!("running {cells} cells in {} trials, {jobs} machines at once", run.trials.len());
+    let machines = if jobs == 1 { "machine" } else { "machines" };
+    anstream::eprintln!("running {cells} cells in {} trials, up to {jobs} {machines} at once", run.trials.len());
     let status = Command::new("cargo")
         .args(["nextest", "run", "--release", "--package", "harness", "--test", "matrix", "--no-fail-fast"])
         .args(["--profile", "matrix", "--cargo-quiet", "--no-tests", "pass", "--test-threads", &jobs.to_string()])

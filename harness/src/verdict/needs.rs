@@ -12,6 +12,8 @@ use crate::cases::Need;
 const ABOUT_TO_FAULT: &str = "source-pages-absent";
 /// A test says one of these after the call: whether it did take them.
 const FAULTED: &str = "fault-during-";
+/// Or it says that part of the buffer is forbidden: then only a call that came upon it answers as the test's oracle demands.
+const FORBIDDEN: &str = "-forbidden";
 
 /// What should have happened for the cell to count and did not.
 #[must_use]
@@ -50,7 +52,7 @@ pub fn unmet(evidence: &Evidence<'_>) -> Vec<String> {
             unmet.push("no request reached the device while the fault plan was in force".to_owned());
         }
         let hit = evidence.rules.iter().any(|rule| rule.hits > 0);
-        if said.contains(&ABOUT_TO_FAULT) && !hit && !said.iter().any(|what| what.starts_with(FAULTED)) {
+        if said.contains(&ABOUT_TO_FAULT) && !hit && !said.iter().any(|what| faulted(what)) {
             unmet.push("the test never said whether the call took page faults".to_owned());
         }
     }
@@ -61,6 +63,10 @@ pub fn unmet(evidence: &Evidence<'_>) -> Vec<String> {
             .filter_map(|need| unmet_need(need, evidence, &requests)),
     );
     unmet
+}
+
+fn faulted(what: &str) -> bool {
+    what.starts_with(FAULTED) || what.ends_with(FORBIDDEN)
 }
 
 fn unmet_need(need: &Need, evidence: &Evidence<'_>, requests: &[RequestLine]) -> Option<String> {

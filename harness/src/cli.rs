@@ -1,5 +1,6 @@
 //! The command line: `cargo xtask COMMAND` ends up here.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -50,7 +51,7 @@ pub struct TestArgs {
     pub profile: Profile,
     /// Virtual machines at once [default: as many as cores and memory allow].
     #[arg(long, value_name = "N")]
-    pub jobs: Option<usize>,
+    pub jobs: Option<NonZeroUsize>,
     /// What executes guest code; `auto` uses KVM only after booting something with it.
     #[arg(long, value_enum, default_value_t = Choice::Auto)]
     pub accel: Choice,

@@ -119,12 +119,13 @@ impl Recorded {
 
 #[test]
 fn recorded_cells_get_their_verdict() {
-    let cells: [(&str, &[Need]); 8] = [
+    let cells: [(&str, &[Need]); 9] = [
         ("debian-5.10.218.self-deadlock", &[]),
         ("debian-5.10.218.read-own-mapping", &[]),
         ("debian-6.1.176.partial-write", &[]),
         ("debian-6.1.176.overlap", &[]),
         ("debian-6.1.176.zero-progress", &[]),
+        ("debian-6.1.192.fault-midway", &[]),
         PASS,
         IOERR_PASS,
         EXEC_PASS,
@@ -150,6 +151,7 @@ fn recorded_cells_get_their_verdict() {
     debian-6.1.176.partial-write: fail corruption, armed: extents: hole of 4096 bytes at offset 0 of target, where data was written
     debian-6.1.176.overlap: fail corruption, armed: data: source (O_DIRECT read after a fresh mount): first differing offset 65552, 69616 bytes: expected source (tag 1) page 0, found source (tag 1) page 16
     debian-6.1.176.zero-progress: fail corruption, armed: size: pwrite64(262144 bytes at 0) = EFAULT, yet st_size went from 0 to 262144, expected 0
+    debian-6.1.192.fault-midway: pass, armed: every oracle was content
     debian-6.12.partial-write: pass, armed: every oracle was content
     debian-6.1.192.ioerr-leak: pass, armed: every oracle was content
     debian-6.1.192.exec: pass, armed: every oracle was content

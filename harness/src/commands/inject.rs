@@ -18,6 +18,9 @@ const WITHIN: Duration = Duration::from_secs(10);
 /// There is no running device, or it refuses the rule.
 pub fn run(args: &InjectArgs) -> Result<u8, Failure> {
     let command = parse(&args.words)?;
+    if let Command::Add { rule } = &command {
+        super::prepare::check_rule(rule)?;
+    }
     let socket = args.control.clone().map_or_else(running_shell, Ok)?;
     let mut client = Client::connect(&socket, WITHIN).map_err(|error| {
         let mut failure = Failure::of(UNAVAILABLE, &error);

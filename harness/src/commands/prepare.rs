@@ -167,7 +167,7 @@ pub fn exec(line: &str, args: &TestArgs) -> Result<Exec, Failure> {
     let program = words.next().ok_or_else(|| Failure::new(USAGE, "--exec names no program; expected 'PROGRAM ARG…'"))?;
     let program = PathBuf::from(program);
     let bytes = std::fs::read(&program).map_err(|error| {
-        Failure::new(NO_INPUT, format!("--exec: cannot read {}: {error}; name a program by its path", program.display()))
+        Failure::new(NO_INPUT, format!("--exec: cannot read {}: {error}; expected the path of a static program", program.display()))
     })?;
     check_static(&program, &bytes)?;
     let program = program.canonicalize().unwrap_or(program);
@@ -211,7 +211,9 @@ fn check_static(program: &Path, bytes: &[u8]) -> Result<(), Failure> {
 /// # Errors
 /// It does not parse.
 pub fn check_rule(rule: &str) -> Result<(), Failure> {
-    rule.parse::<vhost_blk::plan::Rule>().map(|_| ()).map_err(|error| Failure::of(USAGE, &error))
+    rule.parse::<vhost_blk::plan::Rule>()
+        .map(|_| ())
+        .map_err(|error| Failure::new(USAGE, format!("bad rule: {}", error.render())))
 }
 
 /// The distribution's static busybox, for the shell.

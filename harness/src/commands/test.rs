@@ -1,6 +1,7 @@
 //! `cargo xtask test`: select, prepare, run the matrix through nextest, report.
 
 use std::io::IsTerminal;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -40,7 +41,7 @@ pub fn run(args: &TestArgs) -> Result<u8, Failure> {
     }
     prepare::host(args.yes)?;
     let run = resolve(args, &places, &manifest_path, &kernels, trials, exec)?;
-    matrix(&run, &places, args.jobs)?;
+    matrix(&run, &places, args.jobs.map(NonZeroUsize::get))?;
     let results = collect(&run);
     let json = serde_json::to_vec_pretty(&results).map_err(|error| Failure::of(INTERNAL, &error))?;
     for path in std::iter::once(run.dir.join("results.json")).chain(args.json.clone()) {

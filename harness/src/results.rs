@@ -147,3 +147,49 @@ impl Results {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cell(verdict: Verdict, cause: Option<Cause>, expect: Option<(Verdict, Option<Cause>)>) -> Cell {
+        let judgement = Judgement { verdict, cause, detail: String::new(), armed: true, evidence: Vec::new() };
+        let expect = expect.map(|(verdict, cause)| Expected { verdict, cause, why: "a bug".into() });
+        Cell::new("k", Fs::Btrfs, "c", judgement, expect.as_ref())
+    }
+
+    #[test]
+    fn a_cell_counts_by_what_was_expected_of_it() {
+        use Verdict::{Broken, Fail, Inconclusive, Pass, Skipped};
+        let hang = Some((Fail, Some(Cause::Hang)));
+        for (verdict, cause, expect, tally) in [
+            (Pass, None, None, Tally::AsExpected),
+            (Skipped, None, None, Tally::AsExpected),
+            (Skipped, None, hang, Tally::AsExpected),
+            (Fail, Some(Cause::Hang), None, Tally::Unexpected),
+            (Fail, Some(Cause::Hang), hang, Tally::AsExpected),
+            (Fail, Some(Cause::Hang), Some((Fail, None)), Tally::AsExpected),
+            // The wrong failure is news, and so is a pass where a failure is known.
+            (Fail, Some(Cause::Corruption), hang, Tally::Unexpected),
+            (Pass, None, hang, Tally::Unexpected),
+            (Inconclusive, None, None, Tally::NoVerdict),
+            (Inconclusive, None, hang, Tally::NoVerdict),
+            (Inconclusive, None, Some((Inconclusive, None)), Tally::AsExpected),
+            (Broken, None, None, Tally::NoVerdict),
+            (Broken, None, hang, Tally::NoVerdict),
+        ] {
+            assert_eq!(cell(verdict, cause, expect).tally(), tally, "{verdict} {cause:?}, expected {expect:?}");
+        }
+    }
+
+    #[test]
+    fn an_unexpected_failure_outweighs_a_missing_verdict() {
+        let pass = cell(Verdict::Pass, None, None);
+        let broken = cell(Verdict::Broken, None, None);
+        let fail = cell(Verdict::Fail, Some(Cause::Leak), None);
+        let code = |cells: &[&Cell]| Results { cells: cells.iter().copied().cloned().collect() }.tally().exit_code();
+        assert_eq!(code(&[&pass]), 0);
+        assert_eq!(code(&[&pass, &broken]), 2);
+        assert_eq!(code(&[&broken, &fail, &pass]), 1);
+    }
+}

@@ -102,3 +102,38 @@ fn expected(kernel: &Kernel, fs: Fs, case: &str) -> Option<Expected> {
         why: entry.why.clone(),
     })
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a panic here is the test's failure")]
+mod tests {
+    use super::*;
+    use crate::kernels::Manifest;
+
+    /// Names of the selected cases on one kernel with btrfs.
+    fn names(cases: &[&str], profile: Profile) -> Vec<String> {
+        let text = "[[kernel]]\nid = \"k\"\nimage = \"bzImage\"\nfs = [\"btrfs\"]\n";
+        let manifest = Manifest::parse(std::path::Path::new("kernels.toml"), text).unwrap();
+        let kernels = manifest.select(&["k"]).unwrap();
+        let cases: Vec<String> = cases.iter().map(ToString::to_string).collect();
+        let wanted = Wanted { fs: &[], cases: &cases, exec: false, profile: Some(profile) };
+        let trials = trials(&kernels, &wanted).unwrap();
+        trials.into_iter().flat_map(|trial| trial.cases).map(|case| case.name).collect()
+    }
+
+    #[test]
+    fn the_full_profile_has_all_that_the_default_one_has_and_more() {
+        let (default, full) = (names(&[], Profile::Default), names(&[], Profile::Full));
+        assert!(default.iter().all(|name| full.contains(name)));
+        assert!(full.len() > default.len());
+    }
+
+    #[test]
+    fn a_full_name_finds_a_case_outside_the_profile_and_a_glob_does_not() {
+        assert_eq!(names(&["partial-write.8m"], Profile::Default), ["partial-write.8m"]);
+        let globbed = names(&["partial-write*"], Profile::Default);
+        assert!(globbed.len() > 1 && !globbed.contains(&"partial-write.8m".to_owned()), "{globbed:?}");
+        assert!(names(&["partial-write*"], Profile::Full).contains(&"partial-write.8m".to_owned()));
+        // Nothing else would be left of it.
+        assert_eq!(names(&["partial-write.8[m]"], Profile::Default), ["partial-write.8m"]);
+    }
+}

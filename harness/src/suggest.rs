@@ -68,6 +68,7 @@ impl PatternError {
 /// It is no valid glob.
 pub fn glob(pattern: &str) -> Result<GlobMatcher, globset::ErrorKind> {
     GlobBuilder::new(pattern)
+        .empty_alternates(true)
         .build()
         .map(|glob| glob.compile_matcher())
         .map_err(|error| error.kind().clone())

@@ -58,8 +58,9 @@ impl Place {
 fn listing_prints_the_cells_and_touches_nothing() {
     let place = Place::new();
     insta::assert_snapshot!(place.test(&["--case", "partial-write{,.dsync}"]), @"
+    debian-6.1.176 btrfs partial-write
     debian-6.1.176 btrfs partial-write.dsync
-    1 cells in 1 trials
+    2 cells in 1 trials
     exit code 0
     ");
     let left: Vec<_> = std::fs::read_dir(place.dir())

@@ -38,6 +38,12 @@ pub fn run(setting: &Setting, vng: &Path) -> Result<Measured> {
 fn command(setting: &Setting, vng: &Path, disk: &Path, work: &Path) -> Command {
     // virtme-ng starts QEMU and virtiofsd as grandchildren; timeout(1) ends the whole process group, which nothing else here can.
     let mut command = Command::new("timeout");
+    // It calls its other programs by name, also when it was installed into a place of its own.
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let own = vng.parent().map(Path::to_path_buf);
+    if let Ok(path) = std::env::join_paths(own.into_iter().chain(std::env::split_paths(&path))) {
+        command.env("PATH", path);
+    }
     command
         .args(["--kill-after=5", &(DEADLINE.as_secs() - 10).to_string()])
         .arg(vng);
@@ -48,7 +54,7 @@ fn command(setting: &Setting, vng: &Path, disk: &Path, work: &Path) -> Command {
     command
         .args(["--memory", &format!("{MEMORY_MIB}M")])
         .arg("--disk")
-        .arg(format!("bench={}", disk.display()));
+        .arg(disk);
     command
         .arg("--exec")
         .arg(format!("sh {}", work.display()))

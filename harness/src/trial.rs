@@ -161,7 +161,7 @@ impl Bench<'_> {
             let outcome = job::run(&mut boot, &job, &case.plan, self.trial.fs, &dir);
             let console = boot.console();
             let console = console::of_case(&console, &case.name).unwrap_or(&console).to_owned();
-            let cell = self.record(case, outcome, &console, &dir)?;
+            let cell = self.record(case, &outcome, &console, &dir)?;
             let passed = cell.verdict == Verdict::Pass || cell.verdict == Verdict::Skipped;
             self.cells.push(cell);
             if !passed {
@@ -185,14 +185,14 @@ impl Bench<'_> {
                 trace: Vec::new(),
                 fsck: None,
             };
-            let cell = self.record(case, outcome, console, &dir)?;
+            let cell = self.record(case, &outcome, console, &dir)?;
             self.cells.push(cell);
         }
         Ok(())
     }
 
     /// Judges a case and leaves its evidence in its directory.
-    fn record(&self, case: &Planned, outcome: Outcome, console: &str, dir: &Path) -> std::io::Result<Cell> {
+    fn record(&self, case: &Planned, outcome: &Outcome, console: &str, dir: &Path) -> std::io::Result<Cell> {
         let judgement: Judgement = judge(&Evidence {
             needs: case.needs,
             exec: matches!(case.kind, JobKind::Exec { .. }),

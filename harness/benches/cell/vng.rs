@@ -46,6 +46,8 @@ fn command(setting: &Setting, vng: &Path, disk: &Path, work: &Path) -> Command {
     }
     command
         .args(["--kill-after=5", &(DEADLINE.as_secs() - 10).to_string()])
+        // What the guest says may come on either stream, and only the lines of one are timed.
+        .args(["sh", "-c", r#"exec "$@" 2>&1"#, "sh"])
         .arg(vng);
     command
         .arg("--run")

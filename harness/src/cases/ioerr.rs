@@ -1,14 +1,15 @@
 //! Direct writes of which a bio fails while the write is still going on: the seed's leaked ordered extent.
 //!
 //! The buffer is fully present and discontiguous, 8 MiB of it, so that the write takes eight bios or more. With a
-//! virtqueue of two requests the submitter itself has to wait for completions, so that the error of an early bio is sure to
+//! virtqueue of four requests the submitter itself has to wait for completions, so that the error of an early bio is sure to
 //! arrive while later ones are still unsubmitted.
 
 use super::{Case, Need, PLAIN, Profile, SPLIT};
 use crate::vm::args::DiskShape;
 
-/// Room for two requests: the third is submitted only after one of the first two completed.
-const NARROW: DiskShape = DiskShape { queue_size: 2, ..DiskShape::ORDINARY };
+/// Room for four requests: the fifth is submitted only after one of the first four completed. With two, 6.12 has only one
+/// in flight at a time, and nothing can be held until the next.
+const NARROW: DiskShape = DiskShape { queue_size: 4, ..DiskShape::ORDINARY };
 
 const FAILED: &[Need] = &[Need::Hits("fault", 1), Need::WriteRequests { tag: 1, at_least: 2 }];
 
@@ -72,7 +73,7 @@ pub(super) const CASES: &[Case] = &[
         params: &[("size", "8388608")],
         rules: &["fail write payload=tag:1 nth=8 limit=1 name=fault"],
         needs: FAILED,
-        disk: DiskShape { queue_size: 2, ..SPLIT },
+        disk: DiskShape { queue_size: 4, ..SPLIT },
         ..PLAIN
     },
 ];

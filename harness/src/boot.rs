@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use guest_tests::wire::{GuestMessage, HostMessage};
 
-use crate::golden::Fs;
 use crate::device::{Config, Device, DeviceError};
+use crate::golden::Fs;
 use crate::verdict::evidence::Ending;
 use crate::vm::args::{Accel, DiskShape, Serial, Spec, test_cmdline};
 use crate::vm::channel::{Channel, Incoming};
@@ -118,11 +118,20 @@ impl Boot {
             disk: config.disk,
         })?;
         let agent = config.scratch.join("agent.sock");
-        let channel = Channel::listen(&agent, &config.dir.join("agent.log"))
-            .map_err(|source| BootError::Agent { dir: config.scratch.to_path_buf(), source })?;
+        let channel = Channel::listen(&agent, &config.dir.join("agent.log")).map_err(|source| BootError::Agent {
+            dir: config.scratch.to_path_buf(),
+            source,
+        })?;
         let spec = spec(config, &agent, &device.socket);
         let vm = Vm::start(&spec, &config.dir.join("qemu.log")).map_err(|source| BootError::Qemu { source })?;
-        Ok(Boot { vm, device, channel, dir: config.dir.to_path_buf(), cpus: 1, release: String::new() })
+        Ok(Boot {
+            vm,
+            device,
+            channel,
+            dir: config.dir.to_path_buf(),
+            cpus: 1,
+            release: String::new(),
+        })
     }
 
     /// Waits until the agent takes jobs.
@@ -143,7 +152,11 @@ impl Boot {
                 Some(Incoming::Message(GuestMessage::Ready)) if greeted => return Ok(()),
                 Some(Incoming::Message(_) | Incoming::Noise(_)) => {}
                 Some(Incoming::Closed) => return Err(self.gone()),
-                None if greeted => return Err(Ending::OutOfTime { limit_s: limit.as_secs() }),
+                None if greeted => {
+                    return Err(Ending::OutOfTime {
+                        limit_s: limit.as_secs(),
+                    });
+                }
                 None => return Err(Ending::NoHello),
             }
         }

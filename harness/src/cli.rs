@@ -11,7 +11,12 @@ use crate::vm::accel::Choice;
 
 /// Kernel regression harness: direct I/O, page faults and a misbehaving disk.
 #[derive(Debug, Parser)]
-#[command(name = "cargo xtask", bin_name = "cargo xtask", version, arg_required_else_help = true)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    version,
+    arg_required_else_help = true
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -143,8 +148,10 @@ pub struct ShellArgs {
 
 /// `cargo xtask inject`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  cargo xtask inject 'fail write limit=1'\n  cargo xtask inject list\n  \
-    cargo xtask inject release r1\n  cargo xtask inject clear\n  cargo xtask inject stats")]
+#[command(
+    after_help = "Examples:\n  cargo xtask inject 'fail write limit=1'\n  cargo xtask inject list\n  \
+    cargo xtask inject release r1\n  cargo xtask inject clear\n  cargo xtask inject stats"
+)]
 pub struct InjectArgs {
     /// A rule to add, or one of: list, clear, release [RULE-NAME], mark NAME, stats.
     #[arg(value_name = "RULE | COMMAND", required = true, num_args = 1..)]

@@ -75,14 +75,23 @@ impl Device {
     /// It cannot be started or does not get ready; what it said is in the error.
     pub fn start(config: &Config<'_>) -> Result<Device, DeviceError> {
         let program = config.program.to_path_buf();
-        let start_error = |source| DeviceError::Start { program: program.clone(), source };
+        let start_error = |source| DeviceError::Start {
+            program: program.clone(),
+            source,
+        };
         let socket = config.sockets.join("disk.sock");
         let control = config.sockets.join("control.sock");
         let trace = config.dir.join("trace.jsonl");
         let log_path = config.dir.join("device.log");
         let log = File::create(&log_path).map_err(start_error)?;
         let mut command = Command::new(config.program);
-        command.arg("--socket").arg(&socket).arg("--image").arg(config.image).arg("--control").arg(&control);
+        command
+            .arg("--socket")
+            .arg(&socket)
+            .arg("--image")
+            .arg(config.image)
+            .arg("--control")
+            .arg(&control);
         command.arg("--trace").arg(&trace).arg("--die-with-parent");
         command.args(["--num-queues", &config.disk.num_queues.to_string()]);
         command.args(["--queue-size", &config.disk.queue_size.to_string()]);
@@ -92,16 +101,31 @@ impl Device {
         if let Some(size_max) = config.disk.size_max {
             command.args(["--size-max", &size_max.to_string()]);
         }
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().map_err(start_error)?;
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .map_err(start_error)?;
         let ready = child.stdout.take().is_some_and(says_ready);
         let said = || std::fs::read_to_string(&log_path).unwrap_or_default().trim().to_owned();
-        let client = if ready { Client::connect(&control, CONTROL_WITHIN).ok() } else { None };
+        let client = if ready {
+            Client::connect(&control, CONTROL_WITHIN).ok()
+        } else {
+            None
+        };
         let Some(client) = client else {
             let _ = child.kill();
             let _ = child.wait();
             return Err(DeviceError::NotReady(said()));
         };
-        Ok(Device { child, client, socket, control, trace })
+        Ok(Device {
+            child,
+            client,
+            socket,
+            control,
+            trace,
+        })
     }
 
     /// Sends a control command and waits for its reply.
@@ -109,7 +133,9 @@ impl Device {
     /// # Errors
     /// The device refused it or is gone.
     pub fn call(&mut self, name: &'static str, command: &Control) -> Result<Reply, DeviceError> {
-        self.client.call(command).map_err(|source| DeviceError::Control { command: name, source })
+        self.client
+            .call(command)
+            .map_err(|source| DeviceError::Control { command: name, source })
     }
 
     /// How it ended, for a person, if it has.
@@ -137,5 +163,7 @@ fn says_ready(stdout: std::process::ChildStdout) -> bool {
         let _ = BufReader::new(stdout).read_line(&mut line);
         let _ = sender.send(line);
     });
-    receiver.recv_timeout(READY_WITHIN).is_ok_and(|line| line.trim() == "ready")
+    receiver
+        .recv_timeout(READY_WITHIN)
+        .is_ok_and(|line| line.trim() == "ready")
 }

@@ -32,7 +32,11 @@ pub struct Failure {
 impl Failure {
     /// A failure that is a plain message.
     pub fn new(code: u8, message: impl Into<String>) -> Failure {
-        Failure { code, message: message.into(), causes: Vec::new() }
+        Failure {
+            code,
+            message: message.into(),
+            causes: Vec::new(),
+        }
     }
 
     /// A failure from an error and its chain of sources.
@@ -50,7 +54,11 @@ impl Failure {
     /// A failure to write something, with the code that tells a full disk or a missing permission.
     #[must_use]
     pub fn cannot_create(what: &str, error: &std::io::Error) -> Failure {
-        Failure { code: CANNOT_CREATE, message: format!("cannot write {what}"), causes: vec![error.to_string()] }
+        Failure {
+            code: CANNOT_CREATE,
+            message: format!("cannot write {what}"),
+            causes: vec![error.to_string()],
+        }
     }
 }
 

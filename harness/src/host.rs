@@ -29,7 +29,9 @@ impl Places {
     #[must_use]
     pub fn find() -> Places {
         let root = std::env::var_os(ROOT_ENV).map(PathBuf::from);
-        let root = root.or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().map(PathBuf::from)).unwrap_or_default();
+        let root = root
+            .or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().map(PathBuf::from))
+            .unwrap_or_default();
         let target = std::env::var_os(TARGET_ENV).map_or_else(|| root.join("target"), PathBuf::from);
         Places {
             vhost_blk: target.join("release/vhost-blk"),

@@ -46,13 +46,24 @@ pub struct Outcome {
 
 /// Runs a job on a machine whose agent is waiting for one.
 pub fn run(boot: &mut Boot, job: &Job, plan: &FaultPlan, fs: Fs, dir: &Path) -> Outcome {
-    let mut runner = Runner { boot, plan, started: Instant::now(), events: Vec::new(), rules: Vec::new(), row: Vec::new() };
+    let mut runner = Runner {
+        boot,
+        plan,
+        started: Instant::now(),
+        events: Vec::new(),
+        rules: Vec::new(),
+        row: Vec::new(),
+    };
     let ending = runner.begin(job).unwrap_or_else(|| runner.follow(job));
     let Runner { events, mut rules, .. } = runner;
     if let Ok(now) = hits(boot) {
         merge_hits(&mut rules, now);
     }
-    let fsck = if ending == Ending::Finished { Some(check(boot, fs, dir)) } else { None };
+    let fsck = if ending == Ending::Finished {
+        Some(check(boot, fs, dir))
+    } else {
+        None
+    };
     if matches!(ending, Ending::Stalled(_)) {
         boot.dump_blocked();
     }
@@ -62,7 +73,13 @@ pub fn run(boot: &mut Boot, job: &Job, plan: &FaultPlan, fs: Fs, dir: &Path) -> 
         Some(Ok(fsck)) => (ending, Some(fsck)),
         None => (ending, None),
     };
-    Outcome { ending, events, rules, trace, fsck }
+    Outcome {
+        ending,
+        events,
+        rules,
+        trace,
+        fsck,
+    }
 }
 
 struct Runner<'a> {
@@ -81,7 +98,12 @@ impl Runner<'_> {
             let device = &mut self.boot.device;
             device.call("clear", &Command::Clear)?;
             device.call("rollback", &Command::Rollback)?;
-            device.call("mark", &Command::Mark { name: begin_mark(&job.case) })
+            device.call(
+                "mark",
+                &Command::Mark {
+                    name: begin_mark(&job.case),
+                },
+            )
         })();
         if let Err(error) = prepared {
             return Some(self.device_error(&error));
@@ -110,9 +132,17 @@ impl Runner<'_> {
                     }
                 }
                 Some(Incoming::Message(GuestMessage::Unfit { reason })) => return Ending::Unfit(reason),
-                Some(Incoming::Message(_) | Incoming::Noise(_)) => {}
+                // A line that was garbled may have been a finding: without it nothing can be called a pass.
+                Some(Incoming::Noise(line)) => {
+                    return Ending::Harness(format!("a line of the guest's agent is not understood: {line}"));
+                }
+                Some(Incoming::Message(_)) => {}
                 Some(Incoming::Closed) => return self.boot.gone(),
-                None if Instant::now() >= limit => return Ending::OutOfTime { limit_s: CASE_LIMIT.as_secs() },
+                None if Instant::now() >= limit => {
+                    return Ending::OutOfTime {
+                        limit_s: CASE_LIMIT.as_secs(),
+                    };
+                }
                 None => {
                     if let Some(how) = self.boot.device.ended() {
                         return Ending::DeviceGone(how);
@@ -124,9 +154,17 @@ impl Runner<'_> {
 
     fn event(&mut self, uptime_ms: u64, event: Event) -> Option<Ending> {
         let host_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let sample = if let Event::Sample(sample) = &event { Some(sample.clone()) } else { None };
+        let sample = if let Event::Sample(sample) = &event {
+            Some(sample.clone())
+        } else {
+            None
+        };
         let end = event == Event::End;
-        self.events.push(Timed { host_ms, uptime_ms, event });
+        self.events.push(Timed {
+            host_ms,
+            uptime_ms,
+            event,
+        });
         if end {
             return Some(Ending::Finished);
         }
@@ -154,14 +192,25 @@ impl Runner<'_> {
         match want {
             Want::Arm => {
                 let rules = self.plan.rules.clone();
-                device.call("plan", &Command::Plan { seed: self.plan.seed, rules })?;
+                device.call(
+                    "plan",
+                    &Command::Plan {
+                        seed: self.plan.seed,
+                        rules,
+                    },
+                )?;
                 device.call("mark", &Command::Mark { name: ARM_MARK.into() })?;
             }
             Want::Disarm => {
                 merge_hits(&mut self.rules, hits(self.boot)?);
                 let device = &mut self.boot.device;
                 device.call("clear", &Command::Clear)?;
-                device.call("mark", &Command::Mark { name: DISARM_MARK.into() })?;
+                device.call(
+                    "mark",
+                    &Command::Mark {
+                        name: DISARM_MARK.into(),
+                    },
+                )?;
             }
             Want::Rule { text } => {
                 device.call("add", &Command::Add { rule: text.clone() })?;
@@ -205,7 +254,11 @@ fn hits(boot: &mut Boot) -> Result<Vec<RuleHits>, DeviceError> {
     match boot.device.call("list", &Command::List)? {
         Reply::Rules { rules } => Ok(rules
             .into_iter()
-            .map(|rule| RuleHits { name: rule.name, text: rule.text, hits: rule.hits })
+            .map(|rule| RuleHits {
+                name: rule.name,
+                text: rule.text,
+                hits: rule.hits,
+            })
             .collect()),
         _ => Ok(Vec::new()),
     }
@@ -224,17 +277,26 @@ fn merge_hits(known: &mut Vec<RuleHits>, now: Vec<RuleHits>) {
 /// Exports the disk as it is and has the host's own tools check it.
 fn check(boot: &mut Boot, fs: Fs, dir: &Path) -> Result<Fsck, String> {
     let image = dir.join("disk.raw");
-    boot.device.call("export", &Command::Export { path: image.clone() }).map_err(|error| describe(&error))?;
+    boot.device
+        .call("export", &Command::Export { path: image.clone() })
+        .map_err(|error| describe(&error))?;
     let result = golden::check(fs, &image, CHECK_WITHIN).map_err(|error| describe(&error))?;
-    Ok(Fsck { clean: result.clean, output: result.output })
+    Ok(Fsck {
+        clean: result.clean,
+        output: result.output,
+    })
 }
 
 /// The trace since this case's beginning.
 fn read_trace(boot: &mut Boot, case: &str) -> Vec<trace::Record> {
     // A device that is gone has flushed what it could.
     let _ = boot.device.call("flush-trace", &Command::FlushTrace);
-    let Ok(records) = trace::read(&boot.device.trace) else { return Vec::new() };
+    let Ok(records) = trace::read(&boot.device.trace) else {
+        return Vec::new();
+    };
     let mark = begin_mark(case);
-    let start = records.iter().rposition(|record| matches!(record, trace::Record::Mark { name, .. } if *name == mark));
+    let start = records
+        .iter()
+        .rposition(|record| matches!(record, trace::Record::Mark { name, .. } if *name == mark));
     start.map_or_else(Vec::new, |start| records[start..].to_vec())
 }

@@ -51,17 +51,24 @@ fn table(results: &Results, width: Option<u16>) -> Table {
         }
     }
     let mut table = Table::new();
-    table.load_style(style_without_row_lines()).set_content_arrangement(ContentArrangement::Disabled);
+    table
+        .load_style(style_without_row_lines())
+        .set_content_arrangement(ContentArrangement::Disabled);
     if let Some(width) = width {
         table.set_width(width);
     }
-    let heading = columns.iter().map(|(kernel, fs)| format!("{}\n{fs}", kernel.replacen('-', "\n", 1)));
+    let heading = columns
+        .iter()
+        .map(|(kernel, fs)| format!("{}\n{fs}", kernel.replacen('-', "\n", 1)));
     table.set_header(std::iter::once(String::from("case")).chain(heading));
     rows.sort_by_key(|case| order(case));
     for case in rows {
         let mut row = vec![TableCell::new(case)];
         for (kernel, fs) in &columns {
-            let cell = results.cells.iter().find(|cell| cell.case == case && cell.kernel == *kernel && cell.fs.to_string() == *fs);
+            let cell = results
+                .cells
+                .iter()
+                .find(|cell| cell.case == case && cell.kernel == *kernel && cell.fs.to_string() == *fs);
             row.push(TableCell::new(cell.map_or_else(|| format!("{DIM}·{DIM:#}"), word)));
         }
         table.add_row(row);
@@ -76,7 +83,9 @@ fn style_without_row_lines() -> TableStyle {
 
 /// A case's place in the case tables.
 fn order(case: &str) -> usize {
-    crate::cases::all().position(|known| known.name == case).unwrap_or(usize::MAX)
+    crate::cases::all()
+        .position(|known| known.name == case)
+        .unwrap_or(usize::MAX)
 }
 
 /// A cell in one word; `*` marks a failure that is expected.
@@ -111,9 +120,18 @@ fn paragraph(text: &mut String, run: &Run, cell: &Cell) {
         (verdict, None) => verdict.to_string(),
     };
     let expected = if cell.expected { " (expected)" } else { "" };
-    let _ = writeln!(text, "{style}{} {} {}: {what}{expected}{style:#}: {}", cell.kernel, cell.fs, cell.case, cell.detail);
+    let _ = writeln!(
+        text,
+        "{style}{} {} {}: {what}{expected}{style:#}: {}",
+        cell.kernel, cell.fs, cell.case, cell.detail
+    );
     if !cell.expected {
-        for line in cell.evidence.iter().filter(|line| !cell.detail.ends_with(line.as_str())).take(8) {
+        for line in cell
+            .evidence
+            .iter()
+            .filter(|line| !cell.detail.ends_with(line.as_str()))
+            .take(8)
+        {
             let _ = writeln!(text, "    {line}");
         }
         let _ = writeln!(text, "    {DIM}evidence{DIM:#}  {}", cell.dir.display());
@@ -126,7 +144,11 @@ fn paragraph(text: &mut String, run: &Run, cell: &Cell) {
 pub fn reproduce(run: &Run, cell: &Cell) -> String {
     let mut command = format!("cargo xtask test --kernel '{}' --fs {}", cell.kernel, cell.fs);
     if let Some(image) = &run.image {
-        command = format!("cargo xtask test --image {} --fs {}", quoted(&image.image.to_string_lossy()), cell.fs);
+        command = format!(
+            "cargo xtask test --image {} --fs {}",
+            quoted(&image.image.to_string_lossy()),
+            cell.fs
+        );
         if let Some(modules) = &image.modules {
             let _ = write!(command, " --modules {}", quoted(&modules.to_string_lossy()));
         }
@@ -153,7 +175,11 @@ pub fn reproduce(run: &Run, cell: &Cell) -> String {
 /// A word as a POSIX shell takes it.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }
 
 /// The last line: how many of what.
@@ -167,7 +193,10 @@ pub fn summary(results: &Results) -> String {
     let inconclusive = count(&|cell| cell.verdict == Verdict::Inconclusive && !cell.expected);
     let broken = count(&|cell| cell.verdict == Verdict::Broken);
     let skipped = count(&|cell| cell.verdict == Verdict::Skipped);
-    let mut parts = vec![format!("{GOOD}{pass} pass{GOOD:#}"), format!("{KNOWN}{known} expected failures{KNOWN:#}")];
+    let mut parts = vec![
+        format!("{GOOD}{pass} pass{GOOD:#}"),
+        format!("{KNOWN}{known} expected failures{KNOWN:#}"),
+    ];
     for (number, what, style) in [
         (regressions, "unexpected failures", BAD),
         (surprises, "unexpected passes", BAD),

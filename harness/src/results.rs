@@ -153,8 +153,18 @@ mod tests {
     use super::*;
 
     fn cell(verdict: Verdict, cause: Option<Cause>, expect: Option<(Verdict, Option<Cause>)>) -> Cell {
-        let judgement = Judgement { verdict, cause, detail: String::new(), armed: true, evidence: Vec::new() };
-        let expect = expect.map(|(verdict, cause)| Expected { verdict, cause, why: "a bug".into() });
+        let judgement = Judgement {
+            verdict,
+            cause,
+            detail: String::new(),
+            armed: true,
+            evidence: Vec::new(),
+        };
+        let expect = expect.map(|(verdict, cause)| Expected {
+            verdict,
+            cause,
+            why: "a bug".into(),
+        });
         Cell::new("k", Fs::Btrfs, "c", judgement, expect.as_ref())
     }
 
@@ -178,7 +188,11 @@ mod tests {
             (Broken, None, None, Tally::NoVerdict),
             (Broken, None, hang, Tally::NoVerdict),
         ] {
-            assert_eq!(cell(verdict, cause, expect).tally(), tally, "{verdict} {cause:?}, expected {expect:?}");
+            assert_eq!(
+                cell(verdict, cause, expect).tally(),
+                tally,
+                "{verdict} {cause:?}, expected {expect:?}"
+            );
         }
     }
 
@@ -187,7 +201,13 @@ mod tests {
         let pass = cell(Verdict::Pass, None, None);
         let broken = cell(Verdict::Broken, None, None);
         let fail = cell(Verdict::Fail, Some(Cause::Leak), None);
-        let code = |cells: &[&Cell]| Results { cells: cells.iter().copied().cloned().collect() }.tally().exit_code();
+        let code = |cells: &[&Cell]| {
+            Results {
+                cells: cells.iter().copied().cloned().collect(),
+            }
+            .tally()
+            .exit_code()
+        };
         assert_eq!(code(&[&pass]), 0);
         assert_eq!(code(&[&pass, &broken]), 2);
         assert_eq!(code(&[&broken, &fail, &pass]), 1);

@@ -124,7 +124,10 @@ impl Run {
     /// The file is missing or not ours.
     pub fn load(dir: &Path) -> Result<Run, RunError> {
         let path = dir.join(FILE);
-        let text = std::fs::read(&path).map_err(|source| RunError::Io { path: path.clone(), source })?;
+        let text = std::fs::read(&path).map_err(|source| RunError::Io {
+            path: path.clone(),
+            source,
+        })?;
         serde_json::from_slice(&text).map_err(|source| RunError::Parse { path, source })
     }
 
@@ -134,8 +137,14 @@ impl Run {
     /// The directory cannot be written.
     pub fn save(&self) -> Result<(), RunError> {
         let path = self.dir.join(FILE);
-        let io = |source| RunError::Io { path: path.clone(), source };
-        let text = serde_json::to_vec_pretty(self).map_err(|source| RunError::Parse { path: path.clone(), source })?;
+        let io = |source| RunError::Io {
+            path: path.clone(),
+            source,
+        };
+        let text = serde_json::to_vec_pretty(self).map_err(|source| RunError::Parse {
+            path: path.clone(),
+            source,
+        })?;
         write_beside(&path, &text).map_err(io)
     }
 

@@ -13,7 +13,9 @@ const PREFIX: &str = "bioscope-";
 /// # Errors
 /// The directory for temporary files cannot be written.
 pub fn make() -> std::io::Result<TempDir> {
-    tempfile::Builder::new().prefix(&format!("{PREFIX}{}-", std::process::id())).tempdir()
+    tempfile::Builder::new()
+        .prefix(&format!("{PREFIX}{}-", std::process::id()))
+        .tempdir()
 }
 
 /// Removes what killed runs left behind; best effort, since others may do the same at the same time.
@@ -21,8 +23,13 @@ pub fn sweep() {
     let entries = std::fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten();
     for entry in entries {
         let name = entry.file_name();
-        let left_by = name.to_str().and_then(|name| name.strip_prefix(PREFIX)).and_then(|rest| rest.split('-').next());
-        let dead = left_by.and_then(|pid| pid.parse::<u32>().ok()).is_some_and(|pid| !is_alive(pid));
+        let left_by = name
+            .to_str()
+            .and_then(|name| name.strip_prefix(PREFIX))
+            .and_then(|rest| rest.split('-').next());
+        let dead = left_by
+            .and_then(|pid| pid.parse::<u32>().ok())
+            .is_some_and(|pid| !is_alive(pid));
         if dead {
             let _ = std::fs::remove_dir_all(entry.path());
         }

@@ -45,13 +45,19 @@ pub fn trials(kernels: &[&Kernel], wanted: &Wanted<'_>) -> Result<Vec<Trial>, Fa
                 }
             }
             for test in tests {
-                let names: Vec<&str> = here().filter(|case| case.test() == test).map(|case| case.name).collect();
+                let names: Vec<&str> = here()
+                    .filter(|case| case.test() == test)
+                    .map(|case| case.name)
+                    .collect();
                 trials.push(trial(kernel, fs, test, &names));
             }
         }
     }
     if trials.is_empty() {
-        return Err(Failure::new(USAGE, "the selection is empty: no selected case applies to the selected file systems"));
+        return Err(Failure::new(
+            USAGE,
+            "the selection is empty: no selected case applies to the selected file systems",
+        ));
     }
     Ok(trials)
 }
@@ -63,11 +69,16 @@ fn chosen_cases(wanted: &Wanted<'_>) -> Result<Vec<&'static Case>, Failure> {
         return Ok(all.into_iter().filter(|case| case.profile <= profile).collect());
     }
     let names: Vec<&str> = all.iter().map(|case| case.name).collect();
-    let chosen = suggest::select("cases", wanted.cases, &names).map_err(|error| Failure::of(error.exit_code(), &error))?;
+    let chosen =
+        suggest::select("cases", wanted.cases, &names).map_err(|error| Failure::of(error.exit_code(), &error))?;
     let chosen: Vec<&Case> = chosen.into_iter().filter_map(|index| all.get(index).copied()).collect();
     // A case named in full is wanted whatever its profile; so is a glob's only catch.
     let named = |case: &Case| wanted.cases.iter().any(|pattern| pattern == case.name);
-    let inside: Vec<&Case> = chosen.iter().copied().filter(|case| case.profile <= profile || named(case)).collect();
+    let inside: Vec<&Case> = chosen
+        .iter()
+        .copied()
+        .filter(|case| case.profile <= profile || named(case))
+        .collect();
     Ok(if inside.is_empty() { chosen } else { inside })
 }
 
@@ -75,17 +86,32 @@ fn file_systems(kernel: &Kernel, wanted: &Wanted<'_>) -> Result<Vec<Fs>, Failure
     if !wanted.fs.is_empty() {
         return Ok(wanted.fs.to_vec());
     }
-    kernel.fs.iter().map(|name| name.parse::<Fs>().map_err(|error| Failure::of(USAGE, &error))).collect()
+    kernel
+        .fs
+        .iter()
+        .map(|name| name.parse::<Fs>().map_err(|error| Failure::of(USAGE, &error)))
+        .collect()
 }
 
 fn trial(kernel: &Kernel, fs: Fs, test: &str, names: &[&str]) -> Trial {
-    let case = |name: &&str| TrialCase { name: (*name).to_owned(), expect: expected(kernel, fs, name) };
-    Trial { kernel: kernel.id.clone(), fs, test: test.to_owned(), cases: names.iter().map(case).collect() }
+    let case = |name: &&str| TrialCase {
+        name: (*name).to_owned(),
+        expect: expected(kernel, fs, name),
+    };
+    Trial {
+        kernel: kernel.id.clone(),
+        fs,
+        test: test.to_owned(),
+        cases: names.iter().map(case).collect(),
+    }
 }
 
 /// What kernels.toml says of a cell; the first entry that covers it counts.
 fn expected(kernel: &Kernel, fs: Fs, case: &str) -> Option<Expected> {
-    let entry = kernel.expect.iter().find(|expect| expect.covers(&fs.to_string(), case))?;
+    let entry = kernel
+        .expect
+        .iter()
+        .find(|expect| expect.covers(&fs.to_string(), case))?;
     Some(Expected {
         verdict: match entry.verdict {
             ExpectedVerdict::Fail => Verdict::Fail,
@@ -115,9 +141,18 @@ mod tests {
         let manifest = Manifest::parse(std::path::Path::new("kernels.toml"), text).unwrap();
         let kernels = manifest.select(&["k"]).unwrap();
         let cases: Vec<String> = cases.iter().map(ToString::to_string).collect();
-        let wanted = Wanted { fs: &[], cases: &cases, exec: false, profile: Some(profile) };
+        let wanted = Wanted {
+            fs: &[],
+            cases: &cases,
+            exec: false,
+            profile: Some(profile),
+        };
         let trials = trials(&kernels, &wanted).unwrap();
-        trials.into_iter().flat_map(|trial| trial.cases).map(|case| case.name).collect()
+        trials
+            .into_iter()
+            .flat_map(|trial| trial.cases)
+            .map(|case| case.name)
+            .collect()
     }
 
     #[test]
@@ -131,7 +166,10 @@ mod tests {
     fn a_full_name_finds_a_case_outside_the_profile_and_a_glob_does_not() {
         assert_eq!(names(&["partial-write.8m"], Profile::Default), ["partial-write.8m"]);
         let globbed = names(&["partial-write*"], Profile::Default);
-        assert!(globbed.len() > 1 && !globbed.contains(&"partial-write.8m".to_owned()), "{globbed:?}");
+        assert!(
+            globbed.len() > 1 && !globbed.contains(&"partial-write.8m".to_owned()),
+            "{globbed:?}"
+        );
         assert!(names(&["partial-write*"], Profile::Full).contains(&"partial-write.8m".to_owned()));
         // Nothing else would be left of it.
         assert_eq!(names(&["partial-write.8[m]"], Profile::Default), ["partial-write.8m"]);

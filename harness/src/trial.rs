@@ -44,7 +44,14 @@ pub fn run(run: &Run, trial: &Trial) -> std::io::Result<Vec<Cell>> {
             let scratch = scratch::make()?;
             let boot_dir = run.cell_dir(&trial.kernel, trial.fs, &format!("{}.boot{boots}", trial.test));
             std::fs::create_dir_all(&boot_dir)?;
-            let mut bench = Bench { run, trial, boot_dir: &boot_dir, scratch: scratch.path(), started, cells: Vec::new() };
+            let mut bench = Bench {
+                run,
+                trial,
+                boot_dir: &boot_dir,
+                scratch: scratch.path(),
+                started,
+                cells: Vec::new(),
+            };
             match bench.boot(disk, first) {
                 Ok(boot) => bench.cases(boot, left)?,
                 Err((ending, console)) => bench.never_ran(left, &ending, &console)?,
@@ -62,7 +69,9 @@ fn plan(run: &Run, trial: &Trial) -> Vec<Planned> {
         let name = exec.program.file_name().unwrap_or_default().to_string_lossy();
         return vec![Planned {
             name: EXEC.to_owned(),
-            kind: JobKind::Exec { args: exec.args.clone() },
+            kind: JobKind::Exec {
+                args: exec.args.clone(),
+            },
             program: PathBuf::from(format!("/bin/{name}")),
             plan: exec.plan.clone(),
             needs: &[],
@@ -70,13 +79,19 @@ fn plan(run: &Run, trial: &Trial) -> Vec<Planned> {
             expect: trial.cases.first().and_then(|case| case.expect.clone()),
         }];
     }
-    let known = trial.cases.iter().filter_map(|wanted| cases::find(&wanted.name).map(|case| (case, &wanted.expect)));
+    let known = trial
+        .cases
+        .iter()
+        .filter_map(|wanted| cases::find(&wanted.name).map(|case| (case, &wanted.expect)));
     known
         .map(|(case, expect)| Planned {
             name: case.name.to_owned(),
             kind: JobKind::Test { params: case.params() },
             program: PathBuf::from(format!("/bin/{}", case.test())),
-            plan: FaultPlan { seed: 1, rules: case.rules.iter().map(|rule| (*rule).to_owned()).collect() },
+            plan: FaultPlan {
+                seed: 1,
+                rules: case.rules.iter().map(|rule| (*rule).to_owned()).collect(),
+            },
             needs: case.needs,
             disk: case.disk,
             expect: expect.clone(),
@@ -203,13 +218,22 @@ impl Bench<'_> {
             rules: &outcome.rules,
             fsck: outcome.fsck.as_ref(),
         });
-        let mut cell = Cell::new(&self.trial.kernel, self.trial.fs, &case.name, judgement, case.expect.as_ref());
+        let mut cell = Cell::new(
+            &self.trial.kernel,
+            self.trial.fs,
+            &case.name,
+            judgement,
+            case.expect.as_ref(),
+        );
         cell.dir = dir.to_path_buf();
         cell.duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         std::fs::write(dir.join("console.log"), console)?;
         std::fs::write(dir.join("events.jsonl"), json_lines(&outcome.events)?)?;
         std::fs::write(dir.join("trace.jsonl"), json_lines(&outcome.trace)?)?;
-        std::fs::write(dir.join("ending.json"), serde_json::to_vec_pretty(&(&outcome.ending, &outcome.rules))?)?;
+        std::fs::write(
+            dir.join("ending.json"),
+            serde_json::to_vec_pretty(&(&outcome.ending, &outcome.rules))?,
+        )?;
         if let Some(fsck) = &outcome.fsck {
             std::fs::write(dir.join("fsck.log"), &fsck.output)?;
         }

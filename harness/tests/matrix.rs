@@ -37,7 +37,13 @@ fn execute(run: &Run, trial: &Trial) -> Result<(), Failed> {
         .iter()
         .map(|cell| {
             let cause = cell.cause.map(|cause| format!(" ({cause})")).unwrap_or_default();
-            format!("{}: {}{cause}: {}\n  evidence: {}", cell.case, cell.verdict, cell.detail, cell.dir.display())
+            format!(
+                "{}: {}{cause}: {}\n  evidence: {}",
+                cell.case,
+                cell.verdict,
+                cell.detail,
+                cell.dir.display()
+            )
         })
         .collect();
     Err(Failed::from(lines.join("\n")))

@@ -2,6 +2,8 @@
 //!
 //! These boot machines and are left out of a plain `cargo test`; `cargo xtask selftest` runs them.
 
+#![allow(clippy::expect_used, reason = "a panic in a test's helper is the test's failure")]
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -28,19 +30,34 @@ impl Rig {
 
     fn bioscope(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bioscope"));
-        command.args(args).env("BIOSCOPE_RUNS", self.dir.path()).stdin(Stdio::null());
+        command
+            .args(args)
+            .env("BIOSCOPE_RUNS", self.dir.path())
+            .stdin(Stdio::null());
         command
     }
 
     fn test(&self, args: &[&str]) -> Output {
-        let all: Vec<&str> = ["test", "--offline", "--accel", "tcg"].iter().chain(args).copied().collect();
+        let all: Vec<&str> = ["test", "--offline", "--accel", "tcg"]
+            .iter()
+            .chain(args)
+            .copied()
+            .collect();
         self.bioscope(&all).output().expect("bioscope runs")
     }
 
     fn start(&self, args: &[&str]) -> Child {
-        let all: Vec<&str> = ["test", "--offline", "--accel", "tcg"].iter().chain(args).copied().collect();
+        let all: Vec<&str> = ["test", "--offline", "--accel", "tcg"]
+            .iter()
+            .chain(args)
+            .copied()
+            .collect();
         let mut command = self.bioscope(&all);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("bioscope runs")
+        command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("bioscope runs")
     }
 
     fn cells(&self) -> Vec<Cell> {
@@ -117,12 +134,19 @@ fn chaos(what: &str) -> String {
 }
 
 fn kill(pid: i32) {
-    let status = Command::new("kill").args(["-9", &pid.to_string()]).status().expect("kill runs");
+    let status = Command::new("kill")
+        .args(["-9", &pid.to_string()])
+        .status()
+        .expect("kill runs");
     assert!(status.success());
 }
 
 fn text(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
 }
 
 /// Runs `chaos WHAT` as a user's program and returns the one cell.
@@ -139,7 +163,12 @@ fn run_chaos(what: &str) -> (i32, Cell) {
 #[ignore = "boots a VM; run by cargo xtask selftest"]
 fn a_dead_agent_is_broken() {
     let (code, cell) = run_chaos("kill-agent");
-    assert_eq!((code, cell.verdict, cell.cause), (2, Verdict::Broken, None), "{}", cell.detail);
+    assert_eq!(
+        (code, cell.verdict, cell.cause),
+        (2, Verdict::Broken, None),
+        "{}",
+        cell.detail
+    );
     assert!(cell.detail.starts_with("guest:"), "{}", cell.detail);
 }
 
@@ -147,7 +176,12 @@ fn a_dead_agent_is_broken() {
 #[ignore = "boots a VM; run by cargo xtask selftest"]
 fn a_dead_init_is_broken_and_no_crash_of_the_kernel() {
     let (code, cell) = run_chaos("kill-init");
-    assert_eq!((code, cell.verdict, cell.cause), (2, Verdict::Broken, None), "{}", cell.detail);
+    assert_eq!(
+        (code, cell.verdict, cell.cause),
+        (2, Verdict::Broken, None),
+        "{}",
+        cell.detail
+    );
     assert!(cell.detail.contains("pid 1"), "{}", cell.detail);
 }
 
@@ -162,7 +196,12 @@ fn a_guest_that_powers_off_midway_is_broken() {
 #[ignore = "boots a VM; run by cargo xtask selftest"]
 fn an_oops_is_a_crash() {
     let (code, cell) = run_chaos("oops");
-    assert_eq!((code, cell.verdict, cell.cause), (1, Verdict::Fail, Some(Cause::Crash)), "{}", cell.detail);
+    assert_eq!(
+        (code, cell.verdict, cell.cause),
+        (1, Verdict::Fail, Some(Cause::Crash)),
+        "{}",
+        cell.detail
+    );
 }
 
 #[test]
@@ -173,7 +212,12 @@ fn exit_codes_of_a_users_program() {
     let (code, cell) = run_chaos("exit 77");
     assert_eq!((code, cell.verdict), (0, Verdict::Skipped), "{}", cell.detail);
     let (code, cell) = run_chaos("exit 3");
-    assert_eq!((code, cell.verdict, cell.cause), (1, Verdict::Fail, Some(Cause::Error)), "{}", cell.detail);
+    assert_eq!(
+        (code, cell.verdict, cell.cause),
+        (1, Verdict::Fail, Some(Cause::Error)),
+        "{}",
+        cell.detail
+    );
 }
 
 #[test]
@@ -220,14 +264,28 @@ fn a_kernel_without_its_btrfs_module_is_broken() {
     let artifact = &run.kernels[KERNEL];
     let modules = rig.dir.path().join("modules");
     let root = artifact.modules_root.as_ref().expect("modules");
-    let copied = Command::new("cp").arg("-r").arg(root).arg(&modules).status().expect("cp runs");
+    let copied = Command::new("cp")
+        .arg("-r")
+        .arg(root)
+        .arg(&modules)
+        .status()
+        .expect("cp runs");
     assert!(copied.success());
     for module in find(&modules, "btrfs.ko") {
         std::fs::remove_file(module).expect("removed");
     }
     let image = artifact.bzimage.to_string_lossy().into_owned();
     let modules = modules.to_string_lossy().into_owned();
-    let output = rig.test(&["--image", &image, "--modules", &modules, "--fs", "btrfs", "--case", "partial-write"]);
+    let output = rig.test(&[
+        "--image",
+        &image,
+        "--modules",
+        &modules,
+        "--fs",
+        "btrfs",
+        "--case",
+        "partial-write",
+    ]);
     let cells = rig.cells();
     assert_eq!(output.status.code(), Some(2), "{}", text(&output));
     assert_eq!(cells[0].verdict, Verdict::Broken);

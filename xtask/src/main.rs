@@ -53,7 +53,9 @@ impl Xtask {
                 Ok(self.harness(args))
             }
             _ => {
-                cmd!(self.shell, "cargo build --quiet --release --package harness").quiet().run()?;
+                cmd!(self.shell, "cargo build --quiet --release --package harness")
+                    .quiet()
+                    .run()?;
                 Ok(self.harness(args))
             }
         }
@@ -62,8 +64,13 @@ impl Xtask {
     /// Builds harness, device and guest binaries in release; cargo does nothing where nothing changed.
     fn build(&self) -> xshell::Result<()> {
         let shell = &self.shell;
-        cmd!(shell, "cargo build --release --package harness --package vhost-blk").quiet().run()?;
-        let guest = cmd!(shell, "cargo build --package guest-tests --bins --profile guest --target {GUEST_TARGET}");
+        cmd!(shell, "cargo build --release --package harness --package vhost-blk")
+            .quiet()
+            .run()?;
+        let guest = cmd!(
+            shell,
+            "cargo build --package guest-tests --bins --profile guest --target {GUEST_TARGET}"
+        );
         guest.env("RUSTFLAGS", GUEST_FLAGS).quiet().run()
     }
 
@@ -72,7 +79,11 @@ impl Xtask {
         let bioscope = self.target.join("release/bioscope");
         let mut command: Command = cmd!(self.shell, "{bioscope}").into();
         let status = command.args(args).current_dir(&self.here).status();
-        status.ok().and_then(|status| status.code()).and_then(|code| u8::try_from(code).ok()).unwrap_or(INTERNAL)
+        status
+            .ok()
+            .and_then(|status| status.code())
+            .and_then(|code| u8::try_from(code).ok())
+            .unwrap_or(INTERNAL)
     }
 
     /// Our own tests: what needs no VM, then the default matrix, then the tests of the rig itself with real VMs.
@@ -88,10 +99,17 @@ impl Xtask {
             return Ok(code);
         }
         eprintln!("selftest 2 of 3: tests that need no VM");
-        cmd!(shell, "cargo nextest run --workspace --profile units").quiet().run()?;
+        cmd!(shell, "cargo nextest run --workspace --profile units")
+            .quiet()
+            .run()?;
         cmd!(shell, "cargo test --quiet --workspace --doc").quiet().run()?;
         eprintln!("selftest 3 of 3: the rig itself, with real VMs");
-        cmd!(shell, "cargo nextest run --release --package harness --run-ignored only --profile rig").quiet().run()?;
+        cmd!(
+            shell,
+            "cargo nextest run --release --package harness --run-ignored only --profile rig"
+        )
+        .quiet()
+        .run()?;
         Ok(0)
     }
 }

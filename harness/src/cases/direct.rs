@@ -47,7 +47,10 @@ pub(super) const CASES: &[Case] = &[
         about: "the part before the fault is several requests; the first is held until the second was submitted",
         params: &[("size", "524288"), ("present", "64")],
         rules: &["hold write payload=tag:1.0 until=next(write payload=tag:1) max=5s limit=1 name=first"],
-        needs: &[Need::WriteRequests { tag: 1, at_least: 3 }, Need::ReleasedByCondition("first")],
+        needs: &[
+            Need::WriteRequests { tag: 1, at_least: 3 },
+            Need::ReleasedByCondition("first"),
+        ],
         disk: SPLIT,
         ..PLAIN
     },
@@ -56,7 +59,10 @@ pub(super) const CASES: &[Case] = &[
         about: "bios split into 64 KiB requests that complete in reverse order",
         params: &[("size", "524288"), ("present", "64")],
         rules: &["reorder write payload=tag:1 window=4 order=reverse name=order"],
-        needs: &[Need::WriteRequests { tag: 1, at_least: 4 }, Need::ReleasedByCondition("order")],
+        needs: &[
+            Need::WriteRequests { tag: 1, at_least: 4 },
+            Need::ReleasedByCondition("order"),
+        ],
         disk: SPLIT,
         ..PLAIN
     },
@@ -115,7 +121,12 @@ pub(super) const CASES: &[Case] = &[
         name: "partial-write.prealloc-dsync",
         about: "into preallocated extents with O_DSYNC",
         profile: Profile::Full,
-        params: &[("size", "262144"), ("present", "1"), ("target", "prealloc"), ("flags", "dsync")],
+        params: &[
+            ("size", "262144"),
+            ("present", "1"),
+            ("target", "prealloc"),
+            ("flags", "dsync"),
+        ],
         ..PLAIN
     },
     Case {
@@ -123,7 +134,12 @@ pub(super) const CASES: &[Case] = &[
         about: "into a NOCOW file with O_DSYNC",
         fs: BTRFS,
         profile: Profile::Full,
-        params: &[("size", "262144"), ("present", "1"), ("target", "nocow"), ("flags", "dsync")],
+        params: &[
+            ("size", "262144"),
+            ("present", "1"),
+            ("target", "nocow"),
+            ("flags", "dsync"),
+        ],
         ..PLAIN
     },
     Case {

@@ -9,7 +9,10 @@ use crate::vm::args::DiskShape;
 
 /// Room for four requests: the fifth is submitted only after one of the first four completed. With two, 6.12 has only one
 /// in flight at a time, and nothing can be held until the next.
-const NARROW: DiskShape = DiskShape { queue_size: 4, ..DiskShape::ORDINARY };
+const NARROW: DiskShape = DiskShape {
+    queue_size: 4,
+    ..DiskShape::ORDINARY
+};
 
 const FAILED: &[Need] = &[Need::Hits("fault", 1), Need::WriteRequests { tag: 1, at_least: 2 }];
 

@@ -78,7 +78,11 @@ pub(crate) const PLAIN: Case = Case {
 };
 
 /// One request holds at most 64 KiB, so that each bio of a write is cut into several requests.
-pub(crate) const SPLIT: DiskShape = DiskShape { seg_max: Some(16), size_max: Some(4096), ..DiskShape::ORDINARY };
+pub(crate) const SPLIT: DiskShape = DiskShape {
+    seg_max: Some(16),
+    size_max: Some(4096),
+    ..DiskShape::ORDINARY
+};
 
 pub(crate) const ALL: &[Fs] = &[Fs::Btrfs, Fs::Ext4, Fs::Xfs];
 pub(crate) const BTRFS: &[Fs] = &[Fs::Btrfs];
@@ -93,13 +97,18 @@ impl Case {
     /// The parameters as the guest takes them.
     #[must_use]
     pub fn params(&self) -> BTreeMap<String, String> {
-        self.params.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+        self.params
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect()
     }
 }
 
 /// Every case, in the order in which tables and reports show them.
 pub fn all() -> impl Iterator<Item = &'static Case> {
-    [control::CASES, direct::CASES, mapping::CASES, ioerr::CASES].into_iter().flatten()
+    [control::CASES, direct::CASES, mapping::CASES, ioerr::CASES]
+        .into_iter()
+        .flatten()
 }
 
 /// The case of this name.
@@ -129,7 +138,10 @@ mod tests {
             let rules: Vec<vhost_blk::plan::Rule> = case
                 .rules
                 .iter()
-                .map(|rule| rule.parse().unwrap_or_else(|error| panic!("{}: {rule}: {error}", case.name)))
+                .map(|rule| {
+                    rule.parse()
+                        .unwrap_or_else(|error| panic!("{}: {rule}: {error}", case.name))
+                })
                 .collect();
             for need in case.needs {
                 if let Need::Hits(name, _) | Need::ReleasedByCondition(name) = need {

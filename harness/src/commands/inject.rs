@@ -24,7 +24,10 @@ pub fn run(args: &InjectArgs) -> Result<u8, Failure> {
     let socket = args.control.clone().map_or_else(running_shell, Ok)?;
     let mut client = Client::connect(&socket, WITHIN).map_err(|error| {
         let mut failure = Failure::of(UNAVAILABLE, &error);
-        failure.message = format!("no device answers at {}; start one with `cargo xtask shell --kernel ID`", socket.display());
+        failure.message = format!(
+            "no device answers at {}; start one with `cargo xtask shell --kernel ID`",
+            socket.display()
+        );
         failure
     })?;
     let reply = client.call(&command).map_err(|error| Failure::of(USAGE, &error))?;
@@ -40,10 +43,17 @@ fn parse(words: &[String]) -> Result<Command, Failure> {
         ["clear"] => Command::Clear,
         ["stats"] => Command::Stats,
         ["release"] => Command::Release { rule: None },
-        ["release", rule] => Command::Release { rule: Some((*rule).to_owned()) },
-        ["mark", name] => Command::Mark { name: (*name).to_owned() },
+        ["release", rule] => Command::Release {
+            rule: Some((*rule).to_owned()),
+        },
+        ["mark", name] => Command::Mark {
+            name: (*name).to_owned(),
+        },
         ["list" | "clear" | "stats" | "release" | "mark", ..] => {
-            return Err(Failure::new(USAGE, "`list`, `clear` and `stats` take nothing more, `release` a rule's name, `mark` a name"));
+            return Err(Failure::new(
+                USAGE,
+                "`list`, `clear` and `stats` take nothing more, `release` a rule's name, `mark` a name",
+            ));
         }
         _ => Command::Add { rule: words.join(" ") },
     })
@@ -60,7 +70,13 @@ fn print(reply: &Reply) {
         Reply::Rules { rules } if rules.is_empty() => anstream::println!("no rules"),
         Reply::Rules { rules } => {
             for rule in rules {
-                anstream::println!("{:<10} {:>6} hits {:>3} held  {}", rule.name, rule.hits, rule.holding, rule.text);
+                anstream::println!(
+                    "{:<10} {:>6} hits {:>3} held  {}",
+                    rule.name,
+                    rule.hits,
+                    rule.holding,
+                    rule.text
+                );
             }
         }
         Reply::Added { name } => anstream::println!("rule {name} is in force"),

@@ -70,7 +70,11 @@ pub fn update(manifest: &Path, selected: &[&Kernel]) -> Result<(), Failure> {
 pub fn images(wanted: &BTreeSet<Fs>) -> Result<BTreeMap<Fs, PathBuf>, Failure> {
     let cache = cache()?;
     let image = |fs: &Fs| golden::image(*fs, &cache).map(|path| (*fs, path));
-    wanted.iter().map(image).collect::<Result<_, _>>().map_err(|error| Failure::of(error.exit_code(), &error))
+    wanted
+        .iter()
+        .map(image)
+        .collect::<Result<_, _>>()
+        .map_err(|error| Failure::of(error.exit_code(), &error))
 }
 
 /// Decides on the accelerator, which may boot a guest to find out.
@@ -98,7 +102,9 @@ pub fn accel(
 fn boots_with_kvm(places: &Places, artifact: &Artifact, fs: Fs, image: &Path) -> bool {
     let Ok(scratch) = scratch::make() else { return false };
     let initramfs_path = scratch.path().join("initramfs.cpio");
-    let Ok(modules) = modules::closure(artifact, &boot::modules_for(fs)) else { return false };
+    let Ok(modules) = modules::closure(artifact, &boot::modules_for(fs)) else {
+        return false;
+    };
     let entries = initramfs::spec(&places.guest_bins.join("init"), &[], &modules);
     if initramfs::write(&initramfs_path, &entries).is_err() {
         return false;
@@ -124,7 +130,9 @@ fn boots_with_kvm(places: &Places, artifact: &Artifact, fs: Fs, image: &Path) ->
 /// It cannot be made.
 pub fn run_dir(base: &Path) -> Result<PathBuf, Failure> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let dir = base.join("runs").join(format!("{}-{}", since.as_secs(), std::process::id()));
+    let dir = base
+        .join("runs")
+        .join(format!("{}-{}", since.as_secs(), std::process::id()));
     std::fs::create_dir_all(&dir).map_err(|error| Failure::cannot_create(&dir.display().to_string(), &error))?;
     Ok(dir)
 }
@@ -139,7 +147,10 @@ pub fn point_latest(base: &Path, run: &Path) -> Result<(), Failure> {
     let _ = std::fs::remove_file(&beside);
     std::os::unix::fs::symlink(run, &beside)
         .and_then(|()| std::fs::rename(&beside, &link))
-        .map_err(|error| Failure { code: CANNOT_CREATE, ..Failure::cannot_create(&link.display().to_string(), &error) })
+        .map_err(|error| Failure {
+            code: CANNOT_CREATE,
+            ..Failure::cannot_create(&link.display().to_string(), &error)
+        })
 }
 
 /// A kernel that is given on the command line.
@@ -148,10 +159,19 @@ pub fn point_latest(base: &Path, run: &Path) -> Result<(), Failure> {
 /// The image or the modules' directory does not exist.
 pub fn image_kernel(image: &Path, modules: Option<&Path>) -> Result<Kernel, Failure> {
     if !image.is_file() {
-        return Err(Failure::new(NO_INPUT, format!("--image {}: there is no such file; expected a bzImage or a vmlinux", image.display())));
+        return Err(Failure::new(
+            NO_INPUT,
+            format!(
+                "--image {}: there is no such file; expected a bzImage or a vmlinux",
+                image.display()
+            ),
+        ));
     }
     if let Some(modules) = modules.filter(|dir| !dir.is_dir()) {
-        let message = format!("--modules {}: there is no such directory; expected one that holds lib/modules/RELEASE", modules.display());
+        let message = format!(
+            "--modules {}: there is no such directory; expected one that holds lib/modules/RELEASE",
+            modules.display()
+        );
         return Err(Failure::new(NO_INPUT, message));
     }
     let name = image.file_name().unwrap_or_default().to_string_lossy();
@@ -164,10 +184,18 @@ pub fn image_kernel(image: &Path, modules: Option<&Path>) -> Result<Kernel, Fail
 /// The program cannot run in the guest, or the plan does not parse.
 pub fn exec(line: &str, args: &TestArgs) -> Result<Exec, Failure> {
     let mut words = line.split_whitespace().map(str::to_owned);
-    let program = words.next().ok_or_else(|| Failure::new(USAGE, "--exec names no program; expected 'PROGRAM ARG…'"))?;
+    let program = words
+        .next()
+        .ok_or_else(|| Failure::new(USAGE, "--exec names no program; expected 'PROGRAM ARG…'"))?;
     let program = PathBuf::from(program);
     let bytes = std::fs::read(&program).map_err(|error| {
-        Failure::new(NO_INPUT, format!("--exec: cannot read {}: {error}; expected the path of a static program", program.display()))
+        Failure::new(
+            NO_INPUT,
+            format!(
+                "--exec: cannot read {}: {error}; expected the path of a static program",
+                program.display()
+            ),
+        )
     })?;
     check_static(&program, &bytes)?;
     let program = program.canonicalize().unwrap_or(program);
@@ -184,23 +212,37 @@ pub fn exec(line: &str, args: &TestArgs) -> Result<Exec, Failure> {
     if let Some(seed) = args.seed {
         plan.seed = seed;
     }
-    Ok(Exec { program, args: words.collect(), plan })
+    Ok(Exec {
+        program,
+        args: words.collect(),
+        plan,
+    })
 }
 
 /// The guest has no shared libraries and no shell: only a static executable runs there.
 fn check_static(program: &Path, bytes: &[u8]) -> Result<(), Failure> {
     use object::read::elf::{FileHeader, ProgramHeader};
     let bad = |what: &str| {
-        let message = format!("--exec {}: {what}; the guest runs static x86-64 executables (cc -static, or Rust with -C target-feature=+crt-static)", program.display());
+        let message = format!(
+            "--exec {}: {what}; the guest runs static x86-64 executables (cc -static, or Rust with -C target-feature=+crt-static)",
+            program.display()
+        );
         Err(Failure::new(USAGE, message))
     };
-    let Ok(header) = object::elf::FileHeader64::<object::Endianness>::parse(bytes) else { return bad("not an ELF executable") };
-    let Ok(endian) = header.endian() else { return bad("not an ELF executable") };
+    let Ok(header) = object::elf::FileHeader64::<object::Endianness>::parse(bytes) else {
+        return bad("not an ELF executable");
+    };
+    let Ok(endian) = header.endian() else {
+        return bad("not an ELF executable");
+    };
     if header.e_machine(endian) != object::elf::EM_X86_64 {
         return bad("built for another architecture");
     }
     let segments = header.program_headers(endian, bytes).unwrap_or_default();
-    if segments.iter().any(|segment| segment.p_type(endian) == object::elf::PT_INTERP) {
+    if segments
+        .iter()
+        .any(|segment| segment.p_type(endian) == object::elf::PT_INTERP)
+    {
         return bad("dynamically linked");
     }
     Ok(())
@@ -222,11 +264,17 @@ pub fn check_rule(rule: &str) -> Result<(), Failure> {
 /// It is not installed, or is not static.
 pub fn busybox() -> Result<PathBuf, Failure> {
     let path = crate::tool::find("busybox").ok_or_else(|| {
-        Failure::new(crate::error::UNAVAILABLE, "a shell needs busybox; install it with `apt-get install busybox-static`")
+        Failure::new(
+            crate::error::UNAVAILABLE,
+            "a shell needs busybox; install it with `apt-get install busybox-static`",
+        )
     })?;
     let bytes = std::fs::read(&path).map_err(|error| Failure::of(INTERNAL, &error))?;
     check_static(&path, &bytes).map_err(|_| {
-        Failure::new(crate::error::UNAVAILABLE, "this busybox is dynamically linked; install the static one with `apt-get install busybox-static`")
+        Failure::new(
+            crate::error::UNAVAILABLE,
+            "this busybox is dynamically linked; install the static one with `apt-get install busybox-static`",
+        )
     })?;
     Ok(path)
 }

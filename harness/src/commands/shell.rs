@@ -15,8 +15,8 @@ use crate::host::Places;
 use crate::initramfs;
 use crate::kernels::{Artifact, Manifest, Options};
 use crate::modules;
-use crate::scratch;
 use crate::run::write_beside;
+use crate::scratch;
 use crate::vm::args::{DiskShape, MEMORY_MIB, Serial, Spec};
 use crate::vm::process;
 
@@ -48,17 +48,28 @@ pub fn current(places: &Places) -> Option<PathBuf> {
 /// The kernel cannot be had, or device or QEMU cannot be started.
 pub fn run(args: &ShellArgs) -> Result<u8, Failure> {
     let places = Places::find();
-    let manifest_path = args.manifest.clone().unwrap_or_else(|| places.root.join("kernels.toml"));
+    let manifest_path = args
+        .manifest
+        .clone()
+        .unwrap_or_else(|| places.root.join("kernels.toml"));
     let manifest = Manifest::load(&manifest_path).map_err(|error| Failure::of(error.exit_code(), &error))?;
-    let selected = manifest.select(&[&args.kernel]).map_err(|error| Failure::of(error.exit_code(), &error))?;
+    let selected = manifest
+        .select(&[&args.kernel])
+        .map_err(|error| Failure::of(error.exit_code(), &error))?;
     let [kernel] = selected.as_slice() else {
-        return Err(Failure::new(USAGE, format!("a shell boots one kernel; `{}` matches {}", args.kernel, selected.len())));
+        return Err(Failure::new(
+            USAGE,
+            format!("a shell boots one kernel; `{}` matches {}", args.kernel, selected.len()),
+        ));
     };
     for rule in &args.rule {
         prepare::check_rule(rule)?;
     }
     prepare::host(args.yes)?;
-    let options = Options { offline: args.offline, ..Options::default() };
+    let options = Options {
+        offline: args.offline,
+        ..Options::default()
+    };
     let artifacts = prepare::kernels(&manifest_path, &[kernel], &options)?;
     let images = prepare::images(&[args.fs].into())?;
     let accel = prepare::accel(args.accel, &places, &artifacts, &images)?;
@@ -68,10 +79,18 @@ pub fn run(args: &ShellArgs) -> Result<u8, Failure> {
     let scratch = scratch::make().map_err(|error| Failure::cannot_create("a temporary directory", &error))?;
     let initramfs = pack(artifact, args, scratch.path())?;
     let disk = DiskShape::ORDINARY;
-    let config = Config { program: &places.vhost_blk, image, sockets: scratch.path(), dir: scratch.path(), disk };
+    let config = Config {
+        program: &places.vhost_blk,
+        image,
+        sockets: scratch.path(),
+        dir: scratch.path(),
+        disk,
+    };
     let mut device = Device::start(&config).map_err(|error| Failure::of(UNAVAILABLE, &error))?;
     for rule in &args.rule {
-        device.call("add", &Command::Add { rule: rule.clone() }).map_err(|error| Failure::of(USAGE, &error))?;
+        device
+            .call("add", &Command::Add { rule: rule.clone() })
+            .map_err(|error| Failure::of(USAGE, &error))?;
     }
     let spec = Spec {
         accel,
@@ -96,10 +115,11 @@ pub fn run(args: &ShellArgs) -> Result<u8, Failure> {
 /// The initramfs: busybox, the script, and the modules for disk and file system.
 fn pack(artifact: &Artifact, args: &ShellArgs, scratch: &Path) -> Result<PathBuf, Failure> {
     let busybox = prepare::busybox()?;
-    let modules = modules::closure(artifact, &boot::modules_for(args.fs))
-        .map_err(|error| Failure::of(UNAVAILABLE, &error))?;
+    let modules =
+        modules::closure(artifact, &boot::modules_for(args.fs)).map_err(|error| Failure::of(UNAVAILABLE, &error))?;
     let init = scratch.join("init");
-    std::fs::write(&init, INIT.replace("@FS@", args.fs.as_str())).map_err(|error| Failure::cannot_create("the guest's init", &error))?;
+    std::fs::write(&init, INIT.replace("@FS@", args.fs.as_str()))
+        .map_err(|error| Failure::cannot_create("the guest's init", &error))?;
     let entries = initramfs::spec(&init, &[busybox], &modules);
     let path = scratch.join("initramfs.cpio");
     initramfs::write(&path, &entries).map_err(|error| Failure::of(INTERNAL, &error))?;
@@ -108,7 +128,10 @@ fn pack(artifact: &Artifact, args: &ShellArgs, scratch: &Path) -> Result<PathBuf
 
 /// Says how to get out and how to inject, and leaves word for `inject`.
 fn announce(places: &Places, device: &Device, artifact: &Artifact) -> Result<(), Failure> {
-    let current = Current { control: device.control.clone(), pid: std::process::id() };
+    let current = Current {
+        control: device.control.clone(),
+        pid: std::process::id(),
+    };
     let json = serde_json::to_vec(&current).map_err(|error| Failure::of(INTERNAL, &error))?;
     let path = places.runs().join(CURRENT);
     let written = std::fs::create_dir_all(places.runs()).and_then(|()| write_beside(&path, &json));
@@ -116,7 +139,8 @@ fn announce(places: &Places, device: &Device, artifact: &Artifact) -> Result<(),
     anstream::eprintln!(
         "booting {} ({}); `poweroff` or Ctrl-A X ends it\n\
          from another terminal: cargo xtask inject 'fail write limit=1' | list | clear | stats",
-        artifact.id, artifact.release
+        artifact.id,
+        artifact.release
     );
     Ok(())
 }

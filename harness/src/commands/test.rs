@@ -22,7 +22,10 @@ use crate::verdict::{Judgement, Verdict};
 /// Anything that keeps the matrix from running at all.
 pub fn run(args: &TestArgs) -> Result<u8, Failure> {
     let places = Places::find();
-    let manifest_path = args.manifest.clone().unwrap_or_else(|| places.root.join("kernels.toml"));
+    let manifest_path = args
+        .manifest
+        .clone()
+        .unwrap_or_else(|| places.root.join("kernels.toml"));
     let manifest;
     let given;
     let kernels = if let Some(image) = &args.image {
@@ -30,10 +33,17 @@ pub fn run(args: &TestArgs) -> Result<u8, Failure> {
         vec![&given]
     } else {
         manifest = Manifest::load(&manifest_path).map_err(|error| Failure::of(error.exit_code(), &error))?;
-        manifest.select(&args.kernel).map_err(|error| Failure::of(error.exit_code(), &error))?
+        manifest
+            .select(&args.kernel)
+            .map_err(|error| Failure::of(error.exit_code(), &error))?
     };
     let exec = args.exec.as_deref().map(|line| prepare::exec(line, args)).transpose()?;
-    let wanted = Wanted { fs: &args.fs, cases: &args.case, exec: exec.is_some(), profile: Some(args.profile) };
+    let wanted = Wanted {
+        fs: &args.fs,
+        cases: &args.case,
+        exec: exec.is_some(),
+        profile: Some(args.profile),
+    };
     let trials = select::trials(&kernels, &wanted)?;
     if args.list {
         list(&trials);
@@ -47,7 +57,10 @@ pub fn run(args: &TestArgs) -> Result<u8, Failure> {
     for path in std::iter::once(run.dir.join("results.json")).chain(args.json.clone()) {
         write_beside(&path, &json).map_err(|error| Failure::cannot_create(&path.display().to_string(), &error))?;
     }
-    let width = std::io::stdout().is_terminal().then(|| rustix::termios::tcgetwinsize(std::io::stdout()).ok()).flatten();
+    let width = std::io::stdout()
+        .is_terminal()
+        .then(|| rustix::termios::tcgetwinsize(std::io::stdout()).ok())
+        .flatten();
     anstream::print!("{}", report::render(&run, &results, width.map(|size| size.ws_col)));
     Ok(results.tally().exit_code())
 }
@@ -60,7 +73,13 @@ fn list(trials: &[Trial]) {
                 let cause = expect.cause.map(|cause| format!(" ({cause})")).unwrap_or_default();
                 format!("  expected: {}{cause}", expect.verdict)
             });
-            anstream::println!("{} {} {}{}", trial.kernel, trial.fs, case.name, expect.unwrap_or_default());
+            anstream::println!(
+                "{} {} {}{}",
+                trial.kernel,
+                trial.fs,
+                case.name,
+                expect.unwrap_or_default()
+            );
             cells += 1;
         }
     }
@@ -76,12 +95,19 @@ fn resolve(
     trials: Vec<Trial>,
     exec: Option<Exec>,
 ) -> Result<Run, Failure> {
-    let options = Options { offline: args.offline, update: args.update, ..Options::default() };
+    let options = Options {
+        offline: args.offline,
+        update: args.update,
+        ..Options::default()
+    };
     let artifacts = prepare::kernels(manifest_path, kernels, &options)?;
     let images = prepare::images(&trials.iter().map(|trial| trial.fs).collect())?;
     let accel = prepare::accel(args.accel, places, &artifacts, &images)?;
     let dir = prepare::run_dir(&places.runs())?;
-    let image = args.image.as_ref().map(|image| Image { image: image.clone(), modules: args.modules.clone() });
+    let image = args.image.as_ref().map(|image| Image {
+        image: image.clone(),
+        modules: args.modules.clone(),
+    });
     let run = Run {
         dir,
         vhost_blk: places.vhost_blk.clone(),
@@ -92,7 +118,10 @@ fn resolve(
         image,
         exec,
         images,
-        kernels: artifacts.into_iter().map(|artifact| (artifact.id.clone(), artifact)).collect(),
+        kernels: artifacts
+            .into_iter()
+            .map(|artifact| (artifact.id.clone(), artifact))
+            .collect(),
         trials,
     };
     run.save().map_err(|error| Failure::of(CANNOT_CREATE, &error))?;
@@ -105,10 +134,30 @@ fn matrix(run: &Run, places: &Places, jobs: Option<usize>) -> Result<(), Failure
     let jobs = jobs.unwrap_or_else(host::jobs).max(1);
     let cells: usize = run.trials.iter().map(|trial| trial.cases.len()).sum();
     let machines = if jobs == 1 { "machine" } else { "machines" };
-    anstream::eprintln!("running {cells} cells in {} trials, up to {jobs} {machines} at once", run.trials.len());
+    anstream::eprintln!(
+        "running {cells} cells in {} trials, up to {jobs} {machines} at once",
+        run.trials.len()
+    );
     let status = Command::new("cargo")
-        .args(["nextest", "run", "--release", "--package", "harness", "--test", "matrix", "--no-fail-fast"])
-        .args(["--profile", "matrix", "--cargo-quiet", "--no-tests", "pass", "--test-threads", &jobs.to_string()])
+        .args([
+            "nextest",
+            "run",
+            "--release",
+            "--package",
+            "harness",
+            "--test",
+            "matrix",
+            "--no-fail-fast",
+        ])
+        .args([
+            "--profile",
+            "matrix",
+            "--cargo-quiet",
+            "--no-tests",
+            "pass",
+            "--test-threads",
+            &jobs.to_string(),
+        ])
         .current_dir(&places.root)
         .env(RUN_ENV, &run.dir)
         .env("CARGO_TARGET_DIR", &places.target)
@@ -117,8 +166,14 @@ fn matrix(run: &Run, places: &Places, jobs: Option<usize>) -> Result<(), Failure
     match status.code() {
         // 100: some trials failed. The cells know which and how.
         Some(0 | 100) => Ok(()),
-        Some(code) => Err(Failure::new(INTERNAL, format!("cargo nextest could not run the matrix (exit code {code}); its messages stand above"))),
-        None => Err(Failure::new(INTERNAL, "cargo nextest was ended by a signal; nothing of this run counts")),
+        Some(code) => Err(Failure::new(
+            INTERNAL,
+            format!("cargo nextest could not run the matrix (exit code {code}); its messages stand above"),
+        )),
+        None => Err(Failure::new(
+            INTERNAL,
+            "cargo nextest was ended by a signal; nothing of this run counts",
+        )),
     }
 }
 
@@ -143,5 +198,8 @@ fn missing(trial: &Trial, case: &str, dir: PathBuf) -> Cell {
         armed: false,
         evidence: Vec::new(),
     };
-    Cell { dir, ..Cell::new(&trial.kernel, trial.fs, case, judgement, None) }
+    Cell {
+        dir,
+        ..Cell::new(&trial.kernel, trial.fs, case, judgement, None)
+    }
 }

@@ -73,7 +73,11 @@ pub fn reports(log: &str) -> Vec<Report> {
         } else {
             continue;
         };
-        found.push(Report { cause, line: line.to_owned(), place: place(line) });
+        found.push(Report {
+            cause,
+            line: line.to_owned(),
+            place: place(line),
+        });
     }
     found
 }
@@ -87,7 +91,9 @@ pub fn init_died(log: &str) -> bool {
 /// What the guest's own init said of its agent's end, if it did.
 #[must_use]
 pub fn agent_ended(log: &str) -> Option<&str> {
-    log.lines().map(message).find(|line| line.contains("bioscope: agent ended"))
+    log.lines()
+        .map(message)
+        .find(|line| line.contains("bioscope: agent ended"))
 }
 
 /// The part of a log that belongs to a case: from its `bioscope: begin` to its `bioscope: end` or the log's end.
@@ -120,7 +126,8 @@ fn message(line: &str) -> &str {
 
 /// The function in `… at fs/btrfs/x.c:12 function+0x1/0x2 [btrfs]`.
 fn place(line: &str) -> Option<String> {
-    line.split_whitespace().find_map(|word| word.split_once("+0x").map(|(name, _)| name.to_owned()))
+    line.split_whitespace()
+        .find_map(|word| word.split_once("+0x").map(|(name, _)| name.to_owned()))
 }
 
 #[cfg(test)]

@@ -69,7 +69,8 @@ fn blocked(row: &[(Sample, HostView)], cpus: u32) -> Option<Stall> {
     let span_ms = last.phase_ms.saturating_sub(first.phase_ms);
     let idle_ms = last.idle_ms.saturating_sub(first.idle_ms);
     let idle_enough = idle_ms * 100 >= span_ms * u64::from(cpus) * IDLE_PERCENT_MIN;
-    (tail.len() >= SAMPLES_MIN && span_ms >= SPAN_MS && idle_enough).then(|| stall(last, task, span_ms, tail.len(), false))
+    (tail.len() >= SAMPLES_MIN && span_ms >= SPAN_MS && idle_enough)
+        .then(|| stall(last, task, span_ms, tail.len(), false))
 }
 
 /// Nothing runs and nothing is in flight, so nothing can be on its way to wake the task.
@@ -81,7 +82,10 @@ fn quiet(sample: &Sample, host: &HostView) -> bool {
 /// The tail of the row in which the task was always on the CPU in the kernel and the device heard nothing.
 fn spinning(row: &[(Sample, HostView)]) -> Option<Stall> {
     let (last, last_host) = row.last()?;
-    let task = last.tasks.iter().find(|task| task.watched && task.state == 'R' && !task.stack.is_empty())?;
+    let task = last
+        .tasks
+        .iter()
+        .find(|task| task.watched && task.state == 'R' && !task.stack.is_empty())?;
     let tail: Vec<_> = row
         .iter()
         .rev()
@@ -89,7 +93,10 @@ fn spinning(row: &[(Sample, HostView)]) -> Option<Stall> {
             sample.phase == last.phase
                 && host.outstanding == 0
                 && host.submitted == last_host.submitted
-                && sample.tasks.iter().any(|other| other.tid == task.tid && other.state == 'R')
+                && sample
+                    .tasks
+                    .iter()
+                    .any(|other| other.tid == task.tid && other.state == 'R')
         })
         .collect();
     let (first, first_host) = tail.last()?;
@@ -99,7 +106,14 @@ fn spinning(row: &[(Sample, HostView)]) -> Option<Stall> {
 }
 
 fn stall(last: &Sample, task: &Task, span_ms: u64, samples: usize, spinning: bool) -> Stall {
-    Stall { phase: last.phase, comm: task.comm.clone(), stack: task.stack.clone(), span_ms, samples, spinning }
+    Stall {
+        phase: last.phase,
+        comm: task.comm.clone(),
+        stack: task.stack.clone(),
+        span_ms,
+        samples,
+        spinning,
+    }
 }
 
 impl Stall {
@@ -107,12 +121,30 @@ impl Stall {
     #[must_use]
     pub fn place(&self) -> &str {
         const WAYS_OF_SLEEPING: &[&str] = &[
-            "schedule", "io_schedule", "__schedule", "folio_wait_bit_common", "__folio_lock", "wait_on_page_bit",
-            "wait_on_page_bit_common", "__lock_page", "rwsem_down_read_slowpath", "rwsem_down_write_slowpath",
-            "bit_wait_io", "__wait_on_bit", "wait_for_completion", "__wait_for_common", "schedule_timeout",
-            "schedule_preempt_disabled", "folio_wait_bit", "__wait_on_buffer", "out_of_line_wait_on_bit",
+            "schedule",
+            "io_schedule",
+            "__schedule",
+            "folio_wait_bit_common",
+            "__folio_lock",
+            "wait_on_page_bit",
+            "wait_on_page_bit_common",
+            "__lock_page",
+            "rwsem_down_read_slowpath",
+            "rwsem_down_write_slowpath",
+            "bit_wait_io",
+            "__wait_on_bit",
+            "wait_for_completion",
+            "__wait_for_common",
+            "schedule_timeout",
+            "schedule_preempt_disabled",
+            "folio_wait_bit",
+            "__wait_on_buffer",
+            "out_of_line_wait_on_bit",
         ];
-        let frame = self.stack.iter().find(|frame| !WAYS_OF_SLEEPING.contains(&frame.as_str()));
+        let frame = self
+            .stack
+            .iter()
+            .find(|frame| !WAYS_OF_SLEEPING.contains(&frame.as_str()));
         frame.or(self.stack.first()).map_or("?", String::as_str)
     }
 }
@@ -121,7 +153,11 @@ impl Stall {
 mod tests {
     use super::*;
 
-    const HOST: HostView = HostView { outstanding: 0, submitted: 9, qemu_cpu_ms: 100 };
+    const HOST: HostView = HostView {
+        outstanding: 0,
+        submitted: 9,
+        qemu_cpu_ms: 100,
+    };
 
     fn task() -> Task {
         Task {
@@ -131,7 +167,9 @@ mod tests {
             state: 'D',
             switches: 12,
             cpu_ms: 3,
-            stack: ["io_schedule", "folio_wait_bit_common", "btrfs_start_ordered_extent"].map(String::from).to_vec(),
+            stack: ["io_schedule", "folio_wait_bit_common", "btrfs_start_ordered_extent"]
+                .map(String::from)
+                .to_vec(),
         }
     }
 
@@ -157,7 +195,10 @@ mod tests {
     #[test]
     fn a_task_that_nothing_can_wake_is_hung() {
         let stall = judge(&row(|_, _, _| {}), 1).expect("a hang");
-        assert_eq!((stall.place(), stall.phase, stall.spinning), ("btrfs_start_ordered_extent", Phase::Run, false));
+        assert_eq!(
+            (stall.place(), stall.phase, stall.spinning),
+            ("btrfs_start_ordered_extent", Phase::Run, false)
+        );
         assert!(stall.span_ms >= SPAN_MS);
     }
 
@@ -168,7 +209,10 @@ mod tests {
 
     #[test]
     fn a_task_that_was_switched_to_is_alive() {
-        assert_eq!(judge(&row(|n, sample, _| sample.tasks[0].switches += n as u64 / 10), 1), None);
+        assert_eq!(
+            judge(&row(|n, sample, _| sample.tasks[0].switches += n as u64 / 10), 1),
+            None
+        );
     }
 
     #[test]

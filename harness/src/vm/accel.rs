@@ -60,7 +60,10 @@ pub fn choose(choice: Choice, cache: &Path, qemu_version: &str, boots: impl FnOn
     if kvm_boots {
         (Accel::Kvm, format!("a guest boots with it, {when}"))
     } else {
-        (Accel::Tcg, format!("/dev/kvm is there, but no guest boots with it, {when}"))
+        (
+            Accel::Tcg,
+            format!("/dev/kvm is there, but no guest boots with it, {when}"),
+        )
     }
 }
 
@@ -68,7 +71,11 @@ pub fn choose(choice: Choice, cache: &Path, qemu_version: &str, boots: impl FnOn
 fn fingerprint(qemu_version: &str) -> String {
     let uname = rustix::system::uname();
     let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let cpu: Vec<&str> = cpuinfo.lines().filter(|line| line.starts_with("model name") || line.starts_with("flags")).take(2).collect();
+    let cpu: Vec<&str> = cpuinfo
+        .lines()
+        .filter(|line| line.starts_with("model name") || line.starts_with("flags"))
+        .take(2)
+        .collect();
     format!(
         "{} {} | {} | {qemu_version}",
         uname.release().to_string_lossy(),

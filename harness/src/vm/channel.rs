@@ -46,7 +46,11 @@ impl Channel {
             // The receiver may be gone already when a cell ended early.
             let _ = sender.send(Incoming::Closed);
         })?;
-        Ok(Channel { writer: None, streams, incoming })
+        Ok(Channel {
+            writer: None,
+            streams,
+            incoming,
+        })
     }
 
     /// The next thing from the guest, or `None` at `deadline`.

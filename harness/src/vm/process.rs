@@ -34,7 +34,11 @@ impl Vm {
     /// setpriv or the log cannot be had.
     pub fn start(spec: &Spec, log: &Path) -> std::io::Result<Vm> {
         let log = File::create(log)?;
-        let child = command(spec).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
+        let child = command(spec)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()?;
         Ok(Vm { child })
     }
 

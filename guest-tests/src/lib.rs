@@ -8,7 +8,7 @@
 //! - [`wire`] the lines on the serial port, which the host reads too;
 //! - what tests are made of: [`pattern`] (bytes that say where they belong), [`params`], [`mapping`] (memory whose
 //!   pages are present, absent or forbidden at will), [`file`](mod@file), [`fiemap`], [`oracle`], [`state`], [`reporter`], and
-//!   [`test`] and [`write_case`], which put them together;
+//!   [`mod@test`] and [`write_case`], which put them together;
 //! - [`agent`], which runs tests without knowing what they do.
 
 pub mod agent;

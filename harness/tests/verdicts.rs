@@ -148,7 +148,7 @@ fn recorded_cells_get_their_verdict() {
     insta::assert_snapshot!(seen, @"
     debian-5.10.218.self-deadlock: fail hang, armed: in run, self-deadlock blocked for ever at btrfs_start_ordered_extent
     debian-5.10.218.read-own-mapping: fail hang, armed: in run, read-own-mappin blocked for ever at lock_extent_bits
-    debian-6.1.176.partial-write: fail corruption, armed: extents: hole of 4096 bytes at offset 0 of target, where data was written
+    debian-6.1.176.partial-write: fail corruption, armed: data: target (O_DIRECT read after a fresh mount): first differing offset 0, 4096 bytes: expected source (tag 1) page 0, found zeros
     debian-6.1.176.overlap: fail corruption, armed: data: source (O_DIRECT read after a fresh mount): first differing offset 65552, 69616 bytes: expected source (tag 1) page 0, found source (tag 1) page 16
     debian-6.1.176.zero-progress: fail corruption, armed: size: pwrite64(262144 bytes at 0) = EFAULT, yet st_size went from 0 to 262144, expected 0
     debian-6.1.192.fault-midway: pass, armed: every oracle was content

@@ -13,6 +13,8 @@ use crate::vm::process::VmEnd;
 
 /// The oracle that reports success although the device was to fail.
 const LOST_ERROR: &str = "lost-error";
+/// The oracle that compares what is on disk.
+const DATA: &str = "data";
 
 /// Judges a cell.
 #[must_use]
@@ -142,18 +144,19 @@ fn hang(evidence: &Evidence<'_>) -> Option<Judgement> {
 fn finding(evidence: &Evidence<'_>, wanted: FindingCause) -> Option<Judgement> {
     // A test that was told of a device error that never came reports its success as a lost error; that is not the kernel's.
     let faulted = evidence.rules.iter().any(|rule| rule.hits > 0);
-    evidence.events.iter().find_map(|timed| match &timed.event {
+    let found = evidence.events.iter().filter_map(|timed| match &timed.event {
         Event::Finding { oracle, .. } if oracle == LOST_ERROR && !faulted => None,
-        Event::Finding { cause, oracle, detail } if *cause == wanted => {
-            let cause = match wanted {
-                FindingCause::Corruption => Cause::Corruption,
-                FindingCause::Leak => Cause::Leak,
-                FindingCause::Error => Cause::Error,
-            };
-            Some(fail(cause, format!("{oracle}: {detail}")))
-        }
+        Event::Finding { cause, oracle, detail } if *cause == wanted => Some((oracle, detail)),
         _ => None,
-    })
+    });
+    // What was read back tells a reader the most; among equals the first counts.
+    let (oracle, detail) = found.min_by_key(|(oracle, _)| oracle.as_str() != DATA)?;
+    let cause = match wanted {
+        FindingCause::Corruption => Cause::Corruption,
+        FindingCause::Leak => Cause::Leak,
+        FindingCause::Error => Cause::Error,
+    };
+    Some(fail(cause, format!("{oracle}: {detail}")))
 }
 
 fn fsck(evidence: &Evidence<'_>) -> Option<Judgement> {

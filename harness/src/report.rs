@@ -21,7 +21,9 @@ const BOLD: Style = Style::new().effects(Effects::BOLD);
 pub fn render(run: &Run, results: &Results, width: Option<u16>) -> String {
     let mut text = String::new();
     let _ = writeln!(text, "\n{}", table(results, width));
-    let _ = writeln!(text, "{DIM}* as kernels.toml expects{DIM:#}\n");
+    let starred = results.cells.iter().any(|cell| cell.expected && !is_good(cell));
+    let legend = if starred { "* as kernels.toml expects\n" } else { "" };
+    let _ = writeln!(text, "{DIM}{legend}{DIM:#}");
     let mut cells: Vec<&Cell> = results.cells.iter().filter(|cell| !is_good(cell)).collect();
     // What needs a person comes last, where it is seen.
     cells.sort_by_key(|cell| cell.tally() != Tally::AsExpected);
@@ -153,6 +155,9 @@ pub fn reproduce(run: &Run, cell: &Cell) -> String {
             let _ = write!(command, " --modules {}", quoted(&modules.to_string_lossy()));
         }
     }
+    if let Some(manifest) = &run.manifest {
+        let _ = write!(command, " --manifest {}", quoted(&manifest.to_string_lossy()));
+    }
     match &run.exec {
         Some(exec) => {
             let words = std::iter::once(exec.program.to_string_lossy().into_owned()).chain(exec.args.iter().cloned());
@@ -182,6 +187,12 @@ fn quoted(word: &str) -> String {
     }
 }
 
+/// A number of things in words.
+#[must_use]
+pub fn counted(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
 /// The last line: how many of what.
 #[must_use]
 pub fn summary(results: &Results) -> String {
@@ -195,11 +206,27 @@ pub fn summary(results: &Results) -> String {
     let skipped = count(&|cell| cell.verdict == Verdict::Skipped);
     let mut parts = vec![
         format!("{GOOD}{pass} pass{GOOD:#}"),
-        format!("{KNOWN}{known} expected failures{KNOWN:#}"),
+        format!("{KNOWN}{}{KNOWN:#}", counted(known, "expected failure")),
     ];
     for (number, what, style) in [
-        (regressions, "unexpected failures", BAD),
-        (surprises, "unexpected passes", BAD),
+        (
+            regressions,
+            if regressions == 1 {
+                "unexpected failure"
+            } else {
+                "unexpected failures"
+            },
+            BAD,
+        ),
+        (
+            surprises,
+            if surprises == 1 {
+                "unexpected pass"
+            } else {
+                "unexpected passes"
+            },
+            BAD,
+        ),
         (inconclusive, "inconclusive", UNKNOWN),
         (broken, "broken", UNKNOWN),
         (skipped, "skipped", DIM),
@@ -208,5 +235,6 @@ pub fn summary(results: &Results) -> String {
             parts.push(format!("{style}{number} {what}{style:#}"));
         }
     }
-    format!("{BOLD}{} cells:{BOLD:#} {}", results.cells.len(), parts.join(", "))
+    let cells = counted(results.cells.len(), "cell");
+    format!("{BOLD}{cells}:{BOLD:#} {}", parts.join(", "))
 }

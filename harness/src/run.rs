@@ -34,6 +34,8 @@ pub struct Run {
     pub keep: bool,
     /// How much the run takes in.
     pub profile: Profile,
+    /// The list of kernels, if it was named on the command line.
+    pub manifest: Option<PathBuf>,
     /// The image that was given on the command line instead of kernels of kernels.toml.
     pub image: Option<Image>,
     /// A user's own program instead of the cases.

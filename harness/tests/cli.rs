@@ -60,7 +60,7 @@ fn listing_prints_the_cells_and_touches_nothing() {
     insta::assert_snapshot!(place.test(&["--case", "partial-write{,.dsync}"]), @"
     debian-6.1.176 btrfs partial-write
     debian-6.1.176 btrfs partial-write.dsync
-    2 cells in 1 trials
+    2 cells in 1 trial
     exit code 0
     ");
     let left: Vec<_> = std::fs::read_dir(place.dir())

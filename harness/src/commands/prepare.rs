@@ -201,6 +201,13 @@ pub fn exec(line: &str, args: &TestArgs) -> Result<Exec, Failure> {
     let program = program.canonicalize().unwrap_or(program);
     let mut plan = FaultPlan::default();
     if let Some(path) = &args.plan {
+        if !path.is_file() {
+            let message = format!(
+                "--plan {}: there is no such file; expected TOML with `seed` and `rules`",
+                path.display()
+            );
+            return Err(Failure::new(NO_INPUT, message));
+        }
         let parsed = vhost_blk::plan::file::read(path).map_err(|error| Failure::of(DATA, &error))?;
         plan.seed = parsed.seed;
         plan.rules = parsed.rules.iter().map(ToString::to_string).collect();

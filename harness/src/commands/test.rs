@@ -10,7 +10,7 @@ use crate::cli::TestArgs;
 use crate::error::{CANNOT_CREATE, Failure, INTERNAL, UNAVAILABLE};
 use crate::host::{self, Places};
 use crate::kernels::{Kernel, Manifest, Options};
-use crate::report;
+use crate::report::{self, counted};
 use crate::results::{Cell, Results};
 use crate::run::{Exec, Image, RUN_ENV, Run, Trial, write_beside};
 use crate::select::{self, Wanted};
@@ -83,7 +83,7 @@ fn list(trials: &[Trial]) {
             cells += 1;
         }
     }
-    anstream::eprintln!("{cells} cells in {} trials", trials.len());
+    anstream::eprintln!("{} in {}", counted(cells, "cell"), counted(trials.len(), "trial"));
 }
 
 /// Fetches, unpacks and makes what the run needs, and writes it down as the run's file.
@@ -115,6 +115,7 @@ fn resolve(
         accel,
         keep: args.keep,
         profile: args.profile,
+        manifest: args.manifest.clone(),
         image,
         exec,
         images,
@@ -133,10 +134,11 @@ fn resolve(
 fn matrix(run: &Run, places: &Places, jobs: Option<usize>) -> Result<(), Failure> {
     let jobs = jobs.unwrap_or_else(host::jobs).max(1);
     let cells: usize = run.trials.iter().map(|trial| trial.cases.len()).sum();
-    let machines = if jobs == 1 { "machine" } else { "machines" };
     anstream::eprintln!(
-        "running {cells} cells in {} trials, up to {jobs} {machines} at once",
-        run.trials.len()
+        "running {} in {}, up to {} at once",
+        counted(cells, "cell"),
+        counted(run.trials.len(), "trial"),
+        counted(jobs, "machine")
     );
     let status = Command::new("cargo")
         .args([

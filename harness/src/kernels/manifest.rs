@@ -175,7 +175,8 @@ impl ManifestError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            ManifestError::Read { .. } | ManifestError::Malformed(_) => 65,
+            ManifestError::Read { .. } => 66,
+            ManifestError::Malformed(_) => 65,
             ManifestError::Pattern(error) => error.exit_code(),
         }
     }

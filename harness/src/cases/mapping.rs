@@ -43,10 +43,10 @@ pub(super) const CASES: &[Case] = &[
         ..PLAIN
     },
     Case {
-        name: "overlap.16k",
-        about: "two pages at the second of four",
+        name: "overlap.32k",
+        about: "four pages at the second of eight",
         profile: Profile::Full,
-        params: &[("size", "16384"), ("present", "1")],
+        params: &[("size", "32768"), ("present", "1")],
         ..PLAIN
     },
     Case {

@@ -9,12 +9,15 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 /// What every line starts with; the number is the protocol's version.
-pub const PREFIX: &str = "bioscope/1 ";
+pub const PREFIX: &str = "bioscope/2 ";
 
 /// From the host to the guest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case")]
 pub enum HostMessage {
+    /// Asks for [`Ready`](GuestMessage::Ready) once the disk is there; sent once a boot, after [`Hello`](GuestMessage::Hello). A
+    /// disk may be plugged in only shortly before.
+    FindDisk,
     /// Runs one variant from its first mount to its last umount.
     Run(Job),
     /// Answers the `Ask` of the same `id`.
@@ -67,7 +70,7 @@ pub enum JobKind {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "say", rename_all = "kebab-case")]
 pub enum GuestMessage {
-    /// The agent runs; sent once a boot, after the modules were loaded.
+    /// The agent runs and waits to be told to look for its disk; sent once a boot, after the modules were loaded.
     Hello {
         /// `uname -r`.
         release: String,

@@ -60,6 +60,9 @@ pub struct TestArgs {
     /// What executes guest code; `auto` uses KVM only after booting something with it.
     #[arg(long, value_enum, default_value_t = Choice::Auto)]
     pub accel: Choice,
+    /// Boot every machine from power-on, instead of going on from a snapshot of the booted guest.
+    #[arg(long)]
+    pub cold_boot: bool,
     /// Keep the disk images of cells that passed, too.
     #[arg(long)]
     pub keep: bool,

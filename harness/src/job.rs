@@ -184,7 +184,7 @@ impl Runner<'_> {
             qemu_cpu_ms: self.boot.qemu_cpu_ms(),
         };
         self.row.push((sample, view));
-        hang::judge(&self.row, self.boot.cpus).map(Ending::Stalled)
+        hang::judge(&self.row, self.boot.cpus()).map(Ending::Stalled)
     }
 
     fn answer(&mut self, want: &Want) -> Result<(), DeviceError> {

@@ -13,6 +13,7 @@ pub mod host;
 pub mod initramfs;
 pub mod job;
 pub mod kernels;
+pub mod machine;
 pub mod modules;
 pub mod progress;
 pub mod report;

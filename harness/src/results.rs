@@ -30,9 +30,23 @@ pub struct Cell {
     pub duration_ms: u64,
     /// Where the evidence is.
     pub dir: PathBuf,
+    /// How the cell's machine began.
+    #[serde(default)]
+    pub machine: Begun,
     /// More lines of evidence, most telling first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<String>,
+}
+
+/// How a machine began.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Begun {
+    /// From power-on.
+    #[default]
+    Booted,
+    /// From a snapshot of the booted guest.
+    Restored,
 }
 
 /// What kernels.toml declares of a cell other than a pass.
@@ -92,6 +106,7 @@ impl Cell {
             armed: judgement.armed,
             duration_ms: 0,
             dir: PathBuf::new(),
+            machine: Begun::Booted,
             evidence: judgement.evidence,
         }
     }

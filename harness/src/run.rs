@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::boot::snapshot;
 use crate::cases::Profile;
 use crate::golden::Fs;
 use crate::job::FaultPlan;
@@ -30,6 +31,8 @@ pub struct Run {
     pub guest_bins: PathBuf,
     /// What executes guest code.
     pub accel: Accel,
+    /// How snapshots of booted guests are used; none if every machine is to boot.
+    pub snapshots: Option<snapshot::Plan>,
     /// Whether images and initramfs of cells that passed are kept.
     pub keep: bool,
     /// How much the run takes in.

@@ -8,15 +8,16 @@ use std::time::Instant;
 
 use guest_tests::wire::{Job, JobKind};
 
-use crate::boot::{self, Boot, BootConfig};
+use crate::boot::Boot;
 use crate::cases::{self, EXEC, Need};
 use crate::job::{self, FaultPlan, Outcome};
-use crate::results::{Cell, Expected};
+use crate::machine::{self, Wanted};
+use crate::results::{Begun, Cell, Expected};
 use crate::run::{Run, Trial};
+use crate::scratch;
 use crate::verdict::evidence::{Ending, Evidence};
 use crate::verdict::{Judgement, Verdict, console, judge};
 use crate::vm::args::DiskShape;
-use crate::{initramfs, modules, scratch};
 
 /// A case with everything that its job needs.
 struct Planned {
@@ -50,9 +51,10 @@ pub fn run(run: &Run, trial: &Trial) -> std::io::Result<Vec<Cell>> {
                 boot_dir: &boot_dir,
                 scratch: scratch.path(),
                 started,
+                begun: Begun::Booted,
                 cells: Vec::new(),
             };
-            match bench.boot(disk, first) {
+            match bench.machine(disk, first) {
                 Ok(boot) => bench.cases(boot, left)?,
                 Err((ending, console)) => bench.never_ran(left, &ending, &console)?,
             }
@@ -118,39 +120,25 @@ struct Bench<'a> {
     boot_dir: &'a Path,
     scratch: &'a Path,
     started: Instant,
+    begun: Begun,
     cells: Vec<Cell>,
 }
 
 impl Bench<'_> {
-    /// Packs the initramfs and boots until the agent takes jobs; else how that ended, with the console.
-    fn boot(&self, disk: DiskShape, first: &Planned) -> Result<Boot, (Ending, String)> {
-        let harness = |reason: String| (Ending::Harness(reason), String::new());
-        let kernel = self.run.kernels.get(&self.trial.kernel);
-        let kernel = kernel.ok_or_else(|| harness(format!("kernel {} is not part of the run", self.trial.kernel)))?;
-        let image = self.run.images.get(&self.trial.fs);
-        let image = image.ok_or_else(|| harness(format!("no golden image of {}", self.trial.fs)))?;
-        let modules = modules::closure(kernel, &boot::modules_for(self.trial.fs))
-            .map_err(|error| (Ending::Unfit(error.to_string()), String::new()))?;
-        let initramfs_path = self.scratch.join("initramfs.cpio");
+    /// A machine whose agent takes jobs; else how that ended, with the console.
+    fn machine(&mut self, disk: DiskShape, first: &Planned) -> Result<Boot, (Ending, String)> {
         let program = self.program_on_host(first);
-        let entries = initramfs::spec(&self.run.guest_bins.join("init"), &[program], &modules);
-        initramfs::write(&initramfs_path, &entries).map_err(|error| harness(error.to_string()))?;
-        let config = BootConfig {
-            vhost_blk: &self.run.vhost_blk,
-            kernel: &kernel.kernel,
-            pvh: kernel.is_elf(),
-            initramfs: &initramfs_path,
-            image,
+        let (boot, begun) = machine::get(&Wanted {
+            run: self.run,
+            kernel: &self.trial.kernel,
+            fs: self.trial.fs,
             disk,
-            accel: self.run.accel,
+            program: &program,
             dir: self.boot_dir,
             scratch: self.scratch,
-        };
-        let mut boot = Boot::start(&config).map_err(|error| harness(error.to_string()))?;
-        match boot.until_ready(boot::BOOT_LIMIT) {
-            Ok(()) => Ok(boot),
-            Err(ending) => Err((ending, boot.console())),
-        }
+        })?;
+        self.begun = begun;
+        Ok(boot)
     }
 
     fn program_on_host(&self, case: &Planned) -> PathBuf {
@@ -226,6 +214,7 @@ impl Bench<'_> {
             case.expect.as_ref(),
         );
         cell.dir = dir.to_path_buf();
+        cell.machine = self.begun;
         cell.duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         std::fs::write(dir.join("console.log"), console)?;
         std::fs::write(dir.join("events.jsonl"), json_lines(&outcome.events)?)?;

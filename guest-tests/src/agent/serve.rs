@@ -50,21 +50,21 @@ pub fn agent() -> ExitCode {
 }
 
 fn serve(serial: &mut Serial) -> io::Result<()> {
-    let fit = load_modules();
+    if let Err(reason) = load_modules() {
+        unfit(serial, reason)?;
+    }
     serial.send(&GuestMessage::Hello {
         release: rustix::system::uname().release().to_string_lossy().into_owned(),
         uptime_ms: sample::uptime_ms(),
         cpus: std::thread::available_parallelism().map_or(1, |cpus| u32::try_from(cpus.get()).unwrap_or(u32::MAX)),
     })?;
-    if let Err(reason) = fit.and_then(|()| await_disk()) {
-        kmsg::write(&format!("unfit: {reason}"));
-        serial.send(&GuestMessage::Unfit { reason })?;
-    } else {
-        serial.send(&GuestMessage::Ready)?;
-    }
     let mut next_question = 0;
     loop {
         match serial.wait()? {
+            Ok(HostMessage::FindDisk) => match await_disk() {
+                Ok(()) => serial.send(&GuestMessage::Ready)?,
+                Err(reason) => unfit(serial, reason)?,
+            },
             Ok(HostMessage::Run(job)) => {
                 Runner::new(serial, &mut next_question, &job).run()?;
                 serial.send(&GuestMessage::Ready)?;
@@ -78,6 +78,12 @@ fn serve(serial: &mut Serial) -> io::Result<()> {
             })?,
         }
     }
+}
+
+/// Tells the host, and the kernel's log, that no job can be run.
+fn unfit(serial: &mut Serial, reason: String) -> io::Result<()> {
+    kmsg::write(&format!("unfit: {reason}"));
+    serial.send(&GuestMessage::Unfit { reason })
 }
 
 /// Loads what the initramfs lists; no list means that everything is built in.

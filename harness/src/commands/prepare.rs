@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::boot::snapshot::{Plan, Snapshots};
 use crate::boot::{self, Boot, BootConfig};
 use crate::cache::Cache;
 use crate::cli::TestArgs;
@@ -17,7 +18,7 @@ use crate::progress::Progress;
 use crate::run::Exec;
 use crate::vm::accel::{self, Choice};
 use crate::vm::args::{Accel, DiskShape};
-use crate::{initramfs, modules, scratch};
+use crate::{initramfs, machine, modules, scratch};
 
 /// The lock beside a manifest.
 fn lock_of(manifest: &Path) -> PathBuf {
@@ -122,6 +123,23 @@ fn boots_with_kvm(places: &Places, artifact: &Artifact, fs: Fs, image: &Path) ->
     };
     // A guest on working KVM is up in a second; one that does not get there on a busy machine costs a slower run, not a wrong one.
     Boot::start(&config).is_ok_and(|mut boot| boot.until_ready(boot::PROBE_LIMIT).is_ok())
+}
+
+/// How the run uses snapshots of booted guests, if it does.
+///
+/// # Errors
+/// The guest's programs cannot be read.
+pub fn snapshots(cold_boot: bool, accel: Accel, places: &Places, exec: Option<&Exec>) -> Result<Option<Plan>, Failure> {
+    // With KVM a boot takes a fraction of a second, and a snapshot's clock would need the host's help.
+    if cold_boot || accel == Accel::Kvm {
+        return Ok(None);
+    }
+    let exec = exec.map(|exec| exec.program.as_path());
+    let identity = machine::identity(&places.guest_bins, exec, &doctor::qemu_version().unwrap_or_default())
+        .map_err(|error| Failure::of(INTERNAL, &error))?;
+    let root = places.runs().join("snapshots");
+    Snapshots::at(&root).prune();
+    Ok(Some(Plan { root, identity }))
 }
 
 /// Makes a directory for a run: `runs/TIME-PID` below cargo's target directory.

@@ -17,7 +17,7 @@ use crate::kernels::{Artifact, Manifest, Options};
 use crate::modules;
 use crate::run::write_beside;
 use crate::scratch;
-use crate::vm::args::{DiskShape, MEMORY_MIB, Serial, Spec};
+use crate::vm::args::{Disk, DiskShape, MEMORY_MIB, Memory, Serial, Spec, Start};
 use crate::vm::process;
 
 /// The shell's pid 1, a script for busybox.
@@ -102,8 +102,13 @@ pub fn run(args: &ShellArgs) -> Result<u8, Failure> {
         cpus: 1,
         console: Serial::Terminal,
         agent: None,
-        disk_socket: device.socket.clone(),
-        disk,
+        disk: Disk::Present {
+            socket: device.socket.clone(),
+            shape: disk,
+        },
+        memory: Memory::Anonymous,
+        start: Start::PowerOn,
+        monitor: None,
     };
     announce(&places, &device, artifact)?;
     let status = process::command(&spec).stdin(Stdio::inherit()).status();

@@ -103,6 +103,7 @@ fn resolve(
     let artifacts = prepare::kernels(manifest_path, kernels, &options)?;
     let images = prepare::images(&trials.iter().map(|trial| trial.fs).collect())?;
     let accel = prepare::accel(args.accel, places, &artifacts, &images)?;
+    let snapshots = prepare::snapshots(args.cold_boot, accel, places, exec.as_ref())?;
     let dir = prepare::run_dir(&places.runs())?;
     let image = args.image.as_ref().map(|image| Image {
         image: image.clone(),
@@ -113,6 +114,7 @@ fn resolve(
         vhost_blk: places.vhost_blk.clone(),
         guest_bins: places.guest_bins.clone(),
         accel,
+        snapshots,
         keep: args.keep,
         profile: args.profile,
         manifest: args.manifest.clone(),

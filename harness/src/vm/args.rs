@@ -63,6 +63,43 @@ pub enum Serial {
     Terminal,
 }
 
+/// The machine's disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Disk {
+    /// There is none, and none will come: a machine whose state is to be kept.
+    Absent,
+    /// It is there from power-on.
+    Present {
+        /// The device's vhost-user socket.
+        socket: PathBuf,
+        /// How it looks to the guest.
+        shape: DiskShape,
+    },
+    /// It is plugged in later, by QMP; QEMU connects to its socket at once.
+    Later {
+        /// The device's vhost-user socket.
+        socket: PathBuf,
+    },
+}
+
+/// Guest memory. The block device needs to share it, so it always is a file of some kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Memory {
+    /// Nobody else's.
+    Anonymous,
+    /// This file's content, as long as the guest has memory; its pages are the guest's.
+    File(PathBuf),
+}
+
+/// How the machine begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// With the firmware.
+    PowerOn,
+    /// Stopped, waiting to be told by QMP where the state of another machine is.
+    Incoming,
+}
+
 /// One virtual machine, ready to be started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spec {
@@ -84,10 +121,14 @@ pub struct Spec {
     pub console: Serial,
     /// ttyS1: the agent, if there is one.
     pub agent: Option<PathBuf>,
-    /// The vhost-user socket of the disk.
-    pub disk_socket: PathBuf,
-    /// How the disk looks to the guest.
-    pub disk: DiskShape,
+    /// The disk.
+    pub disk: Disk,
+    /// Guest memory.
+    pub memory: Memory,
+    /// How it begins.
+    pub start: Start,
+    /// A listening unix socket that QEMU connects its QMP monitor to, if somebody wants to talk to it.
+    pub monitor: Option<PathBuf>,
 }
 
 /// Memory of a guest in MiB; the largest case holds two buffers of 8 MiB and their page cache.
@@ -113,19 +154,24 @@ pub fn arguments(spec: &Spec) -> Vec<OsString> {
     if spec.pvh {
         args.pair("-bios", "qboot.rom");
     }
-    args.pair(
-        "-object",
-        format!("memory-backend-memfd,id=mem,size={}M,share=on", spec.memory_mib),
-    )
-    .pair("-M", "pc,memory-backend=mem,usb=off,vmport=off")
-    .pair("-m", spec.memory_mib.to_string())
-    .pair("-smp", spec.cpus.to_string())
-    .path("-kernel", &spec.kernel)
-    .path("-initrd", &spec.initramfs)
-    .pair("-append", spec.cmdline.clone());
+    let size_mib = spec.memory_mib;
+    let memory = match &spec.memory {
+        Memory::Anonymous => format!("memory-backend-memfd,id=mem,size={size_mib}M,share=on"),
+        Memory::File(path) => format!(
+            "memory-backend-file,id=mem,size={size_mib}M,share=on,mem-path={}",
+            escaped(path)
+        ),
+    };
+    args.pair("-object", memory)
+        .pair("-M", "pc,memory-backend=mem,usb=off,vmport=off")
+        .pair("-m", spec.memory_mib.to_string())
+        .pair("-smp", spec.cpus.to_string())
+        .path("-kernel", &spec.kernel)
+        .path("-initrd", &spec.initramfs)
+        .pair("-append", spec.cmdline.clone());
     match &spec.console {
         Serial::File(path) => args
-            .chardev("file", "console", path, "")
+            .chardev("file", "console", path, ",append=on")
             .pair("-serial", "chardev:console"),
         Serial::Socket(path) => args
             .chardev("socket", "console", path, "")
@@ -136,14 +182,50 @@ pub fn arguments(spec: &Spec) -> Vec<OsString> {
         args.chardev("socket", "agent", agent, "")
             .pair("-serial", "chardev:agent");
     }
-    args.chardev("socket", "disk", &spec.disk_socket, "").pair(
-        "-device",
-        format!(
-            "vhost-user-blk-pci,chardev=disk,num-queues={},queue-size={},disable-legacy=on",
-            spec.disk.num_queues, spec.disk.queue_size
-        ),
-    );
+    if let Some(monitor) = &spec.monitor {
+        args.chardev("socket", "monitor", monitor, "")
+            .pair("-mon", "chardev=monitor,mode=control");
+    }
+    match &spec.disk {
+        Disk::Absent => {}
+        Disk::Later { socket } => {
+            args.chardev("socket", DISK_CHARDEV, socket, "");
+        }
+        Disk::Present { socket, shape } => {
+            let properties = disk_properties(*shape);
+            let properties: Vec<String> = properties
+                .iter()
+                .map(|(name, value)| format!(",{name}={value}"))
+                .collect();
+            args.chardev("socket", DISK_CHARDEV, socket, "")
+                .pair("-device", format!("{DISK_DRIVER}{}", properties.concat()));
+        }
+    }
+    if spec.start == Start::Incoming {
+        args.flag("-S").pair("-incoming", "defer");
+    }
     args.0
+}
+
+/// QEMU's driver for the disk.
+pub const DISK_DRIVER: &str = "vhost-user-blk-pci";
+/// QEMU's name of the connection to the block device.
+const DISK_CHARDEV: &str = "disk";
+
+/// The properties of the disk's [driver](DISK_DRIVER), for `-device` and for QMP's `device_add`.
+#[must_use]
+pub fn disk_properties(shape: DiskShape) -> [(&'static str, String); 4] {
+    [
+        ("chardev", DISK_CHARDEV.to_owned()),
+        ("num-queues", shape.num_queues.to_string()),
+        ("queue-size", shape.queue_size.to_string()),
+        ("disable-legacy", "on".to_owned()),
+    ]
+}
+
+/// A path in one of QEMU's option lists, which are split at commas; a comma in it is written twice.
+fn escaped(path: &Path) -> String {
+    path.to_string_lossy().replace(',', ",,")
 }
 
 /// The kernel command line of a test boot.
@@ -189,9 +271,9 @@ impl Args {
         self.pair(name, path.as_os_str())
     }
 
-    /// A character device over a path. QEMU splits option lists at commas; a comma in a path is written twice.
+    /// A character device over a path.
     fn chardev(&mut self, backend: &str, id: &str, path: &Path, more: &str) -> &mut Self {
-        let path = path.to_string_lossy().replace(',', ",,");
+        let path = escaped(path);
         self.pair("-chardev", format!("{backend},id={id},path={path}{more}"))
     }
 }
@@ -211,8 +293,13 @@ mod tests {
             cpus: 1,
             console: Serial::File("/run/console.log".into()),
             agent: Some("/run/a,b/agent.sock".into()),
-            disk_socket: "/run/disk.sock".into(),
-            disk: DiskShape::ORDINARY,
+            disk: Disk::Present {
+                socket: "/run/disk.sock".into(),
+                shape: DiskShape::ORDINARY,
+            },
+            memory: Memory::Anonymous,
+            start: Start::PowerOn,
+            monitor: None,
         }
     }
 
@@ -265,10 +352,13 @@ mod tests {
             pvh: false,
             console: Serial::Terminal,
             agent: None,
-            disk: DiskShape {
-                num_queues: 2,
-                queue_size: 4,
-                ..DiskShape::ORDINARY
+            disk: Disk::Present {
+                socket: "/run/disk.sock".into(),
+                shape: DiskShape {
+                    num_queues: 2,
+                    queue_size: 4,
+                    ..DiskShape::ORDINARY
+                },
             },
             ..spec()
         };
@@ -291,6 +381,31 @@ mod tests {
         -chardev socket,id=disk,path=/run/disk.sock
         -device vhost-user-blk-pci,chardev=disk,num-queues=2,queue-size=4,disable-legacy=on
         "#);
+    }
+
+    #[test]
+    fn a_machine_whose_state_is_kept_and_one_that_takes_it_over() {
+        let kept = Spec {
+            disk: Disk::Absent,
+            memory: Memory::File("/run/ram".into()),
+            monitor: Some("/run/qmp.sock".into()),
+            ..spec()
+        };
+        let over = Spec {
+            disk: Disk::Later {
+                socket: "/run/disk.sock".into(),
+            },
+            start: Start::Incoming,
+            ..kept.clone()
+        };
+        insta::assert_snapshot!(lines(&kept), @"");
+        // What the guest can see of the machine must be the same in both.
+        let (kept, over) = (lines(&kept), lines(&over));
+        let more: Vec<&str> = over
+            .lines()
+            .filter(|line| !kept.lines().any(|other| other == *line))
+            .collect();
+        insta::assert_snapshot!(more.join("\n"), @"");
     }
 
     #[test]

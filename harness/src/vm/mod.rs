@@ -4,3 +4,4 @@ pub mod accel;
 pub mod args;
 pub mod channel;
 pub mod process;
+pub mod qmp;

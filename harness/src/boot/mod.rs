@@ -1,22 +1,31 @@
-//! One boot: device, QEMU and the line to the agent, from power-on until the agent waits for a job.
+//! One machine: device, QEMU and the line to the agent, from power-on, or from a [snapshot] of a booted guest, until the agent waits
+//! for a job.
+
+pub mod restore;
+pub mod snapshot;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use guest_tests::wire::{GuestMessage, HostMessage};
+use serde::{Deserialize, Serialize};
 
 use crate::device::{Config, Device, DeviceError};
 use crate::golden::Fs;
 use crate::verdict::evidence::Ending;
-use crate::vm::args::{Accel, DiskShape, Serial, Spec, test_cmdline};
+use crate::vm::args::{Accel, Disk, DiskShape, MEMORY_MIB, Memory, Serial, Spec, Start, test_cmdline};
 use crate::vm::channel::{Channel, Incoming};
 use crate::vm::process::{Vm, VmEnd};
 
 /// How long a boot may take before it is given up as broken. A boot takes 2 to 6 s under translation on an idle machine; this
 /// leaves a factor of 30 for a busy one, and running out of it is never held against the kernel.
 pub const BOOT_LIMIT: Duration = Duration::from_secs(180);
+/// How long a guest that went on from a snapshot may take to find its disk; its agent gives up after 20 s of its own time.
+pub const FIND_LIMIT: Duration = Duration::from_secs(120);
 /// How long the boot that tries KVM may take.
 pub const PROBE_LIMIT: Duration = Duration::from_secs(20);
+/// The kernel's console, in a boot's directory.
+const CONSOLE: &str = "console.log";
 /// How long a device that is going down may take to be seen as gone.
 const DEVICE_END_WITHIN: Duration = Duration::from_millis(500);
 
@@ -52,10 +61,17 @@ pub struct Boot {
     pub channel: Channel,
     /// Where its logs are.
     pub dir: PathBuf,
-    /// Online CPUs, as the agent says.
-    pub cpus: u32,
-    /// `uname -r`, as the agent says.
+    /// What the agent said of the guest, once it has.
+    pub greeting: Option<Greeting>,
+}
+
+/// What an agent says of its guest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Greeting {
+    /// `uname -r`.
     pub release: String,
+    /// Online CPUs.
+    pub cpus: u32,
 }
 
 /// Why a boot did not get as far as starting QEMU.
@@ -86,51 +102,84 @@ pub fn modules_for(fs: Fs) -> [&'static str; 3] {
     ["virtio_pci", "virtio_blk", fs.as_str()]
 }
 
-/// The virtual machine of a test boot.
-#[must_use]
-pub fn spec(config: &BootConfig<'_>, agent: &Path, disk_socket: &Path) -> Spec {
+/// The virtual machine of a test boot, without a disk.
+fn spec(config: &BootConfig<'_>, agent: &Path) -> Spec {
     Spec {
         accel: config.accel,
         kernel: config.kernel.to_path_buf(),
         pvh: config.pvh,
         initramfs: config.initramfs.to_path_buf(),
         cmdline: test_cmdline(),
-        memory_mib: crate::vm::args::MEMORY_MIB,
+        memory_mib: MEMORY_MIB,
         cpus: 1,
-        console: Serial::File(config.dir.join("console.log")),
+        console: Serial::File(config.dir.join(CONSOLE)),
         agent: Some(agent.to_path_buf()),
-        disk_socket: disk_socket.to_path_buf(),
-        disk: config.disk,
+        disk: Disk::Absent,
+        memory: Memory::Anonymous,
+        start: Start::PowerOn,
+        monitor: None,
     }
 }
 
+/// What stands for a machine in a snapshot's key: all that a guest can see of it, and nothing of where files are.
+#[must_use]
+pub fn spec_for_key(config: &BootConfig<'_>) -> Spec {
+    let config = BootConfig {
+        kernel: Path::new("kernel"),
+        initramfs: Path::new("initramfs"),
+        dir: Path::new("dir"),
+        ..*config
+    };
+    spec(&config, Path::new("agent"))
+}
+
+/// Listens for the agent.
+fn listen(config: &BootConfig<'_>) -> Result<(Channel, PathBuf), BootError> {
+    let socket = config.scratch.join("agent.sock");
+    let channel = Channel::listen(&socket, &config.dir.join("agent.log")).map_err(|source| BootError::Agent {
+        dir: config.scratch.to_path_buf(),
+        source,
+    })?;
+    Ok((channel, socket))
+}
+
+/// Starts the block device.
+fn device(config: &BootConfig<'_>) -> Result<Device, BootError> {
+    Ok(Device::start(&Config {
+        program: config.vhost_blk,
+        image: config.image,
+        sockets: config.scratch,
+        dir: config.dir,
+        disk: config.disk,
+    })?)
+}
+
+/// Starts QEMU.
+fn qemu(spec: &Spec, config: &BootConfig<'_>) -> Result<Vm, BootError> {
+    Vm::start(spec, &config.dir.join("qemu.log")).map_err(|source| BootError::Qemu { source })
+}
+
 impl Boot {
-    /// Starts everything; the guest is then booting.
+    /// Starts everything from power-on; the guest is then booting.
     ///
     /// # Errors
     /// Something of ours could not be started.
     pub fn start(config: &BootConfig<'_>) -> Result<Boot, BootError> {
-        let device = Device::start(&Config {
-            program: config.vhost_blk,
-            image: config.image,
-            sockets: config.scratch,
-            dir: config.dir,
-            disk: config.disk,
-        })?;
-        let agent = config.scratch.join("agent.sock");
-        let channel = Channel::listen(&agent, &config.dir.join("agent.log")).map_err(|source| BootError::Agent {
-            dir: config.scratch.to_path_buf(),
-            source,
-        })?;
-        let spec = spec(config, &agent, &device.socket);
-        let vm = Vm::start(&spec, &config.dir.join("qemu.log")).map_err(|source| BootError::Qemu { source })?;
+        let device = device(config)?;
+        let (channel, agent) = listen(config)?;
+        let spec = Spec {
+            disk: Disk::Present {
+                socket: device.socket.clone(),
+                shape: config.disk,
+            },
+            ..spec(config, &agent)
+        };
         Ok(Boot {
-            vm,
+            vm: qemu(&spec, config)?,
             device,
             channel,
             dir: config.dir.to_path_buf(),
-            cpus: 1,
-            release: String::new(),
+            greeting: None,
         })
     }
 
@@ -140,24 +189,28 @@ impl Boot {
     /// How it ended instead.
     pub fn until_ready(&mut self, limit: Duration) -> Result<(), Ending> {
         let deadline = Instant::now() + limit;
-        let mut greeted = false;
+        if self.greeting.is_none() {
+            match greeting(&mut self.channel, deadline)? {
+                Some(greeting) => self.greeting = Some(greeting),
+                None => return Err(self.gone()),
+            }
+        }
+        if let Err(error) = self.channel.send(&HostMessage::FindDisk) {
+            return Err(Ending::Harness(format!(
+                "the guest cannot be told to find its disk: {error}"
+            )));
+        }
         loop {
             match self.channel.next(deadline) {
-                Some(Incoming::Message(GuestMessage::Hello { release, cpus, .. })) => {
-                    greeted = true;
-                    self.release = release;
-                    self.cpus = cpus;
-                }
                 Some(Incoming::Message(GuestMessage::Unfit { reason })) => return Err(Ending::Unfit(reason)),
-                Some(Incoming::Message(GuestMessage::Ready)) if greeted => return Ok(()),
+                Some(Incoming::Message(GuestMessage::Ready)) => return Ok(()),
                 Some(Incoming::Message(_) | Incoming::Noise(_)) => {}
                 Some(Incoming::Closed) => return Err(self.gone()),
-                None if greeted => {
+                None => {
                     return Err(Ending::OutOfTime {
                         limit_s: limit.as_secs(),
                     });
                 }
-                None => return Err(Ending::NoHello),
             }
         }
     }
@@ -189,6 +242,12 @@ impl Boot {
         self.vm.kill()
     }
 
+    /// Online CPUs, as the agent said.
+    #[must_use]
+    pub fn cpus(&self) -> u32 {
+        self.greeting.as_ref().map_or(1, |greeting| greeting.cpus)
+    }
+
     /// CPU time that QEMU has used so far, in milliseconds.
     #[must_use]
     pub fn qemu_cpu_ms(&self) -> u64 {
@@ -198,8 +257,39 @@ impl Boot {
     /// What the kernel has said so far.
     #[must_use]
     pub fn console(&self) -> String {
-        let bytes = std::fs::read(self.dir.join("console.log")).unwrap_or_default();
-        String::from_utf8_lossy(&bytes).into_owned()
+        console(&self.dir)
+    }
+}
+
+/// Removes what an earlier machine with its logs in `dir` said: consoles are appended to.
+///
+/// # Errors
+/// It is there and cannot be removed.
+pub fn forget_console(dir: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(dir.join(CONSOLE)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// What the kernel has said so far, of a boot with its logs in `dir`.
+fn console(dir: &Path) -> String {
+    let bytes = std::fs::read(dir.join(CONSOLE)).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Waits for the agent's first words; none if QEMU closed the line.
+fn greeting(channel: &mut Channel, deadline: Instant) -> Result<Option<Greeting>, Ending> {
+    loop {
+        match channel.next(deadline) {
+            Some(Incoming::Message(GuestMessage::Hello { release, cpus, .. })) => {
+                return Ok(Some(Greeting { release, cpus }));
+            }
+            Some(Incoming::Message(GuestMessage::Unfit { reason })) => return Err(Ending::Unfit(reason)),
+            Some(Incoming::Message(_) | Incoming::Noise(_)) => {}
+            Some(Incoming::Closed) => return Ok(None),
+            None => return Err(Ending::NoHello),
+        }
     }
 }
 

@@ -1,0 +1,334 @@
+//! QEMU's monitor protocol, as far as keeping and restoring a machine's state needs it.
+//!
+//! One JSON object a line each way (QEMU's `docs/interop/qmp-spec`). The crate `qapi` has all of QEMU's eight hundred types; building them
+//! took longer than the rest of the harness, for the seven commands that are sent here.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, IoSlice, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::AsFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use rustix::process::{Pid, PidfdFlags};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// How long QEMU may take to connect, and to answer. It takes a tenth of a second; the limit only exists so that a broken QEMU
+/// ends in an error.
+const WITHIN: Duration = Duration::from_secs(120);
+
+/// QEMU's name of the file that the state goes to or comes from.
+const STATE: &str = "state";
+
+/// Why QEMU could not be told.
+#[derive(Debug, thiserror::Error)]
+pub enum QmpError {
+    /// It went away before it connected, or did not connect in time.
+    #[error("QEMU did not connect its monitor")]
+    NoConnection,
+    /// The connection broke or is silent.
+    #[error("QEMU's monitor: {0}")]
+    Io(#[from] std::io::Error),
+    /// What came is not the protocol.
+    #[error("QEMU's monitor says what is not QMP: {0}")]
+    Protocol(#[from] serde_json::Error),
+    /// QEMU refused the command.
+    #[error("QEMU refuses {command}: {reason}")]
+    Refused {
+        /// The command.
+        command: &'static str,
+        /// QEMU's words.
+        reason: String,
+    },
+    /// The state could not be written or read.
+    #[error("QEMU could not {0} the machine's state")]
+    Migration(&'static str),
+}
+
+/// A line from QEMU.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Line {
+    Return {
+        #[serde(rename = "return")]
+        _value: Value,
+    },
+    Error {
+        error: Reason,
+    },
+    Event {
+        event: String,
+        #[serde(default)]
+        data: Value,
+    },
+    Greeting {
+        #[serde(rename = "QMP")]
+        _version: Value,
+    },
+}
+
+#[derive(Debug, Deserialize)]
+struct Reason {
+    desc: String,
+}
+
+/// A connection to the monitor of one QEMU.
+pub struct Qmp {
+    reader: BufReader<UnixStream>,
+    /// What happened while an answer was waited for: statuses of migrations, oldest first.
+    statuses: Vec<String>,
+}
+
+/// A place where QEMU will find us.
+pub struct Waiting(UnixListener);
+
+impl Waiting {
+    /// Listens at `socket`.
+    ///
+    /// # Errors
+    /// The socket cannot be made.
+    pub fn listen(socket: &Path) -> std::io::Result<Waiting> {
+        UnixListener::bind(socket).map(Waiting)
+    }
+
+    /// Waits until the QEMU with this process id connects, and asks to be told of a migration's progress and to leave memory in its
+    /// file.
+    ///
+    /// # Errors
+    /// It ended first, or does not speak the protocol.
+    pub fn accept(self, pid: u32) -> Result<Qmp, QmpError> {
+        let pid = i32::try_from(pid)
+            .ok()
+            .and_then(Pid::from_raw)
+            .ok_or(QmpError::NoConnection)?;
+        let process = rustix::process::pidfd_open(pid, PidfdFlags::empty()).map_err(std::io::Error::from)?;
+        let deadline = Instant::now() + WITHIN;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let left = Timespec::try_from(left).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });
+            let mut watched = [
+                PollFd::new(&self.0, PollFlags::IN),
+                PollFd::new(&process, PollFlags::IN),
+            ];
+            match rustix::event::poll(&mut watched, Some(&left)) {
+                Err(rustix::io::Errno::INTR) => continue,
+                Err(errno) => return Err(std::io::Error::from(errno).into()),
+                Ok(0) => return Err(QmpError::NoConnection),
+                Ok(_) => {}
+            }
+            if !watched[0].revents().is_empty() {
+                break;
+            }
+            return Err(QmpError::NoConnection);
+        }
+        let (stream, _) = self.0.accept()?;
+        Qmp::begin(stream)
+    }
+}
+
+impl Qmp {
+    fn begin(stream: UnixStream) -> Result<Qmp, QmpError> {
+        stream.set_read_timeout(Some(WITHIN))?;
+        stream.set_write_timeout(Some(WITHIN))?;
+        let mut qmp = Qmp {
+            reader: BufReader::new(stream),
+            statuses: Vec::new(),
+        };
+        qmp.execute("qmp_capabilities", &json!({}))?;
+        let on = |name| json!({"capability": name, "state": true});
+        // Memory is in a file that we keep ourselves; only the devices' state goes through QEMU.
+        let wanted = json!({"capabilities": [on("events"), on("x-ignore-shared")]});
+        qmp.execute("migrate-set-capabilities", &wanted)?;
+        Ok(qmp)
+    }
+
+    /// Stops the guest and writes the state of its devices to `file`.
+    ///
+    /// # Errors
+    /// QEMU cannot.
+    pub fn save_state(&mut self, file: &File) -> Result<(), QmpError> {
+        self.pass(file)?;
+        self.execute("migrate", &json!({"uri": format!("fd:{STATE}")}))?;
+        self.migrated("write")
+    }
+
+    /// Takes over the state of another machine's devices from `file`.
+    ///
+    /// # Errors
+    /// QEMU cannot.
+    pub fn load_state(&mut self, file: &File) -> Result<(), QmpError> {
+        self.pass(file)?;
+        self.execute("migrate-incoming", &json!({"uri": format!("fd:{STATE}")}))?;
+        self.migrated("read")
+    }
+
+    /// Gives QEMU a descriptor of its own for `file`, by the name [`STATE`].
+    fn pass(&mut self, file: &File) -> Result<(), QmpError> {
+        let line = line_of("getfd", &json!({"fdname": STATE}));
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        let descriptors = [file.as_fd()];
+        control.push(SendAncillaryMessage::ScmRights(&descriptors));
+        let sent = sendmsg(
+            self.reader.get_ref(),
+            &[IoSlice::new(line.as_bytes())],
+            &mut control,
+            SendFlags::NOSIGNAL,
+        )
+        .map_err(std::io::Error::from)?;
+        // The descriptor went with the first byte; what is left of the line, if anything, may follow without it.
+        self.reader
+            .get_mut()
+            .write_all(line.as_bytes().get(sent..).unwrap_or_default())?;
+        self.answer("getfd")
+    }
+
+    /// Plugs a device in.
+    ///
+    /// # Errors
+    /// QEMU refuses it.
+    pub fn plug(&mut self, driver: &str, properties: &[(&str, String)]) -> Result<(), QmpError> {
+        let mut arguments = serde_json::Map::from_iter([("driver".to_owned(), json!(driver))]);
+        for (name, value) in properties {
+            // QEMU wants numbers as numbers here, unlike on its command line.
+            let value = value
+                .parse::<u64>()
+                .map_or_else(|_| json!(value), |number| json!(number));
+            arguments.insert((*name).to_owned(), value);
+        }
+        self.execute("device_add", &Value::Object(arguments))
+    }
+
+    /// Lets the guest run.
+    ///
+    /// # Errors
+    /// QEMU refuses.
+    pub fn resume(&mut self) -> Result<(), QmpError> {
+        self.execute("cont", &json!({}))
+    }
+
+    fn execute(&mut self, command: &'static str, arguments: &Value) -> Result<(), QmpError> {
+        let line = line_of(command, arguments);
+        self.reader.get_mut().write_all(line.as_bytes())?;
+        self.answer(command)
+    }
+
+    fn answer(&mut self, command: &'static str) -> Result<(), QmpError> {
+        loop {
+            match self.next()? {
+                Line::Return { .. } => return Ok(()),
+                Line::Error { error } => {
+                    return Err(QmpError::Refused {
+                        command,
+                        reason: error.desc,
+                    });
+                }
+                Line::Event { event, data } => self.note(&event, &data),
+                Line::Greeting { .. } => {}
+            }
+        }
+    }
+
+    fn migrated(&mut self, what: &'static str) -> Result<(), QmpError> {
+        loop {
+            for status in self.statuses.drain(..) {
+                match status.as_str() {
+                    "completed" => return Ok(()),
+                    "failed" => return Err(QmpError::Migration(what)),
+                    _ => {}
+                }
+            }
+            if let Line::Event { event, data } = self.next()? {
+                self.note(&event, &data);
+            }
+        }
+    }
+
+    fn note(&mut self, event: &str, data: &Value) {
+        if event == "MIGRATION" {
+            self.statuses.extend(data["status"].as_str().map(str::to_owned));
+        }
+    }
+
+    fn next(&mut self) -> Result<Line, QmpError> {
+        let mut line = String::new();
+        if self.reader.read_line(&mut line)? == 0 {
+            return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
+        }
+        Ok(serde_json::from_str(&line)?)
+    }
+}
+
+fn line_of(command: &str, arguments: &Value) -> String {
+    let mut line = json!({"execute": command, "arguments": arguments}).to_string();
+    line.push('\n');
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Speaks QEMU's part as it was recorded from QEMU 7.2.
+    fn qemu(answers: &'static [&'static str]) -> UnixStream {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        std::thread::spawn(move || {
+            let mut reader = BufReader::new(theirs.try_clone().unwrap());
+            let mut theirs = theirs;
+            theirs
+                .write_all(b"{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 22, \"minor\": 2, \"major\": 7}}, \"capabilities\": [\"oob\"]}}\n")
+                .unwrap();
+            for answer in answers {
+                let mut line = String::new();
+                reader.read_line(&mut line).unwrap();
+                theirs.write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        ours
+    }
+
+    const OK: &str = "{\"return\": {}}\n";
+
+    #[test]
+    fn a_state_that_is_written() {
+        // The answer to `migrate` comes between two events, and the rest after it.
+        let stream = qemu(&[
+            OK,
+            OK,
+            OK,
+            "{\"timestamp\": {\"seconds\": 1, \"microseconds\": 2}, \"event\": \"MIGRATION\", \"data\": {\"status\": \"setup\"}}\n{\"return\": {}}\n\
+             {\"event\": \"STOP\"}\n{\"event\": \"MIGRATION_PASS\", \"data\": {\"pass\": 2}}\n{\"event\": \"MIGRATION\", \"data\": {\"status\": \"completed\"}}\n",
+        ]);
+        Qmp::begin(stream)
+            .unwrap()
+            .save_state(&tempfile::tempfile().unwrap())
+            .unwrap();
+    }
+
+    #[test]
+    fn a_state_that_is_not() {
+        const FAILED: &str = "{\"return\": {}}\n{\"event\": \"MIGRATION\", \"data\": {\"status\": \"failed\"}}\n";
+        let error = Qmp::begin(qemu(&[OK, OK, OK, FAILED]))
+            .unwrap()
+            .load_state(&tempfile::tempfile().unwrap())
+            .unwrap_err();
+        insta::assert_snapshot!(error, @"QEMU could not read the machine's state");
+    }
+
+    #[test]
+    fn a_refusal_and_a_death() {
+        const REFUSAL: &str =
+            "{\"error\": {\"class\": \"GenericError\", \"desc\": \"Bus 'pci.0' does not support hotplugging\"}}\n";
+        let mut qmp = Qmp::begin(qemu(&[OK, OK, REFUSAL])).unwrap();
+        let error = qmp
+            .plug("vhost-user-blk-pci", &[("queue-size", "128".into())])
+            .unwrap_err();
+        insta::assert_snapshot!(error, @"QEMU refuses device_add: Bus 'pci.0' does not support hotplugging");
+        let error = qmp.resume().unwrap_err();
+        assert!(matches!(error, QmpError::Io(_)), "{error}");
+    }
+}

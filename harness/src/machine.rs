@@ -11,22 +11,32 @@ use crate::cases;
 use crate::golden::Fs;
 use crate::kernels::{Artifact, store};
 use crate::results::Begun;
-use crate::run::Run;
 use crate::verdict::evidence::Ending;
-use crate::vm::args::{self, DiskShape};
+use crate::vm::args::{self, Accel, DiskShape};
 use crate::{initramfs, modules};
 
 /// Changes whenever snapshots of an older harness must not be used.
 const SNAPSHOT_FORMAT: &str = "1";
 
 /// What machine is wanted.
+#[derive(Clone, Copy)]
 pub struct Wanted<'a> {
-    /// The run.
-    pub run: &'a Run,
-    /// Kernel id.
-    pub kernel: &'a str,
+    /// The `vhost-blk` binary.
+    pub vhost_blk: &'a Path,
+    /// Directory of the guest binaries.
+    pub guest_bins: &'a Path,
+    /// What executes guest code.
+    pub accel: Accel,
+    /// How snapshots are used, if they are.
+    pub snapshots: Option<&'a snapshot::Plan>,
+    /// The user's own program, if the run has one.
+    pub exec: Option<&'a Path>,
+    /// The kernel.
+    pub kernel: &'a Artifact,
     /// File system.
     pub fs: Fs,
+    /// Its golden image.
+    pub image: &'a Path,
     /// How the disk looks to the guest.
     pub disk: DiskShape,
     /// The program that the guest is to run, on the host.
@@ -72,31 +82,26 @@ fn programs(guest_bins: &Path, exec: Option<&Path>) -> Vec<PathBuf> {
 /// # Errors
 /// The guest does not get there.
 pub fn get(wanted: &Wanted<'_>) -> Result<(Boot, Begun), NoMachine> {
-    let kernel = wanted.run.kernels.get(wanted.kernel);
-    let kernel = kernel.ok_or_else(|| harness(format!("kernel {} is not part of the run", wanted.kernel)))?;
-    let image = wanted.run.images.get(&wanted.fs);
-    let image = image.ok_or_else(|| harness(format!("no golden image of {}", wanted.fs)))?;
-    let modules = modules::closure(kernel, &boot::modules_for(wanted.fs))
+    let modules = modules::closure(wanted.kernel, &boot::modules_for(wanted.fs))
         .map_err(|error| (Ending::Unfit(error.to_string()), String::new()))?;
     let initramfs = wanted.scratch.join(INITRAMFS);
     let config = BootConfig {
-        vhost_blk: &wanted.run.vhost_blk,
-        kernel: &kernel.kernel,
-        pvh: kernel.is_elf(),
+        vhost_blk: wanted.vhost_blk,
+        kernel: &wanted.kernel.kernel,
+        pvh: wanted.kernel.is_elf(),
         initramfs: &initramfs,
-        image,
+        image: wanted.image,
         disk: wanted.disk,
-        accel: wanted.run.accel,
+        accel: wanted.accel,
         dir: wanted.dir,
         scratch: wanted.scratch,
     };
     let machine = Machine {
         wanted,
-        kernel,
         modules: &modules,
         config,
     };
-    if let Some(plan) = &wanted.run.snapshots {
+    if let Some(plan) = wanted.snapshots {
         match machine.go_on(plan)? {
             Ok(boot) => return Ok((boot, Begun::Restored)),
             // Not the guest's fault and no reason to give up, but nobody should wonder why it is slow.
@@ -111,14 +116,13 @@ pub fn get(wanted: &Wanted<'_>) -> Result<(Boot, Begun), NoMachine> {
 
 struct Machine<'a> {
     wanted: &'a Wanted<'a>,
-    kernel: &'a Artifact,
     modules: &'a [PathBuf],
     config: BootConfig<'a>,
 }
 
 impl Machine<'_> {
     fn pack(&self, out: &Path, programs: &[PathBuf]) -> Result<(), initramfs::InitramfsError> {
-        let init = self.wanted.run.guest_bins.join("init");
+        let init = self.wanted.guest_bins.join("init");
         initramfs::write(out, &initramfs::spec(&init, programs, self.modules))
     }
 
@@ -150,8 +154,7 @@ impl Machine<'_> {
 
     fn capture(&self, made: &Path) -> Result<boot::Greeting, CaptureError> {
         let initramfs = made.join(INITRAMFS);
-        let exec = self.wanted.run.exec.as_ref().map(|exec| exec.program.as_path());
-        self.pack(&initramfs, &programs(&self.wanted.run.guest_bins, exec))
+        self.pack(&initramfs, &programs(self.wanted.guest_bins, self.wanted.exec))
             .map_err(|error| CaptureError::Guest(Ending::Harness(error.to_string()), String::new()))?;
         let scratch = self.sockets("capture").map_err(CaptureError::Rig)?;
         restore::capture(&BootConfig {
@@ -195,8 +198,8 @@ impl Machine<'_> {
 
     /// One a kernel, file system and set of programs: when its key changes, the old snapshot goes.
     fn slot(&self) -> String {
-        let exec = if self.wanted.run.exec.is_some() { "-exec" } else { "" };
-        format!("{}-{}{exec}", self.kernel.id, self.wanted.fs)
+        let exec = if self.wanted.exec.is_some() { "-exec" } else { "" };
+        format!("{}-{}{exec}", self.wanted.kernel.id, self.wanted.fs)
     }
 
     /// Everything that a booted guest depends on.
@@ -204,7 +207,7 @@ impl Machine<'_> {
         let arguments = args::arguments(&boot::spec_for_key(&self.config));
         let modules = self.modules.iter().map(|module| module.as_os_str());
         let names = modules.chain(arguments.iter().map(OsString::as_os_str));
-        let mut parts = vec![plan.identity.as_bytes(), self.kernel.hash.as_bytes()];
+        let mut parts = vec![plan.identity.as_bytes(), self.wanted.kernel.hash.as_bytes()];
         parts.extend(names.map(OsStr::as_encoded_bytes));
         store::hash(&parts)
     }

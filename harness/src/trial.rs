@@ -127,13 +127,21 @@ struct Bench<'a> {
 impl Bench<'_> {
     /// A machine whose agent takes jobs; else how that ended, with the console.
     fn machine(&mut self, disk: DiskShape, first: &Planned) -> Result<Boot, (Ending, String)> {
-        let program = self.program_on_host(first);
+        let harness = |reason: String| (Ending::Harness(reason), String::new());
+        let run = self.run;
+        let kernel = run.kernels.get(&self.trial.kernel);
+        let image = run.images.get(&self.trial.fs);
         let (boot, begun) = machine::get(&Wanted {
-            run: self.run,
-            kernel: &self.trial.kernel,
+            vhost_blk: &run.vhost_blk,
+            guest_bins: &run.guest_bins,
+            accel: run.accel,
+            snapshots: run.snapshots.as_ref(),
+            exec: run.exec.as_ref().map(|exec| exec.program.as_path()),
+            kernel: kernel.ok_or_else(|| harness(format!("kernel {} is not part of the run", self.trial.kernel)))?,
             fs: self.trial.fs,
+            image: image.ok_or_else(|| harness(format!("no golden image of {}", self.trial.fs)))?,
             disk,
-            program: &program,
+            program: &self.program_on_host(first),
             dir: self.boot_dir,
             scratch: self.scratch,
         })?;

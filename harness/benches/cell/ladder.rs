@@ -6,6 +6,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
+use harness::results::Begun;
 use harness::vm::args::{MEMORY_MIB, test_cmdline};
 
 use crate::measure::{self, Measured, Whole};
@@ -23,9 +24,10 @@ enum Step {
     Cmdline,
     Cpu,
     Ours,
+    Snapshot,
 }
 
-const STEPS: [(Step, &str); 8] = [
+const STEPS: [(Step, &str); 9] = [
     (Step::Plain, "plain"),
     (Step::NoDefaults, "-nodefaults: no NIC, no option ROMs, no VGA"),
     (Step::Pvh, "uncompressed ELF through PVH instead of bzImage"),
@@ -34,6 +36,7 @@ const STEPS: [(Step, &str); 8] = [
     (Step::Cmdline, "our kernel command line"),
     (Step::Cpu, "a CPU with crc32 (SSE4.2)"),
     (Step::Ours, "our cell: init and test in Rust, vhost-blk, no power-off"),
+    (Step::Snapshot, "going on from a snapshot of the booted guest"),
 ];
 
 /// Climbs the ladder `rounds` times and prints what each step saves.
@@ -79,7 +82,8 @@ pub fn run(setting: &Setting, rounds: usize) -> Result<()> {
 fn one(setting: &Setting, step: Step) -> Result<Measured> {
     match step {
         Step::Plain => plain::run(setting),
-        Step::Ours => ours::run(setting),
+        Step::Ours => ours::run(setting, Begun::Booted),
+        Step::Snapshot => ours::run(setting, Begun::Restored),
         _ => {
             let whole = Whole::start();
             let dir = crate::scratch()?;

@@ -2,8 +2,8 @@
 //!
 //! `cargo bench -p harness --bench cell -- [--rounds N] [--kernel ID] [--vng PROGRAM] [--ladder]`
 //!
-//! **ours**: what a cell of the matrix does: device, QEMU and agent are started, `rw-verify` (512 KiB, btrfs) runs as a job,
-//! the machine is ended. **plain**: what a person types: `qemu-system-x86_64 -kernel bzImage -initrd … -nographic`, with SeaBIOS
+//! **ours**: what a cell of the matrix does: device and QEMU are started, the guest goes on from a snapshot (taken once, before the first
+//! round), `rw-verify` (512 KiB, btrfs) runs as a job, the machine is ended. **cold**: the same with a machine that boots. **plain**: what a person types: `qemu-system-x86_64 -kernel bzImage -initrd … -nographic`, with SeaBIOS
 //! and QEMU's default devices, a gzipped initramfs of busybox and the same modules, and the script `work.sh`. **vng**: virtme-ng
 //! booting the same bzImage with its modules, and the same script.
 //!
@@ -39,12 +39,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
+use harness::boot::snapshot;
 use harness::cache::Cache;
 use harness::golden::{self, Fs};
 use harness::host::Places;
 use harness::kernels::{self, Artifact, Manifest};
 use harness::progress::Progress;
-use harness::{boot, modules};
+use harness::results::Begun;
+use harness::{boot, doctor, machine, modules};
 
 use crate::measure::Measured;
 
@@ -58,6 +60,8 @@ pub struct Setting {
     pub image: PathBuf,
     /// Our own binaries.
     pub places: Places,
+    /// How snapshots of booted guests are used.
+    pub snapshots: snapshot::Plan,
 }
 
 /// A benchmark's result, or why there is none.
@@ -114,10 +118,12 @@ fn run(options: &Options) -> Result<()> {
             options.vng
         );
     }
-    let mut rows: Vec<(&str, Vec<Measured>)> = vec![("ours", Vec::new()), ("plain", Vec::new())];
+    let mut rows: Vec<(&str, Vec<Measured>)> = vec![("ours", Vec::new()), ("cold", Vec::new()), ("plain", Vec::new())];
     if vng.is_some() {
         rows.push(("vng", Vec::new()));
     }
+    let first = ours::run(&setting, Begun::Restored)?;
+    println!("a cell that has to take the snapshot first, or finds it: {first}");
     for round in 0..options.rounds {
         println!("round {} of {}", round + 1, options.rounds);
         // Turn about, so that none always has the page cache that another one warmed.
@@ -125,7 +131,8 @@ fn run(options: &Options) -> Result<()> {
             let at = (round + turn) % rows.len();
             let Some((name, row)) = rows.get_mut(at) else { continue };
             let measured = match (*name, &vng) {
-                ("ours", _) => ours::run(&setting)?,
+                ("ours", _) => ours::run(&setting, Begun::Restored)?,
+                ("cold", _) => ours::run(&setting, Begun::Booted)?,
                 ("plain", _) => plain::run(&setting)?,
                 (_, Some(vng)) => match vng::run(&setting, vng) {
                     Ok(measured) => measured,
@@ -174,7 +181,12 @@ impl Setting {
             .map_err(|_| format!("{id} names several kernels; the benchmark takes one"))?;
         let modules = modules::closure(&kernel, &boot::modules_for(Fs::Btrfs))?;
         let image = golden::image(Fs::Btrfs, &cache)?;
+        let snapshots = snapshot::Plan {
+            root: places.runs().join("snapshots"),
+            identity: machine::identity(&places.guest_bins, None, &doctor::qemu_version().unwrap_or_default())?,
+        };
         Ok(Setting {
+            snapshots,
             kernel,
             modules,
             image,

@@ -1,49 +1,47 @@
 //! A cell, through the same functions that the matrix uses.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Instant;
 
 use guest_tests::wire::{Job, JobKind};
-use harness::boot::{self, Boot, BootConfig};
 use harness::golden::Fs;
 use harness::job::{self, FaultPlan};
+use harness::machine::{self, Wanted};
+use harness::results::Begun;
 use harness::verdict::console;
 use harness::verdict::evidence::Evidence;
 use harness::verdict::{Verdict, judge};
 use harness::vm::args::{Accel, DiskShape};
-use harness::{initramfs, modules};
 
 use crate::measure::{Measured, Whole, ms};
 use crate::{Result, Setting};
 
-/// One cell.
+/// One cell on a machine that boots, or that goes on from a snapshot.
 ///
 /// # Errors
 /// Something of ours failed, or the cell did not pass: its time would mean nothing.
-pub fn run(setting: &Setting) -> Result<Measured> {
+pub fn run(setting: &Setting, begun: Begun) -> Result<Measured> {
     let whole = Whole::start();
     let dir = crate::scratch()?;
-    // Both are part of every trial, and so of its time.
-    let modules = modules::closure(&setting.kernel, &boot::modules_for(Fs::Btrfs))?;
-    let initramfs_path = dir.path().join("initramfs.cpio");
-    let entries = initramfs::spec(&setting.places.guest_bins.join("init"), &[program(setting)], &modules);
-    initramfs::write(&initramfs_path, &entries)?;
-
     let started = Instant::now();
-    let mut boot = Boot::start(&BootConfig {
+    let (mut boot, how) = machine::get(&Wanted {
         vhost_blk: &setting.places.vhost_blk,
-        kernel: &setting.kernel.kernel,
-        pvh: setting.kernel.is_elf(),
-        initramfs: &initramfs_path,
+        guest_bins: &setting.places.guest_bins,
+        accel: Accel::Tcg,
+        snapshots: (begun == Begun::Restored).then_some(&setting.snapshots),
+        exec: None,
+        kernel: &setting.kernel,
+        fs: Fs::Btrfs,
         image: &setting.image,
         disk: DiskShape::ORDINARY,
-        accel: Accel::Tcg,
+        program: &setting.places.guest_bins.join(CASE),
         dir: dir.path(),
         scratch: dir.path(),
-    })?;
-    boot.until_ready(boot::BOOT_LIMIT)
-        .map_err(|ending| format!("the guest did not get ready: {ending:?}"))?;
+    })
+    .map_err(|(ending, _)| format!("the guest did not get ready: {ending:?}"))?;
+    if how != begun {
+        return Err("the guest could not be restored from a snapshot, so there is nothing to compare".into());
+    }
     let ready_ms = ms(started.elapsed());
     let job_started = Instant::now();
     let outcome = job::run(&mut boot, &job(), &FaultPlan::default(), Fs::Btrfs, dir.path());
@@ -74,10 +72,6 @@ pub fn run(setting: &Setting) -> Result<Measured> {
 }
 
 const CASE: &str = "rw-verify";
-
-fn program(setting: &Setting) -> PathBuf {
-    setting.places.guest_bins.join(CASE)
-}
 
 fn job() -> Job {
     Job {

@@ -184,7 +184,14 @@ impl Machine<'_> {
             };
             Boot::restore(&config, &snapshot)
         });
-        let mut boot = begun.map_err(|error| error.to_string())?;
+        let mut boot = match begun {
+            Ok(boot) => boot,
+            Err(error) => {
+                // It may be damaged; the next to want it takes a new one.
+                snapshot.discard();
+                return Err(error.to_string());
+            }
+        };
         match boot.until_ready(FIND_LIMIT) {
             Ok(()) => return Ok(boot),
             // A kernel without PCI hotplug: it will never find a disk that was not there when it booted.

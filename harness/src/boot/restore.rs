@@ -1,7 +1,8 @@
 //! Taking a snapshot of a booted guest, and going on from one.
 //!
 //! Memory is a file of its own that QEMU maps (`share=on`, which a vhost-user device needs anyway) and leaves out of the state that it
-//! writes (`x-ignore-shared`); a machine that goes on gets a copy of it, of the pages that the guest ever touched. Its disk is plugged in before it
+//! writes (`x-ignore-shared`). Machines always run on files in memory: one on a disk that fills up would end by SIGBUS. What is
+//! kept, and what a machine goes on with, is a copy of the pages that the guest ever touched. The disk is plugged in before it
 //! runs, by PCI hotplug, so that the guest probes it as it would at boot.
 
 use std::fs::{self, File};
@@ -17,7 +18,7 @@ use super::{
     BOOT_LIMIT, Boot, BootConfig, BootError, CONSOLE, Greeting, console, device, greeting, listen, qemu, spec,
 };
 use crate::verdict::evidence::Ending;
-use crate::vm::args::{DISK_DRIVER, Disk, Memory, Spec, Start, disk_properties};
+use crate::vm::args::{DISK_DRIVER, Disk, MEMORY_MIB, Memory, Spec, Start, disk_properties};
 use crate::vm::qmp::{QmpError, Waiting};
 
 /// Why a machine could not be kept or gone on with: something between QEMU and us.
@@ -68,8 +69,9 @@ pub fn capture(config: &BootConfig<'_>) -> Result<Greeting, CaptureError> {
     let (mut channel, agent) = listen(config)?;
     let monitor = config.scratch.join("qmp.sock");
     let waiting = Waiting::listen(&monitor).map_err(io("listen for", "QEMU's monitor"))?;
+    let memory = memory_file(u64::from(MEMORY_MIB) << 20).map_err(io("make", "the guest's memory"))?;
     let spec = Spec {
-        memory: Memory::File(config.dir.join(MEMORY)),
+        memory: by_name(&memory),
         monitor: Some(monitor),
         ..spec(config, &agent)
     };
@@ -84,6 +86,12 @@ pub fn capture(config: &BootConfig<'_>) -> Result<Greeting, CaptureError> {
     let state = File::create(config.dir.join(STATE)).map_err(io("create", "the machine's state"))?;
     qmp.save_state(&state)?;
     vm.kill();
+    let kept = File::create(config.dir.join(MEMORY)).map_err(io("create", "the snapshot's memory"))?;
+    copy_sparse(&memory, &kept).map_err(io("write", "the snapshot's memory"))?;
+    for file in [&kept, &state] {
+        // A host that crashes must not leave holes behind: a guest that goes on with them would look like a broken kernel.
+        file.sync_all().map_err(io("write", "the snapshot"))?;
+    }
     Ok(said)
 }
 
@@ -106,8 +114,7 @@ impl Boot {
             ..*config
         };
         let spec = Spec {
-            // QEMU opens it anew by this name, long before its monitor is there.
-            memory: Memory::File(format!("/proc/{}/fd/{}", std::process::id(), memory.as_raw_fd()).into()),
+            memory: by_name(&memory),
             disk: Disk::Later {
                 socket: device.socket.clone(),
             },
@@ -130,27 +137,44 @@ impl Boot {
     }
 }
 
-/// A copy in memory of a sparse file, as sparse.
+/// A file in memory, all zeros.
+fn memory_file(length: u64) -> io::Result<File> {
+    let file = File::from(rustix::fs::memfd_create("guest-memory", MemfdFlags::CLOEXEC)?);
+    file.set_len(length)?;
+    Ok(file)
+}
+
+/// A file of ours by a name that QEMU can open; it does so before it connects its monitor, and the file must live until then.
+fn by_name(file: &File) -> Memory {
+    Memory::File(format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()).into())
+}
+
+/// A copy in memory of a kept memory.
 fn copy_memory(from: &Path) -> io::Result<File> {
     let from = File::open(from)?;
-    let length = from.metadata()?.len();
-    let to = File::from(rustix::fs::memfd_create("guest-memory", MemfdFlags::CLOEXEC)?);
-    to.set_len(length)?;
+    let to = memory_file(from.metadata()?.len())?;
+    copy_sparse(&from, &to)?;
+    Ok(to)
+}
+
+/// Copies what is not a hole, and makes both of the same length.
+fn copy_sparse(from: &File, to: &File) -> io::Result<()> {
+    to.set_len(from.metadata()?.len())?;
     let mut at = 0;
     loop {
-        let begin = match rustix::fs::seek(&from, SeekFrom::Data(at)) {
+        let begin = match rustix::fs::seek(from, SeekFrom::Data(at)) {
             Ok(begin) => begin,
             // There is no more data.
-            Err(rustix::io::Errno::NXIO) => return Ok(to),
+            Err(rustix::io::Errno::NXIO) => return Ok(()),
             Err(errno) => return Err(errno.into()),
         };
-        let end = rustix::fs::seek(&from, SeekFrom::Hole(begin))?;
-        rustix::fs::seek(&to, SeekFrom::Start(begin))?;
+        let end = rustix::fs::seek(from, SeekFrom::Hole(begin))?;
+        rustix::fs::seek(to, SeekFrom::Start(begin))?;
         at = begin;
         while at < end {
             let left = usize::try_from(end - at).map_err(io::Error::other)?;
             // It moves `at` on.
-            if rustix::fs::sendfile(&to, &from, Some(&mut at), left)? == 0 {
+            if rustix::fs::sendfile(to, from, Some(&mut at), left)? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }

@@ -123,6 +123,11 @@ impl Snapshots {
 }
 
 impl Snapshot {
+    /// Removes it, so that it is taken again.
+    pub fn discard(self) {
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+
     /// Writes down that this guest cannot be gone on with, so that nobody tries again.
     pub fn give_up(self, why: &str) {
         let _ = crate::run::write_beside(&self.dir.join(UNUSABLE), why.as_bytes());

@@ -172,6 +172,9 @@ mod tests {
         assert_eq!(said("", "E: Sub-process returned an error code").exit_code(), 70);
         let missing = said("", "E: Failed to fetch http://mirror/a.deb  404  Not Found");
         assert!(missing.is_stale_index() && missing.exit_code() == 68);
+        let folder =
+            "E: Failed to fetch file:/mirror/a.deb  File not found - /mirror/a.deb (2: No such file or directory)";
+        assert!(said("", folder).is_stale_index());
     }
 
     #[test]

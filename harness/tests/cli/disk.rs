@@ -28,7 +28,8 @@ fn on_tmpfs(place: &Place, options: &str, args: &[&str]) -> Option<Shown> {
         run() { "$@"; echo "exit code $?"; }
         run "$@" >first 2>&1
         (cd "$BIOSCOPE_CACHE"; find . -type f -o -name '.?*') | grep -v -e '^./locks/' -e '^./apt/' -e '/\.lock$' >left
-        mount -o remount,rw,size=200m,nr_inodes=10000 "$BIOSCOPE_CACHE" || exit
+        # With both source and place named, mount does not add options of its own, which a user namespace would refuse.
+        mount -t tmpfs -o remount,rw,size=200m,nr_inodes=10000 none "$BIOSCOPE_CACHE" || exit
         run "$@" >again 2>&1
     "#;
     command

@@ -1,6 +1,7 @@
 //! Where the command is run: a directory with a kernels.toml, and a cache and runs that do not exist yet.
 
 use std::cell::RefCell;
+use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -43,7 +44,10 @@ impl Place {
 
     /// Lets `name` stand for a text that differs from run to run.
     pub fn hide(&self, text: &impl ToString, name: &'static str) {
-        self.hidden.borrow_mut().push((text.to_string(), name));
+        let mut hidden = self.hidden.borrow_mut();
+        hidden.push((text.to_string(), name));
+        // The longest first: a port's digits may stand in a sum by chance.
+        hidden.sort_by_key(|(text, _)| Reverse(text.len()));
     }
 
     /// A text without what differs from run to run.

@@ -79,10 +79,11 @@ fn a_package_that_is_not_what_the_signed_index_says_is_refused() {
     "#);
     assert_eq!(place.kept(), [""; 0]);
     // One of another length is told by that alone, in other words.
-    std::fs::copy(pool.join("../Release"), &ours).unwrap();
+    place.hide(&format!("!= {}", ours.metadata().unwrap().len()), "!= SIZE");
+    std::fs::write(&ours, "short").unwrap();
     insta::assert_snapshot!(place.test(&[]), @r#"
     downloading linux-image-a 6.1.176-1
-    error: the archive's data for linux-image-a 6.1.176-1 does not verify: Failed to fetch http://ADDRESS/pool/linux-image-a_6.1.176-1_amd64.deb  File has unexpected size (214 != 816). Mirror sync in progress? [IP: 127.0.0.1 PORT]; nothing of it was kept; try again later, or with another mirror: one that is being updated and a proxy that alters files look like this, too
+    error: the archive's data for linux-image-a 6.1.176-1 does not verify: Failed to fetch http://ADDRESS/pool/linux-image-a_6.1.176-1_amd64.deb  File has unexpected size (5 != SIZE). Mirror sync in progress? [IP: 127.0.0.1 PORT]; nothing of it was kept; try again later, or with another mirror: one that is being updated and a proxy that alters files look like this, too
     exit code 67
     "#);
     assert_eq!(place.kept(), [""; 0]);

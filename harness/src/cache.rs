@@ -30,7 +30,7 @@ pub enum CacheError {
         path: PathBuf,
     },
     /// It cannot be read or written.
-    #[error("cannot {action} {}", path.display())]
+    #[error("cannot {action} {}; if the cache cannot be there, set BIOSCOPE_CACHE to a folder of your own", path.display())]
     Io {
         /// What was tried: `create`, `read`.
         action: &'static str,

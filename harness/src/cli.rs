@@ -55,7 +55,7 @@ pub struct TestArgs {
     #[arg(long, value_enum, default_value_t = Profile::Default)]
     pub profile: Profile,
     /// Virtual machines at once [default: as many as cores and memory allow].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = machines)]
     pub jobs: Option<NonZeroUsize>,
     /// What executes guest code; `auto` uses KVM only after booting something with it.
     #[arg(long, value_enum, default_value_t = Choice::Auto)]
@@ -162,4 +162,9 @@ pub struct InjectArgs {
     /// Control socket of the device [default: that of the shell that was started last].
     #[arg(long, value_name = "SOCKET")]
     pub control: Option<PathBuf>,
+}
+
+fn machines(word: &str) -> Result<NonZeroUsize, &'static str> {
+    word.parse()
+        .map_err(|_| "expected a number of virtual machines of at least 1")
 }

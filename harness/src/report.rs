@@ -238,3 +238,6 @@ pub fn summary(results: &Results) -> String {
     let cells = counted(results.cells.len(), "cell");
     format!("{BOLD}{cells}:{BOLD:#} {}", parts.join(", "))
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,9 @@ const SBIN: [&str; 3] = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
 /// How much of a failed tool's standard error goes into the error.
 const STDERR_LINES_MAX: usize = 8;
 
+/// How tools say that a disk is full; tar says the last when the rest of a block would not fit, and nothing else.
+const FULL: [&str; 3] = ["No space left on device", "enough free space", "Wrote only"];
+
 /// Why a host tool did not do its work.
 #[derive(Debug, thiserror::Error)]
 pub enum ToolError {
@@ -199,7 +202,7 @@ pub fn check(command: &Command, finished: Finished) -> Result<Finished, ToolErro
     }
     let program = name_of(command.get_program());
     let stderr = String::from_utf8_lossy(&finished.stderr);
-    let full = |line: &&str| line.contains("No space left on device") || line.contains("enough free space");
+    let full = |line: &&str| FULL.iter().any(|words| line.contains(words));
     if let Some(line) = stderr.lines().find(full) {
         return Err(ToolError::DiskFull {
             program,

@@ -37,7 +37,9 @@ pub enum AptError {
         detail: String,
     },
     /// The archive has no such suite.
-    #[error("the archive has no suite {suite}: {detail}")]
+    #[error(
+        "the archive has no suite {suite}: {detail}; name another in kernels.toml, or use a mirror that still has this one"
+    )]
     NoSuite {
         /// The suite.
         suite: String,
@@ -45,7 +47,9 @@ pub enum AptError {
         detail: String,
     },
     /// A signature or sum is wrong.
-    #[error("the archive's data for {needed} does not verify: {detail}")]
+    #[error(
+        "the archive's data for {needed} does not verify: {detail}; nothing of it was kept; try again later, or with another mirror: one that is being updated and a proxy that alters files look like this, too"
+    )]
     NotVerified {
         /// What was asked for.
         needed: String,
@@ -77,12 +81,14 @@ impl AptError {
     /// Whether it may be that the index is older than the archive.
     #[must_use]
     pub fn is_stale_index(&self) -> bool {
-        matches!(self, AptError::Unreachable { detail, .. } if detail.contains("404"))
+        // The words of an archive that is reached through http, and of one that is a folder.
+        let gone = ["404", "File not found"];
+        matches!(self, AptError::Unreachable { detail, .. } if gone.iter().any(|words| detail.contains(words)))
     }
 }
 
-/// Tells from apt's own words why it failed. `said` is what it told on standard output on the way: of a source that
-/// cannot be reached, the reason stands only there.
+/// Tells from apt's own words why it failed. `said` is all that it told: of a source that cannot be reached the reason stands
+/// only on standard output, and of a file with a wrong sum before so many lines that the error's tail lacks it.
 fn classify(suite: &str, needed: &str, said: &str, error: ToolError) -> AptError {
     const NETWORK: [&str; 7] = [
         "Could not resolve",
@@ -93,13 +99,14 @@ fn classify(suite: &str, needed: &str, said: &str, error: ToolError) -> AptError
         "Temporary failure",
         "timed out",
     ];
-    const SIGNATURE: [&str; 7] = [
+    const SIGNATURE: [&str; 8] = [
         "NO_PUBKEY",
         "GPG error",
         "BADSIG",
         "EXPKEYSIG",
         "not signed",
         "Hash Sum mismatch",
+        "unexpected size",
         "Clearsigned",
     ];
     let ToolError::Failed { stderr, .. } = &error else {
@@ -107,16 +114,31 @@ fn classify(suite: &str, needed: &str, said: &str, error: ToolError) -> AptError
     };
     let (needed, suite) = (needed.to_owned(), suite.to_owned());
     let says = |words: &[&str]| words.iter().any(|word| stderr.contains(word) || said.contains(word));
-    let reason = said
-        .lines()
-        .map(str::trim)
-        .find(|line| NETWORK.iter().any(|word| line.contains(word)));
-    let detail = reason.map_or_else(|| stderr.clone(), str::to_owned);
+    let detail = |words: &[&str]| {
+        let line = said
+            .lines()
+            .map(str::trim)
+            .find(|line| words.iter().any(|word| line.contains(word)));
+        line.map_or_else(
+            || stderr.clone(),
+            |line| line.trim_start_matches("W: ").trim_start_matches("E: ").to_owned(),
+        )
+    };
     if says(&SIGNATURE) {
-        AptError::NotVerified { needed, detail }
-    } else if says(&["does not have a Release file"]) && !says(&NETWORK) {
+        let detail = detail(&SIGNATURE);
+        return AptError::NotVerified { needed, detail };
+    }
+    // Of a suite that is not there, the first line that says so; else apt's last words.
+    let absent = ["does not have a Release file"];
+    let network = says(&NETWORK);
+    let detail = if says(&absent) && !network {
+        detail(&absent)
+    } else {
+        detail(&NETWORK)
+    };
+    if says(&absent) && !network {
         AptError::NoSuite { suite, detail }
-    } else if says(&["Failed to fetch", "Unable to fetch"]) || says(&NETWORK) {
+    } else if says(&["Failed to fetch", "Unable to fetch"]) || network {
         AptError::Unreachable { needed, detail }
     } else {
         AptError::Tool(error)
@@ -150,6 +172,9 @@ mod tests {
         assert_eq!(said("", "E: Sub-process returned an error code").exit_code(), 70);
         let missing = said("", "E: Failed to fetch http://mirror/a.deb  404  Not Found");
         assert!(missing.is_stale_index() && missing.exit_code() == 68);
+        let folder =
+            "E: Failed to fetch file:/mirror/a.deb  File not found - /mirror/a.deb (2: No such file or directory)";
+        assert!(said("", folder).is_stale_index());
     }
 
     #[test]

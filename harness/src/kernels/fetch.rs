@@ -51,11 +51,11 @@ impl FetchError {
     }
 }
 
-/// The file of a package if the cache has it whole; a damaged one is removed.
+/// The file of a package if the cache has it whole; a damaged one is removed, and that is said.
 ///
 /// # Errors
 /// The cache cannot be read.
-pub fn cached(cache: &Cache, deb: &Deb) -> Result<Option<PathBuf>, CacheError> {
+pub fn cached(cache: &Cache, deb: &Deb, progress: &Progress) -> Result<Option<PathBuf>, CacheError> {
     let path = place(cache, deb);
     if !path.is_file() {
         return Ok(None);
@@ -64,6 +64,10 @@ pub fn cached(cache: &Cache, deb: &Deb) -> Result<Option<PathBuf>, CacheError> {
         return Ok(Some(path));
     }
     std::fs::remove_file(&path).map_err(|source| CacheError::io("remove", &path, source))?;
+    progress.say(&format!(
+        "removed a damaged {} {} from the cache",
+        deb.name, deb.version
+    ));
     Ok(None)
 }
 

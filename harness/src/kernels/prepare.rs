@@ -190,17 +190,17 @@ impl Run<'_> {
     }
 
     fn deb(&mut self, deb: &Deb, pinned: &Pinned, source: &PackageSource) -> Result<PathBuf, Error> {
-        if let Some(file) = fetch::cached(self.cache, deb)? {
+        let (cache, progress, offline) = (self.cache, self.progress, self.options.offline);
+        if let Some(file) = fetch::cached(cache, deb, progress)? {
             return Ok(file);
         }
-        let (cache, progress, offline) = (self.cache, self.progress, self.options.offline);
         if offline {
             let needed = format!("{} {} of kernel {}", deb.name, deb.version, pinned.id);
             return Err(super::apt::AptError::Offline { needed }.into());
         }
         let root = self.root(&pinned.suite)?;
         // While this run waited for the root, the one that held it may have fetched the very same.
-        if let Some(file) = fetch::cached(cache, deb)? {
+        if let Some(file) = fetch::cached(cache, deb, progress)? {
             return Ok(file);
         }
         let mut index = root.index(false, progress)?;

@@ -108,7 +108,8 @@ impl Root {
         let finished = tool::run_watched(&mut command, DOWNLOAD_DEADLINE, |line| {
             show_progress(line, deb.size, &step);
         })?;
-        tool::check(&command, finished).map_err(|error| classify(&self.suite, &needed, "", error))?;
+        let said = finished.text();
+        tool::check(&command, finished).map_err(|error| classify(&self.suite, &needed, &said, error))?;
         let files = std::fs::read_dir(into).map_err(|source| CacheError::io("read", into, source))?;
         files
             .flatten()
@@ -141,7 +142,7 @@ impl Root {
         let mut command = self.apt("apt-get")?;
         command.args(["update", "-q", "-o", "APT::Update::Error-Mode=any"]);
         let finished = tool::run(&mut command, UPDATE_DEADLINE)?;
-        let said = String::from_utf8_lossy(&finished.stdout).into_owned();
+        let said = finished.text();
         tool::check(&command, finished).map_err(|error| classify(&self.suite, &needed, &said, error))?;
         drop(step);
         let stamp = self.stamp();
@@ -162,19 +163,22 @@ impl Root {
             archive.uri,
             self.suite
         );
-        let path = self.folder.join("sources.list");
-        if std::fs::read_to_string(&path).is_ok_and(|old| old == sources) {
+        let files = [
+            ("status", String::new()),
+            ("apt.conf", self.configuration()),
+            ("sources.list", sources),
+        ]
+        .map(|(name, text)| (self.folder.join(name), text));
+        let is = |path: &Path, text: &str| std::fs::read_to_string(path).is_ok_and(|old| old == text);
+        if files.iter().all(|(path, text)| is(path, text)) {
             return Ok(());
         }
         // The machine has another mirror than before: what was fetched from the old one is not trusted to be current.
         let _ = std::fs::remove_file(self.stamp());
-        for (name, text) in [
-            ("sources.list", sources),
-            ("status", String::new()),
-            ("apt.conf", self.configuration()),
-        ] {
-            let path = self.folder.join(name);
-            std::fs::write(&path, text).map_err(|source| CacheError::io("write", &path, source))?;
+        for (path, text) in files {
+            // Never half a file: with less than all of apt.conf, apt would use the machine's own lists.
+            crate::run::write_beside(&path, text.as_bytes())
+                .map_err(|source| CacheError::io("write", &path, source))?;
         }
         Ok(())
     }

@@ -3,9 +3,13 @@
 //! No mirror's address is written in this program: other suites are asked of the machine's own mirror, with the keys that
 //! its entry names.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::time::Duration;
 
 use super::AptError;
+use crate::tool::{self, ToolError};
+
+const ASK_DEADLINE: Duration = Duration::from_secs(20);
 
 /// Keys used when the machine's entry names none.
 const ARCHIVE_KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
@@ -46,9 +50,9 @@ impl Archives {
     /// Reads this machine's apt configuration.
     ///
     /// # Errors
-    /// It names no Debian archive.
+    /// It names no Debian archive, or apt cannot be asked where it is.
     pub fn of_host() -> Result<Self, AptError> {
-        let files = host_files(Path::new("/etc/apt"));
+        let files = host_files()?;
         let entries: Vec<Entry> = files
             .iter()
             .filter_map(|file| Some((file, std::fs::read_to_string(file).ok()?)))
@@ -65,9 +69,18 @@ impl Archives {
     }
 }
 
-fn host_files(etc: &Path) -> Vec<PathBuf> {
-    let mut parts: Vec<PathBuf> = std::fs::read_dir(etc.join("sources.list.d"))
+/// The files that apt reads its sources from: apt itself says where they are, as its configuration may move them.
+fn host_files() -> Result<Vec<PathBuf>, ToolError> {
+    let wanted = ["FILE", "Dir::Etc::sourcelist/f", "FOLDER", "Dir::Etc::sourceparts/d"];
+    let said = tool::run_ok(
+        tool::command("apt-config", "apt")?.arg("shell").args(wanted),
+        ASK_DEADLINE,
+    )?;
+    let said = String::from_utf8_lossy(&said.stdout);
+    let mut parts: Vec<PathBuf> = shell_value(&said, "FOLDER")
+        .map(std::fs::read_dir)
         .into_iter()
+        .flatten()
         .flatten()
         .flatten()
         .map(|entry| entry.path())
@@ -77,9 +90,15 @@ fn host_files(etc: &Path) -> Vec<PathBuf> {
         })
         .collect();
     parts.sort();
-    let mut files = vec![etc.join("sources.list")];
-    files.append(&mut parts);
-    files
+    Ok(shell_value(&said, "FILE").into_iter().chain(parts).collect())
+}
+
+/// The path that `apt-config shell` gives a name: `NAME='/path'`.
+fn shell_value(text: &str, name: &str) -> Option<PathBuf> {
+    let value = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix("='")?.strip_suffix('\''))?;
+    Some(PathBuf::from(value.replace(r"'\''", "'")))
 }
 
 /// One entry of a sources file.
@@ -240,6 +259,14 @@ Signed-By:
  .
  xyz
 ";
+
+    #[test]
+    fn apts_answer_is_read() {
+        let said = "FILE='/etc/apt/sources.list'\nFOLDER='/it'\\''s/here/'\n";
+        assert_eq!(shell_value(said, "FILE"), Some(PathBuf::from("/etc/apt/sources.list")));
+        assert_eq!(shell_value(said, "FOLDER"), Some(PathBuf::from("/it's/here/")));
+        assert_eq!(shell_value("", "FILE"), None);
+    }
 
     #[test]
     fn deb822_files_are_read() {

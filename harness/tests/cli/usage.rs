@@ -1,97 +1,46 @@
-//! What a person sees who mistypes something: the whole message and the exit code. No machine is booted and no network used.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a panic here is the test's failure"
-)]
+//! What a person sees who mistypes something.
 
-use std::path::Path;
-use std::process::{Command, Stdio};
-
-const MANIFEST: &str = "[[kernel]]\nid = \"debian-6.1.176\"\nsuite = \"bookworm\"\npackage = \"linux-image-a\"\nversion = \"6.1.176-1\"\nfs = [\"btrfs\"]\n";
-
-/// A directory with a kernels.toml, and a cache and runs that do not exist yet.
-struct Place(tempfile::TempDir);
-
-impl Place {
-    fn new() -> Place {
-        let place = Place(tempfile::tempdir().unwrap());
-        place.file("kernels.toml", MANIFEST);
-        place
-    }
-
-    fn dir(&self) -> &Path {
-        self.0.path()
-    }
-
-    fn file(&self, name: &str, text: &str) {
-        std::fs::write(self.dir().join(name), text).unwrap();
-    }
-
-    /// Runs the command with `--manifest kernels.toml` where it takes one; messages, then the exit code.
-    fn run(&self, args: &[&str]) -> String {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_bioscope"));
-        command
-            .args(args)
-            .current_dir(self.dir())
-            .stdin(Stdio::null())
-            .env("NO_COLOR", "1");
-        command
-            .env("BIOSCOPE_CACHE", self.dir().join("cache"))
-            .env("BIOSCOPE_RUNS", self.dir().join("runs"));
-        command.env("HOME", self.dir().join("home"));
-        let output = command.output().unwrap();
-        let text = [output.stdout, output.stderr]
-            .map(|bytes| String::from_utf8(bytes).unwrap())
-            .concat();
-        let text = text.replace(&self.dir().display().to_string(), "DIR");
-        format!("{text}exit code {}", output.status.code().unwrap())
-    }
-
-    /// `test` with our kernels.toml; `--list` guards against anything being started by mistake.
-    fn test(&self, args: &[&str]) -> String {
-        self.run(&[&["test", "--manifest", "kernels.toml", "--list"], args].concat())
-    }
-}
+use super::place::Place;
 
 #[test]
 fn listing_prints_the_cells_and_touches_nothing() {
     let place = Place::new();
-    insta::assert_snapshot!(place.test(&["--case", "partial-write{,.dsync}"]), @"
+    insta::assert_snapshot!(place.list(&["--case", "partial-write{,.dsync}"]), @"
     debian-6.1.176 btrfs partial-write
     debian-6.1.176 btrfs partial-write.dsync
     2 cells in 1 trial
     exit code 0
     ");
-    let left: Vec<_> = std::fs::read_dir(place.dir())
+    let mut left: Vec<_> = std::fs::read_dir(place.dir())
         .unwrap()
         .map(|entry| entry.unwrap().file_name())
         .collect();
-    assert_eq!(left, ["kernels.toml"]);
+    left.sort();
+    assert_eq!(left, ["apt.conf", "kernels.toml"]);
 }
 
 #[test]
 fn unknown_kernels_cases_and_file_systems_are_answered_with_what_exists() {
     let place = Place::new();
-    insta::assert_snapshot!(place.test(&["--kernel", "debian-6.1.177"]), @"
+    insta::assert_snapshot!(place.list(&["--kernel", "debian-6.1.177"]), @"
     error: no kernels match `debian-6.1.177`; did you mean `debian-6.1.176`? known kernels: debian-6.1.176
     exit code 64
     ");
-    insta::assert_snapshot!(place.test(&["--fs", "zfs"]), @"
+    insta::assert_snapshot!(place.list(&["--fs", "zfs"]), @"
     error: invalid value 'zfs' for '--fs <FS>': unknown file system `zfs`; did you mean `xfs`? known file systems: btrfs, ext4, xfs
 
     For more information, try '--help'.
     exit code 64
     ");
-    insta::assert_snapshot!(place.test(&["--case", "[a"]), @"
+    insta::assert_snapshot!(place.list(&["--case", "[a"]), @"
     error: `[a` is not a valid glob for cases: unclosed character class; missing ']'
     exit code 64
     ");
-    insta::assert_snapshot!(place.test(&["--fs", "ext4", "--case", "partial-write.nocow"]), @"
+    insta::assert_snapshot!(place.list(&["--fs", "ext4", "--case", "partial-write.nocow"]), @"
     error: the selection is empty: no selected case applies to the selected file systems
     exit code 64
     ");
-    let all = place.test(&["--case", "partial-wirte"]);
+    let all = place.list(&["--case", "partial-wirte"]);
     assert!(
         all.starts_with("error: no cases match `partial-wirte`; did you mean `partial-write`? known cases: rw-verify"),
         "{all}"
@@ -103,7 +52,7 @@ fn unknown_kernels_cases_and_file_systems_are_answered_with_what_exists() {
 fn a_bad_list_of_kernels_is_pointed_at() {
     let place = Place::new();
     place.file("kernels.toml", "[[kernel]]\nid = \"a\"\nsutie = \"bookworm\"\n");
-    insta::assert_snapshot!(place.test(&[]), @r#"
+    insta::assert_snapshot!(place.list(&[]), @r#"
     error: kernels.toml:3:1: unknown key `sutie` in [[kernel]]
       |
     3 | sutie = "bookworm"
@@ -115,7 +64,7 @@ fn a_bad_list_of_kernels_is_pointed_at() {
         "kernels.toml",
         "[[kernel]]\nid = \"a\"\nimage = \"x\"\n[[kernel]]\nid = \"a\"\nimage = \"y\"\n",
     );
-    insta::assert_snapshot!(place.test(&[]), @r#"
+    insta::assert_snapshot!(place.list(&[]), @r#"
     error: kernels.toml:5:6: the id `a` is taken
       |
     5 | id = "a"
@@ -128,15 +77,15 @@ fn a_bad_list_of_kernels_is_pointed_at() {
 #[test]
 fn images_that_are_not_there_are_named() {
     let place = Place::new();
-    insta::assert_snapshot!(place.test(&["--image", "nope"]), @"
+    insta::assert_snapshot!(place.list(&["--image", "nope"]), @"
     error: --image nope: there is no such file; expected a bzImage or a vmlinux
     exit code 66
     ");
-    insta::assert_snapshot!(place.test(&["--image", "kernels.toml", "--modules", "nope"]), @"
+    insta::assert_snapshot!(place.list(&["--image", "kernels.toml", "--modules", "nope"]), @"
     error: --modules nope: there is no such directory; expected one that holds lib/modules/RELEASE
     exit code 66
     ");
-    insta::assert_snapshot!(place.test(&["--modules", "x"]), @"
+    insta::assert_snapshot!(place.list(&["--modules", "x"]), @"
     error: the following required arguments were not provided:
       --image <FILE>
 
@@ -150,15 +99,15 @@ fn images_that_are_not_there_are_named() {
 #[test]
 fn programs_that_cannot_run_in_the_guest_are_refused() {
     let place = Place::new();
-    insta::assert_snapshot!(place.test(&["--exec", "./nope"]), @"
+    insta::assert_snapshot!(place.list(&["--exec", "./nope"]), @"
     error: --exec: cannot read ./nope: No such file or directory (os error 2); expected the path of a static program
     exit code 66
     ");
-    insta::assert_snapshot!(place.test(&["--exec", "/bin/ls"]), @"
+    insta::assert_snapshot!(place.list(&["--exec", "/bin/ls"]), @"
     error: --exec /bin/ls: dynamically linked; the guest runs static x86-64 executables (cc -static, or Rust with -C target-feature=+crt-static)
     exit code 64
     ");
-    insta::assert_snapshot!(place.test(&["--exec", "./kernels.toml"]), @"
+    insta::assert_snapshot!(place.list(&["--exec", "./kernels.toml"]), @"
     error: --exec ./kernels.toml: not an ELF executable; the guest runs static x86-64 executables (cc -static, or Rust with -C target-feature=+crt-static)
     exit code 64
     ");
@@ -203,10 +152,10 @@ fn inject_needs_a_running_shell() {
 
 #[test]
 fn no_machines_at_once_are_too_few() {
-    insta::assert_snapshot!(Place::new().test(&["--jobs", "0"]), @"
-    error: invalid value '0' for '--jobs <N>': number would be zero for non-zero type
+    insta::assert_snapshot!(Place::new().list(&["--jobs", "0"]), @r#"
+    error: invalid value '0' for '--jobs <N>': expected a number of virtual machines of at least 1
 
     For more information, try '--help'.
     exit code 64
-    ");
+    "#);
 }

@@ -1,0 +1,14 @@
+//! What a person sees who mistypes something, or whose host, network, archive or disk does not serve: the whole message and the
+//! exit code. No machine is booted and no network used.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a panic here is the test's failure"
+)]
+
+mod archive;
+mod disk;
+mod failures;
+mod namespace;
+mod place;
+mod usage;

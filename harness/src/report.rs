@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Effects, Style};
 use comfy_table::{Cell as TableCell, ContentArrangement, LineStyle, Table, TableStyle, presets};
 
-use crate::results::{Cell, Results, Tally};
+use crate::results::{Begun, Cell, Results, Tally};
 use crate::run::Run;
 use crate::verdict::Verdict;
 
@@ -31,8 +31,23 @@ pub fn render(run: &Run, results: &Results, width: Option<u16>) -> String {
         paragraph(&mut text, run, cell);
     }
     let _ = writeln!(text, "{}", summary(results));
+    let _ = write!(text, "{}", not_restored(run, results));
     let _ = writeln!(text, "evidence: {}", run.dir.display());
     text
+}
+
+/// What is to be said of machines that were to go on from a snapshot and booted instead: they are right, but slow.
+fn not_restored(run: &Run, results: &Results) -> String {
+    let booted = |cell: &&Cell| cell.machine == Begun::Booted && cell.verdict != Verdict::Broken;
+    let number = results.cells.iter().filter(booted).count();
+    if run.snapshots.is_none() || number == 0 {
+        return String::new();
+    }
+    format!(
+        "{} on machines that had to boot, as no snapshot could be used; why: {}/*/*/*/snapshot.log\n",
+        counted(number, "cell"),
+        run.dir.display()
+    )
 }
 
 fn is_good(cell: &Cell) -> bool {

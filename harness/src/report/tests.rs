@@ -16,6 +16,7 @@ fn run() -> Run {
         vhost_blk: PathBuf::new(),
         guest_bins: PathBuf::new(),
         accel: Accel::Tcg,
+        snapshots: None,
         keep: false,
         profile: Profile::Default,
         manifest: None,
@@ -178,4 +179,29 @@ fn colour_is_by_what_needs_a_person() {
     ^[32mok^[0m
     ^[32mskipped^[0m
     "#);
+}
+
+#[test]
+fn machines_that_had_to_boot() {
+    let snapshots = Some(crate::boot::snapshot::Plan {
+        root: PathBuf::from("target/bioscope/snapshots"),
+        identity: String::new(),
+    });
+    let told = |results: &Results| {
+        not_restored(
+            &Run {
+                snapshots: snapshots.clone(),
+                ..run()
+            },
+            results,
+        )
+    };
+    let mut results = every_kind();
+    insta::assert_snapshot!(told(&results), @r#"10 cells on machines that had to boot, as no snapshot could be used; why: target/bioscope/runs/1/*/*/*/snapshot.log"#);
+    // One that never got a machine is no news, and neither is one that was asked to boot.
+    assert_eq!(not_restored(&run(), &results), "");
+    for cell in &mut results.cells {
+        cell.machine = Begun::Restored;
+    }
+    assert_eq!(told(&results), "");
 }

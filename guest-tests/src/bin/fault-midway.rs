@@ -11,12 +11,10 @@
 
 use std::process::ExitCode;
 
-use guest_tests::file::{Via, open_write};
 use guest_tests::mapping::{Mapping, Order};
-use guest_tests::pattern::{PAGE, TAG_OLD, TAG_SOURCE};
-use guest_tests::target::{self, LAYOUTS, Layout};
+use guest_tests::pattern::{PAGE, TAG_SOURCE};
 use guest_tests::test::{Context, Test, Trouble, While, main as run_test};
-use guest_tests::write_case::{self, WriteCase};
+use guest_tests::write_case::{self, DEFAULT_SIZE, Target, WriteCase};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Source {
@@ -32,7 +30,7 @@ struct Settings {
 
 fn settings(context: &Context) -> Result<Settings, Trouble> {
     let params = &context.params;
-    let len = params.bytes("size", 256 << 10)?;
+    let len = params.bytes("size", DEFAULT_SIZE)?;
     let readable = params.bytes("readable", len / 2 / PAGE * PAGE)?;
     if readable == 0 || readable >= len {
         return Err(params.bad("readable", "more than 0 and less than size").into());
@@ -46,23 +44,9 @@ fn settings(context: &Context) -> Result<Settings, Trouble> {
         &[("file", Source::File), ("anon", Source::Anonymous)],
         Source::File,
     )?;
-    let mut layout = params.choice("target", LAYOUTS, Layout::New)?;
-    let flags = write_case::open_flags(params)?;
-    let (mut offset, mut old_size) = (0, layout.size(len));
-    if flags & libc::O_APPEND != 0 {
-        (layout, offset, old_size) = (Layout::Existing, 4 * PAGE, 4 * PAGE);
-    }
     let case = WriteCase {
-        name: "target",
-        offset,
-        len,
         readable,
-        layout,
-        old_size,
-        old_tag: TAG_OLD,
-        source_page: 0,
-        flags,
-        expect_error: false,
+        ..Target::from_params(params)?.write_of(len)
     };
     params.finish()?;
     Ok(Settings { case, source, present })
@@ -70,17 +54,15 @@ fn settings(context: &Context) -> Result<Settings, Trouble> {
 
 fn setup(context: &Context) -> Result<(), Trouble> {
     let Settings { case, .. } = settings(context)?;
-    target::make(&context.path("source"), Layout::Existing, TAG_SOURCE, case.len)?;
-    target::make(&context.path(case.name), case.layout, TAG_OLD, case.old_size.max(PAGE))
+    write_case::make_source(context, case.len)?;
+    case.make_file(context)
 }
 
 fn run(context: &Context) -> Result<(), Trouble> {
     let Settings { case, source, present } = settings(context)?;
     let buffer = match source {
-        Source::File => {
-            let file = open_write(&context.path("source"), Via::Buffered, 0).while_doing("open source")?;
-            Mapping::file(&file, case.len).while_doing("map source")?
-        }
+        // The mapping keeps the file: it is closed at once.
+        Source::File => write_case::map_source(context, case.len)?.1,
         Source::Anonymous => {
             let buffer = Mapping::anonymous(case.len).while_doing("map a buffer")?;
             buffer.fill(TAG_SOURCE, Order::Backwards);

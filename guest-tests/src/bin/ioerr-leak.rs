@@ -12,10 +12,10 @@
 use std::process::ExitCode;
 
 use guest_tests::mapping::{Mapping, Order};
-use guest_tests::pattern::{PAGE, TAG_OLD, TAG_SOURCE};
-use guest_tests::target::{self, LAYOUTS, Layout};
+use guest_tests::pattern::{PAGE, TAG_SOURCE};
+use guest_tests::target;
 use guest_tests::test::{Context, Test, Trouble, While, main as run_test};
-use guest_tests::write_case::{self, WriteCase};
+use guest_tests::write_case::{self, Target, WriteCase};
 
 fn settings(context: &Context) -> Result<(WriteCase, Order), Trouble> {
     let params = &context.params;
@@ -25,27 +25,14 @@ fn settings(context: &Context) -> Result<(WriteCase, Order), Trouble> {
         &[("backwards", Order::Backwards), ("forwards", Order::Forwards)],
         Order::Backwards,
     )?;
-    let mut layout = params.choice("target", LAYOUTS, Layout::New)?;
-    let flags = write_case::open_flags(params)?;
-    let (mut offset, mut old_size) = (0, layout.size(len));
-    if flags & libc::O_APPEND != 0 {
-        (layout, offset, old_size) = (Layout::Existing, 4 * PAGE, 4 * PAGE);
-    }
+    let target = Target::from_params(params)?;
     let expect_error = match params.text("expect-error") {
         None => true,
         Some(_) => params.switch("expect-error")?,
     };
     let case = WriteCase {
-        name: "target",
-        offset,
-        len,
-        readable: len,
-        layout,
-        old_size,
-        old_tag: TAG_OLD,
-        source_page: 0,
-        flags,
         expect_error,
+        ..target.write_of(len)
     };
     params.finish()?;
     Ok((case, order))
@@ -53,7 +40,12 @@ fn settings(context: &Context) -> Result<(WriteCase, Order), Trouble> {
 
 fn setup(context: &Context) -> Result<(), Trouble> {
     let (case, _) = settings(context)?;
-    target::make(&context.path(case.name), case.layout, TAG_OLD, case.old_size.max(PAGE))
+    target::make(
+        &context.path(case.name),
+        case.layout,
+        case.old_tag,
+        case.old_size.max(PAGE),
+    )
 }
 
 fn run(context: &Context) -> Result<(), Trouble> {

@@ -11,78 +11,46 @@
 
 use std::process::ExitCode;
 
-use guest_tests::file::{Via, open_write};
-use guest_tests::mapping::Mapping;
 use guest_tests::oracle::{Expected, page_of};
-use guest_tests::pattern::{PAGE, TAG_OLD, TAG_SOURCE};
-use guest_tests::target::{self, LAYOUTS, Layout};
-use guest_tests::test::{Context, Test, Trouble, While, main as run_test};
-use guest_tests::write_case::{self, WriteCase};
+use guest_tests::pattern::{PAGE, TAG_SOURCE};
+use guest_tests::target::Layout;
+use guest_tests::test::{Context, Test, Trouble, main as run_test};
+use guest_tests::write_case::{self, DEFAULT_SIZE, Target, WriteCase};
 
-struct Settings {
-    case: WriteCase,
-    present: usize,
-}
-
-fn settings(context: &Context) -> Result<Settings, Trouble> {
+fn settings(context: &Context) -> Result<(WriteCase, usize), Trouble> {
     let params = &context.params;
-    let len = params.bytes("size", 256 << 10)?;
-    let default_present = usize::from(len > PAGE);
-    let present = params.number("present", default_present)?;
-    if present * PAGE >= len {
-        return Err(params.bad("present", "fewer pages than the write has").into());
-    }
-    let mut layout = params.choice("target", LAYOUTS, Layout::New)?;
-    let mut offset = params.bytes("offset", 0)?;
-    let prefix = params.bytes("prefix", 4 * PAGE)?;
-    let flags = write_case::open_flags(params)?;
-    let mut old_size = layout.size(offset + len);
-    if flags & libc::O_APPEND != 0 {
-        if layout != Layout::New || offset != 0 {
-            return Err(params.bad("flags", "no append together with target or offset").into());
-        }
-        // The file then holds its prefix alone, and the write begins behind it.
-        (layout, offset, old_size) = (Layout::Existing, prefix, prefix);
+    let len = params.bytes("size", DEFAULT_SIZE)?;
+    let present = write_case::present(params, usize::from(len > PAGE), len)?;
+    let target = Target {
+        layout: Target::layout(params)?,
+        offset: params.bytes("offset", 0)?,
+        prefix: params.bytes("prefix", Target::PREFIX)?,
+        flags: write_case::open_flags(params)?,
+    };
+    if target.appends() && (target.layout != Layout::New || target.offset != 0) {
+        return Err(params.bad("flags", "no append together with target or offset").into());
     }
     let case = WriteCase {
-        name: "target",
-        offset,
-        len,
-        readable: len,
-        layout,
-        old_size,
-        old_tag: TAG_OLD,
-        source_page: 0,
-        flags,
         expect_error: params.switch("expect-error")?,
+        ..target.write_of(len)
     };
     params.finish()?;
-    Ok(Settings { case, present })
+    Ok((case, present))
 }
 
 fn setup(context: &Context) -> Result<(), Trouble> {
-    let Settings { case, .. } = settings(context)?;
-    target::make(&context.path("source"), Layout::Existing, TAG_SOURCE, case.len)?;
-    let len = if case.layout == Layout::New {
-        case.len
-    } else {
-        case.old_size
-    };
-    target::make(&context.path(case.name), case.layout, TAG_OLD, len)
+    let (case, _) = settings(context)?;
+    write_case::make_source(context, case.len)?;
+    case.make_file(context)
 }
 
 fn run(context: &Context) -> Result<(), Trouble> {
-    let Settings { case, present } = settings(context)?;
-    let source = open_write(&context.path("source"), Via::Buffered, 0).while_doing("open source")?;
-    let buffer = Mapping::file(&source, case.len).while_doing("map source")?;
-    buffer.touch(0..present);
-    write_case::arm_residency(context, &buffer, 0..present, present..buffer.pages())?;
-    let call = write_case::write(context, &case, &buffer, 0)?;
-    write_case::arm_faults(context, &case, &call)
+    let (case, present) = settings(context)?;
+    write_case::write_from_source(context, &case, case.len, present)
 }
 
 fn verify(context: &Context) -> Result<(), Trouble> {
-    let Settings { case, .. } = settings(context)?;
+    let (case, _) = settings(context)?;
     write_case::verify(context, &case)?;
     let source = Expected::exactly(case.len as u64, |page| vec![page_of(TAG_SOURCE, page)]);
     write_case::verify_content(context, "source", &source)

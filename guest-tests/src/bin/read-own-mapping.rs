@@ -9,14 +9,14 @@
 
 use std::process::ExitCode;
 
-use guest_tests::file::{self, Call, Via, open_read, open_write};
+use guest_tests::file::{self, Call, Via, open_read};
 use guest_tests::mapping::Mapping;
 use guest_tests::oracle::{self, Expected, page_of};
 use guest_tests::pattern::{PAGE, TAG_SOURCE};
-use guest_tests::target::{self, LAYOUTS, Layout};
+use guest_tests::target::{self, Layout};
 use guest_tests::test::{Context, Test, Trouble, While, main as run_test};
 use guest_tests::wire::FindingCause;
-use guest_tests::write_case;
+use guest_tests::write_case::{self, DEFAULT_SIZE};
 
 struct Settings {
     size: usize,
@@ -42,7 +42,7 @@ impl Settings {
 
 fn settings(context: &Context) -> Result<Settings, Trouble> {
     let params = &context.params;
-    let size = params.bytes("size", 256 << 10)?;
+    let size = params.bytes("size", DEFAULT_SIZE)?;
     let present = params.number("present", 0)?;
     if present * PAGE >= size {
         return Err(params.bad("present", "fewer pages than the file has").into());
@@ -51,12 +51,7 @@ fn settings(context: &Context) -> Result<Settings, Trouble> {
     if half && size % (2 * PAGE) != 0 {
         return Err(params.bad("size", "a multiple of 8192 with shift=half").into());
     }
-    let layout = params.choice("layout", LAYOUTS, Layout::Existing)?;
-    if matches!(layout, Layout::New | Layout::Prealloc) {
-        return Err(params
-            .bad("layout", "one with data: existing, nocow, fragmented, nocow-fragmented")
-            .into());
-    }
+    let layout = write_case::layout_with_data(params)?;
     params.finish()?;
     Ok(Settings {
         size,
@@ -73,8 +68,7 @@ fn setup(context: &Context) -> Result<(), Trouble> {
 
 fn run(context: &Context) -> Result<(), Trouble> {
     let settings = settings(context)?;
-    let mapped = open_write(&context.path("source"), Via::Buffered, 0).while_doing("open source")?;
-    let buffer = Mapping::file(&mapped, settings.size).while_doing("map source")?;
+    let (_source, buffer) = write_case::map_source(context, settings.size)?;
     buffer.touch(0..settings.present);
     write_case::arm_residency(context, &buffer, 0..settings.present, settings.present..buffer.pages())?;
     let direct = open_read(&context.path("source"), Via::Direct).while_doing("open source for direct reading")?;

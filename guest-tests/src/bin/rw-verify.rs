@@ -15,10 +15,10 @@ use guest_tests::oracle::{self, Allowed, Expected, page_of};
 use guest_tests::pattern::{PAGE, TAG_SOURCE, TAG_TARGET};
 use guest_tests::test::{Context, Test, Trouble, While, main as run_test};
 use guest_tests::wire::FindingCause;
-use guest_tests::write_case;
+use guest_tests::write_case::{self, DEFAULT_SIZE};
 
 fn settings(context: &Context) -> Result<(usize, i32), Trouble> {
-    let size = context.params.bytes("size", 256 << 10)?;
+    let size = context.params.bytes("size", DEFAULT_SIZE)?;
     if size < 2 * PAGE {
         return Err(context.params.bad("size", "at least 8192").into());
     }

@@ -9,59 +9,26 @@
 
 use std::process::ExitCode;
 
-use guest_tests::file::{Via, open_write};
-use guest_tests::mapping::Mapping;
-use guest_tests::pattern::{PAGE, TAG_SOURCE};
-use guest_tests::target::{self, LAYOUTS, Layout};
-use guest_tests::test::{Context, Test, Trouble, While, main as run_test};
-use guest_tests::write_case::{self, WriteCase};
+use guest_tests::test::{Context, Test, Trouble, main as run_test};
+use guest_tests::write_case::{self, DEFAULT_SIZE, WriteCase};
 
 fn settings(context: &Context) -> Result<(WriteCase, usize), Trouble> {
     let params = &context.params;
-    let len = params.bytes("size", 256 << 10)?;
-    let present = params.number("present", 0)?;
-    if present * PAGE >= len {
-        return Err(params.bad("present", "fewer pages than the write has").into());
-    }
-    let layout = params.choice("layout", LAYOUTS, Layout::Existing)?;
-    if matches!(layout, Layout::New | Layout::Prealloc) {
-        return Err(params
-            .bad("layout", "one with data: existing, nocow, fragmented, nocow-fragmented")
-            .into());
-    }
-    let flags = write_case::open_flags(params)?;
-    if flags & libc::O_APPEND != 0 {
-        return Err(params.bad("flags", "dsync or sync").into());
-    }
-    let case = WriteCase {
-        name: "source",
-        offset: 0,
-        len,
-        readable: len,
-        layout,
-        old_size: len,
-        old_tag: TAG_SOURCE,
-        source_page: 0,
-        flags,
-        expect_error: params.switch("expect-error")?,
-    };
+    let len = params.bytes("size", DEFAULT_SIZE)?;
+    let present = write_case::present(params, 0, len)?;
+    let case = WriteCase::onto_source(params, len, 0..len)?;
     params.finish()?;
     Ok((case, present))
 }
 
 fn setup(context: &Context) -> Result<(), Trouble> {
     let (case, _) = settings(context)?;
-    target::make(&context.path(case.name), case.layout, TAG_SOURCE, case.len)
+    case.make_file(context)
 }
 
 fn run(context: &Context) -> Result<(), Trouble> {
     let (case, present) = settings(context)?;
-    let source = open_write(&context.path(case.name), Via::Buffered, 0).while_doing("open source")?;
-    let buffer = Mapping::file(&source, case.len).while_doing("map source")?;
-    buffer.touch(0..present);
-    write_case::arm_residency(context, &buffer, 0..present, present..buffer.pages())?;
-    let call = write_case::write(context, &case, &buffer, 0)?;
-    write_case::arm_faults(context, &case, &call)
+    write_case::write_from_source(context, &case, case.len, present)
 }
 
 fn verify(context: &Context) -> Result<(), Trouble> {

@@ -10,12 +10,8 @@
 
 use std::process::ExitCode;
 
-use guest_tests::file::{Via, open_write};
-use guest_tests::mapping::Mapping;
-use guest_tests::pattern::{PAGE, TAG_OLD, TAG_SOURCE};
-use guest_tests::target::{self, LAYOUTS, Layout};
 use guest_tests::test::{Context, Test, Trouble, While, main as run_test};
-use guest_tests::write_case::{self, WriteCase};
+use guest_tests::write_case::{self, DEFAULT_SIZE, Target, WriteCase};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum First {
@@ -25,30 +21,15 @@ enum First {
 
 fn settings(context: &Context) -> Result<(WriteCase, First), Trouble> {
     let params = &context.params;
-    let len = params.bytes("size", 256 << 10)?;
+    let len = params.bytes("size", DEFAULT_SIZE)?;
     let first = params.choice(
         "first",
         &[("forbidden", First::Forbidden), ("cold", First::Cold)],
         First::Forbidden,
     )?;
-    let mut layout = params.choice("target", LAYOUTS, Layout::New)?;
-    let flags = write_case::open_flags(params)?;
-    let (mut offset, mut old_size) = (0, layout.size(len));
-    if flags & libc::O_APPEND != 0 {
-        (layout, offset, old_size) = (Layout::Existing, 4 * PAGE, 4 * PAGE);
-    }
-    let readable = if first == First::Cold { len } else { 0 };
     let case = WriteCase {
-        name: "target",
-        offset,
-        len,
-        readable,
-        layout,
-        old_size,
-        old_tag: TAG_OLD,
-        source_page: 0,
-        flags,
-        expect_error: false,
+        readable: if first == First::Cold { len } else { 0 },
+        ..Target::from_params(params)?.write_of(len)
     };
     params.finish()?;
     Ok((case, first))
@@ -56,21 +37,16 @@ fn settings(context: &Context) -> Result<(WriteCase, First), Trouble> {
 
 fn setup(context: &Context) -> Result<(), Trouble> {
     let (case, _) = settings(context)?;
-    target::make(&context.path("source"), Layout::Existing, TAG_SOURCE, case.len)?;
-    target::make(&context.path(case.name), case.layout, TAG_OLD, case.old_size.max(PAGE))
+    write_case::make_source(context, case.len)?;
+    case.make_file(context)
 }
 
 fn run(context: &Context) -> Result<(), Trouble> {
     let (case, first) = settings(context)?;
-    let source = open_write(&context.path("source"), Via::Buffered, 0).while_doing("open source")?;
-    let buffer = Mapping::file(&source, case.len).while_doing("map source")?;
     match first {
-        First::Cold => {
-            write_case::arm_residency(context, &buffer, 0..0, 0..buffer.pages())?;
-            let call = write_case::write(context, &case, &buffer, 0)?;
-            write_case::arm_faults(context, &case, &call)
-        }
+        First::Cold => write_case::write_from_source(context, &case, case.len, 0),
         First::Forbidden => {
+            let (_source, buffer) = write_case::map_source(context, case.len)?;
             buffer.forbid(0..1).while_doing("forbid the first page")?;
             context
                 .reporter

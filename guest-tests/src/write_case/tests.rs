@@ -1,7 +1,12 @@
 //! What a write promises, by its result.
 
-use super::*;
-use crate::pattern::TAG_OLD;
+use rustix::io::Errno;
+
+use crate::file::Call;
+use crate::oracle::{Allowed, page_of};
+use crate::pattern::{PAGE, TAG_OLD, TAG_SOURCE};
+use crate::target::Layout;
+use crate::write_case::{WriteCase, Written};
 
 const CASE: WriteCase = WriteCase {
     name: "target",

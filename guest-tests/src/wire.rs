@@ -78,6 +78,8 @@ pub enum GuestMessage {
         uptime_ms: u64,
         /// Online CPUs.
         cpus: u32,
+        /// Whether a disk that is plugged in later will be found: the kernel handles hotplug of the machine's PCI slots.
+        hotplug: bool,
     },
     /// Something the rig needs did not work (a module, a device node): no job can be run.
     Unfit {

@@ -20,6 +20,8 @@ use crate::wire::{GuestMessage, HostMessage};
 const MODULES: &str = "/etc/bioscope/modules";
 /// The disk under test.
 const DISK: &str = "/dev/vda";
+/// A folder a slot whose hotplug the kernel handles (Documentation/ABI/testing/sysfs-bus-pci).
+const SLOTS: &str = "/sys/bus/pci/slots";
 /// How long the disk may take to appear, in guest time.
 const DISK_DEADLINE_MS: u64 = 20_000;
 
@@ -57,6 +59,7 @@ fn serve(serial: &mut Serial) -> io::Result<()> {
         release: rustix::system::uname().release().to_string_lossy().into_owned(),
         uptime_ms: sample::uptime_ms(),
         cpus: std::thread::available_parallelism().map_or(1, |cpus| u32::try_from(cpus.get()).unwrap_or(u32::MAX)),
+        hotplug: std::fs::read_dir(SLOTS).is_ok_and(|mut slots| slots.next().is_some()),
     })?;
     let mut next_question = 0;
     loop {

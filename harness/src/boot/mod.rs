@@ -72,6 +72,8 @@ pub struct Greeting {
     pub release: String,
     /// Online CPUs.
     pub cpus: u32,
+    /// Whether it finds a disk that is plugged in.
+    pub hotplug: bool,
 }
 
 /// Why a boot did not get as far as starting QEMU.
@@ -282,8 +284,10 @@ fn console(dir: &Path) -> String {
 fn greeting(channel: &mut Channel, deadline: Instant) -> Result<Option<Greeting>, Ending> {
     loop {
         match channel.next(deadline) {
-            Some(Incoming::Message(GuestMessage::Hello { release, cpus, .. })) => {
-                return Ok(Some(Greeting { release, cpus }));
+            Some(Incoming::Message(GuestMessage::Hello {
+                release, cpus, hotplug, ..
+            })) => {
+                return Ok(Some(Greeting { release, cpus, hotplug }));
             }
             Some(Incoming::Message(GuestMessage::Unfit { reason })) => return Err(Ending::Unfit(reason)),
             Some(Incoming::Message(_) | Incoming::Noise(_)) => {}

@@ -25,6 +25,8 @@ pub const INITRAMFS: &str = "initramfs.cpio";
 const GREETING: &str = "greeting.json";
 /// Why it is of no use, if it is not.
 const UNUSABLE: &str = "unusable";
+/// What a kernel without hotplug cannot be told.
+const NO_HOTPLUG: &str = "this kernel finds no disk that is plugged in (CONFIG_HOTPLUG_PCI_ACPI)";
 /// Touched whenever it is used.
 const USED: &str = "used";
 /// How long a slot that nobody uses is kept.
@@ -102,6 +104,10 @@ impl Snapshots {
         let greeting = take(&made).map_err(NotTaken::Boot)?;
         let json = serde_json::to_vec(&greeting).map_err(|error| io(io::Error::other(error)))?;
         fs::write(made.join(GREETING), json).map_err(io)?;
+        if !greeting.hotplug {
+            fs::write(made.join(UNUSABLE), NO_HOTPLUG).map_err(io)?;
+            let _ = fs::remove_file(made.join(MEMORY));
+        }
         scratch.publish_folder("made", &place).map_err(cache)?;
         remove_others(&place);
         find(&place).ok_or_else(|| io(io::ErrorKind::NotFound.into()))
@@ -168,6 +174,7 @@ mod tests {
         Greeting {
             release: "6.1.0".into(),
             cpus: 1,
+            hotplug: true,
         }
     }
 
@@ -197,6 +204,22 @@ mod tests {
         take(&snapshots, "one").unwrap().give_up("it has no hotplug");
         let found = snapshots.find_or_take("k-btrfs", "one", |_| Err("taken twice"));
         assert!(matches!(found, Ok(Found::Unusable(why)) if why == "it has no hotplug"));
+    }
+
+    #[test]
+    fn a_kernel_without_hotplug_cannot_be_kept() {
+        let root = tempfile::tempdir().unwrap();
+        let snapshots = Snapshots::at(root.path());
+        let take = |_: &Path| {
+            Ok::<_, ()>(Greeting {
+                hotplug: false,
+                ..greeting()
+            })
+        };
+        for _ in 0..2 {
+            let found = snapshots.find_or_take("k-btrfs", "one", take);
+            assert!(matches!(found, Ok(Found::Unusable(why)) if why == NO_HOTPLUG));
+        }
     }
 
     #[test]

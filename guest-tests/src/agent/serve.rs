@@ -20,7 +20,7 @@ use crate::wire::{GuestMessage, HostMessage};
 const MODULES: &str = "/etc/bioscope/modules";
 /// The disk under test.
 const DISK: &str = "/dev/vda";
-/// A folder a slot whose hotplug the kernel handles (Documentation/ABI/testing/sysfs-bus-pci).
+/// A folder a PCI slot; where the kernel handles its hotplug there is a file `power` in it (drivers/pci/hotplug/pci_hotplug_core.c).
 const SLOTS: &str = "/sys/bus/pci/slots";
 /// How long the disk may take to appear, in guest time.
 const DISK_DEADLINE_MS: u64 = 20_000;
@@ -59,7 +59,7 @@ fn serve(serial: &mut Serial) -> io::Result<()> {
         release: rustix::system::uname().release().to_string_lossy().into_owned(),
         uptime_ms: sample::uptime_ms(),
         cpus: std::thread::available_parallelism().map_or(1, |cpus| u32::try_from(cpus.get()).unwrap_or(u32::MAX)),
-        hotplug: std::fs::read_dir(SLOTS).is_ok_and(|mut slots| slots.next().is_some()),
+        hotplug: finds_what_is_plugged_in(),
     })?;
     let mut next_question = 0;
     loop {
@@ -81,6 +81,12 @@ fn serve(serial: &mut Serial) -> io::Result<()> {
             })?,
         }
     }
+}
+
+/// Whether the kernel handles hotplug of the machine's PCI slots.
+fn finds_what_is_plugged_in() -> bool {
+    let slots = std::fs::read_dir(SLOTS).into_iter().flatten().flatten();
+    slots.into_iter().any(|slot| slot.path().join("power").exists())
 }
 
 /// Tells the host, and the kernel's log, that no job can be run.

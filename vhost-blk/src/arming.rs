@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::decide::Armed;
+use crate::decide::{Armed, World};
 use crate::device::{Device, State};
 use crate::plan::file::{name_taken, parse_in_plan};
-use crate::plan::{Plan, Rule, RuleError};
+use crate::plan::{Plan, Rule, RuleError, Var};
 use crate::trace::Record;
 
 /// A rule in force, as `list` tells it.
@@ -82,6 +82,7 @@ impl Device {
     pub fn clear_rules(&self) -> usize {
         let mut state = self.lock();
         state.rules.clear();
+        state.world = World::default();
         let released = state.schedule.clear();
         self.trace().write(|| Record::Cleared {
             t_us: self.trace().now_us(),
@@ -124,13 +125,22 @@ impl Device {
         state.rules.iter().map(status).collect()
     }
 
-    /// Puts a name into the trace.
-    pub fn mark(&self, name: &str) {
+    /// Puts a name into the trace, and lets rules know of it; returns how many requests that let go.
+    pub fn mark(&self, name: &str) -> usize {
+        let mut state = self.lock();
         self.trace().write(|| Record::Mark {
             t_us: self.trace().now_us(),
             name: name.to_owned(),
         });
-        self.trace().flush();
+        state.world.marks.insert(name.to_owned());
+        let released = state.schedule.marked(name);
+        drop(state);
+        self.complete_released(released)
+    }
+
+    /// Sets a state variable.
+    pub fn set_var(&self, var: &Var) {
+        self.lock().world.set(var);
     }
 
     /// Puts a plan in force in place of what there is.
@@ -138,6 +148,7 @@ impl Device {
         state.seed = plan.seed;
         state.ordinal = 0;
         state.rules.clear();
+        state.world = World::default();
         state.rules_made = 0;
         // A rule without a name must not get one that a later rule brings along.
         let reserved: Vec<String> = plan.rules.iter().filter_map(|rule| rule.name.clone()).collect();

@@ -240,7 +240,7 @@ impl Queue {
             if gate.outstanding >= size {
                 return Err(Untaken::Broken(format!("more requests than the ring's {size} entries")));
             }
-            let parsed = parse(chain, &mem);
+            let parsed = parse(self.index, chain, &mem);
             if parsed.head >= size {
                 return Err(Untaken::Broken(format!(
                     "head {} in a ring of {size} entries",

@@ -4,12 +4,18 @@
 //! decided; so the same requests in the same order meet the same faults.
 //!
 //! A request takes the first matching action that says *when* it completes (`delay`, `hold`, `reorder`) and the first
-//! that says *how* (`fail`, `short`), so that a request can be held and then fail. A rule counts every request that looks
-//! like its trigger, whether or not an earlier rule got it: `nth=3` is the third such request, not the third left over.
+//! that says *how* (`fail`, `short`, …), so that a request can be held and then fail. A rule counts every request that looks
+//! like its trigger, whether or not an earlier rule got it: `nth=3` is the third such request, not the third left over. What is
+//! said of the time (`after`, `before`, `when`, `first-after`, `covers`) is a part of what a request looks like.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::time::Duration;
 
-use crate::plan::{Action, Facts, FailStatus, Order, Rule, ShortStatus, Until};
+use crate::op::Op;
+use crate::plan::{
+    Action, Corruption, Event, Facts, FailStatus, Order, Rule, ShortStatus, Span, Spread, Until, Var, Window,
+};
 use crate::rng::Rng;
 
 /// A rule in force: named, and with what it has counted.
@@ -23,13 +29,31 @@ pub struct Armed {
     pub seen: u64,
     /// Requests to which it was applied.
     pub hits: u64,
+    /// Whether its `first-after` has come and no request that it means since.
+    primed: bool,
+    /// The row of requests for its `covers`: sectors, and the operation.
+    row: Option<(Op, Range<u64>)>,
+}
+
+/// What rules know beside requests and their own counters.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct World {
+    /// Marks that were made since the plan came into force.
+    pub marks: BTreeSet<String>,
+    /// State variables that are not 0.
+    pub vars: BTreeMap<String, u64>,
 }
 
 /// When a request completes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Timing {
     /// After this time.
-    Delay(Duration),
+    Delay {
+        /// The time.
+        time: Duration,
+        /// The action's word.
+        action: &'static str,
+    },
     /// When something else has happened, or after `max`.
     Hold {
         /// What is waited for.
@@ -37,10 +61,12 @@ pub enum Timing {
         /// The longest wait.
         max: Duration,
     },
+    /// Never, unless it is released.
+    Hang,
     /// When its window is full, or idle for `max`.
     Reorder {
         /// Requests in the window.
-        window: usize,
+        window: Window,
         /// Their order.
         order: Order,
         /// The longest idle time.
@@ -60,6 +86,15 @@ pub enum Outcome {
         /// What the guest is told.
         then: ShortStatus,
     },
+    /// With other data than it should, and success.
+    Corrupt {
+        /// In what way.
+        how: Corruption,
+        /// Seed of what is to be chosen.
+        seed: u64,
+    },
+    /// Without anything done, and success.
+    Drop,
 }
 
 /// What was decided for one request. Rules are meant by index.
@@ -75,11 +110,11 @@ pub struct Decision {
 
 /// Decides for the request with this ordinal (its number since the plan came into force).
 #[must_use]
-pub fn decide(rules: &[Armed], seed: u64, ordinal: u64, facts: &Facts) -> Decision {
+pub fn decide(rules: &[Armed], world: &World, seed: u64, ordinal: u64, facts: &Facts) -> Decision {
     let mut decision = Decision::default();
     for (index, armed) in rules.iter().enumerate() {
         let trigger = &armed.rule.trigger;
-        if !trigger.matcher.matches(facts) {
+        if !trigger.matcher.matches(facts) || !armed.is_its_time(rules, world, facts) {
             continue;
         }
         decision.seen.push(index);
@@ -90,6 +125,8 @@ pub fn decide(rules: &[Armed], seed: u64, ordinal: u64, facts: &Facts) -> Decisi
             decision.outcome.is_some()
         };
         if taken
+            // `short any` leaves alone what moves no data, and so on.
+            || !armed.rule.action.goes_with(facts.op)
             || trigger.nth.is_some_and(|nth| nth != count)
             || trigger.every.is_some_and(|every| count % every != 0)
             || trigger.limit.is_some_and(|limit| armed.hits >= limit)
@@ -100,46 +137,77 @@ pub fn decide(rules: &[Armed], seed: u64, ordinal: u64, facts: &Facts) -> Decisi
         if trigger.probability.is_some_and(|probability| !rng.chance(probability)) {
             continue;
         }
-        match &armed.rule.action {
-            Action::Fail(status) => decision.outcome = Some((index, Outcome::Fail(*status))),
-            Action::Short { bytes, then } if facts.op.moves_data() => {
-                decision.outcome = Some((
-                    index,
-                    Outcome::Short {
-                        bytes: *bytes,
-                        then: *then,
-                    },
-                ));
-            }
-            // `short any` leaves alone what moves no data.
-            Action::Short { .. } => {}
-            Action::Delay(span) => {
-                let range_us = u64::try_from((span.max - span.min).as_micros()).unwrap_or(u64::MAX);
-                let extra_us = rng.below(range_us.saturating_add(1));
-                decision.timing = Some((index, Timing::Delay(span.min + Duration::from_micros(extra_us))));
-            }
-            Action::Hold { until, max } => {
-                decision.timing = Some((
-                    index,
-                    Timing::Hold {
-                        until: until.clone(),
-                        max: *max,
-                    },
-                ));
-            }
-            Action::Reorder { window, order, max } => {
-                decision.timing = Some((
-                    index,
-                    Timing::Reorder {
-                        window: *window,
-                        order: *order,
-                        max: *max,
-                    },
-                ));
-            }
+        match chosen(&armed.rule.action, armed.hits, &mut rng) {
+            Chosen::Timing(timing) => decision.timing = Some((index, timing)),
+            Chosen::Outcome(outcome) => decision.outcome = Some((index, outcome)),
         }
     }
     decision
+}
+
+/// What an action comes to for one request.
+enum Chosen {
+    Timing(Timing),
+    Outcome(Outcome),
+}
+
+fn chosen(action: &Action, hits: u64, rng: &mut Rng) -> Chosen {
+    let name = action.name();
+    Chosen::Timing(match action {
+        Action::Fail(status) => return Chosen::Outcome(Outcome::Fail(*status)),
+        Action::Short { bytes, then } => {
+            return Chosen::Outcome(Outcome::Short {
+                bytes: *bytes,
+                then: *then,
+            });
+        }
+        Action::Corrupt(how) => {
+            return Chosen::Outcome(Outcome::Corrupt {
+                how: *how,
+                seed: rng.next_u64(),
+            });
+        }
+        Action::Drop => return Chosen::Outcome(Outcome::Drop),
+        Action::Delay { span, spread } => Timing::Delay {
+            time: time_in(*span, *spread, rng),
+            action: name,
+        },
+        Action::Slow { span, over } => {
+            let (part, whole) = (u128::from(hits.min(*over)), u128::from(*over).max(1));
+            let more = (span.max - span.min).as_micros() * part / whole;
+            Timing::Delay {
+                time: span.min + Duration::from_micros(u64::try_from(more).unwrap_or(u64::MAX)),
+                action: name,
+            }
+        }
+        Action::Hold { until, max } => Timing::Hold {
+            until: until.clone(),
+            max: *max,
+        },
+        Action::Hang => Timing::Hang,
+        Action::Reorder { window, order, max } => Timing::Reorder {
+            window: *window,
+            order: *order,
+            max: *max,
+        },
+    })
+}
+
+/// A time out of a range. Whole numbers only, so that it is the same on every machine.
+fn time_in(span: Span, spread: Spread, rng: &mut Rng) -> Duration {
+    let range_us = u64::try_from((span.max - span.min).as_micros()).unwrap_or(u64::MAX);
+    let bound = range_us.saturating_add(1);
+    let extra_us = match spread {
+        Spread::Uniform => rng.below(bound),
+        // The mean of four.
+        Spread::Bell => (0..4).map(|_| rng.below(bound) / 4).sum(),
+        Spread::Exponential => {
+            let eighth = u64::from(rng.next_u64().leading_zeros().min(7));
+            let step = range_us / 8;
+            eighth * step + rng.below(step.saturating_add(1))
+        }
+    };
+    span.min + Duration::from_micros(extra_us)
 }
 
 /// The order in which a window of `len` requests completes: a list of their indices.
@@ -160,6 +228,32 @@ pub fn permutation(order: Order, len: usize, seed: u64, rule: &str, window_numbe
     indices
 }
 
+impl Outcome {
+    /// The word of the action that it is of.
+    #[must_use]
+    pub fn action(&self) -> &'static str {
+        match self {
+            Outcome::Fail(_) => "fail",
+            Outcome::Short { .. } => "short",
+            Outcome::Corrupt { .. } => "corrupt",
+            Outcome::Drop => "drop",
+        }
+    }
+}
+
+impl World {
+    /// A variable's value; 0 if it was never set.
+    #[must_use]
+    pub fn var(&self, name: &str) -> u64 {
+        self.vars.get(name).copied().unwrap_or(0)
+    }
+
+    /// Sets a variable.
+    pub fn set(&mut self, var: &Var) {
+        self.vars.insert(var.name.clone(), var.value);
+    }
+}
+
 impl Armed {
     /// A rule that has seen nothing yet; without a name of its own it gets `rN`.
     #[must_use]
@@ -170,11 +264,61 @@ impl Armed {
             rule,
             seen: 0,
             hits: 0,
+            primed: false,
+            row: None,
         }
     }
 
-    /// Writes a decision down in the rules' counters.
-    pub fn record(rules: &mut [Armed], decision: &Decision) {
+    /// Whether what the trigger says beside the request's looks is so now.
+    fn is_its_time(&self, rules: &[Armed], world: &World, facts: &Facts) -> bool {
+        let trigger = &self.rule.trigger;
+        let happened = |event: &Event| match event {
+            Event::Rule(name) => rules.iter().any(|other| other.name == *name && other.hits > 0),
+            Event::Mark(name) => world.marks.contains(name),
+        };
+        trigger.after.as_ref().is_none_or(happened)
+            && !trigger.before.as_ref().is_some_and(happened)
+            && trigger
+                .when
+                .as_ref()
+                .is_none_or(|when| world.var(&when.name) == when.value)
+            && (trigger.first_after.is_none() || self.primed)
+            && trigger
+                .covers
+                .as_ref()
+                .is_none_or(|sectors| self.completes(sectors, facts))
+    }
+
+    /// Whether these sectors are covered by its row of requests with this one, and were not without it.
+    fn completes(&self, sectors: &Range<u64>, facts: &Facts) -> bool {
+        let covers = |row: &Range<u64>| row.start <= sectors.start && row.end >= sectors.end;
+        let without = self.row.as_ref().filter(|(op, _)| *op == facts.op).map(|(_, row)| row);
+        covers(&self.row_with(facts)) && !without.is_some_and(|row| covers(row) && row.end == facts.sector)
+    }
+
+    /// Its row of requests with this one: the old one if it goes on where that ended, else a new one.
+    fn row_with(&self, facts: &Facts) -> Range<u64> {
+        match &self.row {
+            Some((op, row)) if *op == facts.op && row.end == facts.sector => row.start..facts.end(),
+            _ => facts.sector..facts.end(),
+        }
+    }
+
+    /// Writes a decision down in the rules' counters and the state variables.
+    pub fn record(rules: &mut [Armed], world: &mut World, decision: &Decision, facts: &Facts) {
+        for armed in rules.iter_mut() {
+            let trigger = &armed.rule.trigger;
+            if let Some(op) = trigger.first_after {
+                if op == facts.op {
+                    armed.primed = true;
+                } else if armed.primed && trigger.matcher.matches(facts) {
+                    armed.primed = false;
+                }
+            }
+            if trigger.covers.is_some() && trigger.matcher.matches(facts) {
+                armed.row = Some((facts.op, armed.row_with(facts)));
+            }
+        }
         for index in &decision.seen {
             if let Some(armed) = rules.get_mut(*index) {
                 armed.seen += 1;
@@ -185,140 +329,14 @@ impl Armed {
         for index in [timing, outcome].into_iter().flatten() {
             if let Some(armed) = rules.get_mut(index) {
                 armed.hits += 1;
+                if let Some(var) = &armed.rule.set {
+                    world.set(var);
+                }
             }
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::op::Op;
-    use crate::payload::Tag;
-
-    fn armed(texts: &[&str]) -> Vec<Armed> {
-        texts
-            .iter()
-            .enumerate()
-            .map(|(i, text)| Armed::new(text.parse().expect(text), i + 1))
-            .collect()
-    }
-
-    fn write(sector: u64, len: u64, tag: Option<(u64, u64)>) -> Facts {
-        Facts {
-            op: Op::Write,
-            sector,
-            len,
-            tag: tag.map(Tag::from),
-        }
-    }
-
-    /// Ordinals (from 1) of the requests out of `count` equal writes that the rules let fail.
-    fn failing(rules: &mut [Armed], seed: u64, count: u64) -> Vec<u64> {
-        let mut failing = Vec::new();
-        for ordinal in 1..=count {
-            let decision = decide(rules, seed, ordinal, &write(0, 4096, None));
-            Armed::record(rules, &decision);
-            if decision.outcome.is_some() {
-                failing.push(ordinal);
-            }
-        }
-        failing
-    }
-
-    #[test]
-    fn nth_every_and_limit() {
-        assert_eq!(failing(&mut armed(&["fail write nth=3"]), 0, 9), [3]);
-        assert_eq!(failing(&mut armed(&["fail write every=3"]), 0, 9), [3, 6, 9]);
-        assert_eq!(failing(&mut armed(&["fail write every=2 limit=2"]), 0, 9), [2, 4]);
-        assert_eq!(failing(&mut armed(&["fail write limit=2"]), 0, 9), [1, 2]);
-        assert_eq!(failing(&mut armed(&["fail read"]), 0, 9), [0u64; 0]);
-    }
-
-    #[test]
-    fn a_rule_counts_what_an_earlier_one_took() {
-        let mut rules = armed(&["fail write nth=1", "fail write nth=2"]);
-        assert_eq!(failing(&mut rules, 0, 5), [1, 2]);
-        assert_eq!((rules[1].seen, rules[1].hits), (5, 1));
-    }
-
-    #[test]
-    fn timing_and_outcome_compose_and_the_first_wins() {
-        let rules = armed(&[
-            "hold write until=release",
-            "delay write for=1ms",
-            "fail write",
-            "short write bytes=1 then=ok",
-        ]);
-        let decision = decide(&rules, 0, 1, &write(0, 512, None));
-        assert_eq!(decision.timing.map(|(index, _)| index), Some(0));
-        assert_eq!(decision.outcome, Some((2, Outcome::Fail(FailStatus::IoErr))));
-        assert_eq!(decision.seen, [0, 1, 2, 3]);
-    }
-
-    #[test]
-    fn payload_names_the_page() {
-        let rules = armed(&["fail write payload=tag:7.2"]);
-        let hit = |facts: &Facts| decide(&rules, 0, 1, facts).outcome.is_some();
-        assert!(hit(&write(0, 4096, Some((7, 2)))));
-        assert!(!hit(&write(0, 4096, Some((7, 3)))));
-        assert!(!hit(&write(0, 4096, Some((8, 2)))));
-        assert!(!hit(&write(0, 4096, None)));
-    }
-
-    #[test]
-    fn short_leaves_flushes_alone() {
-        let rules = armed(&["short any bytes=1 then=ok"]);
-        let flush = Facts {
-            op: Op::Flush,
-            sector: 0,
-            len: 0,
-            tag: None,
-        };
-        assert_eq!(decide(&rules, 0, 1, &flush).outcome, None);
-    }
-
-    #[test]
-    fn shuffles_stay_as_they_are() {
-        assert_eq!(permutation(Order::Reverse, 4, 0, "r1", 0), [3, 2, 1, 0]);
-        assert_eq!(permutation(Order::Rotate, 4, 0, "r1", 0), [1, 2, 3, 0]);
-        assert_eq!(permutation(Order::Rotate, 0, 0, "r1", 0), [0usize; 0]);
-        let first = permutation(Order::Shuffle, 8, 7, "r1", 0);
-        assert_eq!(first, permutation(Order::Shuffle, 8, 7, "r1", 0));
-        assert_ne!(
-            first,
-            permutation(Order::Shuffle, 8, 7, "r1", 1),
-            "each window has its own"
-        );
-    }
-
-    proptest! {
-        #[test]
-        fn same_requests_meet_same_faults(seed: u64, p in 0.0f64..=1.0) {
-            let text = format!("fail write p={p}");
-            let once = failing(&mut armed(&[&text]), seed, 50);
-            prop_assert_eq!(&once, &failing(&mut armed(&[&text]), seed, 50));
-            // A rule before it that never applies changes nothing, for choices hang on the name.
-            let mut named = armed(&["fail write nth=1000 name=other", &format!("{text} name=r1")]);
-            prop_assert_eq!(once, failing(&mut named, seed, 50));
-        }
-
-        #[test]
-        fn delays_stay_in_their_range(seed: u64, ordinal: u64) {
-            let decision = decide(&armed(&["delay any for=20ms..80ms"]), seed, ordinal, &write(0, 512, None));
-            let Some((_, Timing::Delay(time))) = decision.timing else { panic!("no delay") };
-            prop_assert!((20..=80).contains(&time.as_millis()));
-        }
-
-        #[test]
-        fn permutations_keep_every_request(len in 0usize..40, seed: u64, window: u64) {
-            for order in Order::ALL {
-                let mut indices = permutation(order, len, seed, "r1", window);
-                indices.sort_unstable();
-                prop_assert!(indices.into_iter().eq(0..len));
-            }
-        }
-    }
-}
+#[path = "decide_tests.rs"]
+mod tests;

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use crate::completion::{Completion, Effect, Ring};
 use crate::config::Config;
-use crate::decide::{Armed, Outcome, decide};
+use crate::decide::{Armed, Outcome, World, decide};
 use crate::disk::Disk;
 use crate::execute::{Target, execute};
 use crate::plan::Plan;
@@ -41,6 +41,7 @@ pub(crate) struct State {
     pub(crate) seed: u64,
     pub(crate) rules: Vec<Armed>,
     pub(crate) rules_made: usize,
+    pub(crate) world: World,
     pub(crate) ordinal: u64,
     pub(crate) schedule: Schedule<Pending>,
     pub(crate) stats: Stats,
@@ -155,8 +156,8 @@ impl Device {
         state.seq += 1;
         state.ordinal += 1;
         let facts = &request.facts;
-        let decision = decide(&state.rules, state.seed, state.ordinal, facts);
-        Armed::record(&mut state.rules, &decision);
+        let decision = decide(&state.rules, &state.world, state.seed, state.ordinal, facts);
+        Armed::record(&mut state.rules, &mut state.world, &decision, facts);
         state.stats.submitted += 1;
         *state.stats.requests.entry(facts.op).or_default() += 1;
         let name = |index: usize| {
@@ -187,7 +188,7 @@ impl Device {
                 rules: rules.cloned().collect(),
             })
         });
-        let mut released = state.schedule.submitted(facts);
+        let mut released = state.schedule.submitted(state.seed, facts);
         let pending = Pending {
             seq,
             at,
@@ -282,16 +283,12 @@ impl Device {
                 bytes,
                 latency_us: u64::try_from(now.saturating_duration_since(at).as_micros()).unwrap_or(u64::MAX),
                 timing,
-                outcome: outcome.map(|(rule, outcome)| match outcome {
-                    Outcome::Fail(_) => OutcomeNote {
-                        rule,
-                        action: "fail".to_owned(),
-                        bytes: None,
-                    },
-                    Outcome::Short { bytes, .. } => OutcomeNote {
-                        rule,
-                        action: "short".to_owned(),
-                        bytes: Some(bytes),
+                outcome: outcome.map(|(rule, outcome)| OutcomeNote {
+                    rule,
+                    action: outcome.action().to_owned(),
+                    bytes: match outcome {
+                        Outcome::Short { bytes, .. } => Some(bytes),
+                        _ => None,
                     },
                 }),
             })

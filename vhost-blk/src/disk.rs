@@ -8,6 +8,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -128,6 +129,17 @@ impl Disk {
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .read(offset, to)
+    }
+
+    /// Copies from the golden image, whatever was written since, into guest memory.
+    ///
+    /// # Errors
+    /// The range lies outside the disk, or the image cannot be read.
+    pub fn read_golden(&self, offset: u64, to: &VolatileSlice<'_>) -> Result<(), OutOfRange> {
+        let mut bytes = vec![0; to.len()];
+        self.file.read_exact_at(&mut bytes, offset).map_err(|_| OutOfRange)?;
+        to.copy_from(&bytes);
+        Ok(())
     }
 
     /// Copies from guest memory to the disk.
@@ -310,7 +322,7 @@ fn parts(offset: u64, bytes: u64) -> impl Iterator<Item = (u64, std::ops::Range<
     })
 }
 
-fn fill_zero(slice: &VolatileSlice<'_>) {
+pub(crate) fn fill_zero(slice: &VolatileSlice<'_>) {
     const ZEROS: [u8; BLOCK_BYTES as usize] = [0; BLOCK_BYTES as usize];
     let mut done = 0;
     while let Ok(rest) = slice.offset(done) {

@@ -1,8 +1,11 @@
 //! Does a request's work: moves bytes between guest memory and disk, as far as the outcome decided for it allows.
 
-use vm_memory::{GuestMemory, Permissions};
+use std::ops::Range;
+
+use vm_memory::{GuestAddress, GuestMemory, Permissions, VolatileSlice};
 
 use crate::completion::Effect;
+use crate::corrupt::corrupt;
 use crate::decide::Outcome;
 use crate::disk::Disk;
 use crate::op::Op;
@@ -28,14 +31,16 @@ pub struct Target<'a> {
 }
 
 /// The disk's status, bytes moved and bytes written to guest memory.
-type Done = Result<(u64, u32), Status>;
+pub(crate) type Done = Result<(u64, u32), Status>;
 
 /// Does the work. Never fails: what goes wrong is the request's status.
 #[must_use]
 pub fn execute(request: &Request, target: Target<'_>, mem: &Mem, outcome: Option<Outcome>) -> Effect {
-    let (limit, told) = match outcome {
+    let (limit, instead) = match outcome {
         Some(Outcome::Fail(FailStatus::IoErr)) => return failed(Status::IoErr),
         Some(Outcome::Fail(FailStatus::Unsupp)) => return failed(Status::Unsupp),
+        Some(Outcome::Corrupt { how, seed }) => return told(corrupt(request, target, mem, how, seed), None),
+        Some(Outcome::Drop) => return told(check(request, target).map(|()| (0, 0)), None),
         Some(Outcome::Short {
             bytes,
             then: ShortStatus::IoErr,
@@ -52,9 +57,14 @@ pub fn execute(request: &Request, target: Target<'_>, mem: &Mem, outcome: Option
         Op::GetId => get_id(request, target, mem),
         Op::Discard | Op::WriteZeroes => zero_ranges(request, target),
     };
+    told(done, instead)
+}
+
+/// What the guest is told of what was done: the disk's status, or another one in place of success.
+fn told(done: Done, instead: Option<Status>) -> Effect {
     match done {
         Ok((bytes, written)) => Effect {
-            status: told.unwrap_or(Status::Ok),
+            status: instead.unwrap_or(Status::Ok),
             bytes,
             written,
         },
@@ -70,44 +80,86 @@ fn failed(status: Status) -> Effect {
     }
 }
 
-fn move_data(request: &Request, target: Target<'_>, mem: &Mem, limit: u64) -> Done {
-    let (facts, disk) = (&request.facts, target.disk);
-    if facts.op == Op::Write && target.read_only {
-        return Err(Status::IoErr);
+/// Checks that a request can be done; the disk is not touched.
+fn check(request: &Request, target: Target<'_>) -> Result<(), Status> {
+    let facts = &request.facts;
+    match facts.op {
+        Op::Read => disk_range(facts.sector, facts.len, target.disk).map(drop),
+        Op::Write if target.read_only => Err(Status::IoErr),
+        Op::Write => disk_range(facts.sector, facts.len, target.disk).map(drop),
+        Op::Flush | Op::GetId => Ok(()),
+        Op::Discard | Op::WriteZeroes => check_ranges(request, target),
     }
+}
+
+fn move_data(request: &Request, target: Target<'_>, mem: &Mem, limit: u64) -> Done {
     // The whole request must lie on the disk, also when only its first bytes are moved.
-    let start = disk_range(facts.sector, facts.len, disk)?;
-    let access = if facts.op == Op::Read {
+    check(request, target)?;
+    let moved = request.facts.len.min(limit);
+    move_part(request, target.disk, mem, 0..moved, request.facts.sector)?;
+    Ok((moved, written(request, moved)))
+}
+
+/// Moves a part (in bytes) of a request's data to or from where it lies on a disk on which the whole request begins at `sector`.
+pub(crate) fn move_part(
+    request: &Request,
+    disk: &Disk,
+    mem: &Mem,
+    part: Range<u64>,
+    sector: u64,
+) -> Result<(), Status> {
+    let reads = request.facts.op == Op::Read;
+    for_each_piece(request, mem, part, |at, slice| {
+        let offset = sector * SECTOR_BYTES + at;
+        let done = if reads {
+            disk.read(offset, slice)
+        } else {
+            disk.write(offset, slice)
+        };
+        done.map_err(|_| Status::IoErr)
+    })
+}
+
+/// Calls `each` with every piece of guest memory that holds a part (in bytes) of a request's data, and where in the data it begins.
+pub(crate) fn for_each_piece(
+    request: &Request,
+    mem: &Mem,
+    part: Range<u64>,
+    mut each: impl FnMut(u64, &VolatileSlice<'_>) -> Result<(), Status>,
+) -> Result<(), Status> {
+    let access = if request.facts.op == Op::Read {
         Permissions::Write
     } else {
         Permissions::Read
     };
-    let mut moved: u64 = 0;
+    let mut at: u64 = 0;
     for Buffer { addr, len } in &request.buffers {
-        let len = u64::from(*len).min(limit.saturating_sub(moved));
-        let len = usize::try_from(len).map_err(|_| Status::IoErr)?;
-        for slice in mem.get_slices(*addr, len, access).map_err(|_| Status::IoErr)? {
-            let slice = slice.map_err(|_| Status::IoErr)?;
-            let offset = start + moved;
-            let done = if facts.op == Op::Read {
-                disk.read(offset, &slice)
-            } else {
-                disk.write(offset, &slice)
-            };
-            done.map_err(|_| Status::IoErr)?;
-            moved += slice.len() as u64;
+        let (start, end) = (at.max(part.start), (at + u64::from(*len)).min(part.end));
+        if start < end {
+            let first = GuestAddress(addr.0 + (start - at));
+            let len = usize::try_from(end - start).map_err(|_| Status::IoErr)?;
+            let mut done = start;
+            for slice in mem.get_slices(first, len, access).map_err(|_| Status::IoErr)? {
+                let slice = slice.map_err(|_| Status::IoErr)?;
+                each(done, &slice)?;
+                done += slice.len() as u64;
+            }
         }
+        at += u64::from(*len);
     }
-    let written = if facts.op == Op::Read {
-        u32::try_from(moved).unwrap_or(u32::MAX)
-    } else {
-        0
-    };
-    Ok((moved, written))
+    Ok(())
+}
+
+/// Bytes written to guest memory by a request that moved `moved`.
+pub(crate) fn written(request: &Request, moved: u64) -> u32 {
+    match request.facts.op {
+        Op::Read => u32::try_from(moved).unwrap_or(u32::MAX),
+        _ => 0,
+    }
 }
 
 /// The byte offset of a range that lies on the disk.
-fn disk_range(sector: u64, len: u64, disk: &Disk) -> Result<u64, Status> {
+pub(crate) fn disk_range(sector: u64, len: u64, disk: &Disk) -> Result<u64, Status> {
     let start = sector.checked_mul(SECTOR_BYTES).ok_or(Status::IoErr)?;
     let end = start.checked_add(len).ok_or(Status::IoErr)?;
     if end <= disk.bytes() {
@@ -137,7 +189,8 @@ fn get_id(request: &Request, target: Target<'_>, mem: &Mem) -> Done {
     Ok((written as u64, u32::try_from(written).unwrap_or(0)))
 }
 
-fn zero_ranges(request: &Request, target: Target<'_>) -> Done {
+/// Checks all ranges: a request is done as a whole or not at all.
+fn check_ranges(request: &Request, target: Target<'_>) -> Result<(), Status> {
     if target.read_only {
         return Err(Status::IoErr);
     }
@@ -146,14 +199,18 @@ fn zero_ranges(request: &Request, target: Target<'_>) -> Done {
     } else {
         0
     };
-    let mut bytes = 0;
-    // All ranges are checked before the first is touched: a request is done as a whole or not at all.
     for RangeOnDisk { sector, sectors, flags } in &request.ranges {
         if flags & !allowed != 0 {
             return Err(Status::Unsupp);
         }
         disk_range(*sector, u64::from(*sectors) * SECTOR_BYTES, target.disk)?;
     }
+    Ok(())
+}
+
+fn zero_ranges(request: &Request, target: Target<'_>) -> Done {
+    check_ranges(request, target)?;
+    let mut bytes = 0;
     for RangeOnDisk { sector, sectors, .. } in &request.ranges {
         let len = u64::from(*sectors) * SECTOR_BYTES;
         target

@@ -12,6 +12,7 @@ pub mod backend;
 pub mod completion;
 pub mod config;
 pub mod control;
+mod corrupt;
 pub mod decide;
 pub mod device;
 pub mod disk;

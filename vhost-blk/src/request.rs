@@ -12,8 +12,8 @@ use virtio_queue::DescriptorChain;
 use vm_memory::{Bytes, GuestAddress, GuestMemory, GuestMemoryMmap, Permissions};
 
 use crate::op::Op;
-use crate::payload::{HEADER_LEN, Tag};
-use crate::plan::Facts;
+use crate::payload::Tag;
+use crate::plan::{Facts, PREFIX_BYTES, Prefix};
 
 /// The guest's memory.
 pub type Mem = GuestMemoryMmap<()>;
@@ -101,9 +101,9 @@ pub enum Malformed {
     UnknownType(u32),
 }
 
-/// Reads a chain.
+/// Reads a chain that came through this virtqueue.
 #[must_use]
-pub fn parse<M: Deref<Target = Mem>>(chain: DescriptorChain<M>, mem: &Mem) -> Parsed {
+pub fn parse<M: Deref<Target = Mem>>(queue: u16, chain: DescriptorChain<M>, mem: &Mem) -> Parsed {
     let head = chain.head_index();
     let mut buffers = Buffers::default();
     let walked = buffers.walk(chain, mem);
@@ -113,7 +113,7 @@ pub fn parse<M: Deref<Target = Mem>>(chain: DescriptorChain<M>, mem: &Mem) -> Pa
         (Err(error), ..) => Err(error),
         (Ok(()), None, _) => Err(Malformed::NoStatus),
         (Ok(()), Some(addr), None) => Err(Malformed::OutsideMemory(addr.0)),
-        (Ok(()), Some(_), Some(_)) => buffers.into_request(mem),
+        (Ok(()), Some(_), Some(_)) => buffers.into_request(queue, mem),
     };
     Parsed {
         head,
@@ -175,7 +175,7 @@ impl Buffers {
         status.map(GuestAddress)
     }
 
-    fn into_request(mut self, mem: &Mem) -> Result<Request, Malformed> {
+    fn into_request(mut self, queue: u16, mem: &Mem) -> Result<Request, Malformed> {
         let mut header = [0; REQUEST_HEADER_BYTES as usize];
         self.take_header(mem, &mut header)?;
         let [t0, t1, t2, t3, _, _, _, _, sector @ ..] = header;
@@ -196,7 +196,9 @@ impl Buffers {
                 op,
                 sector,
                 len: 0,
+                queue,
                 tag: None,
+                prefix: Prefix::default(),
             },
             buffers: Vec::new(),
             ranges: Vec::new(),
@@ -218,7 +220,8 @@ impl Buffers {
                 request.facts.len = len;
                 request.buffers = if op == Op::Read { self.writable } else { self.readable };
                 if op == Op::Write {
-                    request.facts.tag = read_tag(&request.buffers, mem);
+                    request.facts.prefix = read_prefix(&request.buffers, mem);
+                    request.facts.tag = Tag::read(request.facts.prefix.bytes());
                 }
             }
             Op::GetId => {
@@ -274,10 +277,10 @@ fn gather(buffers: &[Buffer], mem: &Mem, into: &mut [u8]) -> Result<usize, Malfo
     Ok(done)
 }
 
-fn read_tag(buffers: &[Buffer], mem: &Mem) -> Option<Tag> {
-    let mut header = [0; HEADER_LEN];
-    let found = gather(buffers, mem, &mut header).ok()?;
-    Tag::read(header.get(..found)?)
+fn read_prefix(buffers: &[Buffer], mem: &Mem) -> Prefix {
+    let mut bytes = [0; PREFIX_BYTES];
+    let found = gather(buffers, mem, &mut bytes).unwrap_or(0);
+    Prefix::of(bytes.get(..found).unwrap_or_default())
 }
 
 fn read_ranges(buffers: &[Buffer], bytes: u64, mem: &Mem) -> Result<Vec<RangeOnDisk>, Malformed> {

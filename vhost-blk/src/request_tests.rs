@@ -31,7 +31,7 @@ fn parsed(mem: &Mem, chain: &[(u64, u32, u16)]) -> Parsed {
         .map(|(addr, len, flags)| Descriptor::new(*addr, *len, *flags, 0).into())
         .collect();
     let queue = MockSplitQueue::new(mem, 16);
-    parse(queue.build_desc_chain(&descriptors).expect("chain"), mem)
+    parse(0, queue.build_desc_chain(&descriptors).expect("chain"), mem)
 }
 
 /// Parses descriptors exactly as given.
@@ -41,7 +41,7 @@ fn parsed_raw(mem: &Mem, descriptors: &[Descriptor]) -> Parsed {
         .map(|descriptor| RawDescriptor::from(*descriptor))
         .collect();
     let queue = MockSplitQueue::new(mem, 16);
-    parse(queue.build_multiple_desc_chains(&raw).expect("chain"), mem)
+    parse(0, queue.build_multiple_desc_chains(&raw).expect("chain"), mem)
 }
 
 fn problem(parsed: &Parsed) -> Malformed {
@@ -60,7 +60,9 @@ fn a_write_in_three_descriptors() {
         op: Op::Write,
         sector: 2048,
         len: 4096,
+        queue: 0,
         tag: Some(Tag { tag: 7, page: 2 }),
+        prefix: Prefix::of(&[&Tag { tag: 7, page: 2 }.header()[..], &[0; 8]].concat()),
     };
     assert_eq!(request.facts, facts);
     assert_eq!(
@@ -116,7 +118,9 @@ fn indirect_tables() {
             op: Op::Flush,
             sector: 0,
             len: 0,
-            tag: None
+            queue: 0,
+            tag: None,
+            prefix: Prefix::default()
         }
     );
     // A table outside memory, of a strange length, or within a table.
@@ -249,7 +253,7 @@ proptest::proptest! {
             let Ok(()) = queue.add_desc_chains(&raw, 0) else { continue };
             let mut ring: virtio_queue::Queue = queue.create_queue().expect("ring");
             while let Some(chain) = virtio_queue::QueueT::pop_descriptor_chain(&mut ring, &mem) {
-                let _ = parse(chain, &mem);
+                let _ = parse(0, chain, &mem);
             }
         }
     }

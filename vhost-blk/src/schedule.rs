@@ -1,7 +1,7 @@
 //! Requests that do not complete at once: delayed, held, or collected to be reordered.
 //!
 //! The schedule is a plain data structure: it is told the time and what happened, and answers with what is to complete now,
-//! in that order. Each entry has an end: a time, a longest wait, or an idle limit; so nothing stays for ever. Its size
+//! in that order. Each entry but those of `hang` has an end: a time, a longest wait, or an idle limit. Its size
 //! is bounded by its user (a driver cannot have more requests out than its rings hold).
 
 use std::collections::BTreeMap;
@@ -10,7 +10,8 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use crate::decide::{Timing, permutation};
-use crate::plan::{Facts, Order, Until};
+use crate::op::Op;
+use crate::plan::{self, Facts, Order, Until};
 
 /// What let a request go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +19,10 @@ use crate::plan::{Facts, Order, Until};
 pub enum ReleasedBy {
     /// Its time had come.
     Time,
+    /// The mark it waited for was made.
+    Mark,
+    /// The flush that ends its reorder window was submitted.
+    Epoch,
     /// The request it waited for was submitted.
     Next,
     /// The request it waited for was completed.
@@ -67,6 +72,7 @@ struct Entry<T> {
 enum Kind {
     Delay { until: Instant, action: &'static str },
     Hold { until: Until, left: u64, end: Instant },
+    Hang,
     Window,
 }
 
@@ -76,6 +82,8 @@ struct Window {
     members: Vec<u64>,
     number: u64,
     order: Order,
+    /// Whether a flush ends it.
+    epoch: bool,
     end: Instant,
 }
 
@@ -110,13 +118,14 @@ impl<T> Schedule<T> {
     /// Takes a request; the answer is not empty when it fills its window.
     pub fn add(&mut self, now: Instant, seed: u64, seq: u64, item: T, rule: &str, timing: Timing) -> Vec<Released<T>> {
         let (kind, full) = match timing {
-            Timing::Delay(time) => (
+            Timing::Delay { time, action } => (
                 Kind::Delay {
                     until: now + time,
-                    action: "delay",
+                    action,
                 },
                 false,
             ),
+            Timing::Hang => (Kind::Hang, false),
             Timing::Hold {
                 until: Until::Time(time),
                 ..
@@ -130,7 +139,7 @@ impl<T> Schedule<T> {
             Timing::Hold { until, max } => {
                 let left = match &until {
                     Until::Next(watch) | Until::Done(watch) => watch.nth,
-                    Until::Release | Until::Time(_) => 0,
+                    Until::Mark(_) | Until::Release | Until::Time(_) => 0,
                 };
                 (
                     Kind::Hold {
@@ -142,19 +151,20 @@ impl<T> Schedule<T> {
                 )
             }
             Timing::Reorder {
-                window: size,
+                window: wanted,
                 order,
                 max,
             } => {
                 let window = self.windows.entry(rule.to_owned()).or_insert_with(|| Window {
-                    members: Vec::with_capacity(size),
+                    members: Vec::new(),
                     number: 0,
                     order,
+                    epoch: wanted == plan::Window::Epoch,
                     end: now,
                 });
                 window.members.push(seq);
                 window.end = now + max;
-                (Kind::Window, window.members.len() >= size)
+                (Kind::Window, window.members.len() >= wanted.size())
             }
         };
         self.entries.insert(
@@ -173,8 +183,32 @@ impl<T> Schedule<T> {
     }
 
     /// Tells of a request that was submitted; to be called before the request itself is added.
-    pub fn submitted(&mut self, facts: &Facts) -> Vec<Released<T>> {
-        self.watched(facts, ReleasedBy::Next)
+    pub fn submitted(&mut self, seed: u64, facts: &Facts) -> Vec<Released<T>> {
+        let mut released = self.watched(facts, ReleasedBy::Next);
+        if facts.op == Op::Flush {
+            let open = self
+                .windows
+                .iter()
+                .filter(|(_, window)| window.epoch && !window.members.is_empty());
+            let ended: Vec<String> = open.map(|(rule, _)| rule.clone()).collect();
+            for rule in ended {
+                released.extend(self.close_window(&rule, seed, ReleasedBy::Epoch));
+            }
+        }
+        released
+    }
+
+    /// Tells of a mark that was made.
+    pub fn marked(&mut self, name: &str) -> Vec<Released<T>> {
+        let waits =
+            |entry: &Entry<T>| matches!(&entry.kind, Kind::Hold { until: Until::Mark(mark), .. } if mark == name);
+        let seqs: Vec<u64> = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| waits(entry))
+            .map(|(seq, _)| *seq)
+            .collect();
+        self.take(&seqs, ReleasedBy::Mark)
     }
 
     /// Tells of a request that was completed.
@@ -210,7 +244,7 @@ impl<T> Schedule<T> {
             .filter_map(|(seq, entry)| match &entry.kind {
                 Kind::Delay { until, .. } => Some((*until, *seq, ReleasedBy::Time)),
                 Kind::Hold { end, .. } => Some((*end, *seq, ReleasedBy::Max)),
-                Kind::Window => None,
+                Kind::Hang | Kind::Window => None,
             })
             .filter(|(end, ..)| *end <= now)
             .collect();
@@ -237,7 +271,7 @@ impl<T> Schedule<T> {
         let entries = self.entries.values().filter_map(|entry| match &entry.kind {
             Kind::Delay { until, .. } => Some(*until),
             Kind::Hold { end, .. } => Some(*end),
-            Kind::Window => None,
+            Kind::Hang | Kind::Window => None,
         });
         let windows = self
             .windows
@@ -247,11 +281,14 @@ impl<T> Schedule<T> {
         entries.chain(windows).min()
     }
 
-    /// Lets go what one rule keeps waiting; without a rule, all that is held (not what is delayed or reordered).
+    /// Lets go what one rule keeps waiting; without a rule, all that is held or hangs (not what is delayed or reordered).
     pub fn release(&mut self, rule: Option<&str>) -> Vec<Released<T>> {
         let wanted = |entry: &Entry<T>| match rule {
             Some(rule) => entry.rule == rule,
-            None => matches!(entry.kind, Kind::Hold { .. } | Kind::Delay { action: "hold", .. }),
+            None => matches!(
+                entry.kind,
+                Kind::Hold { .. } | Kind::Hang | Kind::Delay { action: "hold", .. }
+            ),
         };
         let seqs: Vec<u64> = self
             .entries
@@ -305,6 +342,7 @@ impl<T> Schedule<T> {
             let action = match kind {
                 Kind::Delay { action, .. } => action,
                 Kind::Hold { .. } => "hold",
+                Kind::Hang => "hang",
                 Kind::Window => "reorder",
             };
             if let (Kind::Window, Some(window)) = (&kind, self.windows.get_mut(&rule)) {

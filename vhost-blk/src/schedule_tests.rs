@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::op::Op;
-use crate::plan::{Action, Rule};
+use crate::plan::{Action, Prefix, Rule};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -10,7 +10,11 @@ const MS: Duration = Duration::from_millis(1);
 fn timing(rule: &str) -> Timing {
     let rule: Rule = rule.parse().expect(rule);
     match rule.action {
-        Action::Delay(span) => Timing::Delay(span.min),
+        Action::Delay { span, .. } => Timing::Delay {
+            time: span.min,
+            action: "delay",
+        },
+        Action::Hang => Timing::Hang,
         Action::Hold { until, max } => Timing::Hold { until, max },
         Action::Reorder { window, order, max } => Timing::Reorder { window, order, max },
         other => panic!("{other:?} is no timing"),
@@ -22,7 +26,9 @@ fn facts(op: Op) -> Facts {
         op,
         sector: 0,
         len: 512,
+        queue: 0,
         tag: None,
+        prefix: Prefix::default(),
     }
 }
 
@@ -48,15 +54,15 @@ fn delays_end_in_the_order_of_their_times() {
 fn hold_waits_for_the_right_request() {
     let (mut schedule, now) = (Schedule::default(), Instant::now());
     schedule.add(now, 0, 1, (), "r1", timing("hold any until=next(write nth=2)"));
-    assert!(schedule.submitted(&facts(Op::Read)).is_empty());
-    assert!(schedule.submitted(&facts(Op::Write)).is_empty());
+    assert!(schedule.submitted(0, &facts(Op::Read)).is_empty());
+    assert!(schedule.submitted(0, &facts(Op::Write)).is_empty());
     assert!(
         schedule.completed(&facts(Op::Write)).is_empty(),
         "a completion is not a submission"
     );
-    assert_eq!(seqs(&schedule.submitted(&facts(Op::Write))), [(1, ReleasedBy::Next)]);
+    assert_eq!(seqs(&schedule.submitted(0, &facts(Op::Write))), [(1, ReleasedBy::Next)]);
     schedule.add(now, 0, 2, (), "r1", timing("hold any until=done(flush)"));
-    assert!(schedule.submitted(&facts(Op::Flush)).is_empty());
+    assert!(schedule.submitted(0, &facts(Op::Flush)).is_empty());
     assert_eq!(seqs(&schedule.completed(&facts(Op::Flush))), [(2, ReleasedBy::Done)]);
 }
 
@@ -127,4 +133,51 @@ fn removed_requests_leave_their_window() {
         "the window starts anew"
     );
     assert_eq!(schedule.add(now, 0, 3, 'c', "r1", window()).len(), 2);
+}
+
+#[test]
+fn what_hangs_is_let_go_by_hand_alone() {
+    let (mut schedule, now) = (Schedule::default(), Instant::now());
+    schedule.add(now, 0, 1, (), "r1", timing("hang write"));
+    assert_eq!(schedule.next_end(), None);
+    assert!(schedule.due(now + 10_000_000 * MS, 0).is_empty());
+    let released = schedule.release(None);
+    assert_eq!(
+        (seqs(&released), released[0].action),
+        (vec![(1, ReleasedBy::Release)], "hang")
+    );
+}
+
+#[test]
+fn a_mark_lets_go_what_waits_for_it() {
+    let (mut schedule, now) = (Schedule::default(), Instant::now());
+    for (seq, rule) in [(1, "hold any until=mark(a)"), (2, "hold any until=mark(b)")] {
+        schedule.add(now, 0, seq, (), "r1", timing(rule));
+    }
+    assert!(schedule.marked("c").is_empty());
+    assert_eq!(seqs(&schedule.marked("b")), [(2, ReleasedBy::Mark)]);
+    assert_eq!(seqs(&schedule.due(now + 10_000 * MS, 0)), [(1, ReleasedBy::Max)]);
+}
+
+#[test]
+fn a_flush_ends_an_epoch() {
+    let (mut schedule, now) = (Schedule::default(), Instant::now());
+    let rule = "reorder write window=epoch order=reverse max=1s";
+    for seq in 1..=3 {
+        assert!(schedule.submitted(0, &facts(Op::Write)).is_empty());
+        assert!(schedule.add(now, 0, seq, (), "r1", timing(rule)).is_empty());
+    }
+    let released = schedule.submitted(0, &facts(Op::Flush));
+    assert_eq!(
+        seqs(&released),
+        [(3, ReleasedBy::Epoch), (2, ReleasedBy::Epoch), (1, ReleasedBy::Epoch)]
+    );
+    // A window of a number is none of a flush's business.
+    schedule.add(now, 0, 4, (), "r2", timing("reorder write window=8 order=reverse"));
+    assert!(schedule.submitted(0, &facts(Op::Flush)).is_empty());
+    // Bounded by the largest queue, flush or not.
+    for seq in 10..10 + 1023 {
+        assert!(schedule.add(now, 0, seq, (), "r1", timing(rule)).is_empty());
+    }
+    assert_eq!(schedule.add(now, 0, 2000, (), "r1", timing(rule)).len(), 1024);
 }

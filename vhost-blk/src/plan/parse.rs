@@ -4,12 +4,10 @@ use std::str::FromStr;
 
 use super::error::{Problem, RuleError, hint};
 use super::values::{Arg, Args};
-use super::{Action, FailStatus, Matcher, Order, Rule, ShortStatus, Trigger, Until, Watch};
+use super::{Action, Corruption, FailStatus, Matcher, Order, Rule, ShortStatus, Spread, Trigger, Until, Watch, words};
 use crate::op::Op;
 
 pub(super) const OP_NAMES: [&str; 6] = ["read", "write", "flush", "discard", "write-zeroes", "any"];
-const MATCHER_KEYS: [&str; 3] = ["sectors", "len", "payload"];
-const TRIGGER_KEYS: [&str; 8] = ["sectors", "len", "payload", "nth", "every", "p", "limit", "name"];
 
 impl FromStr for Rule {
     type Err = RuleError;
@@ -52,7 +50,7 @@ fn parse_rule(text: &str) -> Result<Rule, Misfit> {
     let words = split_words(Word { text, column: 1 })?;
     let Some((action_word, rest)) = words.split_first() else {
         let problem = Problem::Empty {
-            expected: Action::NAMES.join(", "),
+            expected: list(words::action_names()),
         };
         return Err(Misfit {
             column: 1,
@@ -60,35 +58,42 @@ fn parse_rule(text: &str) -> Result<Rule, Misfit> {
             problem,
         });
     };
-    let action_keys: &[&str] = match action_word.text {
-        "fail" => &["status"],
-        "delay" => &["for"],
-        "hold" => &["until", "max"],
-        "reorder" => &["window", "order", "max"],
-        "short" => &["bytes", "then"],
-        found => {
-            return Err(action_word.misfit(Problem::UnknownAction {
-                found: found.to_owned(),
-                expected: Action::NAMES.join(", "),
-                hint: hint(found, Action::NAMES),
-            }));
-        }
+    let Some(action) = words::action(action_word.text) else {
+        let found = action_word.text;
+        return Err(action_word.misfit(Problem::UnknownAction {
+            found: found.to_owned(),
+            expected: list(words::action_names()),
+            hint: hint(found, words::action_names()),
+        }));
     };
     let (op, op_word, rest) = parse_op(rest)?;
-    let known: Vec<&str> = action_keys.iter().chain(&TRIGGER_KEYS).copied().collect();
-    let mut args = Args::parse(*action_word, rest, &known)?;
+    let mut args = Args::parse(*action_word, rest, &words::keys_of(action))?;
     let action = parse_action(&mut args)?;
     let trigger = parse_trigger(op, &mut args)?;
-    if matches!(action, Action::Short { .. }) && trigger.matcher.op.is_some_and(|op| !op.moves_data()) {
-        let op = op_word.unwrap_or(*action_word);
-        return Err(op.misfit(Problem::WrongOp {
-            what: "short",
-            op: trigger.matcher.op.map_or("any", Op::name),
-            expected: "read, write or any",
+    if let Some(op) = trigger.matcher.op.filter(|op| !action.goes_with(*op)) {
+        let goes_with = if action == Action::Drop {
+            "write, flush, discard, write-zeroes or any"
+        } else {
+            "read, write or any"
+        };
+        return Err(op_word.unwrap_or(*action_word).misfit(Problem::WrongOp {
+            what: action.name(),
+            op: op.name(),
+            expected: goes_with,
         }));
     }
+    let set = args.take("set").map(Arg::var).transpose()?;
     let name = args.take("name").map(Arg::ident).transpose()?;
-    Ok(Rule { name, action, trigger })
+    Ok(Rule {
+        name,
+        action,
+        trigger,
+        set,
+    })
+}
+
+fn list<'a>(words: impl Iterator<Item = &'a str>) -> String {
+    words.collect::<Vec<_>>().join(", ")
 }
 
 /// Splits at blanks outside parentheses; ` # …` to the end is a comment.
@@ -167,7 +172,20 @@ fn parse_action(args: &mut Args<'_>) -> Result<Action, Misfit> {
             Some(arg) => arg.choice(FailStatus::ALL, FailStatus::name, "ioerr or unsupp")?,
             None => FailStatus::IoErr,
         }),
-        "delay" => Action::Delay(args.need("for", "delay write for=20ms..80ms")?.span()?),
+        "delay" => Action::Delay {
+            span: args.need("for", "delay write for=20ms..80ms")?.span()?,
+            spread: match args.take("spread") {
+                Some(arg) => arg.choice(Spread::ALL, Spread::name, "uniform, bell or exponential")?,
+                None => Spread::Uniform,
+            },
+        },
+        "slow" => Action::Slow {
+            span: args.need("for", "slow read for=1ms..2s over=500")?.span()?,
+            over: args.need("over", "slow read for=1ms..2s over=500")?.count()?,
+        },
+        "hang" => Action::Hang,
+        "drop" => Action::Drop,
+        "corrupt" => Action::Corrupt(parse_corruption(args)?),
         "hold" => {
             let until = args.need("until", "hold write nth=1 until=next(write)")?;
             let max = args.take("max");
@@ -203,6 +221,33 @@ fn parse_action(args: &mut Args<'_>) -> Result<Action, Misfit> {
     })
 }
 
+/// Just one of the keys that say how data is corrupted.
+fn parse_corruption(args: &mut Args<'_>) -> Result<Corruption, Misfit> {
+    const KEYS: [&str; 4] = ["flip", "zero", "stale", "misdirect"];
+    let mut how: Option<(&'static str, Corruption)> = None;
+    for key in KEYS {
+        let Some(arg) = args.take(key) else { continue };
+        if let Some((other, _)) = how {
+            return Err(arg.word.misfit(Problem::Exclude { key, other }));
+        }
+        let corruption = match key {
+            "flip" => Corruption::Flip(arg.bits()?),
+            "zero" => Corruption::Zero(arg.row()?),
+            "stale" => Corruption::Stale(arg.row()?),
+            _ => Corruption::Misdirect(arg.offset()?),
+        };
+        how = Some((key, corruption));
+    }
+    let missing = || {
+        args.action.misfit(Problem::Missing {
+            action: args.action.text.to_owned(),
+            key: "flip`, `zero`, `stale` or `misdirect",
+            example: "corrupt read flip=1bit",
+        })
+    };
+    how.map(|(_, corruption)| corruption).ok_or_else(missing)
+}
+
 fn parse_trigger(op: Option<Op>, args: &mut Args<'_>) -> Result<Trigger, Misfit> {
     let matcher = parse_matcher(op, args)?;
     let nth = args.take("nth").map(Arg::count).transpose()?;
@@ -219,6 +264,11 @@ fn parse_trigger(op: Option<Op>, args: &mut Args<'_>) -> Result<Trigger, Misfit>
         every: every.map(Arg::count).transpose()?,
         probability: args.take("p").map(Arg::probability).transpose()?,
         limit: args.take("limit").map(Arg::count).transpose()?,
+        first_after: args.take("first-after").map(Arg::op).transpose()?,
+        covers: args.take("covers").map(Arg::sectors).transpose()?,
+        after: args.take("after").map(Arg::event).transpose()?,
+        before: args.take("before").map(Arg::event).transpose()?,
+        when: args.take("when").map(Arg::var).transpose()?,
     })
 }
 
@@ -233,18 +283,22 @@ fn parse_matcher(op: Option<Op>, args: &mut Args<'_>) -> Result<Matcher, Misfit>
         };
         return Err(arg.word.misfit(problem));
     }
-    if let (Some(Op::Flush), Some(arg)) = (op, &sectors) {
-        let expected = "read, write, discard, write-zeroes or any";
-        return Err(arg.word.misfit(Problem::WrongOp {
-            what: "sectors",
-            op: "flush",
-            expected,
-        }));
+    let align = args.take("align");
+    for (what, arg) in [("sectors", &sectors), ("align", &align)] {
+        if let (Some(Op::Flush), Some(arg)) = (op, arg) {
+            return Err(arg.word.misfit(Problem::WrongOp {
+                what,
+                op: "flush",
+                expected: "read, write, discard, write-zeroes or any",
+            }));
+        }
     }
     Ok(Matcher {
         op,
         sectors: sectors.map(Arg::sectors).transpose()?,
         len: args.take("len").map(Arg::len_range).transpose()?,
+        align: align.map(Arg::align).transpose()?,
+        queue: args.take("queue").map(Arg::queue).transpose()?,
         payload: payload.map(Arg::payload).transpose()?,
     })
 }
@@ -253,7 +307,7 @@ fn parse_matcher(op: Option<Op>, args: &mut Args<'_>) -> Result<Matcher, Misfit>
 pub(super) fn parse_watch(text: Word<'_>) -> Result<Watch, Misfit> {
     let words = split_words(text)?;
     let (op, _, rest) = parse_op(&words)?;
-    let known: Vec<&str> = MATCHER_KEYS.iter().copied().chain(["nth"]).collect();
+    let known: Vec<&str> = words::MATCHER_KEYS.iter().map(|key| key.name).chain(["nth"]).collect();
     let mut args = Args::parse(
         Word {
             text: "a trigger to wait for",

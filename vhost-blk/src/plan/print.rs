@@ -4,13 +4,19 @@ use std::fmt;
 use std::ops::Range;
 
 use super::units::{print_bytes, print_time};
-use super::{Action, FailStatus, Matcher, Order, PayloadMatch, Rule, ShortStatus, Span, Trigger, Until, Watch};
+use super::{
+    Action, Align, Corruption, Event, FailStatus, Matcher, Order, PayloadMatch, Rule, Sectors, ShortStatus, Span,
+    Spread, Trigger, Until, Var, Watch, Window,
+};
 
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.action.name(), op_name(&self.trigger.matcher))?;
         action_words(&self.action, f)?;
         write!(f, "{}", self.trigger)?;
+        if let Some(set) = &self.set {
+            write!(f, " set={set}")?;
+        }
         match &self.name {
             Some(name) => write!(f, " name={name}"),
             None => Ok(()),
@@ -23,7 +29,14 @@ fn action_words(action: &Action, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match action {
         Action::Fail(FailStatus::IoErr) => Ok(()),
         Action::Fail(FailStatus::Unsupp) => f.write_str(" status=unsupp"),
-        Action::Delay(span) => write!(f, " for={span}"),
+        Action::Delay {
+            span,
+            spread: Spread::Uniform,
+        } => write!(f, " for={span}"),
+        Action::Delay { span, spread } => write!(f, " for={span} spread={}", spread.name()),
+        Action::Slow { span, over } => write!(f, " for={span} over={over}"),
+        Action::Hang | Action::Drop => Ok(()),
+        Action::Corrupt(how) => write!(f, " {how}"),
         Action::Hold { until, max } => {
             write!(f, " until={until}")?;
             if *max == Action::HOLD_MAX_DEFAULT {
@@ -60,7 +73,21 @@ impl fmt::Display for Trigger {
         if let Some(limit) = self.limit {
             write!(f, " limit={limit}")?;
         }
-        Ok(())
+        if let Some(op) = self.first_after {
+            write!(f, " first-after={}", op.name())?;
+        }
+        if let Some(Range { start, end }) = &self.covers {
+            write!(f, " covers={start}..{end}")?;
+        }
+        for (key, event) in [("after", &self.after), ("before", &self.before)] {
+            if let Some(event) = event {
+                write!(f, " {key}={event}")?;
+            }
+        }
+        match &self.when {
+            Some(when) => write!(f, " when={when}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -79,10 +106,83 @@ fn matcher_words(matcher: &Matcher, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             write!(f, " len={}..{}", print_bytes(len.start), print_bytes(len.end))?;
         }
     }
-    match matcher.payload {
-        Some(PayloadMatch { tag, page: Some(page) }) => write!(f, " payload=tag:{tag}.{page}"),
-        Some(PayloadMatch { tag, page: None }) => write!(f, " payload=tag:{tag}"),
+    match matcher.align {
+        Some(Align::To(bytes)) => write!(f, " align={}", print_bytes(bytes))?,
+        Some(Align::Off(bytes)) => write!(f, " align=not({})", print_bytes(bytes))?,
+        None => {}
+    }
+    if let Some(queue) = matcher.queue {
+        write!(f, " queue={queue}")?;
+    }
+    match &matcher.payload {
+        Some(PayloadMatch::Tag { tag, page: Some(page) }) => write!(f, " payload=tag:{tag}.{page}"),
+        Some(PayloadMatch::Tag { tag, page: None }) => write!(f, " payload=tag:{tag}"),
+        Some(PayloadMatch::Prefix(bytes)) => write!(f, " payload=hex:{}", hex(bytes)),
         None => Ok(()),
+    }
+}
+
+/// Bytes as pairs of hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl fmt::Display for Corruption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Corruption::Flip(bits) => write!(f, "flip={bits}bit"),
+            Corruption::Zero(sectors) => write!(f, "zero={sectors}"),
+            Corruption::Stale(sectors) => write!(f, "stale={sectors}"),
+            Corruption::Misdirect(by) => write!(f, "misdirect={by}"),
+        }
+    }
+}
+
+impl fmt::Display for Sectors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Sectors::All => f.write_str("all"),
+            Sectors::Some(count) => write!(f, "{count}"),
+        }
+    }
+}
+
+impl fmt::Display for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Window::Count(count) => write!(f, "{count}"),
+            Window::Epoch => f.write_str("epoch"),
+        }
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Event::Rule(name) => write!(f, "rule({name})"),
+            Event::Mark(name) => write!(f, "mark({name})"),
+        }
+    }
+}
+
+impl fmt::Display for Var {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.name, self.value)
+    }
+}
+
+impl Spread {
+    /// All, in the order in which messages list them.
+    pub const ALL: [Spread; 3] = [Spread::Uniform, Spread::Bell, Spread::Exponential];
+
+    /// The word in the rule language.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Spread::Uniform => "uniform",
+            Spread::Bell => "bell",
+            Spread::Exponential => "exponential",
+        }
     }
 }
 
@@ -102,6 +202,7 @@ impl fmt::Display for Until {
         match self {
             Until::Next(watch) => write!(f, "next({watch})"),
             Until::Done(watch) => write!(f, "done({watch})"),
+            Until::Mark(name) => write!(f, "mark({name})"),
             Until::Release => f.write_str("release"),
             Until::Time(time) => f.write_str(&print_time(*time)),
         }

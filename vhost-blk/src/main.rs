@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use args::{Failure, Settings};
+use args::{Failure, Task};
 use vhost_blk::device::Device;
 use vhost_blk::disk::Disk;
 use vhost_blk::{server, trace};
@@ -24,7 +24,14 @@ fn main() -> ExitCode {
 
 fn start() -> Result<(), Failure> {
     let started = Instant::now();
-    let settings = Settings::from_command_line()?;
+    let settings = match Task::from_command_line()? {
+        Task::Serve(settings) => settings,
+        Task::Say(text) => {
+            // Nobody listens any more when a pager was left early.
+            let _ = std::io::stdout().write_all(text.as_bytes());
+            return Ok(());
+        }
+    };
     if settings.die_with_parent {
         die_with_parent()?;
     }

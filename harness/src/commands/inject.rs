@@ -49,10 +49,11 @@ fn parse(words: &[String]) -> Result<Command, Failure> {
         ["mark", name] => Command::Mark {
             name: (*name).to_owned(),
         },
-        ["list" | "clear" | "stats" | "release" | "mark", ..] => {
+        ["set", var] => Command::Set { var: (*var).to_owned() },
+        ["list" | "clear" | "stats" | "release" | "mark" | "set", ..] => {
             return Err(Failure::new(
                 USAGE,
-                "`list`, `clear` and `stats` take nothing more, `release` a rule's name, `mark` a name",
+                "`list`, `clear` and `stats` take nothing more, `release` a rule's name, `mark` a name, `set` NAME:VALUE",
             ));
         }
         _ => Command::Add { rule: words.join(" ") },

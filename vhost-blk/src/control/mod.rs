@@ -52,7 +52,12 @@ pub enum Command {
         #[serde(default)]
         rule: Option<String>,
     },
-    /// Puts a name into the trace.
+    /// Sets a state variable.
+    Set {
+        /// Its name and value, as in `when=`: `phase:2`.
+        var: String,
+    },
+    /// Makes a mark: a name in the trace, for which rules can wait.
     Mark {
         /// The name.
         name: String,

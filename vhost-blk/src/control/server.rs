@@ -7,7 +7,7 @@ use std::thread;
 
 use super::{Command, CommandLine, LINE_BYTES_MAX, Reply, ReplyLine, VERSION};
 use crate::device::Device;
-use crate::plan::RuleError;
+use crate::plan::{RuleError, Var};
 
 /// Takes clients for ever; `quit` is called when one says so, after it was answered.
 pub fn serve(listener: &UnixListener, device: &Arc<Device>, quit: fn()) {
@@ -82,6 +82,15 @@ fn obey(device: &Device, command: Command) -> Reply {
         Command::Release { rule } => match device.release(rule.as_deref()) {
             Ok(requests) => Reply::Released { requests },
             Err(error) => refusal(error.to_string()),
+        },
+        Command::Set { var } => match Var::read(&var) {
+            Some(var) => {
+                device.set_var(&var);
+                Reply::Done
+            }
+            None => refusal(format!(
+                "bad variable `{var}`: expected a name and a number, like phase:2"
+            )),
         },
         Command::Mark { name } => {
             device.mark(&name);

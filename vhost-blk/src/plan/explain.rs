@@ -72,14 +72,18 @@ fn which(trigger: &Trigger, action: &Action) -> String {
 }
 
 /// What a request looks like.
-fn noun(matcher: &Matcher, action: &Action, article: bool) -> String {
+fn noun(matcher: &Matcher, action: &Action, another: bool) -> String {
     let op = match (matcher.op, action) {
         (Some(op), _) => op.name(),
         (None, Action::Short { .. } | Action::Corrupt(_)) => "read or write",
         (None, Action::Drop) => "request that is no read",
         (None, _) => "request",
     };
-    let mut text = if article { format!("a {op}") } else { op.to_owned() };
+    let mut text = if another {
+        format!("another {op}")
+    } else {
+        op.to_owned()
+    };
     if let Some(len) = &matcher.len {
         if len.end - len.start == 1 {
             let _ = write!(text, " of {} bytes", print_bytes(len.start));
@@ -264,7 +268,7 @@ mod tests {
     fn sentences() {
         let said = |text: &str| explain(&text.parse().expect(text));
         insta::assert_snapshot!(said("fail write nth=3 limit=1"), @r#"The third write fails with an I/O error; the disk is not touched. At most once."#);
-        insta::assert_snapshot!(said("hold write until=next(write payload=tag:7.3) payload=tag:7.0 name=first"), @r#"Every write whose data begins with page 0 of tag 7 is held until a write whose data begins with page 3 of tag 7 was submitted, for 10s at most."#);
+        insta::assert_snapshot!(said("hold write until=next(write payload=tag:7.3) payload=tag:7.0 name=first"), @r#"Every write whose data begins with page 0 of tag 7 is held until another write whose data begins with page 3 of tag 7 was submitted, for 10s at most."#);
         insta::assert_snapshot!(said("hold any until=done(flush nth=2) after=rule(first) before=mark(end)"), @r#"Every request once the rule first was applied until the mark end was made is held until the second flush since was completed, for 10s at most."#);
         insta::assert_snapshot!(said("delay any for=20ms..80ms spread=bell p=0.1"), @r#"Every request, with a probability of 0.1, completes 20ms to 80ms late, most often about the middle."#);
         insta::assert_snapshot!(said("corrupt read sectors=2048..2064 flip=1bit when=phase:2 set=phase:3"), @r#"Every read that touches sectors 2048 to 2063 while the state variable phase is 2 reports success, but one bit of its data, chosen by the seed, is inverted. Each time, the state variable phase becomes 3."#);

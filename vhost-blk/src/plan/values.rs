@@ -207,13 +207,7 @@ impl Arg<'_> {
     }
 
     pub(super) fn var(self) -> Result<Var, Misfit> {
-        let var = self.value.text.split_once(':').and_then(|(name, value)| {
-            Some(Var {
-                name: Some(name).filter(|name| is_name(name))?.to_owned(),
-                value: number(value)?,
-            })
-        });
-        var.ok_or_else(|| self.bad("a variable and a number, like phase:2"))
+        Var::read(self.value.text).ok_or_else(|| self.bad("a variable and a number, like phase:2"))
     }
 
     pub(super) fn time(self) -> Result<Duration, Misfit> {
@@ -333,6 +327,19 @@ impl Arg<'_> {
         }
         let expected = "next(TRIGGER), done(TRIGGER), mark(NAME), release or a time like 500ms";
         Err(self.bad_hint(expected, hint(text, ["release"])))
+    }
+}
+
+impl Var {
+    /// Reads `NAME:VALUE`.
+    #[must_use]
+    pub fn read(text: &str) -> Option<Var> {
+        let (name, value) = text.split_once(':')?;
+        is_name(name).then_some(())?;
+        Some(Var {
+            name: name.to_owned(),
+            value: number(value)?,
+        })
     }
 }
 

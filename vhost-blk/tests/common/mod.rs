@@ -273,6 +273,18 @@ impl Driver {
         slot
     }
 
+    /// Sends a discard (11) or write-zeroes (13) of one range.
+    pub fn range(&mut self, kind: u32, sector: u64, sectors: u32) -> u16 {
+        let mut range = [0; 16];
+        range[..8].copy_from_slice(&sector.to_le_bytes());
+        range[8..12].copy_from_slice(&sectors.to_le_bytes());
+        let data = self.data(self.next_slot);
+        self.mem.write_slice(&range, data).expect("data");
+        let slot = self.queue(kind, 0, 16, false);
+        self.kick();
+        slot
+    }
+
     /// The status byte of a request as it stands now.
     pub fn mem_status(&self, slot: u16) -> u8 {
         self.mem

@@ -1,0 +1,154 @@
+//! What each action does, over a real ring of the real binary.
+#![allow(clippy::expect_used, reason = "a panic here is the test's failure")]
+
+mod common;
+
+use common::{DeviceProcess, Driver, SOON, WHILE};
+use vhost_blk::control::{Command, Reply};
+
+/// Sends a command that the device must obey.
+fn tell(device: &DeviceProcess, command: &Command) -> Reply {
+    device.control().call(command).expect("the device obeys")
+}
+
+fn mark(device: &DeviceProcess, name: &str) {
+    tell(device, &Command::Mark { name: name.into() });
+}
+
+/// Hits of the rules, in their order.
+fn hits(device: &DeviceProcess) -> Vec<u64> {
+    match tell(device, &Command::List) {
+        Reply::Rules { rules } => rules.iter().map(|rule| rule.hits).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn rules(rules: &[&str]) -> DeviceProcess {
+    let args: Vec<&str> = rules.iter().flat_map(|rule| ["--rule", *rule]).collect();
+    DeviceProcess::start(&args)
+}
+
+/// Reads a page at this sector.
+fn read(driver: &mut Driver, sector: u64) -> Vec<u8> {
+    let slot = driver.read(sector, 4096);
+    let used = driver.done();
+    assert_eq!((used.slot, used.status), (slot, 0));
+    driver.bytes(slot, 4096)
+}
+
+/// Writes a page of one byte at this sector, and is told that all is well.
+fn write(driver: &mut Driver, sector: u64, fill: u8) {
+    let slot = driver.write(sector, &[fill; 4096]);
+    let used = driver.done();
+    assert_eq!((used.slot, used.status), (slot, 0));
+}
+
+fn flush(driver: &mut Driver) -> u16 {
+    let slot = driver.queue(4, 0, 0, false);
+    driver.kick();
+    slot
+}
+
+#[test]
+fn a_hung_request_waits_for_its_release_and_others_pass_it() {
+    let device = rules(&["hang read nth=1"]);
+    let mut driver = Driver::connect(&device);
+    let hung = driver.read(0, 512);
+    read(&mut driver, 8);
+    assert!(driver.next_used(WHILE).is_none(), "it hangs");
+    let released = tell(&device, &Command::Release { rule: None });
+    assert_eq!(released, Reply::Released { requests: 1 });
+    let used = driver.next_used(SOON).expect("it is let go");
+    assert_eq!((used.slot, used.status), (hung, 0));
+}
+
+#[test]
+fn a_dropped_write_is_acknowledged_and_never_happened() {
+    let device = rules(&["drop write sectors=8..16", "drop discard", "drop write-zeroes"]);
+    let mut driver = Driver::connect(&device);
+    write(&mut driver, 0, 0x55);
+    write(&mut driver, 8, 0x55);
+    assert!(read(&mut driver, 0).iter().all(|byte| *byte == 0x55));
+    assert!(read(&mut driver, 8).iter().all(|byte| *byte == 0));
+    // A range of 8 sectors from 0: discarded, and zeroed.
+    for kind in [11, 13] {
+        driver.range(kind, 0, 8);
+        assert_eq!(driver.done().status, 0);
+    }
+    assert!(read(&mut driver, 0).iter().all(|byte| *byte == 0x55));
+    assert_eq!(hits(&device), [1, 1, 1]);
+}
+
+#[test]
+fn a_corrupted_read_is_right_the_next_time() {
+    let device = rules(&["corrupt read flip=1bit limit=1", "corrupt read zero=1 limit=1"]);
+    let mut driver = Driver::connect(&device);
+    write(&mut driver, 0, 0x55);
+    let flipped: u32 = read(&mut driver, 0).iter().map(|byte| (byte ^ 0x55).count_ones()).sum();
+    assert_eq!(flipped, 1);
+    let zeros = read(&mut driver, 0).iter().filter(|byte| **byte == 0).count();
+    assert_eq!(zeros, 512);
+    assert!(read(&mut driver, 0).iter().all(|byte| *byte == 0x55));
+}
+
+#[test]
+fn a_corrupted_write_stays_wrong() {
+    let device = rules(&[
+        "corrupt write misdirect=8 limit=1 name=lost",
+        "corrupt write stale=1 after=rule(lost) limit=1",
+    ]);
+    let mut driver = Driver::connect(&device);
+    write(&mut driver, 0, 0x55);
+    assert!(read(&mut driver, 0).iter().all(|byte| *byte == 0));
+    assert!(read(&mut driver, 8).iter().all(|byte| *byte == 0x55));
+    write(&mut driver, 16, 0x66);
+    let stale = read(&mut driver, 16).iter().filter(|byte| **byte == 0).count();
+    assert_eq!(stale, 512);
+    write(&mut driver, 16, 0x66);
+    assert!(read(&mut driver, 16).iter().all(|byte| *byte == 0x66));
+}
+
+#[test]
+fn an_epoch_is_reordered_up_to_its_flush() {
+    let device = rules(&["reorder write window=epoch order=reverse max=60s"]);
+    let mut driver = Driver::connect(&device);
+    let writes: Vec<u16> = (0..3).map(|page| driver.write(page * 8, &[1; 4096])).collect();
+    assert!(driver.next_used(WHILE).is_none());
+    let flush = flush(&mut driver);
+    let order: Vec<u16> = driver.order(4).into_iter().map(|(slot, _)| slot).collect();
+    assert_eq!(order, [writes[2], writes[1], writes[0], flush]);
+}
+
+#[test]
+fn marks_and_variables_reach_the_rules() {
+    let device = rules(&[
+        "hold write until=mark(go) max=60s limit=1",
+        "fail read after=mark(go) when=phase:3 name=fault",
+    ]);
+    let mut driver = Driver::connect(&device);
+    let held = driver.write(0, &[1; 4096]);
+    read(&mut driver, 8);
+    assert!(driver.next_used(WHILE).is_none());
+    mark(&device, "go");
+    let used = driver.next_used(SOON).expect("the mark lets it go");
+    assert_eq!((used.slot, used.status), (held, 0));
+    read(&mut driver, 8);
+    tell(&device, &Command::Set { var: "phase:3".into() });
+    driver.read(8, 4096);
+    assert_eq!(driver.done().status, common::IOERR);
+    let refused = device.control().call(&Command::Set { var: "phase".into() });
+    let refused = refused.expect_err("no variable").to_string();
+    assert!(refused.contains("a name and a number, like phase:2"), "{refused}");
+}
+
+#[test]
+fn the_first_write_after_a_flush_fails() {
+    let device = rules(&["fail write first-after=flush"]);
+    let mut driver = Driver::connect(&device);
+    write(&mut driver, 0, 1);
+    flush(&mut driver);
+    assert_eq!(driver.done().status, 0);
+    driver.write(0, &[2; 4096]);
+    assert_eq!(driver.done().status, common::IOERR);
+    write(&mut driver, 0, 3);
+}

@@ -156,7 +156,8 @@ pub struct ShellArgs {
     cargo xtask inject release r1\n  cargo xtask inject clear\n  cargo xtask inject stats"
 )]
 pub struct InjectArgs {
-    /// A rule to add, or one of: list, clear, release [RULE-NAME], mark NAME, set NAME:VALUE, stats.
+    /// A rule to add, or one of: list, clear, release [RULE-NAME], mark NAME, set NAME:VALUE,
+    /// cut now [lose=…] [torn=…], power, rollback [MARK], disconnect now, stats.
     #[arg(value_name = "RULE | COMMAND", required = true, num_args = 1..)]
     pub words: Vec<String>,
     /// Control socket of the device [default: that of the shell that was started last].

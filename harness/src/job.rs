@@ -97,7 +97,7 @@ impl Runner<'_> {
         let prepared = (|| {
             let device = &mut self.boot.device;
             device.call("clear", &Command::Clear)?;
-            device.call("rollback", &Command::Rollback)?;
+            device.call("rollback", &Command::Rollback { to: None })?;
             device.call(
                 "mark",
                 &Command::Mark {

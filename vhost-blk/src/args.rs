@@ -69,6 +69,9 @@ struct Serve {
     /// File for the trace, JSON lines
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
+    /// Keep up to this many bytes of history, to roll back to marks (k, M as suffix); it costs two copies of what is written
+    #[arg(long, value_name = "BYTES", value_parser = history_bytes)]
+    history: Option<u64>,
     /// Number of queues offered
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=i64::from(QUEUES_MAX)))]
     num_queues: u16,
@@ -115,6 +118,7 @@ struct Serve {
 
 /// What the command line comes to.
 pub struct Settings {
+    pub history: Option<u64>,
     pub image: PathBuf,
     pub trace: Option<PathBuf>,
     pub config: Config,
@@ -197,6 +201,7 @@ impl Settings {
         };
         Ok(Settings {
             image: args.image,
+            history: args.history,
             trace: args.trace,
             config,
             plan,
@@ -254,6 +259,11 @@ fn power_of_two(text: &str, min: u32, max: u32) -> Result<u32, String> {
 
 fn queue_size(text: &str) -> Result<u16, String> {
     u16::try_from(power_of_two(text, 2, 1024)?).map_err(|error| error.to_string())
+}
+
+fn history_bytes(text: &str) -> Result<u64, String> {
+    vhost_blk::plan::units::parse_bytes(text)
+        .ok_or_else(|| "expected a number of bytes, like 4096, 512k or 256M".to_owned())
 }
 
 fn block_size(text: &str) -> Result<u32, String> {

@@ -5,8 +5,9 @@ use thiserror::Error;
 
 use crate::decide::{Armed, World};
 use crate::device::{Device, State};
+use crate::history::Keep;
 use crate::plan::file::{name_taken, parse_in_plan};
-use crate::plan::{Plan, Rule, RuleError, Var};
+use crate::plan::{Action, Plan, Rule, RuleError, Var};
 use crate::trace::Record;
 
 /// A rule in force, as `list` tells it.
@@ -133,6 +134,7 @@ impl Device {
             name: name.to_owned(),
         });
         state.world.marks.insert(name.to_owned());
+        self.disk().history.mark(name);
         let released = state.schedule.marked(name);
         drop(state);
         self.complete_released(released)
@@ -171,6 +173,10 @@ impl Device {
             }
         };
         let name = armed.name.clone();
+        if matches!(armed.rule.action, Action::Cut { .. } | Action::Early(_)) {
+            // From here on it must be known what is durable.
+            self.disk().history.keep(Keep::Volatile);
+        }
         self.trace().write(|| Record::RuleAdded {
             t_us: self.trace().now_us(),
             name: name.clone(),

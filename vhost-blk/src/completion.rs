@@ -75,6 +75,11 @@ impl Completion {
         self.generation
     }
 
+    /// The guest's memory as it was when the chain was read.
+    pub(crate) fn mem(&self) -> &Mem {
+        &self.mem
+    }
+
     /// Whether the ring was stopped since.
     #[must_use]
     pub fn is_stale(&self) -> bool {

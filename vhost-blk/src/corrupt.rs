@@ -5,7 +5,7 @@ use std::ops::Range;
 use vm_memory::VolatileSlice;
 
 use crate::disk::Disk;
-use crate::execute::{Done, Target, disk_range, for_each_piece, move_part, written};
+use crate::execute::{Access, Done, Target, disk_range, for_each_piece, written};
 use crate::op::Op;
 use crate::plan::{Corruption, Sectors};
 use crate::request::{Mem, Request, SECTOR_BYTES};
@@ -22,6 +22,7 @@ pub(crate) fn corrupt(request: &Request, target: Target<'_>, mem: &Mem, how: Cor
         return Err(Status::IoErr);
     }
     let start = disk_range(facts.sector, facts.len, disk)?;
+    let mut access = Access::of(request, disk);
     let mut rng = Rng::for_choice(seed, "corrupt", facts.sector);
     let all = 0..facts.len;
     match how {
@@ -31,13 +32,13 @@ pub(crate) fn corrupt(request: &Request, target: Target<'_>, mem: &Mem, how: Cor
                 .checked_add_signed(by)
                 .filter(|sector| disk_range(*sector, facts.len, disk).is_ok());
             match elsewhere {
-                Some(sector) => move_part(request, disk, mem, all, sector)?,
+                Some(sector) => access.move_part(request, mem, all, sector)?,
                 None if reads => fill(request, mem, all)?,
                 None => {}
             }
         }
         Corruption::Flip(bits) => {
-            move_part(request, disk, mem, all, facts.sector)?;
+            access.move_part(request, mem, all, facts.sector)?;
             for _ in 0..bits {
                 let (at, bit) = (rng.below(facts.len), rng.below(8));
                 if at >= facts.len {
@@ -46,24 +47,23 @@ pub(crate) fn corrupt(request: &Request, target: Target<'_>, mem: &Mem, how: Cor
                 if reads {
                     for_each_piece(request, mem, at..at + 1, |_, slice| flip(slice, bit))?;
                 } else {
-                    flip_on(disk, start + at, bit)?;
+                    flip_on(&mut access, disk, start + at, bit)?;
                 }
             }
         }
         Corruption::Zero(sectors) => {
-            move_part(request, disk, mem, all, facts.sector)?;
+            access.move_part(request, mem, all, facts.sector)?;
             let row = row(sectors, facts.len, &mut rng);
             if reads {
                 fill(request, mem, row)?;
             } else {
-                let done = disk.zero(start + row.start, row.end - row.start);
-                done.map_err(|_| Status::IoErr)?;
+                access.zero(start + row.start, row.end - row.start)?;
             }
         }
         Corruption::Stale(sectors) => {
             let row = row(sectors, facts.len, &mut rng);
             for part in [0..row.start, row.end..facts.len] {
-                move_part(request, disk, mem, part, facts.sector)?;
+                access.move_part(request, mem, part, facts.sector)?;
             }
             if reads {
                 for_each_piece(request, mem, row, |at, slice| {
@@ -102,12 +102,12 @@ fn flip(slice: &VolatileSlice<'_>, bit: u64) -> Result<(), Status> {
     Ok(())
 }
 
-fn flip_on(disk: &Disk, offset: u64, bit: u64) -> Result<(), Status> {
+fn flip_on(access: &mut Access<'_>, disk: &Disk, offset: u64, bit: u64) -> Result<(), Status> {
     let mut byte = [0u8];
     let slice = VolatileSlice::from(&mut byte[..]);
     disk.read(offset, &slice).map_err(|_| Status::IoErr)?;
     flip(&slice, bit)?;
-    disk.write(offset, &slice).map_err(|_| Status::IoErr)
+    access.write(offset, &slice)
 }
 
 #[cfg(test)]

@@ -66,6 +66,7 @@ impl Bed {
         let target = Target {
             disk: &self.disk,
             read_only: false,
+            write_through: false,
             serial: &[0; SERIAL_BYTES],
         };
         execute(&request, target, &self.mem, Some(outcome))

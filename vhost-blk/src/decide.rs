@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use crate::op::Op;
 use crate::plan::{
-    Action, Corruption, Event, Facts, FailStatus, Order, Rule, ShortStatus, Span, Spread, Until, Var, Window,
+    Action, Corruption, Event, Facts, FailStatus, Lose, Order, Rule, ShortStatus, Span, Spread, Torn, Until, Var,
+    Window,
 };
 use crate::rng::Rng;
 
@@ -95,6 +96,24 @@ pub enum Outcome {
     },
     /// Without anything done, and success.
     Drop,
+    /// A flush: at once, and what it makes durable is so after this time.
+    Early(Duration),
+}
+
+/// What becomes of the device as a request arrives, which is then never answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blow {
+    /// Its power goes.
+    Cut {
+        /// What of the volatile write cache is lost.
+        lose: Lose,
+        /// Whether the last write is torn.
+        torn: Option<Torn>,
+        /// Seed of what is to be chosen.
+        seed: u64,
+    },
+    /// It hangs up on the front end.
+    Disconnect,
 }
 
 /// What was decided for one request. Rules are meant by index.
@@ -106,6 +125,8 @@ pub struct Decision {
     pub timing: Option<(usize, Timing)>,
     /// How it completes, and the rule that says so; `None` is as the disk says.
     pub outcome: Option<(usize, Outcome)>,
+    /// What becomes of the device, and the rule that says so.
+    pub blow: Option<(usize, Blow)>,
 }
 
 /// Decides for the request with this ordinal (its number since the plan came into force).
@@ -119,10 +140,10 @@ pub fn decide(rules: &[Armed], world: &World, seed: u64, ordinal: u64, facts: &F
         }
         decision.seen.push(index);
         let count = armed.seen + 1;
-        let taken = if armed.rule.action.is_timing() {
-            decision.timing.is_some()
-        } else {
-            decision.outcome.is_some()
+        let taken = match armed.rule.action {
+            Action::Cut { .. } | Action::Disconnect => decision.blow.is_some(),
+            _ if armed.rule.action.is_timing() => decision.timing.is_some(),
+            _ => decision.outcome.is_some(),
         };
         if taken
             // `short any` leaves alone what moves no data, and so on.
@@ -140,6 +161,7 @@ pub fn decide(rules: &[Armed], world: &World, seed: u64, ordinal: u64, facts: &F
         match chosen(&armed.rule.action, armed.hits, &mut rng) {
             Chosen::Timing(timing) => decision.timing = Some((index, timing)),
             Chosen::Outcome(outcome) => decision.outcome = Some((index, outcome)),
+            Chosen::Blow(blow) => decision.blow = Some((index, blow)),
         }
     }
     decision
@@ -149,6 +171,7 @@ pub fn decide(rules: &[Armed], world: &World, seed: u64, ordinal: u64, facts: &F
 enum Chosen {
     Timing(Timing),
     Outcome(Outcome),
+    Blow(Blow),
 }
 
 fn chosen(action: &Action, hits: u64, rng: &mut Rng) -> Chosen {
@@ -168,6 +191,15 @@ fn chosen(action: &Action, hits: u64, rng: &mut Rng) -> Chosen {
             });
         }
         Action::Drop => return Chosen::Outcome(Outcome::Drop),
+        Action::Early(time) => return Chosen::Outcome(Outcome::Early(*time)),
+        Action::Disconnect => return Chosen::Blow(Blow::Disconnect),
+        Action::Cut { lose, torn } => {
+            return Chosen::Blow(Blow::Cut {
+                lose: *lose,
+                torn: *torn,
+                seed: rng.next_u64(),
+            });
+        }
         Action::Delay { span, spread } => Timing::Delay {
             time: time_in(*span, *spread, rng),
             action: name,
@@ -237,6 +269,7 @@ impl Outcome {
             Outcome::Short { .. } => "short",
             Outcome::Corrupt { .. } => "corrupt",
             Outcome::Drop => "drop",
+            Outcome::Early(_) => "early",
         }
     }
 }
@@ -326,7 +359,8 @@ impl Armed {
         }
         let timing = decision.timing.as_ref().map(|(index, _)| *index);
         let outcome = decision.outcome.as_ref().map(|(index, _)| *index);
-        for index in [timing, outcome].into_iter().flatten() {
+        let blow = decision.blow.as_ref().map(|(index, _)| *index);
+        for index in [timing, outcome, blow].into_iter().flatten() {
             if let Some(armed) = rules.get_mut(index) {
                 armed.hits += 1;
                 if let Some(var) = &armed.rule.set {

@@ -6,12 +6,12 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Instant;
 
 use crate::completion::{Completion, Effect, Ring};
 use crate::config::Config;
-use crate::decide::{Armed, Outcome, World, decide};
+use crate::decide::{Armed, Blow, Decision, Outcome, World, decide};
 use crate::disk::Disk;
 use crate::execute::{Target, execute};
 use crate::plan::Plan;
@@ -21,13 +21,17 @@ use crate::stats::Stats;
 use crate::trace::{self, Complete, OutcomeNote, Record, Status, Submit, TimingNote};
 
 /// A fault-injecting disk, apart from any transport.
-#[derive(Debug)]
 pub struct Device {
     config: Config,
     disk: Disk,
     trace: trace::Writer,
     pub(crate) started: Instant,
     writeback: AtomicBool,
+    /// Whether the power is on. Work on the disk is done while this is shared, so that after a cut no late work follows.
+    /// Taken before the lock of `state`.
+    pub(crate) power: RwLock<bool>,
+    /// Hangs up on the front end that is connected.
+    hang_up: Mutex<Option<HangUp>>,
     state: Mutex<State>,
     /// The timer must look again: something was scheduled, or the device stops.
     timer: Condvar,
@@ -44,10 +48,15 @@ pub(crate) struct State {
     pub(crate) world: World,
     pub(crate) ordinal: u64,
     pub(crate) schedule: Schedule<Pending>,
+    /// Requests that are never answered, unless their ring is stopped.
+    pub(crate) lost: Vec<Pending>,
     pub(crate) stats: Stats,
     seq: u64,
     stopping: bool,
 }
+
+/// Ends the connection to a front end, from any thread.
+pub type HangUp = Box<dyn Fn() + Send>;
 
 /// A chain that came out of a ring.
 pub struct Arrival {
@@ -60,10 +69,10 @@ pub struct Arrival {
 /// A request between submission and completion.
 #[derive(Debug)]
 pub(crate) struct Pending {
-    seq: u64,
+    pub(crate) seq: u64,
     at: Instant,
-    request: Request,
-    completion: Completion,
+    pub(crate) request: Request,
+    pub(crate) completion: Completion,
     outcome: Option<(String, Outcome)>,
 }
 
@@ -71,6 +80,15 @@ pub(crate) struct Pending {
 pub(crate) struct Ready {
     pending: Pending,
     timing: Option<TimingNote>,
+}
+
+/// What a submission leads to.
+#[derive(Default)]
+struct Submitted {
+    /// Requests that are to complete now.
+    ready: Vec<Ready>,
+    /// What becomes of the device by this request, and the rule that says so.
+    blow: Option<(Pending, String, Blow)>,
 }
 
 /// Rings that have something new for their driver.
@@ -92,6 +110,8 @@ impl Device {
             disk,
             trace,
             started,
+            power: RwLock::new(true),
+            hang_up: Mutex::new(None),
             state: Mutex::new(State::default()),
             timer: Condvar::new(),
             settled: Condvar::new(),
@@ -130,6 +150,35 @@ impl Device {
         self.writeback.store(on, Ordering::Relaxed);
     }
 
+    /// Whether the power is on; it stays as it is while the answer is kept.
+    pub(crate) fn is_on(&self) -> RwLockReadGuard<'_, bool> {
+        self.power.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What requests are done against.
+    pub(crate) fn target(&self) -> Target<'_> {
+        Target {
+            disk: &self.disk,
+            read_only: self.config.read_only,
+            write_through: !self.writeback(),
+            serial: &self.config.serial,
+        }
+    }
+
+    /// Says how to hang up on the front end that is connected now; nobody is, with `None`.
+    pub fn set_hang_up(&self, hang_up: Option<HangUp>) {
+        *self.hang_up.lock().unwrap_or_else(PoisonError::into_inner) = hang_up;
+    }
+
+    /// Hangs up on the front end; whether there was one.
+    pub fn hang_up(&self) -> bool {
+        let hang_up = self.hang_up.lock().unwrap_or_else(PoisonError::into_inner);
+        hang_up.as_ref().is_some_and(|hang_up| {
+            hang_up();
+            true
+        })
+    }
+
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -140,8 +189,11 @@ impl Device {
         for Arrival { request, completion } in arrivals {
             match request {
                 Ok(request) => {
-                    let ready = self.submit_one(request, completion);
+                    let Submitted { ready, blow } = self.submit_one(request, completion);
                     self.drive(ready, &mut rings);
+                    if let Some((pending, rule, blow)) = blow {
+                        self.struck(pending, &rule, blow);
+                    }
                 }
                 Err(problem) => self.refuse(&problem, completion, &mut rings),
             }
@@ -149,15 +201,20 @@ impl Device {
         rings.notify();
     }
 
-    fn submit_one(&self, request: Request, completion: Completion) -> Vec<Ready> {
+    fn submit_one(&self, request: Request, completion: Completion) -> Submitted {
         let at = Instant::now();
+        let power = self.is_on();
         let mut guard = self.lock();
         let state = &mut *guard;
         state.seq += 1;
-        state.ordinal += 1;
         let facts = &request.facts;
-        let decision = decide(&state.rules, &state.world, state.seed, state.ordinal, facts);
-        Armed::record(&mut state.rules, &mut state.world, &decision, facts);
+        // Without power nobody looks at it.
+        let mut decision = Decision::default();
+        if *power {
+            state.ordinal += 1;
+            decision = decide(&state.rules, &state.world, state.seed, state.ordinal, facts);
+            Armed::record(&mut state.rules, &mut state.world, &decision, facts);
+        }
         state.stats.submitted += 1;
         *state.stats.requests.entry(facts.op).or_default() += 1;
         let name = |index: usize| {
@@ -169,12 +226,14 @@ impl Device {
         };
         let timing = decision.timing.map(|(index, timing)| (name(index), timing));
         let outcome = decision.outcome.map(|(index, outcome)| (name(index), outcome));
+        let blow = decision.blow.map(|(index, blow)| (name(index), blow));
         let seq = state.seq;
         self.trace.write(|| {
             let rules = timing
                 .iter()
                 .map(|(rule, _)| rule)
-                .chain(outcome.iter().map(|(rule, _)| rule));
+                .chain(outcome.iter().map(|(rule, _)| rule))
+                .chain(blow.iter().map(|(rule, _)| rule));
             Record::Submit(Submit {
                 seq,
                 t_us: self.trace.t_us(at),
@@ -188,7 +247,7 @@ impl Device {
                 rules: rules.cloned().collect(),
             })
         });
-        let mut released = state.schedule.submitted(state.seed, facts);
+        let facts = facts.clone();
         let pending = Pending {
             seq,
             at,
@@ -196,17 +255,27 @@ impl Device {
             completion,
             outcome,
         };
+        if !*power {
+            state.lost.push(pending);
+            return Submitted::default();
+        }
+        let mut released = state.schedule.submitted(state.seed, &facts);
         let mut at_once = None;
-        match timing {
+        let mut struck = None;
+        match (blow, timing) {
+            (Some((rule, blow)), _) => struck = Some((pending, rule, blow)),
             // A ring that was stopped since takes nothing more into the schedule: nobody would take it out again.
-            Some((rule, timing)) if !pending.completion.is_stale() => {
+            (None, Some((rule, timing))) if !pending.completion.is_stale() => {
                 released.extend(state.schedule.add(at, state.seed, seq, pending, &rule, timing));
                 self.timer.notify_one();
             }
-            _ => at_once = Some(Ready { pending, timing: None }),
+            (None, _) => at_once = Some(Ready { pending, timing: None }),
         }
         drop(guard);
-        released.into_iter().map(Ready::from).chain(at_once).collect()
+        Submitted {
+            ready: released.into_iter().map(Ready::from).chain(at_once).collect(),
+            blow: struck,
+        }
     }
 
     /// Gives a chain back that is no request.
@@ -232,6 +301,11 @@ impl Device {
     fn drive(&self, ready: impl IntoIterator<Item = Ready>, rings: &mut Rings) {
         let mut ready: VecDeque<Ready> = ready.into_iter().collect();
         while let Some(Ready { pending, timing }) = ready.pop_front() {
+            let power = self.is_on();
+            if !*power {
+                self.lock().lost.push(pending);
+                continue;
+            }
             let Pending {
                 seq,
                 at,
@@ -239,14 +313,11 @@ impl Device {
                 completion,
                 outcome,
             } = pending;
-            let target = Target {
-                disk: &self.disk,
-                read_only: self.config.read_only,
-                serial: &self.config.serial,
-            };
+            let target = self.target();
             rings.add(completion.ring());
             let how = outcome.as_ref().map(|(_, outcome)| *outcome);
             let effect = completion.complete(|mem| execute(&request, target, mem, how));
+            drop(power);
             let mut state = self.lock();
             if effect.is_some() {
                 ready.extend(state.schedule.completed(&request.facts).into_iter().map(Ready::from));
@@ -311,6 +382,11 @@ impl Device {
     /// Lets go, without a word to anyone, what is held for rings that were stopped since.
     pub fn drop_stale(&self) {
         let mut state = self.lock();
+        let (stale, lost) = std::mem::take(&mut state.lost)
+            .into_iter()
+            .partition(|pending| pending.completion.is_stale());
+        state.lost = lost;
+        self.forget(&mut state, stale);
         for released in state.schedule.remove(|pending| pending.completion.is_stale()) {
             let Ready { pending, timing } = Ready::from(released);
             let timing = timing.map(|note| TimingNote {
@@ -322,6 +398,14 @@ impl Device {
         }
         drop(state);
         self.trace.flush();
+    }
+
+    /// Lets requests go without a word to anyone.
+    pub(crate) fn forget(&self, state: &mut State, requests: Vec<Pending>) {
+        for pending in requests {
+            pending.completion.abandon();
+            self.finish(state, pending.seq, pending.at, None, None, pending.outcome);
+        }
     }
 
     /// Completes requests when their time has come; returns when the device stops.

@@ -11,13 +11,15 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use thiserror::Error;
 use vm_memory::mmap::MmapRegionBuilder;
 use vm_memory::{FileOffset, MmapRegion, VolatileMemory, VolatileSlice};
 
 use rustix::mm::{MapFlags, ProtFlags};
+
+use crate::history::{Change, Content, History, Keep, Log};
 
 /// Granularity of the overlay's states in bytes.
 pub const BLOCK_BYTES: u64 = 4096;
@@ -65,6 +67,15 @@ pub struct Disk {
     bytes: u64,
     // Accesses share the lock; rollback and export have it alone.
     overlay: RwLock<Overlay>,
+    /// Taken before the overlay's lock.
+    pub(crate) history: History,
+}
+
+/// One request's changes to a disk: one entry of its history, if that is kept.
+pub(crate) struct Changes<'a> {
+    disk: &'a Disk,
+    log: Option<MutexGuard<'a, Option<Log>>>,
+    made: Vec<Change>,
 }
 
 #[derive(Debug)]
@@ -106,6 +117,7 @@ impl Disk {
             file,
             bytes,
             overlay: RwLock::new(overlay),
+            history: History::default(),
         })
     }
 
@@ -125,10 +137,7 @@ impl Disk {
     /// # Errors
     /// The range lies outside the disk.
     pub fn read(&self, offset: u64, to: &VolatileSlice<'_>) -> Result<(), OutOfRange> {
-        self.overlay
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .read(offset, to)
+        self.shared().read(offset, to)
     }
 
     /// Copies from the golden image, whatever was written since, into guest memory.
@@ -142,15 +151,26 @@ impl Disk {
         Ok(())
     }
 
+    /// Keeps what it takes to go back to marks and to show power cuts; what was written before counts as durable.
+    pub fn keep_history(&self, keep: Keep) {
+        self.history.keep(keep);
+    }
+
+    /// Begins one request's changes. While history is kept, no other request changes anything before this value is dropped.
+    pub(crate) fn change(&self) -> Changes<'_> {
+        Changes {
+            disk: self,
+            log: self.history.open(),
+            made: Vec::new(),
+        }
+    }
+
     /// Copies from guest memory to the disk.
     ///
     /// # Errors
     /// The range lies outside the disk.
     pub fn write(&self, offset: u64, from: &VolatileSlice<'_>) -> Result<(), OutOfRange> {
-        self.overlay
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .write(offset, from)
+        self.change().write(offset, from)
     }
 
     /// Makes a range read as zeros.
@@ -158,10 +178,34 @@ impl Disk {
     /// # Errors
     /// The range lies outside the disk.
     pub fn zero(&self, offset: u64, bytes: u64) -> Result<(), OutOfRange> {
-        self.overlay
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .zero(offset, bytes)
+        self.change().zero(offset, bytes)
+    }
+
+    fn shared(&self) -> RwLockReadGuard<'_, Overlay> {
+        self.overlay.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts back what a range held; the history knows of it already.
+    pub(crate) fn put(&self, offset: u64, content: &Content) {
+        let overlay = self.shared();
+        // It was read from there, so it lies on the disk; an image that cannot be read any more leaves what is there.
+        let _ = match content {
+            Content::Zeros(len) => overlay.zero(offset, *len),
+            Content::Bytes(bytes) => overlay.write_bytes(offset, bytes),
+            Content::Golden(len) => self.put_golden(&overlay, offset, *len),
+        };
+    }
+
+    fn put_golden(&self, overlay: &Overlay, offset: u64, len: u64) -> Result<(), OutOfRange> {
+        const STEP: u64 = 1 << 20;
+        for start in (0..len).step_by(STEP as usize) {
+            let mut bytes = vec![0; (len - start).min(STEP) as usize];
+            self.file
+                .read_exact_at(&mut bytes, offset + start)
+                .map_err(|_| OutOfRange)?;
+            overlay.write_bytes(offset + start, &bytes)?;
+        }
+        Ok(())
     }
 
     /// Goes back to the golden image.
@@ -171,12 +215,65 @@ impl Disk {
     pub fn rollback(&self) -> io::Result<()> {
         let fresh = Overlay::new(&self.file, self.bytes)?;
         *self.overlay.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        self.history.clear();
         Ok(())
     }
 
     /// Runs something that must see the disk stand still.
     pub(crate) fn frozen<T>(&self, look: impl FnOnce(&Overlay) -> T) -> T {
         look(&self.overlay.write().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Changes<'_> {
+    /// Copies from guest memory to the disk.
+    pub(crate) fn write(&mut self, offset: u64, from: &VolatileSlice<'_>) -> Result<(), OutOfRange> {
+        let len = from.len() as u64;
+        self.make(
+            offset,
+            len,
+            |overlay| overlay.write(offset, from),
+            |overlay| {
+                // Read back, not out of guest memory: the driver may write there meanwhile.
+                Ok(Content::Bytes(overlay.copy(&(offset..offset + len))?))
+            },
+        )
+    }
+
+    /// Makes a range read as zeros.
+    pub(crate) fn zero(&mut self, offset: u64, bytes: u64) -> Result<(), OutOfRange> {
+        self.make(
+            offset,
+            bytes,
+            |overlay| overlay.zero(offset, bytes),
+            |_| Ok(Content::Zeros(bytes)),
+        )
+    }
+
+    fn make(
+        &mut self,
+        offset: u64,
+        len: u64,
+        change: impl FnOnce(&Overlay) -> Result<(), OutOfRange>,
+        after: impl FnOnce(&Overlay) -> Result<Content, OutOfRange>,
+    ) -> Result<(), OutOfRange> {
+        let overlay = self.disk.shared();
+        if self.log.is_none() {
+            return change(&overlay);
+        }
+        let before = overlay.contents(offset, len)?;
+        change(&overlay)?;
+        let after = after(&overlay)?;
+        self.made.push(Change { offset, before, after });
+        Ok(())
+    }
+}
+
+impl Drop for Changes<'_> {
+    fn drop(&mut self) {
+        if let Some(log) = self.log.as_mut().and_then(|log| log.as_mut()) {
+            log.changed(std::mem::take(&mut self.made));
+        }
     }
 }
 
@@ -233,6 +330,39 @@ impl Overlay {
         self.dirty(offset, from.len() as u64)?;
         from.copy_to_volatile_slice(to);
         Ok(())
+    }
+
+    fn write_bytes(&self, offset: u64, bytes: &[u8]) -> Result<(), OutOfRange> {
+        let to = self.slice(offset, bytes.len())?;
+        self.dirty(offset, bytes.len() as u64)?;
+        to.copy_from(bytes);
+        Ok(())
+    }
+
+    fn copy(&self, range: &std::ops::Range<u64>) -> Result<Box<[u8]>, OutOfRange> {
+        let slice = self.bytes_at(range)?;
+        let mut bytes = vec![0; slice.len()];
+        slice.copy_to(&mut bytes);
+        Ok(bytes.into_boxed_slice())
+    }
+
+    /// What a range holds, piece by piece.
+    fn contents(&self, offset: u64, len: u64) -> Result<Vec<Content>, OutOfRange> {
+        self.slice(offset, usize::try_from(len).map_err(|_| OutOfRange)?)?;
+        let mut pieces: Vec<(u8, std::ops::Range<u64>)> = Vec::new();
+        for (block, part) in parts(offset, len) {
+            let state = self.state(block).load(Ordering::Acquire);
+            match pieces.last_mut() {
+                Some((last, range)) if *last == state => range.end = part.end,
+                _ => pieces.push((state, part)),
+            }
+        }
+        let content = |(state, range): (u8, std::ops::Range<u64>)| match state {
+            CLEAN => Ok(Content::Golden(range.end - range.start)),
+            ZERO => Ok(Content::Zeros(range.end - range.start)),
+            _ => self.copy(&range).map(Content::Bytes),
+        };
+        pieces.into_iter().map(content).collect()
     }
 
     /// Marks a range as written; a block that was zeroed gets its zeros first.

@@ -1,13 +1,14 @@
 //! Does a request's work: moves bytes between guest memory and disk, as far as the outcome decided for it allows.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use vm_memory::{GuestAddress, GuestMemory, Permissions, VolatileSlice};
 
 use crate::completion::Effect;
 use crate::corrupt::corrupt;
 use crate::decide::Outcome;
-use crate::disk::Disk;
+use crate::disk::{Changes, Disk};
 use crate::op::Op;
 use crate::plan::{FailStatus, ShortStatus};
 use crate::request::{Buffer, Mem, RangeOnDisk, Request, SECTOR_BYTES};
@@ -26,6 +27,8 @@ pub struct Target<'a> {
     pub disk: &'a Disk,
     /// Whether writing is refused.
     pub read_only: bool,
+    /// Whether what is written is durable at once, as without a write cache.
+    pub write_through: bool,
     /// What get-id returns.
     pub serial: &'a [u8; SERIAL_BYTES],
 }
@@ -40,6 +43,10 @@ pub fn execute(request: &Request, target: Target<'_>, mem: &Mem, outcome: Option
         Some(Outcome::Fail(FailStatus::IoErr)) => return failed(Status::IoErr),
         Some(Outcome::Fail(FailStatus::Unsupp)) => return failed(Status::Unsupp),
         Some(Outcome::Corrupt { how, seed }) => return told(corrupt(request, target, mem, how, seed), None),
+        Some(Outcome::Early(time)) => {
+            target.disk.history.flush(time);
+            return told(Ok((0, 0)), None);
+        }
         Some(Outcome::Drop) => return told(check(request, target).map(|()| (0, 0)), None),
         Some(Outcome::Short {
             bytes,
@@ -53,10 +60,16 @@ pub fn execute(request: &Request, target: Target<'_>, mem: &Mem, outcome: Option
     };
     let done = match request.facts.op {
         Op::Read | Op::Write => move_data(request, target, mem, limit),
-        Op::Flush => Ok((0, 0)),
+        Op::Flush => {
+            target.disk.history.flush(Duration::ZERO);
+            Ok((0, 0))
+        }
         Op::GetId => get_id(request, target, mem),
         Op::Discard | Op::WriteZeroes => zero_ranges(request, target),
     };
+    if target.write_through && request.facts.op != Op::Read {
+        target.disk.history.flush(Duration::ZERO);
+    }
     told(done, instead)
 }
 
@@ -96,28 +109,59 @@ fn move_data(request: &Request, target: Target<'_>, mem: &Mem, limit: u64) -> Do
     // The whole request must lie on the disk, also when only its first bytes are moved.
     check(request, target)?;
     let moved = request.facts.len.min(limit);
-    move_part(request, target.disk, mem, 0..moved, request.facts.sector)?;
+    let mut access = Access::of(request, target.disk);
+    access.move_part(request, mem, 0..moved, request.facts.sector)?;
     Ok((moved, written(request, moved)))
 }
 
-/// Moves a part (in bytes) of a request's data to or from where it lies on a disk on which the whole request begins at `sector`.
-pub(crate) fn move_part(
-    request: &Request,
-    disk: &Disk,
-    mem: &Mem,
-    part: Range<u64>,
-    sector: u64,
-) -> Result<(), Status> {
-    let reads = request.facts.op == Op::Read;
-    for_each_piece(request, mem, part, |at, slice| {
-        let offset = sector * SECTOR_BYTES + at;
-        let done = if reads {
-            disk.read(offset, slice)
-        } else {
-            disk.write(offset, slice)
-        };
-        done.map_err(|_| Status::IoErr)
-    })
+/// A disk, and the changes that one request makes to it.
+pub(crate) struct Access<'a> {
+    disk: &'a Disk,
+    changes: Option<Changes<'a>>,
+}
+
+impl<'a> Access<'a> {
+    /// For this request.
+    pub(crate) fn of(request: &Request, disk: &'a Disk) -> Access<'a> {
+        Access {
+            disk,
+            changes: (request.facts.op != Op::Read).then(|| disk.change()),
+        }
+    }
+
+    /// Moves a part (in bytes) of a request's data to or from where it lies on a disk on which the whole request begins at `sector`.
+    pub(crate) fn move_part(
+        &mut self,
+        request: &Request,
+        mem: &Mem,
+        part: Range<u64>,
+        sector: u64,
+    ) -> Result<(), Status> {
+        for_each_piece(request, mem, part, |at, slice| {
+            let offset = sector * SECTOR_BYTES + at;
+            let done = match &mut self.changes {
+                Some(changes) => changes.write(offset, slice),
+                None => self.disk.read(offset, slice),
+            };
+            done.map_err(|_| Status::IoErr)
+        })
+    }
+
+    /// Copies to the disk; a read's request writes nothing.
+    pub(crate) fn write(&mut self, offset: u64, from: &VolatileSlice<'_>) -> Result<(), Status> {
+        match &mut self.changes {
+            Some(changes) => changes.write(offset, from).map_err(|_| Status::IoErr),
+            None => Err(Status::IoErr),
+        }
+    }
+
+    /// Makes a range of the disk zeros; a read's request writes nothing.
+    pub(crate) fn zero(&mut self, offset: u64, bytes: u64) -> Result<(), Status> {
+        match &mut self.changes {
+            Some(changes) => changes.zero(offset, bytes).map_err(|_| Status::IoErr),
+            None => Err(Status::IoErr),
+        }
+    }
 }
 
 /// Calls `each` with every piece of guest memory that holds a part (in bytes) of a request's data, and where in the data it begins.
@@ -210,13 +254,11 @@ fn check_ranges(request: &Request, target: Target<'_>) -> Result<(), Status> {
 
 fn zero_ranges(request: &Request, target: Target<'_>) -> Done {
     check_ranges(request, target)?;
+    let mut access = Access::of(request, target.disk);
     let mut bytes = 0;
     for RangeOnDisk { sector, sectors, .. } in &request.ranges {
         let len = u64::from(*sectors) * SECTOR_BYTES;
-        target
-            .disk
-            .zero(sector * SECTOR_BYTES, len)
-            .map_err(|_| Status::IoErr)?;
+        access.zero(sector * SECTOR_BYTES, len)?;
         bytes += len;
     }
     Ok((bytes, 0))

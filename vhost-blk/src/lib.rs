@@ -3,7 +3,8 @@
 //! Usable by itself with any vhost-user front end. A request's way: [`backend`] takes a chain from a ring, [`request`]
 //! reads it, [`device`] asks [`decide`] what the [`plan`]'s rules make of it, [`schedule`] keeps it as long as they say,
 //! [`execute`] moves its bytes between guest memory and [`disk`], and [`completion`] gives it back, once. [`trace`] has a
-//! line for every step, and [`control`] changes the rules meanwhile.
+//! line for every step, and [`control`] changes the rules meanwhile. [`history`] knows what is durable, for [`power`] cuts and
+//! marks to go back to.
 //!
 //! Only [`backend`] knows that the transport is vhost-user; nothing here knows a file system.
 
@@ -18,9 +19,11 @@ pub mod device;
 pub mod disk;
 pub mod execute;
 pub mod export;
+pub mod history;
 pub mod op;
 pub mod payload;
 pub mod plan;
+pub mod power;
 pub mod request;
 pub mod rng;
 pub mod schedule;

@@ -10,6 +10,7 @@ use std::time::Instant;
 use args::{Failure, Task};
 use vhost_blk::device::Device;
 use vhost_blk::disk::Disk;
+use vhost_blk::history::Keep;
 use vhost_blk::{server, trace};
 
 fn main() -> ExitCode {
@@ -36,6 +37,9 @@ fn start() -> Result<(), Failure> {
         die_with_parent()?;
     }
     let disk = Disk::open(&settings.image, settings.config.block_size)?;
+    if let Some(bytes_max) = settings.history {
+        disk.keep_history(Keep::All { bytes_max });
+    }
     let trace = trace::Writer::create(settings.trace.as_deref(), started)
         .map_err(|source| Failure::trace(settings.trace.as_deref(), source))?;
     let device = Arc::new(Device::new(settings.config, disk, trace, started, &settings.plan));

@@ -114,6 +114,7 @@ pub fn run(device: &Arc<Device>, options: &Options, ready: impl FnOnce()) -> Res
                 let mut guard = stopper.lock().unwrap_or_else(PoisonError::into_inner);
                 *guard = Some(session.stopper());
                 drop(guard);
+                device.set_hang_up(Some(session.stopper()));
                 // The quit thread may have looked before the stopper was there; from here on it finds it.
                 if is_readable(event) {
                     session.stopper()();
@@ -125,6 +126,7 @@ pub fn run(device: &Arc<Device>, options: &Options, ready: impl FnOnce()) -> Res
             Err(error) => anstream::eprintln!("vhost-blk: cannot serve a front end: {error}"),
         }
         *stopper.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        device.set_hang_up(None);
         if options.once {
             break;
         }

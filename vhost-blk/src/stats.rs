@@ -31,6 +31,12 @@ pub struct Stats {
     pub connections: u64,
     /// Whether one is connected now.
     pub connected: bool,
+    /// Power cuts so far.
+    #[serde(default)]
+    pub cuts: u64,
+    /// Whether the power is off now.
+    #[serde(default)]
+    pub dark: bool,
     /// Time since the device started.
     pub uptime_ms: u64,
 }

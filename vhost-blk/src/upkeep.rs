@@ -7,6 +7,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::device::{Device, State};
+use crate::history::{Content, UnknownMark};
 use crate::stats::Stats;
 use crate::trace::Record;
 
@@ -28,6 +29,9 @@ pub enum RollbackError {
         /// How many of them a rule makes wait.
         held: usize,
     },
+    /// There is no such mark.
+    #[error(transparent)]
+    Mark(#[from] UnknownMark),
     /// The image cannot be mapped again.
     #[error("cannot map the image again: {0}")]
     Map(std::io::Error),
@@ -80,11 +84,12 @@ impl Device {
         stats
     }
 
-    /// Makes the disk the golden image again.
+    /// Makes the disk the golden image again, or what it was at a mark; gives power again if it was cut.
     ///
     /// # Errors
-    /// Requests are outstanding, or the image cannot be mapped.
-    pub fn rollback(&self) -> Result<(), RollbackError> {
+    /// Requests are outstanding, the image cannot be mapped, or there is no such mark.
+    pub fn rollback(&self, to: Option<&str>) -> Result<(), RollbackError> {
+        self.power_on();
         let moving = |state: &mut State| state.stats.submitted != state.stats.completed && state.schedule.is_empty();
         let waited = self.settled.wait_timeout_while(self.lock(), SETTLE_MAX, moving);
         let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
@@ -96,9 +101,16 @@ impl Device {
             });
         }
         // The lock stays taken: no request is submitted between the look and the deed.
-        self.disk().rollback().map_err(RollbackError::Map)?;
+        match to {
+            None => self.disk().rollback().map_err(RollbackError::Map)?,
+            Some(name) => {
+                let put = |offset, content: &Content| self.disk().put(offset, content);
+                self.disk().history.back_to(name, put)?;
+            }
+        }
         self.trace().write(|| Record::Rollback {
             t_us: self.trace().now_us(),
+            to: to.map(str::to_owned),
         });
         drop(state);
         self.trace().flush();

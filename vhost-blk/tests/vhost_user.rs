@@ -217,7 +217,7 @@ fn a_front_end_that_goes_leaves_a_device_for_the_next() {
     submitted(&device, 2);
     let refused = device
         .control()
-        .call(&Command::Rollback)
+        .call(&Command::Rollback { to: None })
         .expect_err("outstanding")
         .to_string();
     assert!(
@@ -231,7 +231,10 @@ fn a_front_end_that_goes_leaves_a_device_for_the_next() {
     assert_eq!(next.bytes(read, 4096), page(1, 0, 1), "the disk outlives its front end");
     assert_eq!(next.bytes(read, 8192)[4096..], [0; 4096]);
     assert_eq!(
-        device.control().call(&Command::Rollback).expect("rollback"),
+        device
+            .control()
+            .call(&Command::Rollback { to: None })
+            .expect("rollback"),
         Reply::Done
     );
     let read = next.read(0, 4096);

@@ -49,11 +49,38 @@ fn parse(words: &[String]) -> Result<Command, Failure> {
         ["mark", name] => Command::Mark {
             name: (*name).to_owned(),
         },
+        ["power"] => Command::Power,
+        ["disconnect", "now"] => Command::Disconnect,
+        ["rollback"] => Command::Rollback { to: None },
+        ["rollback", to] => Command::Rollback {
+            to: Some((*to).to_owned()),
+        },
+        ["cut", "now", how @ ..] => {
+            let value = |key: &str| {
+                let value = how.iter().find_map(|word| word.strip_prefix(key)?.strip_prefix('='));
+                value.map(str::to_owned)
+            };
+            if let Some(word) = how
+                .iter()
+                .find(|word| !word.starts_with("lose=") && !word.starts_with("torn="))
+            {
+                let message = format!("`cut now` takes lose=all|some|none and torn=512|4k, not `{word}`");
+                return Err(Failure::new(USAGE, message));
+            }
+            Command::Cut {
+                lose: value("lose"),
+                torn: value("torn"),
+                seed: 0,
+            }
+        }
         ["set", var] => Command::Set { var: (*var).to_owned() },
-        ["list" | "clear" | "stats" | "release" | "mark" | "set", ..] => {
+        [
+            "list" | "clear" | "stats" | "release" | "mark" | "set" | "power" | "rollback",
+            ..,
+        ] => {
             return Err(Failure::new(
                 USAGE,
-                "`list`, `clear` and `stats` take nothing more, `release` a rule's name, `mark` a name, `set` NAME:VALUE",
+                "`list`, `clear` and `stats` take nothing more, `power` neither, `release` a rule's name, `mark` and `rollback` a mark's, `set` NAME:VALUE",
             ));
         }
         _ => Command::Add { rule: words.join(" ") },
@@ -82,6 +109,17 @@ fn print(reply: &Reply) {
         }
         Reply::Added { name } => anstream::println!("rule {name} is in force"),
         Reply::Released { requests } => anstream::println!("let go {requests} held requests"),
+        Reply::Cut {
+            volatile,
+            lost,
+            torn_bytes,
+        } => {
+            let torn = torn_bytes.map(|bytes| format!(", the last one torn after {bytes} bytes"));
+            anstream::println!(
+                "the power is off; {volatile} requests were not durable, {lost} of them are lost{}; `inject power` or `inject rollback` ends it",
+                torn.unwrap_or_default()
+            );
+        }
         Reply::Done => anstream::println!("done"),
         other => match serde_json::to_string_pretty(other) {
             Ok(json) => anstream::println!("{json}"),

@@ -62,8 +62,28 @@ pub enum Command {
         /// The name.
         name: String,
     },
-    /// Makes the disk the golden image again; refused while requests are outstanding.
-    Rollback,
+    /// Makes the disk the golden image again, or what it was at a mark (if history is kept); refused while requests are outstanding.
+    Rollback {
+        /// The mark.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<String>,
+    },
+    /// Cuts the power: nothing is answered until it comes back, and what was not durable is lost.
+    Cut {
+        /// What of the volatile write cache is lost: `all` (the default), `some` or `none`.
+        #[serde(default)]
+        lose: Option<String>,
+        /// Tears the last write at a multiple of `512` or `4k` bytes.
+        #[serde(default)]
+        torn: Option<String>,
+        /// Seed of what is to be chosen.
+        #[serde(default)]
+        seed: u64,
+    },
+    /// Gives power again; what was out when it went is never answered.
+    Power,
+    /// Hangs up on the front end that is connected; one that connects again is served.
+    Disconnect,
     /// Writes the disk as it stands to a file of the device's machine.
     Export {
         /// The file; a relative path is the device's.
@@ -97,6 +117,15 @@ pub enum Reply {
     Released {
         /// How many.
         requests: usize,
+    },
+    /// The power was cut.
+    Cut {
+        /// Requests whose changes were not durable.
+        volatile: usize,
+        /// How many of them are lost wholly.
+        lost: usize,
+        /// Bytes of the last one that got to the disk, if it was torn.
+        torn_bytes: Option<u64>,
     },
     /// The disk was written to a file.
     Exported {

@@ -7,7 +7,8 @@ use std::thread;
 
 use super::{Command, CommandLine, LINE_BYTES_MAX, Reply, ReplyLine, VERSION};
 use crate::device::Device;
-use crate::plan::{RuleError, Var};
+use crate::history::Cut;
+use crate::plan::{Action, Rule, RuleError, Var};
 
 /// Takes clients for ever; `quit` is called when one says so, after it was answered.
 pub fn serve(listener: &UnixListener, device: &Arc<Device>, quit: fn()) {
@@ -96,7 +97,18 @@ fn obey(device: &Device, command: Command) -> Reply {
             device.mark(&name);
             Reply::Done
         }
-        Command::Rollback => match device.rollback() {
+        Command::Cut { lose, torn, seed } => cut(device, lose.as_deref(), torn.as_deref(), seed),
+        Command::Power => Reply::Released {
+            requests: device.power_on(),
+        },
+        Command::Disconnect => {
+            if device.hang_up() {
+                Reply::Done
+            } else {
+                refusal("no front end is connected".to_owned())
+            }
+        }
+        Command::Rollback { to } => match device.rollback(to.as_deref()) {
             Ok(()) => Reply::Done,
             Err(error) => refusal(format!("cannot roll back: {error}")),
         },
@@ -110,6 +122,33 @@ fn obey(device: &Device, command: Command) -> Reply {
             Reply::Done
         }
         Command::Quit => Reply::Done,
+    }
+}
+
+/// Cuts the power; the words are those of the rule.
+fn cut(device: &Device, lose: Option<&str>, torn: Option<&str>, seed: u64) -> Reply {
+    let mut text = String::from("cut");
+    for (key, value) in [("lose", lose), ("torn", torn)] {
+        if let Some(value) = value {
+            text.push_str(&format!(" {key}={value}"));
+        }
+    }
+    match text.parse::<Rule>().map(|rule| rule.action) {
+        Ok(Action::Cut { lose, torn }) => {
+            let Cut {
+                volatile,
+                lost,
+                torn_bytes,
+            } = device.cut(lose, torn, seed);
+            Reply::Cut {
+                volatile,
+                lost,
+                torn_bytes,
+            }
+        }
+        // A value cannot make it another action.
+        Ok(_) => refusal("not a power cut".to_owned()),
+        Err(error) => rule_refusal(&error, None),
     }
 }
 

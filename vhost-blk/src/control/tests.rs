@@ -121,7 +121,7 @@ fn bad_rules_change_nothing_and_say_where() {
 #[test]
 fn disk_commands() {
     let mut rig = rig();
-    assert_eq!(rig.call(&Command::Rollback), Reply::Done);
+    assert_eq!(rig.call(&Command::Rollback { to: None }), Reply::Done);
     let path = rig.dir.path().join("export");
     assert_eq!(
         rig.call(&Command::Export { path: path.clone() }),
@@ -158,7 +158,7 @@ fn lines_by_hand() {
     {"v":1,"ok":true,"reply":"released","requests":0}
     {"v":1,"ok":false,"reply":"error","message":"not a command: expected ident at line 1 column 2"}
     {"v":1,"ok":false,"reply":"error","message":"protocol version 2: this device speaks 1"}
-    {"v":1,"ok":false,"reply":"error","message":"not a command: unknown variant `lsit`, expected one of `add`, `plan`, `list`, `clear`, `release`, `set`, `mark`, `rollback`, `export`, `stats`, `flush-trace`, `quit`"}
+    {"v":1,"ok":false,"reply":"error","message":"not a command: unknown variant `lsit`, expected one of `add`, `plan`, `list`, `clear`, `release`, `set`, `mark`, `rollback`, `cut`, `power`, `disconnect`, `export`, `stats`, `flush-trace`, `quit`"}
     "#);
 }
 

@@ -53,6 +53,48 @@ pub enum Action {
     Corrupt(Corruption),
     /// Does nothing, and says that all is well.
     Drop,
+    /// Answers a flush at once; what it should make durable is so only after a time.
+    Early(Duration),
+    /// The power goes as the request arrives: it and all others that are out are never answered, and what was not durable is lost.
+    Cut {
+        /// What becomes of the volatile write cache.
+        lose: Lose,
+        /// Whether the last write is torn.
+        torn: Option<Torn>,
+    },
+    /// The device hangs up on the front end as the request arrives.
+    Disconnect,
+}
+
+/// What of the volatile write cache is lost in a power cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lose {
+    /// Everything that no flush made durable.
+    All,
+    /// About half of the requests, chosen by the seed.
+    Some,
+    /// Nothing.
+    None,
+}
+
+/// A last write of which only the first part gets to the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Torn {
+    /// At a multiple of 512 bytes.
+    Sector,
+    /// At a multiple of 4 KiB.
+    Page,
+}
+
+impl Torn {
+    /// The unit in bytes.
+    #[must_use]
+    pub fn bytes(self) -> u64 {
+        match self {
+            Torn::Sector => 512,
+            Torn::Page => 4096,
+        }
+    }
 }
 
 /// Status of a failed request.
@@ -171,10 +213,13 @@ impl Action {
             Action::Short { .. } => "short",
             Action::Corrupt(_) => "corrupt",
             Action::Drop => "drop",
+            Action::Early(_) => "early",
+            Action::Cut { .. } => "cut",
+            Action::Disconnect => "disconnect",
         }
     }
 
-    /// Whether the action says when a request completes (otherwise: how).
+    /// Whether the action says when a request completes (otherwise: how, or what becomes of the device).
     #[must_use]
     pub fn is_timing(&self) -> bool {
         match self {
@@ -183,7 +228,13 @@ impl Action {
             | Action::Hold { .. }
             | Action::Hang
             | Action::Reorder { .. } => true,
-            Action::Fail(_) | Action::Short { .. } | Action::Corrupt(_) | Action::Drop => false,
+            Action::Fail(_)
+            | Action::Short { .. }
+            | Action::Corrupt(_)
+            | Action::Drop
+            | Action::Early(_)
+            | Action::Cut { .. }
+            | Action::Disconnect => false,
         }
     }
 
@@ -193,6 +244,7 @@ impl Action {
         match self {
             Action::Short { .. } | Action::Corrupt(_) => op.moves_data(),
             Action::Drop => op != Op::Read,
+            Action::Early(_) => op == Op::Flush,
             _ => true,
         }
     }

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::units::{print_bytes, print_time};
 use super::{
-    Action, Align, Corruption, Event, FailStatus, Matcher, Order, PayloadMatch, Rule, Sectors, ShortStatus, Span,
+    Action, Align, Corruption, Event, FailStatus, Lose, Matcher, Order, PayloadMatch, Rule, Sectors, ShortStatus, Span,
     Spread, Trigger, Until, Watch, Window,
 };
 
@@ -77,6 +77,7 @@ fn noun(matcher: &Matcher, action: &Action, another: bool) -> String {
         (Some(op), _) => op.name(),
         (None, Action::Short { .. } | Action::Corrupt(_)) => "read or write",
         (None, Action::Drop) => "request that is no read",
+        (None, Action::Early(_)) => "flush",
         (None, _) => "request",
     };
     let mut text = if another {
@@ -176,6 +177,23 @@ fn what(action: &Action) -> String {
         }
         Action::Corrupt(how) => format!("reports success, but {}", corruption(*how)),
         Action::Drop => "reports success, but nothing is done".to_owned(),
+        Action::Early(time) => format!(
+            "is answered at once, and makes durable what came before it only after {}",
+            print_time(*time)
+        ),
+        Action::Cut { lose, torn } => {
+            let lost = match lose {
+                Lose::All => "what no flush made durable is lost",
+                Lose::Some => "about half of the requests that no flush made durable, chosen by the seed, are lost",
+                Lose::None => "nothing that was written is lost",
+            };
+            let torn = match torn {
+                Some(torn) => format!(", and the last write is torn at a multiple of {} bytes", torn.name()),
+                None => String::new(),
+            };
+            format!("cuts the power: it is never answered, {lost}{torn}")
+        }
+        Action::Disconnect => "is never answered: the device hangs up on the front end".to_owned(),
     }
 }
 
@@ -277,6 +295,9 @@ mod tests {
         insta::assert_snapshot!(said("drop any first-after=flush payload=hex:cafe"), @r#"The first request that is no read whose data begins with the bytes cafe since the last flush reports success, but nothing is done."#);
         insta::assert_snapshot!(said("reorder write window=epoch order=shuffle every=11"), @r#"Every 11th write is collected, up to the next flush, and completed in an order chosen by the seed; a window without a new request for 50ms is let go."#);
         insta::assert_snapshot!(said("slow read for=1ms..2s over=500 len=4k"), @r#"Every read of 4k bytes completes late: by 1ms at first, by 2s from the 501st on."#);
+        insta::assert_snapshot!(said("cut write nth=7 lose=some torn=4k"), @r#"The 7th write cuts the power: it is never answered, about half of the requests that no flush made durable, chosen by the seed, are lost, and the last write is torn at a multiple of 4k bytes."#);
+        insta::assert_snapshot!(said("early any for=500ms"), @r#"Every flush is answered at once, and makes durable what came before it only after 500ms."#);
+        insta::assert_snapshot!(said("disconnect read"), @r#"Every read is never answered: the device hangs up on the front end."#);
         insta::assert_snapshot!(said("short any bytes=4k then=ok len=4k..1M"), @r#"Every read or write of 4k to less than 1M bytes moves only its first 4k bytes and reports success."#);
     }
 }

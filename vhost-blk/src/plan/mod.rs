@@ -22,7 +22,9 @@ pub mod units;
 mod values;
 pub mod words;
 
-pub use action::{Action, Corruption, FailStatus, Order, Sectors, ShortStatus, Span, Spread, Until, Window};
+pub use action::{
+    Action, Corruption, FailStatus, Lose, Order, Sectors, ShortStatus, Span, Spread, Torn, Until, Window,
+};
 pub use error::{PlanError, Problem, RuleError};
 pub use trigger::{Align, Event, Facts, Matcher, PREFIX_BYTES, PayloadMatch, Prefix, Trigger, Var, Watch};
 

@@ -4,7 +4,9 @@ use std::str::FromStr;
 
 use super::error::{Problem, RuleError, hint};
 use super::values::{Arg, Args};
-use super::{Action, Corruption, FailStatus, Matcher, Order, Rule, ShortStatus, Spread, Trigger, Until, Watch, words};
+use super::{
+    Action, Corruption, FailStatus, Lose, Matcher, Order, Rule, ShortStatus, Spread, Torn, Trigger, Until, Watch, words,
+};
 use crate::op::Op;
 
 pub(super) const OP_NAMES: [&str; 6] = ["read", "write", "flush", "discard", "write-zeroes", "any"];
@@ -71,10 +73,10 @@ fn parse_rule(text: &str) -> Result<Rule, Misfit> {
     let action = parse_action(&mut args)?;
     let trigger = parse_trigger(op, &mut args)?;
     if let Some(op) = trigger.matcher.op.filter(|op| !action.goes_with(*op)) {
-        let goes_with = if action == Action::Drop {
-            "write, flush, discard, write-zeroes or any"
-        } else {
-            "read, write or any"
+        let goes_with = match action {
+            Action::Drop => "write, flush, discard, write-zeroes or any",
+            Action::Early(_) => "flush or any",
+            _ => "read, write or any",
         };
         return Err(op_word.unwrap_or(*action_word).misfit(Problem::WrongOp {
             what: action.name(),
@@ -185,6 +187,18 @@ fn parse_action(args: &mut Args<'_>) -> Result<Action, Misfit> {
         },
         "hang" => Action::Hang,
         "drop" => Action::Drop,
+        "early" => Action::Early(args.need("for", "early flush for=500ms")?.time()?),
+        "disconnect" => Action::Disconnect,
+        "cut" => Action::Cut {
+            lose: match args.take("lose") {
+                Some(arg) => arg.choice(Lose::ALL, Lose::name, "all, some or none")?,
+                None => Lose::All,
+            },
+            torn: args
+                .take("torn")
+                .map(|arg| arg.choice(Torn::ALL, Torn::name, "512 or 4k"))
+                .transpose()?,
+        },
         "corrupt" => Action::Corrupt(parse_corruption(args)?),
         "hold" => {
             let until = args.need("until", "hold write nth=1 until=next(write)")?;

@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use super::units::{print_bytes, print_time};
 use super::{
-    Action, Align, Corruption, Event, FailStatus, Matcher, Order, PayloadMatch, Rule, Sectors, ShortStatus, Span,
-    Spread, Trigger, Until, Var, Watch, Window,
+    Action, Align, Corruption, Event, FailStatus, Lose, Matcher, Order, PayloadMatch, Rule, Sectors, ShortStatus, Span,
+    Spread, Torn, Trigger, Until, Var, Watch, Window,
 };
 
 impl fmt::Display for Rule {
@@ -35,7 +35,17 @@ fn action_words(action: &Action, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         } => write!(f, " for={span}"),
         Action::Delay { span, spread } => write!(f, " for={span} spread={}", spread.name()),
         Action::Slow { span, over } => write!(f, " for={span} over={over}"),
-        Action::Hang | Action::Drop => Ok(()),
+        Action::Hang | Action::Drop | Action::Disconnect => Ok(()),
+        Action::Early(time) => write!(f, " for={}", print_time(*time)),
+        Action::Cut { lose, torn } => {
+            if *lose != Lose::All {
+                write!(f, " lose={}", lose.name())?;
+            }
+            match torn {
+                Some(torn) => write!(f, " torn={}", torn.name()),
+                None => Ok(()),
+            }
+        }
         Action::Corrupt(how) => write!(f, " {how}"),
         Action::Hold { until, max } => {
             write!(f, " until={until}")?;
@@ -260,6 +270,35 @@ impl FailStatus {
         match self {
             FailStatus::IoErr => "ioerr",
             FailStatus::Unsupp => "unsupp",
+        }
+    }
+}
+
+impl Lose {
+    /// All, in the order in which messages list them.
+    pub const ALL: [Lose; 3] = [Lose::All, Lose::Some, Lose::None];
+
+    /// The word in the rule language.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Lose::All => "all",
+            Lose::Some => "some",
+            Lose::None => "none",
+        }
+    }
+}
+
+impl Torn {
+    /// Both, in the order in which messages list them.
+    pub const ALL: [Torn; 2] = [Torn::Sector, Torn::Page];
+
+    /// The word in the rule language.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Torn::Sector => "512",
+            Torn::Page => "4k",
         }
     }
 }

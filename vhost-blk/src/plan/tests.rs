@@ -59,13 +59,13 @@ fn short_forms_and_comments() {
 #[test]
 fn errors_point_at_the_place() {
     insta::assert_snapshot!(message(""), @r#"
-    column 1: empty rule: expected an action: fail, delay, slow, hold, hang, reorder, short, corrupt, drop
+    column 1: empty rule: expected an action: fail, delay, slow, hold, hang, reorder, short, corrupt, drop, early, cut, disconnect
      |
      |
      | ^
     "#);
     insta::assert_snapshot!(message("fial write"), @r#"
-    column 1: unknown action `fial`: expected one of fail, delay, slow, hold, hang, reorder, short, corrupt, drop; did you mean `fail`?
+    column 1: unknown action `fial`: expected one of fail, delay, slow, hold, hang, reorder, short, corrupt, drop, early, cut, disconnect; did you mean `fail`?
      |
      | fial write
      | ^^^^

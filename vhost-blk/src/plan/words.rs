@@ -27,7 +27,7 @@ pub struct KeyWord {
 }
 
 /// The actions, in the order in which messages list them.
-pub const ACTIONS: [ActionWord; 9] = [
+pub const ACTIONS: [ActionWord; 12] = [
     ActionWord {
         name: "fail",
         about: "The request completes with an error; the disk is not touched.",
@@ -98,10 +98,33 @@ pub const ACTIONS: [ActionWord; 9] = [
         keys: &[],
         examples: &["drop flush", "drop write sectors=2048..2056 limit=1"],
     },
+    ActionWord {
+        name: "early",
+        about: "A flush is answered at once, and what it should make durable is so only after a time: a power cut before then loses it.",
+        keys: &["for"],
+        examples: &["early flush for=500ms"],
+    },
+    ActionWord {
+        name: "cut",
+        about: "The power goes as the request arrives: it and all others that are out are never answered, the volatile write cache is lost, and the device answers \
+                nothing until the command `power` or `rollback`.",
+        keys: &["lose", "torn"],
+        examples: &[
+            "cut flush nth=3",
+            "cut write payload=tag:7 lose=some",
+            "cut write nth=100 lose=none torn=512",
+        ],
+    },
+    ActionWord {
+        name: "disconnect",
+        about: "The device hangs up on the front end as the request arrives, and does not answer it; a front end that connects again is served.",
+        keys: &[],
+        examples: &["disconnect write nth=10 limit=1"],
+    },
 ];
 
 /// The keys that only some actions have.
-pub const ACTION_KEYS: [KeyWord; 14] = [
+pub const ACTION_KEYS: [KeyWord; 16] = [
     KeyWord {
         name: "status",
         value: "ioerr | unsupp",
@@ -171,6 +194,16 @@ pub const ACTION_KEYS: [KeyWord; 14] = [
         name: "misdirect",
         value: "N | -N",
         about: "moves the data N sectors further on, or back; beyond the disk it is lost, or read as zeros",
+    },
+    KeyWord {
+        name: "lose",
+        value: "all | some | none",
+        about: "what of the volatile write cache is lost: all (the default), about half of the requests, chosen by the seed, or nothing",
+    },
+    KeyWord {
+        name: "torn",
+        value: "512 | 4k",
+        about: "the last write gets to the disk up to a multiple of this many bytes, chosen by the seed",
     },
 ];
 

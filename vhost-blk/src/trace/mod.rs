@@ -81,10 +81,40 @@ pub enum Record {
         /// When.
         t_us: u64,
     },
-    /// The disk is the golden image again.
+    /// The disk is the golden image again, or what it was at a mark.
     Rollback {
         /// When.
         t_us: u64,
+        /// The mark.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<String>,
+    },
+    /// The power went: nothing is answered any more.
+    Cut {
+        /// When.
+        t_us: u64,
+        /// The rule that did it; none for a command.
+        rule: Option<String>,
+        /// The request as which arrived it went.
+        seq: Option<u64>,
+        /// Requests whose changes were not durable.
+        volatile: usize,
+        /// How many of them are lost wholly.
+        lost: usize,
+        /// Bytes of the last one that got to the disk, if it was torn.
+        torn_bytes: Option<u64>,
+    },
+    /// The power came back.
+    Power {
+        /// When.
+        t_us: u64,
+    },
+    /// The device hung up on the front end.
+    HangUp {
+        /// When.
+        t_us: u64,
+        /// The rule that did it; none for a command.
+        rule: Option<String>,
     },
     /// A front end connected.
     Connect {

@@ -1,0 +1,219 @@
+//! History against a model: whatever was written, zeroed, flushed and marked, going back gives the bytes that were there.
+
+use std::io::Write;
+use std::time::Duration;
+
+use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
+use vm_memory::VolatileSlice;
+
+use super::*;
+use crate::disk::Disk;
+
+const LEN: u64 = 64 << 10;
+
+struct Bed {
+    disk: Disk,
+    _image: tempfile::NamedTempFile,
+}
+
+fn bed(keep: Keep) -> Bed {
+    let mut image = tempfile::NamedTempFile::new().unwrap();
+    let golden: Vec<u8> = (0..LEN).map(|at| (at / 512) as u8 | 0x80).collect();
+    image.write_all(&golden).unwrap();
+    let disk = Disk::open(image.path(), 512).unwrap();
+    disk.keep_history(keep);
+    Bed { disk, _image: image }
+}
+
+impl Bed {
+    fn write(&self, sector: u64, sectors: u64, fill: u8) {
+        let mut bytes = vec![fill; (sectors * 512) as usize];
+        self.disk
+            .write(sector * 512, &VolatileSlice::from(&mut bytes[..]))
+            .unwrap();
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let mut bytes = vec![0; LEN as usize];
+        self.disk.read(0, &VolatileSlice::from(&mut bytes[..])).unwrap();
+        bytes
+    }
+
+    fn cut(&self, lose: Lose, torn: Option<Torn>, seed: u64) -> Cut {
+        let mut rng = Rng::for_choice(seed, "cut", 0);
+        let put = |offset, content: &Content| self.disk.put(offset, content);
+        self.disk.history.cut(lose, torn, &mut rng, put)
+    }
+
+    fn flush(&self) {
+        self.disk.history.flush(Duration::ZERO);
+    }
+
+    fn back_to(&self, mark: &str) -> Result<usize, UnknownMark> {
+        self.disk
+            .history
+            .back_to(mark, |offset, content| self.disk.put(offset, content))
+    }
+}
+
+const ALL: Keep = Keep::All { bytes_max: u64::MAX };
+
+#[test]
+fn a_cut_loses_what_no_flush_made_durable() {
+    let bed = bed(Keep::Volatile);
+    bed.write(0, 8, 1);
+    bed.flush();
+    let durable = bed.bytes();
+    bed.write(4, 8, 2);
+    bed.disk.zero(0, 4096).unwrap();
+    bed.write(100, 1, 3);
+    let cut = bed.cut(Lose::All, None, 0);
+    assert_eq!((cut.volatile, cut.lost, cut.torn_bytes), (3, 3, None));
+    assert!(bed.bytes() == durable);
+    // What survived is durable.
+    assert_eq!(bed.cut(Lose::All, None, 0).volatile, 0);
+}
+
+#[test]
+fn nothing_is_lost_when_so_said_and_about_half_with_some() {
+    let bed = bed(Keep::Volatile);
+    for sector in 0..64 {
+        bed.write(sector, 1, 7);
+    }
+    let before = bed.bytes();
+    assert_eq!(bed.cut(Lose::None, None, 0).lost, 0);
+    assert!(bed.bytes() == before);
+    for sector in 0..64 {
+        bed.write(sector, 1, 9);
+    }
+    let cut = bed.cut(Lose::Some, None, 5);
+    let survivors = bed.bytes()[..64 * 512]
+        .chunks(512)
+        .filter(|sector| sector[0] == 9)
+        .count();
+    assert_eq!(survivors, 64 - cut.lost);
+    assert!((16..48).contains(&cut.lost), "{}", cut.lost);
+}
+
+#[test]
+fn the_last_write_is_torn_at_its_unit() {
+    for seed in 0..20 {
+        let bed = bed(Keep::Volatile);
+        bed.write(0, 64, 1);
+        bed.flush();
+        bed.write(0, 8, 5);
+        bed.write(16, 32, 2);
+        let cut = bed.cut(Lose::All, Some(Torn::Page), seed);
+        let torn = cut.torn_bytes.unwrap();
+        assert!(torn.is_multiple_of(4096) && torn < 32 * 512);
+        let bytes = bed.bytes();
+        let end = 16 * 512 + torn as usize;
+        assert!(bytes[16 * 512..end].iter().all(|byte| *byte == 2));
+        assert!(
+            bytes[..16 * 512]
+                .iter()
+                .chain(&bytes[end..64 * 512])
+                .all(|byte| *byte == 1)
+        );
+    }
+}
+
+#[test]
+fn an_early_flush_is_none_until_its_time() {
+    let bed = bed(Keep::Volatile);
+    bed.write(0, 1, 1);
+    bed.disk.history.flush(Duration::from_secs(3600));
+    let cut = bed.cut(Lose::All, None, 0);
+    assert_eq!(cut.lost, 1);
+    bed.write(0, 1, 1);
+    bed.disk.history.flush(Duration::ZERO);
+    assert_eq!(bed.cut(Lose::All, None, 0).volatile, 0);
+}
+
+#[test]
+fn unknown_marks_are_named_with_what_there_is() {
+    let bed = bed(ALL);
+    bed.disk.history.mark("a");
+    insta::assert_snapshot!(bed.back_to("b").unwrap_err(), @"no mark `b` to go back to: known marks: a");
+    let cheap = self::bed(Keep::Volatile);
+    cheap.disk.history.mark("a");
+    insta::assert_snapshot!(cheap.back_to("a").unwrap_err(), @"no mark `a` to go back to: known marks: none; start the device with --history to keep what is needed");
+}
+
+#[test]
+fn a_full_history_forgets_its_oldest_durable_part() {
+    let bed = bed(Keep::All { bytes_max: 64 << 10 });
+    bed.disk.history.mark("old");
+    for round in 0..40 {
+        bed.write(0, 8, round);
+        bed.flush();
+    }
+    assert!(bed.back_to("old").is_err());
+    // What is not durable is never forgotten, however much it is.
+    let durable = bed.bytes();
+    for round in 0..40 {
+        bed.write(round, 8, 99);
+    }
+    bed.cut(Lose::All, None, 0);
+    assert!(bed.bytes() == durable);
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Write(u64, u64, u8),
+    Zero(u64, u64),
+    Flush,
+    Mark(u8),
+    BackTo(u8),
+    Cut,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let range = || (0u64..120, 1u64..=8);
+    prop_oneof![
+        4 => (range(), any::<u8>()).prop_map(|((sector, sectors), fill)| Step::Write(sector, sectors, fill)),
+        2 => range().prop_map(|(sector, sectors)| Step::Zero(sector, sectors)),
+        1 => Just(Step::Flush),
+        1 => (0u8..3).prop_map(Step::Mark),
+        1 => (0u8..3).prop_map(Step::BackTo),
+        1 => Just(Step::Cut),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn going_back_is_exact(steps in proptest::collection::vec(step(), 1..60)) {
+        let bed = bed(ALL);
+        let mut durable = bed.bytes();
+        let mut marks: Vec<(u8, Vec<u8>)> = Vec::new();
+        let mut durable_marks = 0;
+        for step in steps {
+            match step {
+                Step::Write(sector, sectors, fill) => bed.write(sector, sectors, fill),
+                Step::Zero(sector, sectors) => bed.disk.zero(sector * 512, sectors * 512).unwrap(),
+                Step::Flush => {
+                    bed.flush();
+                    (durable, durable_marks) = (bed.bytes(), marks.len());
+                }
+                Step::Mark(name) => {
+                    bed.disk.history.mark(&name.to_string());
+                    marks.push((name, bed.bytes()));
+                }
+                Step::BackTo(name) => {
+                    let known = marks.iter().rposition(|(mark, _)| *mark == name);
+                    prop_assert_eq!(bed.back_to(&name.to_string()).is_ok(), known.is_some());
+                    if let Some(at) = known {
+                        marks.truncate(at + 1);
+                        prop_assert!(bed.bytes() == marks[at].1);
+                        (durable, durable_marks) = (bed.bytes(), marks.len());
+                    }
+                }
+                Step::Cut => {
+                    bed.cut(Lose::All, None, 0);
+                    prop_assert!(bed.bytes() == durable);
+                    marks.truncate(durable_marks);
+                }
+            }
+        }
+    }
+}

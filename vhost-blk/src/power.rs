@@ -1,0 +1,97 @@
+//! Power cuts: what was not durable is lost, and nobody is answered until the power comes back.
+
+use std::sync::PoisonError;
+
+use crate::decide::Blow;
+use crate::device::{Device, Pending};
+use crate::execute::execute;
+use crate::history::Cut;
+use crate::plan::{Lose, Torn};
+use crate::rng::Rng;
+use crate::schedule::Released;
+use crate::trace::Record;
+
+impl Device {
+    /// Does what a rule says becomes of the device as this request arrives.
+    pub(crate) fn struck(&self, pending: Pending, rule: &str, blow: Blow) {
+        match blow {
+            Blow::Cut { lose, torn, seed } => {
+                self.cut_with(Some(pending), Some(rule), lose, torn, seed);
+            }
+            Blow::Disconnect => {
+                self.lock().lost.push(pending);
+                self.trace().write(|| Record::HangUp {
+                    t_us: self.trace().now_us(),
+                    rule: Some(rule.to_owned()),
+                });
+                self.trace().flush();
+                self.hang_up();
+            }
+        }
+    }
+
+    /// Cuts the power; what was not durable is lost, and all requests that are out are never answered.
+    pub fn cut(&self, lose: Lose, torn: Option<Torn>, seed: u64) -> Cut {
+        self.cut_with(None, None, lose, torn, seed)
+    }
+
+    fn cut_with(&self, last: Option<Pending>, rule: Option<&str>, lose: Lose, torn: Option<Torn>, seed: u64) -> Cut {
+        let mut power = self.power.write().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
+        let seq = last.as_ref().map(|pending| pending.seq);
+        if !*power {
+            state.lost.extend(last);
+            return Cut::default();
+        }
+        *power = false;
+        // A write that was on its way may get to the disk in part.
+        if let Some(pending) = last.as_ref().filter(|pending| !pending.completion.is_stale()) {
+            let _ = execute(&pending.request, self.target(), pending.completion.mem(), None);
+        }
+        let waiting = state.schedule.clear();
+        state.lost.extend(waiting.into_iter().map(|Released { item, .. }| item));
+        state.lost.extend(last);
+        let cut = self
+            .disk()
+            .history
+            .cut(lose, torn, &mut Rng::for_choice(seed, "cut", 0), |offset, content| {
+                self.disk().put(offset, content);
+            });
+        state.stats.cuts += 1;
+        state.stats.dark = true;
+        self.trace().write(|| Record::Cut {
+            t_us: self.trace().now_us(),
+            rule: rule.map(str::to_owned),
+            seq,
+            volatile: cut.volatile,
+            lost: cut.lost,
+            torn_bytes: cut.torn_bytes,
+        });
+        drop(state);
+        drop(power);
+        self.trace().flush();
+        cut
+    }
+
+    /// Gives power again. What was out when it went is never answered: a driver that waits for it must reset the device. Returns how many
+    /// requests that are.
+    pub fn power_on(&self) -> usize {
+        let mut power = self.power.write().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
+        if *power {
+            return 0;
+        }
+        *power = true;
+        state.stats.dark = false;
+        let lost = std::mem::take(&mut state.lost);
+        let count = lost.len();
+        self.forget(&mut state, lost);
+        self.trace().write(|| Record::Power {
+            t_us: self.trace().now_us(),
+        });
+        drop(state);
+        drop(power);
+        self.trace().flush();
+        count
+    }
+}

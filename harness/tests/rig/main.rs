@@ -5,6 +5,8 @@
 #![allow(clippy::expect_used, reason = "a panic in a test's helper is the test's failure")]
 
 mod bed;
+mod device;
+mod guest;
 mod snapshots;
 
 use std::process::Command;

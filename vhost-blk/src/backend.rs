@@ -4,6 +4,7 @@
 //! the crates underneath, and what is done about them:
 //!
 //! - an `Err` from `handle_event` ends a queue's thread for good, so none is ever returned;
+//! - a kick that the front end took back while it stopped the ring ends the queue's thread just the same: `backend/vring.rs`;
 //! - a driver whose available index lies would make "drain, enable, look again" spin: such a queue is latched dead until reset;
 //! - GET_VRING_BASE wants nothing in flight. It comes when the virtual machine is paused, and the driver will wait for its
 //!   requests after that; it comes just the same for a reset, after which the driver has forgotten them. Nothing tells the
@@ -14,6 +15,7 @@
 //! - a front end that goes away without a word gets nothing more: what is held for it is dropped.
 
 mod queue;
+mod vring;
 
 use std::io;
 use std::os::unix::net::UnixListener;
@@ -22,7 +24,7 @@ use std::sync::Arc;
 use thiserror::Error;
 use vhost::vhost_user::message::{VhostUserProtocolFeatures, VhostUserVirtioFeatures};
 use vhost::vhost_user::{Error as VhostUserError, Listener};
-use vhost_user_backend::{Error as DaemonError, VhostUserBackend, VhostUserDaemon, VringMutex};
+use vhost_user_backend::{Error as DaemonError, VhostUserBackend, VhostUserDaemon};
 use vm_memory::GuestMemoryAtomic;
 use vmm_sys_util::epoll::EventSet;
 use vmm_sys_util::event::{EventConsumer, EventFlag, EventNotifier, new_event_consumer_and_notifier};
@@ -32,9 +34,9 @@ use crate::config::WRITEBACK_OFFSET;
 use crate::device::Device;
 use crate::request::Mem;
 use queue::{Batch, Queue};
+use vring::Vring;
 
 type Memory = GuestMemoryAtomic<Mem>;
-type Vring = VringMutex<Memory>;
 
 /// Most queues of one device: the crate underneath maps queues to threads with 64-bit masks.
 pub const QUEUES_MAX: u16 = 64;

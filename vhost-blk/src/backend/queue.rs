@@ -9,7 +9,8 @@ use virtio_bindings::virtio_ring::VRING_AVAIL_F_NO_INTERRUPT;
 use virtio_queue::{Error as QueueError, Queue as VirtQueue, QueueOwnedT, QueueT};
 use vm_memory::{Bytes, GuestAddress, GuestAddressSpace};
 
-use super::{Memory, Vring};
+use super::Memory;
+use super::vring::Vring;
 use crate::completion::{Completion, Ring};
 use crate::device::Arrival;
 use crate::request::parse;

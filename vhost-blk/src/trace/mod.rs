@@ -162,7 +162,7 @@ pub enum Status {
     IoErr,
     /// `VIRTIO_BLK_S_UNSUPP`.
     Unsupp,
-    /// The guest was told nothing: its ring was reset or it is gone.
+    /// The guest was told nothing: it is gone.
     Dropped,
 }
 

@@ -8,12 +8,9 @@ use harness::golden::{self, Fs};
 use harness::vm::args::DiskShape;
 use vhost_blk::op::Op;
 use vhost_blk::request::RangeOnDisk;
-use vhost_blk::schedule::ReleasedBy;
 use vhost_blk::trace::{RequestLine, Status};
 
-use crate::guest::{DISK_BYTES, FILL, Guest, Setup};
-
-const MIB: u64 = 1 << 20;
+use crate::guest::{DISK_BYTES, FILL, Guest, MIB, Setup, status};
 
 /// Feature bits by their names in the specification.
 const RO: u32 = 5;
@@ -34,26 +31,6 @@ fn range(offset: u64, len: u64, flags: u32) -> RangeOnDisk {
         sector: offset / 512,
         sectors: u32::try_from(len / 512).expect("a short range"),
         flags,
-    }
-}
-
-fn status(request: &RequestLine) -> Option<Status> {
-    request.complete.as_ref().map(|complete| complete.status)
-}
-
-/// Writes from many threads at once, and reads all of it back.
-fn assert_works(guest: &mut Guest) {
-    let parts: Vec<u64> = (0..16).collect();
-    let offset = |part: u64| 32 * MIB + part * 256 * 1024;
-    let writes: Vec<u32> = parts
-        .iter()
-        .map(|part| guest.begin(&format!("write {} 262144 {:02x}", offset(*part), part + 1)))
-        .collect();
-    for id in writes {
-        assert_eq!(guest.answer(id), "ok");
-    }
-    for part in parts {
-        guest.assert_reads(offset(part), 262_144, &format!("262144x{:02x}", part + 1));
     }
 }
 
@@ -209,7 +186,7 @@ fn blocks_of_4096_bytes() {
     guest.ask("discard 12288 4096");
     guest.ask("zeroout 32768 4096");
     guest.assert_reads(0, 36_864, "4096x5a 4096x11 4096x22 4096x00 4096x22 12288x5a 4096x00");
-    assert_works(&mut guest);
+    guest.assert_works();
     let requests = guest.requests();
     let in_blocks = |request: &RequestLine| request.submit.sector % 8 == 0 && request.submit.len % 4096 == 0;
     let mut data = requests.iter().filter(|request| request.submit.op != Op::GetId);
@@ -261,7 +238,7 @@ fn limits_topology_serial_and_two_queues() {
     assert_eq!(writes.iter().map(|write| write.submit.len).sum::<u64>(), 2 * 262_144);
     let queues: BTreeSet<u16> = writes.iter().map(|write| write.submit.queue).collect();
     assert_eq!(queues, BTreeSet::from([0, 1]));
-    assert_works(&mut guest);
+    guest.assert_works();
     guest.end();
 }
 
@@ -313,88 +290,12 @@ fn a_device_without_anything_optional() {
     guest.assert_sys("queue/write_cache", "write through");
     guest.assert_sys("queue/discard_max_bytes", "0");
     guest.assert_sys("queue/write_zeroes_max_bytes", "0");
-    assert_works(&mut guest);
+    guest.assert_works();
     guest.ask("sync");
     assert_eq!(guest.tell("discard 0 4096"), "EOPNOTSUPP");
     guest.ask("zeroout 0 1048576");
     guest.assert_reads(0, 2 * MIB, "1048576x00 1048576x5a");
     let ops: BTreeSet<Op> = guest.requests().iter().map(|request| request.submit.op).collect();
     assert_eq!(ops, BTreeSet::from([Op::Read, Op::Write]));
-    guest.end();
-}
-
-#[test]
-#[ignore = "boots a VM; run by cargo xtask selftest"]
-fn a_paused_guest_loses_nothing() {
-    let mut guest = Guest::boot(&Setup {
-        shape: DiskShape {
-            num_queues: 2,
-            ..DiskShape::ORDINARY
-        },
-        cpus: 2,
-        ..Setup::default()
-    });
-    guest.rule("hold write nth=1 until=release max=300s");
-    guest.rule("hold write nth=2 until=release max=300s");
-    guest.rule("fail write nth=2");
-    let held = guest.requests_of(Op::Write, |guest| {
-        let first = guest.begin("write 0 4096 11");
-        guest.until_held(1);
-        let second = guest.begin("write 4096 4096 22");
-        guest.until_held(2);
-        guest.qmp.pause().expect("a pause");
-        assert_eq!(guest.stats().held, 0);
-        guest.qmp.resume().expect("an end of the pause");
-        assert_eq!((guest.answer(first), guest.answer(second)), ("ok".into(), "EIO".into()));
-    });
-    let ends = held.iter().map(|request| {
-        let timing = request.complete.as_ref().and_then(|complete| complete.timing.as_ref());
-        (status(request), timing.and_then(|timing| timing.released_by))
-    });
-    let stop = Some(ReleasedBy::Stop);
-    assert_eq!(
-        ends.collect::<Vec<_>>(),
-        [(Some(Status::Ok), stop), (Some(Status::IoErr), stop)]
-    );
-    guest.assert_reads(0, 8192, "4096x11 4096x5a");
-    // Again and again, wherever requests happen to be: in the ring, in a thread's hands, or made to wait.
-    guest.rule("delay write for=0ms..20ms p=0.3");
-    guest.rule("reorder write window=3 order=shuffle max=100ms p=0.3");
-    for round in 1..=20u32 {
-        let writes: Vec<u32> = (0..12)
-            .map(|part| {
-                let offset = 16 * MIB + part * 4096;
-                guest.begin(&format!("cpu {} write {offset} 4096 {round:02x}", part % 2))
-            })
-            .collect();
-        guest.qmp.pause().expect("a pause");
-        guest.qmp.resume().expect("an end of the pause");
-        for id in writes {
-            assert_eq!(guest.answer(id), "ok", "round {round}");
-        }
-        guest.assert_reads(16 * MIB, 49_152, &format!("49152x{round:02x}"));
-    }
-    let now = guest.stats();
-    assert_eq!((now.outstanding, now.dropped, now.connections), (0, 0, 1), "{now:?}");
-    guest.end();
-}
-
-#[test]
-#[ignore = "boots a VM; run by cargo xtask selftest"]
-fn a_reset_and_a_power_off_wait_for_no_rule() {
-    let mut guest = Guest::boot(&Setup::default());
-    guest.rule("hold write nth=1 until=release max=300s");
-    guest.begin("write 0 4096 11");
-    guest.until_held(1);
-    guest.qmp.reset().expect("a reset");
-    guest.until_ready();
-    // The driver of before the reset cannot know whether its write was done; it was.
-    guest.assert_reads(0, 8192, "4096x11 4096x5a");
-    assert_works(&mut guest);
-    let now = guest.stats();
-    assert_eq!((now.outstanding, now.held, now.dropped), (0, 0, 0), "{now:?}");
-    guest.rule("hold write nth=1 until=release max=300s");
-    guest.begin("write 4096 4096 22");
-    guest.until_held(1);
     guest.end();
 }

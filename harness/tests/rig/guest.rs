@@ -16,16 +16,19 @@ use harness::vm::qmp::{Qmp, Waiting};
 use harness::{initramfs, modules, scratch};
 use vhost_blk::control::{Command, Reply, Stats};
 use vhost_blk::op::Op;
-use vhost_blk::trace::{self, RequestLine};
+use vhost_blk::trace::{self, RequestLine, Status};
 
 use crate::bed::KERNEL;
 
 /// How long anything may take that has to happen, on a busy machine.
 const WITHIN: Duration = Duration::from_secs(180);
 /// Size of the disk that a test gets unless it brings one.
-pub const DISK_BYTES: u64 = 64 << 20;
+pub const DISK_BYTES: u64 = 64 * MIB;
 /// Every byte of that disk.
 pub const FILL: u8 = 0x5a;
+
+/// Bytes of a mebibyte.
+pub const MIB: u64 = 1 << 20;
 
 /// What a test wants.
 pub struct Setup<'a> {
@@ -213,6 +216,22 @@ impl Guest {
         assert_eq!(self.ask(&format!("get {path}")), value, "{path}");
     }
 
+    /// Writes from many threads at once, and reads all of it back.
+    pub fn assert_works(&mut self) {
+        let parts: Vec<u64> = (0..16).collect();
+        let offset = |part: u64| 32 * MIB + part * 256 * 1024;
+        let writes: Vec<u32> = parts
+            .iter()
+            .map(|part| self.begin(&format!("write {} 262144 {:02x}", offset(*part), part + 1)))
+            .collect();
+        for id in writes {
+            assert_eq!(self.answer(id), "ok");
+        }
+        for part in parts {
+            self.assert_reads(offset(part), 262_144, &format!("262144x{:02x}", part + 1));
+        }
+    }
+
     /// Whether the driver and the device agreed on a feature.
     pub fn has_feature(&mut self, bit: u32) -> bool {
         self.ask("get device/features").as_bytes().get(bit as usize) == Some(&b'1')
@@ -275,4 +294,9 @@ impl Guest {
         while self.line.read_line(&mut line).expect("the guest powers off") > 0 {}
         assert_eq!(self.vm.wait().expect("QEMU's end"), VmEnd::Exited(0));
     }
+}
+
+/// What the guest was told of a request, if it was told.
+pub fn status(request: &RequestLine) -> Option<Status> {
+    request.complete.as_ref().map(|complete| complete.status)
 }

@@ -7,6 +7,7 @@
 mod bed;
 mod device;
 mod guest;
+mod pauses;
 mod snapshots;
 
 use std::process::Command;

@@ -66,6 +66,8 @@ pub struct Config<'a> {
     pub dir: &'a Path,
     /// How the disk looks to the guest.
     pub disk: DiskShape,
+    /// Further options of the device's command line.
+    pub options: &'a [&'a str],
 }
 
 impl Device {
@@ -102,6 +104,7 @@ impl Device {
             command.args(["--size-max", &size_max.to_string()]);
         }
         let mut child = command
+            .args(config.options)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)

@@ -4,39 +4,42 @@
 //! the crates underneath, and what is done about them:
 //!
 //! - an `Err` from `handle_event` ends a queue's thread for good, so none is ever returned;
+//! - a kick that the front end took back while it stopped the ring ends the queue's thread just the same: `backend/vring.rs`;
 //! - a driver whose available index lies would make "drain, enable, look again" spin: such a queue is latched dead until reset;
-//! - GET_VRING_BASE wants nothing in flight: the ring's generation is moved on and what is held is dropped, so that the front
-//!   end never waits and a late completion never lands in a new ring. (A front end that stops the rings and starts them again
-//!   without a reset, as for a snapshot, loses what was held; without inflight tracking there is no way to tell the two apart.)
+//! - GET_VRING_BASE wants nothing in flight. It comes when the virtual machine is paused, and the driver will wait for its
+//!   requests after that; it comes just the same for a reset, after which the driver has forgotten them. Nothing tells the
+//!   two apart before it is answered, so what is held is completed with what its rules decided, as if released. That is right
+//!   for both: until the answer the rings and the buffers are the driver's, and a reset may find a request done or not. (To answer
+//!   with the index of the oldest request that waits, so that it is fetched again, would do those after it twice, and count
+//!   all of them twice for the rules.) Then the ring's generation moves on, so that nothing ever lands in a new ring;
+//! - a front end that goes away without a word gets nothing more: what is held for it is dropped.
+
+mod queue;
+mod vring;
 
 use std::io;
 use std::os::unix::net::UnixListener;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::Arc;
 
 use thiserror::Error;
 use vhost::vhost_user::message::{VhostUserProtocolFeatures, VhostUserVirtioFeatures};
 use vhost::vhost_user::{Error as VhostUserError, Listener};
-use vhost_user_backend::{Error as DaemonError, VhostUserBackend, VhostUserDaemon, VringMutex, VringT};
-use virtio_bindings::virtio_ring::VRING_AVAIL_F_NO_INTERRUPT;
-use virtio_queue::{Error as QueueError, Queue as VirtQueue, QueueOwnedT, QueueT};
-use vm_memory::{Bytes, GuestAddress, GuestAddressSpace, GuestMemoryAtomic};
+use vhost_user_backend::{Error as DaemonError, VhostUserBackend, VhostUserDaemon};
+use vm_memory::GuestMemoryAtomic;
 use vmm_sys_util::epoll::EventSet;
 use vmm_sys_util::event::{EventConsumer, EventFlag, EventNotifier, new_event_consumer_and_notifier};
 
-use crate::completion::{Completion, Ring};
+use crate::completion::Ring;
 use crate::config::WRITEBACK_OFFSET;
-use crate::device::{Arrival, Device};
-use crate::request::{Mem, parse};
+use crate::device::Device;
+use crate::request::Mem;
+use queue::{Batch, Queue};
+use vring::Vring;
 
 type Memory = GuestMemoryAtomic<Mem>;
-type Vring = VringMutex<Memory>;
 
 /// Most queues of one device: the crate underneath maps queues to threads with 64-bit masks.
 pub const QUEUES_MAX: u16 = 64;
-
-/// Most chains taken from a ring before they are worked on, so that completions do not wait for a whole ring.
-const BATCH_MAX: usize = 32;
 
 /// A session that ended other than by the front end going away.
 #[derive(Debug, Error)]
@@ -109,36 +112,22 @@ struct Connection {
     queues: Vec<Arc<Queue>>,
 }
 
-/// One queue of one connection.
-struct Queue {
-    index: u16,
-    mem: Memory,
-    vring: OnceLock<Vring>,
-    generation: AtomicU64,
-    /// Held while the ring or the memory behind it is touched; a stop waits for it.
-    gate: Mutex<Gate>,
-}
-
-#[derive(Default)]
-struct Gate {
-    dead: bool,
-    outstanding: u16,
-}
-
 impl Connection {
     fn new(device: Arc<Device>, mem: &Memory) -> Connection {
-        let queue = |index| {
-            let (vring, generation) = (OnceLock::new(), AtomicU64::new(0));
-            Arc::new(Queue {
-                index,
-                mem: mem.clone(),
-                vring,
-                generation,
-                gate: Mutex::default(),
-            })
-        };
+        let queue = |index| Arc::new(Queue::new(index, mem.clone()));
         let queues = (0..device.config().num_queues).map(queue).collect();
         Connection { device, queues }
+    }
+
+    /// Completes all that is out of a ring that gives nothing more. See the head of this file.
+    fn stop(&self, queue: &Queue) {
+        queue.begin_stop();
+        self.device.complete_stopping();
+        queue.until_idle();
+        // Whoever completed the last request may not have come to tell the driver, and cannot once the ring is stopped.
+        queue.notify();
+        queue.begin_generation();
+        self.device.drop_stale();
     }
 
     fn close(&self) {
@@ -173,140 +162,8 @@ impl Connection {
     }
 
     fn bury(&self, queue: &Queue, problem: &str) {
-        queue.lock().dead = true;
-        self.device.queue_died(queue.index, problem);
-    }
-}
-
-/// What one look at a ring brought.
-#[derive(Default)]
-struct Batch {
-    arrivals: Vec<Arrival>,
-    more: bool,
-    problem: Option<String>,
-}
-
-impl Queue {
-    fn lock(&self) -> MutexGuard<'_, Gate> {
-        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Makes everything that is out of this ring stale.
-    fn begin_generation(&self) {
-        let mut gate = self.lock();
-        self.generation.fetch_add(1, Ordering::AcqRel);
-        *gate = Gate::default();
-    }
-
-    fn take_batch(self: &Arc<Self>, vring: &Vring) -> Batch {
-        let mut batch = Batch::default();
-        // Taken after the batch was made, and so let go before it: an arrival that is dropped needs the gate.
-        let mut gate = self.lock();
-        if gate.dead {
-            return batch;
-        }
-        let mut state = vring.get_mut();
-        let _ = state.disable_notification();
-        match self.take_chains(state.get_queue_mut(), &mut gate, &mut batch.arrivals) {
-            Ok(()) => {}
-            // Stopped, or not started yet: nothing to do, and no fault of the driver.
-            Err(Untaken::NotReady) => return batch,
-            Err(Untaken::Broken(problem)) => {
-                batch.problem = Some(problem);
-                return batch;
-            }
-        }
-        match state.enable_notification() {
-            Ok(more) => batch.more = more,
-            Err(error) => batch.problem = Some(error.to_string()),
-        }
-        batch
-    }
-
-    fn take_chains(
-        self: &Arc<Self>,
-        queue: &mut VirtQueue,
-        gate: &mut Gate,
-        arrivals: &mut Vec<Arrival>,
-    ) -> Result<(), Untaken> {
-        let mem = self.mem.memory().into_inner();
-        let (size, generation) = (queue.size(), self.generation());
-        let chains = match queue.iter(Arc::clone(&mem)) {
-            Ok(chains) => chains,
-            Err(QueueError::QueueNotReady) => return Err(Untaken::NotReady),
-            Err(error) => return Err(Untaken::Broken(error.to_string())),
-        };
-        for chain in chains.take(BATCH_MAX) {
-            if gate.outstanding >= size {
-                return Err(Untaken::Broken(format!("more requests than the ring's {size} entries")));
-            }
-            let parsed = parse(self.index, chain, &mem);
-            if parsed.head >= size {
-                return Err(Untaken::Broken(format!(
-                    "head {} in a ring of {size} entries",
-                    parsed.head
-                )));
-            }
-            gate.outstanding += 1;
-            let ring = Arc::clone(self) as Arc<dyn Ring>;
-            let completion = Completion::new(ring, Arc::clone(&mem), generation, parsed.head, parsed.status);
-            arrivals.push(Arrival {
-                request: parsed.request,
-                completion,
-            });
-        }
-        Ok(())
-    }
-}
-
-/// Why no (more) chains were taken.
-enum Untaken {
-    NotReady,
-    Broken(String),
-}
-
-impl Ring for Queue {
-    fn index(&self) -> u16 {
-        self.index
-    }
-
-    fn generation(&self) -> u64 {
-        self.generation.load(Ordering::Acquire)
-    }
-
-    fn complete(&self, generation: u64, head: u16, effect: &mut dyn FnMut() -> u32) -> bool {
-        let mut gate = self.lock();
-        let Some(vring) = self.vring.get().filter(|_| self.generation() == generation) else {
-            return false;
-        };
-        let written = effect();
-        gate.outstanding = gate.outstanding.saturating_sub(1);
-        if vring.add_used(head, written).is_err() {
-            // The used ring left the guest's memory: nobody can be told anything any more.
-            gate.dead = true;
-        }
-        true
-    }
-
-    fn notify(&self) {
-        let Some(vring) = self.vring.get() else { return };
-        let mut state = vring.get_mut();
-        // The crate underneath looks at the event index only; without it the driver's flag counts.
-        let wanted = if state.get_queue().event_idx_enabled() {
-            state.needs_notification().unwrap_or(true)
-        } else {
-            let flags = self
-                .mem
-                .memory()
-                .load::<u16>(GuestAddress(state.get_queue().avail_ring()), Ordering::Acquire);
-            flags.map_or(true, |flags| {
-                u32::from(u16::from_le(flags)) & VRING_AVAIL_F_NO_INTERRUPT == 0
-            })
-        };
-        if wanted {
-            // The eventfd is the front end's; when it is gone so is who would listen.
-            let _ = state.signal_used_queue();
-        }
+        queue.bury();
+        self.device.queue_died(queue.index(), problem);
     }
 }
 
@@ -367,8 +224,7 @@ impl VhostUserBackend for Connection {
             .ok()
             .and_then(|index| self.queues.get(index))
         {
-            queue.begin_generation();
-            self.device.drop_stale();
+            self.stop(queue);
         }
         Ok(())
     }
@@ -376,7 +232,7 @@ impl VhostUserBackend for Connection {
     fn handle_event(&self, _event: u16, _set: EventSet, vrings: &[Vring], thread_id: usize) -> io::Result<()> {
         // One queue a thread: the thread's number is the queue's.
         if let (Some(queue), Some(vring)) = (self.queues.get(thread_id), vrings.first()) {
-            let vring = queue.vring.get_or_init(|| vring.clone());
+            let vring = queue.vring(vring);
             self.drain(queue, vring);
             self.device.trace().flush();
         }

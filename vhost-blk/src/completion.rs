@@ -20,6 +20,9 @@ pub trait Ring: Send + Sync {
     /// The generation that is current now.
     fn generation(&self) -> u64;
 
+    /// Whether it is about to be stopped, and waits for its requests to be completed.
+    fn is_stopping(&self) -> bool;
+
     /// If the ring is still of this generation: runs `effect` and puts `head` into the used ring with the length that it
     /// returns. The ring cannot be stopped while `effect` runs.
     fn complete(&self, generation: u64, head: u16, effect: &mut dyn FnMut() -> u32) -> bool;
@@ -84,6 +87,12 @@ impl Completion {
     #[must_use]
     pub fn is_stale(&self) -> bool {
         self.ring.generation() != self.generation
+    }
+
+    /// Whether the ring is about to be stopped: the request must not be made to wait.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.ring.is_stopping()
     }
 
     /// Does the request's work and gives it back to the driver. `None`: the ring was stopped, nothing was done.

@@ -16,7 +16,7 @@ use crate::disk::Disk;
 use crate::execute::{Target, execute};
 use crate::plan::Plan;
 use crate::request::{Malformed, Request};
-use crate::schedule::{Released, Schedule};
+use crate::schedule::{Released, ReleasedBy, Schedule};
 use crate::stats::Stats;
 use crate::trace::{self, Complete, OutcomeNote, Record, Status, Submit, TimingNote};
 
@@ -70,16 +70,16 @@ pub struct Arrival {
 #[derive(Debug)]
 pub(crate) struct Pending {
     pub(crate) seq: u64,
-    at: Instant,
+    pub(crate) at: Instant,
     pub(crate) request: Request,
     pub(crate) completion: Completion,
-    outcome: Option<(String, Outcome)>,
+    pub(crate) outcome: Option<(String, Outcome)>,
 }
 
 /// A request that is to complete now.
 pub(crate) struct Ready {
-    pending: Pending,
-    timing: Option<TimingNote>,
+    pub(crate) pending: Pending,
+    pub(crate) timing: Option<TimingNote>,
 }
 
 /// What a submission leads to.
@@ -244,6 +244,7 @@ impl Device {
                 len: facts.len,
                 tag: facts.tag,
                 segs: request.buffers.len(),
+                ranges: request.ranges.clone(),
                 rules: rules.cloned().collect(),
             })
         });
@@ -266,8 +267,14 @@ impl Device {
             (Some((rule, blow)), _) => struck = Some((pending, rule, blow)),
             // A ring that was stopped since takes nothing more into the schedule: nobody would take it out again.
             (None, Some((rule, timing))) if !pending.completion.is_stale() => {
+                let stopping = pending.completion.is_stopping();
                 released.extend(state.schedule.add(at, state.seed, seq, pending, &rule, timing));
-                self.timer.notify_one();
+                if stopping {
+                    let this = |waiting: &Pending| waiting.seq == seq;
+                    released.extend(state.schedule.remove(this, ReleasedBy::Stop));
+                } else {
+                    self.timer.notify_one();
+                }
             }
             (None, _) => at_once = Some(Ready { pending, timing: None }),
         }
@@ -327,7 +334,7 @@ impl Device {
     }
 
     /// Counts and traces a request's end.
-    fn finish(
+    pub(crate) fn finish(
         &self,
         state: &mut State,
         seq: u64,
@@ -377,27 +384,6 @@ impl Device {
         rings.notify();
         self.trace.flush();
         count
-    }
-
-    /// Lets go, without a word to anyone, what is held for rings that were stopped since.
-    pub fn drop_stale(&self) {
-        let mut state = self.lock();
-        let (stale, lost) = std::mem::take(&mut state.lost)
-            .into_iter()
-            .partition(|pending| pending.completion.is_stale());
-        state.lost = lost;
-        self.forget(&mut state, stale);
-        for released in state.schedule.remove(|pending| pending.completion.is_stale()) {
-            let Ready { pending, timing } = Ready::from(released);
-            let timing = timing.map(|note| TimingNote {
-                released_by: None,
-                ..note
-            });
-            pending.completion.abandon();
-            self.finish(&mut state, pending.seq, pending.at, None, timing, pending.outcome);
-        }
-        drop(state);
-        self.trace.flush();
     }
 
     /// Lets requests go without a word to anyone.

@@ -6,6 +6,7 @@
 
 use std::ops::Deref;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use virtio_bindings::virtio_blk;
 use virtio_queue::DescriptorChain;
@@ -37,7 +38,7 @@ pub struct Buffer {
 }
 
 /// One range of a discard or write-zeroes request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RangeOnDisk {
     /// First sector.
     pub sector: u64,

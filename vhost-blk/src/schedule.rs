@@ -37,6 +37,8 @@ pub enum ReleasedBy {
     Window,
     /// Its reorder window got no new request for too long.
     Idle,
+    /// Its ring was stopped: the virtual machine pauses, resets or ends.
+    Stop,
 }
 
 /// A request that is to complete now.
@@ -307,15 +309,15 @@ impl<T> Schedule<T> {
         released
     }
 
-    /// Takes out, without completing them, the requests that `gone` says yes to.
-    pub fn remove(&mut self, gone: impl Fn(&T) -> bool) -> Vec<Released<T>> {
+    /// Takes out the requests that `gone` says yes to, in the order of submission.
+    pub fn remove(&mut self, gone: impl Fn(&T) -> bool, by: ReleasedBy) -> Vec<Released<T>> {
         let seqs: Vec<u64> = self
             .entries
             .iter()
             .filter(|(_, entry)| gone(&entry.item))
             .map(|(seq, _)| *seq)
             .collect();
-        self.take(&seqs, ReleasedBy::Clear)
+        self.take(&seqs, by)
     }
 
     fn close_window(&mut self, rule: &str, seed: u64, by: ReleasedBy) -> Vec<Released<T>> {

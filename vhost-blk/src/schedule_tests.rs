@@ -127,7 +127,10 @@ fn removed_requests_leave_their_window() {
     let (mut schedule, now) = (Schedule::default(), Instant::now());
     let window = || timing("reorder any window=2 order=reverse");
     schedule.add(now, 0, 1, 'a', "r1", window());
-    assert_eq!(seqs(&schedule.remove(|item| *item == 'a')), [(1, ReleasedBy::Clear)]);
+    assert_eq!(
+        seqs(&schedule.remove(|item| *item == 'a', ReleasedBy::Stop)),
+        [(1, ReleasedBy::Stop)]
+    );
     assert!(
         schedule.add(now, 0, 2, 'b', "r1", window()).is_empty(),
         "the window starts anew"

@@ -21,7 +21,7 @@ pub struct Stats {
     pub held: u64,
     /// Requests completed with an error, injected or not.
     pub errors: u64,
-    /// Requests dropped because their ring was stopped.
+    /// Requests dropped because their guest is gone.
     pub dropped: u64,
     /// Chains that were no requests.
     pub malformed: u64,

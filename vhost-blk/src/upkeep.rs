@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::device::{Device, State};
+use crate::device::{Device, Pending, Ready, State};
 use crate::history::{Content, UnknownMark};
+use crate::schedule::ReleasedBy;
 use crate::stats::Stats;
-use crate::trace::Record;
+use crate::trace::{Record, TimingNote};
 
 /// How long a rollback waits for requests that are being completed right now. The guest may know of a completion
 /// before this process has counted it; only a request that a rule holds stays longer.
@@ -69,6 +70,33 @@ impl Device {
             queue,
             problem: problem.to_owned(),
         });
+        self.trace().flush();
+    }
+
+    /// Completes what waits for rings that are about to be stopped, as if it had been released.
+    pub fn complete_stopping(&self) {
+        let stopping = |pending: &Pending| pending.completion.is_stopping();
+        let released = self.lock().schedule.remove(stopping, ReleasedBy::Stop);
+        self.complete_released(released);
+    }
+
+    /// Lets go, without a word to anyone, what is held for rings that are gone.
+    pub fn drop_stale(&self) {
+        let mut state = self.lock();
+        let stale = |pending: &Pending| pending.completion.is_stale();
+        let (gone, lost) = std::mem::take(&mut state.lost).into_iter().partition(stale);
+        state.lost = lost;
+        self.forget(&mut state, gone);
+        for released in state.schedule.remove(stale, ReleasedBy::Clear) {
+            let Ready { pending, timing } = Ready::from(released);
+            let timing = timing.map(|note| TimingNote {
+                released_by: None,
+                ..note
+            });
+            pending.completion.abandon();
+            self.finish(&mut state, pending.seq, pending.at, None, timing, pending.outcome);
+        }
+        drop(state);
         self.trace().flush();
     }
 

@@ -22,11 +22,7 @@ const MOUNTS: &[(&str, &str)] = &[
 
 /// Boots the guest. What fails is told in the kernel's log; the host judges by what the agent says, or does not.
 pub fn pid_one() -> ! {
-    for (kind, place) in MOUNTS {
-        if let Err(errno) = mount(kind, place) {
-            kmsg::write(&format!("mount of {kind} on {place} fails with {}", errno::name(errno)));
-        }
-    }
+    mount_all();
     // By default the kernel drops what user space logs too often, and with it the marks of cases and phases.
     let _ = std::fs::write("/proc/sys/kernel/printk_devkmsg", "on\n");
     for dir in [super::MOUNT_POINT, state::DIR] {
@@ -48,6 +44,15 @@ pub fn pid_one() -> ! {
         power_off();
         // Only if the power stays on; there is nothing else left to do, and pid 1 must not return.
         rustix::event::pause();
+    }
+}
+
+/// Mounts what every guest needs.
+pub fn mount_all() {
+    for (kind, place) in MOUNTS {
+        if let Err(errno) = mount(kind, place) {
+            kmsg::write(&format!("mount of {kind} on {place} fails with {}", errno::name(errno)));
+        }
     }
 }
 

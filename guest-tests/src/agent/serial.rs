@@ -14,6 +14,20 @@ use crate::wire::{self, GuestMessage, HostMessage, LineError};
 /// The port's device node.
 pub const PORT: &str = "/dev/ttyS1";
 
+/// Opens the port and makes it a plain stream of bytes: no echo, no translation of line ends.
+///
+/// # Errors
+/// There is no such port (its driver is built into every kernel we meet), or it is no terminal.
+pub fn open_port() -> Result<OwnedFd, Errno> {
+    let port = rustix::fs::open(PORT, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())?;
+    let mut settings = rustix::termios::tcgetattr(&port)?;
+    settings.make_raw();
+    settings.set_speed(115_200)?;
+    // Now, without a flush: the host may have spoken already.
+    rustix::termios::tcsetattr(&port, OptionalActions::Now, &settings)?;
+    Ok(port)
+}
+
 /// The line to the host.
 #[derive(Debug)]
 pub struct Serial {
@@ -23,18 +37,12 @@ pub struct Serial {
 }
 
 impl Serial {
-    /// Opens the port and makes it a plain stream of bytes: no echo, no translation of line ends.
+    /// Opens [the port](open_port).
     ///
     /// # Errors
     /// There is no such port (its driver is built into every kernel we meet), or it is no terminal.
     pub fn open() -> Result<Serial, Errno> {
-        let port = rustix::fs::open(PORT, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())?;
-        let mut settings = rustix::termios::tcgetattr(&port)?;
-        settings.make_raw();
-        settings.set_speed(115_200)?;
-        // Now, without a flush: the host may have spoken already.
-        rustix::termios::tcsetattr(&port, OptionalActions::Now, &settings)?;
-        Ok(Serial::over(port))
+        open_port().map(Serial::over)
     }
 
     /// The line over any stream.

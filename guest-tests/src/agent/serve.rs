@@ -19,7 +19,7 @@ use crate::wire::{GuestMessage, HostMessage};
 /// Modules to load, one absolute path a line, in load order.
 const MODULES: &str = "/etc/bioscope/modules";
 /// The disk under test.
-const DISK: &str = "/dev/vda";
+pub const DISK: &str = "/dev/vda";
 /// A folder a PCI slot; where the kernel handles its hotplug there is a file `power` in it (drivers/pci/hotplug/pci_hotplug_core.c).
 const SLOTS: &str = "/sys/bus/pci/slots";
 /// How long the disk may take to appear, in guest time.
@@ -96,7 +96,10 @@ fn unfit(serial: &mut Serial, reason: String) -> io::Result<()> {
 }
 
 /// Loads what the initramfs lists; no list means that everything is built in.
-fn load_modules() -> Result<(), String> {
+///
+/// # Errors
+/// The module that does not load, and why.
+pub fn load_modules() -> Result<(), String> {
     let list = match std::fs::read_to_string(MODULES) {
         Ok(list) => list,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -113,7 +116,10 @@ fn load_modules() -> Result<(), String> {
 }
 
 /// Waits until devtmpfs has the disk: its driver probes on its own time.
-fn await_disk() -> Result<(), String> {
+///
+/// # Errors
+/// It did not come, or cannot be waited for.
+pub fn await_disk() -> Result<(), String> {
     let disk = Path::new(DISK);
     let failed = |errno: Errno| format!("waiting for {DISK}: {}", errno::name(errno));
     let watch = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).map_err(failed)?;

@@ -153,6 +153,7 @@ fn device(config: &BootConfig<'_>) -> Result<Device, BootError> {
         sockets: config.scratch,
         dir: config.dir,
         disk: config.disk,
+        options: &[],
     })?)
 }
 

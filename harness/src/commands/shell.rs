@@ -85,6 +85,7 @@ pub fn run(args: &ShellArgs) -> Result<u8, Failure> {
         sockets: scratch.path(),
         dir: scratch.path(),
         disk,
+        options: &[],
     };
     let mut device = Device::start(&config).map_err(|error| Failure::of(UNAVAILABLE, &error))?;
     for rule in &args.rule {

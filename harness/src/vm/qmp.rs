@@ -1,7 +1,7 @@
-//! QEMU's monitor protocol, as far as keeping and restoring a machine's state needs it.
+//! QEMU's monitor protocol, as far as keeping and restoring a machine's state needs it, and pausing and resetting a machine.
 //!
 //! One JSON object a line each way (QEMU's `docs/interop/qmp-spec`). The crate `qapi` has all of QEMU's eight hundred types; building them
-//! took longer than the rest of the harness, for the seven commands that are sent here.
+//! took longer than the rest of the harness, for the ten commands that are sent here.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, IoSlice, Write};
@@ -201,6 +201,23 @@ impl Qmp {
             arguments.insert((*name).to_owned(), value);
         }
         self.execute("device_add", &Value::Object(arguments))
+    }
+
+    /// Stops the guest where it is; its devices come to rest before this returns.
+    ///
+    /// # Errors
+    /// QEMU refuses.
+    pub fn pause(&mut self) -> Result<(), QmpError> {
+        self.execute("stop", &json!({}))
+    }
+
+    /// Presses the reset button. The machine begins anew, although [`arguments`](super::args::arguments) say that a reset ends it.
+    ///
+    /// # Errors
+    /// QEMU refuses.
+    pub fn reset(&mut self) -> Result<(), QmpError> {
+        self.execute("set-action", &json!({"reboot": "reset"}))?;
+        self.execute("system_reset", &json!({}))
     }
 
     /// Lets the guest run.

@@ -5,6 +5,9 @@
 #![allow(clippy::expect_used, reason = "a panic in a test's helper is the test's failure")]
 
 mod bed;
+mod device;
+mod guest;
+mod pauses;
 mod snapshots;
 
 use std::process::Command;

@@ -13,6 +13,7 @@ pub use writer::Writer;
 
 use crate::op::Op;
 use crate::payload::Tag;
+use crate::request::RangeOnDisk;
 use crate::schedule::ReleasedBy;
 
 /// Version of the trace's format, in its first line.
@@ -154,6 +155,9 @@ pub struct Submit {
     pub tag: Option<Tag>,
     /// Number of data buffers.
     pub segs: usize,
+    /// Ranges of a discard or write-zeroes request.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ranges: Vec<RangeOnDisk>,
     /// Names of the rules applied to it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<String>,
@@ -188,7 +192,7 @@ pub enum Status {
     IoErr,
     /// `VIRTIO_BLK_S_UNSUPP`.
     Unsupp,
-    /// The guest was told nothing: its ring was reset or it is gone.
+    /// The guest was told nothing: it is gone.
     Dropped,
 }
 

@@ -116,6 +116,7 @@ mod tests {
             len: 4096,
             tag: Some(Tag { tag: 7, page: 2 }),
             segs: 1,
+            ranges: Vec::new(),
             rules: Vec::new(),
         })
     }

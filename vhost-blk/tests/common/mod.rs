@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 #![allow(clippy::expect_used, reason = "a panic here is the test's failure")]
 
+pub mod helpers;
+
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::os::fd::AsRawFd;
@@ -114,6 +116,8 @@ pub struct Driver {
     avail: u16,
     seen: u16,
     next_slot: u16,
+    /// Requests put into the ring since the driver connected.
+    pub sent: u64,
 }
 
 /// One entry of the used ring.
@@ -173,6 +177,7 @@ impl Driver {
             avail: 0,
             seen: 0,
             next_slot: 0,
+            sent: 0,
         };
         driver.start_ring();
         driver
@@ -183,6 +188,11 @@ impl Driver {
         let zeros = vec![0; (HEADERS - DESC) as usize];
         self.mem.write_slice(&zeros, GuestAddress(DESC)).expect("zero");
         (self.avail, self.seen, self.next_slot) = (0, 0, 0);
+        self.resume_ring(0);
+    }
+
+    /// Starts a stopped ring where it was, as after a pause.
+    pub fn resume_ring(&mut self, base: u32) {
         let config = VringConfigData {
             queue_max_size: QUEUE_SIZE,
             queue_size: QUEUE_SIZE,
@@ -194,7 +204,9 @@ impl Driver {
         };
         self.frontend.set_vring_num(0, QUEUE_SIZE).expect("num");
         self.frontend.set_vring_addr(0, &config).expect("addr");
-        self.frontend.set_vring_base(0, 0).expect("base");
+        self.frontend
+            .set_vring_base(0, u16::try_from(base).expect("16 bits"))
+            .expect("base");
         self.frontend.set_vring_call(0, &self.call).expect("call");
         self.frontend.set_vring_kick(0, &self.kick).expect("kick");
         self.frontend.set_vring_enable(0, true).expect("enable");
@@ -204,6 +216,11 @@ impl Driver {
         let buf = vec![0; len as usize];
         let flags = VhostUserConfigFlags::WRITABLE;
         self.frontend.get_config(offset, len, flags, &buf).expect("config").1
+    }
+
+    pub fn set_config(&mut self, offset: u32, bytes: &[u8]) {
+        let flags = VhostUserConfigFlags::WRITABLE;
+        self.frontend.set_config(offset, flags, bytes).expect("config");
     }
 
     /// Where a request's data is.
@@ -243,6 +260,15 @@ impl Driver {
         self.mem.write_obj(head, GuestAddress(entry)).expect("avail");
         self.avail = self.avail.wrapping_add(1);
         self.set_avail_index(self.avail);
+        self.sent += 1;
+    }
+
+    /// Puts a discard or write-zeroes range where a request's data is.
+    pub fn put_range(&self, slot: u16, sector: u64, sectors: u32, flags: u32) {
+        let at = |offset| GuestAddress(self.data(slot).0 + offset);
+        self.mem.write_obj(sector, at(0)).expect("range");
+        self.mem.write_obj(sectors, at(8)).expect("range");
+        self.mem.write_obj(flags, at(12)).expect("range");
     }
 
     pub fn set_avail_index(&self, index: u16) {
@@ -296,6 +322,15 @@ impl Driver {
         let mut bytes = vec![0; len];
         self.mem.read_slice(&mut bytes, self.data(slot)).expect("data");
         bytes
+    }
+
+    /// Entries of the used ring that were not looked at yet.
+    pub fn unseen(&self) -> u16 {
+        let index: u16 = self
+            .mem
+            .load(GuestAddress(USED + 2), std::sync::atomic::Ordering::Acquire)
+            .expect("used index");
+        index.wrapping_sub(self.seen)
     }
 
     /// The next entry of the used ring, waiting as long as `timeout`.

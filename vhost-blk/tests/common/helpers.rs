@@ -1,0 +1,31 @@
+//! What tests ask of a device again and again.
+#![allow(clippy::expect_used, reason = "a panic here is the test's failure")]
+
+use std::time::Instant;
+
+use vhost_blk::control::{Command, Reply, Stats};
+use vhost_blk::payload::Tag;
+
+use super::{DeviceProcess, SOON};
+
+pub fn stats(device: &DeviceProcess) -> Stats {
+    match device.control().call(&Command::Stats).expect("stats") {
+        Reply::Stats(stats) => stats,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Waits until the device has taken what was sent.
+pub fn submitted(device: &DeviceProcess, count: u64) {
+    let deadline = Instant::now() + SOON;
+    while stats(device).submitted < count {
+        assert!(Instant::now() < deadline, "{count} requests never arrived");
+        std::thread::yield_now();
+    }
+}
+
+pub fn page(tag: u64, page: u64, fill: u8) -> Vec<u8> {
+    let mut bytes = vec![fill; 4096];
+    bytes[..24].copy_from_slice(&Tag { tag, page }.header());
+    bytes
+}

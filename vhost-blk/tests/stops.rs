@@ -1,0 +1,106 @@
+//! Rings that stop with requests out: nothing is lost, nothing is done twice, and the front end never waits for a rule.
+#![allow(clippy::expect_used, reason = "a panic here is the test's failure")]
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::helpers::{page, stats, submitted};
+use common::{DeviceProcess, Driver, IOERR, WHILE};
+use vhost::VhostBackend;
+use vhost_blk::control::{Command, Reply};
+use vhost_blk::schedule::ReleasedBy;
+use vhost_blk::trace::{self, Status};
+
+#[test]
+fn a_stopped_ring_lets_go_what_is_held_and_goes_on() {
+    let device = DeviceProcess::start(&[
+        "--rule",
+        "hold write nth=1 until=release max=300s",
+        "--rule",
+        "hold write nth=2 until=release max=300s",
+        "--rule",
+        "fail write nth=2",
+    ]);
+    let mut driver = Driver::connect(&device);
+    driver.write(0, &page(1, 0, 1));
+    driver.write(8, &page(1, 1, 1));
+    submitted(&device, 2);
+    let before = Instant::now();
+    let base = driver.frontend.get_vring_base(0).expect("base");
+    assert!(
+        before.elapsed() < Duration::from_secs(5),
+        "a held request does not keep the front end"
+    );
+    assert_eq!(base, 2, "both were taken, none will be fetched again");
+    assert_eq!(
+        (driver.mem_status(0), driver.mem_status(1)),
+        (0, IOERR),
+        "the answer comes after the completions, with the statuses that they would have had"
+    );
+    assert_eq!(driver.order(2), [(0, 0), (1, IOERR)], "the driver was told");
+    driver.resume_ring(base);
+    assert_eq!(
+        device
+            .control()
+            .call(&Command::Release { rule: None })
+            .expect("release"),
+        Reply::Released { requests: 0 }
+    );
+    let read = driver.read(0, 8192);
+    assert_eq!(driver.done().slot, read);
+    assert_eq!(driver.bytes(read, 4096), page(1, 0, 1), "what was held was done");
+    assert_eq!(driver.bytes(read, 8192)[4096..], [0; 4096], "what was to fail was not");
+    assert_eq!(driver.next_used(WHILE), None, "nothing comes twice");
+    let lines = trace::requests(&trace::read(&device.path("trace")).expect("trace"));
+    let ends = lines.iter().map(|line| {
+        let complete = line.complete.as_ref().expect("a completion");
+        let timing = complete.timing.as_ref().and_then(|timing| timing.released_by);
+        (complete.status, timing)
+    });
+    let stop = Some(ReleasedBy::Stop);
+    assert_eq!(
+        ends.collect::<Vec<_>>(),
+        [(Status::Ok, stop), (Status::IoErr, stop), (Status::Ok, None)]
+    );
+    assert!(lines[2].submit.generation > lines[0].submit.generation);
+}
+
+#[test]
+fn nothing_is_lost_or_done_twice_over_many_stops() {
+    let device = DeviceProcess::start(&[
+        "--rule",
+        "delay write for=0ms..2ms p=0.5",
+        "--rule",
+        "reorder write window=4 order=shuffle p=0.5 max=60s",
+        "--rule",
+        "hold read until=done(write) max=60s p=0.3",
+    ]);
+    let mut driver = Driver::connect(&device);
+    for round in 0..200u64 {
+        // As many as the ring has room for: descriptors are not used again before the ring starts anew.
+        let count = u16::try_from(round % 16 + 1).expect("small");
+        for number in 0..count {
+            if number % 3 == 2 {
+                driver.read(0, 4096);
+            } else {
+                driver.write(u64::from(number) * 8, &page(round, u64::from(number), 7));
+            }
+        }
+        let base = driver.frontend.get_vring_base(0).expect("base");
+        let base = u16::try_from(base).expect("16 bits");
+        assert_eq!(driver.unseen(), base, "round {round}: all that was taken is completed");
+        driver.resume_ring(base.into());
+        // What was not taken before the stop is taken now; the second stop lets it go.
+        submitted(&device, driver.sent);
+        let base = driver.frontend.get_vring_base(0).expect("base");
+        assert_eq!(base, u32::from(count), "round {round}");
+        let mut slots: Vec<u16> = driver.order(count.into()).iter().map(|(slot, _)| *slot).collect();
+        slots.sort_unstable();
+        assert_eq!(slots, (0..count).collect::<Vec<_>>(), "round {round}: each once");
+        assert_eq!(driver.unseen(), 0, "round {round}: and no more");
+        driver.start_ring();
+    }
+    let now = stats(&device);
+    assert_eq!((now.outstanding, now.dropped, now.errors), (0, 0, 0), "{now:?}");
+}

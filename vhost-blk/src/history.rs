@@ -5,11 +5,13 @@
 //! what a volatile write cache would hold.
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
+use crate::log_writes::{self, LogError};
 use crate::plan::{Lose, Torn};
 use crate::rng::Rng;
 
@@ -70,6 +72,17 @@ pub(crate) struct Log {
 /// The history of a disk, if it is kept.
 #[derive(Debug, Default)]
 pub(crate) struct History(Mutex<Option<Log>>);
+
+/// A step of the history, as an export sees it.
+#[derive(Clone, Copy)]
+pub(crate) enum Step<'a> {
+    /// What was put where, in bytes.
+    Change(u64, &'a Content),
+    /// What came before is durable.
+    Flush,
+    /// A mark.
+    Mark(&'a str),
+}
 
 /// No mark has this name, or it was forgotten.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -185,11 +198,44 @@ impl History {
         }
     }
 
+    /// Writes all of it as a log of dm-log-writes; returns the number of its entries.
+    pub(crate) fn export(&self, path: &Path) -> Result<u64, LogError> {
+        let history = self.lock();
+        let log = match history.as_ref() {
+            None => return Err(LogError::Incomplete("none is kept; start the device with --history")),
+            Some(log) if log.keep == Keep::Volatile => {
+                return Err(LogError::Incomplete(
+                    "only what is not durable is kept; start the device with --history",
+                ));
+            }
+            Some(log) if log.forgotten > 0 => {
+                return Err(LogError::Incomplete(
+                    "its oldest part was forgotten; give --history more bytes",
+                ));
+            }
+            Some(log) => log,
+        };
+        log_writes::write(path, |out| {
+            for entry in &log.entries {
+                match entry {
+                    Entry::Changes(changes) => {
+                        for change in changes {
+                            out(Step::Change(change.offset, &change.after))?;
+                        }
+                    }
+                    Entry::Flush { .. } => out(Step::Flush)?,
+                    Entry::Mark(name) => out(Step::Mark(name))?,
+                }
+            }
+            Ok(())
+        })
+    }
+
     /// Forgets everything: the disk is the golden image again.
     pub(crate) fn clear(&self) {
         if let Some(log) = self.lock().as_mut() {
             log.entries.clear();
-            log.bytes = 0;
+            (log.bytes, log.forgotten) = (0, 0);
         }
     }
 

@@ -158,8 +158,76 @@ fn a_full_history_forgets_its_oldest_durable_part() {
     assert!(bed.bytes() == durable);
 }
 
+/// Plays a log onto the golden image as `replay-log` does, up to a mark; the disk, and how many entries were played.
+fn replay(log: &[u8], golden: &mut [u8], end_mark: &str) -> u64 {
+    let word = |at: usize| u64::from_le_bytes(log[at..at + 8].try_into().unwrap());
+    assert_eq!(
+        (word(0), word(8), log[24..28].to_vec()),
+        (0x006a_7366_7773_6872, 1, 512u32.to_le_bytes().to_vec())
+    );
+    let mut at = 512;
+    for number in 1..=word(16) {
+        let (sector, sectors, flags, len) = (word(at), word(at + 8), word(at + 16), word(at + 24) as usize);
+        let name = String::from_utf8_lossy(&log[at + 32..at + 32 + len]).into_owned();
+        at += 512;
+        let range = (sector * 512) as usize..((sector + sectors) * 512) as usize;
+        match flags {
+            4 => golden[range].fill(0),
+            0 => {
+                golden[range.clone()].copy_from_slice(&log[at..at + range.len()]);
+                at += range.len();
+            }
+            8 if name == end_mark => return number,
+            _ => assert_eq!(sectors, 0),
+        }
+    }
+    assert_eq!(at, log.len());
+    word(16)
+}
+
+#[test]
+fn an_exported_log_replays_to_every_state() {
+    let bed = bed(ALL);
+    let golden = bed.bytes();
+    bed.write(3, 8, 1);
+    bed.flush();
+    bed.disk.history.mark("middle");
+    let middle = bed.bytes();
+    bed.disk.zero(512, 8192).unwrap();
+    bed.write(64, 2, 5);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log");
+    assert_eq!(bed.disk.history.export(&path).unwrap(), 5);
+    let log = std::fs::read(&path).unwrap();
+    let mut disk = golden.clone();
+    assert_eq!(replay(&log, &mut disk, "middle"), 3);
+    assert!(disk == middle);
+    disk = golden;
+    assert_eq!(replay(&log, &mut disk, ""), 5);
+    assert!(disk == bed.bytes());
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "nothing half-made");
+}
+
+#[test]
+fn a_log_that_would_not_be_whole_is_refused() {
+    let refused = |bed: &Bed| {
+        bed.disk
+            .history
+            .export(Path::new("/nonexistent/log"))
+            .unwrap_err()
+            .to_string()
+    };
+    insta::assert_snapshot!(refused(&bed(Keep::Volatile)), @"the history does not go back to the golden image: only what is not durable is kept; start the device with --history");
+    insta::assert_snapshot!(refused(&bed(ALL)), @"cannot write the log /nonexistent/log: No such file or directory (os error 2)");
+    let small = bed(Keep::All { bytes_max: 1 });
+    small.write(0, 8, 1);
+    small.flush();
+    small.write(0, 8, 2);
+    insta::assert_snapshot!(refused(&small), @"the history does not go back to the golden image: its oldest part was forgotten; give --history more bytes");
+}
+
 #[derive(Debug, Clone)]
-enum Step {
+enum Move {
     Write(u64, u64, u8),
     Zero(u64, u64),
     Flush,
@@ -168,15 +236,15 @@ enum Step {
     Cut,
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn step() -> impl Strategy<Value = Move> {
     let range = || (0u64..120, 1u64..=8);
     prop_oneof![
-        4 => (range(), any::<u8>()).prop_map(|((sector, sectors), fill)| Step::Write(sector, sectors, fill)),
-        2 => range().prop_map(|(sector, sectors)| Step::Zero(sector, sectors)),
-        1 => Just(Step::Flush),
-        1 => (0u8..3).prop_map(Step::Mark),
-        1 => (0u8..3).prop_map(Step::BackTo),
-        1 => Just(Step::Cut),
+        4 => (range(), any::<u8>()).prop_map(|((sector, sectors), fill)| Move::Write(sector, sectors, fill)),
+        2 => range().prop_map(|(sector, sectors)| Move::Zero(sector, sectors)),
+        1 => Just(Move::Flush),
+        1 => (0u8..3).prop_map(Move::Mark),
+        1 => (0u8..3).prop_map(Move::BackTo),
+        1 => Just(Move::Cut),
     ]
 }
 
@@ -189,17 +257,17 @@ proptest! {
         let mut durable_marks = 0;
         for step in steps {
             match step {
-                Step::Write(sector, sectors, fill) => bed.write(sector, sectors, fill),
-                Step::Zero(sector, sectors) => bed.disk.zero(sector * 512, sectors * 512).unwrap(),
-                Step::Flush => {
+                Move::Write(sector, sectors, fill) => bed.write(sector, sectors, fill),
+                Move::Zero(sector, sectors) => bed.disk.zero(sector * 512, sectors * 512).unwrap(),
+                Move::Flush => {
                     bed.flush();
                     (durable, durable_marks) = (bed.bytes(), marks.len());
                 }
-                Step::Mark(name) => {
+                Move::Mark(name) => {
                     bed.disk.history.mark(&name.to_string());
                     marks.push((name, bed.bytes()));
                 }
-                Step::BackTo(name) => {
+                Move::BackTo(name) => {
                     let known = marks.iter().rposition(|(mark, _)| *mark == name);
                     prop_assert_eq!(bed.back_to(&name.to_string()).is_ok(), known.is_some());
                     if let Some(at) = known {
@@ -208,7 +276,7 @@ proptest! {
                         (durable, durable_marks) = (bed.bytes(), marks.len());
                     }
                 }
-                Step::Cut => {
+                Move::Cut => {
                     bed.cut(Lose::All, None, 0);
                     prop_assert!(bed.bytes() == durable);
                     marks.truncate(durable_marks);

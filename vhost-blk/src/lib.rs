@@ -20,6 +20,7 @@ pub mod disk;
 pub mod execute;
 pub mod export;
 pub mod history;
+pub mod log_writes;
 pub mod op;
 pub mod payload;
 pub mod plan;

@@ -89,6 +89,11 @@ pub enum Command {
         /// The file; a relative path is the device's.
         path: PathBuf,
     },
+    /// Writes the history, from the golden image to now, as a log of dm-log-writes, to a file of the device's machine.
+    ExportLog {
+        /// The file; a relative path is the device's.
+        path: PathBuf,
+    },
     /// Asks for the counters.
     Stats,
     /// Hands the trace to the kernel.
@@ -131,6 +136,11 @@ pub enum Reply {
     Exported {
         /// Bytes of data in it; the rest are holes.
         data_bytes: u64,
+    },
+    /// The history was written to a file.
+    Logged {
+        /// Entries of the log.
+        entries: u64,
     },
     /// The counters.
     Stats(Stats),

@@ -116,6 +116,10 @@ fn obey(device: &Device, command: Command) -> Reply {
             Ok(data_bytes) => Reply::Exported { data_bytes },
             Err(error) => refusal(error.to_string()),
         },
+        Command::ExportLog { path } => match device.disk().history.export(&path) {
+            Ok(entries) => Reply::Logged { entries },
+            Err(error) => refusal(error.to_string()),
+        },
         Command::Stats => Reply::Stats(device.stats()),
         Command::FlushTrace => {
             device.trace().flush();

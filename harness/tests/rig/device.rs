@@ -188,7 +188,8 @@ fn blocks_of_4096_bytes() {
     guest.assert_reads(0, 36_864, "4096x5a 4096x11 4096x22 4096x00 4096x22 12288x5a 4096x00");
     guest.assert_works();
     let requests = guest.requests();
-    let in_blocks = |request: &RequestLine| request.submit.sector % 8 == 0 && request.submit.len % 4096 == 0;
+    let in_blocks =
+        |request: &RequestLine| request.submit.sector.is_multiple_of(8) && request.submit.len.is_multiple_of(4096);
     let mut data = requests.iter().filter(|request| request.submit.op != Op::GetId);
     assert!(data.all(in_blocks));
     guest.end();

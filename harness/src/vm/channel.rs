@@ -13,6 +13,9 @@ use std::time::{Duration, Instant};
 
 use guest_tests::wire::{self, GuestMessage, HostMessage};
 
+/// How long QEMU may take to connect; it does so before it starts or restores a guest.
+const CONNECTED_WITHIN: Duration = Duration::from_secs(60);
+
 /// What arrives from the guest.
 #[derive(Debug)]
 pub enum Incoming {
@@ -69,7 +72,8 @@ impl Channel {
     /// QEMU is not connected or went away.
     pub fn send(&mut self, message: &HostMessage) -> std::io::Result<()> {
         if self.writer.is_none() {
-            self.writer = self.streams.try_recv().ok();
+            // QEMU may have connected just now, with our thread still on its way to accept it.
+            self.writer = self.streams.recv_timeout(CONNECTED_WITHIN).ok();
         }
         let Some(writer) = self.writer.as_mut() else {
             return Err(std::io::ErrorKind::NotConnected.into());

@@ -73,6 +73,8 @@ fn parse(words: &[String]) -> Result<Command, Failure> {
                 seed: 0,
             }
         }
+        ["export", path] => Command::Export { path: absolute(path) },
+        ["log", path] => Command::ExportLog { path: absolute(path) },
         ["set", var] => Command::Set { var: (*var).to_owned() },
         [
             "list" | "clear" | "stats" | "release" | "mark" | "set" | "power" | "rollback",
@@ -80,11 +82,16 @@ fn parse(words: &[String]) -> Result<Command, Failure> {
         ] => {
             return Err(Failure::new(
                 USAGE,
-                "`list`, `clear` and `stats` take nothing more, `power` neither, `release` a rule's name, `mark` and `rollback` a mark's, `set` NAME:VALUE",
+                "`list`, `clear` and `stats` take nothing more, `power` neither, `release` a rule's name, `mark` and `rollback` a mark's, `set` NAME:VALUE, `export` and `log` a file",
             ));
         }
         _ => Command::Add { rule: words.join(" ") },
     })
+}
+
+/// A path as the device, which runs elsewhere, understands it.
+fn absolute(path: &str) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path))
 }
 
 fn running_shell() -> Result<PathBuf, Failure> {
@@ -120,6 +127,8 @@ fn print(reply: &Reply) {
                 torn.unwrap_or_default()
             );
         }
+        Reply::Exported { data_bytes } => anstream::println!("exported {data_bytes} bytes of data"),
+        Reply::Logged { entries } => anstream::println!("exported a log of {entries} entries"),
         Reply::Done => anstream::println!("done"),
         other => match serde_json::to_string_pretty(other) {
             Ok(json) => anstream::println!("{json}"),

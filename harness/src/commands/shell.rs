@@ -85,7 +85,8 @@ pub fn run(args: &ShellArgs) -> Result<u8, Failure> {
         sockets: scratch.path(),
         dir: scratch.path(),
         disk,
-        options: &[],
+        // So that `inject rollback MARK` and `inject log` have something to go by.
+        options: &["--history", "256M"],
     };
     let mut device = Device::start(&config).map_err(|error| Failure::of(UNAVAILABLE, &error))?;
     for rule in &args.rule {

@@ -144,10 +144,10 @@ fn inject_needs_a_running_shell() {
       caused by: No such file or directory (os error 2)
     exit code 69
     ");
-    insta::assert_snapshot!(place.run(&["inject", "list", "more"]), @"
-    error: `list`, `clear` and `stats` take nothing more, `release` a rule's name, `mark` a name
+    insta::assert_snapshot!(place.run(&["inject", "list", "more"]), @r#"
+    error: `list`, `clear` and `stats` take nothing more, `power` neither, `release` a rule's name, `mark` and `rollback` a mark's, `set` NAME:VALUE, `export` and `log` a file
     exit code 64
-    ");
+    "#);
 }
 
 #[test]

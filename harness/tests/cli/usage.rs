@@ -123,13 +123,13 @@ fn a_bad_rule_is_refused_with_its_place_before_anything_starts() {
      |      ^^^^
     exit code 64
     ");
-    insta::assert_snapshot!(place.run(&["inject", "fial write"]), @"
-    error: bad rule: column 1: unknown action `fial`: expected one of fail, delay, hold, reorder, short; did you mean `fail`?
+    insta::assert_snapshot!(place.run(&["inject", "fial write"]), @r#"
+    error: bad rule: column 1: unknown action `fial`: expected one of fail, delay, slow, hold, hang, reorder, short, corrupt, drop, early, cut, disconnect; did you mean `fail`?
      |
      | fial write
      | ^^^^
     exit code 64
-    ");
+    "#);
 }
 
 #[test]

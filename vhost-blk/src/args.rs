@@ -1,6 +1,7 @@
 //! Command line to settings. Everything that can be wrong is found here, before a socket or a file is made.
 
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -8,10 +9,14 @@ use thiserror::Error;
 use vhost_blk::backend::QUEUES_MAX;
 use vhost_blk::config::{Config, Offer, serial};
 use vhost_blk::disk::DiskError;
+use vhost_blk::op::Op;
 use vhost_blk::plan::explain::explain;
 use vhost_blk::plan::words::reference;
 use vhost_blk::plan::{Plan, PlanError, Rule, RuleError, file};
 use vhost_blk::server::{Options, ServeError};
+use vhost_blk::trace::show::{Filter, NoMark, listing};
+use vhost_blk::trace::summary::summary;
+use vhost_blk::trace::{self, Status};
 
 /// A vhost-user block device that injects faults.
 ///
@@ -42,8 +47,37 @@ enum Question {
         /// The rule, as one word: 'fail write nth=3'
         rule: String,
     },
+    /// Print a trace, a line a request, or what it comes to
+    Trace(ShowTrace),
     /// Print the reference page of the rule language, in Markdown
     Reference,
+}
+
+#[derive(Debug, clap::Args)]
+struct ShowTrace {
+    /// The trace
+    file: PathBuf,
+    /// Only what it comes to: latencies, faults by rule, queue depth over time
+    #[arg(long)]
+    summary: bool,
+    /// Only requests of this operation
+    #[arg(long, value_name = "OP", value_parser = op)]
+    op: Option<Op>,
+    /// Only requests to which this rule was applied
+    #[arg(long, value_name = "NAME")]
+    rule: Option<String>,
+    /// Only requests that ended so: ok, ioerr, unsupp or dropped
+    #[arg(long, value_name = "STATUS", value_parser = status)]
+    status: Option<Status>,
+    /// Only requests that touch these sectors of 512 bytes, A..B
+    #[arg(long, value_name = "A..B", value_parser = sectors)]
+    sectors: Option<Range<u64>>,
+    /// Only from this mark on, the last of the name
+    #[arg(long, value_name = "MARK")]
+    from: Option<String>,
+    /// Only up to this mark
+    #[arg(long, value_name = "MARK")]
+    to: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -138,6 +172,10 @@ pub enum Failure {
     Plan(#[from] PlanError),
     #[error(transparent)]
     Disk(#[from] DiskError),
+    #[error(transparent)]
+    ReadTrace(#[from] trace::ReadError),
+    #[error(transparent)]
+    NoMark(#[from] NoMark),
     #[error("cannot create the trace {}: {source}", path.display())]
     Trace { path: PathBuf, source: io::Error },
     #[error(transparent)]
@@ -162,6 +200,7 @@ impl Task {
                 let rule: Rule = rule.parse()?;
                 Ok(Task::Say(format!("{}\n", explain(&rule))))
             }
+            (Some(Question::Trace(wanted)), _) => wanted.text().map(Task::Say),
             (Some(Question::Reference), _) => Ok(Task::Say(reference())),
             (None, Some(serve)) => Settings::of(serve).map(|settings| Task::Serve(Box::new(settings))),
             (None, None) => {
@@ -172,6 +211,26 @@ impl Task {
                 Err(Failure::Usage(missing))
             }
         }
+    }
+}
+
+impl ShowTrace {
+    fn text(self) -> Result<String, Failure> {
+        let records = trace::read(&self.file)?;
+        let filter = Filter {
+            op: self.op,
+            rule: self.rule,
+            status: self.status,
+            sectors: self.sectors,
+            from: self.from,
+            to: self.to,
+        };
+        let part = filter.part(&records)?;
+        Ok(if self.summary {
+            summary(part, &filter)
+        } else {
+            listing(part, &filter)
+        })
     }
 }
 
@@ -231,7 +290,9 @@ impl Failure {
     pub fn exit_code(&self) -> u8 {
         match self {
             Failure::Usage(error) if !error.use_stderr() => 0,
-            Failure::Usage(_) | Failure::Rule(_) => 64,
+            Failure::Usage(_) | Failure::Rule(_) | Failure::NoMark(_) => 64,
+            Failure::ReadTrace(trace::ReadError::Line { .. }) => 65,
+            Failure::ReadTrace(trace::ReadError::Read { .. }) => 66,
             Failure::Plan(_) => 65,
             Failure::Disk(_) => 66,
             Failure::System { .. } | Failure::Serve(ServeError::System { .. }) => 71,
@@ -248,6 +309,30 @@ impl Failure {
             other => anstream::eprintln!("vhost-blk: {other}"),
         }
     }
+}
+
+fn op(text: &str) -> Result<Op, String> {
+    let all = || Op::MATCHABLE.into_iter().chain([Op::GetId]);
+    all().find(|op| op.name() == text).ok_or_else(|| {
+        let names: Vec<&str> = all().map(Op::name).collect();
+        format!("expected one of {}", names.join(", "))
+    })
+}
+
+fn status(text: &str) -> Result<Status, String> {
+    [Status::Ok, Status::IoErr, Status::Unsupp, Status::Dropped]
+        .into_iter()
+        .find(|status| status.name() == text)
+        .ok_or_else(|| "expected ok, ioerr, unsupp or dropped".to_owned())
+}
+
+fn sectors(text: &str) -> Result<Range<u64>, String> {
+    let range = text
+        .split_once("..")
+        .and_then(|(start, end)| Some(start.parse().ok()?..end.parse().ok()?));
+    range
+        .filter(|range: &Range<u64>| range.start < range.end)
+        .ok_or_else(|| "expected A..B with A < B".to_owned())
 }
 
 fn power_of_two(text: &str, min: u32, max: u32) -> Result<u32, String> {

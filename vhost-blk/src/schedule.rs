@@ -41,6 +41,26 @@ pub enum ReleasedBy {
     Stop,
 }
 
+impl ReleasedBy {
+    /// The word in the trace.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            ReleasedBy::Time => "time",
+            ReleasedBy::Mark => "mark",
+            ReleasedBy::Epoch => "epoch",
+            ReleasedBy::Next => "next",
+            ReleasedBy::Done => "done",
+            ReleasedBy::Release => "release",
+            ReleasedBy::Clear => "clear",
+            ReleasedBy::Max => "max",
+            ReleasedBy::Window => "window",
+            ReleasedBy::Idle => "idle",
+            ReleasedBy::Stop => "stop",
+        }
+    }
+}
+
 /// A request that is to complete now.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Released<T> {

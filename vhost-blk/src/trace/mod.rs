@@ -4,6 +4,8 @@
 //! started, `seq` numbers the requests from 1 over all queues and connections.
 
 mod reader;
+pub mod show;
+pub mod summary;
 mod writer;
 
 use serde::{Deserialize, Serialize};
@@ -231,3 +233,6 @@ pub struct OutcomeNote {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
 }
+
+#[cfg(test)]
+mod tests;

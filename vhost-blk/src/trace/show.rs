@@ -1,0 +1,195 @@
+//! A trace for people: a line a request and event, in the order in which they began.
+
+use std::fmt::Write as _;
+use std::ops::Range;
+
+use super::{Complete, Record, RequestLine, Status, requests};
+use crate::op::Op;
+use crate::plan::units::print_bytes;
+
+/// What of a trace is wanted; nothing given is everything.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Only requests of this operation.
+    pub op: Option<Op>,
+    /// Only requests to which this rule was applied.
+    pub rule: Option<String>,
+    /// Only requests that ended so.
+    pub status: Option<Status>,
+    /// Only requests that touch these sectors.
+    pub sectors: Option<Range<u64>>,
+    /// Only from this mark on, the last of the name.
+    pub from: Option<String>,
+    /// Only up to this mark, the first of the name after `from`.
+    pub to: Option<String>,
+}
+
+/// A mark that the trace does not have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no mark `{name}` in the trace: {}", if known.is_empty() { "it has none".to_owned() } else { format!("it has {}", known.join(", ")) })]
+pub struct NoMark {
+    /// The name.
+    pub name: String,
+    /// The marks there are.
+    pub known: Vec<String>,
+}
+
+impl Filter {
+    /// The records between the marks.
+    ///
+    /// # Errors
+    /// There is no such mark.
+    pub fn part<'a>(&self, records: &'a [Record]) -> Result<&'a [Record], NoMark> {
+        let is = |record: &Record, name: &str| matches!(record, Record::Mark { name: found, .. } if found == name);
+        let missing = |name: &str| NoMark {
+            name: name.to_owned(),
+            known: marks(records),
+        };
+        let start = match &self.from {
+            Some(name) => records
+                .iter()
+                .rposition(|record| is(record, name))
+                .ok_or_else(|| missing(name))?,
+            None => 0,
+        };
+        let rest = records.get(start..).unwrap_or_default();
+        let end = match &self.to {
+            Some(name) => {
+                rest.iter()
+                    .position(|record| is(record, name))
+                    .ok_or_else(|| missing(name))?
+                    + 1
+            }
+            None => rest.len(),
+        };
+        Ok(rest.get(..end).unwrap_or_default())
+    }
+
+    /// Whether a request is wanted.
+    #[must_use]
+    pub fn wants(&self, line: &RequestLine) -> bool {
+        let submit = &line.submit;
+        let status = line.complete.as_ref().map(|complete| complete.status);
+        self.op.is_none_or(|op| op == submit.op)
+            && self.rule.as_ref().is_none_or(|rule| submit.rules.contains(rule))
+            && self.status.is_none_or(|wanted| status == Some(wanted))
+            && self.sectors.as_ref().is_none_or(|sectors| {
+                let end = submit.sector + submit.len.div_ceil(512).max(1);
+                submit.op != Op::Flush && submit.sector < sectors.end && sectors.start < end
+            })
+    }
+
+    /// Whether only some requests are wanted; what is no request is then left out.
+    fn chooses(&self) -> bool {
+        self.op.is_some() || self.rule.is_some() || self.status.is_some() || self.sectors.is_some()
+    }
+}
+
+fn marks(records: &[Record]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for record in records {
+        if let Record::Mark { name, .. } = record
+            && !names.contains(name)
+        {
+            names.push(name.clone());
+        }
+    }
+    names
+}
+
+/// The listing of a part of a trace.
+#[must_use]
+pub fn listing(records: &[Record], filter: &Filter) -> String {
+    let mut lines: Vec<(u64, String)> = requests(records)
+        .iter()
+        .filter(|line| filter.wants(line))
+        .map(|line| (line.submit.t_us, request(line)))
+        .collect();
+    if !filter.chooses() {
+        lines.extend(records.iter().filter_map(event));
+    }
+    lines.sort_by_key(|(t_us, _)| *t_us);
+    let mut text =
+        String::from("       ms    seq  q op               sector     len  tag     status    latency  rules\n");
+    for (t_us, line) in lines {
+        let _ = writeln!(text, "{:>9.3} {line}", milliseconds(t_us));
+    }
+    text
+}
+
+#[expect(clippy::cast_precision_loss, reason = "microseconds of a run are far below 2^52")]
+fn milliseconds(us: u64) -> f64 {
+    us as f64 / 1000.0
+}
+
+fn request(line: &RequestLine) -> String {
+    let submit = &line.submit;
+    let tag = submit.tag.map_or_else(String::new, |tag| tag.to_string());
+    let (status, latency) = match &line.complete {
+        Some(Complete { status, latency_us, .. }) => (status.name(), time(*latency_us)),
+        None => ("-", "for ever".to_owned()),
+    };
+    let text = format!(
+        "{:>6} {:>2} {:<12} {:>10} {:>7}  {tag:<7} {status:<8} {latency:>8}  {}",
+        submit.seq,
+        submit.queue,
+        submit.op.name(),
+        submit.sector,
+        print_bytes(submit.len),
+        rules(line)
+    );
+    text.trim_end().to_owned()
+}
+
+/// The rules that were applied, and what they did.
+fn rules(line: &RequestLine) -> String {
+    let Some(complete) = &line.complete else {
+        return line.submit.rules.join(", ");
+    };
+    let timing = complete.timing.iter().map(|note| {
+        let by = note
+            .released_by
+            .map_or_else(String::new, |by| format!(" until {}", by.name()));
+        format!("{} {}{by}", note.rule, note.action)
+    });
+    let outcome = complete
+        .outcome
+        .iter()
+        .map(|note| format!("{} {}", note.rule, note.action));
+    timing.chain(outcome).collect::<Vec<_>>().join(", ")
+}
+
+/// What is no request.
+fn event(record: &Record) -> Option<(u64, String)> {
+    let (t_us, what) = match record {
+        Record::Start { .. } | Record::Submit(_) | Record::Complete(_) => return None,
+        Record::Malformed { t_us, queue, problem } => (t_us, format!("malformed request in queue {queue}: {problem}")),
+        Record::QueueDead { t_us, queue, problem } => (t_us, format!("queue {queue} is dead: {problem}")),
+        Record::Mark { t_us, name } => (t_us, format!("mark {name}")),
+        Record::RuleAdded { t_us, name, text } => (t_us, format!("rule {name}: {text}")),
+        Record::PlanSet { t_us, seed } => (t_us, format!("new plan with seed {seed}")),
+        Record::Cleared { t_us } => (t_us, "all rules off".to_owned()),
+        Record::Rollback { t_us, to: None } => (t_us, "rollback to the golden image".to_owned()),
+        Record::Rollback { t_us, to: Some(mark) } => (t_us, format!("rollback to {mark}")),
+        Record::Cut {
+            t_us, volatile, lost, ..
+        } => (
+            t_us,
+            format!("power cut: {lost} of {volatile} requests that were not durable are lost"),
+        ),
+        Record::Power { t_us } => (t_us, "power on".to_owned()),
+        Record::HangUp { t_us, .. } => (t_us, "hung up on the front end".to_owned()),
+        Record::Connect { t_us, connection } => (t_us, format!("front end {connection} connected")),
+        Record::Disconnect { t_us, connection } => (t_us, format!("front end {connection} is gone")),
+    };
+    Some((*t_us, format!("-- {what}")))
+}
+
+/// Microseconds, in a unit that fits.
+pub(super) fn time(us: u64) -> String {
+    match us {
+        0..10_000 => format!("{us} us"),
+        10_000..10_000_000 => format!("{} ms", us / 1000),
+        _ => format!("{} s", us / 1_000_000),
+    }
+}

@@ -1,0 +1,178 @@
+//! What a trace comes to: latencies by operation, faults by rule, how many requests were out over time.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use super::show::{Filter, time};
+use super::{Record, RequestLine, Status, requests};
+use crate::op::Op;
+use crate::plan::units::print_bytes;
+
+/// Slices of time in the picture of the queue depth.
+const SLICES: u64 = 60;
+const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+
+/// The summary of a part of a trace.
+#[must_use]
+pub fn summary(records: &[Record], filter: &Filter) -> String {
+    let lines: Vec<RequestLine> = requests(records)
+        .into_iter()
+        .filter(|line| filter.wants(line))
+        .collect();
+    let mut text = String::new();
+    by_op(&mut text, &lines);
+    histograms(&mut text, &lines);
+    by_rule(&mut text, records, &lines);
+    depth(&mut text, &lines);
+    let malformed = records
+        .iter()
+        .filter(|record| matches!(record, Record::Malformed { .. }))
+        .count();
+    if malformed > 0 {
+        let _ = writeln!(text, "\n{malformed} chains were no requests");
+    }
+    text
+}
+
+fn latencies(lines: &[RequestLine], op: Op) -> Vec<u64> {
+    let of_op = lines.iter().filter(|line| line.submit.op == op);
+    let mut latencies: Vec<u64> = of_op
+        .filter_map(|line| Some(line.complete.as_ref()?.latency_us))
+        .collect();
+    latencies.sort_unstable();
+    latencies
+}
+
+/// The value that this share of a sorted row does not exceed; none of an empty row.
+fn percentile(sorted: &[u64], percent: usize) -> Option<u64> {
+    let at = (sorted.len() * percent).div_ceil(100).saturating_sub(1);
+    sorted.get(at).copied()
+}
+
+const OPS: [Op; 6] = [Op::Read, Op::Write, Op::Flush, Op::Discard, Op::WriteZeroes, Op::GetId];
+
+fn by_op(text: &mut String, lines: &[RequestLine]) {
+    text.push_str("operation      requests   errors  no answer     moved      p50      p95      p99      max\n");
+    for op in OPS {
+        let of_op: Vec<&RequestLine> = lines.iter().filter(|line| line.submit.op == op).collect();
+        if of_op.is_empty() {
+            continue;
+        }
+        let ended = || of_op.iter().filter_map(|line| line.complete.as_ref());
+        let errors = ended()
+            .filter(|complete| matches!(complete.status, Status::IoErr | Status::Unsupp))
+            .count();
+        let answered = ended().filter(|complete| complete.status != Status::Dropped).count();
+        let moved: u64 = ended().map(|complete| complete.bytes).sum();
+        let sorted = latencies(lines, op);
+        let at = |percent| percentile(&sorted, percent).map_or_else(|| "-".to_owned(), time);
+        let _ = writeln!(
+            text,
+            "{:<12} {:>10} {errors:>8} {:>10} {:>9} {:>8} {:>8} {:>8} {:>8}",
+            op.name(),
+            of_op.len(),
+            of_op.len() - answered,
+            print_bytes(moved),
+            at(50),
+            at(95),
+            at(99),
+            at(100)
+        );
+    }
+}
+
+fn histograms(text: &mut String, lines: &[RequestLine]) {
+    for op in OPS {
+        let sorted = latencies(lines, op);
+        if sorted.is_empty() {
+            continue;
+        }
+        // Buckets of powers of two: the key is the first microsecond that is too long.
+        let mut buckets: BTreeMap<u64, usize> = BTreeMap::new();
+        for latency in &sorted {
+            *buckets.entry((latency + 1).next_power_of_two()).or_default() += 1;
+        }
+        let most = buckets.values().copied().max().unwrap_or(1);
+        let _ = writeln!(text, "\nlatency of {}", op.name());
+        for (below, count) in buckets {
+            let bar = "#".repeat((count * 40).div_ceil(most));
+            let _ = writeln!(text, "  < {:>8} {count:>8} {bar}", time(below));
+        }
+    }
+}
+
+fn by_rule(text: &mut String, records: &[Record], lines: &[RequestLine]) {
+    let mut rules: BTreeMap<&str, (&str, usize)> = BTreeMap::new();
+    for record in records {
+        if let Record::RuleAdded { name, text, .. } = record {
+            rules.insert(name, (text, 0));
+        }
+    }
+    for rule in lines.iter().flat_map(|line| &line.submit.rules) {
+        rules.entry(rule).or_insert(("", 0)).1 += 1;
+    }
+    if rules.is_empty() {
+        return;
+    }
+    text.push_str("\nrule           requests\n");
+    for (name, (rule, count)) in rules {
+        let never = if count == 0 { "  never applied:" } else { "" };
+        let line = format!("{name:<12} {count:>10}{never}  {rule}");
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+}
+
+/// Most requests that were out at once, in each of some slices of the time.
+fn depth(text: &mut String, lines: &[RequestLine]) {
+    let Some(start) = lines.iter().map(|line| line.submit.t_us).min() else {
+        return;
+    };
+    let ends = lines.iter().map(|line| {
+        line.complete
+            .as_ref()
+            .map_or(line.submit.t_us, |complete| complete.t_us)
+    });
+    let end = ends.max().unwrap_or(start).max(start + 1);
+    let mut changes: Vec<(u64, i64)> = Vec::new();
+    for line in lines {
+        changes.push((line.submit.t_us, 1));
+        if let Some(complete) = &line.complete {
+            changes.push((complete.t_us, -1));
+        }
+    }
+    // What ends when another begins makes room for it.
+    changes.sort_unstable();
+    let slice_of = |t_us: u64| ((t_us - start) * SLICES / (end - start)).min(SLICES - 1);
+    let mut most = vec![0i64; usize::try_from(SLICES).unwrap_or(1)];
+    let (mut out, mut slice) = (0i64, 0u64);
+    for (t_us, change) in changes {
+        // Slices in which nothing happened are as deep as what went before.
+        while slice < slice_of(t_us) {
+            slice += 1;
+            raise(&mut most, slice, out);
+        }
+        out += change;
+        raise(&mut most, slice, out);
+    }
+    let deepest = most.iter().copied().max().unwrap_or(0).max(1);
+    let bar = |depth: &i64| {
+        let level = usize::try_from(depth * 8 / deepest).unwrap_or(0);
+        if *depth == 0 {
+            ' '
+        } else {
+            BARS[level.saturating_sub(1).min(7)]
+        }
+    };
+    let picture: String = most.iter().map(bar).collect();
+    let _ = writeln!(
+        text,
+        "\nrequests out at once over {}: at most {deepest}\n|{picture}|",
+        time(end - start)
+    );
+}
+
+fn raise(most: &mut [i64], slice: u64, depth: i64) {
+    if let Some(deepest) = usize::try_from(slice).ok().and_then(|slice| most.get_mut(slice)) {
+        *deepest = depth.max(*deepest);
+    }
+}

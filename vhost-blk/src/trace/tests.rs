@@ -1,0 +1,108 @@
+//! What people see of a trace.
+
+use std::fmt::Write as _;
+
+use super::show::{Filter, listing};
+use super::summary::summary;
+use super::*;
+
+/// A trace as the device writes it: three writes of which one is held and one fails, a flush without an answer.
+fn records() -> Vec<Record> {
+    let mut text = String::new();
+    let submit = |seq: u64, t_us: u64, op: &str, sector: u64, len: u64, rules: &str| {
+        format!(
+            r#"{{"ev":"submit","seq":{seq},"t_us":{t_us},"queue":0,"gen":1,"op":"{op}","sector":{sector},"len":{len},"tag":null,"segs":1,"rules":[{rules}]}}"#
+        )
+    };
+    let complete = |seq: u64, t_us: u64, status: &str, bytes: u64, latency: u64, more: &str| {
+        format!(
+            r#"{{"ev":"complete","seq":{seq},"t_us":{t_us},"status":"{status}","bytes":{bytes},"latency_us":{latency}{more}}}"#
+        )
+    };
+    let held = r#","timing":{"rule":"r1","action":"hold","released_by":"next"}"#;
+    let failed = r#","outcome":{"rule":"fault","action":"fail"}"#;
+    for line in [
+        r#"{"ev":"start","version":1,"disk_bytes":1048576,"seed":0}"#.to_owned(),
+        r#"{"ev":"rule-added","t_us":5,"name":"r1","text":"hold write until=next(write) limit=1"}"#.to_owned(),
+        r#"{"ev":"rule-added","t_us":6,"name":"fault","text":"fail write nth=2"}"#.to_owned(),
+        r#"{"ev":"rule-added","t_us":7,"name":"unused","text":"drop flush nth=9"}"#.to_owned(),
+        r#"{"ev":"mark","t_us":10,"name":"begin"}"#.to_owned(),
+        submit(1, 100, "write", 2048, 4096, r#""r1""#),
+        submit(2, 1300, "write", 2056, 4096, r#""fault""#),
+        complete(1, 1310, "ok", 4096, 1210, held),
+        complete(2, 1320, "ioerr", 0, 20, failed),
+        r#"{"ev":"mark","t_us":2000,"name":"end"}"#.to_owned(),
+        submit(3, 2100, "write", 0, 512, ""),
+        complete(3, 2110, "ok", 512, 10, ""),
+        submit(4, 2200, "flush", 0, 0, ""),
+    ] {
+        let _ = writeln!(text, "{line}");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("trace");
+    std::fs::write(&path, text).unwrap();
+    read(&path).unwrap()
+}
+
+#[test]
+fn a_listing() {
+    insta::assert_snapshot!(listing(&records(), &Filter::default()), @r#"
+       ms    seq  q op               sector     len  tag     status    latency  rules
+    0.005 -- rule r1: hold write until=next(write) limit=1
+    0.006 -- rule fault: fail write nth=2
+    0.007 -- rule unused: drop flush nth=9
+    0.010 -- mark begin
+    0.100      1  0 write              2048      4k          ok        1210 us  r1 hold until next
+    1.300      2  0 write              2056      4k          ioerr       20 us  fault fail
+    2.000 -- mark end
+    2.100      3  0 write                 0     512          ok          10 us
+    2.200      4  0 flush                 0       0          -        for ever
+    "#);
+    let faults = Filter {
+        rule: Some("fault".into()),
+        ..Filter::default()
+    };
+    insta::assert_snapshot!(listing(&records(), &faults), @r#"
+       ms    seq  q op               sector     len  tag     status    latency  rules
+    1.300      2  0 write              2056      4k          ioerr       20 us  fault fail
+    "#);
+}
+
+#[test]
+fn a_summary() {
+    insta::assert_snapshot!(summary(&records(), &Filter::default()), @r#"
+    operation      requests   errors  no answer     moved      p50      p95      p99      max
+    write                 3        1          0      4608    20 us  1210 us  1210 us  1210 us
+    flush                 1        0          1         0        -        -        -        -
+
+    latency of write
+      <    16 us        1 ########################################
+      <    32 us        1 ########################################
+      <  2048 us        1 ########################################
+
+    rule           requests
+    fault                 1  fail write nth=2
+    r1                    1  hold write until=next(write) limit=1
+    unused                0  never applied:  drop flush nth=9
+
+    requests out at once over 2100 us: at most 2
+    |▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄█                      ▄ ▄|
+    "#);
+}
+
+#[test]
+fn parts_between_marks() {
+    let between = |from: Option<&str>, to: Option<&str>| {
+        let filter = Filter {
+            from: from.map(str::to_owned),
+            to: to.map(str::to_owned),
+            ..Filter::default()
+        };
+        filter.part(&records()).map(|part| requests(part).len())
+    };
+    assert_eq!(between(None, None), Ok(4));
+    assert_eq!(between(Some("begin"), Some("end")), Ok(2));
+    assert_eq!(between(Some("end"), None), Ok(2));
+    let missing = between(Some("bgin"), None).unwrap_err();
+    insta::assert_snapshot!(missing, @"no mark `bgin` in the trace: it has begin, end");
+}

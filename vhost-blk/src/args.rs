@@ -13,6 +13,7 @@ use vhost_blk::op::Op;
 use vhost_blk::plan::explain::explain;
 use vhost_blk::plan::words::reference;
 use vhost_blk::plan::{Plan, PlanError, Rule, RuleError, file};
+use vhost_blk::replay::{Script, ScriptError};
 use vhost_blk::server::{Options, ServeError};
 use vhost_blk::trace::show::{Filter, NoMark, listing};
 use vhost_blk::trace::summary::summary;
@@ -94,6 +95,9 @@ struct Serve {
     /// A rule, after those of the plan; can be given more than once
     #[arg(long = "rule", value_name = "RULE")]
     rules: Vec<String>,
+    /// Make the decisions of this trace again, request by request, instead of following rules
+    #[arg(long, value_name = "TRACE", conflicts_with_all = ["plan", "rules", "seed"])]
+    replay: Option<PathBuf>,
     /// Seed of all random choices, in place of the plan's
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -153,6 +157,7 @@ struct Serve {
 /// What the command line comes to.
 pub struct Settings {
     pub history: Option<u64>,
+    pub replay: Option<Script>,
     pub image: PathBuf,
     pub trace: Option<PathBuf>,
     pub config: Config,
@@ -174,6 +179,8 @@ pub enum Failure {
     Disk(#[from] DiskError),
     #[error(transparent)]
     ReadTrace(#[from] trace::ReadError),
+    #[error("cannot replay {}: {problem}", path.display())]
+    Script { path: PathBuf, problem: ScriptError },
     #[error(transparent)]
     NoMark(#[from] NoMark),
     #[error("cannot create the trace {}: {source}", path.display())]
@@ -212,6 +219,14 @@ impl Task {
             }
         }
     }
+}
+
+/// The script of a trace.
+fn script(path: &Path) -> Result<Script, Failure> {
+    Script::of(&trace::read(path)?).map_err(|problem| Failure::Script {
+        path: path.to_owned(),
+        problem,
+    })
 }
 
 impl ShowTrace {
@@ -261,6 +276,7 @@ impl Settings {
         Ok(Settings {
             image: args.image,
             history: args.history,
+            replay: args.replay.as_deref().map(script).transpose()?,
             trace: args.trace,
             config,
             plan,
@@ -291,7 +307,7 @@ impl Failure {
         match self {
             Failure::Usage(error) if !error.use_stderr() => 0,
             Failure::Usage(_) | Failure::Rule(_) | Failure::NoMark(_) => 64,
-            Failure::ReadTrace(trace::ReadError::Line { .. }) => 65,
+            Failure::ReadTrace(trace::ReadError::Line { .. }) | Failure::Script { .. } => 65,
             Failure::ReadTrace(trace::ReadError::Read { .. }) => 66,
             Failure::Plan(_) => 65,
             Failure::Disk(_) => 66,

@@ -168,13 +168,14 @@ pub fn decide(rules: &[Armed], world: &World, seed: u64, ordinal: u64, facts: &F
 }
 
 /// What an action comes to for one request.
-enum Chosen {
+pub(crate) enum Chosen {
     Timing(Timing),
     Outcome(Outcome),
     Blow(Blow),
 }
 
-fn chosen(action: &Action, hits: u64, rng: &mut Rng) -> Chosen {
+/// What an action comes to for a request, after so many hits and with these random numbers.
+pub(crate) fn chosen(action: &Action, hits: u64, rng: &mut Rng) -> Chosen {
     let name = action.name();
     Chosen::Timing(match action {
         Action::Fail(status) => return Chosen::Outcome(Outcome::Fail(*status)),

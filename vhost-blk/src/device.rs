@@ -11,10 +11,12 @@ use std::time::Instant;
 
 use crate::completion::{Completion, Effect, Ring};
 use crate::config::Config;
-use crate::decide::{Armed, Blow, Decision, Outcome, World, decide};
+use crate::decide::{Armed, Blow, Outcome, World, decide};
 use crate::disk::Disk;
 use crate::execute::{Target, execute};
-use crate::plan::Plan;
+use crate::history::Keep;
+use crate::plan::{Facts, Plan};
+use crate::replay::{Divergence, Script, Scripted};
 use crate::request::{Malformed, Request};
 use crate::schedule::{Released, ReleasedBy, Schedule};
 use crate::stats::Stats;
@@ -46,6 +48,8 @@ pub(crate) struct State {
     pub(crate) rules: Vec<Armed>,
     pub(crate) rules_made: usize,
     pub(crate) world: World,
+    /// Decisions of an earlier run, in place of the rules' own.
+    pub(crate) script: Option<Script>,
     pub(crate) ordinal: u64,
     pub(crate) schedule: Schedule<Pending>,
     /// Requests that are never answered, unless their ring is stopped.
@@ -209,24 +213,13 @@ impl Device {
         state.seq += 1;
         let facts = &request.facts;
         // Without power nobody looks at it.
-        let mut decision = Decision::default();
-        if *power {
-            state.ordinal += 1;
-            decision = decide(&state.rules, &state.world, state.seed, state.ordinal, facts);
-            Armed::record(&mut state.rules, &mut state.world, &decision, facts);
-        }
+        let Scripted { timing, outcome, blow } = if *power {
+            self.decide(state, facts)
+        } else {
+            Scripted::default()
+        };
         state.stats.submitted += 1;
         *state.stats.requests.entry(facts.op).or_default() += 1;
-        let name = |index: usize| {
-            state
-                .rules
-                .get(index)
-                .map(|armed| armed.name.clone())
-                .unwrap_or_default()
-        };
-        let timing = decision.timing.map(|(index, timing)| (name(index), timing));
-        let outcome = decision.outcome.map(|(index, outcome)| (name(index), outcome));
-        let blow = decision.blow.map(|(index, blow)| (name(index), blow));
         let seq = state.seq;
         self.trace.write(|| {
             let rules = timing
@@ -283,6 +276,44 @@ impl Device {
             ready: released.into_iter().map(Ready::from).chain(at_once).collect(),
             blow: struck,
         }
+    }
+
+    /// What is to become of the next request: as the rules say, or as it was in the trace that is replayed.
+    fn decide(&self, state: &mut State, facts: &Facts) -> Scripted {
+        state.ordinal += 1;
+        if let Some(script) = &mut state.script {
+            return script.next(facts).unwrap_or_else(|Divergence { expected, found }| {
+                self.trace.write(|| Record::Diverged {
+                    t_us: self.trace.now_us(),
+                    seq: state.seq,
+                    expected: expected.to_string(),
+                    found: found.to_string(),
+                });
+                state.stats.diverged_at.get_or_insert(state.seq);
+                Scripted::default()
+            });
+        }
+        let decision = decide(&state.rules, &state.world, state.seed, state.ordinal, facts);
+        Armed::record(&mut state.rules, &mut state.world, &decision, facts);
+        let name = |index: usize| {
+            state
+                .rules
+                .get(index)
+                .map(|armed| armed.name.clone())
+                .unwrap_or_default()
+        };
+        Scripted {
+            timing: decision.timing.map(|(index, timing)| (name(index), timing)),
+            outcome: decision.outcome.map(|(index, outcome)| (name(index), outcome)),
+            blow: decision.blow.map(|(index, blow)| (name(index), blow)),
+        }
+    }
+
+    /// Makes the decisions of a script from here on, in place of the rules' own.
+    pub fn replay(&self, script: Script) {
+        // It may cut the power.
+        self.disk.keep_history(Keep::Volatile);
+        self.lock().script = Some(script);
     }
 
     /// Gives a chain back that is no request.

@@ -25,6 +25,7 @@ pub mod op;
 pub mod payload;
 pub mod plan;
 pub mod power;
+pub mod replay;
 pub mod request;
 pub mod rng;
 pub mod schedule;

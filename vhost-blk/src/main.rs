@@ -43,6 +43,9 @@ fn start() -> Result<(), Failure> {
     let trace = trace::Writer::create(settings.trace.as_deref(), started)
         .map_err(|source| Failure::trace(settings.trace.as_deref(), source))?;
     let device = Arc::new(Device::new(settings.config, disk, trace, started, &settings.plan));
+    if let Some(script) = settings.replay {
+        device.replay(script);
+    }
     server::run(&device, &settings.listen, || {
         // Whoever started us may not care to listen.
         let _ = writeln!(std::io::stdout(), "ready");

@@ -37,6 +37,9 @@ pub struct Stats {
     /// Whether the power is off now.
     #[serde(default)]
     pub dark: bool,
+    /// The first request that was another one than in the trace that is replayed.
+    #[serde(default)]
+    pub diverged_at: Option<u64>,
     /// Time since the device started.
     pub uptime_ms: u64,
 }

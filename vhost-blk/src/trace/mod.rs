@@ -119,6 +119,17 @@ pub enum Record {
         /// The rule that did it; none for a command.
         rule: Option<String>,
     },
+    /// A request was another one than in the trace that is replayed; from here on nothing is injected.
+    Diverged {
+        /// When.
+        t_us: u64,
+        /// The request.
+        seq: u64,
+        /// What came in the trace.
+        expected: String,
+        /// What came now.
+        found: String,
+    },
     /// A front end connected.
     Connect {
         /// When.

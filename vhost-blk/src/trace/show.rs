@@ -179,6 +179,9 @@ fn event(record: &Record) -> Option<(u64, String)> {
         ),
         Record::Power { t_us } => (t_us, "power on".to_owned()),
         Record::HangUp { t_us, .. } => (t_us, "hung up on the front end".to_owned()),
+        Record::Diverged {
+            t_us, expected, found, ..
+        } => (t_us, format!("the replay ends: {found} instead of {expected}")),
         Record::Connect { t_us, connection } => (t_us, format!("front end {connection} connected")),
         Record::Disconnect { t_us, connection } => (t_us, format!("front end {connection} is gone")),
     };

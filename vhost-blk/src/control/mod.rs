@@ -96,6 +96,9 @@ pub enum Command {
     },
     /// Asks for the counters.
     Stats,
+    /// Asks for the trace's lines as they are written; after the answer the connection carries nothing else. A listener that does not keep up
+    /// misses lines, and gets `{"ev":"missed","lines":N}` in their place.
+    Subscribe,
     /// Hands the trace to the kernel.
     FlushTrace,
     /// Ends the device.

@@ -9,6 +9,7 @@ use super::{Command, CommandLine, LINE_BYTES_MAX, Reply, ReplyLine, VERSION};
 use crate::device::Device;
 use crate::history::Cut;
 use crate::plan::{Action, Rule, RuleError, Var};
+use crate::trace::Heard;
 
 /// Takes clients for ever; `quit` is called when one says so, after it was answered.
 pub fn serve(listener: &UnixListener, device: &Arc<Device>, quit: fn()) {
@@ -36,6 +37,7 @@ fn talk(stream: &UnixStream, device: &Device, quit: fn()) -> io::Result<()> {
             return Ok(());
         }
         let (reply, ends) = match parse(&line) {
+            Ok(Command::Subscribe) => return subscribe(stream, device),
             Ok(command) => {
                 let ends = command == Command::Quit;
                 (obey(device, command), ends)
@@ -51,6 +53,26 @@ fn talk(stream: &UnixStream, device: &Device, quit: fn()) -> io::Result<()> {
         }
         written?;
     }
+}
+
+/// Sends the trace's lines until the client goes away.
+fn subscribe(mut stream: &UnixStream, device: &Device) -> io::Result<()> {
+    // Before the answer: what happens after it is heard.
+    let heard = device.trace().listen();
+    let mut answer = serde_json::to_vec(&ReplyLine {
+        v: VERSION,
+        ok: true,
+        reply: Reply::Done,
+    })?;
+    answer.push(b'\n');
+    stream.write_all(&answer)?;
+    for heard in heard {
+        match heard {
+            Heard::Line(line) => stream.write_all(&line)?,
+            Heard::Missed(lines) => writeln!(stream, "{{\"ev\":\"missed\",\"lines\":{lines}}}")?,
+        }
+    }
+    Ok(())
 }
 
 fn parse(line: &[u8]) -> Result<Command, String> {
@@ -121,6 +143,8 @@ fn obey(device: &Device, command: Command) -> Reply {
             Err(error) => refusal(error.to_string()),
         },
         Command::Stats => Reply::Stats(device.stats()),
+        // It takes the connection over before it comes here.
+        Command::Subscribe => refusal("a subscription is answered by the connection itself".to_owned()),
         Command::FlushTrace => {
             device.trace().flush();
             Reply::Done

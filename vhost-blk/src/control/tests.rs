@@ -1,6 +1,6 @@
 //! The control socket against a device with a real image, and no front end.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::Arc;
@@ -160,6 +160,21 @@ fn lines_by_hand() {
     {"v":1,"ok":false,"reply":"error","message":"protocol version 2: this device speaks 1"}
     {"v":1,"ok":false,"reply":"error","message":"not a command: unknown variant `lsit`, expected one of `add`, `plan`, `list`, `clear`, `release`, `set`, `mark`, `rollback`, `cut`, `power`, `disconnect`, `export`, `export-log`, `stats`, `flush-trace`, `quit`"}
     "#);
+}
+
+#[test]
+fn a_subscriber_hears_the_trace() {
+    let rig = rig();
+    let mut stream = UnixStream::connect(rig.dir.path().join("control")).expect("connect");
+    stream.write_all(b"{\"cmd\":\"subscribe\"}\n").expect("write");
+    let mut lines = BufReader::new(stream).lines().map(|line| line.expect("a line"));
+    assert_eq!(lines.next().expect("the answer"), r#"{"v":1,"ok":true,"reply":"done"}"#);
+    rig.call(&Command::Mark { name: "here".into() });
+    let line = lines.next().expect("the mark");
+    assert!(
+        line.contains(r#""ev":"mark""#) && line.contains(r#""name":"here""#),
+        "{line}"
+    );
 }
 
 #[test]

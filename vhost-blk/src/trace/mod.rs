@@ -6,11 +6,13 @@
 mod reader;
 pub mod show;
 pub mod summary;
+mod tap;
 mod writer;
 
 use serde::{Deserialize, Serialize};
 
 pub use reader::{ReadError, RequestLine, read, requests};
+pub use tap::Heard;
 pub use writer::Writer;
 
 use crate::op::Op;

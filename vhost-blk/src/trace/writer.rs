@@ -3,16 +3,19 @@
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
+use std::sync::mpsc::Receiver;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use super::Record;
+use super::tap::{Heard, Taps};
 
 /// Where the trace goes; without a file it goes nowhere and costs nothing.
 #[derive(Debug)]
 pub struct Writer {
     started: Instant,
     file: Option<Mutex<Sink>>,
+    taps: Taps,
 }
 
 #[derive(Debug)]
@@ -39,6 +42,7 @@ impl Writer {
         Ok(Writer {
             started,
             file: path.map(sink).transpose()?,
+            taps: Taps::default(),
         })
     }
 
@@ -54,14 +58,38 @@ impl Writer {
         self.t_us(Instant::now())
     }
 
+    /// Listens to what is written from now on.
+    #[must_use]
+    pub fn listen(&self) -> Receiver<Heard> {
+        self.taps.add()
+    }
+
     /// Adds a line; `record` is not called when nobody reads.
     pub fn write(&self, record: impl FnOnce() -> Record) {
-        let Some(sink) = &self.file else { return };
-        let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
-        if !sink.broken {
-            let line = serde_json::to_writer(&mut sink.out, &record()).map_err(std::io::Error::from);
-            let written = line.and_then(|()| sink.out.write_all(b"\n"));
-            sink.check(written);
+        let heard = self.taps.any();
+        let file = self
+            .file
+            .as_ref()
+            .map(|sink| sink.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut line = Vec::new();
+        match file {
+            None if !heard => {}
+            Some(mut sink) if !heard => {
+                if !sink.broken {
+                    let written = line_to(&mut sink.out, &record());
+                    sink.check(written);
+                }
+            }
+            // The file's lock stays taken until all are told, so that everybody has the lines in one order.
+            sink => {
+                // A vector takes everything.
+                let _ = line_to(&mut line, &record());
+                self.taps.tell(&line);
+                if let Some(mut sink) = sink.filter(|sink| !sink.broken) {
+                    let written = sink.out.write_all(&line);
+                    sink.check(written);
+                }
+            }
         }
     }
 
@@ -74,6 +102,11 @@ impl Writer {
             sink.check(flushed);
         }
     }
+}
+
+fn line_to(out: &mut impl Write, record: &Record) -> std::io::Result<()> {
+    serde_json::to_writer(&mut *out, record)?;
+    out.write_all(b"\n")
 }
 
 impl Sink {

@@ -158,13 +158,13 @@ fn lines_by_hand() {
     {"v":1,"ok":true,"reply":"released","requests":0}
     {"v":1,"ok":false,"reply":"error","message":"not a command: expected ident at line 1 column 2"}
     {"v":1,"ok":false,"reply":"error","message":"protocol version 2: this device speaks 1"}
-    {"v":1,"ok":false,"reply":"error","message":"not a command: unknown variant `lsit`, expected one of `add`, `plan`, `list`, `clear`, `release`, `set`, `mark`, `rollback`, `cut`, `power`, `disconnect`, `export`, `export-log`, `stats`, `flush-trace`, `quit`"}
+    {"v":1,"ok":false,"reply":"error","message":"not a command: unknown variant `lsit`, expected one of `add`, `plan`, `list`, `clear`, `release`, `set`, `mark`, `rollback`, `cut`, `power`, `disconnect`, `export`, `export-log`, `stats`, `subscribe`, `flush-trace`, `quit`"}
     "#);
 }
 
 #[test]
 fn a_subscriber_hears_the_trace() {
-    let rig = rig();
+    let mut rig = rig();
     let mut stream = UnixStream::connect(rig.dir.path().join("control")).expect("connect");
     stream.write_all(b"{\"cmd\":\"subscribe\"}\n").expect("write");
     let mut lines = BufReader::new(stream).lines().map(|line| line.expect("a line"));

@@ -31,7 +31,12 @@ pub fn run(args: &InjectArgs) -> Result<u8, Failure> {
         failure
     })?;
     let reply = client.call(&command).map_err(|error| Failure::of(USAGE, &error))?;
-    print(&reply);
+    match (&command, &reply) {
+        (Command::Power, Reply::Released { requests }) => {
+            anstream::println!("the power is on; {requests} requests are never answered");
+        }
+        _ => print(&reply),
+    }
     Ok(0)
 }
 

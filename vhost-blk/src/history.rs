@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -71,7 +72,11 @@ pub(crate) struct Log {
 
 /// The history of a disk, if it is kept.
 #[derive(Debug, Default)]
-pub(crate) struct History(Mutex<Option<Log>>);
+pub(crate) struct History {
+    /// Whether it is kept: a look that costs a request nothing. Once kept it stays so.
+    kept: AtomicBool,
+    log: Mutex<Option<Log>>,
+}
 
 /// A step of the history, as an export sees it.
 #[derive(Clone, Copy)]
@@ -157,7 +162,12 @@ impl Change {
 
 impl History {
     fn lock(&self) -> MutexGuard<'_, Option<Log>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The log, if it is kept.
+    fn lock_kept(&self) -> Option<MutexGuard<'_, Option<Log>>> {
+        self.kept.load(Ordering::Acquire).then(|| self.lock())
     }
 
     /// Begins to keep it, or keeps more of it; what was written before counts as durable.
@@ -175,16 +185,17 @@ impl History {
                 });
             }
         }
+        self.kept.store(true, Ordering::Release);
     }
 
     /// The log, for one request's changes; none if it is not kept.
     pub(crate) fn open(&self) -> Option<MutexGuard<'_, Option<Log>>> {
-        Some(self.lock()).filter(|log| log.is_some())
+        self.lock_kept()
     }
 
     /// Notes a flush that makes all before it durable, after this long.
     pub(crate) fn flush(&self, after: Duration) {
-        if let Some(log) = self.lock().as_mut() {
+        if let Some(log) = self.lock_kept().as_mut().and_then(|log| log.as_mut()) {
             log.push(Entry::Flush {
                 from: Instant::now() + after,
             });
@@ -193,7 +204,7 @@ impl History {
 
     /// Notes a mark.
     pub(crate) fn mark(&self, name: &str) {
-        if let Some(log) = self.lock().as_mut() {
+        if let Some(log) = self.lock_kept().as_mut().and_then(|log| log.as_mut()) {
             log.push(Entry::Mark(name.to_owned()));
         }
     }
@@ -233,7 +244,7 @@ impl History {
 
     /// Forgets everything: the disk is the golden image again.
     pub(crate) fn clear(&self) {
-        if let Some(log) = self.lock().as_mut() {
+        if let Some(log) = self.lock_kept().as_mut().and_then(|log| log.as_mut()) {
             log.entries.clear();
             (log.bytes, log.forgotten) = (0, 0);
         }

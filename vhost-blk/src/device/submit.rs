@@ -1,0 +1,172 @@
+//! What happens to a request as it arrives: it is counted, decided on, traced, and put where the decision says.
+
+use std::time::Instant;
+
+use super::{Arrival, Device, Pending, Ready, Rings, State};
+use crate::completion::{Completion, Effect};
+use crate::decide::{Armed, Blow, decide};
+use crate::history::Keep;
+use crate::plan::Facts;
+use crate::replay::{Divergence, Script, Scripted};
+use crate::request::{Malformed, Request};
+use crate::schedule::ReleasedBy;
+use crate::trace::{Record, Status, Submit};
+
+/// What a submission leads to.
+#[derive(Default)]
+struct Submitted {
+    /// Requests that are to complete now.
+    ready: Vec<Ready>,
+    /// What becomes of the device by this request, and the rule that says so.
+    blow: Option<(Pending, String, Blow)>,
+}
+
+impl Device {
+    /// Takes what came out of a ring.
+    pub fn submit(&self, arrivals: Vec<Arrival>) {
+        let mut rings = Rings::default();
+        for Arrival { request, completion } in arrivals {
+            match request {
+                Ok(request) => {
+                    let Submitted { ready, blow } = self.submit_one(request, completion);
+                    self.drive(ready, &mut rings);
+                    if let Some((pending, rule, blow)) = blow {
+                        self.struck(pending, &rule, blow);
+                    }
+                }
+                Err(problem) => self.refuse(&problem, completion, &mut rings),
+            }
+        }
+        rings.notify();
+    }
+
+    fn submit_one(&self, request: Request, completion: Completion) -> Submitted {
+        let at = Instant::now();
+        let power = self.is_on();
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        state.seq += 1;
+        let facts = &request.facts;
+        // Without power nobody looks at it.
+        let Scripted { timing, outcome, blow } = if *power {
+            self.decide(state, facts)
+        } else {
+            Scripted::default()
+        };
+        state.stats.submitted += 1;
+        *state.stats.requests.entry(facts.op).or_default() += 1;
+        let seq = state.seq;
+        self.trace.write(|| {
+            let rules = timing
+                .iter()
+                .map(|(rule, _)| rule)
+                .chain(outcome.iter().map(|(rule, _)| rule))
+                .chain(blow.iter().map(|(rule, _)| rule));
+            Record::Submit(Submit {
+                seq,
+                t_us: self.trace.t_us(at),
+                queue: completion.ring().index(),
+                generation: completion.generation(),
+                op: facts.op,
+                sector: facts.sector,
+                len: facts.len,
+                tag: facts.tag,
+                segs: request.buffers.len(),
+                ranges: request.ranges.clone(),
+                rules: rules.cloned().collect(),
+            })
+        });
+        let facts = facts.clone();
+        let pending = Pending {
+            seq,
+            at,
+            request,
+            completion,
+            outcome,
+        };
+        if !*power {
+            state.lost.push(pending);
+            return Submitted::default();
+        }
+        let mut released = state.schedule.submitted(state.seed, &facts);
+        let mut at_once = None;
+        let mut struck = None;
+        match (blow, timing) {
+            (Some((rule, blow)), _) => struck = Some((pending, rule, blow)),
+            // A ring that was stopped since takes nothing more into the schedule: nobody would take it out again.
+            (None, Some((rule, timing))) if !pending.completion.is_stale() => {
+                let stopping = pending.completion.is_stopping();
+                released.extend(state.schedule.add(at, state.seed, seq, pending, &rule, timing));
+                if stopping {
+                    let this = |waiting: &Pending| waiting.seq == seq;
+                    released.extend(state.schedule.remove(this, ReleasedBy::Stop));
+                } else {
+                    self.timer.notify_one();
+                }
+            }
+            (None, _) => at_once = Some(Ready { pending, timing: None }),
+        }
+        drop(guard);
+        Submitted {
+            ready: released.into_iter().map(Ready::from).chain(at_once).collect(),
+            blow: struck,
+        }
+    }
+
+    /// What is to become of the next request: as the rules say, or as it was in the trace that is replayed.
+    fn decide(&self, state: &mut State, facts: &Facts) -> Scripted {
+        state.ordinal += 1;
+        if let Some(script) = &mut state.script {
+            return script.next(facts).unwrap_or_else(|Divergence { expected, found }| {
+                self.trace.write(|| Record::Diverged {
+                    t_us: self.trace.now_us(),
+                    seq: state.seq,
+                    expected: expected.to_string(),
+                    found: found.to_string(),
+                });
+                state.stats.diverged_at.get_or_insert(state.seq);
+                Scripted::default()
+            });
+        }
+        let decision = decide(&state.rules, &state.world, state.seed, state.ordinal, facts);
+        Armed::record(&mut state.rules, &mut state.world, &decision, facts);
+        let name = |index: usize| {
+            state
+                .rules
+                .get(index)
+                .map(|armed| armed.name.clone())
+                .unwrap_or_default()
+        };
+        Scripted {
+            timing: decision.timing.map(|(index, timing)| (name(index), timing)),
+            outcome: decision.outcome.map(|(index, outcome)| (name(index), outcome)),
+            blow: decision.blow.map(|(index, blow)| (name(index), blow)),
+        }
+    }
+
+    /// Makes the decisions of a script from here on, in place of the rules' own.
+    pub fn replay(&self, script: Script) {
+        // It may cut the power.
+        self.disk.keep_history(Keep::Volatile);
+        self.lock().script = Some(script);
+    }
+
+    /// Gives a chain back that is no request.
+    fn refuse(&self, problem: &Malformed, completion: Completion, rings: &mut Rings) {
+        let queue = completion.ring().index();
+        self.lock().stats.malformed += 1;
+        self.trace.write(|| Record::Malformed {
+            t_us: self.trace.now_us(),
+            queue,
+            problem: problem.to_string(),
+        });
+        rings.add(completion.ring());
+        let unsupported = matches!(problem, Malformed::UnknownType(_));
+        let status = if unsupported { Status::Unsupp } else { Status::IoErr };
+        completion.complete(|_| Effect {
+            status,
+            bytes: 0,
+            written: 0,
+        });
+    }
+}

@@ -27,6 +27,9 @@ pub trait Ring: Send + Sync {
     /// returns. The ring cannot be stopped while `effect` runs.
     fn complete(&self, generation: u64, head: u16, effect: &mut dyn FnMut() -> u32) -> bool;
 
+    /// Notes that a request of this generation is never going to be completed: a stop does not wait for it.
+    fn lose(&self, generation: u64);
+
     /// Tells the driver of what was put into the used ring, if it wants to know.
     fn notify(&self);
 }

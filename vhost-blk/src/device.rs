@@ -185,7 +185,7 @@ impl Device {
         while let Some(Ready { pending, timing }) = ready.pop_front() {
             let power = self.is_on();
             if !*power {
-                self.lock().lost.push(pending);
+                self.lose(self.lock(), [pending]);
                 continue;
             }
             let Pending {
@@ -259,6 +259,19 @@ impl Device {
         rings.notify();
         self.trace.flush();
         count
+    }
+
+    /// Keeps requests that are never answered, until their ring is stopped. It takes the lock with it, for the rings' own
+    /// locks come before.
+    pub(crate) fn lose(&self, mut state: MutexGuard<'_, State>, requests: impl IntoIterator<Item = Pending>) {
+        let first = state.lost.len();
+        state.lost.extend(requests);
+        let of = |pending: &Pending| (Arc::clone(pending.completion.ring()), pending.completion.generation());
+        let lost: Vec<_> = state.lost.iter().skip(first).map(of).collect();
+        drop(state);
+        for (ring, generation) in lost {
+            ring.lose(generation);
+        }
     }
 
     /// Lets requests go without a word to anyone.

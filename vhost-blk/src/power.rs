@@ -19,7 +19,7 @@ impl Device {
                 self.cut_with(Some(pending), Some(rule), lose, torn, seed);
             }
             Blow::Disconnect => {
-                self.lock().lost.push(pending);
+                self.lose(self.lock(), [pending]);
                 self.trace().write(|| Record::HangUp {
                     t_us: self.trace().now_us(),
                     rule: Some(rule.to_owned()),
@@ -40,7 +40,7 @@ impl Device {
         let mut state = self.lock();
         let seq = last.as_ref().map(|pending| pending.seq);
         if !*power {
-            state.lost.extend(last);
+            self.lose(state, last);
             return Cut::default();
         }
         *power = false;
@@ -49,8 +49,6 @@ impl Device {
             let _ = execute(&pending.request, self.target(), pending.completion.mem(), None);
         }
         let waiting = state.schedule.clear();
-        state.lost.extend(waiting.into_iter().map(|Released { item, .. }| item));
-        state.lost.extend(last);
         let cut = self
             .disk()
             .history
@@ -67,7 +65,7 @@ impl Device {
             lost: cut.lost,
             torn_bytes: cut.torn_bytes,
         });
-        drop(state);
+        self.lose(state, waiting.into_iter().map(|Released { item, .. }| item).chain(last));
         drop(power);
         self.trace().flush();
         cut

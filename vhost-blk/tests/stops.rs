@@ -104,3 +104,33 @@ fn nothing_is_lost_or_done_twice_over_many_stops() {
     let now = stats(&device);
     assert_eq!((now.outstanding, now.dropped, now.errors), (0, 0, 0), "{now:?}");
 }
+
+#[test]
+fn a_stop_does_not_wait_for_what_a_power_cut_left_unanswered() {
+    let device = DeviceProcess::start(&["--rule", "cut write nth=1"]);
+    let mut driver = Driver::connect(&device);
+    let stop = |driver: &mut Driver| {
+        let before = Instant::now();
+        let base = driver.frontend.get_vring_base(0).expect("base");
+        assert!(
+            before.elapsed() < Duration::from_secs(5),
+            "nobody will answer these requests, so nobody is waited for"
+        );
+        base
+    };
+    // One that met the cut, and one that came after it; the power is off.
+    driver.write(0, &page(1, 0, 1));
+    driver.write(8, &page(1, 1, 1));
+    submitted(&device, 2);
+    let base = stop(&mut driver);
+    assert_eq!(base, 2);
+    driver.resume_ring(base);
+    // And once more with the power back, after which the driver goes on without an answer to the third.
+    driver.write(16, &page(1, 2, 1));
+    submitted(&device, 3);
+    device.control().call(&Command::Power).expect("power");
+    let read = driver.read(0, 4096);
+    assert_eq!(driver.done().slot, read);
+    assert_eq!(stop(&mut driver), 4);
+    assert_eq!(stats(&device).dropped, 3);
+}

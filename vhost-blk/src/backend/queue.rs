@@ -40,6 +40,14 @@ pub(super) struct Queue {
 struct Gate {
     dead: bool,
     outstanding: u16,
+    /// How many of those that are out are never going to be completed.
+    lost: u16,
+}
+
+impl Gate {
+    fn is_idle(&self) -> bool {
+        self.outstanding <= self.lost
+    }
 }
 
 /// What one look at a ring brought.
@@ -93,9 +101,9 @@ impl Queue {
         *gate = Gate::default();
     }
 
-    /// Waits until all that came out of this ring is completed.
+    /// Waits until all that came out of this ring is completed, but for what never will be.
     pub fn until_idle(&self) {
-        let out = |gate: &mut Gate| gate.outstanding > 0;
+        let out = |gate: &mut Gate| !gate.is_idle();
         drop(self.idle.wait_timeout_while(self.lock(), STOP_WITHIN, out));
     }
 
@@ -190,10 +198,20 @@ impl Ring for Queue {
             // The used ring left the guest's memory: nobody can be told anything any more.
             gate.dead = true;
         }
-        if gate.outstanding == 0 {
+        if gate.is_idle() {
             self.idle.notify_all();
         }
         true
+    }
+
+    fn lose(&self, generation: u64) {
+        let mut gate = self.lock();
+        if self.generation() == generation {
+            gate.lost = gate.lost.saturating_add(1);
+            if gate.is_idle() {
+                self.idle.notify_all();
+            }
+        }
     }
 
     fn notify(&self) {

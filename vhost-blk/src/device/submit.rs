@@ -85,7 +85,7 @@ impl Device {
             outcome,
         };
         if !*power {
-            state.lost.push(pending);
+            self.lose(guard, [pending]);
             return Submitted::default();
         }
         let mut released = state.schedule.submitted(state.seed, &facts);

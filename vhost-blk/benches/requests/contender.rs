@@ -1,0 +1,105 @@
+//! Those who are compared: processes that serve one image at a socket each.
+
+use std::error::Error;
+use std::fmt::Write;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long a process may take to listen.
+const START_WITHIN: Duration = Duration::from_secs(20);
+
+/// A process that serves the image.
+pub struct Contender {
+    /// What the table calls it.
+    pub name: &'static str,
+    /// Where it listens.
+    pub socket: PathBuf,
+    child: Child,
+}
+
+impl Contender {
+    /// Our device, with these arguments more.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn ours(name: &'static str, dir: &Path, image: &Path, more: &[&Path]) -> Result<Contender, Box<dyn Error>> {
+        let socket = dir.join(format!("{}.sock", name.replace([' ', ','], "-")));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vhost-blk"));
+        command.arg("--die-with-parent").arg("--num-queues").arg("1");
+        command
+            .arg("--socket")
+            .arg(&socket)
+            .arg("--image")
+            .arg(image)
+            .args(more);
+        Contender::start(name, socket, command)
+    }
+
+    /// qemu-storage-daemon's export of the same image.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn storage_daemon(program: &Path, dir: &Path, image: &Path, aio: &str) -> Result<Contender, Box<dyn Error>> {
+        let socket = dir.join(format!("qsd-{aio}.sock"));
+        let mut command = Command::new(program);
+        command.arg("--blockdev").arg(format!(
+            "driver=file,node-name=disk,filename={},aio={aio}",
+            image.display()
+        ));
+        command.arg("--export").arg(format!(
+            "type=vhost-user-blk,id=export,node-name=disk,writable=on,addr.type=unix,addr.path={}",
+            socket.display()
+        ));
+        Contender::start("qemu-storage-daemon", socket, command)
+    }
+
+    fn start(name: &'static str, socket: PathBuf, mut command: Command) -> Result<Contender, Box<dyn Error>> {
+        let child = command
+            .stdout(Stdio::null())
+            .spawn()
+            .map_err(|error| format!("cannot start {}: {error}", command.get_program().display()))?;
+        let mut contender = Contender { name, socket, child };
+        let deadline = Instant::now() + START_WITHIN;
+        // qemu-storage-daemon says nowhere that it listens; that a connection is taken says it.
+        while UnixStream::connect(&contender.socket).is_err() {
+            if let Some(status) = contender.child.try_wait()? {
+                return Err(format!("{name} ended before it listened: {status}").into());
+            }
+            if Instant::now() > deadline {
+                return Err(format!("{name} does not listen").into());
+            }
+            std::thread::yield_now();
+        }
+        Ok(contender)
+    }
+}
+
+impl Drop for Contender {
+    fn drop(&mut self) {
+        // It may have ended by itself, which the measurement has told already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A plan of rules of every look, none of which the load's requests have: places beyond the disk, tags, beginnings of
+/// data, lengths and queues that do not come.
+pub fn plan_of(rules: u64) -> String {
+    let mut plan = "seed = 1\nrules = [\n".to_owned();
+    for number in 0..rules {
+        let sector = (1 << 40) + number * 64;
+        let rule = match number % 10 {
+            0..=3 => format!("fail write sectors={sector}..{}", sector + 8),
+            4 => format!("delay any for=5ms sectors={sector}..{}", sector + 128),
+            5 | 6 => format!("short write bytes=512 then=ioerr payload=tag:{number}.3"),
+            7 => format!("fail write payload=hex:{number:08x}"),
+            8 => format!("delay read for=1ms len={}..{}", 8192 + number * 2, 8193 + number * 2),
+            _ => format!("hold read until=mark(m{number}) max=1s queue=7"),
+        };
+        // A string takes everything.
+        let _ = writeln!(plan, "  \"{rule}\",");
+    }
+    plan + "]\n"
+}

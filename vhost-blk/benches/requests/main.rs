@@ -1,0 +1,177 @@
+//! Requests a second, side by side: our device as it is, with a plan of 1,000 rules, with its trace on, and
+//! qemu-storage-daemon's vhost-user-blk export, on one image on tmpfs.
+//!
+//! All serve at once and are asked in turn, so that what else the machine does meets them all. What counts are the ratios.
+//!
+//! ```text
+//! cargo bench -p vhost-blk --bench requests -- [--rounds N] [--time-ms N] [--dir DIR] [--qsd PROGRAM] [--alone] [--load NAME]
+//! ```
+
+mod client;
+mod contender;
+
+use std::error::Error;
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use client::Load;
+use contender::{Contender, plan_of};
+
+const IMAGE_BYTES: u64 = 1 << 30;
+const RULES: u64 = 1000;
+
+const LOADS: [Load; 6] = [
+    load("4k-randread-d1", false, 4096, 1, 1.5),
+    load("4k-randwrite-d1", true, 4096, 1, 1.5),
+    load("4k-randread-d32", false, 4096, 32, 2.0),
+    load("4k-randwrite-d32", true, 4096, 32, 2.0),
+    load("128k-read-d8", false, 128 << 10, 8, 1.0),
+    load("128k-write-d8", true, 128 << 10, 8, 1.0),
+];
+
+const fn load(name: &'static str, writes: bool, len_bytes: usize, depth: usize, goal: f64) -> Load {
+    Load {
+        name,
+        writes,
+        len_bytes,
+        depth,
+        goal,
+    }
+}
+
+/// Compares the device's speed with qemu-storage-daemon's, and with its own under rules and trace.
+#[derive(Debug, Parser)]
+struct Args {
+    /// How often each is asked
+    #[arg(long, default_value_t = 7)]
+    rounds: usize,
+    /// How long each time
+    #[arg(long, default_value_t = 300)]
+    time_ms: u64,
+    /// Where the image of 1 GiB goes; a tmpfs, so that no disk is measured
+    #[arg(long, default_value = "/dev/shm")]
+    dir: PathBuf,
+    /// The other one
+    #[arg(long, value_name = "PROGRAM", default_value = "qemu-storage-daemon")]
+    qsd: PathBuf,
+    /// Only our device
+    #[arg(long)]
+    alone: bool,
+    /// Only this load
+    #[arg(long, value_name = "NAME")]
+    load: Option<String>,
+    /// Given by cargo
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() -> ExitCode {
+    match compare(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("requests: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn compare(args: &Args) -> Result<(), Box<dyn Error>> {
+    let loads: Vec<Load> = LOADS
+        .into_iter()
+        .filter(|load| args.load.as_deref().is_none_or(|name| name == load.name))
+        .collect();
+    if loads.is_empty() {
+        let names: Vec<&str> = LOADS.iter().map(|load| load.name).collect();
+        return Err(format!("no such load: expected one of {}", names.join(", ")).into());
+    }
+    let dir = tempfile::tempdir_in(&args.dir)?;
+    let image = dir.path().join("image");
+    fill(&image)?;
+    let plan = dir.path().join("plan.toml");
+    std::fs::write(&plan, plan_of(RULES))?;
+    let trace = dir.path().join("trace");
+    // A listener that drops what it reads: the file would fill the memory that the image is in.
+    rustix::fs::mkfifoat(rustix::fs::CWD, &trace, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR)?;
+    let drain = trace.clone();
+    std::thread::spawn(move || File::open(drain).and_then(|mut from| std::io::copy(&mut from, &mut std::io::sink())));
+    let ours = |name, more: &[&Path]| Contender::ours(name, dir.path(), &image, more);
+    let mut contenders = vec![
+        ours("vhost-blk", &[])?,
+        ours("1,000 rules", &[Path::new("--plan"), &plan])?,
+        ours("trace", &[Path::new("--trace"), &trace])?,
+    ];
+    if !args.alone {
+        contenders.push(other(args, dir.path(), &image)?);
+    }
+    for load in loads {
+        let mut speeds = vec![Vec::new(); contenders.len()];
+        for _ in 0..args.rounds {
+            for (contender, speeds) in contenders.iter().zip(&mut speeds) {
+                let time = Duration::from_millis(args.time_ms);
+                let speed = client::run(&contender.socket, IMAGE_BYTES, load, time)
+                    .map_err(|error| format!("{}, {}: {error}", contender.name, load.name))?;
+                speeds.push(speed);
+            }
+        }
+        tell(load, &contenders, &speeds);
+    }
+    Ok(())
+}
+
+/// An image with something in every page.
+fn fill(image: &Path) -> std::io::Result<()> {
+    let mut file = File::create(image)?;
+    let piece = vec![0xA5; 1 << 20];
+    (0..IMAGE_BYTES >> 20).try_for_each(|_| file.write_all(&piece))
+}
+
+/// qemu-storage-daemon on a copy of the image, for it writes there; with io_uring where the kernel has it.
+fn other(args: &Args, dir: &Path, image: &Path) -> Result<Contender, Box<dyn Error>> {
+    let copy = dir.join("qsd-image");
+    std::fs::copy(image, &copy)?;
+    Contender::storage_daemon(&args.qsd, dir, &copy, "io_uring").or_else(|error| {
+        println!("qemu-storage-daemon with threads in place of io_uring ({error})");
+        Contender::storage_daemon(&args.qsd, dir, &copy, "threads")
+    })
+}
+
+/// Prints what one load came to.
+fn tell(load: Load, contenders: &[Contender], speeds: &[Vec<f64>]) {
+    println!("{}", load.name);
+    let Some((first, rest)) = speeds.split_first() else {
+        return;
+    };
+    println!("  {:<22} {:>9.0} IOPS", "vhost-blk", median(first));
+    for (contender, speeds) in contenders.iter().skip(1).zip(rest) {
+        // Each round's ratio by itself: what slows the machine down for a while slows both of a pair.
+        let ratio = |(ours, other): (&f64, &f64)| match contender.name {
+            "qemu-storage-daemon" => ours / other,
+            _ => other / ours,
+        };
+        let ratios: Vec<f64> = first.iter().zip(speeds).map(ratio).collect();
+        let (what, goal) = match contender.name {
+            "qemu-storage-daemon" => ("vhost-blk is", load.goal),
+            "trace" => ("of it without", 0.8),
+            _ => ("of it without", 0.9),
+        };
+        let least = ratios.iter().copied().fold(f64::INFINITY, f64::min);
+        let most = ratios.iter().copied().fold(0.0, f64::max);
+        let ratio = median(&ratios);
+        let verdict = if ratio >= goal { "reached" } else { "MISSED" };
+        println!(
+            "  {:<22} {:>9.0} IOPS  {what} {ratio:.2}× ({least:.2}–{most:.2}), goal {goal}×: {verdict}",
+            contender.name,
+            median(speeds)
+        );
+    }
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}

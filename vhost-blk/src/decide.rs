@@ -12,6 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
 use crate::op::Op;
 use crate::plan::{
     Action, Corruption, Event, Facts, FailStatus, Lose, Order, Rule, ShortStatus, Span, Spread, Torn, Until, Var,
@@ -43,6 +45,8 @@ pub struct World {
     pub marks: BTreeSet<String>,
     /// State variables that are not 0.
     pub vars: BTreeMap<String, u64>,
+    /// Names of the rules in force that were applied to some request.
+    pub applied: BTreeSet<String>,
 }
 
 /// When a request completes.
@@ -120,7 +124,7 @@ pub enum Blow {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Decision {
     /// Rules whose trigger the request looks like.
-    pub seen: Vec<usize>,
+    pub seen: SmallVec<[usize; 8]>,
     /// When it completes, and the rule that says so; `None` is at once.
     pub timing: Option<(usize, Timing)>,
     /// How it completes, and the rule that says so; `None` is as the disk says.
@@ -129,21 +133,31 @@ pub struct Decision {
     pub blow: Option<(usize, Blow)>,
 }
 
-/// Decides for the request with this ordinal (its number since the plan came into force).
+/// Decides for the request with this ordinal (its number since the plan came into force), asking every rule.
+///
+/// [`Rules`](crate::rules::Rules) asks only those that can match, with the same result.
 #[must_use]
 pub fn decide(rules: &[Armed], world: &World, seed: u64, ordinal: u64, facts: &Facts) -> Decision {
     let mut decision = Decision::default();
     for (index, armed) in rules.iter().enumerate() {
+        decision.ask(index, armed, world, seed, ordinal, facts);
+    }
+    decision
+}
+
+impl Decision {
+    /// Lets one more rule have its say, in their order.
+    pub(crate) fn ask(&mut self, index: usize, armed: &Armed, world: &World, seed: u64, ordinal: u64, facts: &Facts) {
         let trigger = &armed.rule.trigger;
-        if !trigger.matcher.matches(facts) || !armed.is_its_time(rules, world, facts) {
-            continue;
+        if !trigger.matcher.matches(facts) || !armed.is_its_time(world, facts) {
+            return;
         }
-        decision.seen.push(index);
+        self.seen.push(index);
         let count = armed.seen + 1;
         let taken = match armed.rule.action {
-            Action::Cut { .. } | Action::Disconnect => decision.blow.is_some(),
-            _ if armed.rule.action.is_timing() => decision.timing.is_some(),
-            _ => decision.outcome.is_some(),
+            Action::Cut { .. } | Action::Disconnect => self.blow.is_some(),
+            _ if armed.rule.action.is_timing() => self.timing.is_some(),
+            _ => self.outcome.is_some(),
         };
         if taken
             // `short any` leaves alone what moves no data, and so on.
@@ -152,19 +166,26 @@ pub fn decide(rules: &[Armed], world: &World, seed: u64, ordinal: u64, facts: &F
             || trigger.every.is_some_and(|every| count % every != 0)
             || trigger.limit.is_some_and(|limit| armed.hits >= limit)
         {
-            continue;
+            return;
         }
         let mut rng = Rng::for_choice(seed, &armed.name, ordinal);
         if trigger.probability.is_some_and(|probability| !rng.chance(probability)) {
-            continue;
+            return;
         }
         match chosen(&armed.rule.action, armed.hits, &mut rng) {
-            Chosen::Timing(timing) => decision.timing = Some((index, timing)),
-            Chosen::Outcome(outcome) => decision.outcome = Some((index, outcome)),
-            Chosen::Blow(blow) => decision.blow = Some((index, blow)),
+            Chosen::Timing(timing) => self.timing = Some((index, timing)),
+            Chosen::Outcome(outcome) => self.outcome = Some((index, outcome)),
+            Chosen::Blow(blow) => self.blow = Some((index, blow)),
         }
     }
-    decision
+
+    /// The rules that were applied.
+    pub(crate) fn applied(&self) -> impl Iterator<Item = usize> + use<> {
+        let timing = self.timing.as_ref().map(|(index, _)| *index);
+        let outcome = self.outcome.as_ref().map(|(index, _)| *index);
+        let blow = self.blow.as_ref().map(|(index, _)| *index);
+        [timing, outcome, blow].into_iter().flatten()
+    }
 }
 
 /// What an action comes to for one request.
@@ -304,10 +325,10 @@ impl Armed {
     }
 
     /// Whether what the trigger says beside the request's looks is so now.
-    fn is_its_time(&self, rules: &[Armed], world: &World, facts: &Facts) -> bool {
+    fn is_its_time(&self, world: &World, facts: &Facts) -> bool {
         let trigger = &self.rule.trigger;
         let happened = |event: &Event| match event {
-            Event::Rule(name) => rules.iter().any(|other| other.name == *name && other.hits > 0),
+            Event::Rule(name) => world.applied.contains(name),
             Event::Mark(name) => world.marks.contains(name),
         };
         trigger.after.as_ref().is_none_or(happened)
@@ -338,35 +359,50 @@ impl Armed {
         }
     }
 
+    /// Whether it must look at every request, whatever the request looks like.
+    pub(crate) fn watches(&self) -> bool {
+        self.rule.trigger.first_after.is_some() || self.rule.trigger.covers.is_some()
+    }
+
+    /// Takes note of a request for `first-after` and `covers`.
+    pub(crate) fn watch(&mut self, facts: &Facts) {
+        let trigger = &self.rule.trigger;
+        if let Some(op) = trigger.first_after {
+            if op == facts.op {
+                self.primed = true;
+            } else if self.primed && trigger.matcher.matches(facts) {
+                self.primed = false;
+            }
+        }
+        if trigger.covers.is_some() && trigger.matcher.matches(facts) {
+            self.row = Some((facts.op, self.row_with(facts)));
+        }
+    }
+
+    /// Takes note of being applied.
+    pub(crate) fn hit(&mut self, world: &mut World) {
+        if self.hits == 0 {
+            world.applied.insert(self.name.clone());
+        }
+        self.hits += 1;
+        if let Some(var) = &self.rule.set {
+            world.set(var);
+        }
+    }
+
     /// Writes a decision down in the rules' counters and the state variables.
     pub fn record(rules: &mut [Armed], world: &mut World, decision: &Decision, facts: &Facts) {
         for armed in rules.iter_mut() {
-            let trigger = &armed.rule.trigger;
-            if let Some(op) = trigger.first_after {
-                if op == facts.op {
-                    armed.primed = true;
-                } else if armed.primed && trigger.matcher.matches(facts) {
-                    armed.primed = false;
-                }
-            }
-            if trigger.covers.is_some() && trigger.matcher.matches(facts) {
-                armed.row = Some((facts.op, armed.row_with(facts)));
-            }
+            armed.watch(facts);
         }
         for index in &decision.seen {
             if let Some(armed) = rules.get_mut(*index) {
                 armed.seen += 1;
             }
         }
-        let timing = decision.timing.as_ref().map(|(index, _)| *index);
-        let outcome = decision.outcome.as_ref().map(|(index, _)| *index);
-        let blow = decision.blow.as_ref().map(|(index, _)| *index);
-        for index in [timing, outcome, blow].into_iter().flatten() {
+        for index in decision.applied() {
             if let Some(armed) = rules.get_mut(index) {
-                armed.hits += 1;
-                if let Some(var) = &armed.rule.set {
-                    world.set(var);
-                }
+                armed.hit(world);
             }
         }
     }

@@ -13,12 +13,13 @@ use std::time::Instant;
 
 use crate::completion::{Completion, Effect, Ring};
 use crate::config::Config;
-use crate::decide::{Armed, Outcome, World};
+use crate::decide::{Outcome, World};
 use crate::disk::Disk;
 use crate::execute::{Target, execute};
 use crate::plan::Plan;
 use crate::replay::Script;
 use crate::request::{Malformed, Request};
+use crate::rules::Rules;
 use crate::schedule::{Released, Schedule};
 use crate::stats::Stats;
 use crate::trace::{self, Complete, OutcomeNote, Record, Status, TimingNote};
@@ -46,7 +47,7 @@ pub struct Device {
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub(crate) seed: u64,
-    pub(crate) rules: Vec<Armed>,
+    pub(crate) rules: Rules,
     pub(crate) rules_made: usize,
     pub(crate) world: World,
     /// Decisions of an earlier run, in place of the rules' own.

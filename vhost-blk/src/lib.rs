@@ -1,7 +1,7 @@
 //! A vhost-user block device that injects faults.
 //!
 //! Usable by itself with any vhost-user front end. A request's way: [`backend`] takes a chain from a ring, [`request`]
-//! reads it, [`device`] asks [`decide`] what the [`plan`]'s rules make of it, [`schedule`] keeps it as long as they say,
+//! reads it, [`device`] asks [`rules`] and [`decide`] what the [`plan`]'s rules make of it, [`schedule`] keeps it as long as they say,
 //! [`execute`] moves its bytes between guest memory and [`disk`], and [`completion`] gives it back, once. [`trace`] has a
 //! line for every step, and [`control`] changes the rules meanwhile. [`history`] knows what is durable, for [`power`] cuts and
 //! marks to go back to.
@@ -28,6 +28,7 @@ pub mod power;
 pub mod replay;
 pub mod request;
 pub mod rng;
+pub mod rules;
 pub mod schedule;
 pub mod server;
 pub mod stats;

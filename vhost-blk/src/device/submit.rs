@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::{Arrival, Device, Pending, Ready, Rings, State};
 use crate::completion::{Completion, Effect};
-use crate::decide::{Armed, Blow, decide};
+use crate::decide::Blow;
 use crate::history::Keep;
 use crate::plan::Facts;
 use crate::replay::{Divergence, Script, Scripted};
@@ -128,8 +128,8 @@ impl Device {
                 Scripted::default()
             });
         }
-        let decision = decide(&state.rules, &state.world, state.seed, state.ordinal, facts);
-        Armed::record(&mut state.rules, &mut state.world, &decision, facts);
+        let decision = state.rules.decide(&state.world, state.seed, state.ordinal, facts);
+        state.rules.record(&mut state.world, &decision, facts);
         let name = |index: usize| {
             state
                 .rules

@@ -1,0 +1,165 @@
+//! The rules in force, and an index of them: a request asks only those that its looks do not rule out.
+//!
+//! Each rule is filed once, by what rules out most: a payload's tag or first bytes, then the sectors, the length, the
+//! queue, and at last the operation. A look-up finds every rule that can match and some that do not; whether one does is
+//! decided as without the index ([`decide`](crate::decide)), in the rules' order, so that the index changes nothing but the time.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Deref;
+
+use intervaltree::IntervalTree;
+use smallvec::SmallVec;
+
+use crate::decide::{Armed, Decision, World};
+use crate::op::Op;
+use crate::plan::{Facts, PayloadMatch};
+
+/// The rules in force, in their order.
+#[derive(Debug, Default)]
+pub struct Rules {
+    armed: Vec<Armed>,
+    /// Made when it is asked for; what changes the rules takes it away.
+    index: Option<Index>,
+}
+
+/// Where rules are filed, by their place in the row of rules.
+#[derive(Debug)]
+struct Index {
+    tags: HashMap<(u64, Option<u64>), Vec<usize>>,
+    /// By the length of what data begins with, and by that.
+    prefixes: BTreeMap<usize, HashMap<Vec<u8>, Vec<usize>>>,
+    sectors: IntervalTree<u64, usize>,
+    lengths: IntervalTree<u64, usize>,
+    queues: HashMap<u16, Vec<usize>>,
+    ops: HashMap<Op, Vec<usize>>,
+    /// Those that nothing of this rules out.
+    others: Vec<usize>,
+    /// Those that look at every request for `first-after` and `covers`.
+    watching: Vec<usize>,
+}
+
+impl Rules {
+    /// Adds one after the others.
+    pub fn push(&mut self, armed: Armed) {
+        self.armed.push(armed);
+        self.index = None;
+    }
+
+    /// Takes one off; whether there was one of this name.
+    pub fn remove(&mut self, name: &str) -> bool {
+        let before = self.armed.len();
+        self.armed.retain(|armed| armed.name != name);
+        self.index = None;
+        self.armed.len() < before
+    }
+
+    /// Takes all off.
+    pub fn clear(&mut self) {
+        *self = Rules::default();
+    }
+
+    /// Decides for a request, as [`decide`](crate::decide::decide) does with all rules.
+    #[must_use]
+    pub fn decide(&mut self, world: &World, seed: u64, ordinal: u64, facts: &Facts) -> Decision {
+        let index = self.index.get_or_insert_with(|| Index::of(&self.armed));
+        let mut decision = Decision::default();
+        for number in index.candidates(facts) {
+            if let Some(armed) = self.armed.get(number) {
+                decision.ask(number, armed, world, seed, ordinal, facts);
+            }
+        }
+        decision
+    }
+
+    /// Writes a decision down, as [`Armed::record`] does in all rules.
+    pub fn record(&mut self, world: &mut World, decision: &Decision, facts: &Facts) {
+        let index = self.index.get_or_insert_with(|| Index::of(&self.armed));
+        for number in &index.watching {
+            if let Some(armed) = self.armed.get_mut(*number) {
+                armed.watch(facts);
+            }
+        }
+        for number in &decision.seen {
+            if let Some(armed) = self.armed.get_mut(*number) {
+                armed.seen += 1;
+            }
+        }
+        for number in decision.applied() {
+            if let Some(armed) = self.armed.get_mut(number) {
+                armed.hit(world);
+            }
+        }
+    }
+}
+
+impl Deref for Rules {
+    type Target = [Armed];
+
+    fn deref(&self) -> &[Armed] {
+        &self.armed
+    }
+}
+
+impl Index {
+    fn of(rules: &[Armed]) -> Index {
+        let mut tags: HashMap<_, Vec<usize>> = HashMap::new();
+        let mut prefixes: BTreeMap<usize, HashMap<Vec<u8>, Vec<usize>>> = BTreeMap::new();
+        let (mut sectors, mut lengths) = (Vec::new(), Vec::new());
+        let mut queues: HashMap<u16, Vec<usize>> = HashMap::new();
+        let mut ops: HashMap<Op, Vec<usize>> = HashMap::new();
+        let mut others = Vec::new();
+        for (number, armed) in rules.iter().enumerate() {
+            let looks = &armed.rule.trigger.matcher;
+            match (&looks.payload, &looks.sectors, &looks.len, looks.queue, looks.op) {
+                (Some(PayloadMatch::Tag { tag, page }), ..) => tags.entry((*tag, *page)).or_default().push(number),
+                (Some(PayloadMatch::Prefix(bytes)), ..) => {
+                    let of_length = prefixes.entry(bytes.len()).or_default();
+                    of_length.entry(bytes.clone()).or_default().push(number);
+                }
+                (None, Some(range), ..) if range.start < range.end => sectors.push((range.clone(), number)),
+                (None, None, Some(range), ..) if range.start < range.end => lengths.push((range.clone(), number)),
+                (None, None, None, Some(queue), _) => queues.entry(queue).or_default().push(number),
+                (None, None, None, None, Some(op)) => ops.entry(op).or_default().push(number),
+                _ => others.push(number),
+            }
+        }
+        let watching = (0..).zip(rules).filter(|(_, armed)| armed.watches());
+        Index {
+            tags,
+            prefixes,
+            sectors: sectors.into_iter().collect(),
+            lengths: lengths.into_iter().collect(),
+            queues,
+            ops,
+            others,
+            watching: watching.map(|(number, _)| number).collect(),
+        }
+    }
+
+    /// The rules that can match, in their order.
+    fn candidates(&self, facts: &Facts) -> SmallVec<[usize; 16]> {
+        let mut found = SmallVec::new();
+        let mut take = |numbers: Option<&Vec<usize>>| found.extend(numbers.into_iter().flatten().copied());
+        take(Some(&self.others));
+        take(self.ops.get(&facts.op));
+        take(self.queues.get(&facts.queue));
+        if let Some(tag) = facts.tag {
+            take(self.tags.get(&(tag.tag, Some(tag.page))));
+            take(self.tags.get(&(tag.tag, None)));
+        }
+        for (len, of_length) in &self.prefixes {
+            take(facts.prefix.bytes().get(..*len).and_then(|bytes| of_length.get(bytes)));
+        }
+        // What has no length lies in the sector that it begins with.
+        let end = facts.end().max(facts.sector.saturating_add(1));
+        found.extend(self.sectors.query(facts.sector..end).map(|element| element.value));
+        let len = facts.len..facts.len.saturating_add(1);
+        found.extend(self.lengths.query(len).map(|element| element.value));
+        found.sort_unstable();
+        found
+    }
+}
+
+#[cfg(test)]
+#[path = "rules_tests.rs"]
+mod tests;

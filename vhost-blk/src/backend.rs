@@ -14,7 +14,9 @@
 //!   all of them twice for the rules.) Then the ring's generation moves on, so that nothing ever lands in a new ring;
 //! - a front end that goes away without a word gets nothing more: what is held for it is dropped.
 
+mod poll;
 mod queue;
+mod used;
 mod vring;
 
 use std::io;
@@ -33,7 +35,7 @@ use crate::completion::Ring;
 use crate::config::WRITEBACK_OFFSET;
 use crate::device::Device;
 use crate::request::Mem;
-use queue::{Batch, Queue};
+use queue::{Queue, Worker};
 use vring::Vring;
 
 type Memory = GuestMemoryAtomic<Mem>;
@@ -124,45 +126,51 @@ impl Connection {
         queue.begin_stop();
         self.device.complete_stopping();
         queue.until_idle();
-        // Whoever completed the last request may not have come to tell the driver, and cannot once the ring is stopped.
-        queue.notify();
+        // Whoever completed the last request may not have come to show it to the driver, and cannot once the ring is stopped.
+        queue.publish();
         queue.begin_generation();
         self.device.drop_stale();
     }
 
     fn close(&self) {
         for queue in &self.queues {
-            queue.begin_generation();
+            queue.close();
         }
         self.device.drop_stale();
     }
 
     /// Takes everything that is available; returns when the ring is empty and will tell of more.
     fn drain(&self, queue: &Arc<Queue>, vring: &Vring) {
-        let mut empty_rounds = 0;
+        let mut worker = queue.worker();
+        let Worker { arrivals, round, poll } = &mut *worker;
+        poll.woken();
+        let mut fruitless = 0;
         loop {
-            let Batch {
-                arrivals,
-                more,
-                problem,
-            } = queue.take_batch(vring);
-            empty_rounds = if arrivals.is_empty() { empty_rounds + 1 } else { 0 };
-            self.device.submit(arrivals);
+            let problem = queue.take(vring, arrivals);
+            fruitless = if arrivals.is_empty() { fruitless + 1 } else { 0 };
+            self.device.submit(arrivals, round);
             if let Some(problem) = problem {
                 return self.bury(queue, &problem);
             }
-            if !more {
-                return;
-            }
             // Once is a race with the driver; more than that and the index claims what is not there.
-            if empty_rounds > 2 {
+            if fruitless > 2 {
                 return self.bury(queue, "the available ring cannot be read");
+            }
+            if queue.look(vring).is_some_and(|look| poll.wait(look)) {
+                continue;
+            }
+            self.device.trace().flush();
+            match queue.rest(vring) {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(problem) => return self.bury(queue, &problem),
             }
         }
     }
 
     fn bury(&self, queue: &Queue, problem: &str) {
         queue.bury();
+        // It flushes the trace, too.
         self.device.queue_died(queue.index(), problem);
     }
 }
@@ -234,7 +242,6 @@ impl VhostUserBackend for Connection {
         if let (Some(queue), Some(vring)) = (self.queues.get(thread_id), vrings.first()) {
             let vring = queue.vring(vring);
             self.drain(queue, vring);
-            self.device.trace().flush();
         }
         Ok(())
     }

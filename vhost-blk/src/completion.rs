@@ -24,14 +24,14 @@ pub trait Ring: Send + Sync {
     fn is_stopping(&self) -> bool;
 
     /// If the ring is still of this generation: runs `effect` and puts `head` into the used ring with the length that it
-    /// returns. The ring cannot be stopped while `effect` runs.
+    /// returns, for the driver to see at the next [`publish`](Self::publish). The ring cannot be stopped while `effect` runs.
     fn complete(&self, generation: u64, head: u16, effect: &mut dyn FnMut() -> u32) -> bool;
 
     /// Notes that a request of this generation is never going to be completed: a stop does not wait for it.
     fn lose(&self, generation: u64);
 
-    /// Tells the driver of what was put into the used ring, if it wants to know.
-    fn notify(&self);
+    /// Shows the driver what was put into the used ring, and tells it if it wants to know.
+    fn publish(&self);
 }
 
 /// What an effect has done.
@@ -146,7 +146,7 @@ impl Drop for Completion {
                 bytes: 0,
                 written: 0,
             });
-            self.ring.notify();
+            self.ring.publish();
         }
     }
 }

@@ -60,7 +60,9 @@ impl Bed {
         // Not even the sectors are whole in one buffer.
         let request = Request {
             facts,
-            buffers: vec![buffer(0x1000, 1000), buffer(0x5000, LEN as u32 - 1000)],
+            buffers: [buffer(0x1000, 1000), buffer(0x5000, LEN as u32 - 1000)]
+                .into_iter()
+                .collect(),
             ranges: Vec::new(),
         };
         let target = Target {

@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Instant;
 
+use smallvec::SmallVec;
+
 use crate::completion::{Completion, Effect, Ring};
 use crate::config::Config;
 use crate::decide::{Outcome, World};
@@ -57,6 +59,8 @@ pub(crate) struct State {
     /// Requests that are never answered, unless their ring is stopped.
     pub(crate) lost: Vec<Pending>,
     pub(crate) stats: Stats,
+    /// How many wait for all requests to be completed.
+    pub(crate) settling: u32,
     seq: u64,
     stopping: bool,
 }
@@ -88,9 +92,17 @@ pub(crate) struct Ready {
     pub(crate) timing: Option<TimingNote>,
 }
 
-/// Rings that have something new for their driver.
+/// What a thread needs to complete requests; kept from one batch to the next, so that a request costs no allocation.
 #[derive(Default)]
-struct Rings(Vec<Arc<dyn Ring>>);
+pub struct Round {
+    /// Requests that are to complete now, in this order.
+    ready: VecDeque<Ready>,
+    /// Rings that have something new for their driver.
+    rings: SmallVec<[Arc<dyn Ring>; 2]>,
+    /// What their drivers do not see yet.
+    unpublished: u32,
+    unpublished_bytes: u64,
+}
 
 impl Device {
     /// A device with a plan in force.
@@ -180,10 +192,9 @@ impl Device {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Completes requests, and those that their completion lets go.
-    fn drive(&self, ready: impl IntoIterator<Item = Ready>, rings: &mut Rings) {
-        let mut ready: VecDeque<Ready> = ready.into_iter().collect();
-        while let Some(Ready { pending, timing }) = ready.pop_front() {
+    /// Completes a round's requests, and those that their completion lets go.
+    fn drive(&self, round: &mut Round) {
+        while let Some(Ready { pending, timing }) = round.ready.pop_front() {
             let power = self.is_on();
             if !*power {
                 self.lose(self.lock(), [pending]);
@@ -197,15 +208,18 @@ impl Device {
                 outcome,
             } = pending;
             let target = self.target();
-            rings.add(completion.ring());
+            round.add(completion.ring());
             let how = outcome.as_ref().map(|(_, outcome)| *outcome);
             let effect = completion.complete(|mem| execute(&request, target, mem, how));
             drop(power);
             let mut state = self.lock();
             if effect.is_some() {
-                ready.extend(state.schedule.completed(&request.facts).into_iter().map(Ready::from));
+                let released = state.schedule.completed(&request.facts);
+                round.ready.extend(released.into_iter().map(Ready::from));
             }
             self.finish(&mut state, seq, at, effect, timing, outcome);
+            drop(state);
+            round.completed(effect.map_or(0, |effect| effect.bytes));
         }
     }
 
@@ -247,7 +261,8 @@ impl Device {
                 }),
             })
         });
-        if state.stats.completed == state.stats.submitted {
+        // Nobody is woken while nobody waits: it would cost a system call a request.
+        if state.settling > 0 && state.stats.completed == state.stats.submitted {
             self.settled.notify_all();
         }
     }
@@ -255,9 +270,10 @@ impl Device {
     /// Completes what was released, from outside a queue.
     pub(crate) fn complete_released(&self, released: Vec<Released<Pending>>) -> usize {
         let count = released.len();
-        let mut rings = Rings::default();
-        self.drive(released.into_iter().map(Ready::from), &mut rings);
-        rings.notify();
+        let mut round = Round::default();
+        round.ready.extend(released.into_iter().map(Ready::from));
+        self.drive(&mut round);
+        round.publish();
         self.trace.flush();
         count
     }
@@ -333,16 +349,30 @@ impl From<Released<Pending>> for Ready {
     }
 }
 
-impl Rings {
+/// After so many requests that were completed, or so many bytes, their driver is to see them: it can go on with them
+/// while the next are done.
+const PUBLISH_REQUESTS: u32 = 8;
+const PUBLISH_BYTES: u64 = 64 << 10;
+
+impl Round {
     fn add(&mut self, ring: &Arc<dyn Ring>) {
-        if !self.0.iter().any(|known| Arc::ptr_eq(known, ring)) {
-            self.0.push(Arc::clone(ring));
+        if !self.rings.iter().any(|known| Arc::ptr_eq(known, ring)) {
+            self.rings.push(Arc::clone(ring));
         }
     }
 
-    fn notify(self) {
-        for ring in self.0 {
-            ring.notify();
+    fn completed(&mut self, bytes: u64) {
+        self.unpublished += 1;
+        self.unpublished_bytes += bytes;
+        if self.unpublished >= PUBLISH_REQUESTS || self.unpublished_bytes >= PUBLISH_BYTES {
+            self.publish();
+        }
+    }
+
+    fn publish(&mut self) {
+        (self.unpublished, self.unpublished_bytes) = (0, 0);
+        for ring in self.rings.drain(..) {
+            ring.publish();
         }
     }
 }

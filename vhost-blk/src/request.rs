@@ -7,6 +7,7 @@
 use std::ops::Deref;
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 use thiserror::Error;
 use virtio_bindings::virtio_blk;
 use virtio_queue::DescriptorChain;
@@ -37,6 +38,9 @@ pub struct Buffer {
     pub len: u32,
 }
 
+/// The buffers of a request; so many that a request of a page or a few needs no memory of its own.
+pub type Buffers = SmallVec<[Buffer; 8]>;
+
 /// One range of a discard or write-zeroes request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RangeOnDisk {
@@ -54,7 +58,7 @@ pub struct Request {
     /// What rules can know of it.
     pub facts: Facts,
     /// Data buffers: the guest's data for a write, room for the disk's for a read or get-id.
-    pub buffers: Vec<Buffer>,
+    pub buffers: Buffers,
     /// Ranges of a discard or write-zeroes request.
     pub ranges: Vec<RangeOnDisk>,
 }
@@ -106,7 +110,7 @@ pub enum Malformed {
 #[must_use]
 pub fn parse<M: Deref<Target = Mem>>(queue: u16, chain: DescriptorChain<M>, mem: &Mem) -> Parsed {
     let head = chain.head_index();
-    let mut buffers = Buffers::default();
+    let mut buffers = Chain::default();
     let walked = buffers.walk(chain, mem);
     let status = buffers.take_status();
     let status_ok = status.filter(|addr| mem.check_range(*addr, 1, Permissions::Write));
@@ -125,12 +129,12 @@ pub fn parse<M: Deref<Target = Mem>>(queue: u16, chain: DescriptorChain<M>, mem:
 
 /// The buffers of a chain by direction.
 #[derive(Default)]
-struct Buffers {
-    readable: Vec<Buffer>,
-    writable: Vec<Buffer>,
+struct Chain {
+    readable: Buffers,
+    writable: Buffers,
 }
 
-impl Buffers {
+impl Chain {
     /// Collects what the chain has, also of a bad one: its status byte may be there.
     fn walk<M: Deref<Target = Mem>>(&mut self, mut chain: DescriptorChain<M>, mem: &Mem) -> Result<(), Malformed> {
         let mut result = Ok(());
@@ -201,7 +205,7 @@ impl Buffers {
                 tag: None,
                 prefix: Prefix::default(),
             },
-            buffers: Vec::new(),
+            buffers: Buffers::new(),
             ranges: Vec::new(),
         };
         let wrong_side = match op {

@@ -66,7 +66,7 @@ fn a_write_in_three_descriptors() {
     };
     assert_eq!(request.facts, facts);
     assert_eq!(
-        request.buffers,
+        request.buffers.as_slice(),
         [Buffer {
             addr: GuestAddress(DATA),
             len: 4096

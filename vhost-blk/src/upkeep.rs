@@ -119,8 +119,11 @@ impl Device {
     pub fn rollback(&self, to: Option<&str>) -> Result<(), RollbackError> {
         self.power_on();
         let moving = |state: &mut State| state.stats.submitted != state.stats.completed && state.schedule.is_empty();
-        let waited = self.settled.wait_timeout_while(self.lock(), SETTLE_MAX, moving);
-        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
+        state.settling += 1;
+        let waited = self.settled.wait_timeout_while(state, SETTLE_MAX, moving);
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.settling -= 1;
         let outstanding = state.stats.submitted - state.stats.completed;
         if outstanding > 0 {
             return Err(RollbackError::Outstanding {

@@ -28,11 +28,33 @@ pub struct Load {
     pub goal: f64,
 }
 
-/// Requests a second of this load against whoever serves the socket.
+/// Requests a second of this load, at random places, against whoever serves the socket.
 ///
 /// # Errors
 /// It cannot be reached, or does not do what it is asked.
 pub fn run(socket: &Path, disk_bytes: u64, load: Load, time: Duration) -> Result<f64, Box<dyn Error>> {
+    let places = Places::new(disk_bytes, load.len_bytes as u64);
+    let begin = Instant::now();
+    requests(socket, load, places.take_while(|_| begin.elapsed() < time))
+}
+
+/// Writes a whole disk from its first byte to its last; requests a second.
+///
+/// # Errors
+/// As of [`run`].
+pub fn write_all(socket: &Path, disk_bytes: u64) -> Result<f64, Box<dyn Error>> {
+    let load = Load {
+        name: "write-all",
+        writes: true,
+        len_bytes: 128 << 10,
+        depth: 8,
+        goal: 0.0,
+    };
+    requests(socket, load, (0..disk_bytes).step_by(load.len_bytes))
+}
+
+/// Sends requests to these places, as many at once as the load says; requests a second.
+fn requests(socket: &Path, load: Load, mut places: impl Iterator<Item = u64>) -> Result<f64, Box<dyn Error>> {
     let features = VirtioFeatureFlags::VERSION_1 | VirtioFeatureFlags::RING_EVENT_IDX;
     let path = socket.to_str().ok_or("a socket path that is not UTF-8")?;
     let mut transport: Box<VirtioBlkTransport> = Box::new(VhostUser::new(path, features.bits())?);
@@ -51,9 +73,9 @@ pub fn run(socket: &Path, disk_bytes: u64, load: Load, time: Duration) -> Result
     let kick = transport.get_submission_notifier(0);
     let called = transport.get_completion_fd(0);
 
-    let mut places = Places::new(disk_bytes, load.len_bytes as u64);
+    // Whether there was a place left to go to.
     let mut submit = |queue: &mut VirtioBlkQueue<'_, usize>, slot: usize| {
-        let place = places.next_place();
+        let Some(place) = places.next() else { return Ok(false) };
         let buffer = buffers
             .get_mut(slot * load.len_bytes..(slot + 1) * load.len_bytes)
             .ok_or("a slot that is none")?;
@@ -62,17 +84,17 @@ pub fn run(socket: &Path, disk_bytes: u64, load: Load, time: Duration) -> Result
         } else {
             queue.read(place, buffer, slot)?;
         }
-        Ok::<(), Box<dyn Error>>(())
+        Ok::<bool, Box<dyn Error>>(true)
     };
+    let begin = Instant::now();
+    let mut in_flight = 0;
     for slot in 0..load.depth {
-        submit(&mut queue, slot)?;
+        in_flight += usize::from(submit(&mut queue, slot)?);
     }
     if queue.avail_notif_needed() {
         kick.notify()?;
     }
-    let mut in_flight = load.depth;
     let mut done: u64 = 0;
-    let begin = Instant::now();
     let mut freed = Vec::with_capacity(load.depth);
     while in_flight > 0 {
         wait(&called)?;
@@ -88,16 +110,13 @@ pub fn run(socket: &Path, disk_bytes: u64, load: Load, time: Duration) -> Result
             }
             done += freed.len() as u64;
             in_flight -= freed.len();
-            if begin.elapsed() < time {
-                in_flight += freed.len();
-                for slot in freed.drain(..) {
-                    submit(&mut queue, slot)?;
-                }
-                if queue.avail_notif_needed() {
-                    kick.notify()?;
-                }
+            let before = in_flight;
+            for slot in freed.drain(..) {
+                in_flight += usize::from(submit(&mut queue, slot)?);
             }
-            freed.clear();
+            if in_flight > before && queue.avail_notif_needed() {
+                kick.notify()?;
+            }
         }
     }
     #[expect(clippy::cast_precision_loss, reason = "a count of seconds' requests")]
@@ -126,13 +145,17 @@ impl Places {
             step: len_bytes,
         }
     }
+}
+
+impl Iterator for Places {
+    type Item = u64;
 
     /// The next one (a linear congruential generator by Knuth: cheap, and spread well in its high bits).
-    fn next_place(&mut self) -> u64 {
+    fn next(&mut self) -> Option<u64> {
         self.state = self
             .state
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
-        (self.state >> 33) % self.count * self.step
+        Some((self.state >> 33) % self.count * self.step)
     }
 }

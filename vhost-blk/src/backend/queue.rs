@@ -5,14 +5,15 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use vhost_user_backend::VringT;
-use virtio_bindings::virtio_ring::VRING_AVAIL_F_NO_INTERRUPT;
 use virtio_queue::{Error as QueueError, Queue as VirtQueue, QueueOwnedT, QueueT};
 use vm_memory::{Bytes, GuestAddress, GuestAddressSpace};
 
 use super::Memory;
+use super::poll::Poll;
+use super::used;
 use super::vring::Vring;
 use crate::completion::{Completion, Ring};
-use crate::device::Arrival;
+use crate::device::{Arrival, Round};
 use crate::request::parse;
 
 /// Most chains taken from a ring before they are worked on, so that completions do not wait for a whole ring.
@@ -34,31 +35,36 @@ pub(super) struct Queue {
     idle: Condvar,
     /// Held while the ring or the memory behind it is touched; a stop waits for it.
     gate: Mutex<Gate>,
+    /// What its thread needs, kept from one batch to the next.
+    worker: Mutex<Worker>,
+}
+
+/// What a queue's thread needs for its work.
+pub(super) struct Worker {
+    /// Chains that were taken.
+    pub arrivals: Vec<Arrival>,
+    /// For completing them.
+    pub round: Round,
+    /// How long to look for more.
+    pub poll: Poll,
 }
 
 #[derive(Default)]
 struct Gate {
     dead: bool,
+    /// The front end is gone.
+    closed: bool,
     outstanding: u16,
     /// How many of those that are out are never going to be completed.
     lost: u16,
+    /// Entries of the used ring that the driver does not see yet.
+    unpublished: u16,
 }
 
 impl Gate {
     fn is_idle(&self) -> bool {
         self.outstanding <= self.lost
     }
-}
-
-/// What one look at a ring brought.
-#[derive(Default)]
-pub(super) struct Batch {
-    /// Chains that were taken.
-    pub arrivals: Vec<Arrival>,
-    /// Whether the driver added more meanwhile.
-    pub more: bool,
-    /// What the driver did that ends this queue.
-    pub problem: Option<String>,
 }
 
 impl Queue {
@@ -71,7 +77,17 @@ impl Queue {
             stopping: AtomicBool::new(false),
             idle: Condvar::new(),
             gate: Mutex::default(),
+            worker: Mutex::new(Worker {
+                arrivals: Vec::with_capacity(BATCH_MAX),
+                round: Round::default(),
+                poll: Poll::new(),
+            }),
         }
+    }
+
+    /// What its thread needs; nobody else asks for it.
+    pub fn worker(&self) -> MutexGuard<'_, Worker> {
+        self.worker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The ring, which stays the same for as long as the connection.
@@ -98,7 +114,16 @@ impl Queue {
         let mut gate = self.lock();
         self.generation.fetch_add(1, Ordering::AcqRel);
         self.stopping.store(false, Ordering::Release);
-        *gate = Gate::default();
+        *gate = Gate {
+            closed: gate.closed,
+            ..Gate::default()
+        };
+    }
+
+    /// Takes nothing more, ever: a front end that is gone must not find requests done that it has given to another device.
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.begin_generation();
     }
 
     /// Waits until all that came out of this ring is completed, but for what never will be.
@@ -107,29 +132,57 @@ impl Queue {
         drop(self.idle.wait_timeout_while(self.lock(), STOP_WITHIN, out));
     }
 
-    pub fn take_batch(self: &Arc<Self>, vring: &Vring) -> Batch {
-        let mut batch = Batch::default();
-        // Taken after the batch was made, and so let go before it: an arrival that is dropped needs the gate.
+    /// Takes a batch of what is available; says what the driver did if that ends this queue.
+    pub fn take(self: &Arc<Self>, vring: &Vring, arrivals: &mut Vec<Arrival>) -> Option<String> {
         let mut gate = self.lock();
-        if gate.dead {
-            return batch;
-        }
         let mut state = vring.get_mut();
+        if gate.dead || gate.closed || !state.is_enabled() {
+            return None;
+        }
+        // It only costs a kick too many if that fails.
         let _ = state.disable_notification();
-        match self.take_chains(state.get_queue_mut(), &mut gate, &mut batch.arrivals) {
-            Ok(()) => {}
+        match self.take_chains(state.get_queue_mut(), &mut gate, arrivals) {
+            Ok(()) => None,
             // Stopped, or not started yet: nothing to do, and no fault of the driver.
-            Err(Untaken::NotReady) => return batch,
-            Err(Untaken::Broken(problem)) => {
-                batch.problem = Some(problem);
-                return batch;
-            }
+            Err(Untaken::NotReady) => None,
+            Err(Untaken::Broken(problem)) => Some(problem),
         }
-        match state.enable_notification() {
-            Ok(more) => batch.more = more,
-            Err(error) => batch.problem = Some(error.to_string()),
+    }
+
+    /// Something that says whether the driver has added more, and takes no lock; nothing if the ring is not to be looked at.
+    pub fn look(&self, vring: &Vring) -> Option<impl Fn() -> bool + use<>> {
+        let gate = self.lock();
+        let state = vring.get_ref();
+        let queue = state.get_queue();
+        if gate.dead || gate.closed || !state.is_enabled() || !queue.ready() {
+            return None;
         }
-        batch
+        let mem = self.mem.memory().into_inner();
+        let (index_at, next) = (GuestAddress(queue.avail_ring().saturating_add(2)), queue.next_avail());
+        Some(move || {
+            mem.load::<u16>(index_at, Ordering::Acquire)
+                .is_ok_and(|index| u16::from_le(index) != next)
+        })
+    }
+
+    /// Asks the driver to tell of more; whether there is more already.
+    ///
+    /// # Errors
+    /// What ends this queue.
+    pub fn rest(&self, vring: &Vring) -> Result<bool, String> {
+        let gate = self.lock();
+        let mut state = vring.get_mut();
+        if gate.dead || gate.closed || !state.is_enabled() || !state.get_queue().ready() {
+            return Ok(false);
+        }
+        state.enable_notification().map_err(|error| error.to_string())
+    }
+
+    /// Wakes a stop that waits for this; while there is none, nobody is woken, which would cost a system call a request.
+    fn tell_if_idle(&self, gate: &Gate) {
+        if self.is_stopping() && gate.is_idle() {
+            self.idle.notify_all();
+        }
     }
 
     fn take_chains(
@@ -194,13 +247,19 @@ impl Ring for Queue {
         };
         let written = effect();
         gate.outstanding = gate.outstanding.saturating_sub(1);
-        if vring.add_used(head, written).is_err() {
+        let put = used::put(
+            vring.get_ref().get_queue(),
+            &self.mem.memory(),
+            gate.unpublished,
+            head,
+            written,
+        );
+        match put {
+            Ok(()) => gate.unpublished += 1,
             // The used ring left the guest's memory: nobody can be told anything any more.
-            gate.dead = true;
+            Err(_) => gate.dead = true,
         }
-        if gate.is_idle() {
-            self.idle.notify_all();
-        }
+        self.tell_if_idle(&gate);
         true
     }
 
@@ -208,30 +267,23 @@ impl Ring for Queue {
         let mut gate = self.lock();
         if self.generation() == generation {
             gate.lost = gate.lost.saturating_add(1);
-            if gate.is_idle() {
-                self.idle.notify_all();
-            }
+            self.tell_if_idle(&gate);
         }
     }
 
-    fn notify(&self) {
+    fn publish(&self) {
         let Some(vring) = self.vring.get() else { return };
+        let mut gate = self.lock();
+        let unpublished = std::mem::take(&mut gate.unpublished);
+        if unpublished == 0 {
+            return;
+        }
         let mut state = vring.get_mut();
-        // The crate underneath looks at the event index only; without it the driver's flag counts.
-        let wanted = if state.get_queue().event_idx_enabled() {
-            state.needs_notification().unwrap_or(true)
-        } else {
-            let flags = self
-                .mem
-                .memory()
-                .load::<u16>(GuestAddress(state.get_queue().avail_ring()), Ordering::Acquire);
-            flags.map_or(true, |flags| {
-                u32::from(u16::from_le(flags)) & VRING_AVAIL_F_NO_INTERRUPT == 0
-            })
-        };
-        if wanted {
+        match used::publish(state.get_queue_mut(), &self.mem.memory(), unpublished) {
             // The eventfd is the front end's; when it is gone so is who would listen.
-            let _ = state.signal_used_queue();
+            Ok(true) => drop(state.signal_used_queue()),
+            Ok(false) => {}
+            Err(_) => gate.dead = true,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Arrival, Device, Pending, Ready, Rings, State};
+use super::{Arrival, Device, Pending, Ready, Round, State};
 use crate::completion::{Completion, Effect};
 use crate::decide::Blow;
 use crate::history::Keep;
@@ -12,35 +12,31 @@ use crate::request::{Malformed, Request};
 use crate::schedule::ReleasedBy;
 use crate::trace::{Record, Status, Submit};
 
-/// What a submission leads to.
-#[derive(Default)]
-struct Submitted {
-    /// Requests that are to complete now.
-    ready: Vec<Ready>,
-    /// What becomes of the device by this request, and the rule that says so.
-    blow: Option<(Pending, String, Blow)>,
-}
-
 impl Device {
     /// Takes what came out of a ring.
-    pub fn submit(&self, arrivals: Vec<Arrival>) {
-        let mut rings = Rings::default();
-        for Arrival { request, completion } in arrivals {
+    pub fn submit(&self, arrivals: &mut Vec<Arrival>, round: &mut Round) {
+        for Arrival { request, completion } in arrivals.drain(..) {
             match request {
                 Ok(request) => {
-                    let Submitted { ready, blow } = self.submit_one(request, completion);
-                    self.drive(ready, &mut rings);
+                    let blow = self.submit_one(request, completion, round);
+                    self.drive(round);
                     if let Some((pending, rule, blow)) = blow {
                         self.struck(pending, &rule, blow);
                     }
                 }
-                Err(problem) => self.refuse(&problem, completion, &mut rings),
+                Err(problem) => self.refuse(&problem, completion, round),
             }
         }
-        rings.notify();
+        round.publish();
     }
 
-    fn submit_one(&self, request: Request, completion: Completion) -> Submitted {
+    /// Adds to the round what is to complete now; returns what becomes of the device by this request, and the rule that says so.
+    fn submit_one(
+        &self,
+        request: Request,
+        completion: Completion,
+        round: &mut Round,
+    ) -> Option<(Pending, String, Blow)> {
         let at = Instant::now();
         let power = self.is_on();
         let mut guard = self.lock();
@@ -86,31 +82,29 @@ impl Device {
         };
         if !*power {
             self.lose(guard, [pending]);
-            return Submitted::default();
+            return None;
         }
-        let mut released = state.schedule.submitted(state.seed, &facts);
-        let mut at_once = None;
+        let released = state.schedule.submitted(state.seed, &facts);
+        round.ready.extend(released.into_iter().map(Ready::from));
         let mut struck = None;
         match (blow, timing) {
             (Some((rule, blow)), _) => struck = Some((pending, rule, blow)),
             // A ring that was stopped since takes nothing more into the schedule: nobody would take it out again.
             (None, Some((rule, timing))) if !pending.completion.is_stale() => {
                 let stopping = pending.completion.is_stopping();
-                released.extend(state.schedule.add(at, state.seed, seq, pending, &rule, timing));
+                let released = state.schedule.add(at, state.seed, seq, pending, &rule, timing);
+                round.ready.extend(released.into_iter().map(Ready::from));
                 if stopping {
                     let this = |waiting: &Pending| waiting.seq == seq;
-                    released.extend(state.schedule.remove(this, ReleasedBy::Stop));
+                    let released = state.schedule.remove(this, ReleasedBy::Stop);
+                    round.ready.extend(released.into_iter().map(Ready::from));
                 } else {
                     self.timer.notify_one();
                 }
             }
-            (None, _) => at_once = Some(Ready { pending, timing: None }),
+            (None, _) => round.ready.push_back(Ready { pending, timing: None }),
         }
-        drop(guard);
-        Submitted {
-            ready: released.into_iter().map(Ready::from).chain(at_once).collect(),
-            blow: struck,
-        }
+        struck
     }
 
     /// What is to become of the next request: as the rules say, or as it was in the trace that is replayed.
@@ -152,7 +146,7 @@ impl Device {
     }
 
     /// Gives a chain back that is no request.
-    fn refuse(&self, problem: &Malformed, completion: Completion, rings: &mut Rings) {
+    fn refuse(&self, problem: &Malformed, completion: Completion, round: &mut Round) {
         let queue = completion.ring().index();
         self.lock().stats.malformed += 1;
         self.trace.write(|| Record::Malformed {
@@ -160,7 +154,7 @@ impl Device {
             queue,
             problem: problem.to_string(),
         });
-        rings.add(completion.ring());
+        round.add(completion.ring());
         let unsupported = matches!(problem, Malformed::UnknownType(_));
         let status = if unsupported { Status::Unsupp } else { Status::IoErr };
         completion.complete(|_| Effect {

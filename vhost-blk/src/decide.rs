@@ -163,7 +163,7 @@ impl Decision {
             // `short any` leaves alone what moves no data, and so on.
             || !armed.rule.action.goes_with(facts.op)
             || trigger.nth.is_some_and(|nth| nth != count)
-            || trigger.every.is_some_and(|every| count % every != 0)
+            || trigger.every.is_some_and(|every| !count.is_multiple_of(every))
             || trigger.limit.is_some_and(|limit| armed.hits >= limit)
         {
             return;

@@ -59,6 +59,14 @@ pub enum ScriptError {
         /// The rule.
         name: String,
     },
+    /// Lines are missing, and with them requests.
+    #[error(
+        "{lines} lines of the trace are missing, for its file took no more: what came after them cannot be replayed"
+    )]
+    Missed {
+        /// How many.
+        lines: u64,
+    },
 }
 
 /// A guest that does something else than in the trace.
@@ -107,7 +115,7 @@ impl Script {
     /// The script of a trace.
     ///
     /// # Errors
-    /// A rule of it is missing or cannot be read.
+    /// A rule of it is missing or cannot be read, or lines are missing.
     pub fn of(records: &[Record]) -> Result<Script, ScriptError> {
         let mut script = Script::default();
         let (mut seed, mut ordinal) = (0, 0);
@@ -142,6 +150,7 @@ impl Script {
                     }
                     script.requests.push_back((Look::from(submit), scripted));
                 }
+                Record::Missed { lines, .. } => return Err(ScriptError::Missed { lines: *lines }),
                 _ => {}
             }
         }

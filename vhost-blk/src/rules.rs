@@ -4,9 +4,11 @@
 //! queue, and at last the operation. A look-up finds every rule that can match and some that do not; whether one does is
 //! decided as without the index ([`decide`](crate::decide)), in the rules' order, so that the index changes nothing but the time.
 
-use std::collections::{BTreeMap, HashMap};
-use std::ops::Deref;
+use std::collections::BTreeMap;
+use std::ops::{Deref, Range};
 
+// Rules are few and a look-up comes with every request: a quick hash, with a random seed as std's has.
+use foldhash::{HashMap, HashMapExt};
 use intervaltree::IntervalTree;
 use smallvec::SmallVec;
 
@@ -28,14 +30,23 @@ struct Index {
     tags: HashMap<(u64, Option<u64>), Vec<usize>>,
     /// By the length of what data begins with, and by that.
     prefixes: BTreeMap<usize, HashMap<Vec<u8>, Vec<usize>>>,
-    sectors: IntervalTree<u64, usize>,
-    lengths: IntervalTree<u64, usize>,
+    sectors: Ranges,
+    lengths: Ranges,
     queues: HashMap<u16, Vec<usize>>,
-    ops: HashMap<Op, Vec<usize>>,
+    /// By the operation's place in [`Op::MATCHABLE`].
+    ops: [Vec<usize>; Op::MATCHABLE.len()],
     /// Those that nothing of this rules out.
     others: Vec<usize>,
     /// Those that look at every request for `first-after` and `covers`.
     watching: Vec<usize>,
+}
+
+/// Rules by a range that they name.
+#[derive(Debug)]
+struct Ranges {
+    tree: IntervalTree<u64, usize>,
+    /// From the first range's begin to the last one's end: most requests are outside where a plan aims at one place.
+    hull: Range<u64>,
 }
 
 impl Rules {
@@ -106,7 +117,7 @@ impl Index {
         let mut prefixes: BTreeMap<usize, HashMap<Vec<u8>, Vec<usize>>> = BTreeMap::new();
         let (mut sectors, mut lengths) = (Vec::new(), Vec::new());
         let mut queues: HashMap<u16, Vec<usize>> = HashMap::new();
-        let mut ops: HashMap<Op, Vec<usize>> = HashMap::new();
+        let mut ops: [Vec<usize>; Op::MATCHABLE.len()] = Default::default();
         let mut others = Vec::new();
         for (number, armed) in rules.iter().enumerate() {
             let looks = &armed.rule.trigger.matcher;
@@ -119,7 +130,10 @@ impl Index {
                 (None, Some(range), ..) if range.start < range.end => sectors.push((range.clone(), number)),
                 (None, None, Some(range), ..) if range.start < range.end => lengths.push((range.clone(), number)),
                 (None, None, None, Some(queue), _) => queues.entry(queue).or_default().push(number),
-                (None, None, None, None, Some(op)) => ops.entry(op).or_default().push(number),
+                (None, None, None, None, Some(op)) => match place(op).and_then(|place| ops.get_mut(place)) {
+                    Some(of_op) => of_op.push(number),
+                    None => others.push(number),
+                },
                 _ => others.push(number),
             }
         }
@@ -127,8 +141,8 @@ impl Index {
         Index {
             tags,
             prefixes,
-            sectors: sectors.into_iter().collect(),
-            lengths: lengths.into_iter().collect(),
+            sectors: Ranges::of(sectors),
+            lengths: Ranges::of(lengths),
             queues,
             ops,
             others,
@@ -141,7 +155,7 @@ impl Index {
         let mut found = SmallVec::new();
         let mut take = |numbers: Option<&Vec<usize>>| found.extend(numbers.into_iter().flatten().copied());
         take(Some(&self.others));
-        take(self.ops.get(&facts.op));
+        take(place(facts.op).and_then(|place| self.ops.get(place)));
         take(self.queues.get(&facts.queue));
         if let Some(tag) = facts.tag {
             take(self.tags.get(&(tag.tag, Some(tag.page))));
@@ -152,12 +166,32 @@ impl Index {
         }
         // What has no length lies in the sector that it begins with.
         let end = facts.end().max(facts.sector.saturating_add(1));
-        found.extend(self.sectors.query(facts.sector..end).map(|element| element.value));
-        let len = facts.len..facts.len.saturating_add(1);
-        found.extend(self.lengths.query(len).map(|element| element.value));
+        found.extend(self.sectors.overlapping(facts.sector..end));
+        found.extend(self.lengths.overlapping(facts.len..facts.len.saturating_add(1)));
         found.sort_unstable();
         found
     }
+}
+
+impl Ranges {
+    fn of(ranges: Vec<(Range<u64>, usize)>) -> Ranges {
+        let start = ranges.iter().map(|(range, _)| range.start).min();
+        let end = ranges.iter().map(|(range, _)| range.end).max();
+        Ranges {
+            tree: ranges.into_iter().collect(),
+            hull: start.unwrap_or(0)..end.unwrap_or(0),
+        }
+    }
+
+    fn overlapping(&self, range: Range<u64>) -> impl Iterator<Item = usize> + '_ {
+        let near = range.start < self.hull.end && range.end > self.hull.start;
+        let found = near.then(|| self.tree.query(range));
+        found.into_iter().flatten().map(|element| element.value)
+    }
+}
+
+fn place(op: Op) -> Option<usize> {
+    Op::MATCHABLE.iter().position(|known| *known == op)
 }
 
 #[cfg(test)]

@@ -40,6 +40,9 @@ pub struct Stats {
     /// The first request that was another one than in the trace that is replayed.
     #[serde(default)]
     pub diverged_at: Option<u64>,
+    /// Lines of the trace that its file did not take.
+    #[serde(default)]
+    pub trace_lost: u64,
     /// Time since the device started.
     pub uptime_ms: u64,
 }

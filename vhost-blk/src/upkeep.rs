@@ -108,6 +108,7 @@ impl Device {
         let mut stats = state.stats.clone();
         stats.outstanding = stats.submitted - stats.completed;
         stats.held = state.schedule.len() as u64;
+        stats.trace_lost = self.trace().lost();
         stats.uptime_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         stats
     }

@@ -3,6 +3,7 @@
 //! A reader of this crate ([`read`], [`requests`]) and the writer share these types. `t_us` is microseconds since the device
 //! started, `seq` numbers the requests from 1 over all queues and connections.
 
+mod line;
 mod reader;
 pub mod show;
 pub mod summary;
@@ -131,6 +132,13 @@ pub enum Record {
         expected: String,
         /// What came now.
         found: String,
+    },
+    /// Here lines are missing, which the file did not take.
+    Missed {
+        /// When it took lines again.
+        t_us: u64,
+        /// How many.
+        lines: u64,
     },
     /// A front end connected.
     Connect {

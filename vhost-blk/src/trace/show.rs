@@ -182,6 +182,7 @@ fn event(record: &Record) -> Option<(u64, String)> {
         Record::Diverged {
             t_us, expected, found, ..
         } => (t_us, format!("the replay ends: {found} instead of {expected}")),
+        Record::Missed { t_us, lines } => (t_us, format!("{lines} lines are missing here: the file took no more")),
         Record::Connect { t_us, connection } => (t_us, format!("front end {connection} connected")),
         Record::Disconnect { t_us, connection } => (t_us, format!("front end {connection} is gone")),
     };

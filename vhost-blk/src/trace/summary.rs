@@ -31,6 +31,17 @@ pub fn summary(records: &[Record], filter: &Filter) -> String {
     if malformed > 0 {
         let _ = writeln!(text, "\n{malformed} chains were no requests");
     }
+    let missed = records.iter().map(|record| match record {
+        Record::Missed { lines, .. } => *lines,
+        _ => 0,
+    });
+    let missed: u64 = missed.sum();
+    if missed > 0 {
+        let _ = writeln!(
+            text,
+            "\nINCOMPLETE: {missed} lines are missing, for the file took no more"
+        );
+    }
     text
 }
 

@@ -42,13 +42,10 @@ fn write_submit(out: &mut Vec<u8>, submit: &Submit) {
     word(out, r#","op":""#, op.name());
     number(out, r#"","sector":"#, *sector);
     number(out, r#","len":"#, *len);
-    match tag {
-        None => out.extend_from_slice(br#","tag":null"#),
-        Some(tag) => {
-            number(out, r#","tag":["#, tag.tag);
-            number(out, ",", tag.page);
-            out.push(b']');
-        }
+    if let Some(tag) = tag {
+        number(out, r#","tag":["#, tag.tag);
+        number(out, ",", tag.page);
+        out.push(b']');
     }
     number(out, r#","segs":"#, *segs as u64);
     out.extend_from_slice(b"}\n");
@@ -69,7 +66,7 @@ fn write_complete(out: &mut Vec<u8>, complete: &Complete) {
     word(out, r#","status":""#, status.name());
     number(out, r#"","bytes":"#, *bytes);
     number(out, r#","latency_us":"#, *latency_us);
-    out.extend_from_slice(b",\"timing\":null,\"outcome\":null}\n");
+    out.extend_from_slice(b"}\n");
 }
 
 fn number(out: &mut Vec<u8>, before: &str, number: u64) {

@@ -175,6 +175,7 @@ pub struct Submit {
     /// Length in bytes.
     pub len: u64,
     /// What a write's data begins with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tag: Option<Tag>,
     /// Number of data buffers.
     pub segs: usize,
@@ -200,8 +201,10 @@ pub struct Complete {
     /// Time since it was submitted.
     pub latency_us: u64,
     /// The rule that said when, and what let the request go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timing: Option<TimingNote>,
     /// The rule that said how.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<OutcomeNote>,
 }
 

@@ -1,18 +1,20 @@
 //! Pid 1 of a guest that does to its disk what the host says: for the tests of the block device, never in a matrix.
 //!
 //! The host writes `ID COMMAND ARG…` to the second serial port and gets `ID ok TEXT` or `ID ERRNO` back. Every command runs in
-//! a thread of its own, so that one that the disk keeps waiting holds up no other.
+//! a thread of its own, named `cID`, so that one that the disk keeps waiting holds up no other and can be looked at.
 
 use std::ffi::CString;
 use std::fmt::Write;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write as _};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Instant;
 
 use guest_tests::agent::serve::{DISK, await_disk, load_modules};
-use guest_tests::agent::{MOUNT_POINT, boot, kmsg, serial};
+use guest_tests::agent::{MOUNT_POINT, boot, kmsg, procfs, serial};
 use guest_tests::errno;
 use rustix::fs::{FallocateFlags, Mode, OFlags};
 use rustix::io::Errno;
@@ -22,6 +24,10 @@ use rustix::thread::CpuSet;
 
 /// Where the kernel describes the disk; paths of commands are relative to it.
 const SYS: &str = "/sys/block/vda";
+/// Where the kernel traces itself.
+const TRACING: &str = "/sys/kernel/tracing";
+/// What the block layer tells of every request: that it goes to the driver, and how the driver ended it.
+const REQUEST_EVENTS: [&str; 2] = ["block_rq_issue", "block_rq_complete"];
 /// Alignment of buffers, enough for every block size.
 const ALIGN: usize = 4096;
 /// What files are made of.
@@ -61,7 +67,8 @@ fn serve() -> Result<(), String> {
             return Ok(());
         }
         let (id, command, port) = (id.to_owned(), command.to_owned(), Arc::clone(&port));
-        thread::spawn(move || {
+        let thread = thread::Builder::new().name(format!("c{id}"));
+        let started = thread.spawn(move || {
             let answer = match run(&command) {
                 Ok(text) => format!("{id} ok {text}"),
                 Err(error) => format!("{id} {}", errno::io_name(&error)),
@@ -73,6 +80,7 @@ fn serve() -> Result<(), String> {
                 .unwrap_or_else(PoisonError::into_inner)
                 .write_all(line.as_bytes());
         });
+        started.map_err(reason)?;
     }
     Ok(())
 }
@@ -89,7 +97,17 @@ fn run(command: &str) -> io::Result<String> {
             rustix::thread::sched_setaffinity(None, &cpus)?;
             return run(&rest.join(" "));
         }
+        ["time", rest @ ..] => {
+            let start = Instant::now();
+            run(&rest.join(" "))?;
+            return Ok(start.elapsed().as_micros().to_string());
+        }
+        ["task", id] => return task(&format!("c{id}")),
+        ["log", rest @ ..] => kmsg::write(&rest.join(" ")),
+        ["watch"] => watch()?,
+        ["watched"] => return watched(),
         ["write", offset, len, fill] => write(number(offset)?, number(len)?, fill)?,
+        ["write-cached", offset, len, fill] => write_cached(number(offset)?, number(len)?, fill)?,
         ["read", offset, len] => return read(number(offset)?, number(len)?),
         ["sync"] => rustix::fs::fsync(disk(OFlags::RDWR)?)?,
         ["discard", offset, len] => range_ioctl::<BLKDISCARD>(offset, len)?,
@@ -137,6 +155,40 @@ fn list(path: &str) -> io::Result<String> {
     Ok(names.join(" "))
 }
 
+/// A thread's state letter and its kernel stack, innermost first.
+fn task(name: &str) -> io::Result<String> {
+    for entry in std::fs::read_dir("/proc/self/task")? {
+        let dir = entry?.path();
+        // A thread may have ended since it was listed.
+        let stat = std::fs::read_to_string(dir.join("stat")).unwrap_or_default();
+        if let Some(stat) = procfs::stat(&stat).filter(|stat| stat.comm == name) {
+            let stack = std::fs::read_to_string(dir.join("stack"))?;
+            return Ok(format!("{} {}", stat.state, procfs::stack(&stack).join(" ")));
+        }
+    }
+    Err(io::ErrorKind::NotFound.into())
+}
+
+/// Has the kernel trace the disk's requests from now on.
+fn watch() -> io::Result<()> {
+    match rustix::mount::mount("tracefs", TRACING, "tracefs", MountFlags::empty(), None) {
+        Ok(()) | Err(Errno::BUSY) => {}
+        Err(errno) => return Err(errno.into()),
+    }
+    std::fs::write(format!("{TRACING}/trace"), "")?;
+    for event in REQUEST_EVENTS {
+        std::fs::write(format!("{TRACING}/events/block/{event}/enable"), "1")?;
+    }
+    Ok(())
+}
+
+/// What was traced, an event after the other, a tab between two.
+fn watched() -> io::Result<String> {
+    let text = std::fs::read_to_string(format!("{TRACING}/trace"))?;
+    let events = text.lines().filter(|line| !line.starts_with('#'));
+    Ok(events.map(str::trim).collect::<Vec<_>>().join("\t"))
+}
+
 fn disk(access: OFlags) -> Result<OwnedFd, Errno> {
     rustix::fs::open(DISK, access | OFlags::DIRECT | OFlags::CLOEXEC, Mode::empty())
 }
@@ -149,9 +201,20 @@ fn aligned<T>(len: u64, fill: u8, work: impl FnOnce(&mut [u8]) -> T) -> T {
     work(&mut bytes[start..start + len])
 }
 
+fn byte(word: &str) -> io::Result<u8> {
+    u8::from_str_radix(word, 16).map_err(io::Error::other)
+}
+
+/// Writes one byte over and over through the page cache, and has it written back.
+fn write_cached(offset: u64, len: u64, fill: &str) -> io::Result<()> {
+    let disk = File::options().write(true).open(DISK)?;
+    disk.write_all_at(&vec![byte(fill)?; len as usize], offset)?;
+    disk.sync_all()
+}
+
 /// One write(2) of one byte over and over.
 fn write(offset: u64, len: u64, fill: &str) -> io::Result<()> {
-    let fill = u8::from_str_radix(fill, 16).map_err(io::Error::other)?;
+    let fill = byte(fill)?;
     let disk = disk(OFlags::RDWR)?;
     let done = aligned(len, fill, |bytes| rustix::io::pwrite(&disk, bytes, offset))?;
     if done as u64 == len {

@@ -174,6 +174,7 @@ impl Boot {
             disk: Disk::Present {
                 socket: device.socket.clone(),
                 shape: config.disk,
+                reconnect: false,
             },
             ..spec(config, &agent)
         };

@@ -107,6 +107,7 @@ pub fn run(args: &ShellArgs) -> Result<u8, Failure> {
         disk: Disk::Present {
             socket: device.socket.clone(),
             shape: disk,
+            reconnect: true,
         },
         memory: Memory::Anonymous,
         start: Start::PowerOn,

@@ -74,6 +74,8 @@ pub enum Disk {
         socket: PathBuf,
         /// How it looks to the guest.
         shape: DiskShape,
+        /// Whether QEMU connects again, a second later, when the device hangs up; else the disk answers nothing from then on.
+        reconnect: bool,
     },
     /// It is plugged in later, by QMP; QEMU connects to its socket at once.
     Later {
@@ -191,13 +193,19 @@ pub fn arguments(spec: &Spec) -> Vec<OsString> {
         Disk::Later { socket } => {
             args.chardev("socket", DISK_CHARDEV, socket, "");
         }
-        Disk::Present { socket, shape } => {
+        Disk::Present {
+            socket,
+            shape,
+            reconnect,
+        } => {
             let properties = disk_properties(*shape);
             let properties: Vec<String> = properties
                 .iter()
                 .map(|(name, value)| format!(",{name}={value}"))
                 .collect();
-            args.chardev("socket", DISK_CHARDEV, socket, "")
+            // QEMU before 9.2 knows no other spelling, and 7.2 is what Debian 12 has.
+            let more = if *reconnect { ",reconnect=1" } else { "" };
+            args.chardev("socket", DISK_CHARDEV, socket, more)
                 .pair("-device", format!("{DISK_DRIVER}{}", properties.concat()));
         }
     }

@@ -4,6 +4,7 @@
 
 #![allow(clippy::expect_used, reason = "a panic in a test's helper is the test's failure")]
 
+mod actions;
 mod bed;
 mod device;
 mod guest;

@@ -128,7 +128,7 @@ pub const ACTION_KEYS: [KeyWord; 16] = [
     KeyWord {
         name: "status",
         value: "ioerr | unsupp",
-        about: "the error: EIO (the default) or EOPNOTSUPP in the guest",
+        about: "the error: EIO (the default) or EOPNOTSUPP in the guest (for a discard Linux then reports success)",
     },
     KeyWord {
         name: "for",

@@ -16,6 +16,7 @@ fn spec() -> Spec {
         disk: Disk::Present {
             socket: "/run/disk.sock".into(),
             shape: DiskShape::ORDINARY,
+            reconnect: false,
         },
         memory: Memory::Anonymous,
         start: Start::PowerOn,
@@ -79,6 +80,7 @@ fn a_shell_on_kvm_with_a_small_queue_and_a_bzimage() {
                 queue_size: 4,
                 ..DiskShape::ORDINARY
             },
+            reconnect: true,
         },
         ..spec()
     };
@@ -98,7 +100,7 @@ fn a_shell_on_kvm_with_a_small_queue_and_a_bzimage() {
     -initrd /run/initramfs.cpio
     -append console=ttyS0
     -serial mon:stdio
-    -chardev socket,id=disk,path=/run/disk.sock
+    -chardev socket,id=disk,path=/run/disk.sock,reconnect=1
     -device vhost-user-blk-pci,chardev=disk,num-queues=2,queue-size=4,disable-legacy=on
     "#);
 }

@@ -12,16 +12,23 @@
 //!   for both: until the answer the rings and the buffers are the driver's, and a reset may find a request done or not. (To answer
 //!   with the index of the oldest request that waits, so that it is fetched again, would do those after it twice, and count
 //!   all of them twice for the rules.) Then the ring's generation moves on, so that nothing ever lands in a new ring;
-//! - a front end that goes away without a word gets nothing more: what is held for it is dropped.
+//! - a front end that goes away without a word gets nothing more: what is held for it is dropped. If it has kept a record of requests in
+//!   flight (`backend/inflight.rs`), those are taken once more when it comes again, in the order in which they came;
+//! - the crate refuses the messages for that record, so a relay stands before it (`backend/relay.rs`).
 
+mod inflight;
 mod poll;
 mod queue;
+mod refetch;
+mod relay;
 mod used;
 mod vring;
 
 use std::io;
+use std::net::Shutdown;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixListener;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use thiserror::Error;
 use vhost::vhost_user::message::{VhostUserProtocolFeatures, VhostUserVirtioFeatures};
@@ -35,7 +42,9 @@ use crate::completion::Ring;
 use crate::config::WRITEBACK_OFFSET;
 use crate::device::Device;
 use crate::request::Mem;
+use inflight::Area;
 use queue::{Queue, Worker};
+use relay::{Relay, Watcher};
 use vring::Vring;
 
 type Memory = GuestMemoryAtomic<Mem>;
@@ -45,13 +54,20 @@ pub const QUEUES_MAX: u16 = 64;
 
 /// A session that ended other than by the front end going away.
 #[derive(Debug, Error)]
-#[error("{0}")]
-pub struct SessionError(DaemonError);
+pub enum SessionError {
+    /// The crate underneath says so.
+    #[error("{0}")]
+    Daemon(DaemonError),
+    /// The connection.
+    #[error("{0}")]
+    Relay(io::Error),
+}
 
 /// One front end being served.
 pub struct Session {
     daemon: VhostUserDaemon<Arc<Connection>>,
     connection: Arc<Connection>,
+    relay: Relay,
     number: u64,
 }
 
@@ -61,31 +77,36 @@ impl Session {
     /// # Errors
     /// It cannot be accepted, or threads and descriptors have run out.
     pub fn accept(device: &Arc<Device>, listener: &UnixListener) -> Result<Session, SessionError> {
-        let listener = listener
-            .try_clone()
-            .map_err(|error| SessionError(DaemonError::StartDaemon(error)))?;
+        let (front, _) = listener.accept().map_err(SessionError::Relay)?;
         let mem = Memory::new(Mem::new());
         let connection = Arc::new(Connection::new(Arc::clone(device), &mem));
-        let mut daemon =
-            VhostUserDaemon::new("vhost-user".to_owned(), Arc::clone(&connection), mem).map_err(SessionError)?;
-        daemon.start(&mut Listener::from(listener)).map_err(SessionError)?;
+        let mut daemon = VhostUserDaemon::new("vhost-user".to_owned(), Arc::clone(&connection), mem)
+            .map_err(SessionError::Daemon)?;
+        let (relay, inner) =
+            Relay::start(front, Arc::clone(&connection) as Arc<dyn Watcher>).map_err(SessionError::Relay)?;
+        daemon.start(&mut Listener::from(inner)).map_err(SessionError::Daemon)?;
         let number = device.connected();
         Ok(Session {
             daemon,
             connection,
+            relay,
             number,
         })
     }
 
     /// Something that ends the session from another thread.
-    #[must_use]
-    pub fn stopper(&self) -> Box<dyn Fn() + Send> {
-        let handle = self.daemon.shutdown_handle();
-        Box::new(move || {
-            if let Some(handle) = &handle {
-                handle.shutdown();
-            }
-        })
+    ///
+    /// # Errors
+    /// Descriptors have run out.
+    pub fn stopper(&self) -> Result<Box<dyn Fn() + Send>, SessionError> {
+        let front = self.relay.front().map_err(SessionError::Relay)?;
+        let connection = Arc::clone(&self.connection);
+        Ok(Box::new(move || {
+            // What the front end finds in its rings when it learns of this is what it will find there later.
+            connection.close();
+            // It may be gone already.
+            let _ = front.shutdown(Shutdown::Both);
+        }))
     }
 
     /// Serves until the front end is gone, then lets go what it left behind.
@@ -95,15 +116,17 @@ impl Session {
     pub fn serve(mut self) -> Result<(), SessionError> {
         let result = self.daemon.wait();
         self.connection.close();
+        let relayed = self.relay.end();
         // Its threads end before the device says that the front end is gone.
         drop(self.daemon);
+        self.connection.close_exit_events();
         self.connection.device.disconnected(self.number);
         match result {
             Ok(())
             | Err(DaemonError::HandleRequest(
                 VhostUserError::Disconnected | VhostUserError::PartialMessage | VhostUserError::SocketBroken(_),
-            )) => Ok(()),
-            Err(error) => Err(SessionError(error)),
+            )) => relayed.map_err(SessionError::Relay),
+            Err(error) => Err(SessionError::Daemon(error)),
         }
     }
 }
@@ -112,13 +135,19 @@ impl Session {
 struct Connection {
     device: Arc<Device>,
     queues: Vec<Arc<Queue>>,
+    /// The descriptors by which the queues' threads were told to end: the crate underneath forgets to close them.
+    exit_events: Mutex<Vec<RawFd>>,
 }
 
 impl Connection {
     fn new(device: Arc<Device>, mem: &Memory) -> Connection {
         let queue = |index| Arc::new(Queue::new(index, mem.clone()));
         let queues = (0..device.config().num_queues).map(queue).collect();
-        Connection { device, queues }
+        Connection {
+            device,
+            queues,
+            exit_events: Mutex::default(),
+        }
     }
 
     /// Completes all that is out of a ring that gives nothing more. See the head of this file.
@@ -128,7 +157,7 @@ impl Connection {
         queue.until_idle();
         // Whoever completed the last request may not have come to show it to the driver, and cannot once the ring is stopped.
         queue.publish();
-        queue.begin_generation();
+        queue.stopped();
         self.device.drop_stale();
     }
 
@@ -137,6 +166,15 @@ impl Connection {
             queue.close();
         }
         self.device.drop_stale();
+    }
+
+    /// Closes what the crate underneath leaves open (0.24 takes the descriptors of the events and never closes them). Its threads have ended.
+    fn close_exit_events(&self) {
+        let mut events = self.exit_events.lock().unwrap_or_else(PoisonError::into_inner);
+        for event in events.drain(..) {
+            // SAFETY: it was given to the crate, which made a bare number of it and closes it nowhere; who waited for it has ended.
+            drop(unsafe { OwnedFd::from_raw_fd(event) });
+        }
     }
 
     /// Takes everything that is available; returns when the ring is empty and will tell of more.
@@ -175,6 +213,24 @@ impl Connection {
     }
 }
 
+impl Watcher for Connection {
+    fn inflight(&self, area: Area) {
+        let area = Arc::new(area);
+        for queue in &self.queues {
+            queue.keep_inflight(&area);
+        }
+    }
+
+    fn gone(&self) {
+        self.close();
+    }
+
+    fn limits(&self) -> (u16, u16) {
+        let config = self.device.config();
+        (config.num_queues, config.queue_size)
+    }
+}
+
 impl VhostUserBackend for Connection {
     type Bitmap = ();
     type Vring = Vring;
@@ -196,6 +252,8 @@ impl VhostUserBackend for Connection {
             | VhostUserProtocolFeatures::MQ
             | VhostUserProtocolFeatures::REPLY_ACK
             | VhostUserProtocolFeatures::CONFIGURE_MEM_SLOTS
+            // Answered by the relay.
+            | VhostUserProtocolFeatures::INFLIGHT_SHMFD
     }
 
     fn set_event_idx(&self, _enabled: bool) {}
@@ -224,7 +282,10 @@ impl VhostUserBackend for Connection {
     }
 
     fn exit_event(&self, _thread_index: usize) -> Option<(EventConsumer, EventNotifier)> {
-        new_event_consumer_and_notifier(EventFlag::NONBLOCK | EventFlag::CLOEXEC).ok()
+        let (consumer, notifier) = new_event_consumer_and_notifier(EventFlag::NONBLOCK | EventFlag::CLOEXEC).ok()?;
+        let mut events = self.exit_events.lock().unwrap_or_else(PoisonError::into_inner);
+        events.push(consumer.as_raw_fd());
+        Some((consumer, notifier))
     }
 
     fn stop_vring(&self, queue_index: u32) -> io::Result<()> {

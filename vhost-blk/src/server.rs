@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use thiserror::Error;
 use vmm_sys_util::signal::register_signal_handler;
 
-use crate::backend::Session;
+use crate::backend::{Session, SessionError};
 use crate::control;
 use crate::device::Device;
 
@@ -111,15 +111,7 @@ pub fn run(device: &Arc<Device>, options: &Options, ready: impl FnOnce()) -> Res
     while wait(&[event, &front.listener]) == Woken::Second {
         match Session::accept(device, &front.listener) {
             Ok(session) => {
-                let mut guard = stopper.lock().unwrap_or_else(PoisonError::into_inner);
-                *guard = Some(session.stopper());
-                drop(guard);
-                device.set_hang_up(Some(session.stopper()));
-                // The quit thread may have looked before the stopper was there; from here on it finds it.
-                if is_readable(event) {
-                    session.stopper()();
-                }
-                if let Err(error) = session.serve() {
+                if let Err(error) = serve(device, session, &stopper, event) {
                     anstream::eprintln!("vhost-blk: the front end broke the protocol: {error}");
                 }
             }
@@ -133,6 +125,18 @@ pub fn run(device: &Arc<Device>, options: &Options, ready: impl FnOnce()) -> Res
     }
     device.stop();
     Ok(())
+}
+
+/// Serves a front end, so that the device's end and `disconnect` end it.
+fn serve(device: &Device, session: Session, stopper: &Stopper, quit: &OwnedFd) -> Result<(), SessionError> {
+    let (stop, hang_up) = (session.stopper()?, session.stopper()?);
+    *stopper.lock().unwrap_or_else(PoisonError::into_inner) = Some(stop);
+    // The quit thread may have looked before the stopper was there; from here on it finds it.
+    if is_readable(quit) {
+        hang_up();
+    }
+    device.set_hang_up(Some(hang_up));
+    session.serve()
 }
 
 fn spawn(name: &'static str, work: impl FnOnce() + Send + 'static) -> Result<(), ServeError> {

@@ -5,16 +5,16 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use vhost_user_backend::VringT;
-use virtio_queue::{Error as QueueError, Queue as VirtQueue, QueueOwnedT, QueueT};
+use virtio_queue::{DescriptorChain, Error as QueueError, Queue as VirtQueue, QueueOwnedT, QueueT};
 use vm_memory::{Bytes, GuestAddress, GuestAddressSpace};
 
-use super::Memory;
+use super::inflight::{Area, Tracker};
 use super::poll::Poll;
-use super::used;
 use super::vring::Vring;
+use super::{Memory, refetch, used};
 use crate::completion::{Completion, Ring};
 use crate::device::{Arrival, Round};
-use crate::request::parse;
+use crate::request::{Mem, parse};
 
 /// Most chains taken from a ring before they are worked on, so that completions do not wait for a whole ring.
 const BATCH_MAX: usize = 32;
@@ -35,6 +35,8 @@ pub(super) struct Queue {
     idle: Condvar,
     /// Held while the ring or the memory behind it is touched; a stop waits for it.
     gate: Mutex<Gate>,
+    /// What the front end keeps for requests in flight.
+    inflight: Mutex<Option<Arc<Area>>>,
     /// What its thread needs, kept from one batch to the next.
     worker: Mutex<Worker>,
 }
@@ -59,6 +61,10 @@ struct Gate {
     lost: u16,
     /// Entries of the used ring that the driver does not see yet.
     unpublished: u16,
+    /// Whether something was taken, or tried to, since the ring was started.
+    begun: bool,
+    /// Where what is in flight is written down, if the front end keeps that.
+    tracker: Option<Tracker>,
 }
 
 impl Gate {
@@ -77,6 +83,7 @@ impl Queue {
             stopping: AtomicBool::new(false),
             idle: Condvar::new(),
             gate: Mutex::default(),
+            inflight: Mutex::default(),
             worker: Mutex::new(Worker {
                 arrivals: Vec::with_capacity(BATCH_MAX),
                 round: Round::default(),
@@ -109,9 +116,22 @@ impl Queue {
         self.gate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Writes down what is in flight there, from the next start of the ring on.
+    pub fn keep_inflight(&self, area: &Arc<Area>) {
+        *self.inflight.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(area));
+    }
+
+    /// The ring was stopped in order: what came out of it and is out still will never be answered.
+    pub fn stopped(&self) {
+        let gate = self.lock();
+        if let Some(tracker) = &gate.tracker {
+            tracker.stopped();
+        }
+        self.begin_generation(gate);
+    }
+
     /// Makes everything that is out of this ring stale.
-    pub fn begin_generation(&self) {
-        let mut gate = self.lock();
+    fn begin_generation(&self, mut gate: MutexGuard<'_, Gate>) {
         self.generation.fetch_add(1, Ordering::AcqRel);
         self.stopping.store(false, Ordering::Release);
         *gate = Gate {
@@ -121,9 +141,19 @@ impl Queue {
     }
 
     /// Takes nothing more, ever: a front end that is gone must not find requests done that it has given to another device.
+    ///
+    /// What is done is shown if the front end keeps a record of what is in flight, for it will look there. Without one it has looked at its used
+    /// index, or is about to, and hands in again what it did not find: it must not find more later.
     pub fn close(&self) {
-        self.lock().closed = true;
-        self.begin_generation();
+        let mut gate = self.lock();
+        if gate.closed {
+            return;
+        }
+        gate.closed = true;
+        if gate.tracker.is_some() {
+            self.show(&mut gate);
+        }
+        self.begin_generation(gate);
     }
 
     /// Waits until all that came out of this ring is completed, but for what never will be.
@@ -138,6 +168,12 @@ impl Queue {
         let mut state = vring.get_mut();
         if gate.dead || gate.closed || !state.is_enabled() {
             return None;
+        }
+        if !gate.begun && state.get_queue().ready() {
+            gate.begun = true;
+            if let Err(problem) = self.take_again(state.get_queue_mut(), &mut gate, arrivals) {
+                return Some(problem);
+            }
         }
         // It only costs a kick too many if that fails.
         let _ = state.disable_notification();
@@ -178,6 +214,69 @@ impl Queue {
         state.enable_notification().map_err(|error| error.to_string())
     }
 
+    /// Takes what was in flight when an earlier connection ended, and goes on after it.
+    fn take_again(
+        self: &Arc<Self>,
+        queue: &mut VirtQueue,
+        gate: &mut Gate,
+        arrivals: &mut Vec<Arrival>,
+    ) -> Result<(), String> {
+        let area = self.inflight.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(area) = area else { return Ok(()) };
+        let used = queue.next_used();
+        let Some((tracker, heads)) = Tracker::begin(&area, self.index, queue.size(), used) else {
+            return Err(format!(
+                "a ring of {} entries, for which there is no record of requests in flight",
+                queue.size()
+            ));
+        };
+        gate.tracker = Some(tracker);
+        let Some(heads) = heads else { return Ok(()) };
+        let count = u16::try_from(heads.len()).unwrap_or(u16::MAX);
+        queue.set_next_avail(used.wrapping_add(count));
+        if heads.is_empty() {
+            return Ok(());
+        }
+        let (mem, chains) = refetch::chains(queue, &self.mem.memory(), &heads)?;
+        for chain in chains {
+            arrivals.push(self.arrival(chain, &mem, gate));
+        }
+        Ok(())
+    }
+
+    /// What came out of the ring with a chain.
+    fn arrival(self: &Arc<Self>, chain: DescriptorChain<Arc<Mem>>, mem: &Arc<Mem>, gate: &mut Gate) -> Arrival {
+        let parsed = parse(self.index, chain, mem);
+        gate.outstanding += 1;
+        let ring = Arc::clone(self) as Arc<dyn Ring>;
+        let completion = Completion::new(ring, Arc::clone(mem), self.generation(), parsed.head, parsed.status);
+        Arrival {
+            request: parsed.request,
+            completion,
+        }
+    }
+
+    /// Shows the driver what was put into the used ring.
+    fn show(&self, gate: &mut Gate) {
+        let unpublished = std::mem::take(&mut gate.unpublished);
+        let Some(vring) = self.vring.get().filter(|_| unpublished > 0) else {
+            return;
+        };
+        let mut state = vring.get_mut();
+        match used::publish(state.get_queue_mut(), &self.mem.memory(), unpublished) {
+            Ok(wanted) => {
+                if let Some(tracker) = &mut gate.tracker {
+                    tracker.shown(unpublished, state.get_queue().next_used());
+                }
+                if wanted {
+                    // The eventfd is the front end's; when it is gone so is who would listen.
+                    let _ = state.signal_used_queue();
+                }
+            }
+            Err(_) => gate.dead = true,
+        }
+    }
+
     /// Wakes a stop that waits for this; while there is none, nobody is woken, which would cost a system call a request.
     fn tell_if_idle(&self, gate: &Gate) {
         if self.is_stopping() && gate.is_idle() {
@@ -192,7 +291,7 @@ impl Queue {
         arrivals: &mut Vec<Arrival>,
     ) -> Result<(), Untaken> {
         let mem = self.mem.memory().into_inner();
-        let (size, generation) = (queue.size(), self.generation());
+        let size = queue.size();
         let chains = match queue.iter(Arc::clone(&mem)) {
             Ok(chains) => chains,
             Err(QueueError::QueueNotReady) => return Err(Untaken::NotReady),
@@ -202,20 +301,14 @@ impl Queue {
             if gate.outstanding >= size {
                 return Err(Untaken::Broken(format!("more requests than the ring's {size} entries")));
             }
-            let parsed = parse(self.index, chain, &mem);
-            if parsed.head >= size {
-                return Err(Untaken::Broken(format!(
-                    "head {} in a ring of {size} entries",
-                    parsed.head
-                )));
+            let head = chain.head_index();
+            if head >= size {
+                return Err(Untaken::Broken(format!("head {head} in a ring of {size} entries")));
             }
-            gate.outstanding += 1;
-            let ring = Arc::clone(self) as Arc<dyn Ring>;
-            let completion = Completion::new(ring, Arc::clone(&mem), generation, parsed.head, parsed.status);
-            arrivals.push(Arrival {
-                request: parsed.request,
-                completion,
-            });
+            if let Some(tracker) = &mut gate.tracker {
+                tracker.taken(head);
+            }
+            arrivals.push(self.arrival(chain, &mem, gate));
         }
         Ok(())
     }
@@ -255,7 +348,12 @@ impl Ring for Queue {
             written,
         );
         match put {
-            Ok(()) => gate.unpublished += 1,
+            Ok(()) => {
+                gate.unpublished += 1;
+                if let Some(tracker) = &mut gate.tracker {
+                    tracker.put(head);
+                }
+            }
             // The used ring left the guest's memory: nobody can be told anything any more.
             Err(_) => gate.dead = true,
         }
@@ -272,18 +370,6 @@ impl Ring for Queue {
     }
 
     fn publish(&self) {
-        let Some(vring) = self.vring.get() else { return };
-        let mut gate = self.lock();
-        let unpublished = std::mem::take(&mut gate.unpublished);
-        if unpublished == 0 {
-            return;
-        }
-        let mut state = vring.get_mut();
-        match used::publish(state.get_queue_mut(), &self.mem.memory(), unpublished) {
-            // The eventfd is the front end's; when it is gone so is who would listen.
-            Ok(true) => drop(state.signal_used_queue()),
-            Ok(false) => {}
-            Err(_) => gate.dead = true,
-        }
+        self.show(&mut self.lock());
     }
 }

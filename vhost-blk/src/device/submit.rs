@@ -16,6 +16,11 @@ impl Device {
     /// Takes what came out of a ring.
     pub fn submit(&self, arrivals: &mut Vec<Arrival>, round: &mut Round) {
         for Arrival { request, completion } in arrivals.drain(..) {
+            // One before it hung up on the front end: what was not looked at is the next connection's.
+            if completion.is_stale() {
+                completion.abandon();
+                continue;
+            }
             match request {
                 Ok(request) => {
                     let blow = self.submit_one(request, completion, round);

@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, reason = "a panic here is the test's failure")]
 
 pub mod helpers;
+pub mod reconnect;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};

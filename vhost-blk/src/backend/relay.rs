@@ -1,0 +1,327 @@
+//! Between the front end and the crate underneath: hands every message on, but for the two about requests in flight, which the crate refuses
+//! (vhost-user-backend 0.24, `get_inflight_fd` and `set_inflight_fd`) and the device answers itself.
+//!
+//! The crate wants a listener and takes what connects to it; so there is one with a name that nobody knows, room for one
+//! connection, and that is the relay's. What the crate answers goes back as it is.
+
+use std::fs::File;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::net::Shutdown;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, recvmsg, sendmsg, socket_with,
+};
+
+use super::inflight::Area;
+
+/// Bytes of a message's header: request, flags, size of what follows, each a `u32`.
+const HEADER_BYTES: usize = 12;
+/// Most bytes that follow; the crate takes no more.
+const BODY_BYTES_MAX: usize = 4096;
+/// Most descriptors of a message.
+const FDS_MAX: usize = 32;
+
+// Requests and flags as of the vhost-user specification.
+const GET_INFLIGHT_FD: u32 = 31;
+const SET_INFLIGHT_FD: u32 = 32;
+const FLAG_VERSION: u32 = 1;
+const FLAG_REPLY: u32 = 1 << 2;
+const FLAG_NEED_REPLY: u32 = 1 << 3;
+/// Bytes of what follows in the two messages: size and offset of the area as `u64`, number and size of queues as `u16`, and padding.
+const INFLIGHT_BYTES: usize = 24;
+
+/// What becomes of a connection; called by the relay's thread.
+pub(super) trait Watcher: Send + Sync {
+    /// The area that the front end keeps.
+    fn inflight(&self, area: Area);
+    /// The front end is gone, or is taken to be.
+    fn gone(&self);
+    /// Most queues and the largest queue there can be.
+    fn limits(&self) -> (u16, u16);
+}
+
+/// One connection's relay.
+pub(super) struct Relay {
+    front: UnixStream,
+    thread: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl Relay {
+    /// Begins to hand messages on between a front end and whoever accepts at the listener that is returned.
+    ///
+    /// # Errors
+    /// Descriptors or threads have run out.
+    pub(super) fn start(front: UnixStream, watcher: Arc<dyn Watcher>) -> io::Result<(Relay, UnixListener)> {
+        let (listener, back) = private_connection()?;
+        let ours = front.try_clone()?;
+        let thread = thread::Builder::new().name("relay".to_owned()).spawn(move || {
+            let ended = hand_on(&front, &back, &*watcher);
+            // First nothing more is taken from the rings, then the crate and the front end learn of it.
+            watcher.gone();
+            let _ = back.shutdown(Shutdown::Both);
+            let _ = front.shutdown(Shutdown::Both);
+            ended
+        })?;
+        let relay = Relay {
+            front: ours,
+            thread: Some(thread),
+        };
+        Ok((relay, listener))
+    }
+
+    /// Something that hangs up on the front end.
+    ///
+    /// # Errors
+    /// Descriptors have run out.
+    pub(super) fn front(&self) -> io::Result<UnixStream> {
+        self.front.try_clone()
+    }
+
+    /// Waits for its end; the connections are closed then.
+    ///
+    /// # Errors
+    /// The front end broke the protocol.
+    pub(super) fn end(mut self) -> io::Result<()> {
+        let _ = self.front.shutdown(Shutdown::Both);
+        match self.thread.take().map(JoinHandle::join) {
+            Some(Ok(ended)) => ended,
+            Some(Err(_)) => Err(io::Error::other("the relay panicked")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A listener with one connection waiting, and its other end.
+fn private_connection() -> io::Result<(UnixListener, UnixStream)> {
+    let socket = || socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None);
+    loop {
+        let mut name = [0; 16];
+        rustix::rand::getrandom(&mut name, rustix::rand::GetRandomFlags::empty())?;
+        let address = SocketAddrUnix::new_abstract_name(&name)?;
+        let listener = socket()?;
+        bind(&listener, &address)?;
+        // A backlog of 0 has room for one: once ours is in, nobody else's can be.
+        listen(&listener, 0)?;
+        let back = socket()?;
+        rustix::fs::fcntl_setfl(&back, rustix::fs::OFlags::NONBLOCK)?;
+        match connect(&back, &address) {
+            Ok(()) => {
+                rustix::fs::fcntl_setfl(&back, rustix::fs::OFlags::empty())?;
+                return Ok((UnixListener::from(listener), UnixStream::from(back)));
+            }
+            // Somebody guessed the name and was first.
+            Err(rustix::io::Errno::AGAIN) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Hands messages on until one side is gone.
+fn hand_on(front: &UnixStream, back: &UnixStream, watcher: &dyn Watcher) -> io::Result<()> {
+    let mut bytes = [0; HEADER_BYTES + BODY_BYTES_MAX];
+    loop {
+        let mut polled = [PollFd::new(front, PollFlags::IN), PollFd::new(back, PollFlags::IN)];
+        match poll(&mut polled, None) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let [of_front, of_back] = polled.map(|fd| !fd.revents().is_empty());
+        // Answers first: they are older than what the front end says next.
+        if of_back {
+            let (len, fds) = receive(back, &mut bytes)?;
+            if len == 0 {
+                return Ok(());
+            }
+            send(front, bytes.get(..len).unwrap_or_default(), &fds)?;
+        }
+        if of_front {
+            let Some((message, fds)) = message(front, &mut bytes)? else {
+                return Ok(());
+            };
+            match message.request {
+                GET_INFLIGHT_FD => give_area(front, message, watcher)?,
+                SET_INFLIGHT_FD => take_area(front, message, fds, watcher)?,
+                _ => send(back, message.bytes, &fds)?,
+            }
+        }
+    }
+}
+
+/// A message of the front end.
+#[derive(Clone, Copy)]
+struct Message<'a> {
+    request: u32,
+    flags: u32,
+    body: &'a [u8],
+    bytes: &'a [u8],
+}
+
+/// Reads one whole message; nothing at the end.
+fn message<'a>(from: &UnixStream, bytes: &'a mut [u8]) -> io::Result<Option<(Message<'a>, Vec<OwnedFd>)>> {
+    let mut fds = Vec::new();
+    let (mut have, mut wanted) = (0, HEADER_BYTES);
+    while have < wanted {
+        let rest = bytes.get_mut(have..wanted).ok_or(io::ErrorKind::InvalidData)?;
+        let (len, more) = receive(from, rest)?;
+        if len == 0 {
+            // In the middle of a message or not: it is gone.
+            return Ok(None);
+        }
+        fds.extend(more);
+        have += len;
+        if have == HEADER_BYTES && wanted == HEADER_BYTES {
+            let body = word(bytes, 8) as usize;
+            if body > BODY_BYTES_MAX {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    format!("a message of {body} bytes: at most {BODY_BYTES_MAX}"),
+                ));
+            }
+            wanted += body;
+        }
+    }
+    let bytes = bytes.get(..wanted).unwrap_or_default();
+    let message = Message {
+        request: word(bytes, 0),
+        flags: word(bytes, 4),
+        body: bytes.get(HEADER_BYTES..).unwrap_or_default(),
+        bytes,
+    };
+    Ok(Some((message, fds)))
+}
+
+/// GET_INFLIGHT_FD: makes an area for the front end to keep.
+fn give_area(front: &UnixStream, message: Message<'_>, watcher: &dyn Watcher) -> io::Result<()> {
+    let (_, _, num_queues, queue_size) = area_of(message, watcher)?;
+    let (file, bytes) = Area::create(num_queues, queue_size)?;
+    let mut body = [0; INFLIGHT_BYTES];
+    put(&mut body, 0, &bytes.to_ne_bytes());
+    put(&mut body, 16, &num_queues.to_ne_bytes());
+    put(&mut body, 18, &queue_size.to_ne_bytes());
+    reply(front, message, &body, &[OwnedFd::from(file)])
+}
+
+/// SET_INFLIGHT_FD: what the front end has kept.
+fn take_area(front: &UnixStream, message: Message<'_>, fds: Vec<OwnedFd>, watcher: &dyn Watcher) -> io::Result<()> {
+    let (bytes, offset, num_queues, queue_size) = area_of(message, watcher)?;
+    let file = fds.into_iter().next().map(File::from);
+    let file =
+        file.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "SET_INFLIGHT_FD without a descriptor"))?;
+    let mapped = Area::map(file, offset, bytes, num_queues, queue_size);
+    let ok = u64::from(mapped.is_err());
+    match mapped {
+        Ok(area) => watcher.inflight(area),
+        Err(error) if message.flags & FLAG_NEED_REPLY == 0 => return Err(error),
+        Err(error) => {
+            anstream::eprintln!("vhost-blk: cannot use the front end's record of requests in flight: {error}");
+        }
+    }
+    if message.flags & FLAG_NEED_REPLY == 0 {
+        return Ok(());
+    }
+    reply(front, message, &ok.to_ne_bytes(), &[])
+}
+
+/// Size, offset, number of queues and size of a queue.
+fn area_of(message: Message<'_>, watcher: &dyn Watcher) -> io::Result<(u64, u64, u16, u16)> {
+    let long = |at| {
+        message
+            .body
+            .get(at..)
+            .and_then(|bytes| bytes.first_chunk().copied())
+            .map(u64::from_ne_bytes)
+    };
+    let short = |at| {
+        message
+            .body
+            .get(at..)
+            .and_then(|bytes| bytes.first_chunk().copied())
+            .map(u16::from_ne_bytes)
+    };
+    let (queues_max, size_max) = watcher.limits();
+    match (long(0), long(8), short(16), short(18)) {
+        (Some(bytes), Some(offset), Some(queues), Some(size))
+            if queues <= queues_max && (1..=size_max).contains(&size) =>
+        {
+            Ok((bytes, offset, queues, size))
+        }
+        found => Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("requests in flight of {found:?}: expected at most {queues_max} queues of at most {size_max}"),
+        )),
+    }
+}
+
+fn reply(front: &UnixStream, message: Message<'_>, body: &[u8], fds: &[OwnedFd]) -> io::Result<()> {
+    let mut bytes = vec![0; HEADER_BYTES];
+    put(&mut bytes, 0, &message.request.to_ne_bytes());
+    put(&mut bytes, 4, &(FLAG_VERSION | FLAG_REPLY).to_ne_bytes());
+    put(&mut bytes, 8, &u32::try_from(body.len()).unwrap_or(0).to_ne_bytes());
+    bytes.extend_from_slice(body);
+    send(front, &bytes, fds)
+}
+
+fn put(bytes: &mut [u8], at: usize, value: &[u8]) {
+    if let Some(place) = bytes.get_mut(at..at + value.len()) {
+        place.copy_from_slice(value);
+    }
+}
+
+fn word(bytes: &[u8], at: usize) -> u32 {
+    let word = bytes.get(at..).and_then(|bytes| bytes.first_chunk().copied());
+    u32::from_ne_bytes(word.unwrap_or_default())
+}
+
+/// Some bytes, and descriptors that came with them; no bytes at the end.
+fn receive(from: &UnixStream, bytes: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_MAX))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let received = loop {
+        match recvmsg(
+            from,
+            &mut [IoSliceMut::new(bytes)],
+            &mut control,
+            RecvFlags::CMSG_CLOEXEC,
+        ) {
+            Ok(received) => break received.bytes,
+            Err(rustix::io::Errno::INTR) => {}
+            // As at the end: nobody is there any more.
+            Err(rustix::io::Errno::CONNRESET) => break 0,
+            Err(error) => return Err(error.into()),
+        }
+    };
+    let mut fds = Vec::new();
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(more) = message {
+            fds.extend(more);
+        }
+    }
+    Ok((received, fds))
+}
+
+/// Sends all bytes, and the descriptors with the first. A receiver that is gone is no error: its end is read next.
+fn send(to: &UnixStream, bytes: &[u8], fds: &[OwnedFd]) -> io::Result<()> {
+    let borrowed: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_MAX))];
+    let mut sent = 0;
+    while let Some(rest) = bytes.get(sent..).filter(|rest| !rest.is_empty()) {
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        if sent == 0 && !borrowed.is_empty() && !control.push(SendAncillaryMessage::ScmRights(&borrowed)) {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "too many descriptors"));
+        }
+        match sendmsg(to, &[IoSlice::new(rest)], &mut control, SendFlags::NOSIGNAL) {
+            Ok(len) => sent += len,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(rustix::io::Errno::PIPE | rustix::io::Errno::CONNRESET) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}

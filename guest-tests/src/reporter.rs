@@ -32,6 +32,8 @@ pub enum Report {
 pub struct Reply {
     /// Why it was not done; `None` is success.
     pub error: Option<String>,
+    /// What there is to say of it.
+    pub text: String,
 }
 
 /// Why a report or a wish did not get through.
@@ -143,19 +145,22 @@ impl Reporter {
         self.send(&Report::Failed(what.into()))
     }
 
-    /// Asks the host for something and waits until it is done.
+    /// Asks the host for something and waits until it is done; gives back what there is to say of it.
     ///
     /// # Errors
     /// The host refused, or the agent is gone.
-    pub fn ask(&self, want: Want) -> Result<(), ReportError> {
+    pub fn ask(&self, want: Want) -> Result<String, ReportError> {
         self.send(&Report::Want(want.clone()))?;
-        let Some(line) = &self.line else { return Ok(()) };
+        let Some(line) = &self.line else {
+            return Ok(String::new());
+        };
         let mut text = String::new();
         if line.borrow_mut().read_line(&mut text)? == 0 {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }
-        match serde_json::from_str::<Reply>(&text)?.error {
-            None => Ok(()),
+        let reply: Reply = serde_json::from_str(&text)?;
+        match reply.error {
+            None => Ok(reply.text),
             Some(reason) => Err(ReportError::Refused { want, reason }),
         }
     }
@@ -175,13 +180,23 @@ impl Reporter {
 mod tests {
     use super::*;
 
+    fn command(words: &str) -> Want {
+        Want::Command {
+            words: vec![words.to_owned()],
+        }
+    }
+
     #[test]
     fn events_and_wants_are_lines() {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let agent = std::thread::spawn(move || {
             let mut theirs = BufReader::new(theirs);
             let mut lines = Vec::new();
-            for answer in [None, Some("{\"error\":null}\n"), Some("{\"error\":\"no such rule\"}\n")] {
+            for answer in [
+                None,
+                Some("{\"error\":null,\"text\":\"done\"}\n"),
+                Some("{\"error\":\"no such rule\",\"text\":\"\"}\n"),
+            ] {
                 let mut line = String::new();
                 theirs.read_line(&mut line).unwrap();
                 lines.push(line);
@@ -193,22 +208,18 @@ mod tests {
         });
         let reporter = Reporter::over(ours);
         reporter.armed("fault-during-write", true, "3 faults").unwrap();
-        reporter.ask(Want::Release).unwrap();
-        let refused = reporter
-            .ask(Want::Rule {
-                text: "fail".to_owned(),
-            })
-            .unwrap_err();
+        assert_eq!(reporter.ask(command("release")).unwrap(), "done");
+        let refused = reporter.ask(command("fail")).unwrap_err();
         assert_eq!(
             refused.to_string(),
-            "the host refused Rule { text: \"fail\" }: no such rule"
+            "the host refused Command { words: [\"fail\"] }: no such rule"
         );
         assert_eq!(
             agent.join().unwrap(),
             [
                 "{\"event\":{\"event\":\"armed\",\"what\":\"fault-during-write\",\"holds\":true,\"detail\":\"3 faults\"}}\n",
-                "{\"want\":\"release\"}\n",
-                "{\"want\":{\"rule\":{\"text\":\"fail\"}}}\n",
+                "{\"want\":{\"command\":{\"words\":[\"release\"]}}}\n",
+                "{\"want\":{\"command\":{\"words\":[\"fail\"]}}}\n",
             ]
         );
     }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 /// What every line starts with; the number is the protocol's version.
-pub const PREFIX: &str = "bioscope/2 ";
+pub const PREFIX: &str = "bioscope/3 ";
 
 /// From the host to the guest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +26,8 @@ pub enum HostMessage {
         id: u64,
         /// Why the host could not do it; `None` is success.
         error: Option<String>,
+        /// What there is to say of it, for a person; nothing with an error.
+        text: String,
     },
     /// Asks for the stacks of all blocked tasks: on the console (sysrq-w) and as [`Event::Sample`].
     DumpBlocked,
@@ -114,18 +116,23 @@ pub enum Want {
     Arm,
     /// Take every rule off and let go what is held.
     Disarm,
-    /// Add one rule in the device's rule language.
-    Rule {
-        /// The rule's text.
-        text: String,
+    /// Tell the device this, in the words of `cargo xtask inject`.
+    Command {
+        /// The words: a rule (`fail write nth=1`), or a command (`mark here`, `release`, `stats`).
+        words: Vec<String>,
     },
-    /// Let go what rules hold until told.
-    Release,
-    /// Put a named mark into the device's trace.
-    Mark {
-        /// The mark's name.
-        name: String,
-    },
+}
+
+impl HostMessage {
+    /// The answer to a question: what there is to say, or why it was not done.
+    #[must_use]
+    pub fn answer(id: u64, done: Result<String, String>) -> HostMessage {
+        let (error, text) = match done {
+            Ok(text) => (None, text),
+            Err(reason) => (Some(reason), String::new()),
+        };
+        HostMessage::Answer { id, error, text }
+    }
 }
 
 /// The phases of a job, in the order in which they happen.

@@ -156,7 +156,7 @@ pub struct ShellArgs {
     cargo xtask inject release r1\n  cargo xtask inject clear\n  cargo xtask inject stats"
 )]
 pub struct InjectArgs {
-    /// A rule to add, or one of: list, clear, release [RULE-NAME], mark NAME, set NAME:VALUE,
+    /// A rule to add (with or without `add` before it), or one of: list, clear, release [RULE-NAME], mark NAME, set NAME:VALUE,
     /// cut now [lose=…] [torn=…], power, rollback, rollback MARK, disconnect now, export FILE, log FILE, stats.
     #[arg(value_name = "RULE | COMMAND", required = true, num_args = 1..)]
     pub words: Vec<String>,

@@ -15,6 +15,9 @@ use crate::kernels::decompress::Compression;
 /// List of the modules to load, in order: absolute paths in the guest, one a line.
 pub const MODULES_LIST: &str = "etc/bioscope/modules";
 
+/// Where `inject` is in a guest.
+pub const INJECT: &str = "bin/inject";
+
 const MODE_DIRECTORY: u32 = 0o040_755;
 const MODE_PROGRAM: u32 = 0o100_755;
 const MODE_FILE: u32 = 0o100_644;

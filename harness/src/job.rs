@@ -10,6 +10,7 @@ use vhost_blk::trace;
 use crate::boot::Boot;
 use crate::device::DeviceError;
 use crate::golden::{self, Fs};
+use crate::inject;
 use crate::verdict::evidence::{ARM_MARK, DISARM_MARK, Ending, Fsck, RuleHits, Timed};
 use crate::verdict::hang::{self, HostView};
 
@@ -126,8 +127,8 @@ impl Runner<'_> {
                     }
                 }
                 Some(Incoming::Message(GuestMessage::Ask { id, want })) => {
-                    let error = self.answer(&want).err().map(|error| describe(&error));
-                    if let Err(error) = self.boot.channel.send(&HostMessage::Answer { id, error }) {
+                    let done = self.answer(&want);
+                    if let Err(error) = self.boot.channel.send(&HostMessage::answer(id, done)) {
                         return Ending::Harness(format!("an answer cannot be sent to the guest: {error}"));
                     }
                 }
@@ -187,41 +188,46 @@ impl Runner<'_> {
         hang::judge(&self.row, self.boot.cpus()).map(Ending::Stalled)
     }
 
-    fn answer(&mut self, want: &Want) -> Result<(), DeviceError> {
-        let device = &mut self.boot.device;
+    /// Does what the guest asks for; gives back what there is to say of it, or why it was not done.
+    fn answer(&mut self, want: &Want) -> Result<String, String> {
         match want {
-            Want::Arm => {
-                let rules = self.plan.rules.clone();
-                device.call(
-                    "plan",
-                    &Command::Plan {
-                        seed: self.plan.seed,
-                        rules,
-                    },
-                )?;
-                device.call("mark", &Command::Mark { name: ARM_MARK.into() })?;
-            }
-            Want::Disarm => {
-                merge_hits(&mut self.rules, hits(self.boot)?);
-                let device = &mut self.boot.device;
-                device.call("clear", &Command::Clear)?;
-                device.call(
-                    "mark",
-                    &Command::Mark {
-                        name: DISARM_MARK.into(),
-                    },
-                )?;
-            }
-            Want::Rule { text } => {
-                device.call("add", &Command::Add { rule: text.clone() })?;
-            }
-            Want::Release => {
-                device.call("release", &Command::Release { rule: None })?;
-            }
-            Want::Mark { name } => {
-                device.call("mark", &Command::Mark { name: name.clone() })?;
+            Want::Arm => self.arm().map(|()| String::new()).map_err(|error| describe(&error)),
+            Want::Disarm => self.disarm().map(|()| String::new()).map_err(|error| describe(&error)),
+            Want::Command { words } => {
+                let command = inject::parse_in_guest(words)?;
+                if command == Command::Clear {
+                    // Rules that are taken off take their hits along.
+                    let now = hits(self.boot).map_err(|error| describe(&error))?;
+                    merge_hits(&mut self.rules, now);
+                }
+                match self.boot.device.call("of the guest", &command) {
+                    Ok(reply) => Ok(inject::say(&command, &reply)),
+                    Err(DeviceError::Control { source, .. }) => Err(source.to_string()),
+                    Err(error) => Err(describe(&error)),
+                }
             }
         }
+    }
+
+    /// Puts the case's fault plan in force.
+    fn arm(&mut self) -> Result<(), DeviceError> {
+        let plan = Command::Plan {
+            seed: self.plan.seed,
+            rules: self.plan.rules.clone(),
+        };
+        let device = &mut self.boot.device;
+        device.call("plan", &plan)?;
+        device.call("mark", &Command::Mark { name: ARM_MARK.into() })?;
+        Ok(())
+    }
+
+    /// Takes every rule off.
+    fn disarm(&mut self) -> Result<(), DeviceError> {
+        merge_hits(&mut self.rules, hits(self.boot)?);
+        let name = DISARM_MARK.into();
+        let device = &mut self.boot.device;
+        device.call("clear", &Command::Clear)?;
+        device.call("mark", &Command::Mark { name })?;
         Ok(())
     }
 

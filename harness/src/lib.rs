@@ -11,6 +11,7 @@ pub mod error;
 pub mod golden;
 pub mod host;
 pub mod initramfs;
+pub mod inject;
 pub mod job;
 pub mod kernels;
 pub mod machine;

@@ -9,14 +9,15 @@ use crate::boot::snapshot::{self, Found, INITRAMFS, NotTaken, Snapshot, Snapshot
 use crate::boot::{self, BOOT_LIMIT, Boot, BootConfig, FIND_LIMIT};
 use crate::cases;
 use crate::golden::Fs;
+use crate::initramfs::{self, Content, Entry, INJECT};
 use crate::kernels::{Artifact, store};
+use crate::modules;
 use crate::results::Begun;
 use crate::verdict::evidence::Ending;
 use crate::vm::args::{self, Accel, DiskShape};
-use crate::{initramfs, modules};
 
 /// Changes whenever snapshots of an older harness must not be used.
-const SNAPSHOT_FORMAT: &str = "1";
+const SNAPSHOT_FORMAT: &str = "2";
 
 /// What machine is wanted.
 #[derive(Clone, Copy)]
@@ -123,7 +124,12 @@ struct Machine<'a> {
 impl Machine<'_> {
     fn pack(&self, out: &Path, programs: &[PathBuf]) -> Result<(), initramfs::InitramfsError> {
         let init = self.wanted.guest_bins.join("init");
-        initramfs::write(out, &initramfs::spec(&init, programs, self.modules))
+        let mut entries = initramfs::spec(&init, programs, self.modules);
+        entries.push(Entry {
+            path: INJECT.into(),
+            content: Content::Link("/init".into()),
+        });
+        initramfs::write(out, &entries)
     }
 
     fn boot(&self) -> Result<Boot, NoMachine> {

@@ -155,8 +155,8 @@ impl<'a> Runner<'a> {
                     self.serial.fill()?;
                     while let Some(message) = self.serial.next_received() {
                         match message {
-                            Ok(HostMessage::Answer { id, error }) if asked.remove(&id) => {
-                                let line = serde_json::to_string(&Reply { error })?;
+                            Ok(HostMessage::Answer { id, error, text }) if asked.remove(&id) => {
+                                let line = serde_json::to_string(&Reply { error, text })?;
                                 process.answer(&format!("{line}\n"));
                             }
                             Ok(HostMessage::DumpBlocked) => {
@@ -189,7 +189,9 @@ impl<'a> Runner<'a> {
         let id = self.question(want.clone())?;
         loop {
             match self.serial.wait()? {
-                Ok(HostMessage::Answer { id: answered, error }) if answered == id => {
+                Ok(HostMessage::Answer {
+                    id: answered, error, ..
+                }) if answered == id => {
                     let Some(reason) = error else { return Ok(true) };
                     self.event(Event::Note {
                         text: format!("the host refused {want:?}: {reason}"),

@@ -1,18 +1,22 @@
 //! What can go wrong with the rig itself, on purpose: for the harness's own tests, never in a matrix.
 //!
 //! `chaos WHAT` as an exec program in the guest: `kill-agent`, `kill-init` (the kernel panics: "Attempted to kill init!"),
-//! `poweroff`, `spin` (runs for ever without sleeping), `stop` (sleeps for ever), `exit N`, `oops` (a crash by sysrq-c).
+//! `poweroff`, `spin` (runs for ever without sleeping), `stop` (sleeps for ever), `exit N`, `oops` (a crash by sysrq-c),
+//! `inject` (has a read of the disk fail, by rules that it adds itself, and tells what came of it).
 
 use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
+use rustix::fs::{Mode, OFlags};
 use rustix::process::{Signal, getppid, kill_process};
 use rustix::system::{RebootCommand, reboot};
 
 /// An instruction that is none (ud2): whoever runs it gets SIGILL.
 const UD2: [u8; 2] = [0x0f, 0x0b];
+/// Bytes of a read, and its alignment.
+const BLOCK: usize = 4096;
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -31,9 +35,13 @@ fn main() -> ExitCode {
             Ok(code) => return ExitCode::from(code),
             Err(_) => Err(io::Error::other(format!("{code} is no exit code"))),
         },
+        ["inject"] => match inject() {
+            Ok(()) => return ExitCode::SUCCESS,
+            Err(error) => Err(error),
+        },
         ["oops"] => std::fs::write("/proc/sysrq-trigger", "c"),
         _ => Err(io::Error::other(
-            "expected kill-agent, kill-init, poweroff, spin, stop, exit N or oops",
+            "expected kill-agent, kill-init, poweroff, spin, stop, exit N, inject or oops",
         )),
     };
     if let Err(error) = done {
@@ -44,6 +52,35 @@ fn main() -> ExitCode {
     loop {
         rustix::event::pause();
     }
+}
+
+/// Reads the disk between commands to its device. What `inject` says goes where this program's own words go.
+fn inject() -> io::Result<()> {
+    let disk = rustix::fs::open("/dev/vda", OFlags::RDONLY | OFlags::DIRECT, Mode::empty())?;
+    let mut room = vec![0u8; 2 * BLOCK];
+    let start = room.as_ptr().align_offset(BLOCK).min(BLOCK);
+    let block = &mut room[start..start + BLOCK];
+    for words in [
+        &["add", "fail read sectors=0..8 limit=1 name=once"][..],
+        &["list"],
+        &["mark", "between"],
+        &["fail", "read", "sectors=0..8", "after=mark(later)"],
+        &["mark", "later"],
+        &["clear"],
+        &["export", "/tmp/disk.raw"],
+        &["mark", "disarm"],
+        &["fial read"],
+        &["stats"],
+    ] {
+        let status = Command::new("inject").args(words).status()?;
+        println!("code {} of {}", status.code().unwrap_or(-1), words.join(" "));
+        // Through the disk at once: what was said is in force.
+        match rustix::io::pread(&disk, &mut *block, 0) {
+            Ok(_) => println!("read"),
+            Err(error) => println!("read: {}", guest_tests::errno::name(error)),
+        }
+    }
+    Ok(())
 }
 
 /// Kills the agent, this process's parent.

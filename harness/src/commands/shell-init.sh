@@ -3,11 +3,12 @@
 b=/bin/busybox
 $b mkdir -p /proc /sys /dev /mnt /tmp /bin
 $b --install -s /bin
-# busybox' own poweroff asks an init that is not there.
+# busybox' own poweroff asks an init that is not there, and its shell takes its own before what is in PATH, but not before a function.
 $b rm -f /bin/poweroff /bin/reboot
 printf '#!/bin/busybox sh\ncd /\numount /mnt\nexec /bin/busybox poweroff -f\n' >/bin/poweroff
 $b chmod 755 /bin/poweroff
-export PATH=/bin HOME=/ PS1='\w # '
+echo 'poweroff() { exec /bin/poweroff; }' >/tmp/shrc
+export PATH=/bin HOME=/ ENV=/tmp/shrc PS1='\w # '
 mount -t devtmpfs dev /dev
 mount -t proc proc /proc
 mount -t sysfs sys /sys

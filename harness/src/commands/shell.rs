@@ -1,7 +1,9 @@
-//! `cargo xtask shell`: a kernel with a prompt on the serial line and the fault-injecting disk at /dev/vda.
+//! `cargo xtask shell`: a kernel with a prompt on the serial line and the fault-injecting disk at /dev/vda; the second serial line is that of
+//! the guest's `inject`.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::thread;
 
 use serde::{Deserialize, Serialize};
 use vhost_blk::control::Command;
@@ -12,12 +14,14 @@ use crate::cli::ShellArgs;
 use crate::device::{Config, Device};
 use crate::error::{Failure, INTERNAL, UNAVAILABLE, USAGE};
 use crate::host::Places;
-use crate::initramfs;
+use crate::initramfs::{self, Content, INJECT};
+use crate::inject;
 use crate::kernels::{Artifact, Manifest, Options};
 use crate::modules;
 use crate::run::write_beside;
 use crate::scratch;
 use crate::vm::args::{Disk, DiskShape, MEMORY_MIB, Memory, Serial, Spec, Start};
+use crate::vm::channel::Channel;
 use crate::vm::process;
 
 /// The shell's pid 1, a script for busybox.
@@ -77,7 +81,7 @@ pub fn run(args: &ShellArgs) -> Result<u8, Failure> {
         return Err(Failure::new(INTERNAL, "the kernel or its disk was not prepared"));
     };
     let scratch = scratch::make().map_err(|error| Failure::cannot_create("a temporary directory", &error))?;
-    let initramfs = pack(artifact, args, scratch.path())?;
+    let initramfs = pack(&places, artifact, args, scratch.path())?;
     let disk = DiskShape::ORDINARY;
     let config = Config {
         program: &places.vhost_blk,
@@ -94,6 +98,12 @@ pub fn run(args: &ShellArgs) -> Result<u8, Failure> {
             .call("add", &Command::Add { rule: rule.clone() })
             .map_err(|error| Failure::of(USAGE, &error))?;
     }
+    let agent = scratch.path().join("agent.sock");
+    let line = Channel::listen(&agent, &scratch.path().join("agent.log"));
+    let mut line = line.map_err(|error| Failure::cannot_create("the guest's line", &error))?;
+    let control = device.control.clone();
+    // It ends with QEMU, which closes the line.
+    thread::spawn(move || inject::serve(&mut line, &control));
     let spec = Spec {
         accel,
         kernel: artifact.kernel.clone(),
@@ -103,7 +113,7 @@ pub fn run(args: &ShellArgs) -> Result<u8, Failure> {
         memory_mib: MEMORY_MIB,
         cpus: 1,
         console: Serial::Terminal,
-        agent: None,
+        agent: Some(agent),
         disk: Disk::Present {
             socket: device.socket.clone(),
             shape: disk,
@@ -120,15 +130,19 @@ pub fn run(args: &ShellArgs) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// The initramfs: busybox, the script, and the modules for disk and file system.
-fn pack(artifact: &Artifact, args: &ShellArgs, scratch: &Path) -> Result<PathBuf, Failure> {
+/// The initramfs: busybox, the script, `inject`, and the modules for disk and file system.
+fn pack(places: &Places, artifact: &Artifact, args: &ShellArgs, scratch: &Path) -> Result<PathBuf, Failure> {
     let busybox = prepare::busybox()?;
     let modules =
         modules::closure(artifact, &boot::modules_for(args.fs)).map_err(|error| Failure::of(UNAVAILABLE, &error))?;
     let init = scratch.join("init");
     std::fs::write(&init, INIT.replace("@FS@", args.fs.as_str()))
         .map_err(|error| Failure::cannot_create("the guest's init", &error))?;
-    let entries = initramfs::spec(&init, &[busybox], &modules);
+    let mut entries = initramfs::spec(&init, &[busybox], &modules);
+    entries.push(initramfs::Entry {
+        path: INJECT.into(),
+        content: Content::Program(places.guest_bins.join("init")),
+    });
     let path = scratch.join("initramfs.cpio");
     initramfs::write(&path, &entries).map_err(|error| Failure::of(INTERNAL, &error))?;
     Ok(path)
@@ -146,7 +160,8 @@ fn announce(places: &Places, device: &Device, artifact: &Artifact) -> Result<(),
     written.map_err(|error| Failure::cannot_create(&path.display().to_string(), &error))?;
     anstream::eprintln!(
         "booting {} ({}); `poweroff` or Ctrl-A X ends it\n\
-         from another terminal: cargo xtask inject 'fail write limit=1' | list | clear | stats",
+         from another terminal: cargo xtask inject 'fail write limit=1' | list | clear | stats\n\
+         and inside the guest:  inject 'fail write limit=1' | list | clear | stats",
         artifact.id,
         artifact.release
     );

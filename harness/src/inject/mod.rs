@@ -1,0 +1,214 @@
+//! The words of `inject`, the same in a terminal of the host and inside a guest: commands for a device, and what its replies say.
+
+mod serve;
+
+use std::path::PathBuf;
+
+use vhost_blk::control::{Command, Reply};
+use vhost_blk::plan::Rule;
+
+pub use serve::serve;
+
+use crate::verdict::evidence::{ARM_MARK, DISARM_MARK};
+
+/// What can be said, for a message.
+const EXPECTED: &str = "a rule, or one of list, clear, release [RULE-NAME], mark NAME, set NAME:VALUE, cut now [lose=…] [torn=…], power, rollback [MARK], disconnect now, \
+                        export FILE, log FILE, stats";
+
+/// Reads what stands after `inject`: a command, or else a rule, with or without `add` before it.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parse<S: AsRef<str>>(words: &[S]) -> Result<Command, String> {
+    let words: Vec<&str> = words.iter().flat_map(|word| word.as_ref().split_whitespace()).collect();
+    Ok(match words.as_slice() {
+        [] | ["add"] => return Err(format!("`inject` is told nothing; expected {EXPECTED}")),
+        ["list"] => Command::List,
+        ["clear"] => Command::Clear,
+        ["stats"] => Command::Stats,
+        ["release"] => Command::Release { rule: None },
+        ["release", rule] => Command::Release {
+            rule: Some((*rule).to_owned()),
+        },
+        ["mark", name] => Command::Mark {
+            name: (*name).to_owned(),
+        },
+        ["power"] => Command::Power,
+        ["disconnect", "now"] => Command::Disconnect,
+        ["rollback"] => Command::Rollback { to: None },
+        ["rollback", to] => Command::Rollback {
+            to: Some((*to).to_owned()),
+        },
+        ["cut", "now", how @ ..] => cut(how)?,
+        ["export", path] => Command::Export { path: absolute(path) },
+        ["log", path] => Command::ExportLog { path: absolute(path) },
+        ["set", var] => Command::Set { var: (*var).to_owned() },
+        [
+            "list" | "clear" | "stats" | "release" | "mark" | "set" | "power" | "rollback" | "export" | "log",
+            ..,
+        ] => {
+            return Err(
+                "`list`, `clear` and `stats` take nothing more, `power` neither, `release` a rule's name, `mark` and `rollback` a mark's, `set` NAME:VALUE, `export` and `log` a file"
+                    .to_owned(),
+            );
+        }
+        ["add", rule @ ..] => add(rule)?,
+        rule => add(rule)?,
+    })
+}
+
+/// Reads the same inside a guest, which may do to its disk what it likes and nothing to its host.
+///
+/// # Errors
+/// What is wrong with it, or why a guest must not say it.
+pub fn parse_in_guest<S: AsRef<str>>(words: &[S]) -> Result<Command, String> {
+    let first = words.iter().flat_map(|word| word.as_ref().split_whitespace()).next();
+    if let Some(word @ ("export" | "log")) = first {
+        return Err(format!(
+            "a guest cannot write files of its host: run `cargo xtask inject {word} FILE` there"
+        ));
+    }
+    if first == Some("quit") {
+        return Err("a guest cannot end its device; `poweroff` ends guest and device".to_owned());
+    }
+    match parse(words)? {
+        Command::Mark { name } if [ARM_MARK, DISARM_MARK].contains(&&*name) => Err(format!(
+            "the mark `{name}` is the harness's own, it tells where a case's faults begin and end: choose another name"
+        )),
+        command => Ok(command),
+    }
+}
+
+fn add(words: &[&str]) -> Result<Command, String> {
+    let rule = words.join(" ");
+    match rule.parse::<Rule>() {
+        Ok(_) => Ok(Command::Add { rule }),
+        Err(error) => Err(format!("bad rule: {}", error.render())),
+    }
+}
+
+fn cut(how: &[&str]) -> Result<Command, String> {
+    let value = |key: &str| {
+        let value = how.iter().find_map(|word| word.strip_prefix(key)?.strip_prefix('='));
+        value.map(str::to_owned)
+    };
+    let known = |word: &str| word.starts_with("lose=") || word.starts_with("torn=");
+    if let Some(word) = how.iter().find(|word| !known(word)) {
+        return Err(format!(
+            "`cut now` takes lose=all|some|none and torn=512|4k, not `{word}`"
+        ));
+    }
+    Ok(Command::Cut {
+        lose: value("lose"),
+        torn: value("torn"),
+        seed: 0,
+    })
+}
+
+/// A path as the device, which runs elsewhere, understands it.
+fn absolute(path: &str) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path))
+}
+
+/// What a device's reply to a command says, for a person.
+#[must_use]
+pub fn say(command: &Command, reply: &Reply) -> String {
+    match reply {
+        Reply::Rules { rules } if rules.is_empty() => "no rules".to_owned(),
+        Reply::Rules { rules } => {
+            let lines = rules.iter().map(|rule| {
+                format!(
+                    "{:<10} {:>6} hits {:>3} held  {}",
+                    rule.name, rule.hits, rule.holding, rule.text
+                )
+            });
+            lines.collect::<Vec<_>>().join("\n")
+        }
+        Reply::Added { name } => format!("rule {name} is in force"),
+        Reply::Released { requests } if *command == Command::Power => {
+            format!("the power is on; {requests} requests are never answered")
+        }
+        Reply::Released { requests } => format!("let go {requests} held requests"),
+        Reply::Cut {
+            volatile,
+            lost,
+            torn_bytes,
+        } => {
+            let torn = torn_bytes.map(|bytes| format!(", the last one torn after {bytes} bytes"));
+            format!(
+                "the power is off; {volatile} requests were not durable, {lost} of them are lost{}; `inject power` or `inject rollback` ends it",
+                torn.unwrap_or_default()
+            )
+        }
+        Reply::Exported { data_bytes } => format!("exported {data_bytes} bytes of data"),
+        Reply::Logged { entries } => format!("exported a log of {entries} entries"),
+        Reply::Done => "done".to_owned(),
+        other => serde_json::to_string_pretty(other).unwrap_or_else(|error| format!("{other:?} ({error})")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(words: &[&str]) -> String {
+        parse_in_guest(words).expect_err("a refusal")
+    }
+
+    #[test]
+    fn a_guest_says_what_a_terminal_says() {
+        for words in [
+            &["fail write nth=1"][..],
+            &["add", "fail write nth=1"],
+            &["add fail", "write", "nth=1"],
+        ] {
+            let rule = "fail write nth=1".to_owned();
+            assert_eq!(parse_in_guest(words), Ok(Command::Add { rule }));
+        }
+        for words in [
+            "list",
+            "clear",
+            "release r1",
+            "mark here",
+            "set phase:2",
+            "cut now lose=some torn=4k",
+            "power",
+            "rollback here",
+            "disconnect now",
+            "stats",
+        ] {
+            let command = parse(&[words]).expect(words);
+            assert!(!matches!(command, Command::Add { .. }), "{words}");
+            assert_eq!(parse_in_guest(&[words]), Ok(command));
+        }
+    }
+
+    #[test]
+    fn a_guest_does_nothing_to_its_host() {
+        insta::assert_snapshot!(refused(&["export", "/etc/passwd"]), @"a guest cannot write files of its host: run `cargo xtask inject export FILE` there");
+        insta::assert_snapshot!(refused(&["log", "/tmp/log"]), @"a guest cannot write files of its host: run `cargo xtask inject log FILE` there");
+        insta::assert_snapshot!(refused(&["quit"]), @"a guest cannot end its device; `poweroff` ends guest and device");
+        insta::assert_snapshot!(refused(&["mark", "arm"]), @"the mark `arm` is the harness's own, it tells where a case's faults begin and end: choose another name");
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        insta::assert_snapshot!(refused(&[]), @"`inject` is told nothing; expected a rule, or one of list, clear, release [RULE-NAME], mark NAME, set NAME:VALUE, cut now [lose=…] [torn=…], power, rollback [MARK], disconnect now, export FILE, log FILE, stats");
+        insta::assert_snapshot!(refused(&["cut", "now", "lots"]), @"`cut now` takes lose=all|some|none and torn=512|4k, not `lots`");
+        assert!(refused(&["fial write"]).contains("did you mean `fail`?"));
+        assert!(refused(&["list", "more"]).contains("take nothing more"));
+    }
+
+    #[test]
+    fn replies_in_words() {
+        let said = |reply| say(&Command::Clear, &reply);
+        assert_eq!(said(Reply::Done), "done");
+        assert_eq!(said(Reply::Rules { rules: Vec::new() }), "no rules");
+        assert_eq!(said(Reply::Released { requests: 2 }), "let go 2 held requests");
+        assert_eq!(
+            say(&Command::Power, &Reply::Released { requests: 2 }),
+            "the power is on; 2 requests are never answered"
+        );
+        assert!(said(Reply::Stats(vhost_blk::control::Stats::default())).contains("\"submitted\": 0"));
+    }
+}

@@ -1,0 +1,207 @@
+//! The device told from inside the guest: in a cell, and at a shell's prompt.
+
+use std::io::{Read, Write};
+use std::process::Stdio;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use guest_tests::wire::{Event, GuestMessage, from_line};
+use harness::verdict::Verdict;
+
+use crate::bed::{KERNEL, Rig, chaos, find, text};
+
+/// How long anything may take that has to happen, on a busy machine.
+const WITHIN: Duration = Duration::from_secs(100);
+
+#[test]
+#[ignore = "boots a VM; run by cargo xtask selftest"]
+fn a_program_in_a_cell_tells_the_device() {
+    let rig = Rig::new();
+    let output = rig.test(&["--kernel", KERNEL, "--fs", "ext4", "--exec", &chaos("inject")]);
+    let cells = rig.cells();
+    // Nothing of what the program did to its own disk is the kernel's fault.
+    assert_eq!(
+        cells[0].verdict,
+        Verdict::Pass,
+        "{}\n{}",
+        cells[0].detail,
+        text(&output)
+    );
+    let [log] = &find(&rig.dir.path().join("runs"), "agent.log")[..] else {
+        panic!("one boot")
+    };
+    let log = std::fs::read_to_string(log).expect("the log");
+    let notes: Vec<String> = log.lines().filter_map(note).collect();
+    let (said, stats) = notes.split_at(notes.iter().position(|note| note == "{").expect("stats"));
+    assert!(
+        stats.iter().any(|line| line.starts_with(r#"  "errors": 2,"#)),
+        "{stats:#?}"
+    );
+    insta::assert_snapshot!(said.join("\n"), @r#"
+        rule once is in force
+        code 0 of add fail read sectors=0..8 limit=1 name=once
+        read: EIO
+        once            1 hits   0 held  fail read sectors=0..8 limit=1 name=once
+        code 0 of list
+        read
+        done
+        code 0 of mark between
+        read
+        rule r2 is in force
+        code 0 of fail read sectors=0..8 after=mark(later)
+        read
+        done
+        code 0 of mark later
+        read: EIO
+        let go 0 held requests
+        code 0 of clear
+        read
+        inject: a guest cannot write files of its host: run `cargo xtask inject export FILE` there
+        code 64 of export /tmp/disk.raw
+        read
+        inject: the mark `disarm` is the harness's own, it tells where a case's faults begin and end: choose another name
+        code 64 of mark disarm
+        read
+        inject: bad rule: column 1: unknown action `fial`: expected one of fail, delay, slow, hold, hang, reorder, short, corrupt, drop, early, cut, disconnect; did you mean `fail`?
+         |
+         | fial read
+         | ^^^^
+        code 64 of fial read
+        read
+        "#);
+    rig.assert_nothing_left();
+}
+
+/// What a line of the agent's has to say for a person, if it has.
+fn note(line: &str) -> Option<String> {
+    match from_line(line).ok()? {
+        GuestMessage::Event {
+            event: Event::Note { text },
+            ..
+        } => Some(text),
+        _ => None,
+    }
+}
+
+/// A shell's terminal, as far as the test has read it.
+struct Terminal {
+    bytes: Receiver<Vec<u8>>,
+    seen: String,
+}
+
+impl Terminal {
+    /// Waits until this is on the terminal; gives back what came before it.
+    #[track_caller]
+    fn until(&mut self, words: &str) -> String {
+        let deadline = Instant::now() + WITHIN;
+        loop {
+            if let Some(at) = self.seen.find(words) {
+                let rest = self.seen.split_off(at + words.len());
+                let mut before = std::mem::replace(&mut self.seen, rest);
+                before.truncate(at);
+                return before;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.bytes.recv_timeout(left) {
+                Ok(bytes) => self.seen.push_str(&String::from_utf8_lossy(&bytes)),
+                Err(error) => panic!("{words:?} never came ({error}):\n{}", self.seen),
+            }
+        }
+    }
+}
+
+impl Terminal {
+    /// Waits until the shell is gone.
+    #[track_caller]
+    fn until_end(&mut self) {
+        let deadline = Instant::now() + WITHIN;
+        loop {
+            match self
+                .bytes
+                .recv_timeout(deadline.saturating_duration_since(Instant::now()))
+            {
+                Ok(bytes) => self.seen.push_str(&String::from_utf8_lossy(&bytes)),
+                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => panic!("the shell never ended:\n{}", self.seen),
+            }
+        }
+    }
+}
+
+#[test]
+#[ignore = "boots a VM; run by cargo xtask selftest"]
+fn a_shells_guest_tells_the_device() {
+    let rig = Rig::new();
+    let args = [
+        "shell",
+        "--kernel",
+        KERNEL,
+        "--fs",
+        "ext4",
+        "--offline",
+        "--accel",
+        "tcg",
+    ];
+    let mut shell = rig
+        .bioscope(&args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("a shell");
+    let mut keys = shell.stdin.take().expect("its keyboard");
+    let mut screen = shell.stdout.take().expect("its screen");
+    let (sender, bytes) = channel();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok(read @ 1..) = screen.read(&mut buffer) {
+            if sender.send(buffer[..read].to_vec()).is_err() {
+                return;
+            }
+        }
+    });
+    let mut terminal = Terminal {
+        bytes,
+        seen: String::new(),
+    };
+    let prompt = "/mnt # ";
+    terminal.until(prompt);
+    let mut type_in = |line: &str| {
+        // What is typed is echoed, and wrapped where it is long; what is said stands between numbers that the shell works out.
+        keys.write_all(format!("echo from $((6 * 7)); {line}; echo to $((6 * 7)): $?\n").as_bytes())
+            .expect("keys");
+        terminal.until("from 42\r\n");
+        let said = terminal.until("to 42: ").replace('\r', "");
+        let code = terminal.until(prompt);
+        format!("{said}code {}", code.lines().next().unwrap_or_default())
+    };
+    let read = "dd if=/dev/vda of=/dev/null bs=4k count=1 iflag=direct 2>&1 | grep -o 'Input/output error'";
+    assert_eq!(
+        type_in("inject 'fail read sectors=0..8 limit=1'"),
+        "rule r1 is in force\ncode 0"
+    );
+    assert!(type_in(read).ends_with("Input/output error\ncode 0"));
+    let list = "r1              1 hits   0 held  fail read sectors=0..8 limit=1";
+    assert_eq!(type_in("inject list"), format!("{list}\ncode 0"));
+    // One device, from both sides.
+    let outside = rig.bioscope(&["inject", "list"]).output().expect("bioscope runs");
+    assert_eq!(String::from_utf8_lossy(&outside.stdout).trim_end(), list);
+    // Many at once: each gets its own answer.
+    let many = type_in("for n in 1 2 3 4 5 6; do inject mark m$n & inject release nobody & done; wait");
+    assert_eq!(many.matches("done\n").count(), 6, "{many}");
+    assert_eq!(many.matches("known rules: r1").count(), 6, "{many}");
+    assert_eq!(
+        type_in("inject log here"),
+        "inject: a guest cannot write files of its host: run `cargo xtask inject log FILE` there\ncode 64"
+    );
+    // The disk's file system goes on over a hang-up.
+    assert_eq!(type_in("inject disconnect now"), "done\ncode 0");
+    assert_eq!(
+        type_in("dd if=/dev/zero of=f bs=64k count=1 oflag=direct 2>/dev/null"),
+        "code 0"
+    );
+    keys.write_all(b"poweroff\n").expect("keys");
+    terminal.until_end();
+    assert!(shell.wait().expect("the shell's end").success());
+    rig.assert_nothing_left();
+}

@@ -3,17 +3,13 @@
 
 use std::fs::File;
 use std::os::fd::{AsRawFd, BorrowedFd};
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use vhost::VhostBackend;
-use vhost::VhostUserMemoryRegionInfo;
 use vhost::vhost_user::message::{VhostUserInflight, VhostUserProtocolFeatures};
 use vhost::vhost_user::{Frontend, VhostUserFrontend};
-use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryRegion};
 
-use super::{DeviceProcess, Driver, MEM_BYTES, QUEUE_SIZE, USED, USER_BASE, Used};
+use super::{DeviceProcess, Driver, QUEUE_SIZE, Used};
 
 /// What a front end keeps for its device.
 pub struct Record {
@@ -42,10 +38,7 @@ impl Driver {
     pub fn reconnect(&mut self, device: &DeviceProcess, record: &Record) {
         self.frontend = self.handshake(device);
         self.give(record);
-        let used: u16 = self
-            .mem
-            .load(GuestAddress(USED + 2), Ordering::Acquire)
-            .expect("the used index");
+        let used = self.used_index();
         self.resume_ring(u32::from(used));
         // As after a reconnection QEMU kicks, for there may be something.
         self.kick();
@@ -63,29 +56,7 @@ impl Driver {
         let old = unsafe { BorrowedFd::borrow_raw(self.frontend.as_raw_fd()) };
         // It may be at its end already.
         let _ = rustix::net::shutdown(old, rustix::net::Shutdown::Both);
-        let mut frontend = Frontend::connect(device.path("socket"), 1).expect("connect");
-        frontend.set_owner().expect("owner");
-        let features = frontend.get_features().expect("features");
-        frontend.set_features(features & !(1 << 29)).expect("features");
-        let protocol = frontend.get_protocol_features().expect("protocol features");
-        let wanted = VhostUserProtocolFeatures::CONFIG
-            | VhostUserProtocolFeatures::MQ
-            | VhostUserProtocolFeatures::REPLY_ACK
-            | VhostUserProtocolFeatures::INFLIGHT_SHMFD;
-        assert!(protocol.contains(wanted), "{protocol:?}");
-        frontend.set_protocol_features(wanted).expect("protocol features");
-        let region = self.mem.iter().next().expect("memory");
-        let file = region.file_offset().expect("a file").file();
-        frontend
-            .set_mem_table(&[VhostUserMemoryRegionInfo {
-                guest_phys_addr: 0,
-                memory_size: MEM_BYTES,
-                userspace_addr: USER_BASE,
-                mmap_offset: 0,
-                mmap_handle: file.as_raw_fd(),
-            }])
-            .expect("memory table");
-        frontend
+        super::handshake(device, &self.mem, VhostUserProtocolFeatures::INFLIGHT_SHMFD)
     }
 
     /// Puts a request into the ring, in a slot that is free.

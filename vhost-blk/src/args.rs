@@ -8,7 +8,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use thiserror::Error;
 use vhost_blk::backend::QUEUES_MAX;
 use vhost_blk::config::{Config, Offer, serial};
-use vhost_blk::disk::DiskError;
+use vhost_blk::disk::{DiskError, Storage};
 use vhost_blk::op::Op;
 use vhost_blk::plan::explain::explain;
 use vhost_blk::plan::words::reference;
@@ -22,7 +22,7 @@ use vhost_blk::trace::{self, Status};
 /// A vhost-user block device that injects faults.
 ///
 /// Serves a raw image to a vhost-user front end (QEMU and others). The image is never written: what the guest writes lives
-/// in memory and ends with this process. Prints `ready` when it listens.
+/// in memory, or in a file without a name, and ends with this process. Prints `ready` when it listens.
 ///
 /// Exit codes: 0 ended in order, 64 bad usage, 65 the plan cannot be read, 66 the image cannot be used, 71 the system
 /// refuses something, 73 a socket or the trace cannot be made.
@@ -110,6 +110,12 @@ struct Serve {
     /// Keep up to this many bytes of history, to roll back to marks (k, M as suffix); it costs two copies of what is written
     #[arg(long, value_name = "BYTES", value_parser = history_bytes)]
     history: Option<u64>,
+    /// Where what the guest writes lives: memory, or a file without a name that is read and written, like the image, through io_uring
+    #[arg(long, value_name = "WHERE", default_value = "memory", value_parser = ["memory", "file"])]
+    storage: String,
+    /// For --storage file: where the file is made; the system's directory for temporary files if not given
+    #[arg(long, value_name = "DIR")]
+    storage_dir: Option<PathBuf>,
     /// Number of queues offered
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=i64::from(QUEUES_MAX)))]
     num_queues: u16,
@@ -159,6 +165,7 @@ pub struct Settings {
     pub history: Option<u64>,
     pub replay: Option<Script>,
     pub image: PathBuf,
+    pub storage: Storage,
     pub trace: Option<PathBuf>,
     pub config: Config,
     pub plan: Plan,
@@ -275,6 +282,12 @@ impl Settings {
         };
         Ok(Settings {
             image: args.image,
+            storage: match args.storage.as_str() {
+                "file" => Storage::File {
+                    dir: args.storage_dir.unwrap_or_else(std::env::temp_dir),
+                },
+                _ => Storage::Memory,
+            },
             history: args.history,
             replay: args.replay.as_deref().map(script).transpose()?,
             trace: args.trace,

@@ -17,7 +17,7 @@ use crate::completion::{Completion, Effect, Ring};
 use crate::config::Config;
 use crate::decide::{Outcome, World};
 use crate::disk::Disk;
-use crate::execute::{Target, execute};
+use crate::execute::{Target, execute, gather};
 use crate::plan::Plan;
 use crate::replay::Script;
 use crate::request::{Malformed, Request};
@@ -90,6 +90,8 @@ pub(crate) struct Pending {
 pub(crate) struct Ready {
     pub(crate) pending: Pending,
     pub(crate) timing: Option<TimingNote>,
+    /// Its work, if that is done already.
+    pub(crate) done: Option<Effect>,
 }
 
 /// What a thread needs to complete requests; kept from one batch to the next, so that a request costs no allocation.
@@ -194,7 +196,8 @@ impl Device {
 
     /// Completes a round's requests, and those that their completion lets go.
     fn drive(&self, round: &mut Round) {
-        while let Some(Ready { pending, timing }) = round.ready.pop_front() {
+        self.do_together(round);
+        while let Some(Ready { pending, timing, done }) = round.ready.pop_front() {
             let power = self.is_on();
             if !*power {
                 self.lose(self.lock(), [pending]);
@@ -210,7 +213,7 @@ impl Device {
             let target = self.target();
             round.add(completion.ring());
             let how = outcome.as_ref().map(|(_, outcome)| *outcome);
-            let effect = completion.complete(|mem| execute(&request, target, mem, how));
+            let effect = completion.complete(|mem| done.unwrap_or_else(|| execute(&request, target, mem, how)));
             drop(power);
             let mut state = self.lock();
             if effect.is_some() {
@@ -220,6 +223,32 @@ impl Device {
             self.finish(&mut state, seq, at, effect, timing, outcome);
             drop(state);
             round.completed(effect.map_or(0, |effect| effect.bytes));
+        }
+    }
+
+    /// Does the work of those requests that no rule has a say in, where a disk is quicker with many at once than one by one. What cannot be
+    /// done so is left, and done when the request is completed.
+    fn do_together(&self, round: &mut Round) {
+        let Some(mut together) = self.disk.together() else {
+            return;
+        };
+        let power = self.is_on();
+        let mut effects: SmallVec<[(usize, Effect); 32]> = SmallVec::new();
+        for (index, ready) in round.ready.iter().enumerate() {
+            let plain = ready.pending.outcome.is_none() && ready.done.is_none();
+            if *power && plain && !ready.pending.completion.is_stale() {
+                let mem = ready.pending.completion.mem();
+                let added = gather(&ready.pending.request, self.target(), mem, &mut together);
+                effects.extend(added.map(|effect| (index, effect)));
+            }
+        }
+        // If that fails each is tried by itself, to see which of them it was.
+        if together.finish().is_ok() {
+            for (index, effect) in effects {
+                if let Some(ready) = round.ready.get_mut(index) {
+                    ready.done = Some(effect);
+                }
+            }
         }
     }
 
@@ -345,6 +374,7 @@ impl From<Released<Pending>> for Ready {
                 action: action.to_owned(),
                 released_by: Some(by),
             }),
+            done: None,
         }
     }
 }

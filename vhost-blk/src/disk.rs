@@ -1,35 +1,31 @@
 //! The disk: a golden image that is never written, under a copy-on-write overlay that belongs to this process.
 //!
-//! The image is mapped privately, so that the kernel copies a page when it is first written: the device starts at once
-//! whatever the image's size, many devices share one image's page cache, and going back is a new mapping. Beside the
-//! mapping stands one state a block, for `export` (what differs from the image) and for zeroed ranges, which cost no memory.
+//! `overlay.rs` has one state a block, for reads, for `export` (what differs from the image) and for zeroed ranges, which cost nothing; the
+//! bytes are in memory (`mapping.rs`) or in a file (`files.rs`), with the same meaning.
 //!
 //! The image must not be truncated while it is in use; the harness's golden images are never changed.
+
+mod files;
+mod mapping;
+mod overlay;
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use thiserror::Error;
-use vm_memory::mmap::MmapRegionBuilder;
-use vm_memory::{FileOffset, MmapRegion, VolatileMemory, VolatileSlice};
+use vm_memory::VolatileSlice;
 
-use rustix::mm::{MapFlags, ProtFlags};
+use overlay::{Overlay, Pieces};
+
+pub(crate) use overlay::fill_zero;
 
 use crate::history::{Change, Content, History, Keep, Log};
 
 /// Granularity of the overlay's states in bytes.
 pub const BLOCK_BYTES: u64 = 4096;
-
-/// The block is as in the image.
-const CLEAN: u8 = 0;
-/// The block was written; the mapping has its bytes.
-const DIRTY: u8 = 1;
-/// The block reads as zeros whatever the mapping holds.
-const ZERO: u8 = 2;
 
 /// What can go wrong with the image.
 #[derive(Debug, Error)]
@@ -39,6 +35,14 @@ pub enum DiskError {
     Open {
         /// The image.
         path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file for what is written cannot be made.
+    #[error("cannot make a file for what is written in {}: {source} (`--storage-dir` names another directory)", dir.display())]
+    Written {
+        /// The directory.
+        dir: PathBuf,
         /// Why.
         source: io::Error,
     },
@@ -55,16 +59,35 @@ pub enum DiskError {
     },
 }
 
-/// An access outside the disk.
+/// An access that was not done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("the range lies outside the disk")]
-pub struct OutOfRange;
+pub enum AccessError {
+    /// The range lies outside the disk.
+    #[error("the range lies outside the disk")]
+    OutOfRange,
+    /// The files behind the disk cannot be read or written.
+    #[error("the disk's storage fails: {0}")]
+    Storage(io::ErrorKind),
+}
+
+/// Where what is written lives. Whatever it is, it ends with the process, and the image is never written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Storage {
+    /// In memory.
+    Memory,
+    /// In a file without a name; image and file are read and written through io_uring.
+    File {
+        /// Where the file is made.
+        dir: PathBuf,
+    },
+}
 
 /// A disk that many threads use at once.
 #[derive(Debug)]
 pub struct Disk {
     file: Arc<File>,
     bytes: u64,
+    in_file: bool,
     // Accesses share the lock; rollback and export have it alone.
     overlay: RwLock<Overlay>,
     /// Taken before the overlay's lock.
@@ -78,22 +101,20 @@ pub(crate) struct Changes<'a> {
     made: Vec<Change>,
 }
 
-#[derive(Debug)]
-pub(crate) struct Overlay {
-    region: MmapRegion,
-    states: Vec<AtomicU8>,
-    /// Whether any block was ever zeroed; while not, reads need not look.
-    any_zero: AtomicBool,
-    /// Held while a zeroed block becomes a written one, so that two writers to its halves do not lose each other's.
-    reviving: Mutex<()>,
-}
-
 impl Disk {
     /// Opens a raw image read-only.
     ///
     /// # Errors
     /// It cannot be opened or mapped, or its size is not a multiple of `block_bytes`.
     pub fn open(path: &Path, block_bytes: u32) -> Result<Disk, DiskError> {
+        Disk::open_in(path, block_bytes, &Storage::Memory)
+    }
+
+    /// Opens a raw image read-only; what is written goes where `storage` says.
+    ///
+    /// # Errors
+    /// As of [`open`](Self::open), or the file for what is written cannot be made.
+    pub fn open_in(path: &Path, block_bytes: u32, storage: &Storage) -> Result<Disk, DiskError> {
         let open = |source| DiskError::Open {
             path: path.to_owned(),
             source,
@@ -112,10 +133,17 @@ impl Disk {
             });
         }
         let file = Arc::new(file);
-        let overlay = Overlay::new(&file, bytes).map_err(open)?;
+        let overlay = match storage {
+            Storage::Memory => Overlay::mapped(&file, bytes).map_err(open)?,
+            Storage::File { dir } => Overlay::in_file(&file, bytes, dir).map_err(|source| DiskError::Written {
+                dir: dir.clone(),
+                source,
+            })?,
+        };
         Ok(Disk {
             file,
             bytes,
+            in_file: overlay.is_in_file(),
             overlay: RwLock::new(overlay),
             history: History::default(),
         })
@@ -136,7 +164,7 @@ impl Disk {
     ///
     /// # Errors
     /// The range lies outside the disk.
-    pub fn read(&self, offset: u64, to: &VolatileSlice<'_>) -> Result<(), OutOfRange> {
+    pub fn read(&self, offset: u64, to: &VolatileSlice<'_>) -> Result<(), AccessError> {
         self.shared().read(offset, to)
     }
 
@@ -144,11 +172,26 @@ impl Disk {
     ///
     /// # Errors
     /// The range lies outside the disk, or the image cannot be read.
-    pub fn read_golden(&self, offset: u64, to: &VolatileSlice<'_>) -> Result<(), OutOfRange> {
+    pub fn read_golden(&self, offset: u64, to: &VolatileSlice<'_>) -> Result<(), AccessError> {
         let mut bytes = vec![0; to.len()];
-        self.file.read_exact_at(&mut bytes, offset).map_err(|_| OutOfRange)?;
+        self.file
+            .read_exact_at(&mut bytes, offset)
+            .map_err(|_| AccessError::OutOfRange)?;
         to.copy_from(&bytes);
         Ok(())
+    }
+
+    /// For accesses that are better done together than one by one; nothing where that is no better, or while history is kept.
+    pub(crate) fn together<'m>(&self) -> Option<Together<'_, 'm>> {
+        (self.in_file && !self.history.is_kept()).then(|| Together {
+            overlay: self.shared(),
+            pieces: Pieces::default(),
+        })
+    }
+
+    /// Whether what is written lives in a file.
+    pub(crate) fn is_in_file(&self) -> bool {
+        self.in_file
     }
 
     /// Keeps what it takes to go back to marks and to show power cuts; what was written before counts as durable.
@@ -169,7 +212,7 @@ impl Disk {
     ///
     /// # Errors
     /// The range lies outside the disk.
-    pub fn write(&self, offset: u64, from: &VolatileSlice<'_>) -> Result<(), OutOfRange> {
+    pub fn write(&self, offset: u64, from: &VolatileSlice<'_>) -> Result<(), AccessError> {
         self.change().write(offset, from)
     }
 
@@ -177,7 +220,7 @@ impl Disk {
     ///
     /// # Errors
     /// The range lies outside the disk.
-    pub fn zero(&self, offset: u64, bytes: u64) -> Result<(), OutOfRange> {
+    pub fn zero(&self, offset: u64, bytes: u64) -> Result<(), AccessError> {
         self.change().zero(offset, bytes)
     }
 
@@ -196,13 +239,13 @@ impl Disk {
         };
     }
 
-    fn put_golden(&self, overlay: &Overlay, offset: u64, len: u64) -> Result<(), OutOfRange> {
+    fn put_golden(&self, overlay: &Overlay, offset: u64, len: u64) -> Result<(), AccessError> {
         const STEP: u64 = 1 << 20;
         for start in (0..len).step_by(STEP as usize) {
             let mut bytes = vec![0; (len - start).min(STEP) as usize];
             self.file
                 .read_exact_at(&mut bytes, offset + start)
-                .map_err(|_| OutOfRange)?;
+                .map_err(|_| AccessError::OutOfRange)?;
             overlay.write_bytes(offset + start, &bytes)?;
         }
         Ok(())
@@ -211,10 +254,9 @@ impl Disk {
     /// Goes back to the golden image.
     ///
     /// # Errors
-    /// The image cannot be mapped again; the disk then stays as it is.
+    /// The image cannot be mapped again, or the file not emptied; the disk then stays as it is.
     pub fn rollback(&self) -> io::Result<()> {
-        let fresh = Overlay::new(&self.file, self.bytes)?;
-        *self.overlay.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        self.overlay.write().unwrap_or_else(PoisonError::into_inner).renew()?;
         self.history.clear();
         Ok(())
     }
@@ -227,7 +269,7 @@ impl Disk {
 
 impl Changes<'_> {
     /// Copies from guest memory to the disk.
-    pub(crate) fn write(&mut self, offset: u64, from: &VolatileSlice<'_>) -> Result<(), OutOfRange> {
+    pub(crate) fn write(&mut self, offset: u64, from: &VolatileSlice<'_>) -> Result<(), AccessError> {
         let len = from.len() as u64;
         self.make(
             offset,
@@ -241,7 +283,7 @@ impl Changes<'_> {
     }
 
     /// Makes a range read as zeros.
-    pub(crate) fn zero(&mut self, offset: u64, bytes: u64) -> Result<(), OutOfRange> {
+    pub(crate) fn zero(&mut self, offset: u64, bytes: u64) -> Result<(), AccessError> {
         self.make(
             offset,
             bytes,
@@ -254,9 +296,9 @@ impl Changes<'_> {
         &mut self,
         offset: u64,
         len: u64,
-        change: impl FnOnce(&Overlay) -> Result<(), OutOfRange>,
-        after: impl FnOnce(&Overlay) -> Result<Content, OutOfRange>,
-    ) -> Result<(), OutOfRange> {
+        change: impl FnOnce(&Overlay) -> Result<(), AccessError>,
+        after: impl FnOnce(&Overlay) -> Result<Content, AccessError>,
+    ) -> Result<(), AccessError> {
         let overlay = self.disk.shared();
         if self.log.is_none() {
             return change(&overlay);
@@ -269,6 +311,23 @@ impl Changes<'_> {
     }
 }
 
+impl<'m> Together<'_, 'm> {
+    /// Adds a read. The memory is used until [`finish`](Self::finish).
+    pub(crate) fn read(&mut self, offset: u64, to: &VolatileSlice<'m>) -> Result<(), AccessError> {
+        self.overlay.gather_read(offset, to, &mut self.pieces)
+    }
+
+    /// Adds a write, if it can be; it cannot where a block is written in part. The memory is used until [`finish`](Self::finish).
+    pub(crate) fn write(&mut self, offset: u64, from: &VolatileSlice<'m>) -> Result<bool, AccessError> {
+        self.overlay.gather_write(offset, from, &mut self.pieces)
+    }
+
+    /// Does all of them.
+    pub(crate) fn finish(self) -> Result<(), AccessError> {
+        self.overlay.run(self.pieces)
+    }
+}
+
 impl Drop for Changes<'_> {
     fn drop(&mut self) {
         if let Some(log) = self.log.as_mut().and_then(|log| log.as_mut()) {
@@ -277,191 +336,10 @@ impl Drop for Changes<'_> {
     }
 }
 
-impl Overlay {
-    fn new(file: &Arc<File>, bytes: u64) -> io::Result<Overlay> {
-        let size = usize::try_from(bytes).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
-        let prot = (ProtFlags::READ | ProtFlags::WRITE).bits().cast_signed();
-        let flags = (MapFlags::PRIVATE | MapFlags::NORESERVE).bits().cast_signed();
-        let region = MmapRegionBuilder::new(size)
-            .with_file_offset(FileOffset::from_arc(Arc::clone(file), 0))
-            .with_mmap_prot(prot)
-            .with_mmap_flags(flags)
-            .build()
-            .map_err(io::Error::other)?;
-        let blocks = size.div_ceil(BLOCK_BYTES as usize);
-        let states = std::iter::repeat_with(|| AtomicU8::new(CLEAN)).take(blocks).collect();
-        Ok(Overlay {
-            region,
-            states,
-            any_zero: AtomicBool::new(false),
-            reviving: Mutex::new(()),
-        })
-    }
-
-    fn slice(&self, offset: u64, bytes: usize) -> Result<VolatileSlice<'_>, OutOfRange> {
-        let offset = usize::try_from(offset).map_err(|_| OutOfRange)?;
-        self.region.get_slice(offset, bytes).map_err(|_| OutOfRange)
-    }
-
-    fn state(&self, block: u64) -> &AtomicU8 {
-        // In range for every block of a slice that `slice` has checked.
-        &self.states[block as usize]
-    }
-
-    fn read(&self, offset: u64, to: &VolatileSlice<'_>) -> Result<(), OutOfRange> {
-        let from = self.slice(offset, to.len())?;
-        from.copy_to_volatile_slice(*to);
-        if self.any_zero.load(Ordering::Acquire) {
-            for (block, part) in parts(offset, to.len() as u64) {
-                if self.state(block).load(Ordering::Acquire) == ZERO {
-                    let start = (part.start - offset) as usize;
-                    let hole = to
-                        .subslice(start, (part.end - part.start) as usize)
-                        .map_err(|_| OutOfRange)?;
-                    fill_zero(&hole);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn write(&self, offset: u64, from: &VolatileSlice<'_>) -> Result<(), OutOfRange> {
-        let to = self.slice(offset, from.len())?;
-        self.dirty(offset, from.len() as u64)?;
-        from.copy_to_volatile_slice(to);
-        Ok(())
-    }
-
-    fn write_bytes(&self, offset: u64, bytes: &[u8]) -> Result<(), OutOfRange> {
-        let to = self.slice(offset, bytes.len())?;
-        self.dirty(offset, bytes.len() as u64)?;
-        to.copy_from(bytes);
-        Ok(())
-    }
-
-    fn copy(&self, range: &std::ops::Range<u64>) -> Result<Box<[u8]>, OutOfRange> {
-        let slice = self.bytes_at(range)?;
-        let mut bytes = vec![0; slice.len()];
-        slice.copy_to(&mut bytes);
-        Ok(bytes.into_boxed_slice())
-    }
-
-    /// What a range holds, piece by piece.
-    fn contents(&self, offset: u64, len: u64) -> Result<Vec<Content>, OutOfRange> {
-        self.slice(offset, usize::try_from(len).map_err(|_| OutOfRange)?)?;
-        let mut pieces: Vec<(u8, std::ops::Range<u64>)> = Vec::new();
-        for (block, part) in parts(offset, len) {
-            let state = self.state(block).load(Ordering::Acquire);
-            match pieces.last_mut() {
-                Some((last, range)) if *last == state => range.end = part.end,
-                _ => pieces.push((state, part)),
-            }
-        }
-        let content = |(state, range): (u8, std::ops::Range<u64>)| match state {
-            CLEAN => Ok(Content::Golden(range.end - range.start)),
-            ZERO => Ok(Content::Zeros(range.end - range.start)),
-            _ => self.copy(&range).map(Content::Bytes),
-        };
-        pieces.into_iter().map(content).collect()
-    }
-
-    /// Marks a range as written; a block that was zeroed gets its zeros first.
-    fn dirty(&self, offset: u64, bytes: u64) -> Result<(), OutOfRange> {
-        for (block, _) in parts(offset, bytes) {
-            let state = self.state(block);
-            if state.load(Ordering::Acquire) == ZERO {
-                let _guard = self.reviving.lock().unwrap_or_else(PoisonError::into_inner);
-                if state.load(Ordering::Acquire) == ZERO {
-                    fill_zero(&self.block(block)?);
-                    state.store(DIRTY, Ordering::Release);
-                }
-            } else {
-                state.store(DIRTY, Ordering::Release);
-            }
-        }
-        Ok(())
-    }
-
-    fn zero(&self, offset: u64, bytes: u64) -> Result<(), OutOfRange> {
-        self.slice(offset, usize::try_from(bytes).map_err(|_| OutOfRange)?)?;
-        let end_of_disk = self.region.size() as u64;
-        for (block, part) in parts(offset, bytes) {
-            let whole = part.start == block * BLOCK_BYTES && part.end == end_of_disk.min((block + 1) * BLOCK_BYTES);
-            if whole {
-                self.any_zero.store(true, Ordering::Release);
-                self.state(block).store(ZERO, Ordering::Release);
-            } else {
-                self.dirty(part.start, part.end - part.start)?;
-                fill_zero(&self.slice(part.start, (part.end - part.start) as usize)?);
-            }
-        }
-        Ok(())
-    }
-
-    fn block(&self, block: u64) -> Result<VolatileSlice<'_>, OutOfRange> {
-        let start = block * BLOCK_BYTES;
-        let end = (self.region.size() as u64).min(start + BLOCK_BYTES);
-        self.slice(start, (end - start) as usize)
-    }
-
-    /// Byte ranges that were written and are not zeroed, merged where they touch, with the mapping's bytes.
-    pub(crate) fn dirty_ranges(&self) -> Vec<std::ops::Range<u64>> {
-        self.ranges(DIRTY)
-    }
-
-    /// Byte ranges that read as zeros because the guest said so.
-    pub(crate) fn zero_ranges(&self) -> Vec<std::ops::Range<u64>> {
-        self.ranges(ZERO)
-    }
-
-    fn ranges(&self, wanted: u8) -> Vec<std::ops::Range<u64>> {
-        let mut ranges: Vec<std::ops::Range<u64>> = Vec::new();
-        let size = self.region.size() as u64;
-        for (block, state) in (0u64..).zip(&self.states) {
-            if state.load(Ordering::Acquire) == wanted {
-                let (start, end) = (block * BLOCK_BYTES, size.min((block + 1) * BLOCK_BYTES));
-                match ranges.last_mut() {
-                    Some(last) if last.end == start => last.end = end,
-                    _ => ranges.push(start..end),
-                }
-            }
-        }
-        ranges
-    }
-
-    /// The mapping's bytes.
-    pub(crate) fn bytes_at(&self, range: &std::ops::Range<u64>) -> Result<VolatileSlice<'_>, OutOfRange> {
-        self.slice(
-            range.start,
-            usize::try_from(range.end - range.start).map_err(|_| OutOfRange)?,
-        )
-    }
-}
-
-/// Cuts a range at the blocks' borders: each block's number and the bytes of it that are meant.
-fn parts(offset: u64, bytes: u64) -> impl Iterator<Item = (u64, std::ops::Range<u64>)> {
-    let end = offset + bytes;
-    let blocks = if bytes == 0 {
-        0..0
-    } else {
-        offset / BLOCK_BYTES..end.div_ceil(BLOCK_BYTES)
-    };
-    blocks.map(move |block| {
-        let (start, stop) = (block * BLOCK_BYTES, (block + 1) * BLOCK_BYTES);
-        (block, start.max(offset)..stop.min(end))
-    })
-}
-
-pub(crate) fn fill_zero(slice: &VolatileSlice<'_>) {
-    const ZEROS: [u8; BLOCK_BYTES as usize] = [0; BLOCK_BYTES as usize];
-    let mut done = 0;
-    while let Ok(rest) = slice.offset(done) {
-        if rest.is_empty() {
-            break;
-        }
-        rest.copy_from(&ZEROS[..]);
-        done += rest.len().min(ZEROS.len());
-    }
+/// Accesses that are done together.
+pub(crate) struct Together<'a, 'm> {
+    overlay: RwLockReadGuard<'a, Overlay>,
+    pieces: Pieces<'m>,
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::export::export;
 
@@ -69,11 +71,11 @@ fn accesses_outside_the_disk_are_refused() {
     let mut bytes = [0; 1024];
     let slice = VolatileSlice::from(&mut bytes[..]);
     for offset in [(1 << 20) - 512, 1 << 20, u64::MAX - 511, u64::MAX] {
-        assert_eq!(disk.read(offset, &slice), Err(OutOfRange));
-        assert_eq!(disk.write(offset, &slice), Err(OutOfRange));
-        assert_eq!(disk.zero(offset, 1024), Err(OutOfRange));
+        assert_eq!(disk.read(offset, &slice), Err(AccessError::OutOfRange));
+        assert_eq!(disk.write(offset, &slice), Err(AccessError::OutOfRange));
+        assert_eq!(disk.zero(offset, 1024), Err(AccessError::OutOfRange));
     }
-    assert_eq!(disk.zero(0, u64::MAX), Err(OutOfRange));
+    assert_eq!(disk.zero(0, u64::MAX), Err(AccessError::OutOfRange));
 }
 
 #[test]
@@ -123,4 +125,128 @@ fn images_of_odd_size_are_refused() {
         matches!(Disk::open(golden.dir.path(), 512), Err(DiskError::Open { .. })),
         "a directory"
     );
+}
+
+/// Something done to a disk: where and how long in sectors.
+#[derive(Debug, Clone)]
+enum Deed {
+    Write(u64, u64, u8),
+    Zero(u64, u64),
+    Read(u64, u64),
+    Together(Vec<(bool, u64, u64, u8)>),
+    Rollback,
+}
+
+fn deed() -> impl Strategy<Value = Deed> {
+    // A disk of 64 KiB and half a block; most accesses of blocks, many of parts of them.
+    let range = || {
+        prop_oneof![
+            (0u64..16, 1u64..4).prop_map(|(block, blocks)| (block * 8, blocks.min(16 - block) * 8)),
+            (0u64..130, 1u64..20).prop_map(|(sector, sectors)| (sector, sectors.min(132 - sector))),
+        ]
+    };
+    // What is under way at once does not overlap here: a disk may do that in any order.
+    let together = proptest::collection::vec((any::<bool>(), 0u64..16, any::<u8>()), 1..12).prop_map(|accesses| {
+        let mut seen = std::collections::BTreeSet::new();
+        let apart = accesses.into_iter().filter(|(_, block, _)| seen.insert(*block));
+        Deed::Together(apart.map(|(write, block, fill)| (write, block * 8, 8, fill)).collect())
+    });
+    prop_oneof![
+        6 => (range(), any::<u8>()).prop_map(|((sector, sectors), fill)| Deed::Write(sector, sectors, fill)),
+        2 => range().prop_map(|(sector, sectors)| Deed::Zero(sector, sectors)),
+        4 => range().prop_map(|(sector, sectors)| Deed::Read(sector, sectors)),
+        4 => together,
+        1 => Just(Deed::Rollback),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn memory_and_file_are_the_same_disk(deeds in proptest::collection::vec(deed(), 1..40)) {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let path = dir.path().join("image");
+        let image: Vec<u8> = (0..132 * 512u32).map(|byte| (byte / 300) as u8).collect();
+        std::fs::write(&path, &image).expect("image");
+        let in_file = Storage::File { dir: dir.path().to_owned() };
+        for storage in [Storage::Memory, in_file] {
+            let disk = Disk::open_in(&path, 512, &storage).expect("open");
+            let mut model = image.clone();
+            let at = |sector: u64, sectors: u64| (sector * 512) as usize..((sector + sectors) * 512) as usize;
+            for deed in &deeds {
+                match deed {
+                    Deed::Write(sector, sectors, fill) => {
+                        write(&disk, sector * 512, vec![*fill; (sectors * 512) as usize]);
+                        model[at(*sector, *sectors)].fill(*fill);
+                    }
+                    Deed::Zero(sector, sectors) => {
+                        disk.zero(sector * 512, sectors * 512).expect("zero");
+                        model[at(*sector, *sectors)].fill(0);
+                    }
+                    Deed::Read(sector, sectors) => {
+                        prop_assert_eq!(&read(&disk, sector * 512, (sectors * 512) as usize)[..], &model[at(*sector, *sectors)]);
+                    }
+                    Deed::Together(accesses) => together(&disk, accesses, &mut model),
+                    Deed::Rollback => {
+                        disk.rollback().expect("rollback");
+                        model.clone_from(&image);
+                    }
+                }
+            }
+            prop_assert_eq!(&read(&disk, 0, model.len())[..], &model[..]);
+            let out = dir.path().join("export");
+            export(&disk, &out).expect("export");
+            prop_assert_eq!(&std::fs::read(&out).expect("the export")[..], &model[..]);
+        }
+        prop_assert_eq!(std::fs::read(&path).expect("the image"), image);
+    }
+}
+
+/// Does accesses together where the disk can, else one by one.
+fn together(disk: &Disk, accesses: &[(bool, u64, u64, u8)], model: &mut [u8]) {
+    let mut memory: Vec<Vec<u8>> = accesses
+        .iter()
+        .map(|(_, _, sectors, fill)| vec![*fill; (*sectors * 512) as usize])
+        .collect();
+    let mut expected = memory.clone();
+    for ((write, sector, sectors, fill), expected) in accesses.iter().zip(&mut expected) {
+        let place = &mut model[(*sector * 512) as usize..((*sector + *sectors) * 512) as usize];
+        if *write {
+            place.fill(*fill);
+        } else {
+            expected.copy_from_slice(place);
+        }
+    }
+    if let Some(mut batch) = disk.together() {
+        for ((write, sector, ..), memory) in accesses.iter().zip(&mut memory) {
+            let slice = VolatileSlice::from(&mut memory[..]);
+            if *write {
+                assert!(batch.write(sector * 512, &slice).expect("in range"), "whole blocks");
+            } else {
+                batch.read(sector * 512, &slice).expect("in range");
+            }
+        }
+        batch.finish().expect("done");
+    } else {
+        for ((write, sector, ..), memory) in accesses.iter().zip(&mut memory) {
+            let slice = VolatileSlice::from(&mut memory[..]);
+            if *write {
+                disk.write(sector * 512, &slice).expect("write");
+            } else {
+                disk.read(sector * 512, &slice).expect("read");
+            }
+        }
+    }
+    assert!(memory == expected);
+}
+
+#[test]
+fn a_directory_that_is_none_is_told_with_its_option() {
+    let golden = golden();
+    let storage = Storage::File {
+        dir: golden.dir.path().join("none"),
+    };
+    let error = Disk::open_in(&golden.path, 512, &storage).expect_err("no directory");
+    assert!(error.to_string().contains("--storage-dir"), "{error}");
 }

@@ -8,7 +8,7 @@ use vm_memory::{GuestAddress, GuestMemory, Permissions, VolatileSlice};
 use crate::completion::Effect;
 use crate::corrupt::corrupt;
 use crate::decide::Outcome;
-use crate::disk::{Changes, Disk};
+use crate::disk::{Changes, Disk, Together};
 use crate::op::Op;
 use crate::plan::{FailStatus, ShortStatus};
 use crate::request::{Buffer, Mem, RangeOnDisk, Request, SECTOR_BYTES};
@@ -114,6 +114,33 @@ fn move_data(request: &Request, target: Target<'_>, mem: &Mem, limit: u64) -> Do
     Ok((moved, written(request, moved)))
 }
 
+/// Adds what a read or write moves to what is done together; what the request comes to once that is done. Nothing if it cannot be done so: then
+/// what was added of it does no harm, for it is done again.
+pub(crate) fn gather<'m>(
+    request: &Request,
+    target: Target<'_>,
+    mem: &'m Mem,
+    together: &mut Together<'_, 'm>,
+) -> Option<Effect> {
+    let facts = &request.facts;
+    if !facts.op.moves_data() || check(request, target).is_err() {
+        return None;
+    }
+    for_each_piece(request, mem, 0..facts.len, |at, slice| {
+        let offset = facts.sector * SECTOR_BYTES + at;
+        let added = match facts.op {
+            Op::Read => together.read(offset, slice).map(|()| true),
+            _ => together.write(offset, slice),
+        };
+        match added {
+            Ok(true) => Ok(()),
+            Ok(false) | Err(_) => Err(Status::IoErr),
+        }
+    })
+    .ok()?;
+    Some(told(Ok((facts.len, written(request, facts.len))), None))
+}
+
 /// A disk, and the changes that one request makes to it.
 pub(crate) struct Access<'a> {
     disk: &'a Disk,
@@ -165,11 +192,11 @@ impl<'a> Access<'a> {
 }
 
 /// Calls `each` with every piece of guest memory that holds a part (in bytes) of a request's data, and where in the data it begins.
-pub(crate) fn for_each_piece(
+pub(crate) fn for_each_piece<'m>(
     request: &Request,
-    mem: &Mem,
+    mem: &'m Mem,
     part: Range<u64>,
-    mut each: impl FnMut(u64, &VolatileSlice<'_>) -> Result<(), Status>,
+    mut each: impl FnMut(u64, &VolatileSlice<'m>) -> Result<(), Status>,
 ) -> Result<(), Status> {
     let access = if request.facts.op == Op::Read {
         Permissions::Write

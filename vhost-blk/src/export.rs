@@ -3,12 +3,12 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{SeekFrom, seek};
 use rustix::io::Errno;
 use thiserror::Error;
-use vm_memory::WriteVolatile;
 
 use crate::disk::Disk;
 
@@ -42,7 +42,7 @@ pub fn export(disk: &Disk, path: &Path) -> Result<u64, ExportError> {
 }
 
 fn write(disk: &Disk, path: &Path) -> io::Result<u64> {
-    let mut out = File::create(path)?;
+    let out = File::create(path)?;
     out.set_len(disk.bytes())?;
     disk.frozen(|overlay| {
         let mut data = data_ranges(disk.golden(), disk.bytes())?;
@@ -50,9 +50,7 @@ fn write(disk: &Disk, path: &Path) -> io::Result<u64> {
         let data = without(&merge(data), &overlay.zero_ranges());
         let mut bytes = 0;
         for range in data {
-            let slice = overlay.bytes_at(&range).map_err(io::Error::other)?;
-            seek(&out, SeekFrom::Start(range.start))?;
-            out.write_all_volatile(&slice).map_err(io::Error::other)?;
+            overlay.each_piece(&range, |at, bytes| out.write_all_at(bytes, at))?;
             bytes += range.end - range.start;
         }
         Ok(bytes)

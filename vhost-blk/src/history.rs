@@ -188,6 +188,11 @@ impl History {
         self.kept.store(true, Ordering::Release);
     }
 
+    /// Whether it is kept.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.kept.load(Ordering::Acquire)
+    }
+
     /// The log, for one request's changes; none if it is not kept.
     pub(crate) fn open(&self) -> Option<MutexGuard<'_, Option<Log>>> {
         self.lock_kept()

@@ -36,7 +36,7 @@ fn start() -> Result<(), Failure> {
     if settings.die_with_parent {
         die_with_parent()?;
     }
-    let disk = Disk::open(&settings.image, settings.config.block_size)?;
+    let disk = Disk::open_in(&settings.image, settings.config.block_size, &settings.storage)?;
     if let Some(bytes_max) = settings.history {
         disk.keep_history(Keep::All { bytes_max });
     }

@@ -88,7 +88,7 @@ impl Device {
         state.lost = lost;
         self.forget(&mut state, gone);
         for released in state.schedule.remove(stale, ReleasedBy::Clear) {
-            let Ready { pending, timing } = Ready::from(released);
+            let Ready { pending, timing, .. } = Ready::from(released);
             let timing = timing.map(|note| TimingNote {
                 released_by: None,
                 ..note

@@ -15,6 +15,7 @@ use crate::trace::{Record, Status, Submit};
 impl Device {
     /// Takes what came out of a ring.
     pub fn submit(&self, arrivals: &mut Vec<Arrival>, round: &mut Round) {
+        let together = self.disk.is_in_file();
         for Arrival { request, completion } in arrivals.drain(..) {
             // One before it hung up on the front end: what was not looked at is the next connection's.
             if completion.is_stale() {
@@ -24,7 +25,9 @@ impl Device {
             match request {
                 Ok(request) => {
                     let blow = self.submit_one(request, completion, round);
-                    self.drive(round);
+                    if !together || blow.is_some() {
+                        self.drive(round);
+                    }
                     if let Some((pending, rule, blow)) = blow {
                         self.struck(pending, &rule, blow);
                     }
@@ -32,6 +35,7 @@ impl Device {
                 Err(problem) => self.refuse(&problem, completion, round),
             }
         }
+        self.drive(round);
         round.publish();
     }
 
@@ -107,7 +111,11 @@ impl Device {
                     self.timer.notify_one();
                 }
             }
-            (None, _) => round.ready.push_back(Ready { pending, timing: None }),
+            (None, _) => round.ready.push_back(Ready {
+                pending,
+                timing: None,
+                done: None,
+            }),
         }
         struck
     }

@@ -1,0 +1,398 @@
+//! What was written over the image: a state a block, and where the bytes are.
+
+use std::fs::File;
+use std::marker::PhantomData;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::{io, iter};
+
+use smallvec::SmallVec;
+use vm_memory::VolatileSlice;
+
+use super::files::{Files, Piece, Which};
+use super::mapping::Mapping;
+use super::{AccessError, BLOCK_BYTES};
+use crate::history::Content;
+
+/// The block is as in the image.
+const CLEAN: u8 = 0;
+/// The block was written; the store has its bytes.
+const DIRTY: u8 = 1;
+/// The block reads as zeros whatever the store holds.
+const ZERO: u8 = 2;
+
+/// An image, and what was written over it.
+#[derive(Debug)]
+pub(crate) struct Overlay {
+    bytes: u64,
+    states: Vec<AtomicU8>,
+    /// Whether any block was ever zeroed; while not, reads need not look.
+    any_zero: AtomicBool,
+    /// Held while a block that is not a written one becomes one, so that two writers to its halves do not lose each other's.
+    reviving: Mutex<()>,
+    store: Store,
+}
+
+#[derive(Debug)]
+enum Store {
+    Mapped(Mapping),
+    Files(Files),
+}
+
+/// What is to be moved between memory and files at once.
+#[derive(Debug, Default)]
+pub(super) struct Pieces<'m> {
+    list: SmallVec<[Piece; 8]>,
+    /// Blocks that are written ones then.
+    written: SmallVec<[Range<u64>; 4]>,
+    /// Whether some of them are none yet.
+    fresh: bool,
+    /// The memory outlives this.
+    memory: PhantomData<VolatileSlice<'m>>,
+}
+
+impl Overlay {
+    /// In memory.
+    ///
+    /// # Errors
+    /// The image cannot be mapped.
+    pub(super) fn mapped(file: &Arc<File>, bytes: u64) -> io::Result<Overlay> {
+        Ok(Overlay::new(bytes, Store::Mapped(Mapping::new(file, bytes)?)))
+    }
+
+    /// In a file of this directory.
+    ///
+    /// # Errors
+    /// The file cannot be made.
+    pub(super) fn in_file(file: &Arc<File>, bytes: u64, dir: &Path) -> io::Result<Overlay> {
+        let files = Files::new(Arc::clone(file), bytes, dir)?;
+        Ok(Overlay::new(bytes, Store::Files(files)))
+    }
+
+    fn new(bytes: u64, store: Store) -> Overlay {
+        let blocks = usize::try_from(bytes.div_ceil(BLOCK_BYTES)).unwrap_or(usize::MAX);
+        Overlay {
+            bytes,
+            states: iter::repeat_with(|| AtomicU8::new(CLEAN)).take(blocks).collect(),
+            any_zero: AtomicBool::new(false),
+            reviving: Mutex::new(()),
+            store,
+        }
+    }
+
+    /// Forgets all that was written.
+    ///
+    /// # Errors
+    /// The store cannot; all stays as it is.
+    pub(super) fn renew(&mut self) -> io::Result<()> {
+        match &mut self.store {
+            Store::Mapped(mapping) => mapping.renew()?,
+            Store::Files(files) => files.renew()?,
+        }
+        self.states.iter_mut().for_each(|state| *state.get_mut() = CLEAN);
+        *self.any_zero.get_mut() = false;
+        Ok(())
+    }
+
+    /// Whether its bytes are in files.
+    pub(super) fn is_in_file(&self) -> bool {
+        matches!(self.store, Store::Files(_))
+    }
+
+    fn check(&self, offset: u64, bytes: u64) -> Result<(), AccessError> {
+        let end = offset.checked_add(bytes).ok_or(AccessError::OutOfRange)?;
+        (end <= self.bytes).then_some(()).ok_or(AccessError::OutOfRange)
+    }
+
+    fn state(&self, block: u64) -> &AtomicU8 {
+        // In range for every block of a range that `check` has seen.
+        &self.states[block as usize]
+    }
+
+    pub(super) fn read(&self, offset: u64, to: &VolatileSlice<'_>) -> Result<(), AccessError> {
+        let mapping = match &self.store {
+            Store::Mapped(mapping) => mapping,
+            Store::Files(_) => {
+                let mut pieces = Pieces::default();
+                self.gather_read(offset, to, &mut pieces)?;
+                return self.run(pieces);
+            }
+        };
+        mapping.slice(offset, to.len())?.copy_to_volatile_slice(*to);
+        if self.any_zero.load(Ordering::Acquire) {
+            for (block, part) in parts(offset, to.len() as u64) {
+                if self.state(block).load(Ordering::Acquire) == ZERO {
+                    fill_zero(&part_of(to, offset, &part)?);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn write(&self, offset: u64, from: &VolatileSlice<'_>) -> Result<(), AccessError> {
+        let bytes = from.len() as u64;
+        self.check(offset, bytes)?;
+        if let Store::Mapped(mapping) = &self.store {
+            let to = mapping.slice(offset, from.len())?;
+            self.dirty(mapping, offset, bytes)?;
+            from.copy_to_volatile_slice(to);
+            return Ok(());
+        }
+        let mut pieces = Pieces::default();
+        if self.gather_write(offset, from, &mut pieces)? {
+            return self.run(pieces);
+        }
+        for (block, part) in parts(offset, bytes) {
+            self.write_part(block, &part, &part_of(from, offset, &part)?)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn write_bytes(&self, offset: u64, bytes: &[u8]) -> Result<(), AccessError> {
+        // A slice of memory that is written to must be one's own.
+        let mut bytes = bytes.to_vec();
+        self.write(offset, &VolatileSlice::from(&mut bytes[..]))
+    }
+
+    pub(super) fn copy(&self, range: &Range<u64>) -> Result<Box<[u8]>, AccessError> {
+        self.check(range.start, range.end.saturating_sub(range.start))?;
+        let mut bytes = vec![0; usize::try_from(range.end - range.start).map_err(|_| AccessError::OutOfRange)?];
+        self.read(range.start, &VolatileSlice::from(&mut bytes[..]))?;
+        Ok(bytes.into_boxed_slice())
+    }
+
+    /// What a range holds, piece by piece.
+    pub(super) fn contents(&self, offset: u64, len: u64) -> Result<Vec<Content>, AccessError> {
+        self.check(offset, len)?;
+        let content = |(state, range): (u8, Range<u64>)| match state {
+            CLEAN => Ok(Content::Golden(range.end - range.start)),
+            ZERO => Ok(Content::Zeros(range.end - range.start)),
+            _ => self.copy(&range).map(Content::Bytes),
+        };
+        self.runs(offset, len).into_iter().map(content).collect()
+    }
+
+    /// A range cut where the blocks' states change.
+    fn runs(&self, offset: u64, len: u64) -> SmallVec<[(u8, Range<u64>); 4]> {
+        let mut runs: SmallVec<[(u8, Range<u64>); 4]> = SmallVec::new();
+        for (block, part) in parts(offset, len) {
+            let state = self.state(block).load(Ordering::Acquire);
+            match runs.last_mut() {
+                Some((last, range)) if *last == state => range.end = part.end,
+                _ => runs.push((state, part)),
+            }
+        }
+        runs
+    }
+
+    /// Marks a range of the mapping as written; a block that was zeroed gets its zeros first.
+    fn dirty(&self, mapping: &Mapping, offset: u64, bytes: u64) -> Result<(), AccessError> {
+        for (block, _) in parts(offset, bytes) {
+            let state = self.state(block);
+            if state.load(Ordering::Acquire) == ZERO {
+                let _guard = self.reviving.lock().unwrap_or_else(PoisonError::into_inner);
+                if state.load(Ordering::Acquire) == ZERO {
+                    let whole = self.block(block);
+                    fill_zero(&mapping.slice(whole.start, (whole.end - whole.start) as usize)?);
+                    state.store(DIRTY, Ordering::Release);
+                }
+            } else {
+                state.store(DIRTY, Ordering::Release);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn zero(&self, offset: u64, bytes: u64) -> Result<(), AccessError> {
+        self.check(offset, bytes)?;
+        for (block, part) in parts(offset, bytes) {
+            if part == self.block(block) {
+                self.any_zero.store(true, Ordering::Release);
+                self.state(block).store(ZERO, Ordering::Release);
+            } else {
+                self.write_bytes(part.start, &vec![0; (part.end - part.start) as usize])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A block's bytes; the last one ends with the disk.
+    fn block(&self, block: u64) -> Range<u64> {
+        let start = block * BLOCK_BYTES;
+        start..self.bytes.min(start + BLOCK_BYTES)
+    }
+
+    /// Adds what a read moves; zeros are written here.
+    pub(super) fn gather_read<'m>(
+        &self,
+        offset: u64,
+        to: &VolatileSlice<'m>,
+        pieces: &mut Pieces<'m>,
+    ) -> Result<(), AccessError> {
+        self.check(offset, to.len() as u64)?;
+        for (state, range) in self.runs(offset, to.len() as u64) {
+            let part = part_of(to, offset, &range)?;
+            match state {
+                ZERO => fill_zero(&part),
+                CLEAN => pieces.add(Which::Image, false, range.start, &part),
+                _ => pieces.add(Which::Written, false, range.start, &part),
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds what a write moves, unless it is to a part of a block that is no written one: what else is in that has to be written, too.
+    pub(super) fn gather_write<'m>(
+        &self,
+        offset: u64,
+        from: &VolatileSlice<'m>,
+        pieces: &mut Pieces<'m>,
+    ) -> Result<bool, AccessError> {
+        self.check(offset, from.len() as u64)?;
+        let mut fresh = false;
+        for (block, part) in parts(offset, from.len() as u64) {
+            let written = self.state(block).load(Ordering::Acquire) == DIRTY;
+            if !written && part != self.block(block) {
+                return Ok(false);
+            }
+            fresh |= !written;
+        }
+        if !from.is_empty() {
+            pieces.add(Which::Written, true, offset, from);
+            pieces.fresh |= fresh;
+            pieces
+                .written
+                .push(offset / BLOCK_BYTES..(offset + from.len() as u64).div_ceil(BLOCK_BYTES));
+        }
+        Ok(true)
+    }
+
+    /// Moves what was gathered.
+    pub(super) fn run(&self, mut pieces: Pieces<'_>) -> Result<(), AccessError> {
+        let Store::Files(files) = &self.store else {
+            return Ok(());
+        };
+        let _guard = pieces
+            .fresh
+            .then(|| self.reviving.lock().unwrap_or_else(PoisonError::into_inner));
+        // SAFETY: each piece is a part of a slice of memory that outlives `pieces`, and so this call.
+        unsafe { files.transfer(&mut pieces.list) }.map_err(|error| AccessError::Storage(error.kind()))?;
+        for block in pieces.written.into_iter().flatten() {
+            self.state(block).store(DIRTY, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// Writes to a part of a block in the file.
+    fn write_part(&self, block: u64, part: &Range<u64>, from: &VolatileSlice<'_>) -> Result<(), AccessError> {
+        let mut pieces = Pieces::default();
+        if self.gather_write(part.start, from, &mut pieces)? {
+            return self.run(pieces);
+        }
+        let _guard = self.reviving.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pieces = Pieces::default();
+        // Somebody may have written to its other part meanwhile.
+        if !self.gather_write(part.start, from, &mut pieces)? {
+            let whole = self.block(block);
+            let mut bytes = self.copy(&whole)?;
+            let at = (part.start - whole.start) as usize;
+            if let Some(place) = bytes.get_mut(at..at + from.len()) {
+                from.copy_to(place);
+            }
+            let mut all = Pieces::default();
+            let slice = VolatileSlice::from(&mut bytes[..]);
+            self.gather_write(whole.start, &slice, &mut all)?;
+            // The lock is held here.
+            all.fresh = false;
+            return self.run(all);
+        }
+        self.run(pieces)
+    }
+
+    /// Byte ranges that were written and are not zeroed, merged where they touch.
+    pub(crate) fn dirty_ranges(&self) -> Vec<Range<u64>> {
+        self.ranges(DIRTY)
+    }
+
+    /// Byte ranges that read as zeros because the guest said so.
+    pub(crate) fn zero_ranges(&self) -> Vec<Range<u64>> {
+        self.ranges(ZERO)
+    }
+
+    fn ranges(&self, wanted: u8) -> Vec<Range<u64>> {
+        let runs = (0u64..).zip(&self.states);
+        let mut ranges: Vec<Range<u64>> = Vec::new();
+        for (block, _) in runs.filter(|(_, state)| state.load(Ordering::Acquire) == wanted) {
+            let bytes = self.block(block);
+            match ranges.last_mut() {
+                Some(last) if last.end == bytes.start => last.end = bytes.end,
+                _ => ranges.push(bytes),
+            }
+        }
+        ranges
+    }
+
+    /// Calls `each` with the bytes of a range, a piece at a time.
+    pub(crate) fn each_piece(
+        &self,
+        range: &Range<u64>,
+        mut each: impl FnMut(u64, &[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        const STEP: u64 = 1 << 20;
+        let mut at = range.start;
+        while at < range.end {
+            let end = range.end.min(at + STEP);
+            let bytes = self.copy(&(at..end)).map_err(io::Error::other)?;
+            each(at, &bytes)?;
+            at = end;
+        }
+        Ok(())
+    }
+}
+
+impl<'m> Pieces<'m> {
+    fn add(&mut self, which: Which, write: bool, at: u64, slice: &VolatileSlice<'m>) {
+        self.list.push(Piece {
+            which,
+            write,
+            at,
+            memory: slice.ptr_guard_mut().as_ptr(),
+            len: slice.len(),
+        });
+    }
+}
+
+/// The part of a slice that begins at `offset` of the disk which these bytes of the disk are.
+fn part_of<'a>(slice: &VolatileSlice<'a>, offset: u64, part: &Range<u64>) -> Result<VolatileSlice<'a>, AccessError> {
+    let start = (part.start - offset) as usize;
+    let len = (part.end - part.start) as usize;
+    slice.subslice(start, len).map_err(|_| AccessError::OutOfRange)
+}
+
+/// Cuts a range at the blocks' borders: each block's number and the bytes of it that are meant.
+fn parts(offset: u64, bytes: u64) -> impl Iterator<Item = (u64, Range<u64>)> {
+    let end = offset + bytes;
+    let blocks = if bytes == 0 {
+        0..0
+    } else {
+        offset / BLOCK_BYTES..end.div_ceil(BLOCK_BYTES)
+    };
+    blocks.map(move |block| {
+        let (start, stop) = (block * BLOCK_BYTES, (block + 1) * BLOCK_BYTES);
+        (block, start.max(offset)..stop.min(end))
+    })
+}
+
+pub(crate) fn fill_zero(slice: &VolatileSlice<'_>) {
+    const ZEROS: [u8; BLOCK_BYTES as usize] = [0; BLOCK_BYTES as usize];
+    let mut done = 0;
+    while let Ok(rest) = slice.offset(done) {
+        if rest.is_empty() {
+            break;
+        }
+        rest.copy_from(&ZEROS[..]);
+        done += rest.len().min(ZEROS.len());
+    }
+}

@@ -1,0 +1,136 @@
+//! A disk in files does what a disk in memory does: over a ring, with faults, history and exports.
+#![allow(clippy::expect_used, reason = "a panic here is the test's failure")]
+
+mod common;
+
+use common::{DeviceProcess, Driver, IOERR};
+use vhost_blk::control::{Command, Reply};
+
+const STORAGES: [&str; 2] = ["memory", "file"];
+
+fn device(storage: &str, more: &[&str]) -> DeviceProcess {
+    let args: Vec<&str> = ["--storage", storage].into_iter().chain(more.iter().copied()).collect();
+    DeviceProcess::start(&args)
+}
+
+fn tell(device: &DeviceProcess, command: &Command) -> Reply {
+    device.control().call(command).expect("an answer")
+}
+
+fn write(driver: &mut Driver, sector: u64, data: &[u8]) -> u8 {
+    let slot = driver.write(sector, data);
+    let used = driver.done();
+    assert_eq!(used.slot, slot);
+    used.status
+}
+
+fn read(driver: &mut Driver, sector: u64, len: u32) -> Vec<u8> {
+    let slot = driver.read(sector, len);
+    let used = driver.done();
+    assert_eq!((used.slot, used.status, used.len), (slot, 0, len + 1));
+    driver.bytes(slot, len as usize)
+}
+
+#[test]
+fn whole_and_partial_blocks_discards_and_rollbacks() {
+    for storage in STORAGES {
+        let device = device(storage, &["--history", "1M"]);
+        let mut driver = Driver::connect(&device);
+        assert_eq!(write(&mut driver, 0, &[1; 8192]), 0);
+        assert_eq!(write(&mut driver, 3, &[2; 1024]), 0);
+        // In the middle of blocks that were never written.
+        assert_eq!(write(&mut driver, 17, &[3; 4096]), 0);
+        let mut expected = [vec![1; 1536], vec![2; 1024], vec![1; 5632]].concat();
+        assert_eq!(read(&mut driver, 0, 8192), expected, "{storage}");
+        let around = read(&mut driver, 16, 8192);
+        assert_eq!(
+            (around[511], around[512], around[4607], around[4608]),
+            (0, 3, 3, 0),
+            "{storage}"
+        );
+        tell(&device, &Command::Mark { name: "before".into() });
+        driver.range(11, 8, 4);
+        assert_eq!(driver.done().status, 0);
+        let after = read(&mut driver, 0, 8192);
+        expected[4096..6144].fill(0);
+        assert_eq!(after, expected, "{storage}");
+        let back = Command::Rollback {
+            to: Some("before".into()),
+        };
+        assert_eq!(tell(&device, &back), Reply::Done);
+        assert_eq!(read(&mut driver, 8, 512), [1; 512], "{storage}");
+        assert_eq!(tell(&device, &Command::Rollback { to: None }), Reply::Done);
+        assert_eq!(read(&mut driver, 0, 8192), [0; 8192], "{storage}");
+    }
+}
+
+#[test]
+fn many_at_once_and_faults_among_them() {
+    for storage in STORAGES {
+        let device = device(
+            storage,
+            &[
+                "--rule",
+                "fail write sectors=80..81",
+                "--rule",
+                "short write bytes=512 then=ok sectors=160..161",
+            ],
+        );
+        let mut driver = Driver::connect(&device);
+        for page in 0..20u8 {
+            let slot = driver.free_slot();
+            vm_memory::Bytes::write_slice(&driver.mem, &[page + 1; 4096], driver.data(slot)).expect("data");
+            driver.queue(1, 16 * u64::from(page), 4096, false);
+        }
+        driver.kick();
+        let failed: Vec<u16> = driver
+            .order(20)
+            .into_iter()
+            .filter(|(_, status)| *status != 0)
+            .map(|(slot, status)| {
+                assert_eq!(status, IOERR);
+                slot
+            })
+            .collect();
+        assert_eq!(failed, [5], "{storage}");
+        let mut driver = again(driver, &device);
+        for page in 0..20u8 {
+            driver.queue(0, 16 * u64::from(page), 4096, true);
+        }
+        driver.kick();
+        driver.order(20);
+        for page in 0..20u8 {
+            let bytes = driver.bytes(u16::from(page), 4096);
+            let expected = match page {
+                5 => vec![0; 4096],
+                10 => [vec![11; 512], vec![0; 3584]].concat(),
+                _ => vec![page + 1; 4096],
+            };
+            assert!(bytes == expected, "page {page}, {storage}");
+        }
+    }
+}
+
+/// Another driver: a ring of this one has room for 21 requests.
+fn again(driver: Driver, device: &DeviceProcess) -> Driver {
+    drop(driver);
+    Driver::connect(device)
+}
+
+#[test]
+fn what_lies_in_a_file_has_no_name_and_is_exported() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().to_str().expect("UTF-8");
+    let device = device("file", &["--storage-dir", path]);
+    let mut driver = Driver::connect(&device);
+    assert_eq!(write(&mut driver, 8, &[7; 4096]), 0);
+    assert_eq!(std::fs::read_dir(dir.path()).expect("a directory").count(), 0);
+    let out = device.path("out");
+    let exported = tell(&device, &Command::Export { path: out.clone() });
+    assert_eq!(exported, Reply::Exported { data_bytes: 4096 });
+    let bytes = std::fs::read(out).expect("the export");
+    assert_eq!(bytes.len(), 8 << 20);
+    assert!(bytes[4096..8192].iter().all(|byte| *byte == 7));
+    let image = std::fs::read(device.path("image")).expect("the image");
+    assert!(image.iter().all(|byte| *byte == 0), "the image is never written");
+}

@@ -8,11 +8,11 @@ use clap::{CommandFactory, Parser, Subcommand};
 use thiserror::Error;
 use vhost_blk::backend::QUEUES_MAX;
 use vhost_blk::config::{Config, Offer, serial};
+use vhost_blk::control;
 use vhost_blk::disk::{DiskError, Storage};
 use vhost_blk::op::Op;
 use vhost_blk::plan::explain::explain;
-use vhost_blk::plan::words::reference;
-use vhost_blk::plan::{Plan, PlanError, Rule, RuleError, file};
+use vhost_blk::plan::{Plan, PlanError, Rule, RuleError, file, words};
 use vhost_blk::replay::{Script, ScriptError};
 use vhost_blk::server::{Options, ServeError};
 use vhost_blk::trace::show::{Filter, NoMark, listing};
@@ -50,8 +50,12 @@ enum Question {
     },
     /// Print a trace, a line a request, or what it comes to
     Trace(ShowTrace),
-    /// Print the reference page of the rule language, in Markdown
-    Reference,
+    /// Print a reference page, in Markdown
+    Reference {
+        /// Of what: the rule language, or the commands of the control socket
+        #[arg(default_value = "rules", value_parser = ["rules", "control"])]
+        of: String,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -215,7 +219,10 @@ impl Task {
                 Ok(Task::Say(format!("{}\n", explain(&rule))))
             }
             (Some(Question::Trace(wanted)), _) => wanted.text().map(Task::Say),
-            (Some(Question::Reference), _) => Ok(Task::Say(reference())),
+            (Some(Question::Reference { of }), _) => Ok(Task::Say(match of.as_str() {
+                "control" => control::reference(),
+                _ => words::reference(),
+            })),
             (None, Some(serve)) => Settings::of(serve).map(|settings| Task::Serve(Box::new(settings))),
             (None, None) => {
                 let missing = Args::command().error(

@@ -1,14 +1,16 @@
 //! Sockets and threads of a running device, and its orderly end.
 
+use std::fs::DirBuilder;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::fs::Mode;
 use rustix::io::Errno;
 use thiserror::Error;
 use vmm_sys_util::signal::register_signal_handler;
@@ -87,7 +89,7 @@ pub fn run(device: &Arc<Device>, options: &Options, ready: impl FnOnce()) -> Res
             .map_err(|error| system("signal handling")(io::Error::from_raw_os_error(error.errno())))?;
     }
     let front = Socket::bind(&options.socket)?;
-    let control = options.control.as_deref().map(Socket::bind).transpose()?;
+    let control = options.control.as_deref().map(Socket::bind_for_owner).transpose()?;
     let stopper: Arc<Stopper> = Arc::default();
     {
         let stopper = Arc::clone(&stopper);
@@ -204,6 +206,29 @@ impl Socket {
             listener,
             path: path.to_owned(),
         })
+    }
+}
+
+impl Socket {
+    /// A socket that nobody but its owner can use, for who commands the device writes files with its rights. A directory that is missing is
+    /// made, for the owner alone.
+    fn bind_for_owner(path: &Path) -> Result<Socket, ServeError> {
+        let error = |source| ServeError::Socket {
+            path: path.to_owned(),
+            source,
+        };
+        if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty() && !dir.exists()) {
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(dir)
+                .map_err(error)?;
+        }
+        // Set before it is bound: it is never open to others, not for a moment.
+        let before = rustix::process::umask(Mode::RWXG | Mode::RWXO);
+        let socket = Socket::bind(path);
+        rustix::process::umask(before);
+        socket
     }
 }
 

@@ -9,6 +9,7 @@
 //! out, so that a person can type `{"cmd":"list"}` into `socat`.
 
 mod client;
+mod page;
 mod server;
 
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use crate::arming::RuleStatus;
 pub use crate::stats::Stats;
 pub use client::{Client, ClientError};
+pub use page::reference;
 pub use server::serve;
 
 /// Version of the protocol.

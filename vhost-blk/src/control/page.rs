@@ -1,0 +1,219 @@
+//! The reference of the control protocol, made of the types that it is spoken in.
+
+use std::fmt::Write as _;
+
+use super::{Command, CommandLine, LINE_BYTES_MAX, Reply, ReplyLine, RuleStatus, Stats, VERSION};
+
+/// The page, in Markdown.
+#[must_use]
+pub fn reference() -> String {
+    let mut page = format!(
+        "# The control socket
+
+*Made by `vhost-blk reference control`; a test compares it with the code.*
+
+`--control C` listens at a unix stream socket that only its owner can use (mode 0700; a directory that is missing is made with mode 0700). A client
+sends commands as JSON, one a line of at most {} MiB, and gets an answer a command, in order, each before the next command is read. Any number of clients can be connected.
+`v` is the protocol's version, {VERSION}; a command may leave it out, an answer never does. `ok` is false exactly when `reply` is `error`.
+What a command does is done when its answer comes: the next request of the guest meets it.
+
+    $ echo '{{\"cmd\":\"list\"}}' | socat - UNIX-CONNECT:C
+
+`cargo xtask inject` says the same in words to a running `cargo xtask shell`.
+
+",
+        LINE_BYTES_MAX >> 20
+    );
+    for (command, reply) in examples() {
+        let name = serde_json::to_value(&command)
+            .ok()
+            .and_then(|value| Some(value.get("cmd")?.as_str()?.to_owned()));
+        let _ = writeln!(page, "## `{}`\n\n{}\n", name.unwrap_or_default(), about(&command));
+        let _ = writeln!(page, "    → {}\n    ← {}\n", sent(command), answered(reply));
+    }
+    page.push_str("## Errors\n\nA command that was not carried out changes nothing. A bad rule is answered with what is wrong with it and where (`column`, in characters from 1; `rule_index` in a plan).\n\n");
+    let error = Reply::Error {
+        message: "unknown action `fial`: expected one of …".to_owned(),
+        column: Some(1),
+        rule_index: None,
+    };
+    let command = Command::Add {
+        rule: "fial write".to_owned(),
+    };
+    let _ = writeln!(page, "    → {}\n    ← {}", sent(command), answered(error));
+    page
+}
+
+fn sent(command: Command) -> String {
+    let line = CommandLine { v: VERSION, command };
+    serde_json::to_string(&line).unwrap_or_default()
+}
+
+fn answered(reply: Reply) -> String {
+    let ok = !matches!(reply, Reply::Error { .. });
+    let line = ReplyLine { v: VERSION, ok, reply };
+    serde_json::to_string(&line).unwrap_or_default()
+}
+
+/// What a command does.
+fn about(command: &Command) -> &'static str {
+    match command {
+        Command::Add { .. } => {
+            "Adds a rule after those in force; its text is that of [the rule language](rule-language.md). A rule without `name=` gets one."
+        }
+        Command::Plan { .. } => {
+            "Replaces all rules and the seed, sets all counters, marks and variables back, and lets go what waits. With a bad rule nothing changes."
+        }
+        Command::List => {
+            "Asks for the rules in force, in their order: how many requests looked like each one's trigger (`seen`), to how many it was applied (`hits`: 0 is \
+             a rule that never fired), and how many it makes wait now (`holding`)."
+        }
+        Command::Clear => "Takes all rules off and lets go everything that waits.",
+        Command::Release { .. } => "Lets go what one rule keeps waiting, or, without `rule`, all that is held.",
+        Command::Set { .. } => "Sets a state variable, for which rules ask with `when=`.",
+        Command::Mark { .. } => {
+            "Makes a mark: a name in the trace, for which rules can wait (`until=mark(…)`, `after=mark(…)`), and to which `rollback` can go back while history is kept."
+        }
+        Command::Rollback { .. } => {
+            "Makes the disk the image again, or, with `to`, what it was at a mark (`--history` keeps what that takes). Refused while requests are outstanding."
+        }
+        Command::Cut { .. } => {
+            "Cuts the power: nothing is answered until it comes back, and what was not durable is lost: all of it (`lose`: `all`, if left out), some, chosen by `seed`, \
+             or `none`; `torn` tears the last write at a multiple of `512` or `4k` bytes."
+        }
+        Command::Power => "Gives power again. What was out when it went is never answered.",
+        Command::Disconnect => "Hangs up on the front end. One that connects again is served.",
+        Command::Export { .. } => {
+            "Writes the disk as it stands to a file on the device's machine, sparse; beside it first, then renamed."
+        }
+        Command::ExportLog { .. } => {
+            "Writes the history, from the image to now, as a log of dm-log-writes (`replay-log` and fstests read it), to a file on the device's machine."
+        }
+        Command::Stats => {
+            "Asks for the counters since the start. `outstanding` requests are submitted and not completed, `held` of them by rules; `dropped` ones were out when their ring or connection ended; \
+             `trace_lost` lines of the trace found no room on its disk; `diverged_at` is the first request that was another one than in the trace that is replayed."
+        }
+        Command::Subscribe => {
+            "Asks for the trace's lines as they are written. After the answer the connection carries nothing else. A listener that does not keep up misses lines and gets \
+             `{\"ev\":\"missed\",\"lines\":N}` in their place."
+        }
+        Command::FlushTrace => "Hands the trace to the kernel: what happened until now can be read from its file.",
+        Command::Quit => "Ends the device, in order, after the answer.",
+    }
+}
+
+/// Every command with an answer that it can get.
+fn examples() -> Vec<(Command, Reply)> {
+    vec![
+        (
+            Command::Add {
+                rule: "fail write nth=3".to_owned(),
+            },
+            Reply::Added { name: "r1".to_owned() },
+        ),
+        (
+            Command::Plan {
+                seed: 7,
+                rules: vec!["delay any for=1ms..5ms p=0.1 name=slow".to_owned()],
+            },
+            Reply::Done,
+        ),
+        (
+            Command::List,
+            Reply::Rules {
+                rules: vec![RuleStatus {
+                    name: "slow".to_owned(),
+                    text: "delay any for=1ms..5ms p=0.1 name=slow".to_owned(),
+                    seen: 120,
+                    hits: 11,
+                    holding: 1,
+                }],
+            },
+        ),
+        (Command::Clear, Reply::Released { requests: 1 }),
+        (
+            Command::Release {
+                rule: Some("slow".to_owned()),
+            },
+            Reply::Released { requests: 1 },
+        ),
+        (
+            Command::Set {
+                var: "phase:2".to_owned(),
+            },
+            Reply::Done,
+        ),
+        (
+            Command::Mark {
+                name: "mounted".to_owned(),
+            },
+            Reply::Done,
+        ),
+        (
+            Command::Rollback {
+                to: Some("mounted".to_owned()),
+            },
+            Reply::Done,
+        ),
+        (
+            Command::Cut {
+                lose: Some("some".to_owned()),
+                torn: Some("512".to_owned()),
+                seed: 1,
+            },
+            Reply::Cut {
+                volatile: 12,
+                lost: 5,
+                torn_bytes: Some(1536),
+            },
+        ),
+        (Command::Power, Reply::Released { requests: 0 }),
+        (Command::Disconnect, Reply::Done),
+        (
+            Command::Export {
+                path: "disk.raw".into(),
+            },
+            Reply::Exported { data_bytes: 1_048_576 },
+        ),
+        (
+            Command::ExportLog {
+                path: "writes.log".into(),
+            },
+            Reply::Logged { entries: 42 },
+        ),
+        (Command::Stats, Reply::Stats(Stats::default())),
+        (Command::Subscribe, Reply::Done),
+        (Command::FlushTrace, Reply::Done),
+        (Command::Quit, Reply::Done),
+    ]
+}
+
+#[cfg(test)]
+#[allow(clippy::expect_used, reason = "a panic here is the test's failure")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_has_an_example_that_reads_back() {
+        // serde names what it knows when it is asked for what it does not.
+        let unknown = serde_json::from_str::<Command>(r#"{"cmd":"?"}"#)
+            .expect_err("no command")
+            .to_string();
+        let names: Vec<&str> = unknown.split('`').skip(3).step_by(2).collect();
+        assert!(names.len() > 15, "{unknown}");
+        let page = reference();
+        let headings: Vec<&str> = page
+            .lines()
+            .filter_map(|line| line.strip_prefix("## `")?.strip_suffix('`'))
+            .collect();
+        assert_eq!(headings, names, "in their order");
+        for line in page.lines() {
+            if let Some(command) = line.strip_prefix("    → ") {
+                serde_json::from_str::<CommandLine>(command).expect(command);
+            }
+            if let Some(reply) = line.strip_prefix("    ← ") {
+                serde_json::from_str::<ReplyLine>(reply).expect(reply);
+            }
+        }
+    }
+}

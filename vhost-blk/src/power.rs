@@ -6,6 +6,7 @@ use crate::decide::Blow;
 use crate::device::{Device, Pending};
 use crate::execute::execute;
 use crate::history::Cut;
+use crate::op::Op;
 use crate::plan::{Lose, Torn};
 use crate::rng::Rng;
 use crate::schedule::Released;
@@ -44,8 +45,13 @@ impl Device {
             return Cut::default();
         }
         *power = false;
-        // A write that was on its way may get to the disk in part.
-        if let Some(pending) = last.as_ref().filter(|pending| !pending.completion.is_stale()) {
+        // A write that was on its way may get to the disk in part. A flush that is not answered has made nothing durable.
+        let writes = |pending: &&Pending| !matches!(pending.request.facts.op, Op::Read | Op::Flush | Op::GetId);
+        if let Some(pending) = last
+            .as_ref()
+            .filter(|pending| !pending.completion.is_stale())
+            .filter(writes)
+        {
             let _ = execute(&pending.request, self.target(), pending.completion.mem(), None);
         }
         let waiting = state.schedule.clear();

@@ -62,6 +62,20 @@ fn a_cut_keeps_what_was_flushed_and_nobody_is_answered() {
 }
 
 #[test]
+fn a_flush_that_meets_the_cut_makes_nothing_durable() {
+    let device = DeviceProcess::start(&["--rule", "cut flush"]);
+    let mut driver = Driver::connect(&device);
+    write(&mut driver, 0, 1);
+    driver.queue(4, 0, 0, false);
+    driver.kick();
+    assert!(driver.next_used(WHILE).is_none());
+    tell(&device, &Command::Power);
+    drop(driver);
+    let mut driver = Driver::connect(&device);
+    assert_eq!(read(&mut driver, 0), 0);
+}
+
+#[test]
 fn a_cut_by_command_loses_what_it_is_told_to() {
     let device = DeviceProcess::start(&["--history", "1M"]);
     let mut driver = Driver::connect(&device);

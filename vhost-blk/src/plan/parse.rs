@@ -272,6 +272,14 @@ fn parse_trigger(op: Option<Op>, args: &mut Args<'_>) -> Result<Trigger, Misfit>
             other: "nth",
         }));
     }
+    let covers = args.take("covers");
+    if let (Some(Op::Flush), Some(covers)) = (op, &covers) {
+        return Err(covers.word.misfit(Problem::WrongOp {
+            what: "covers",
+            op: "flush",
+            expected: "read, write, discard, write-zeroes or any",
+        }));
+    }
     Ok(Trigger {
         matcher,
         nth,
@@ -279,7 +287,7 @@ fn parse_trigger(op: Option<Op>, args: &mut Args<'_>) -> Result<Trigger, Misfit>
         probability: args.take("p").map(Arg::probability).transpose()?,
         limit: args.take("limit").map(Arg::count).transpose()?,
         first_after: args.take("first-after").map(Arg::op).transpose()?,
-        covers: args.take("covers").map(Arg::sectors).transpose()?,
+        covers: covers.map(Arg::sectors).transpose()?,
         after: args.take("after").map(Arg::event).transpose()?,
         before: args.take("before").map(Arg::event).transpose()?,
         when: args.take("when").map(Arg::var).transpose()?,

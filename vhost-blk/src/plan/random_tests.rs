@@ -146,7 +146,8 @@ prop_compose! {
             matcher.op = None;
         }
         let every = every.filter(|_| nth.is_none());
-        Rule { name, action, trigger: Trigger { matcher, nth, every, probability, limit, ..when }, set }
+        let covers = when.covers.clone().filter(|_| matcher.op != Some(Op::Flush));
+        Rule { name, action, trigger: Trigger { matcher, nth, every, probability, limit, covers, ..when }, set }
     }
 }
 

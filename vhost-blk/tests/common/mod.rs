@@ -43,11 +43,16 @@ pub struct DeviceProcess {
 
 impl DeviceProcess {
     pub fn start(args: &[&str]) -> DeviceProcess {
+        DeviceProcess::with_image(&[], args)
+    }
+
+    /// The image begins with these bytes.
+    pub fn with_image(bytes: &[u8], args: &[&str]) -> DeviceProcess {
         let dir = tempfile::tempdir().expect("tempdir");
         let image = dir.path().join("image");
-        File::create(&image)
-            .and_then(|file| file.set_len(8 << 20))
-            .expect("image");
+        std::fs::write(&image, bytes).expect("image");
+        let image = File::options().write(true).open(&image).expect("image");
+        image.set_len(8 << 20).expect("image");
         let child = spawn(dir.path(), args);
         DeviceProcess { dir, child }
     }

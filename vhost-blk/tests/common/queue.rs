@@ -195,6 +195,13 @@ impl Queue {
         slot
     }
 
+    /// Sends a request of any kind, its data as it is.
+    pub fn ask(&mut self, kind: u32, sector: u64, len: u32, to_guest: bool) -> u16 {
+        let slot = self.queue(kind, sector, len, to_guest);
+        self.kick();
+        slot
+    }
+
     /// Sends a discard (11) or write-zeroes (13) of one range.
     pub fn range(&mut self, kind: u32, sector: u64, sectors: u32) -> u16 {
         let mut range = [0; 16];

@@ -311,7 +311,10 @@ impl Device {
     /// locks come before.
     pub(crate) fn lose(&self, mut state: MutexGuard<'_, State>, requests: impl IntoIterator<Item = Pending>) {
         let first = state.lost.len();
-        state.lost.extend(requests);
+        // Of a ring that was stopped since nobody would take them out again.
+        let (gone, lost): (Vec<_>, Vec<_>) = requests.into_iter().partition(|pending| pending.completion.is_stale());
+        self.forget(&mut state, gone);
+        state.lost.extend(lost);
         let of = |pending: &Pending| (Arc::clone(pending.completion.ring()), pending.completion.generation());
         let lost: Vec<_> = state.lost.iter().skip(first).map(of).collect();
         drop(state);

@@ -33,9 +33,8 @@ pub struct Device {
     trace: trace::Writer,
     pub(crate) started: Instant,
     writeback: AtomicBool,
-    /// Whether the power is on. Work on the disk is done while this is shared, so that after a cut no late work follows.
-    /// Taken before the lock of `state`.
-    pub(crate) power: RwLock<bool>,
+    /// Work on the disk is done while this is shared, so that after a cut no late work follows. Taken before the lock of `state`.
+    pub(crate) power: RwLock<Power>,
     /// Hangs up on the front end that is connected.
     hang_up: Mutex<Option<HangUp>>,
     state: Mutex<State>,
@@ -84,6 +83,17 @@ pub(crate) struct Pending {
     pub(crate) request: Request,
     pub(crate) completion: Completion,
     pub(crate) outcome: Option<(String, Outcome)>,
+    /// Power cuts before it came.
+    pub(crate) cuts: u64,
+}
+
+/// The device's power.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Power {
+    /// Whether it is on.
+    pub(crate) on: bool,
+    /// Cuts so far: a request that came before the last one is never answered.
+    pub(crate) cuts: u64,
 }
 
 /// A request that is to complete now.
@@ -121,7 +131,7 @@ impl Device {
             disk,
             trace,
             started,
-            power: RwLock::new(true),
+            power: RwLock::new(Power { on: true, cuts: 0 }),
             hang_up: Mutex::new(None),
             state: Mutex::new(State::default()),
             timer: Condvar::new(),
@@ -161,8 +171,8 @@ impl Device {
         self.writeback.store(on, Ordering::Relaxed);
     }
 
-    /// Whether the power is on; it stays as it is while the answer is kept.
-    pub(crate) fn is_on(&self) -> RwLockReadGuard<'_, bool> {
+    /// The power; it stays as it is while the answer is kept.
+    pub(crate) fn power(&self) -> RwLockReadGuard<'_, Power> {
         self.power.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -198,9 +208,18 @@ impl Device {
     fn drive(&self, round: &mut Round) {
         self.do_together(round);
         while let Some(Ready { pending, timing, done }) = round.ready.pop_front() {
-            let power = self.is_on();
-            if !*power {
+            let power = self.power();
+            if *power
+                != (Power {
+                    on: true,
+                    cuts: pending.cuts,
+                })
+            {
                 self.lose(self.lock(), [pending]);
+                if power.on {
+                    // It was in this thread's hands as the power went, and is there still as it has come back.
+                    self.forget_lost();
+                }
                 continue;
             }
             let Pending {
@@ -209,6 +228,7 @@ impl Device {
                 request,
                 completion,
                 outcome,
+                ..
             } = pending;
             let target = self.target();
             round.add(completion.ring());
@@ -232,11 +252,16 @@ impl Device {
         let Some(mut together) = self.disk.together() else {
             return;
         };
-        let power = self.is_on();
+        let power = self.power();
         let mut effects: SmallVec<[(usize, Effect); 32]> = SmallVec::new();
         for (index, ready) in round.ready.iter().enumerate() {
             let plain = ready.pending.outcome.is_none() && ready.done.is_none();
-            if *power && plain && !ready.pending.completion.is_stale() {
+            let powered = *power
+                == (Power {
+                    on: true,
+                    cuts: ready.pending.cuts,
+                });
+            if powered && plain && !ready.pending.completion.is_stale() {
                 let mem = ready.pending.completion.mem();
                 let added = gather(&ready.pending.request, self.target(), mem, &mut together);
                 effects.extend(added.map(|effect| (index, effect)));
@@ -329,6 +354,15 @@ impl Device {
             pending.completion.abandon();
             self.finish(state, pending.seq, pending.at, None, None, pending.outcome);
         }
+    }
+
+    /// Lets go what is never answered; returns how many requests that are.
+    pub(crate) fn forget_lost(&self) -> usize {
+        let mut state = self.lock();
+        let lost = std::mem::take(&mut state.lost);
+        let count = lost.len();
+        self.forget(&mut state, lost);
+        count
     }
 
     /// Completes requests when their time has come; returns when the device stops.

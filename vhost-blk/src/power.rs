@@ -3,7 +3,7 @@
 use std::sync::PoisonError;
 
 use crate::decide::Blow;
-use crate::device::{Device, Pending};
+use crate::device::{Device, Pending, Power};
 use crate::execute::execute;
 use crate::history::Cut;
 use crate::op::Op;
@@ -40,11 +40,14 @@ impl Device {
         let mut power = self.power.write().unwrap_or_else(PoisonError::into_inner);
         let mut state = self.lock();
         let seq = last.as_ref().map(|pending| pending.seq);
-        if !*power {
+        if !power.on {
             self.lose(state, last);
             return Cut::default();
         }
-        *power = false;
+        *power = Power {
+            on: false,
+            cuts: power.cuts + 1,
+        };
         // A write that was on its way may get to the disk in part. A flush that is not answered has made nothing durable.
         let writes = |pending: &&Pending| !matches!(pending.request.facts.op, Op::Read | Op::Flush | Op::GetId);
         if let Some(pending) = last
@@ -81,19 +84,15 @@ impl Device {
     /// requests that are.
     pub fn power_on(&self) -> usize {
         let mut power = self.power.write().unwrap_or_else(PoisonError::into_inner);
-        let mut state = self.lock();
-        if *power {
+        if power.on {
             return 0;
         }
-        *power = true;
-        state.stats.dark = false;
-        let lost = std::mem::take(&mut state.lost);
-        let count = lost.len();
-        self.forget(&mut state, lost);
+        power.on = true;
+        self.lock().stats.dark = false;
+        let count = self.forget_lost();
         self.trace().write(|| Record::Power {
             t_us: self.trace().now_us(),
         });
-        drop(state);
         drop(power);
         self.trace().flush();
         count

@@ -47,13 +47,13 @@ impl Device {
         round: &mut Round,
     ) -> Option<(Pending, String, Blow)> {
         let at = Instant::now();
-        let power = self.is_on();
+        let power = self.power();
         let mut guard = self.lock();
         let state = &mut *guard;
         state.seq += 1;
         let facts = &request.facts;
         // Without power nobody looks at it.
-        let Scripted { timing, outcome, blow } = if *power {
+        let Scripted { timing, outcome, blow } = if power.on {
             self.decide(state, facts)
         } else {
             Scripted::default()
@@ -88,8 +88,9 @@ impl Device {
             request,
             completion,
             outcome,
+            cuts: power.cuts,
         };
-        if !*power {
+        if !power.on {
             self.lose(guard, [pending]);
             return None;
         }

@@ -70,13 +70,15 @@ fn one(sent: &Sent, submits: &[&Submit], completes: &BTreeMap<u64, &Complete>) {
     let submit = match (sent.fate, submits) {
         // It was lost before the device had looked at it, or never was to be looked at.
         (Fate::Lost | Fate::Untaken, []) => return,
-        (Fate::Done(_) | Fate::Lost, [submit]) => *submit,
+        (Fate::Done(_) | Fate::Lost | Fate::Unpowered, [submit]) => *submit,
         _ => panic!("{sent:?} was submitted so: {submits:?}"),
     };
     assert_eq!((submit.op, usize::from(submit.queue)), (sent.op, sent.queue));
     let complete = completes[&submit.seq];
-    if let Fate::Done(byte) = sent.fate {
-        assert_eq!(complete.status, status(byte), "{sent:?} {complete:?}");
+    match sent.fate {
+        Fate::Done(byte) => assert_eq!(complete.status, status(byte), "{sent:?} {complete:?}"),
+        Fate::Unpowered => assert_eq!(complete.status, Status::Dropped, "{sent:?} {complete:?}"),
+        _ => {}
     }
 }
 
@@ -91,6 +93,7 @@ fn flushes(session: &Session, submits: &BTreeMap<u64, &Submit>, completes: &BTre
         flushes.filter(|submit| of(completes[&submit.seq].status)).count()
     };
     let lost = count(&|fate| fate == Fate::Lost);
+    let unpowered = count(&|fate| fate == Fate::Unpowered);
     for byte in 0..=2 {
         let (seen, told) = (
             count(&|fate| fate == Fate::Done(byte)),
@@ -102,6 +105,6 @@ fn flushes(session: &Session, submits: &BTreeMap<u64, &Submit>, completes: &BTre
             "{seen} flushes came back with {byte}, {told} by the trace"
         );
     }
-    let done = count(&|fate| matches!(fate, Fate::Done(_)));
+    let done = count(&|fate| matches!(fate, Fate::Done(_))) + unpowered;
     assert!((done..=done + lost).contains(&traced(&|_| true)), "flushes");
 }

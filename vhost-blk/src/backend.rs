@@ -16,6 +16,8 @@
 //!   flight (`backend/inflight.rs`), those are taken once more when it comes again, in the order in which they came;
 //! - the crate refuses the messages for that record, so a relay stands before it (`backend/relay.rs`).
 
+#[doc(hidden)]
+pub mod in_process;
 mod inflight;
 mod poll;
 mod queue;

@@ -111,8 +111,8 @@ impl Session {
                 self.tell(&Command::Clear);
             }
             Step::Plan => self.plan(self.story.more_rules.clone()),
-            Step::Pause { queue } => self.stop(queue, false),
-            Step::Reset { queue } => self.stop(queue, true),
+            Step::Pause { queue } => self.stop(queue, false, false),
+            Step::Reset { queue } => self.stop(queue, true, false),
             Step::Leave => {
                 // So that the device is not asked again after it has been left.
                 self.look();
@@ -236,23 +236,18 @@ impl Session {
         }
     }
 
-    /// A ring is stopped: what came out of it has come back by then, but for what the power took along.
-    fn stop(&mut self, queue: usize, reset: bool) {
-        // A rule must not hang up while the ring is set up.
-        if self
-            .story
-            .rules
-            .iter()
-            .chain(&self.story.more_rules)
-            .any(|rule| rule.starts_with("disconnect"))
-        {
+    /// A ring is stopped: what came out of it has come back by then, but for what the power took along that is off, or just was (`was_dark`).
+    fn stop(&mut self, queue: usize, reset: bool, was_dark: bool) {
+        let mut rules = self.story.rules.iter().chain(&self.story.more_rules);
+        if !was_dark && rules.any(|rule| rule.starts_with("disconnect")) {
+            // A rule must not hang up while the ring is set up.
             self.settle();
         }
         let base = self.driver.frontend.get_vring_base(queue).expect("it stops");
         self.look();
         let (taken, untaken) = self.rings[queue].split_at(base as usize);
         let dark = match self.control.call(&Command::Stats).expect("stats") {
-            Reply::Stats(stats) => stats.dark,
+            Reply::Stats(stats) => stats.dark || was_dark,
             other => panic!("{other:?}"),
         };
         for index in taken {
@@ -321,11 +316,10 @@ impl Session {
         let Reply::Released { requests } = released else {
             panic!("{released:?}");
         };
-        // One that was let go just as the power went may be in a thread's hands still.
+        // One that was let go just as the power went may be in a thread's hands still, and was done before it went, or never will be.
         assert!(requests as u64 <= lost, "{requests} are lost, but {lost} are out");
-        self.lose(Fate::Unpowered);
         for queue in 0..QUEUES {
-            self.stop(queue, true);
+            self.stop(queue, true, true);
         }
     }
 

@@ -2,6 +2,8 @@
 //!
 //! This file knows which packages there are and how they are built, and nothing of what is in them.
 
+mod fuzz;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -48,6 +50,7 @@ impl Xtask {
     fn run(&self, args: &[String]) -> xshell::Result<u8> {
         match args.first().map(String::as_str) {
             Some("selftest") => self.selftest(args.get(1..).unwrap_or_default()),
+            Some("fuzz") => fuzz::run(&self.shell, &self.target, args.get(1..).unwrap_or_default()),
             Some("test" | "shell") => {
                 self.build()?;
                 Ok(self.harness(args))

@@ -17,6 +17,13 @@ pub struct Record {
     file: File,
 }
 
+impl Record {
+    /// The memory that it lies in.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+}
+
 impl Driver {
     /// Connects, asks for a record of requests in flight, and starts an empty ring.
     pub fn connect_with_record(device: &DeviceProcess) -> (Driver, Record) {

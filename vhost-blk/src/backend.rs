@@ -14,11 +14,13 @@
 //!   all of them twice for the rules.) Then the ring's generation moves on, so that nothing ever lands in a new ring;
 //! - a front end that goes away without a word gets nothing more: what is held for it is dropped. If it has kept a record of requests in
 //!   flight (`backend/inflight.rs`), those are taken once more when it comes again, in the order in which they came;
+//! - a front end that cuts off the file of its memory ends its connection, and not the device: `backend/lost_memory.rs`;
 //! - the crate refuses the messages for that record, so a relay stands before it (`backend/relay.rs`).
 
 #[doc(hidden)]
 pub mod in_process;
 mod inflight;
+pub(crate) mod lost_memory;
 mod poll;
 mod queue;
 mod refetch;
@@ -36,7 +38,7 @@ use thiserror::Error;
 use vhost::vhost_user::message::{VhostUserProtocolFeatures, VhostUserVirtioFeatures};
 use vhost::vhost_user::{Error as VhostUserError, Listener};
 use vhost_user_backend::{Error as DaemonError, VhostUserBackend, VhostUserDaemon};
-use vm_memory::GuestMemoryAtomic;
+use vm_memory::{GuestAddressSpace, GuestMemoryAtomic};
 use vmm_sys_util::epoll::EventSet;
 use vmm_sys_util::event::{EventConsumer, EventFlag, EventNotifier, new_event_consumer_and_notifier};
 
@@ -45,6 +47,7 @@ use crate::config::WRITEBACK_OFFSET;
 use crate::device::Device;
 use crate::request::Mem;
 use inflight::Area;
+use lost_memory::Watched;
 use queue::{Queue, Worker};
 use relay::{Relay, Watcher};
 use vring::Vring;
@@ -135,10 +138,14 @@ impl Session {
 
 /// The backend of one connection.
 struct Connection {
+    /// What the front end gave. First, so that nothing is watched any more when it is unmapped.
+    watched: Mutex<Vec<Watched>>,
     device: Arc<Device>,
     queues: Vec<Arc<Queue>>,
     /// The descriptors by which the queues' threads were told to end: the crate underneath forgets to close them.
     exit_events: Mutex<Vec<RawFd>>,
+    /// Pages of memory that were lost before it came.
+    lost_before: u64,
 }
 
 impl Connection {
@@ -149,6 +156,8 @@ impl Connection {
             device,
             queues,
             exit_events: Mutex::default(),
+            watched: Mutex::default(),
+            lost_before: lost_memory::count(),
         }
     }
 
@@ -189,6 +198,11 @@ impl Connection {
             let problem = queue.take(vring, arrivals);
             fruitless = if arrivals.is_empty() { fruitless + 1 } else { 0 };
             self.device.submit(arrivals, round);
+            if lost_memory::count() != self.lost_before {
+                self.bury(queue, "the guest's memory was cut off");
+                self.device.hang_up();
+                return;
+            }
             if let Some(problem) = problem {
                 return self.bury(queue, &problem);
             }
@@ -208,6 +222,13 @@ impl Connection {
         }
     }
 
+    fn watch(&self, watched: Watched) {
+        self.watched
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(watched);
+    }
+
     fn bury(&self, queue: &Queue, problem: &str) {
         queue.bury();
         // It flushes the trace, too.
@@ -217,6 +238,7 @@ impl Connection {
 
 impl Watcher for Connection {
     fn inflight(&self, area: Area) {
+        self.watch(Watched::mapping(area.mapping()));
         let area = Arc::new(area);
         for queue in &self.queues {
             queue.keep_inflight(&area);
@@ -274,8 +296,9 @@ impl VhostUserBackend for Connection {
         Ok(())
     }
 
-    fn update_memory(&self, _mem: Memory) -> io::Result<()> {
-        // The queues share the atomic that was just replaced.
+    fn update_memory(&self, mem: Memory) -> io::Result<()> {
+        // The queues share the atomic that was just replaced. What requests were made with before is watched on.
+        self.watch(Watched::memory(&mem.memory()));
         Ok(())
     }
 

@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use thiserror::Error;
 use vmm_sys_util::signal::register_signal_handler;
 
-use crate::backend::{Session, SessionError};
+use crate::backend::{Session, SessionError, lost_memory};
 use crate::control;
 use crate::device::Device;
 
@@ -88,6 +88,7 @@ pub fn run(device: &Arc<Device>, options: &Options, ready: impl FnOnce()) -> Res
         register_signal_handler(signal, on_signal)
             .map_err(|error| system("signal handling")(io::Error::from_raw_os_error(error.errno())))?;
     }
+    lost_memory::guard().map_err(system("signal handling"))?;
     let front = Socket::bind(&options.socket)?;
     let control = options.control.as_deref().map(Socket::bind_for_owner).transpose()?;
     let stopper: Arc<Stopper> = Arc::default();

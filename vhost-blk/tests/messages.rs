@@ -16,6 +16,8 @@ use std::time::Instant;
 use common::helpers::{page, stats, submitted};
 use common::{DeviceProcess, Driver, SOON};
 use vhost::VhostBackend;
+use vhost_blk::control::Command;
+use vhost_blk::trace::{self, Record};
 use vm_memory::{GuestMemoryBackend, GuestMemoryRegion};
 use vmm_sys_util::sock_ctrl_msg::ScmSocket;
 
@@ -387,4 +389,31 @@ fn records_full_of_garbage() {
             serves(&device, &format!("garbage {number} {version:?}"));
         }
     }
+}
+
+#[test]
+fn memory_whose_file_is_cut_off() {
+    let device = DeviceProcess::start(&["--rule", RULE]);
+    // All of it, and all but the rings.
+    for left in [0, 2 << 20] {
+        let (mut driver, mut stream) = held(&device);
+        stream.set_read_timeout(Some(SOON)).expect("a timeout");
+        if left > 0 {
+            driver.queue(1, 8, 4096, false);
+        }
+        let region = driver.mem.iter().next().and_then(|region| region.file_offset());
+        region.expect("a file").file().set_len(left).expect("it is cut off");
+        // The device looks there; we do not.
+        driver.kick();
+        assert_eq!(stream.read(&mut [0]).expect("it hangs up"), 0);
+        drop((driver, stream));
+        serves(&device, "memory that is gone");
+    }
+    device.control().call(&Command::FlushTrace).expect("the device lives");
+    let records = trace::read(&device.path("trace")).expect("the trace");
+    let died = records
+        .iter()
+        .filter(|record| matches!(record, Record::QueueDead { .. }))
+        .count();
+    assert_eq!(died, 2);
 }

@@ -72,6 +72,11 @@ impl Area {
         Ok((file, bytes))
     }
 
+    /// Where it is mapped.
+    pub(super) fn mapping(&self) -> &MmapRegion {
+        &self.region
+    }
+
     /// Maps an area that the front end has kept.
     ///
     /// # Errors

@@ -136,11 +136,8 @@ impl Queue {
         let slot = self.free_slot();
         self.out[usize::from(slot)] = true;
         self.next_slot = (slot + 1) % SLOTS;
-        let header = self.at(HEADERS + 16 * u64::from(slot)).0;
-        let status = self.status_at(slot).0;
-        self.mem.write_obj(kind, GuestAddress(header)).expect("header");
-        self.mem.write_obj(sector, GuestAddress(header + 8)).expect("header");
-        self.mem.write_obj(NO_STATUS, GuestAddress(status)).expect("status");
+        let (header, status) = (self.header_at(slot).0, self.status_at(slot).0);
+        self.put_header(slot, kind, sector);
         let first = slot * 3;
         self.put_desc(first, header, 16, NEXT, first + if len == 0 { 2 } else { 1 });
         let direction = if to_guest { WRITABLE } else { 0 };
@@ -148,6 +145,14 @@ impl Queue {
         self.put_desc(first + 2, status, 1, WRITABLE, 0);
         self.publish(first);
         slot
+    }
+
+    /// Writes a request's header, and takes what its status byte says away.
+    pub fn put_header(&self, slot: u16, kind: u32, sector: u64) {
+        let header = self.header_at(slot).0;
+        self.mem.write_obj(kind, GuestAddress(header)).expect("header");
+        self.mem.write_obj(sector, GuestAddress(header + 8)).expect("header");
+        self.mem.write_obj(NO_STATUS, self.status_at(slot)).expect("status");
     }
 
     /// Puts a head into the available ring.
@@ -220,7 +225,13 @@ impl Queue {
         self.mem.read_obj(self.status_at(slot)).expect("status")
     }
 
-    fn status_at(&self, slot: u16) -> GuestAddress {
+    /// Where a request's header is.
+    pub fn header_at(&self, slot: u16) -> GuestAddress {
+        self.at(HEADERS + 16 * u64::from(slot))
+    }
+
+    /// Where its status byte is.
+    pub fn status_at(&self, slot: u16) -> GuestAddress {
         self.at(STATUSES + u64::from(slot))
     }
 

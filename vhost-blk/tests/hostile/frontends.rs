@@ -1,0 +1,173 @@
+//! Front ends that vanish with requests out, come twice, or take memory away: nothing of theirs is kept, nothing is written where it was, and the next is served.
+
+use vhost::VhostBackend;
+use vhost_blk::control::{Command, Reply};
+use vm_memory::{Bytes, GuestAddress};
+
+use crate::common::helpers::{page, stats, submitted};
+use crate::common::queue::{NO_STATUS, QUEUE_BYTES};
+use crate::common::{DeviceProcess, Driver, SOON, WHILE, set_memory};
+use crate::{serves, until};
+
+/// Rules that keep a write of tag 9 waiting, each in another way.
+const RULES: [&str; 5] = [
+    "hold write payload=tag:9 until=release max=300s",
+    "hang write payload=tag:9",
+    "delay write payload=tag:9 for=300s",
+    "reorder write payload=tag:9 window=9 order=reverse max=300s",
+    "hold write payload=tag:9 until=done(flush) max=300s",
+];
+
+#[test]
+fn a_front_end_that_vanishes_with_requests_out() {
+    for rule in RULES {
+        let device = DeviceProcess::start(&["--rule", rule]);
+        let mut driver = Driver::with_queues(&device, 2);
+        let mut held = Vec::new();
+        for queue in &mut driver.queues {
+            held.push(queue.write(0, &page(9, 0, 1)));
+            held.push(queue.write(8, &page(9, 1, 1)));
+        }
+        submitted(&device, 4);
+        let Driver { frontend, queues } = driver;
+        drop(frontend);
+        until(&device, |stats| !stats.connected && stats.outstanding == 0);
+        let now = stats(&device);
+        assert_eq!((now.held, now.dropped), (0, 4), "{rule}");
+        // What would have let them go.
+        let released = device
+            .control()
+            .call(&Command::Release { rule: None })
+            .expect("release");
+        assert_eq!(released, Reply::Released { requests: 0 });
+        serves(&device);
+        for (queue, slots) in queues.iter().zip(held.chunks(2)) {
+            assert_eq!(queue.used_index(), 0, "{rule}: nothing comes late");
+            for slot in slots {
+                assert_eq!(queue.mem_status(*slot), NO_STATUS, "{rule}");
+            }
+        }
+        // None of them was done.
+        let mut driver = Driver::connect(&device);
+        let read = driver.read(0, 8192);
+        assert_eq!(driver.done().status, 0);
+        assert_eq!(driver.bytes(read, 8192), [0; 8192], "{rule}");
+    }
+}
+
+#[test]
+fn a_front_end_that_vanishes_while_it_begins() {
+    let device = DeviceProcess::start(&[]);
+    for _ in 0..50 {
+        // With all kinds of things half done: the memory is there, a ring is, both are.
+        let mem = crate::common::memory();
+        drop(crate::common::handshake(
+            &device,
+            &mem,
+            vhost::vhost_user::message::VhostUserProtocolFeatures::empty(),
+        ));
+        let mut driver = Driver::connect(&device);
+        driver.write(0, &page(1, 0, 1));
+        drop(driver);
+    }
+    serves(&device);
+    until(&device, |stats| stats.outstanding == 0);
+}
+
+#[test]
+fn a_second_front_end_waits_for_the_first_to_go() {
+    let device = DeviceProcess::start(&["--rule", RULES[0]]);
+    let mut first = Driver::connect(&device);
+    first.write(0, &page(9, 0, 1));
+    submitted(&device, 1);
+    std::thread::scope(|scope| {
+        // It connects at once, and gets no answer as long as the first one is there.
+        let second = scope.spawn(|| {
+            let mut second = Driver::connect(&device);
+            second.write(64, &page(1, 0, 2));
+            second.done().status
+        });
+        for _ in 0..20 {
+            let read = first.read(0, 512);
+            let used = first.next_used(SOON).expect("the first one is served");
+            assert_eq!((used.slot, used.status), (read, 0));
+        }
+        let now = stats(&device);
+        assert_eq!((now.connections, now.held, now.dropped), (1, 1, 0));
+        assert!(!second.is_finished());
+        drop(first);
+        assert_eq!(second.join().expect("no panic"), 0);
+    });
+    assert_eq!(stats(&device).dropped, 1, "what the first one had out");
+    serves(&device);
+}
+
+#[test]
+fn memory_that_shrinks_while_a_request_is_held() {
+    // The rings stay and the request's data and status go; or all goes.
+    for bytes in [0x18_0000, 0x1000] {
+        let device = DeviceProcess::start(&["--rule", RULES[0]]);
+        let mut driver = Driver::connect(&device);
+        let held = driver.write(0, &page(9, 0, 1));
+        submitted(&device, 1);
+        set_memory(&driver.frontend, &driver.mem, bytes);
+        // Messages are answered in their order.
+        driver.frontend.get_features().expect("an answer");
+        let released = device
+            .control()
+            .call(&Command::Release { rule: None })
+            .expect("release");
+        assert_eq!(released, Reply::Released { requests: 1 }, "it lives, and lets it go");
+        if bytes > 0x1000 {
+            // It was taken with the memory that was there then, and is done with that.
+            assert_eq!(driver.done().slot, held);
+        } else {
+            assert_eq!(driver.next_used(WHILE), None, "there is no used ring any more");
+        }
+        // And a request after it, whose data lies outside.
+        driver.write(8, &page(1, 0, 1));
+        if bytes > 0x1000 {
+            assert_eq!(driver.done().len, 0, "it has no status byte any more");
+        } else {
+            assert_eq!(driver.next_used(WHILE), None);
+        }
+        drop(driver);
+        serves(&device);
+    }
+}
+
+#[test]
+fn memory_that_goes_while_the_ring_is_busy() {
+    let device = DeviceProcess::start(&["--rule", "delay any for=0ms..1ms p=0.5"]);
+    let mut driver = Driver::connect(&device);
+    for round in 0..60u64 {
+        let whole = crate::common::QUEUES_MAX as u64 * QUEUE_BYTES;
+        for _ in 0..4 {
+            if driver.out().len() < 8 {
+                driver.write(8 * (round % 8), &page(1, round, 1));
+            }
+        }
+        set_memory(
+            &driver.frontend,
+            &driver.mem,
+            [0x1000, 0x20_0000, whole][round as usize % 3],
+        );
+        while driver.unseen() > 0 {
+            driver.done();
+        }
+        // A ring that was given up begins anew.
+        if round % 3 == 2 {
+            driver.frontend.get_vring_base(0).expect("it stops");
+            driver.start_ring();
+        }
+    }
+    // Guest memory outside of its rings and requests was left alone.
+    let mut rest = vec![1; 4096];
+    driver
+        .mem
+        .read_slice(&mut rest, GuestAddress(3 * QUEUE_BYTES))
+        .expect("memory");
+    assert_eq!(rest, [0; 4096]);
+    drop(driver);
+    serves(&device);
+}

@@ -15,7 +15,9 @@ use crate::vm::accel::Choice;
     name = "cargo xtask",
     bin_name = "cargo xtask",
     version,
-    arg_required_else_help = true
+    arg_required_else_help = true,
+    after_help = "To work on this project itself:\n  selftest  Run our own tests: the default matrix, those without VMs, those of the rig\n  \
+    fuzz      Run the device's fuzz targets"
 )]
 pub struct Cli {
     /// What to do.

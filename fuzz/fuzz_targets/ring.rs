@@ -146,9 +146,7 @@ impl Session {
             hang_up();
             hung_up.store(true, Ordering::Relaxed);
         })));
-        // A driver whose requests the power took along, and whose ring was stopped since, resets it: no record tells of them any more.
-        let goes_on = |ring: &Ring| ring.is_running && !ring.has_lost();
-        let again = again && self.record.is_some() && self.rings.iter().all(goes_on);
+        let again = again && self.record.is_some() && self.rings.iter().all(|ring| ring.is_running);
         if !again {
             self.record = None;
         }
@@ -161,6 +159,8 @@ impl Session {
         self.front = Some(front);
         for queue in 0..QUEUES {
             if again {
+                // What the power took along is handed in again.
+                self.rings[queue].none_is_lost();
                 let base = self.rings[queue].used(self.memory);
                 self.run(queue, base);
                 self.kick(queue);

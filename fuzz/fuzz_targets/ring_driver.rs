@@ -153,8 +153,8 @@ impl Ring {
         };
     }
 
-    pub fn has_lost(&self) -> bool {
-        self.slots.iter().any(|slot| slot.out && slot.lost)
+    pub fn none_is_lost(&mut self) {
+        self.slots.iter_mut().for_each(|slot| slot.lost = false);
     }
 
     pub fn used(&self, memory: &Memory) -> u16 {

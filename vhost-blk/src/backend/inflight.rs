@@ -105,9 +105,15 @@ impl Area {
 }
 
 impl Tracker {
-    /// Takes a queue's region into use for a ring of this size whose used index is this. The heads that were in flight when an
-    /// earlier ring ended without being stopped, in the order in which they came; `None` if none was before this one.
-    pub(super) fn begin(area: &Arc<Area>, queue: u16, size: u16, used: u16) -> Option<(Tracker, Option<Vec<u16>>)> {
+    /// Takes a queue's region into use for a ring of this size, whose used index is this and of which the entries before `next` were taken. The heads
+    /// that were in flight when an earlier ring ended without being stopped, in the order in which they came; `None` if none was before this one.
+    pub(super) fn begin(
+        area: &Arc<Area>,
+        queue: u16,
+        size: u16,
+        used: u16,
+        next: u16,
+    ) -> Option<(Tracker, Option<Vec<u16>>)> {
         if queue >= area.num_queues || size > area.queue_size {
             return None;
         }
@@ -117,10 +123,16 @@ impl Tracker {
             size,
             counter: 0,
         };
-        let went_on = tracker.header(VERSION_AT) == Some(VERSION) && tracker.header(DESC_NUM_AT) == Some(size);
+        let is_of_size = tracker.header(DESC_NUM_AT) == Some(size);
+        let went_on = is_of_size && tracker.header(VERSION_AT) == Some(VERSION);
         let heads = went_on.then(|| tracker.recover(used));
         if !went_on {
-            (0..size).for_each(|head| tracker.set_inflight(head, false));
+            // A ring goes on that was stopped while the power was off: what was out then stays so until the driver resets it.
+            let unanswered = usize::from((Wrapping(next) - Wrapping(used)).0);
+            if unanswered == 0 || !is_of_size || tracker.recover(used).len() != unanswered {
+                (0..size).for_each(|head| tracker.set_inflight(head, false));
+                tracker.counter = 0;
+            }
             tracker.set_header(DESC_NUM_AT, size);
             tracker.set_header(USED_IDX_AT, used);
             tracker.set_header(VERSION_AT, VERSION);
@@ -226,7 +238,7 @@ mod tests {
     }
 
     fn begin(area: &Arc<Area>, used: u16) -> (Tracker, Option<Vec<u16>>) {
-        Tracker::begin(area, 1, 8, used).expect("a region")
+        Tracker::begin(area, 1, 8, used, used).expect("a region")
     }
 
     #[test]
@@ -283,6 +295,26 @@ mod tests {
     }
 
     #[test]
+    fn what_is_never_answered_is_in_flight_until_a_reset() {
+        let area = area();
+        let (mut tracker, _) = begin(&area, 0);
+        for head in [4, 2, 6] {
+            tracker.taken(head);
+        }
+        tracker.put(2);
+        tracker.shown(1, 1);
+        tracker.stopped();
+        // It goes on after all three.
+        let (mut tracker, heads) = Tracker::begin(&area, 1, 8, 1, 3).expect("a region");
+        assert_eq!(heads, None, "nothing is taken again now");
+        tracker.taken(2);
+        assert_eq!(begin(&area, 1).1, Some(vec![4, 6, 2]));
+        tracker.stopped();
+        assert_eq!(begin(&area, 0).1, None);
+        assert_eq!(begin(&area, 0).1, Some(Vec::new()), "it was reset");
+    }
+
+    #[test]
     fn what_stands_in_the_area_is_not_trusted() {
         let area = area();
         let (mut tracker, _) = begin(&area, 0);
@@ -292,8 +324,8 @@ mod tests {
         tracker.put(999);
         tracker.shown(3, 3);
         assert_eq!(begin(&area, 60_000).1, Some(vec![1]));
-        assert!(Tracker::begin(&area, 2, 8, 0).is_none());
-        assert!(Tracker::begin(&area, 0, 16, 0).is_none());
+        assert!(Tracker::begin(&area, 2, 8, 0, 0).is_none());
+        assert!(Tracker::begin(&area, 0, 16, 0, 0).is_none());
         let (file, bytes) = Area::create(2, 8).expect("memory");
         let error = Area::map(file.try_clone().expect("a file"), 0, bytes, 3, 8).expect_err("too small");
         assert!(error.to_string().contains("for 3 queues of 8"), "{error}");

@@ -224,7 +224,7 @@ impl Queue {
         let area = self.inflight.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(area) = area else { return Ok(()) };
         let used = queue.next_used();
-        let Some((tracker, heads)) = Tracker::begin(&area, self.index, queue.size(), used) else {
+        let Some((tracker, heads)) = Tracker::begin(&area, self.index, queue.size(), used, queue.next_avail()) else {
             return Err(format!(
                 "a ring of {} entries, for which there is no record of requests in flight",
                 queue.size()

@@ -20,6 +20,7 @@ pub mod oracle;
 pub mod params;
 pub mod pattern;
 pub mod reporter;
+pub mod soak;
 pub mod state;
 pub mod target;
 pub mod test;

@@ -1,6 +1,6 @@
 //! The command line: `cargo xtask COMMAND` ends up here.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -38,6 +38,8 @@ pub enum Command {
     Shell(ShellArgs),
     /// Inject faults into the disk of a running shell.
     Inject(InjectArgs),
+    /// Run fio with verification under random rules: what differs has to be explained by a rule.
+    Soak(SoakArgs),
 }
 
 /// `cargo xtask test`.
@@ -165,6 +167,48 @@ pub struct InjectArgs {
     /// Control socket of the device [default: that of the shell that was started last].
     #[arg(long, value_name = "SOCKET")]
     pub control: Option<PathBuf>,
+}
+
+/// `cargo xtask soak`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  cargo xtask soak --minutes 60\n  cargo xtask soak --seed 7 --first-round 12 --rounds 1\n  \
+    cargo xtask soak --rounds 3 --rule 'corrupt write flip=1bit limit=5' --rule 'delay any for=1ms..5ms'"
+)]
+pub struct SoakArgs {
+    /// The kernel to boot, by id.
+    #[arg(long, value_name = "ID", default_value = "debian-6.1.192")]
+    pub kernel: String,
+    /// How long; the round that runs then is the last.
+    #[arg(long, value_name = "N", default_value = "10")]
+    pub minutes: NonZeroU64,
+    /// At most so many rounds.
+    #[arg(long, value_name = "N")]
+    pub rounds: Option<NonZeroU64>,
+    /// Begin with this round of the seed's.
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub first_round: NonZeroU64,
+    /// Seed of all rounds [default: another one each time; it is printed].
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Put this rule in force in every round instead of random ones; may be given more than once.
+    #[arg(long, value_name = "RULE")]
+    pub rule: Vec<String>,
+    /// Keep the traces of machines of which nothing was found, too.
+    #[arg(long)]
+    pub keep: bool,
+    /// What executes guest code.
+    #[arg(long, value_enum, default_value_t = Choice::Auto)]
+    pub accel: Choice,
+    /// Never use the network.
+    #[arg(long)]
+    pub offline: bool,
+    /// Install what the host lacks without asking.
+    #[arg(long)]
+    pub yes: bool,
+    /// The list of kernels [default: kernels.toml of this repository].
+    #[arg(long, value_name = "FILE")]
+    pub manifest: Option<PathBuf>,
 }
 
 fn machines(word: &str) -> Result<NonZeroUsize, &'static str> {

@@ -80,9 +80,18 @@ impl DoctorError {
 /// # Errors
 /// Something is missing or unfit.
 pub fn ensure(yes: bool) -> Result<(), DoctorError> {
+    ensure_with(&[], yes)
+}
+
+/// As [`ensure`], with these programs, which not every run needs.
+///
+/// # Errors
+/// Something is missing or unfit.
+pub fn ensure_with(programs: &[&str], yes: bool) -> Result<(), DoctorError> {
+    let wanted = |need: &Need| need.required || programs.contains(&need.program);
     let missing: Vec<&Need> = needs::ALL
         .iter()
-        .filter(|need| need.required && !need.is_met())
+        .filter(|need| wanted(need) && !need.is_met())
         .collect();
     if !missing.is_empty() {
         obtain(&missing, yes)?;

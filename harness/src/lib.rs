@@ -22,6 +22,7 @@ pub mod results;
 pub mod run;
 pub mod scratch;
 pub mod select;
+pub mod soak;
 pub mod suggest;
 pub mod tool;
 pub mod trial;

@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         Command::Update(args) => commands::update::run(args),
         Command::Shell(args) => commands::shell::run(args),
         Command::Inject(args) => commands::inject::run(args),
+        Command::Soak(args) => commands::soak::run(args),
     };
     match result {
         Ok(code) => ExitCode::from(code),

@@ -33,6 +33,12 @@ impl Progress {
         }
     }
 
+    /// Whether a step is a line.
+    #[must_use]
+    pub fn has_lines(&self) -> bool {
+        self.lines
+    }
+
     /// Shows nothing.
     #[must_use]
     pub fn hidden() -> Self {
@@ -54,6 +60,15 @@ impl Progress {
     pub fn spinner(&self, label: impl Into<Cow<'static, str>>) -> Step {
         let step = self.step(ProgressBar::new_spinner(), None, label.into());
         step.bar.enable_steady_tick(Duration::from_millis(TICK_MS));
+        step
+    }
+
+    /// Starts a step that lasts so many seconds.
+    #[must_use]
+    pub fn seconds(&self, label: impl Into<Cow<'static, str>>, total: u64) -> Step {
+        let style = ProgressStyle::with_template("{elapsed_precise} [{bar:24}] of {len} s: {msg}");
+        let step = self.step(ProgressBar::new(total), style.ok(), label.into());
+        step.bar.enable_steady_tick(Duration::from_secs(1));
         step
     }
 
@@ -90,6 +105,11 @@ impl Step {
     /// So much is done.
     pub fn set(&self, position: u64) {
         self.bar.set_position(position);
+    }
+
+    /// What is being done now.
+    pub fn label(&self, label: impl Into<Cow<'static, str>>) {
+        self.bar.set_message(label);
     }
 }
 

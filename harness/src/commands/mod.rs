@@ -4,5 +4,6 @@ pub mod doctor;
 pub mod inject;
 pub mod prepare;
 pub mod shell;
+pub mod soak;
 pub mod test;
 pub mod update;

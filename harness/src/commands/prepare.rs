@@ -34,8 +34,16 @@ fn cache() -> Result<Cache, Failure> {
 /// # Errors
 /// Something is missing and was not installed.
 pub fn host(yes: bool) -> Result<(), Failure> {
+    host_with(&[], yes)
+}
+
+/// As [`host`], with these programs, which not every command needs.
+///
+/// # Errors
+/// Something is missing and was not installed.
+pub fn host_with(programs: &[&str], yes: bool) -> Result<(), Failure> {
     scratch::sweep();
-    doctor::ensure(yes).map_err(|error| Failure::of(error.exit_code(), &error))
+    doctor::ensure_with(programs, yes).map_err(|error| Failure::of(error.exit_code(), &error))
 }
 
 /// Gets the kernels ready to boot.

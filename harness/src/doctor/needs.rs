@@ -55,7 +55,7 @@ const fn package(
 }
 
 /// All that a host needs.
-pub const ALL: [Need; 14] = [
+pub const ALL: [Need; 15] = [
     package(
         "qemu-system-x86_64",
         "qemu-system-x86",
@@ -115,6 +115,13 @@ pub const ALL: [Need; 14] = [
         source: Source::Package("busybox-static"),
         why: "is the guest's prompt in `cargo xtask shell`",
         version_argument: Some("--help"),
+        required: false,
+    },
+    Need {
+        program: "fio",
+        source: Source::Package("fio"),
+        why: "is the load of `cargo xtask soak`",
+        version_argument: Some("--version"),
         required: false,
     },
 ];

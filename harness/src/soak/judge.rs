@@ -1,0 +1,217 @@
+//! What fio reported, held against what rules did. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use guest_tests::soak::{Range, Report};
+use serde::Serialize;
+use vhost_blk::op::Op;
+
+use super::ledger::{Ledger, SECTOR_BYTES, sectors_of};
+use super::workload::{Slot, Workload};
+
+/// The phases of a round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// fio writes, trims and reads while rules are in force.
+    Writing,
+    /// fio reads all back and compares, while rules are in force.
+    Reading,
+    /// The same, without a rule: what is on the disk.
+    Checking,
+}
+
+/// Something that no rule explains.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// When.
+    pub phase: Phase,
+    /// What it is, in a sentence.
+    pub what: String,
+    /// The part of the disk that it is about.
+    pub range: Option<Range>,
+}
+
+/// What came of a phase.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Tally {
+    /// Blocks that differed and whose difference a rule explains, by the rule's action.
+    pub explained: BTreeMap<String, u64>,
+    /// Requests that fio saw fail, by a rule.
+    pub errors: u64,
+    /// Injections of which the guest was told that all is well, and that were there to be noticed.
+    pub silent: u64,
+    /// Those of them that fio noticed.
+    pub noticed: u64,
+}
+
+/// Judges a phase that has ended; all lines that the trace has of it were taken.
+#[must_use]
+pub fn phase(ledger: &Ledger, workload: &Workload, phase: Phase, reports: &[Report]) -> (Tally, Vec<Finding>) {
+    let mut judge = Judge {
+        ledger,
+        workload,
+        phase,
+        tally: Tally::default(),
+        findings: Vec::new(),
+        differing: BTreeSet::new(),
+    };
+    for report in reports {
+        judge.report(report);
+    }
+    match phase {
+        Phase::Writing => {}
+        Phase::Reading => judge.noticed_reads(),
+        Phase::Checking => {
+            judge.noticed_changes();
+            judge.read_all(reports);
+        }
+    }
+    (judge.tally, judge.findings)
+}
+
+struct Judge<'a> {
+    ledger: &'a Ledger,
+    workload: &'a Workload,
+    phase: Phase,
+    tally: Tally,
+    findings: Vec<Finding>,
+    /// Offsets of blocks that differed.
+    differing: BTreeSet<u64>,
+}
+
+impl Judge<'_> {
+    fn find(&mut self, range: Option<Range>, what: String) {
+        self.findings.push(Finding {
+            phase: self.phase,
+            what,
+            range,
+        });
+    }
+
+    fn report(&mut self, report: &Report) {
+        match report {
+            Report::Mismatch { block, first } => {
+                self.differing.insert(block.offset);
+                let sector = (block.offset + first) / SECTOR_BYTES;
+                match self.ledger.explain(sector) {
+                    Some(injection) => *self.tally.explained.entry(injection.action.clone()).or_default() += 1,
+                    None => {
+                        let what = format!(
+                            "the block of {} bytes at offset {} differs from what fio wrote, first at byte {first} (sector {sector}), and no rule explains it",
+                            block.len, block.offset
+                        );
+                        self.find(Some(*block), what);
+                    }
+                }
+            }
+            Report::Failed { op, range, error } => {
+                if self.ledger.failed(operations(op), &sectors_of(*range)) {
+                    self.tally.errors += 1;
+                } else {
+                    let what = format!(
+                        "{op} of {} bytes at offset {} failed ({error}), and no rule made it",
+                        range.len, range.offset
+                    );
+                    self.find(Some(*range), what);
+                }
+            }
+            Report::Ready | Report::Unfit { .. } | Report::Job(_) | Report::Said { .. } | Report::End { .. } => {}
+        }
+    }
+
+    fn differs(&self, sector: u64) -> bool {
+        let offset = sector * SECTOR_BYTES;
+        let slot: Option<&Slot> = self.workload.slot_at(offset);
+        slot.is_some_and(|slot| {
+            self.differing
+                .contains(&(offset - (offset - slot.range.offset) % slot.block))
+        })
+    }
+
+    /// Reads that were damaged on their way to the guest are noticed.
+    fn noticed_reads(&mut self) {
+        let reads: Vec<_> = self.ledger.reads().cloned().collect();
+        for injection in reads {
+            if !injection.somewhere || !self.ledger.lies_in_patterns(&injection, self.workload) {
+                continue;
+            }
+            self.tally.silent += 1;
+            if injection.sectors.clone().any(|sector| self.differs(sector)) {
+                self.tally.noticed += 1;
+            } else {
+                self.missed(&injection, "no block of it differed");
+            }
+        }
+    }
+
+    /// What surely lies wrong on the disk is noticed.
+    fn noticed_changes(&mut self) {
+        for (injection, sure, whole) in self.ledger.standing() {
+            let patterns = self.ledger.lies_in_patterns(injection, self.workload);
+            let somewhere = injection.somewhere && whole && patterns;
+            let sure: Vec<u64> = sure
+                .into_iter()
+                .filter(|sector| self.workload.slot_at(sector * SECTOR_BYTES).is_some())
+                .collect();
+            if sure.is_empty() && !somewhere {
+                continue;
+            }
+            let all = sure.iter().all(|sector| self.differs(*sector));
+            let any = !somewhere || injection.sectors.clone().any(|sector| self.differs(sector));
+            if injection.silent {
+                self.tally.silent += 1;
+            }
+            if all && any {
+                self.tally.noticed += u64::from(injection.silent);
+            } else {
+                let injection = injection.clone();
+                self.missed(&injection, "fio read back what it wrote");
+            }
+        }
+    }
+
+    fn missed(&mut self, injection: &super::ledger::Injection, how: &str) {
+        let range = Range {
+            offset: injection.sectors.start * SECTOR_BYTES,
+            len: (injection.sectors.end - injection.sectors.start) * SECTOR_BYTES,
+        };
+        let what = format!(
+            "{} of request {} ({} at sector {}) by {} went unnoticed: {how}",
+            injection.action, injection.seq, injection.op, injection.sectors.start, injection.rule
+        );
+        self.find(Some(range), what);
+    }
+
+    /// fio has read every block of every slot.
+    fn read_all(&mut self, reports: &[Report]) {
+        let slots = self.workload.slots.iter().enumerate();
+        for (name, slot) in slots.map(|(number, slot)| (Slot::name(number), slot)) {
+            let reads = reports.iter().find_map(|report| match report {
+                Report::Job(job) if job.name == name => Some(job.reads),
+                _ => None,
+            });
+            if reads != Some(slot.blocks()) {
+                let what = format!(
+                    "fio read {} of the {} blocks of {name}",
+                    reads.unwrap_or(0),
+                    slot.blocks()
+                );
+                self.find(Some(slot.range), what);
+            }
+        }
+    }
+}
+
+/// What the device is asked for where fio, or what zeroes beside it, uses this word.
+fn operations(word: &str) -> &'static [Op] {
+    match word {
+        "read" => &[Op::Read],
+        "write" => &[Op::Write],
+        "trim" => &[Op::Discard],
+        "sync" | "datasync" | "sync_file_range" => &[Op::Flush],
+        // The kernel writes zeros where the device does not zero.
+        "zero" => &[Op::WriteZeroes, Op::Write],
+        _ => &[],
+    }
+}

@@ -1,0 +1,469 @@
+//! What rules did to which sectors: read from the device's trace, and asked when fio finds a block that is not what it wrote. Pure.
+//!
+//! A sector is *injured* from the moment at which a rule had a say in what became of it until the guest has written it wholly once more, by a request that came
+//! after that moment and in which no rule had a say. A difference in a sector that is not injured has no explanation.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use guest_tests::soak;
+use vhost_blk::op::Op;
+use vhost_blk::plan::{Action, Corruption, Rule, Sectors};
+use vhost_blk::trace::{Complete, Record, Status, Submit};
+
+use super::workload::{DISK_BYTES, Workload};
+
+/// Bytes of a sector.
+pub const SECTOR_BYTES: u64 = 512;
+
+/// Something that a rule did to a request.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Injection {
+    /// The request; none for a power cut by command.
+    pub seq: u64,
+    /// Its operation.
+    pub op: Op,
+    /// The rule's name.
+    pub rule: String,
+    /// The rule's action.
+    pub action: String,
+    /// The sectors that it concerns.
+    pub sectors: Range<u64>,
+    /// Whether at least one of these sectors must differ, unless something came after it.
+    pub somewhere: bool,
+    /// Whether the guest was told that all is well.
+    pub silent: bool,
+}
+
+/// What is wrong with a sector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Injury {
+    /// Index of the injection.
+    by: usize,
+    /// The trace's line.
+    line: u64,
+    /// Whether its content is surely not what the guest wrote.
+    sure: bool,
+}
+
+/// A request that was submitted and not completed.
+#[derive(Debug, Clone)]
+struct Open {
+    line: u64,
+    submit: Submit,
+}
+
+/// A change that no flush made durable yet.
+#[derive(Debug, Clone)]
+struct Volatile {
+    /// Line of its completion.
+    line: u64,
+    sectors: Range<u64>,
+}
+
+/// The sectors' state.
+#[derive(Debug)]
+pub struct Ledger {
+    line: u64,
+    rules: BTreeMap<String, Rule>,
+    open: BTreeMap<u64, Open>,
+    injuries: Vec<Option<Injury>>,
+    /// Whether zeros are what a sector should hold.
+    zeros: Vec<bool>,
+    volatile: Vec<Volatile>,
+    /// Whether the device remembers what is durable: from the first rule on that wants it.
+    remembers: bool,
+    /// All injections of the round.
+    injections: Vec<Injection>,
+    /// Those that a read of this phase met.
+    reads: Vec<usize>,
+    /// Requests of this phase that failed by a rule.
+    failures: Vec<(Op, Range<u64>)>,
+    /// The last rule that cut the power or the connection.
+    blow: String,
+    /// What the trace says that no device should do.
+    problems: Vec<String>,
+    /// Requests of the round.
+    requests: u64,
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        let sectors = usize::try_from(DISK_BYTES / SECTOR_BYTES).unwrap_or(0);
+        Ledger {
+            line: 0,
+            rules: BTreeMap::new(),
+            open: BTreeMap::new(),
+            injuries: vec![None; sectors],
+            zeros: vec![false; sectors],
+            volatile: Vec::new(),
+            remembers: false,
+            injections: Vec::new(),
+            reads: Vec::new(),
+            failures: Vec::new(),
+            blow: String::new(),
+            problems: Vec::new(),
+            requests: 0,
+        }
+    }
+}
+
+/// Whole sectors of bytes.
+#[must_use]
+pub fn sectors_of(range: soak::Range) -> Range<u64> {
+    range.offset / SECTOR_BYTES..(range.offset + range.len).div_ceil(SECTOR_BYTES)
+}
+
+fn overlap(a: &Range<u64>, b: &Range<u64>) -> bool {
+    a.start < b.end && b.start < a.end
+}
+
+impl Ledger {
+    /// Begins a round: every slot is about to be filled anew.
+    pub fn begin_round(&mut self, workload: &Workload) {
+        self.injuries.fill(None);
+        self.zeros.fill(false);
+        for slot in workload.slots.iter().filter(|slot| slot.is_zeros()) {
+            let sectors = sectors_of(slot.range);
+            for sector in sectors {
+                if let Some(zeros) = self.zeros.get_mut(index(sector)) {
+                    *zeros = true;
+                }
+            }
+        }
+        self.injections.clear();
+        self.requests = 0;
+        self.begin_phase();
+    }
+
+    /// Begins a phase of a round.
+    pub fn begin_phase(&mut self) {
+        self.reads.clear();
+        self.failures.clear();
+    }
+
+    /// Takes the next line of the trace.
+    pub fn take(&mut self, record: &Record) {
+        self.line += 1;
+        match record {
+            Record::Submit(submit) => {
+                self.requests += 1;
+                let open = Open {
+                    line: self.line,
+                    submit: submit.clone(),
+                };
+                if self.open.insert(submit.seq, open).is_some() {
+                    self.problems
+                        .push(format!("request {} was submitted twice", submit.seq));
+                }
+            }
+            Record::Complete(complete) => match self.open.remove(&complete.seq) {
+                Some(open) => self.completed(&open, complete),
+                None => self.problems.push(format!(
+                    "request {} was completed, and was not outstanding",
+                    complete.seq
+                )),
+            },
+            Record::PlanSet { .. } | Record::Cleared { .. } => self.rules.clear(),
+            Record::RuleAdded { name, text, .. } => self.armed(name, text),
+            Record::Cut {
+                rule,
+                seq,
+                lost,
+                torn_bytes,
+                ..
+            } => self.cut(rule.as_deref(), *seq, *lost, torn_bytes.is_some()),
+            Record::HangUp { rule, .. } => self.blow = rule.clone().unwrap_or_else(|| "a command".to_owned()),
+            Record::Malformed { .. } | Record::QueueDead { .. } | Record::Missed { .. } => {
+                self.problems.push(format!("the trace has {record:?}"));
+            }
+            _ => {}
+        }
+    }
+
+    fn armed(&mut self, name: &str, text: &str) {
+        let Ok(rule) = text.parse::<Rule>() else {
+            self.problems.push(format!("the trace has a rule that is none: {text}"));
+            return;
+        };
+        if !self.remembers && matches!(rule.action, Action::Cut { .. } | Action::Early(_)) {
+            // What was written before counts as durable.
+            self.remembers = true;
+            self.volatile.clear();
+        }
+        self.rules.insert(name.to_owned(), rule);
+    }
+
+    fn completed(&mut self, open: &Open, complete: &Complete) {
+        let submit = &open.submit;
+        let ranges = ranges(submit);
+        if complete.status == Status::Dropped {
+            if changes(submit.op) {
+                let by = self.inject(submit, self.blow.clone(), "dropped", false, false);
+                self.injure(&ranges, by, false);
+            }
+            return;
+        }
+        if complete.status != Status::Ok {
+            match &complete.outcome {
+                Some(_) => {
+                    let place = ranges.first().map_or(0..0, |first| {
+                        first.start..ranges.last().map_or(first.end, |last| last.end)
+                    });
+                    self.failures.push((submit.op, place));
+                }
+                None => self.problems.push(format!(
+                    "request {} ({} at sector {}, {} bytes) failed, and no rule made it",
+                    submit.seq, submit.op, submit.sector, submit.len
+                )),
+            }
+        }
+        let Some(outcome) = &complete.outcome else {
+            match submit.op {
+                Op::Flush => self.volatile.retain(|volatile| volatile.line > open.line),
+                op if changes(op) => self.done(&ranges, open.line, op),
+                _ => {}
+            }
+            return;
+        };
+        if submit.op == Op::Flush {
+            return;
+        }
+        let silent = complete.status == Status::Ok;
+        let rule = outcome.rule.clone();
+        let corruption = match self.rules.get(&rule).map(|rule| &rule.action) {
+            Some(Action::Corrupt(corruption)) => Some(*corruption),
+            _ => None,
+        };
+        if submit.op == Op::Read {
+            if silent {
+                let somewhere = match corruption {
+                    Some(corruption) => surely_differs(corruption),
+                    None => outcome.bytes.is_some_and(|bytes| bytes + SECTOR_BYTES <= submit.len),
+                };
+                let by = self.inject(submit, rule, &outcome.action, somewhere, true);
+                self.reads.push(by);
+            }
+            return;
+        }
+        let somewhere = corruption.is_some_and(surely_differs);
+        let by = self.inject(submit, rule, &outcome.action, somewhere, silent);
+        match (outcome.action.as_str(), corruption) {
+            ("short", _) => {
+                let moved = outcome.bytes.unwrap_or(0).min(submit.len);
+                let (whole, touched) = (moved / SECTOR_BYTES, moved.div_ceil(SECTOR_BYTES));
+                let end = submit.sector + submit.len / SECTOR_BYTES;
+                self.done(&[submit.sector..submit.sector + whole], open.line, submit.op);
+                self.volatile_from(&[submit.sector..submit.sector + touched]);
+                self.injure(&[submit.sector + whole..submit.sector + touched], by, false);
+                self.injure(&[submit.sector + touched..end], by, true);
+            }
+            ("corrupt", Some(corruption)) => self.corrupted(&ranges, by, corruption),
+            // Failed or dropped: nothing was done.
+            _ => self.injure(&ranges, by, submit.op == Op::Write),
+        }
+    }
+
+    /// A write that reported success and put something else there, or put it elsewhere.
+    fn corrupted(&mut self, ranges: &[Range<u64>], by: usize, corruption: Corruption) {
+        self.volatile_from(ranges);
+        match corruption {
+            Corruption::Misdirect(distance) => {
+                let end = DISK_BYTES / SECTOR_BYTES;
+                let moved = ranges.iter().filter_map(|range| {
+                    let start = range.start.checked_add_signed(distance)?;
+                    let moved = start..start + (range.end - range.start);
+                    (moved.end <= end).then_some(moved)
+                });
+                let moved: Vec<Range<u64>> = moved.collect();
+                self.volatile_from(&moved);
+                self.injure(ranges, by, true);
+                // What is written there at the same time may come after it.
+                let busy: Vec<Range<u64>> = self.open.values().flat_map(|open| self::ranges(&open.submit)).collect();
+                for range in &moved {
+                    let sure = !busy.iter().any(|busy| overlap(busy, range));
+                    self.injure(std::slice::from_ref(range), by, sure);
+                }
+            }
+            Corruption::Zero(Sectors::All) | Corruption::Stale(Sectors::All) => self.injure(ranges, by, true),
+            Corruption::Flip(_) | Corruption::Zero(_) | Corruption::Stale(_) => self.injure(ranges, by, false),
+        }
+    }
+
+    /// A change in which no rule had a say.
+    fn done(&mut self, ranges: &[Range<u64>], submitted: u64, op: Op) {
+        self.volatile_from(ranges);
+        for sector in ranges.iter().flat_map(Clone::clone) {
+            let heals = op == Op::Write || self.zeros.get(index(sector)).copied().unwrap_or(false);
+            if let Some(injury) = self.injuries.get_mut(index(sector)) {
+                *injury = injury.filter(|injury| !heals || injury.line > submitted);
+            }
+        }
+    }
+
+    fn volatile_from(&mut self, ranges: &[Range<u64>]) {
+        let line = self.line;
+        let volatile = ranges.iter().filter(|range| !range.is_empty());
+        self.volatile.extend(volatile.map(|range| Volatile {
+            line,
+            sectors: range.clone(),
+        }));
+    }
+
+    fn cut(&mut self, rule: Option<&str>, seq: Option<u64>, lost: usize, torn: bool) {
+        self.blow = rule.unwrap_or("a command").to_owned();
+        let volatile = std::mem::take(&mut self.volatile);
+        let last = seq.and_then(|seq| self.open.get(&seq)).map(|open| open.submit.clone());
+        let last_changes = last.as_ref().is_some_and(|submit| changes(submit.op));
+        let mut ranges: Vec<Range<u64>> = last.iter().filter(|_| last_changes).flat_map(ranges).collect();
+        // The last write is the only one that is torn; without a write that came as the power went it is one that was completed.
+        if lost > 0 || (torn && !last_changes) {
+            ranges.extend(volatile.into_iter().map(|volatile| volatile.sectors));
+        }
+        let by = self.injections.len();
+        self.injections.push(Injection {
+            seq: seq.unwrap_or(0),
+            op: last.map_or(Op::Flush, |submit| submit.op),
+            rule: self.blow.clone(),
+            action: "cut".to_owned(),
+            sectors: 0..0,
+            somewhere: false,
+            silent: true,
+        });
+        self.injure(&ranges, by, false);
+    }
+
+    fn inject(&mut self, submit: &Submit, rule: String, action: &str, somewhere: bool, silent: bool) -> usize {
+        let ranges = ranges(submit);
+        self.injections.push(Injection {
+            seq: submit.seq,
+            op: submit.op,
+            rule,
+            action: action.to_owned(),
+            sectors: ranges.first().map_or(0, |range| range.start)..ranges.last().map_or(0, |range| range.end),
+            somewhere,
+            silent,
+        });
+        self.injections.len() - 1
+    }
+
+    fn injure(&mut self, ranges: &[Range<u64>], by: usize, sure: bool) {
+        let line = self.line;
+        for sector in ranges.iter().flat_map(Clone::clone) {
+            let zeros = self.zeros.get(index(sector)).copied().unwrap_or(false);
+            if let Some(injury) = self.injuries.get_mut(index(sector)) {
+                // What was zeros before may be zeros again.
+                let sure = sure && !zeros;
+                *injury = Some(Injury { by, line, sure });
+            }
+        }
+    }
+
+    /// What explains that this sector differs from what the guest wrote.
+    #[must_use]
+    pub fn explain(&self, sector: u64) -> Option<&Injection> {
+        let injury = self.injuries.get(index(sector)).copied().flatten();
+        let read = || {
+            let mut reads = self.reads.iter().filter_map(|by| self.injections.get(*by));
+            reads.find(|injection| injection.sectors.contains(&sector))
+        };
+        injury.and_then(|injury| self.injections.get(injury.by)).or_else(read)
+    }
+
+    /// Whether a rule made a request fail in this phase that is this one, or part of it.
+    #[must_use]
+    pub fn failed(&self, ops: &[Op], sectors: &Range<u64>) -> bool {
+        let place = |range: &Range<u64>| sectors.is_empty() || overlap(range, sectors);
+        self.failures.iter().any(|(op, range)| ops.contains(op) && place(range))
+    }
+
+    /// Injections of this phase's reads.
+    pub fn reads(&self) -> impl Iterator<Item = &Injection> {
+        self.reads.iter().filter_map(|by| self.injections.get(*by))
+    }
+
+    /// Whether all sectors of an injection are to hold a pattern, and not zeros.
+    #[must_use]
+    pub fn lies_in_patterns(&self, injection: &Injection, workload: &Workload) -> bool {
+        let mut sectors = injection.sectors.clone();
+        sectors.all(|sector| {
+            let slot = workload.slot_at(sector * SECTOR_BYTES);
+            slot.is_some_and(|slot| !slot.is_zeros())
+        })
+    }
+
+    /// Injections that stand, each with the sectors that surely differ by it and whether none of its sectors was touched since.
+    #[must_use]
+    pub fn standing(&self) -> Vec<(&Injection, Vec<u64>, bool)> {
+        let mut sure: BTreeMap<usize, Vec<u64>> = BTreeMap::new();
+        let mut count: BTreeMap<usize, u64> = BTreeMap::new();
+        for (sector, injury) in (0..).zip(&self.injuries) {
+            let Some(injury) = injury else { continue };
+            *count.entry(injury.by).or_default() += 1;
+            if injury.sure {
+                sure.entry(injury.by).or_default().push(sector);
+            }
+        }
+        count
+            .into_iter()
+            .filter_map(|(by, count)| {
+                let injection = self.injections.get(by)?;
+                let whole = count == injection.sectors.end - injection.sectors.start;
+                Some((injection, sure.remove(&by).unwrap_or_default(), whole))
+            })
+            .collect()
+    }
+
+    /// All injections of the round so far.
+    #[must_use]
+    pub fn injections(&self) -> &[Injection] {
+        &self.injections
+    }
+
+    /// Requests of the round so far.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.requests
+    }
+
+    /// Requests that were submitted and never completed.
+    #[must_use]
+    pub fn outstanding(&self) -> Vec<u64> {
+        self.open.keys().copied().collect()
+    }
+
+    /// Takes what the trace says that no device should do.
+    pub fn problems(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.problems)
+    }
+}
+
+/// Whether something that was moved so differs in at least one place from what it should be. An even number of inverted bits may be one, twice.
+fn surely_differs(corruption: Corruption) -> bool {
+    match corruption {
+        Corruption::Flip(bits) => bits % 2 == 1,
+        Corruption::Zero(_) | Corruption::Stale(_) | Corruption::Misdirect(_) => true,
+    }
+}
+
+fn index(sector: u64) -> usize {
+    usize::try_from(sector).unwrap_or(usize::MAX)
+}
+
+/// Whether it changes the disk.
+fn changes(op: Op) -> bool {
+    matches!(op, Op::Write | Op::Discard | Op::WriteZeroes)
+}
+
+/// The sectors of a request.
+fn ranges(submit: &Submit) -> Vec<Range<u64>> {
+    match submit.op {
+        Op::Flush | Op::GetId => Vec::new(),
+        Op::Read | Op::Write => vec![submit.sector..submit.sector + submit.len / SECTOR_BYTES],
+        Op::Discard | Op::WriteZeroes => submit
+            .ranges
+            .iter()
+            .map(|range| range.sector..range.sector + u64::from(range.sectors))
+            .collect(),
+    }
+}

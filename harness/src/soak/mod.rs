@@ -1,0 +1,17 @@
+//! A soak: rounds of fio with verification under random rules. Whatever fio finds wrong has to be explained by what a rule did; what no rule explains is a finding, and
+//! so is damage of which fio finds nothing.
+//!
+//! A round, on the raw disk of a guest: [rules](rules) come into force; fio does the round's [work](workload), reads all back and compares, the rules are taken off,
+//! and it reads and compares again. The [ledger](ledger) follows the device's trace, and the [judge](mod@judge) holds the one against the other.
+
+pub mod judge;
+pub mod ledger;
+pub mod libraries;
+pub mod machine;
+pub mod round;
+pub mod rules;
+mod summary;
+mod tail;
+pub mod workload;
+
+pub use summary::Summary;

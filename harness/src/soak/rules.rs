@@ -1,0 +1,241 @@
+//! Random rules: every action of the rule language, and every word of a trigger, by a seed.
+//!
+//! Each rule is bounded, so that a round ends and most of the disk stays good: what damages does so to few requests, what waits does so for milliseconds, or until the
+//! soak lets it go.
+
+use vhost_blk::plan::words;
+use vhost_blk::rng::Rng;
+
+use super::workload::{DISK_BYTES, Workload, pick};
+
+/// Most rules of a round.
+const RULES_MAX: u64 = 6;
+/// The mark that a soak makes when the guest begins to read back.
+pub const READING: &str = "reading";
+
+/// The rules of a round.
+#[must_use]
+pub fn of(seed: u64, workload: &Workload) -> Vec<String> {
+    let mut rng = Rng::for_choice(seed, "rules", 0);
+    let count = 1 + rng.below(RULES_MAX);
+    (1..=count)
+        .map(|number| {
+            let action = pick(&mut rng, &words::ACTIONS.each_ref()).name;
+            let mut rule = action_of(&mut rng, action);
+            for word in trigger(&mut rng, workload, number, &rule) {
+                rule.push(' ');
+                rule.push_str(&word);
+            }
+            rule
+        })
+        .collect()
+}
+
+/// An operation that moves data or changes it, or any.
+fn any_op(rng: &mut Rng) -> &'static str {
+    pick(
+        rng,
+        &[
+            "read",
+            "write",
+            "write",
+            "flush",
+            "discard",
+            "write-zeroes",
+            "any",
+            "any",
+        ],
+    )
+}
+
+fn time(rng: &mut Rng, max_us: u64) -> String {
+    let (a, b) = (rng.below(max_us), rng.below(max_us));
+    match rng.below(3) {
+        0 => format!("for={a}us"),
+        _ => format!("for={}us..{}us", a.min(b), a.max(b)),
+    }
+}
+
+/// The action with its operation and keys. A word that this does not know has none, and the language says so.
+fn action_of(rng: &mut Rng, action: &str) -> String {
+    match action {
+        "fail" => format!("fail {} status={}", any_op(rng), pick(rng, &["ioerr", "unsupp"])),
+        "delay" => {
+            let spread = pick(rng, &["uniform", "bell", "exponential"]);
+            let (op, a, b) = (any_op(rng), rng.below(4000), rng.below(16_000));
+            format!("delay {op} for={a}us..{}us spread={spread}", a + b + 1)
+        }
+        "slow" => format!(
+            "slow {} for=100us..{}ms over={}",
+            any_op(rng),
+            1 + rng.below(8),
+            20 + rng.below(200)
+        ),
+        "hold" => {
+            let until = match rng.below(6) {
+                0 => format!("next({})", any_op(rng)),
+                1 => format!("done({})", any_op(rng)),
+                2 => format!("mark({READING})"),
+                3 => "release".to_owned(),
+                4 => format!("{}ms", 1 + rng.below(40)),
+                _ => "next(write len=4k)".to_owned(),
+            };
+            let max = pick(rng, &["50ms", "300ms", "2s"]);
+            format!("hold {} until={until} max={max}", any_op(rng))
+        }
+        "hang" => format!("hang {}", any_op(rng)),
+        "reorder" => {
+            let window = pick(rng, &["2", "3", "5", "8", "16", "epoch"]);
+            let order = pick(rng, &["reverse", "shuffle", "rotate"]);
+            format!(
+                "reorder {} window={window} order={order} max={}ms",
+                any_op(rng),
+                1 + rng.below(20)
+            )
+        }
+        "short" => {
+            let bytes = pick(rng, &["0", "1", "100", "512", "1000", "2k", "4k", "20000", "64k"]);
+            let (op, then) = (pick(rng, &["read", "write"]), pick(rng, &["ioerr", "ok"]));
+            format!("short {op} bytes={bytes} then={then}")
+        }
+        "corrupt" => {
+            let how = match rng.below(4) {
+                0 => format!("flip={}bit", 1 + rng.below(4)),
+                1 => format!("zero={}", pick(rng, &["1", "3", "8", "all"])),
+                2 => format!("stale={}", pick(rng, &["1", "2", "8", "all"])),
+                _ => {
+                    let most = pick(rng, &[4, 64, 4096]);
+                    let by = 1 + rng.below(most);
+                    format!("misdirect={}{by}", pick(rng, &["", "-"]))
+                }
+            };
+            format!("corrupt {} {how}", pick(rng, &["read", "write"]))
+        }
+        "drop" => format!("drop {}", pick(rng, &["write", "flush", "discard", "write-zeroes"])),
+        "early" => format!("early flush {}", time(rng, 800_000)),
+        "cut" => {
+            let torn = pick(rng, &["", " torn=512", " torn=4k"]);
+            format!("cut {} lose={}{torn}", any_op(rng), pick(rng, &["all", "some", "none"]))
+        }
+        "disconnect" => format!("disconnect {}", any_op(rng)),
+        other => other.to_owned(),
+    }
+}
+
+/// How often a rule is applied at most.
+fn limit(rng: &mut Rng, rule: &str) -> u64 {
+    let most = match rule.split(' ').next().unwrap_or_default() {
+        "cut" | "disconnect" => 2,
+        "hang" => 4,
+        "hold" => 20,
+        "fail" | "short" | "corrupt" | "drop" => 40,
+        _ => 400,
+    };
+    1 + rng.below(most)
+}
+
+/// The words of a trigger; the limit is always among them.
+fn trigger(rng: &mut Rng, workload: &Workload, number: u64, rule: &str) -> Vec<String> {
+    let op = rule.split(' ').nth(1).unwrap_or_default();
+    let mut words = vec![format!("limit={}", limit(rng, rule))];
+    // So that not only the first requests of a round are met.
+    match rng.below(4) {
+        0 => words.push(format!("nth={}", 1 + rng.below(300))),
+        1 => words.push(format!("every={}", 1 + rng.below(60))),
+        _ => words.push(format!("p={}", pick(rng, &["0.01", "0.05", "0.2", "0.5", "1"]))),
+    }
+    let place = op != "flush";
+    let sectors = DISK_BYTES / 512;
+    if place && rng.below(4) == 0 {
+        let start = rng.below(sectors);
+        words.push(format!("sectors={start}..{}", start + 1 + rng.below(sectors / 4)));
+    }
+    if place && rng.below(8) == 0 {
+        words.push(pick(rng, &["len=512", "len=4k", "len=4k..32k", "len=64k..1M"]).to_owned());
+    }
+    if place && rng.below(8) == 0 {
+        words.push(
+            pick(
+                rng,
+                &["align=512", "align=4k", "align=not(4k)", "align=64k", "align=not(64k)"],
+            )
+            .to_owned(),
+        );
+    }
+    if rng.below(8) == 0 {
+        words.push(format!("queue={}", rng.below(2)));
+    }
+    if op == "write" && rng.below(6) == 0 {
+        let slot = rng.below(workload.slots.len() as u64);
+        if let Some(slot) = usize::try_from(slot).ok().and_then(|slot| workload.slots.get(slot)) {
+            let [a, b, c, d] = slot.prefix;
+            words.push(format!("payload=hex:{a:02x}{b:02x}{c:02x}{d:02x}"));
+        }
+    }
+    if rng.below(10) == 0 {
+        words.push(format!(
+            "first-after={}",
+            pick(rng, &["write", "read", "flush", "discard"])
+        ));
+    }
+    if place && rng.below(12) == 0 {
+        let start = rng.below(sectors);
+        words.push(format!("covers={start}..{}", start + 1 + rng.below(64)));
+    }
+    match rng.below(12) {
+        0 => words.push(format!("after=mark({READING})")),
+        1 => words.push(format!("before=mark({READING})")),
+        2 if number > 1 => words.push("after=rule(rule1)".to_owned()),
+        3 if number > 1 => words.push("before=rule(rule1)".to_owned()),
+        4 => words.push("when=phase:0".to_owned()),
+        5 => words.push("when=phase:1".to_owned()),
+        _ => {}
+    }
+    if rng.below(6) == 0 {
+        words.push(format!("set=phase:{}", rng.below(2)));
+    }
+    words.push(format!("name=rule{number}"));
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use vhost_blk::plan::Rule;
+
+    use super::*;
+
+    #[test]
+    fn all_parse_and_no_word_of_the_language_is_left_out() {
+        let mut seen = BTreeSet::new();
+        for seed in 0..4000 {
+            for text in of(seed, &Workload::of(seed)) {
+                let rule: Rule = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
+                seen.insert(rule.action.name().to_owned());
+                seen.extend(
+                    text.split(' ')
+                        .filter_map(|word| Some(word.split_once('=')?.0.to_owned())),
+                );
+                assert!(rule.trigger.limit.is_some(), "{text}");
+            }
+        }
+        for action in &words::ACTIONS {
+            assert!(seen.contains(action.name), "no rule with {}", action.name);
+        }
+        let keys = words::ACTION_KEYS
+            .iter()
+            .chain(&words::MATCHER_KEYS)
+            .chain(&words::RULE_KEYS);
+        for key in keys {
+            assert!(seen.contains(key.name), "no rule with {}=", key.name);
+        }
+    }
+
+    #[test]
+    fn they_follow_from_the_seed_alone() {
+        let of = |seed| of(seed, &Workload::of(seed));
+        assert_eq!(of(5), of(5));
+        assert_ne!(of(5), of(6));
+    }
+}

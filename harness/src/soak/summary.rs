@@ -1,0 +1,145 @@
+//! What a soak comes to.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use comfy_table::{CellAlignment, Table, presets};
+use serde::Serialize;
+use vhost_blk::plan::words;
+
+use super::round::Round;
+
+/// What came of an action.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ActionSum {
+    /// Rules with it.
+    pub rules: u64,
+    /// Requests to which they were applied.
+    pub hits: u64,
+    /// Rounds in which one was applied.
+    pub rounds: u64,
+    /// Blocks that differed by it.
+    pub explained: u64,
+}
+
+/// What all rounds come to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// The kernel.
+    pub kernel: String,
+    /// The soak's seed.
+    pub seed: u64,
+    /// Rounds done.
+    pub rounds: u64,
+    /// Seconds that it took.
+    pub seconds: u64,
+    /// Machines booted.
+    pub boots: u64,
+    /// Requests that the devices saw.
+    pub requests: u64,
+    /// Blocks that differed, and a rule explains why.
+    pub explained: u64,
+    /// Requests that fio saw fail, by a rule.
+    pub errors: u64,
+    /// Damage of which the guest was told nothing, that was there to be noticed.
+    pub silent: u64,
+    /// What fio noticed of it.
+    pub noticed: u64,
+    /// Times that held requests were let go.
+    pub releases: u64,
+    /// Times that the power was given back.
+    pub powers: u64,
+    /// What no rule explains.
+    pub findings: u64,
+    /// Rounds that did not come to their end.
+    pub broke_off: u64,
+    /// By action.
+    pub actions: BTreeMap<String, ActionSum>,
+}
+
+impl Summary {
+    /// Of nothing yet.
+    #[must_use]
+    pub fn new(kernel: &str, seed: u64) -> Summary {
+        let actions = words::ACTIONS
+            .iter()
+            .map(|action| (action.name.to_owned(), ActionSum::default()));
+        Summary {
+            kernel: kernel.to_owned(),
+            seed,
+            actions: actions.collect(),
+            ..Summary::default()
+        }
+    }
+
+    /// Adds a round.
+    pub fn add(&mut self, round: &Round) {
+        self.rounds += 1;
+        self.requests += round.requests;
+        self.releases += round.nudges.releases;
+        self.powers += round.nudges.powers;
+        self.findings += round.findings.len() as u64;
+        self.broke_off += u64::from(round.broke_off.is_some());
+        let mut applied = BTreeSet::new();
+        for rule in &round.rules {
+            let action = self.actions.entry(rule.action.clone()).or_default();
+            action.rules += 1;
+            action.hits += rule.hits;
+            if rule.hits > 0 {
+                applied.insert(&rule.action);
+            }
+        }
+        for action in applied {
+            self.actions.entry(action.clone()).or_default().rounds += 1;
+        }
+        for tally in round.phases.values() {
+            self.errors += tally.errors;
+            self.silent += tally.silent;
+            self.noticed += tally.noticed;
+            for (action, count) in &tally.explained {
+                self.explained += count;
+                self.actions.entry(action.clone()).or_default().explained += count;
+            }
+        }
+    }
+
+    /// Whether all is explained.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.findings == 0 && self.broke_off == 0
+    }
+
+    /// For a person.
+    #[must_use]
+    pub fn table(&self) -> String {
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING);
+        table.set_header([
+            "action",
+            "rules",
+            "hits",
+            "rounds with hits",
+            "differing blocks explained",
+        ]);
+        for (action, sum) in &self.actions {
+            let numbers = [sum.rules, sum.hits, sum.rounds, sum.explained].map(|number| number.to_string());
+            table.add_row(std::iter::once(action.clone()).chain(numbers));
+        }
+        for column in table.column_iter_mut().skip(1) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        format!(
+            "{table}\n\n{} rounds in {} min {} s on {}: {} requests, {} errors and {} differing blocks that rules explain, {} findings\n\
+             damage told as success: fio noticed {} of {} that were there to be noticed",
+            self.rounds,
+            self.seconds / 60,
+            self.seconds % 60,
+            self.kernel,
+            self.requests,
+            self.errors,
+            self.explained,
+            self.findings + self.broke_off,
+            self.noticed,
+            self.silent
+        )
+    }
+}

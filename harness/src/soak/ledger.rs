@@ -467,3 +467,7 @@ fn ranges(submit: &Submit) -> Vec<Range<u64>> {
             .collect(),
     }
 }
+
+#[cfg(test)]
+#[path = "ledger_tests.rs"]
+mod tests;

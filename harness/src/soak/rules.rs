@@ -18,17 +18,17 @@ pub const READING: &str = "reading";
 pub fn of(seed: u64, workload: &Workload) -> Vec<String> {
     let mut rng = Rng::for_choice(seed, "rules", 0);
     let count = 1 + rng.below(RULES_MAX);
-    (1..=count)
-        .map(|number| {
-            let action = pick(&mut rng, &words::ACTIONS.each_ref()).name;
-            let mut rule = action_of(&mut rng, action);
-            for word in trigger(&mut rng, workload, number, &rule) {
-                rule.push(' ');
-                rule.push_str(&word);
-            }
-            rule
-        })
-        .collect()
+    let mut rules = Vec::new();
+    for _ in 0..count {
+        let action = pick(&mut rng, &words::ACTIONS.each_ref()).name;
+        let mut rule = action_of(&mut rng, action);
+        for word in trigger(&mut rng, workload, &rules, &rule) {
+            rule.push(' ');
+            rule.push_str(&word);
+        }
+        rules.push(rule);
+    }
+    rules
 }
 
 /// An operation that moves data or changes it, or any.
@@ -126,68 +126,73 @@ fn limit(rng: &mut Rng, rule: &str) -> u64 {
     1 + rng.below(most)
 }
 
-/// The words of a trigger; the limit is always among them.
-fn trigger(rng: &mut Rng, workload: &Workload, number: u64, rule: &str) -> Vec<String> {
+/// The words of a trigger; the limit is always among them. `before` are the rules that come before it.
+fn trigger(rng: &mut Rng, workload: &Workload, before: &[String], rule: &str) -> Vec<String> {
     let op = rule.split(' ').nth(1).unwrap_or_default();
     let mut words = vec![format!("limit={}", limit(rng, rule))];
     // So that not only the first requests of a round are met.
-    match rng.below(4) {
-        0 => words.push(format!("nth={}", 1 + rng.below(100))),
+    match rng.below(6) {
+        0 => words.push(format!("nth={}", 1 + rng.below(40))),
         1 => words.push(format!("every={}", 1 + rng.below(30))),
         _ => words.push(format!("p={}", pick(rng, &["0.02", "0.1", "0.3", "0.5", "1"]))),
     }
-    let place = op != "flush";
-    let sectors = DISK_BYTES / 512;
-    if place && rng.below(4) == 0 {
-        let start = rng.below(sectors);
-        words.push(format!("sectors={start}..{}", start + 1 + rng.below(sectors / 4)));
+    if op != "flush" {
+        words.extend(shape(rng));
     }
-    if place && rng.below(8) == 0 {
-        words.push(pick(rng, &["len=512", "len=4k", "len=4k..32k", "len=64k..1M"]).to_owned());
-    }
-    if place && rng.below(8) == 0 {
-        words.push(
-            pick(
-                rng,
-                &["align=512", "align=4k", "align=not(4k)", "align=64k", "align=not(64k)"],
-            )
-            .to_owned(),
-        );
-    }
-    if rng.below(8) == 0 {
+    if rng.below(12) == 0 {
         words.push(format!("queue={}", rng.below(2)));
     }
     if op == "write" && rng.below(6) == 0 {
-        let slot = rng.below(workload.slots.len() as u64);
-        if let Some(slot) = usize::try_from(slot).ok().and_then(|slot| workload.slots.get(slot)) {
-            let [a, b, c, d] = slot.prefix;
-            words.push(format!("payload=hex:{a:02x}{b:02x}{c:02x}{d:02x}"));
-        }
+        let patterns: Vec<_> = workload.slots.iter().filter(|slot| !slot.is_zeros()).collect();
+        let [a, b, c, d] = pick(rng, &patterns).prefix;
+        words.push(format!("payload=hex:{a:02x}{b:02x}{c:02x}{d:02x}"));
     }
-    if rng.below(10) == 0 {
+    if rng.below(12) == 0 {
         words.push(format!(
             "first-after={}",
             pick(rng, &["write", "read", "flush", "discard"])
         ));
     }
-    if place && rng.below(12) == 0 {
-        let start = rng.below(sectors);
-        words.push(format!("covers={start}..{}", start + 1 + rng.below(64)));
-    }
-    match rng.below(12) {
-        0 => words.push(format!("after=mark({READING})")),
-        1 => words.push(format!("before=mark({READING})")),
-        2 if number > 1 => words.push("after=rule(rule1)".to_owned()),
-        3 if number > 1 => words.push("before=rule(rule1)".to_owned()),
-        4 => words.push("when=phase:0".to_owned()),
-        5 => words.push("when=phase:1".to_owned()),
-        _ => {}
-    }
-    if rng.below(6) == 0 {
+    words.extend(event(rng, before, op));
+    if rng.below(4) == 0 {
         words.push(format!("set=phase:{}", rng.below(2)));
     }
-    words.push(format!("name=rule{number}"));
+    words.push(format!("name=rule{}", before.len() + 1));
     words
+}
+
+/// At most one word of where a request lies and how long it is: with two of them hardly a request is left.
+fn shape(rng: &mut Rng) -> Option<String> {
+    let sectors = DISK_BYTES / 512;
+    let start = rng.below(sectors);
+    match rng.below(12) {
+        0 | 1 => Some(format!("sectors={start}..{}", start + 1 + rng.below(sectors / 4))),
+        2 => Some(pick(rng, &["len=512", "len=4k", "len=4k..32k", "len=64k..1M"]).to_owned()),
+        3 => Some(
+            pick(
+                rng,
+                &["align=512", "align=4k", "align=not(4k)", "align=64k", "align=not(64k)"],
+            )
+            .to_owned(),
+        ),
+        4 => Some(format!("covers={start}..{}", start + 1 + rng.below(64))),
+        _ => None,
+    }
+}
+
+/// At most one word of what has to have happened. Nothing but reads comes after the mark.
+fn event(rng: &mut Rng, before: &[String], op: &str) -> Option<String> {
+    let reads = matches!(op, "read" | "any");
+    let sets = |value: &str| before.iter().any(|rule| rule.contains(value));
+    match rng.below(12) {
+        0..4 if reads => Some(format!("after=mark({READING})")),
+        4 => Some(format!("before=mark({READING})")),
+        5 if !before.is_empty() => Some(format!("after=rule(rule{})", 1 + rng.below(before.len() as u64))),
+        6 if !before.is_empty() => Some(format!("before=rule(rule{})", 1 + rng.below(before.len() as u64))),
+        7 => Some("when=phase:0".to_owned()),
+        8 | 9 if sets("set=phase:1") => Some("when=phase:1".to_owned()),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -21,13 +21,6 @@ pub enum Order {
         /// What is zeroed, in order.
         zero: Vec<Range>,
     },
-    /// Writes bytes that no job knows of (for the soak's own tests).
-    Scribble {
-        /// Where.
-        range: Range,
-        /// Every byte of it.
-        byte: u8,
-    },
     /// Asks the kernel for the stacks of all blocked tasks (sysrq-w), on the console.
     DumpBlocked,
     /// Powers the guest off.

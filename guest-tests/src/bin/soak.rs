@@ -6,7 +6,6 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::FileExt;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -21,8 +20,6 @@ use rustix::ioctl::{Opcode, Setter, opcode};
 const JOBS: &str = "/tmp/jobs.fio";
 const SUMMARY: &str = "/tmp/summary.json";
 const BLKZEROOUT: Opcode = opcode::none(0x12, 127);
-/// Alignment of buffers, enough for every block size.
-const ALIGN: usize = 4096;
 
 fn main() {
     boot::mount_all();
@@ -65,13 +62,6 @@ fn serve() -> io::Result<()> {
                     // Without the line there is nobody to tell.
                     let _ = host.tell(&Report::End { how });
                 })?;
-            }
-            Ok(Order::Scribble { range, byte }) => {
-                let how = match scribble(range, byte) {
-                    Ok(()) => "exit code 0".to_owned(),
-                    Err(error) => errno::io_name(&error),
-                };
-                host.tell(&Report::End { how })?;
             }
             Ok(Order::DumpBlocked) => job::dump_blocked(),
             Ok(Order::PowerOff) => return Ok(()),
@@ -148,12 +138,4 @@ fn zero_all(host: &Host, ranges: &[Range]) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-fn scribble(range: Range, byte: u8) -> io::Result<()> {
-    let len = usize::try_from(range.len).map_err(io::Error::other)?;
-    let bytes = vec![byte; len + ALIGN];
-    let start = bytes.as_ptr().align_offset(ALIGN).min(ALIGN);
-    let disk = File::from(disk()?);
-    disk.write_all_at(&bytes[start..start + len], range.offset)
 }

@@ -148,7 +148,7 @@ impl Soak<'_> {
                 }
             };
             let rules = (!self.args.rule.is_empty()).then_some(self.args.rule.as_slice());
-            let round = at.round(number, seed_of(self.seed, number), rules, &mut |_, _, _| {});
+            let round = at.round(number, seed_of(self.seed, number), rules);
             on_this += 1;
             self.summary.seconds = started.elapsed().as_secs();
             self.summary.add(&round);

@@ -106,7 +106,7 @@ impl Judge<'_> {
                 }
             }
             Report::Failed { op, range, error } => {
-                if self.ledger.failed(operations(op), &sectors_of(*range)) {
+                if is_explained(self.ledger, self.phase, op, *range) {
                     self.tally.errors += 1;
                 } else {
                     let what = format!(
@@ -185,33 +185,40 @@ impl Judge<'_> {
 
     /// fio has read every block of every slot.
     fn read_all(&mut self, reports: &[Report]) {
-        let slots = self.workload.slots.iter().enumerate();
-        for (name, slot) in slots.map(|(number, slot)| (Slot::name(number), slot)) {
+        for slot in &self.workload.slots {
             let reads = reports.iter().find_map(|report| match report {
-                Report::Job(job) if job.name == name => Some(job.reads),
+                Report::Job(job) if job.name == slot.name => Some(job.reads),
                 _ => None,
             });
             if reads != Some(slot.blocks()) {
-                let what = format!(
-                    "fio read {} of the {} blocks of {name}",
-                    reads.unwrap_or(0),
-                    slot.blocks()
+                let (reads, blocks, name) = (reads.unwrap_or(0), slot.blocks(), &slot.name);
+                self.find(
+                    Some(slot.range),
+                    format!("fio read {reads} of the {blocks} blocks of {name}"),
                 );
-                self.find(Some(slot.range), what);
             }
         }
     }
 }
 
-/// What the device is asked for where fio, or what zeroes beside it, uses this word.
-fn operations(word: &str) -> &'static [Op] {
-    match word {
-        "read" => &[Op::Read],
-        "write" => &[Op::Write],
-        "trim" => &[Op::Discard],
-        "sync" | "datasync" | "sync_file_range" => &[Op::Flush],
+/// Whether a rule made a request fail that fio, or what zeroes beside it, saw fail as this.
+fn is_explained(ledger: &Ledger, phase: Phase, op: &str, range: Range) -> bool {
+    let sectors = sectors_of(range);
+    // fio opens the disk of a job that trims without O_DIRECT. What the kernel could not write back for it is told to whoever reads, writes or flushes next; the
+    // last to close the disk is told of the rest, so nothing of it is left for a later phase.
+    let not_written_back = phase == Phase::Writing && ledger.failed_to_write();
+    match op {
+        "read" => ledger.failed(&[Op::Read], &sectors) || not_written_back,
+        "write" => ledger.failed(&[Op::Write], &sectors) || not_written_back,
+        "trim" => ledger.failed(&[Op::Discard], &sectors) || not_written_back,
+        // The place that fio tells with it is that of the last request.
+        "sync" | "datasync" => ledger.failed(&[Op::Flush], &(0..0)) || not_written_back,
         // The kernel writes zeros where the device does not zero.
-        "zero" => &[Op::WriteZeroes, Op::Write],
-        _ => &[],
+        "zero" => ledger.failed(&[Op::WriteZeroes, Op::Write], &sectors),
+        _ => false,
     }
 }
+
+#[cfg(test)]
+#[path = "judge_tests.rs"]
+mod tests;

@@ -1,20 +1,154 @@
-use guest_tests::soak::Job;
-use vhost_blk::trace::{self, Record};
+use vhost_blk::trace::{Record, Status};
 
 use super::*;
 
-/// A real round: its trace, cut down to the requests that the test is about, and what fio said.
-const TRACE: &str = include_str!("recorded/trace.jsonl");
-const REPORTS: &str = include_str!("recorded/reports.jsonl");
-/// The round's seed.
-const SEED: u64 = 0;
+/// A real round (`cargo xtask soak` with the rules that the trace names), cut down to the requests of two slots in which a rule had a say or that change something; and what
+/// fio said as it read back.
+const TRACE: &str = include_str!("../../tests/fixtures/soak/trace.jsonl");
+const REPORTS: &str = include_str!("../../tests/fixtures/soak/reports.jsonl");
 
-fn records() -> Vec<Record> {
-    let lines = TRACE.lines();
-    lines.map(|line| serde_json::from_str(line).expect("a record")).collect()
+/// The round, so that a test can take something away.
+struct Recorded {
+    trace: Vec<Record>,
+    reports: Vec<Report>,
 }
 
-fn reports() -> Vec<Report> {
-    let lines = REPORTS.lines();
-    lines.map(|line| serde_json::from_str(line).expect("a report")).collect()
+impl Recorded {
+    fn load() -> Recorded {
+        Recorded {
+            trace: TRACE.lines().map(|line| serde_json::from_str(line).unwrap()).collect(),
+            reports: REPORTS
+                .lines()
+                .map(|line| serde_json::from_str(line).unwrap())
+                .collect(),
+        }
+    }
+
+    /// What came of reading and of checking, together.
+    fn judge(&self) -> (Tally, Vec<String>) {
+        let workload = Workload::recorded(&[(1, 16 << 10), (2, 4 << 10)]);
+        let mut ledger = Ledger::default();
+        ledger.begin_round(&workload);
+        let mut phases = self
+            .reports
+            .split_inclusive(|report| matches!(report, Report::End { .. }));
+        let mut now = Phase::Writing;
+        let (mut sum, mut findings) = (Tally::default(), Vec::new());
+        let mut end_of = |phase, ledger: &Ledger| {
+            if phase == Phase::Writing {
+                return;
+            }
+            let (tally, found) = super::phase(ledger, &workload, phase, phases.next().unwrap());
+            for (action, count) in tally.explained {
+                *sum.explained.entry(action).or_default() += count;
+            }
+            sum.errors += tally.errors;
+            sum.silent += tally.silent;
+            sum.noticed += tally.noticed;
+            findings.extend(found.into_iter().map(|finding| finding.what));
+        };
+        for record in &self.trace {
+            let next = match record {
+                Record::Mark { name, .. } if name == "reading" => Some(Phase::Reading),
+                Record::Mark { name, .. } if name == "checking" => Some(Phase::Checking),
+                _ => None,
+            };
+            if let Some(next) = next {
+                end_of(now, &ledger);
+                ledger.begin_phase();
+                now = next;
+            }
+            ledger.take(record);
+        }
+        end_of(now, &ledger);
+        assert_eq!(ledger.problems(), Vec::<String>::new());
+        (sum, findings)
+    }
+
+    /// As if the device had done this rule's work without saying so.
+    fn hush(&mut self, rule: &str) {
+        for record in &mut self.trace {
+            if let Record::Complete(complete) = record
+                && complete.outcome.as_ref().is_some_and(|outcome| outcome.rule == rule)
+            {
+                complete.outcome = None;
+                complete.status = Status::Ok;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_recorded_round_is_explained() {
+    let (tally, findings) = Recorded::load().judge();
+    assert_eq!(findings, Vec::<String>::new());
+    let explained: Vec<(&str, u64)> = tally
+        .explained
+        .iter()
+        .map(|(action, count)| (action.as_str(), *count))
+        .collect();
+    assert_eq!(explained, [("corrupt", 10), ("cut", 123), ("drop", 8), ("fail", 2)]);
+    assert_eq!((tally.errors, tally.silent, tally.noticed), (5, 9, 9));
+}
+
+#[test]
+fn what_the_trace_does_not_tell_of_is_found() {
+    for (rule, expected) in [
+        ("lost", "differs from what fio wrote"),
+        ("astray", "differs from what fio wrote"),
+        ("flip", "differs"),
+        ("fail", "differs"),
+    ] {
+        let mut recorded = Recorded::load();
+        recorded.hush(rule);
+        let (_, findings) = recorded.judge();
+        assert!(!findings.is_empty(), "without {rule} all is explained");
+        assert!(
+            findings.iter().all(|what| what.contains(expected)),
+            "{rule}: {findings:#?}"
+        );
+    }
+}
+
+#[test]
+fn a_cut_that_the_trace_does_not_tell_of_is_found() {
+    let mut recorded = Recorded::load();
+    recorded.trace.retain(|record| !matches!(record, Record::Cut { .. }));
+    let (_, findings) = recorded.judge();
+    assert!(
+        findings.iter().any(|what| what.contains("no rule explains it")),
+        "{findings:#?}"
+    );
+}
+
+#[test]
+fn damage_that_fio_does_not_notice_is_found() {
+    let mut recorded = Recorded::load();
+    recorded
+        .reports
+        .retain(|report| !matches!(report, Report::Mismatch { .. }));
+    let (tally, findings) = recorded.judge();
+    assert_eq!(tally.noticed, 0);
+    for rule in ["lost", "astray", "flip", "fail"] {
+        let unnoticed = |what: &&String| what.contains(&format!("by {rule} went unnoticed"));
+        assert!(findings.iter().any(|what| unnoticed(&what)), "{rule}: {findings:#?}");
+    }
+}
+
+#[test]
+fn a_block_that_was_not_read_is_found() {
+    let mut recorded = Recorded::load();
+    for report in &mut recorded.reports {
+        if let Report::Job(job) = report {
+            job.reads -= 1;
+        }
+    }
+    let (_, findings) = recorded.judge();
+    assert_eq!(
+        findings,
+        [
+            "fio read 63 of the 64 blocks of slot1".to_owned(),
+            "fio read 255 of the 256 blocks of slot2".to_owned()
+        ]
+    );
 }

@@ -79,6 +79,8 @@ pub struct Ledger {
     reads: Vec<usize>,
     /// Requests of this phase that failed by a rule.
     failures: Vec<(Op, Range<u64>)>,
+    /// Whether a write of this round failed by a rule.
+    failed_to_write: bool,
     /// The last rule that cut the power or the connection.
     blow: String,
     /// What the trace says that no device should do.
@@ -101,6 +103,7 @@ impl Default for Ledger {
             injections: Vec::new(),
             reads: Vec::new(),
             failures: Vec::new(),
+            failed_to_write: false,
             blow: String::new(),
             problems: Vec::new(),
             requests: 0,
@@ -132,6 +135,7 @@ impl Ledger {
             }
         }
         self.injections.clear();
+        self.failed_to_write = false;
         self.requests = 0;
         self.begin_phase();
     }
@@ -211,6 +215,7 @@ impl Ledger {
                         first.start..ranges.last().map_or(first.end, |last| last.end)
                     });
                     self.failures.push((submit.op, place));
+                    self.failed_to_write |= submit.op == Op::Write;
                 }
                 None => self.problems.push(format!(
                     "request {} ({} at sector {}, {} bytes) failed, and no rule made it",
@@ -370,7 +375,13 @@ impl Ledger {
         injury.and_then(|injury| self.injections.get(injury.by)).or_else(read)
     }
 
-    /// Whether a rule made a request fail in this phase that is this one, or part of it.
+    /// Whether a rule made a write of this round fail.
+    #[must_use]
+    pub fn failed_to_write(&self) -> bool {
+        self.failed_to_write
+    }
+
+    /// Whether a rule made a request fail in this phase that is this one, or part of it; any place will do without sectors.
     #[must_use]
     pub fn failed(&self, ops: &[Op], sectors: &Range<u64>) -> bool {
         let place = |range: &Range<u64>| sectors.is_empty() || overlap(range, sectors);

@@ -250,21 +250,6 @@ impl Machine {
         line.map_err(|_| self.gone())
     }
 
-    /// Waits for the end of an order that reports nothing else.
-    ///
-    /// # Errors
-    /// The machine is gone, or does not answer.
-    pub fn until_done(&mut self) -> Result<String, MachineError> {
-        loop {
-            match self.reports.recv_timeout(BOOT_WITHIN) {
-                Ok(Report::End { how }) => return Ok(how),
-                Ok(_) => {}
-                Err(RecvTimeoutError::Timeout) => return Err(MachineError::Stuck("the guest says nothing".to_owned())),
-                Err(RecvTimeoutError::Disconnected) => return Err(self.gone()),
-            }
-        }
-    }
-
     /// The device's counters.
     ///
     /// # Errors

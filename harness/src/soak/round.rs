@@ -70,9 +70,6 @@ pub fn seed_of(seed: u64, number: u64) -> u64 {
     Rng::for_choice(seed, "round", number).next_u64() >> 16
 }
 
-/// Called between the phases of a round.
-pub type Between<'a> = dyn FnMut(Phase, &mut Machine, &Workload) + 'a;
-
 /// A booted machine with all that is known of it.
 pub struct Bench {
     /// The machine.
@@ -98,8 +95,8 @@ impl Bench {
         })
     }
 
-    /// Does a round. With `rules` those are in force instead of random ones. `between` is called before the second and the third phase.
-    pub fn round(&mut self, number: u64, seed: u64, rules: Option<&[String]>, between: &mut Between<'_>) -> Round {
+    /// Does a round. With `rules` those are in force instead of random ones.
+    pub fn round(&mut self, number: u64, seed: u64, rules: Option<&[String]>) -> Round {
         let workload = Workload::of(seed);
         let texts = rules.map_or_else(|| rules::of(seed, &workload), <[String]>::to_vec);
         let mut round = Round {
@@ -112,20 +109,14 @@ impl Bench {
             findings: Vec::new(),
             broke_off: None,
         };
-        if let Err(error) = self.phases(&mut round, &workload, texts, between) {
+        if let Err(error) = self.phases(&mut round, &workload, texts) {
             round.broke_off = Some(Failure::of(INTERNAL, &error).to_string());
         }
         round.requests = self.ledger.requests();
         round
     }
 
-    fn phases(
-        &mut self,
-        round: &mut Round,
-        workload: &Workload,
-        rules: Vec<String>,
-        between: &mut Between<'_>,
-    ) -> Result<(), RoundError> {
+    fn phases(&mut self, round: &mut Round, workload: &Workload, rules: Vec<String>) -> Result<(), RoundError> {
         self.catch_up()?;
         self.ledger.begin_round(workload);
         self.tell(
@@ -143,7 +134,6 @@ impl Bench {
         )?;
         self.phase(round, workload, Phase::Writing, workload.writing())?;
 
-        between(Phase::Reading, &mut self.machine, workload);
         self.begin(rules::READING)?;
         self.phase(round, workload, Phase::Reading, workload.reading(1))?;
 
@@ -151,7 +141,6 @@ impl Bench {
             round.rules = rules.iter().map(hits).collect();
         }
         self.tell("clear", &Command::Clear)?;
-        between(Phase::Checking, &mut self.machine, workload);
         self.begin("checking")?;
         self.phase(round, workload, Phase::Checking, workload.reading(2))?;
         self.settled(round)

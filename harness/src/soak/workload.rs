@@ -24,7 +24,7 @@ const PLACE_BYTES: usize = 8;
 const ZERO_STEP_BYTES: u64 = 64 << 10;
 
 /// Errors that a rule may make, and a block that differs: fio goes on after EIO, EOPNOTSUPP and EILSEQ.
-const GO_ON: &str = "continue_on_error=all\nignore_error=5:95:84,5:95:84,5:95:84";
+const GO_ON: &str = "continue_on_error=all\nerror_dump=1\nignore_error=5:95:84,5:95:84,5:95:84";
 
 /// What is done to a slot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +49,8 @@ pub enum Kind {
 /// A slot in a round.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Slot {
+    /// Its name in fio's job files.
+    pub name: String,
     /// Where it lies.
     pub range: Range,
     /// Block size in bytes.
@@ -122,7 +124,7 @@ impl Workload {
     #[must_use]
     pub fn writing(&self) -> String {
         let mut jobs = self.global(1);
-        for (number, slot) in self.slots.iter().enumerate() {
+        for slot in &self.slots {
             let done = match &slot.kind {
                 Kind::Write {
                     rw,
@@ -136,7 +138,7 @@ impl Workload {
                 Kind::Trim => "rw=randtrim\nioengine=psync".to_owned(),
                 Kind::Zero => continue,
             };
-            slot.section(&mut jobs, number, &done);
+            slot.section(&mut jobs, &done);
         }
         let _ = write!(jobs, "[reader]\noffset=0\nsize={DISK_BYTES}\n{}\n", self.reader);
         jobs
@@ -147,7 +149,7 @@ impl Workload {
     pub fn reading(&self, pass: u64) -> String {
         let mut jobs = self.global(1 + pass);
         let mut rng = Rng::for_choice(self.seed, "reading", pass);
-        for (number, slot) in self.slots.iter().enumerate() {
+        for slot in &self.slots {
             let done = format!(
                 "stonewall\nrw={}\nioengine={}\niodepth={}\nverify=pattern\nverify_pattern={}\nverify_fatal=0",
                 pick(&mut rng, &["read", "randread"]),
@@ -155,7 +157,7 @@ impl Workload {
                 1 + rng.below(16),
                 slot.pattern
             );
-            slot.section(&mut jobs, number, &done);
+            slot.section(&mut jobs, &done);
         }
         jobs
     }
@@ -171,8 +173,22 @@ impl Workload {
     /// The slot in which a byte of the disk lies.
     #[must_use]
     pub fn slot_at(&self, offset: u64) -> Option<&Slot> {
-        let number = offset.checked_sub(MARGIN_BYTES)? / SLOT_BYTES;
-        self.slots.get(usize::try_from(number).ok()?)
+        let holds = |slot: &&Slot| (slot.range.offset..slot.range.offset + slot.range.len).contains(&offset);
+        self.slots.iter().find(holds)
+    }
+
+    /// Work on slots with these numbers and block sizes, for tests of what was recorded.
+    #[cfg(test)]
+    pub(super) fn recorded(slots: &[(u64, u64)]) -> Workload {
+        let mut workload = Workload::of(0);
+        workload.slots = slots
+            .iter()
+            .map(|(number, block)| Slot {
+                block: *block,
+                ..Slot::of(&mut Rng::for_choice(0, "recorded", 0), *number, false, false)
+            })
+            .collect();
+        workload
     }
 }
 
@@ -182,6 +198,7 @@ impl Slot {
             offset: MARGIN_BYTES + number * SLOT_BYTES,
             len: SLOT_BYTES,
         };
+        let name = format!("slot{number}");
         let bytes: Vec<u8> = (0..PATTERN_BYTES - PLACE_BYTES)
             .map(|_| u8::try_from(rng.below(256)).unwrap_or(0))
             .collect();
@@ -195,6 +212,7 @@ impl Slot {
         let coarse = [4 << 10, 16 << 10, 64 << 10];
         if trimmed || zeroed {
             return Slot {
+                name,
                 range,
                 block: pick(rng, &coarse),
                 kind: if trimmed { Kind::Trim } else { Kind::Zero },
@@ -228,18 +246,13 @@ impl Slot {
             128 << 10,
         ];
         Slot {
+            name,
             range,
             block: if trims { pick(rng, &coarse) } else { pick(rng, &fine) },
             kind,
             pattern,
             prefix,
         }
-    }
-
-    /// Its name in fio's job files.
-    #[must_use]
-    pub fn name(number: usize) -> String {
-        format!("slot{number}")
     }
 
     /// Whether it is to hold zeros.
@@ -254,14 +267,11 @@ impl Slot {
         self.range.len / self.block
     }
 
-    fn section(&self, jobs: &mut String, number: usize, done: &str) {
+    fn section(&self, jobs: &mut String, done: &str) {
         let _ = write!(
             jobs,
             "[{}]\noffset={}\nsize={}\nbs={}\n{done}\n",
-            Slot::name(number),
-            self.range.offset,
-            self.range.len,
-            self.block
+            self.name, self.range.offset, self.range.len, self.block
         );
     }
 }

@@ -10,7 +10,7 @@ use harness::results::{Cell, Results};
 /// A kernel that passes everything, so that what fails here is what was done to it.
 pub const KERNEL: &str = "debian-6.1.192";
 /// How long a run may take before the test gives up on it; a run takes some ten seconds.
-const RUN_WITHIN: Duration = Duration::from_secs(600);
+pub const RUN_WITHIN: Duration = Duration::from_secs(600);
 
 /// Runs of the harness whose results go to a directory of their own, so that nothing shares `latest`.
 pub struct Rig {

@@ -11,6 +11,7 @@ mod device;
 mod guest;
 mod pauses;
 mod snapshots;
+mod soak;
 
 use std::process::Command;
 

@@ -53,7 +53,7 @@ pub(super) fn restrict(allowed: &Allowed) -> Result<Landlock, SandboxError> {
     let gap = match version {
         None => Some("this kernel has no landlock: what files the device opens is up to its user's rights".to_owned()),
         Some(version) if version < NEWEST => Some(format!(
-            "this kernel's landlock is v{version}, and only from v{NEWEST} on knows all of TCP, abstract sockets and signals: seccomp alone keeps the device from them"
+            "this kernel's landlock is v{version}, and only from v{NEWEST} on knows all of TCP, abstract sockets and signals: seccomp alone keeps the device from them, but for abstract sockets of which the kernel chose the name"
         )),
         Some(_) => None,
     };

@@ -142,6 +142,9 @@ pub struct ShellArgs {
     /// Rules that are in force from the start; may be given more than once.
     #[arg(long, value_name = "RULE")]
     pub rule: Vec<String>,
+    /// Where `inject export` and `inject log` may write: below this directory; may be given more than once [default: the current directory].
+    #[arg(long, value_name = "DIR")]
+    pub export_dir: Vec<PathBuf>,
     /// Never use the network.
     #[arg(long)]
     pub offline: bool,

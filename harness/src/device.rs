@@ -64,6 +64,8 @@ pub struct Config<'a> {
     pub sockets: &'a Path,
     /// Directory for the trace and the log.
     pub dir: &'a Path,
+    /// Directories below which it may write exports; those that it has by itself, if none is named.
+    pub exports: &'a [&'a Path],
     /// How the disk looks to the guest.
     pub disk: DiskShape,
     /// Further options of the device's command line.
@@ -95,6 +97,9 @@ impl Device {
             .arg("--control")
             .arg(&control);
         command.arg("--trace").arg(&trace).arg("--die-with-parent");
+        for dir in config.exports {
+            command.arg("--export-dir").arg(dir);
+        }
         command.args(["--num-queues", &config.disk.num_queues.to_string()]);
         command.args(["--queue-size", &config.disk.queue_size.to_string()]);
         if let Some(seg_max) = config.disk.seg_max {

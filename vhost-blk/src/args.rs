@@ -24,6 +24,9 @@ use vhost_blk::trace::{self, Status};
 /// Serves a raw image to a vhost-user front end (QEMU and others). The image is never written: what the guest writes lives
 /// in memory, or in a file without a name, and ends with this process. Prints `ready` when it listens.
 ///
+/// Once it listens it keeps no more rights than it needs (landlock, seccomp): it opens no file but for exports, and a system call that it has
+/// no need of ends it by the signal SIGSYS, with a word on what it was.
+///
 /// Exit codes: 0 ended in order, 64 bad usage, 65 the plan cannot be read, 66 the image cannot be used, 71 the system
 /// refuses something, 73 a socket or the trace cannot be made.
 #[derive(Debug, Parser)]
@@ -156,6 +159,13 @@ struct Serve {
     /// Offers no event index
     #[arg(long)]
     no_event_idx: bool,
+    /// Where control clients may have files written (`export`, `export-log`): below this directory; can be given more than once [default: the
+    /// current directory, unless that is /, and that of the control socket]
+    #[arg(long = "export-dir", value_name = "DIR", value_parser = directory)]
+    export_dirs: Vec<PathBuf>,
+    /// Keeps all rights of the user that started it
+    #[arg(long)]
+    no_sandbox: bool,
     /// Is killed when the thread that started it ends
     #[arg(long)]
     die_with_parent: bool,
@@ -304,6 +314,8 @@ impl Settings {
                 socket: args.socket,
                 control: args.control,
                 once: args.once,
+                sandbox: !args.no_sandbox,
+                export_dirs: args.export_dirs,
             },
             die_with_parent: args.die_with_parent,
         })
@@ -331,7 +343,7 @@ impl Failure {
             Failure::ReadTrace(trace::ReadError::Read { .. }) => 66,
             Failure::Plan(_) => 65,
             Failure::Disk(_) => 66,
-            Failure::System { .. } | Failure::Serve(ServeError::System { .. }) => 71,
+            Failure::System { .. } | Failure::Serve(ServeError::System { .. } | ServeError::Sandbox(_)) => 71,
             Failure::Trace { .. } | Failure::Serve(_) => 73,
         }
     }
@@ -395,6 +407,15 @@ fn size_max(text: &str) -> Result<u32, String> {
     match text.parse::<u32>() {
         Ok(bytes) if bytes >= 512 && bytes.is_multiple_of(512) => Ok(bytes),
         _ => Err("expected a multiple of 512 bytes".to_owned()),
+    }
+}
+
+fn directory(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    match path.metadata() {
+        Ok(metadata) if metadata.is_dir() => Ok(path),
+        Ok(_) => Err("not a directory".to_owned()),
+        Err(error) => Err(format!("{error}: expected a directory that exists")),
     }
 }
 

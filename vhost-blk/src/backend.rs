@@ -57,6 +57,11 @@ type Memory = GuestMemoryAtomic<Mem>;
 /// Most queues of one device: the crate underneath maps queues to threads with 64-bit masks.
 pub const QUEUES_MAX: u16 = 64;
 
+/// Finds out what sessions have to know and a sandbox would keep from them.
+pub(crate) fn prepare() {
+    poll::max_here();
+}
+
 /// A session that ended other than by the front end going away.
 #[derive(Debug, Error)]
 pub enum SessionError {

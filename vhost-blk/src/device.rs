@@ -8,7 +8,7 @@ mod submit;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Instant;
 
 use smallvec::SmallVec;
@@ -22,6 +22,7 @@ use crate::plan::Plan;
 use crate::replay::Script;
 use crate::request::{Malformed, Request};
 use crate::rules::Rules;
+use crate::sandbox::Sandbox;
 use crate::schedule::{Released, Schedule};
 use crate::stats::Stats;
 use crate::trace::{self, Complete, OutcomeNote, Record, Status, TimingNote};
@@ -32,6 +33,8 @@ pub struct Device {
     disk: Disk,
     trace: trace::Writer,
     pub(crate) started: Instant,
+    /// What keeps the process from what it does not need.
+    pub(crate) sandbox: OnceLock<Sandbox>,
     writeback: AtomicBool,
     /// Work on the disk is done while this is shared, so that after a cut no late work follows. Taken before the lock of `state`.
     pub(crate) power: RwLock<Power>,
@@ -131,6 +134,7 @@ impl Device {
             disk,
             trace,
             started,
+            sandbox: OnceLock::new(),
             power: RwLock::new(Power { on: true, cuts: 0 }),
             hang_up: Mutex::new(None),
             state: Mutex::new(State::default()),

@@ -8,6 +8,7 @@
 mod files;
 mod mapping;
 mod overlay;
+mod rings;
 
 use std::fs::File;
 use std::io;
@@ -190,8 +191,14 @@ impl Disk {
     }
 
     /// Whether what is written lives in a file.
-    pub(crate) fn is_in_file(&self) -> bool {
+    #[must_use]
+    pub fn is_in_file(&self) -> bool {
         self.in_file
+    }
+
+    /// Makes what this many threads at once need for accesses, after which nothing has to be made for them, and nothing is.
+    pub fn prepare(&self, threads: usize) {
+        self.shared().prepare(threads);
     }
 
     /// Keeps what it takes to go back to marks and to show power cuts; what was written before counts as durable.

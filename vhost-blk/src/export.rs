@@ -20,6 +20,13 @@ pub struct ExportError {
     source: io::Error,
 }
 
+impl ExportError {
+    /// What the file system says.
+    pub(crate) fn io_error(&self) -> &io::Error {
+        &self.source
+    }
+}
+
 /// Writes the disk to `path`: beside it first, then renamed, so that a reader sees the whole file or none. Returns
 /// how many bytes of data were written; the rest is holes.
 ///

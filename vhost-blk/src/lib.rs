@@ -29,6 +29,7 @@ pub mod replay;
 pub mod request;
 pub mod rng;
 pub mod rules;
+pub mod sandbox;
 pub mod schedule;
 pub mod server;
 pub mod stats;

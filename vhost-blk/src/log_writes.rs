@@ -40,6 +40,16 @@ pub enum LogError {
     },
 }
 
+impl LogError {
+    /// What the file system says, if it is that.
+    pub(crate) fn io_error(&self) -> Option<&io::Error> {
+        match self {
+            LogError::Incomplete(_) => None,
+            LogError::Io { source, .. } => Some(source),
+        }
+    }
+}
+
 /// Writes a log beside its path first, then renames it; returns how many entries it has.
 pub(crate) fn write(
     path: &Path,

@@ -15,11 +15,15 @@ use rustix::io::Errno;
 use thiserror::Error;
 use vmm_sys_util::signal::register_signal_handler;
 
-use crate::backend::{Session, SessionError, lost_memory};
+use crate::backend::{self, Session, SessionError, lost_memory};
 use crate::control;
 use crate::device::Device;
+use crate::sandbox::{self, Allowed, Sandbox, SandboxError};
 
-/// Where a device listens.
+/// Threads beside those of queues that may move bytes of the disk at once: the timer's, and control clients'.
+const OTHER_THREADS: usize = 3;
+
+/// Where a device listens, and what it may do from then on.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Socket for the front end.
@@ -28,6 +32,10 @@ pub struct Options {
     pub control: Option<PathBuf>,
     /// Ends when the first front end is gone.
     pub once: bool,
+    /// Gives up the rights that it does not need.
+    pub sandbox: bool,
+    /// Directories below which control clients may have files written; the current one and that of the control socket, if there is none.
+    pub export_dirs: Vec<PathBuf>,
 }
 
 /// A device that cannot listen.
@@ -47,6 +55,9 @@ pub enum ServeError {
         /// Where.
         path: PathBuf,
     },
+    /// It cannot give up its rights.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
     /// Something that every process can have, this one could not.
     #[error("cannot set up {what}: {source}")]
     System {
@@ -91,6 +102,12 @@ pub fn run(device: &Arc<Device>, options: &Options, ready: impl FnOnce()) -> Res
     lost_memory::guard().map_err(system("signal handling"))?;
     let front = Socket::bind(&options.socket)?;
     let control = options.control.as_deref().map(Socket::bind_for_owner).transpose()?;
+    backend::prepare();
+    device
+        .disk()
+        .prepare(usize::from(device.config().num_queues) + OTHER_THREADS);
+    // Threads that are started from here on are in there, too.
+    device.confined(confine(options, device)?);
     let stopper: Arc<Stopper> = Arc::default();
     {
         let stopper = Arc::clone(&stopper);
@@ -128,6 +145,51 @@ pub fn run(device: &Arc<Device>, options: &Options, ready: impl FnOnce()) -> Res
     }
     device.stop();
     Ok(())
+}
+
+/// Enters the sandbox, if one is wanted, and says what it lacks.
+fn confine(options: &Options, device: &Device) -> Result<Sandbox, SandboxError> {
+    if !options.sandbox {
+        anstream::eprintln!("vhost-blk: runs without a sandbox (--no-sandbox)");
+        return Ok(Sandbox::default());
+    }
+    let sandbox = sandbox::enter(&options.allowed(device.disk().is_in_file()))?;
+    for gap in sandbox.gaps() {
+        anstream::eprintln!("vhost-blk: the sandbox lacks something: {gap}");
+    }
+    Ok(sandbox)
+}
+
+impl Options {
+    fn allowed(&self, io_uring: bool) -> Allowed {
+        let sockets = [Some(&self.socket), self.control.as_ref()];
+        let exports = match &self.control {
+            // Nobody is there to ask for one.
+            None => Vec::new(),
+            Some(control) if self.export_dirs.is_empty() => {
+                let current = std::env::current_dir().ok();
+                // Who was started there did not choose it, and everything is below.
+                let current = current.filter(|dir| dir.parent().is_some());
+                let mut dirs = vec![dir_of(control)];
+                dirs.extend(current);
+                dirs
+            }
+            Some(_) => self.export_dirs.clone(),
+        };
+        Allowed {
+            exports,
+            removals: sockets.into_iter().flatten().map(|socket| dir_of(socket)).collect(),
+            io_uring,
+        }
+    }
+}
+
+/// The directory that a file is in.
+fn dir_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => dir.to_owned(),
+        _ => PathBuf::from("."),
+    }
 }
 
 /// Serves a front end, so that the device's end and `disconnect` end it.

@@ -43,6 +43,9 @@ pub struct Stats {
     /// Lines of the trace that its file did not take.
     #[serde(default)]
     pub trace_lost: u64,
+    /// What keeps the device from what it does not need: `landlock` with its version, `seccomp`, both or `none`.
+    #[serde(default)]
+    pub sandbox: String,
     /// Time since the device started.
     pub uptime_ms: u64,
 }

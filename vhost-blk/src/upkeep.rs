@@ -1,5 +1,6 @@
 //! A device's life around its requests: front ends come and go, counters are asked for, the disk goes back or out.
 
+use std::io;
 use std::path::Path;
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use thiserror::Error;
 
 use crate::device::{Device, Pending, Ready, State};
 use crate::history::{Content, UnknownMark};
+use crate::sandbox::Sandbox;
 use crate::schedule::ReleasedBy;
 use crate::stats::Stats;
 use crate::trace::{Record, TimingNote};
@@ -35,7 +37,7 @@ pub enum RollbackError {
     Mark(#[from] UnknownMark),
     /// The image cannot be mapped again.
     #[error("cannot map the image again: {0}")]
-    Map(std::io::Error),
+    Map(io::Error),
 }
 
 impl Device {
@@ -109,6 +111,7 @@ impl Device {
         stats.outstanding = stats.submitted - stats.completed;
         stats.held = state.schedule.len() as u64;
         stats.trace_lost = self.trace().lost();
+        stats.sandbox = self.sandbox().map_or_else(|| "none".to_owned(), ToString::to_string);
         stats.uptime_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         stats
     }
@@ -147,6 +150,22 @@ impl Device {
         drop(state);
         self.trace().flush();
         Ok(())
+    }
+
+    /// Notes the sandbox that the process is in.
+    pub(crate) fn confined(&self, sandbox: Sandbox) {
+        // A process enters one once.
+        let _ = self.sandbox.set(sandbox);
+    }
+
+    fn sandbox(&self) -> Option<&Sandbox> {
+        self.sandbox.get()
+    }
+
+    /// Adds to what is wrong with a file that could not be written what the sandbox has to do with it.
+    pub(crate) fn why_unwritten(&self, path: &Path, problem: &str, source: Option<&io::Error>) -> String {
+        let reason = source.and_then(|source| self.sandbox()?.reason(path, source));
+        reason.map_or_else(|| problem.to_owned(), |reason| format!("{problem}: {reason}"))
     }
 
     /// Writes the disk as it stands to a file; returns the bytes of data in it.

@@ -152,6 +152,7 @@ fn device(config: &BootConfig<'_>) -> Result<Device, BootError> {
         image: config.image,
         sockets: config.scratch,
         dir: config.dir,
+        exports: &[config.dir],
         disk: config.disk,
         options: &[],
     })?)

@@ -83,11 +83,13 @@ pub fn run(args: &ShellArgs) -> Result<u8, Failure> {
     let scratch = scratch::make().map_err(|error| Failure::cannot_create("a temporary directory", &error))?;
     let initramfs = pack(&places, artifact, args, scratch.path())?;
     let disk = DiskShape::ORDINARY;
+    let exports: Vec<&Path> = args.export_dir.iter().map(PathBuf::as_path).collect();
     let config = Config {
         program: &places.vhost_blk,
         image,
         sockets: scratch.path(),
         dir: scratch.path(),
+        exports: &exports,
         disk,
         // So that `inject rollback MARK` and `inject log` have something to go by.
         options: &["--history", "256M"],

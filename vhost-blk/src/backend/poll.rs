@@ -4,6 +4,7 @@
 //! its own I/O threads (`aio_poll`): the time grows while requests come soon after the thread fell asleep, and ends when
 //! they come late. On a machine with one CPU the driver could not run meanwhile, so there it is never done.
 
+use std::sync::OnceLock;
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,15 @@ const MAX: Duration = Duration::from_micros(50);
 const FIRST: Duration = Duration::from_micros(4);
 /// Looks between two looks at the clock.
 const LOOKS: u32 = 32;
+
+/// Longest look on this machine. Its CPUs are counted once: the sandbox keeps the device from the files that tell of some of their limits.
+pub(super) fn max_here() -> Duration {
+    static MAX_HERE: OnceLock<Duration> = OnceLock::new();
+    *MAX_HERE.get_or_init(|| {
+        let alone = available_parallelism().is_ok_and(|cpus| cpus.get() == 1);
+        if alone { Duration::ZERO } else { MAX }
+    })
+}
 
 /// One thread's habit.
 #[derive(Debug)]
@@ -26,8 +36,7 @@ pub(super) struct Poll {
 impl Poll {
     /// Of a thread that was never busy.
     pub(super) fn new() -> Poll {
-        let alone = available_parallelism().is_ok_and(|cpus| cpus.get() == 1);
-        Poll::with_max(if alone { Duration::ZERO } else { MAX })
+        Poll::with_max(max_here())
     }
 
     fn with_max(max: Duration) -> Poll {

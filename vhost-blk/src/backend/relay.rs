@@ -1,7 +1,7 @@
 //! Between the front end and the crate underneath: hands every message on, but for the two about requests in flight, which the crate refuses
 //! (vhost-user-backend 0.24, `get_inflight_fd` and `set_inflight_fd`) and the device answers itself.
 //!
-//! The crate wants a listener and takes what connects to it; so there is one with a name that nobody knows, room for one
+//! The crate wants a listener and takes what connects to it; so there is one, for a moment, with room for one
 //! connection, and that is the relay's. What the crate answers goes back as it is.
 
 use std::fs::File;
@@ -16,7 +16,8 @@ use std::thread::{self, JoinHandle};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
-    SendFlags, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, recvmsg, sendmsg, socket_with,
+    SendFlags, SocketAddrUnix, SocketFlags, SocketType, bind, connect, getsockname, listen, recvmsg, sendmsg,
+    socket_with,
 };
 
 use super::inflight::Area;
@@ -102,11 +103,10 @@ impl Relay {
 fn private_connection() -> io::Result<(UnixListener, UnixStream)> {
     let socket = || socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None);
     loop {
-        let mut name = [0; 16];
-        rustix::rand::getrandom(&mut name, rustix::rand::GetRandomFlags::empty())?;
-        let address = SocketAddrUnix::new_abstract_name(&name)?;
         let listener = socket()?;
-        bind(&listener, &address)?;
+        // The kernel finds an abstract name that nobody has. The sandbox allows no others, which it tells by their length.
+        bind(&listener, &SocketAddrUnix::new_unnamed())?;
+        let address = SocketAddrUnix::try_from(getsockname(&listener)?)?;
         // A backlog of 0 has room for one: once ours is in, nobody else's can be.
         listen(&listener, 0)?;
         let back = socket()?;
@@ -116,7 +116,7 @@ fn private_connection() -> io::Result<(UnixListener, UnixStream)> {
                 rustix::fs::fcntl_setfl(&back, rustix::fs::OFlags::empty())?;
                 return Ok((UnixListener::from(listener), UnixStream::from(back)));
             }
-            // Somebody guessed the name and was first.
+            // Somebody else was first.
             Err(rustix::io::Errno::AGAIN) => {}
             Err(error) => return Err(error.into()),
         }

@@ -84,14 +84,17 @@ fn about(command: &Command) -> &'static str {
         Command::Power => "Gives power again. What was out when it went is never answered.",
         Command::Disconnect => "Hangs up on the front end. One that connects again is served.",
         Command::Export { .. } => {
-            "Writes the disk as it stands to a file on the device's machine, sparse; beside it first, then renamed."
+            "Writes the disk as it stands to a file on the device's machine, sparse; beside it first, then renamed. The sandbox allows it below the directories of \
+             `--export-dir`, or, where that was not given, below the device's current directory and that of this socket."
         }
         Command::ExportLog { .. } => {
-            "Writes the history, from the image to now, as a log of dm-log-writes (`replay-log` and fstests read it), to a file on the device's machine."
+            "Writes the history, from the image to now, as a log of dm-log-writes (`replay-log` and fstests read it), to a file on the device's machine; where, is as \
+             with `export`."
         }
         Command::Stats => {
             "Asks for the counters since the start. `outstanding` requests are submitted and not completed, `held` of them by rules; `dropped` ones were out when their ring or connection ended; \
-             `trace_lost` lines of the trace found no room on its disk; `diverged_at` is the first request that was another one than in the trace that is replayed."
+             `trace_lost` lines of the trace found no room on its disk; `diverged_at` is the first request that was another one than in the trace that is replayed; \
+             `sandbox` says what keeps the device from what it does not need."
         }
         Command::Subscribe => {
             "Asks for the trace's lines as they are written. After the answer the connection carries nothing else. A listener that does not keep up misses lines and gets \
@@ -181,7 +184,13 @@ fn examples() -> Vec<(Command, Reply)> {
             },
             Reply::Logged { entries: 42 },
         ),
-        (Command::Stats, Reply::Stats(Stats::default())),
+        (
+            Command::Stats,
+            Reply::Stats(Stats {
+                sandbox: "landlock v6, seccomp".to_owned(),
+                ..Stats::default()
+            }),
+        ),
         (Command::Subscribe, Reply::Done),
         (Command::FlushTrace, Reply::Done),
         (Command::Quit, Reply::Done),

@@ -136,11 +136,11 @@ fn obey(device: &Device, command: Command) -> Reply {
         },
         Command::Export { path } => match device.export(&path) {
             Ok(data_bytes) => Reply::Exported { data_bytes },
-            Err(error) => refusal(error.to_string()),
+            Err(error) => refusal(device.why_unwritten(&path, &error.to_string(), Some(error.io_error()))),
         },
         Command::ExportLog { path } => match device.disk().history.export(&path) {
             Ok(entries) => Reply::Logged { entries },
-            Err(error) => refusal(error.to_string()),
+            Err(error) => refusal(device.why_unwritten(&path, &error.to_string(), error.io_error())),
         },
         Command::Stats => Reply::Stats(device.stats()),
         // It takes the connection over before it comes here.

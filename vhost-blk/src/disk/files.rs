@@ -5,7 +5,6 @@
 //! the depth that the guest's queue has. Where place, length and buffer allow it the page cache is left out (`O_DIRECT`). A kernel without
 //! io_uring, or one that forbids it, gets plain reads and writes, one after the other; that is said once.
 
-use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
@@ -16,8 +15,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use io_uring::{IoUring, opcode, squeue, types};
 
-/// Pieces that are under way at once.
-const ENTRIES: u32 = 64;
+use super::rings::{ENTRIES, Rings};
+
 /// What place and length must be a multiple of for `O_DIRECT`: what the largest logical blocks ask for.
 const DIRECT_BYTES: u64 = 4096;
 /// What a buffer's address must be a multiple of for it; more than any driver asks for.
@@ -52,6 +51,7 @@ pub(super) struct Piece {
 pub(super) struct Files {
     image: Opened,
     written: Opened,
+    rings: Rings,
     /// No io_uring: plain reads and writes.
     plain: AtomicBool,
     /// The kernel took back what it had promised about `O_DIRECT`.
@@ -82,10 +82,6 @@ impl Opened {
     }
 }
 
-thread_local! {
-    static RING: RefCell<Option<IoUring>> = const { RefCell::new(None) };
-}
-
 impl Files {
     /// For an image of this size; the other file comes to lie in this directory.
     ///
@@ -97,6 +93,7 @@ impl Files {
         Ok(Files {
             image: Opened::new(image, false),
             written: Opened::new(Arc::new(written), true),
+            rings: Rings::default(),
             plain: AtomicBool::new(false),
             cached: AtomicBool::new(false),
         })
@@ -112,6 +109,20 @@ impl Files {
         self.written.file.set_len(bytes)
     }
 
+    /// Makes what this many threads at once need, after which nothing more is made.
+    pub(super) fn prepare(&self, threads: usize) {
+        if let Err(error) = self.rings.prepare(threads) {
+            self.do_without(&error);
+        }
+    }
+
+    /// Goes on without io_uring.
+    fn do_without(&self, error: &io::Error) {
+        if !self.plain.swap(true, Ordering::Relaxed) {
+            anstream::eprintln!("vhost-blk: no io_uring here ({error}): plain reads and writes in its place");
+        }
+    }
+
     /// Moves all pieces, in any order, and returns when all are moved.
     ///
     /// # Safety
@@ -121,37 +132,19 @@ impl Files {
     /// A file cannot be read or written, or ends before a piece does.
     pub(super) unsafe fn transfer(&self, pieces: &mut [Piece]) -> io::Result<()> {
         if !self.plain.load(Ordering::Relaxed) {
-            let done = RING.with_borrow_mut(|ring| {
-                if ring.is_none() {
-                    *ring = Some(IoUring::new(ENTRIES)?);
-                }
-                // SAFETY: as the caller promises.
-                ring.as_mut()
-                    .map(|ring| unsafe { self.by_ring(ring, pieces) })
-                    .transpose()
-            });
-            match done {
-                Ok(_) => {
+            // SAFETY: as the caller promises.
+            match self.rings.with(|ring| unsafe { self.by_ring(ring, pieces) }) {
+                Ok(Some(done)) => {
+                    done?;
                     return pieces
                         .iter()
                         .all(|piece| piece.len == 0)
                         .then_some(())
                         .ok_or_else(end_of_file);
                 }
-                // Only of making the ring: what a piece comes to is told otherwise.
-                Err(error)
-                    if matches!(
-                        error.raw_os_error(),
-                        Some(libc::ENOSYS | libc::EPERM | libc::EACCES | libc::ENOMEM)
-                    ) =>
-                {
-                    if !self.plain.swap(true, Ordering::Relaxed) {
-                        anstream::eprintln!(
-                            "vhost-blk: no io_uring here ({error}): plain reads and writes in its place"
-                        );
-                    }
-                }
-                Err(error) => return Err(error),
+                // More threads than rings: this once.
+                Ok(None) => {}
+                Err(error) => self.do_without(&error),
             }
         }
         for piece in pieces {
@@ -207,10 +200,7 @@ impl Files {
                 }
             }
         }
-        problem.map_or(Ok(()), |error: io::Error| {
-            // Not to be taken for a ring that there is not.
-            Err(io::Error::other(error.to_string()))
-        })
+        problem.map_or(Ok(()), Err)
     }
 
     fn entry(&self, piece: &Piece) -> squeue::Entry {

@@ -96,6 +96,12 @@ impl Overlay {
         Ok(())
     }
 
+    pub(super) fn prepare(&self, threads: usize) {
+        if let Store::Files(files) = &self.store {
+            files.prepare(threads);
+        }
+    }
+
     /// Whether its bytes are in files.
     pub(super) fn is_in_file(&self) -> bool {
         matches!(self.store, Store::Files(_))

@@ -103,6 +103,7 @@ impl Guest {
             image,
             sockets: dir.path(),
             dir: dir.path(),
+            exports: &[dir.path()],
             disk: setup.shape,
             options: setup.options,
         })

@@ -1,8 +1,10 @@
 //! The commands of `cargo xtask`, a file each.
 
+pub mod build;
 pub mod doctor;
 pub mod inject;
 pub mod prepare;
 pub mod shell;
+pub mod store;
 pub mod test;
 pub mod update;

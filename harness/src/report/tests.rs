@@ -44,6 +44,7 @@ fn fails(cause: Option<Cause>) -> Expected {
     Expected {
         verdict: Verdict::Fail,
         cause,
+        phase: None,
         why: "a bug".to_owned(),
     }
 }

@@ -176,9 +176,14 @@ pub fn build(
         lock: lock.as_fd(),
         log: &log,
     };
-    let step = progress.spinner(format!("configuring {id}"));
-    let config = job.configure(&make).map_err(|error| job.too_old(error))?;
-    drop(step);
+    let there = config_sum(&objects).filter(|sum| line.state().configs.get(&inputs) == Some(sum));
+    let config = match there {
+        Some(config) => config,
+        None => {
+            let _step = progress.spinner(format!("configuring {id}"));
+            job.configure(&make).map_err(|error| job.too_old(error))?
+        }
+    };
     line.remember_config(&inputs, &config)?;
     if let Some(artifact) = job.known(cache, repo, &line, &config, progress) {
         return Ok(artifact);
@@ -353,16 +358,8 @@ impl<'a> Job<'a> {
                 vanished,
             });
         }
-        let mut sum = Sha256::new();
-        // The head comment names the version and the compiler; the options are what counts.
-        for line in text
-            .lines()
-            .filter(|line| !line.starts_with('#') || line.ends_with(" is not set"))
-        {
-            sum.update(line);
-            sum.update([b'\n']);
-        }
-        Ok(hex(&sum.finalize()))
+        config_sum(make.objects)
+            .ok_or_else(|| CacheError::io("read", &place, std::io::ErrorKind::NotFound.into()).into())
     }
 
     /// What the source says of an option.
@@ -473,6 +470,21 @@ impl<'a> Job<'a> {
 
 fn jobs() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// The sum of the configuration that stands in a folder of objects, if one does.
+fn config_sum(objects: &Path) -> Option<String> {
+    let text = fs::read_to_string(objects.join(".config")).ok()?;
+    let mut sum = Sha256::new();
+    // The head comment names the version and the compiler; the options are what counts.
+    for line in text
+        .lines()
+        .filter(|line| !line.starts_with('#') || line.ends_with(" is not set"))
+    {
+        sum.update(line);
+        sum.update([b'\n']);
+    }
+    Some(hex(&sum.finalize()))
 }
 
 fn has_modules(objects: &Path) -> bool {

@@ -160,6 +160,19 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// Every phase, in order.
+    pub const ALL: [Phase; 9] = [
+        Phase::Mount,
+        Phase::Setup,
+        Phase::Remount,
+        Phase::Run,
+        Phase::Leak,
+        Phase::Umount,
+        Phase::MountAgain,
+        Phase::Verify,
+        Phase::LastUmount,
+    ];
+
     /// The phase's name as it stands on the wire and in reports.
     #[must_use]
     pub fn name(self) -> &'static str {

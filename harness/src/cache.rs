@@ -6,7 +6,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -116,6 +116,18 @@ impl Cache {
         lock_file(&path, on_wait)
     }
 
+    /// Takes the lock `name` if no other run holds it.
+    ///
+    /// # Errors
+    /// The lock's file cannot be made.
+    pub fn try_lock(&self, name: &str) -> Result<Option<LockGuard>, CacheError> {
+        let path = self.folder("locks")?.join(name);
+        let file = open_lock(&path)?;
+        Ok(flock(file.as_fd(), FlockOperation::NonBlockingLockExclusive)
+            .is_ok()
+            .then_some(LockGuard { file }))
+    }
+
     /// A scratch folder in the folder `name`; what killed runs left there is removed first.
     ///
     /// # Errors
@@ -139,12 +151,24 @@ impl Cache {
 /// A lock that is given back when this is dropped, or the process ends.
 #[derive(Debug)]
 pub struct LockGuard {
-    _file: File,
+    file: File,
+}
+
+impl AsFd for LockGuard {
+    /// The lock itself: a process that inherits it holds the lock as well.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+fn open_lock(path: &Path) -> Result<File, CacheError> {
+    let failed = |source| CacheError::io("lock", path, source);
+    File::options().create(true).append(true).open(path).map_err(failed)
 }
 
 fn lock_file(path: &Path, on_wait: impl FnOnce()) -> Result<LockGuard, CacheError> {
     let failed = |source| CacheError::io("lock", path, source);
-    let file = File::options().create(true).append(true).open(path).map_err(failed)?;
+    let file = open_lock(path)?;
     if flock(file.as_fd(), FlockOperation::NonBlockingLockExclusive).is_err() {
         on_wait();
         loop {
@@ -155,7 +179,7 @@ fn lock_file(path: &Path, on_wait: impl FnOnce()) -> Result<LockGuard, CacheErro
             }
         }
     }
-    Ok(LockGuard { _file: file })
+    Ok(LockGuard { file })
 }
 
 /// Removes scratch folders whose makers are gone. What cannot be removed is left for the next run.

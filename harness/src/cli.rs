@@ -4,6 +4,7 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use serde::{Deserialize, Serialize};
 
 use crate::cases::Profile;
 use crate::golden::Fs;
@@ -34,6 +35,10 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Move kernels.lock to what the archive holds now.
     Update(UpdateArgs),
+    /// Build the kernels of kernels.toml that come as source, or a tree of your own.
+    Build(BuildArgs),
+    /// What kernels are kept ready, what they were made of, and what can go.
+    Store(StoreArgs),
     /// Boot a kernel to a prompt with the fault-injecting disk attached.
     Shell(ShellArgs),
     /// Inject faults into the disk of a running shell.
@@ -83,11 +88,14 @@ pub struct TestArgs {
     #[arg(long)]
     pub list: bool,
     /// Run this kernel image (bzImage or vmlinux) instead of the kernels of kernels.toml.
-    #[arg(long, value_name = "FILE", conflicts_with = "kernel")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["kernel", "tree"])]
     pub image: Option<PathBuf>,
     /// Directory with the image's modules: one that holds lib/modules/RELEASE, or is it.
     #[arg(long, value_name = "DIR", requires = "image")]
     pub modules: Option<PathBuf>,
+    /// Source of the person's own.
+    #[command(flatten)]
+    pub tree: TreeArgs,
     /// Run a static program of your own in the guest, in a fresh file system at /mnt, instead of the cases.
     #[arg(long, value_name = "PROGRAM ARG…", conflicts_with_all = ["case", "profile"])]
     pub exec: Option<String>,
@@ -106,6 +114,80 @@ pub struct TestArgs {
     /// The list of kernels [default: kernels.toml of this repository].
     #[arg(long, value_name = "FILE")]
     pub manifest: Option<PathBuf>,
+}
+
+/// Source of your own.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args, Serialize, Deserialize)]
+pub struct TreeArgs {
+    /// Build this Linux tree, as its working copy stands, instead of taking kernels of kernels.toml. Nothing in it is touched.
+    #[arg(long, value_name = "DIR", conflicts_with = "kernel")]
+    pub tree: Option<PathBuf>,
+    /// Build this commit of the tree instead of the working copy.
+    #[arg(long, value_name = "REV", requires = "tree")]
+    pub rev: Option<String>,
+    /// For --tree: a part of the configuration, in order: tinyconfig, defconfig, a whole .config, a ready fragment (base, btrfs, kasan, …) or a
+    /// fragment's file; may be given more than once [default: tinyconfig, base, the file systems, debug].
+    #[arg(long, value_name = "PART", requires = "tree")]
+    pub config: Vec<String>,
+    /// For --tree: a patch, mailbox or folder of them to apply; may be given more than once.
+    #[arg(long, value_name = "FILE", requires = "tree")]
+    pub patch: Vec<PathBuf>,
+    /// For --tree: the compiler.
+    #[arg(long, value_name = "CC", requires = "tree")]
+    pub cc: Option<String>,
+}
+
+/// `cargo xtask build`.
+#[derive(Debug, Args)]
+pub struct BuildArgs {
+    /// Kernels to build, by id, glob or group (truth) [default: all that come as source].
+    #[arg(value_name = "ID")]
+    pub kernel: Vec<String>,
+    /// Source of the person's own.
+    #[command(flatten)]
+    pub tree: TreeArgs,
+    /// Never use the network.
+    #[arg(long)]
+    pub offline: bool,
+    /// Install what the host lacks without asking.
+    #[arg(long)]
+    pub yes: bool,
+    /// The list of kernels [default: kernels.toml of this repository].
+    #[arg(long, value_name = "FILE")]
+    pub manifest: Option<PathBuf>,
+}
+
+/// `cargo xtask store`.
+#[derive(Debug, Args)]
+pub struct StoreArgs {
+    /// What is asked.
+    #[command(subcommand)]
+    pub ask: StoreAsk,
+}
+
+/// What can be asked of the store.
+#[derive(Debug, Subcommand)]
+pub enum StoreAsk {
+    /// What is in it: kernels and build folders, with sizes and when they were last used.
+    List,
+    /// Remove what nobody used for a time; what runs need again is made or fetched again.
+    Gc {
+        /// Days that something may lie unused.
+        #[arg(long, value_name = "N", default_value_t = 30)]
+        days: u64,
+        /// Only say what would go.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// What a kernel of kernels.toml, or an artifact, was made of, and what would make it anew.
+    Why {
+        /// The kernel's id, or the first letters of an artifact's hash.
+        #[arg(value_name = "ID")]
+        id: String,
+        /// The list of kernels [default: kernels.toml of this repository].
+        #[arg(long, value_name = "FILE")]
+        manifest: Option<PathBuf>,
+    },
 }
 
 /// `cargo xtask doctor`.
@@ -217,4 +299,16 @@ pub struct SoakArgs {
 fn machines(word: &str) -> Result<NonZeroUsize, &'static str> {
     word.parse()
         .map_err(|_| "expected a number of virtual machines of at least 1")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_commands_are_put_together_well() {
+        Cli::command().debug_assert();
+    }
 }

@@ -99,20 +99,37 @@ pub fn ensure_with(programs: &[&str], yes: bool) -> Result<(), DoctorError> {
     qemu_is_fit()
 }
 
+/// Makes sure that the host can build kernels, as [`ensure`] does for runs.
+///
+/// # Errors
+/// Something is missing.
+pub fn ensure_builders(yes: bool) -> Result<(), DoctorError> {
+    let missing: Vec<&Need> = needs::BUILD.iter().filter(|need| !need.is_met()).collect();
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        obtain(&missing, yes)
+    }
+}
+
 /// Shows all that the host needs and has, then does as [`ensure`]; optional tools are installed too.
 ///
 /// # Errors
 /// Something is missing or unfit.
 pub fn report(yes: bool) -> Result<(), DoctorError> {
     let (good, bad) = (style(AnsiColor::Green), style(AnsiColor::Red));
-    for need in &needs::ALL {
+    for need in needs::ALL.iter().chain(&needs::BUILD) {
         let (mark, found) = match need.state() {
             State::Found(version) => (format!("{good}✓{good:#}"), version),
             State::Missing => (format!("{bad}✗{bad:#}"), format!("missing: {}", need.source.describe())),
         };
         anstream::println!("{mark} {:<20} {found}\n  {:<20} {}", need.program, "", need.why);
     }
-    let missing: Vec<&Need> = needs::ALL.iter().filter(|need| !need.is_met()).collect();
+    let missing: Vec<&Need> = needs::ALL
+        .iter()
+        .chain(&needs::BUILD)
+        .filter(|need| !need.is_met())
+        .collect();
     if missing.is_empty() {
         qemu_is_fit()?;
         anstream::println!("this machine has all that is needed");

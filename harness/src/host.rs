@@ -41,6 +41,12 @@ impl Places {
         }
     }
 
+    /// The ready fragments of configurations.
+    #[must_use]
+    pub fn configs(&self) -> PathBuf {
+        self.root.join("kernels/configs")
+    }
+
     /// Where runs are kept.
     #[must_use]
     pub fn runs(&self) -> PathBuf {

@@ -4,6 +4,7 @@
 //! archive's signatures, and `kernels.lock` the packages; the store names each unpacked kernel by what it was made of.
 
 pub mod apt;
+pub mod build;
 pub mod decompress;
 pub mod diagnostic;
 pub mod fetch;
@@ -14,7 +15,9 @@ mod parse;
 pub mod payload;
 pub mod prepare;
 pub mod resolve;
+pub mod source;
 pub mod store;
+pub mod tree;
 pub mod unpack;
 pub mod version;
 
@@ -22,8 +25,10 @@ use std::path::PathBuf;
 
 pub use lock::Lock;
 pub use manifest::{Expect, ExpectedCause, ExpectedVerdict, Kernel, Manifest, Source};
-pub use prepare::{Change, Options, prepare, ready, update};
+pub use parse::config_parts;
+pub use prepare::{Change, Options, prepare, ready, source_tree, update};
 pub use store::Artifact;
+pub use tree::{ConfigPart, Origin, TreeSource};
 
 use crate::cache::CacheError;
 
@@ -56,9 +61,18 @@ pub enum Error {
     /// A package or image is no kernel that boots.
     #[error(transparent)]
     Unpack(#[from] unpack::UnpackError),
+    /// A kernel is not built.
+    #[error(transparent)]
+    Build(#[from] build::BuildError),
     /// The cache cannot be used.
     #[error(transparent)]
     Cache(#[from] CacheError),
+}
+
+impl From<source::SourceError> for Error {
+    fn from(error: source::SourceError) -> Self {
+        Error::Build(error.into())
+    }
 }
 
 impl Error {
@@ -73,6 +87,7 @@ impl Error {
             Error::Apt(error) => error.exit_code(),
             Error::Fetch(error) => error.exit_code(),
             Error::Unpack(error) => error.exit_code(),
+            Error::Build(error) => error.exit_code(),
             Error::Cache(error) => error.exit_code(),
         }
     }

@@ -20,6 +20,8 @@ fn main() -> ExitCode {
         Command::Test(args) => commands::test::run(args),
         Command::Doctor(args) => commands::doctor::run(args),
         Command::Update(args) => commands::update::run(args),
+        Command::Build(args) => commands::build::run(args),
+        Command::Store(args) => commands::store::run(args),
         Command::Shell(args) => commands::shell::run(args),
         Command::Inject(args) => commands::inject::run(args),
         Command::Soak(args) => commands::soak::run(args),

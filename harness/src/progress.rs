@@ -72,6 +72,23 @@ impl Progress {
         step
     }
 
+    /// Starts a step that counts things, of which there may be so many.
+    #[must_use]
+    pub fn count(&self, label: impl Into<Cow<'static, str>>, total: Option<u64>) -> Step {
+        match total {
+            Some(total) => {
+                let style = ProgressStyle::with_template("{msg:48!} [{bar:24}] {pos:>6} / {len} {eta:>5}");
+                self.step(ProgressBar::new(total), style.ok(), label.into())
+            }
+            None => {
+                let style = ProgressStyle::with_template("{spinner} {msg:46!} {pos:>6} {elapsed:>5}");
+                let step = self.step(ProgressBar::new_spinner(), style.ok(), label.into());
+                step.bar.enable_steady_tick(Duration::from_millis(TICK_MS));
+                step
+            }
+        }
+    }
+
     /// Says one line above the bars.
     pub fn say(&self, line: &str) {
         if self.lines {

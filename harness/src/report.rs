@@ -170,6 +170,23 @@ pub fn reproduce(run: &Run, cell: &Cell) -> String {
             let _ = write!(command, " --modules {}", quoted(&modules.to_string_lossy()));
         }
     }
+    if let Some((given, tree)) = run.tree.as_ref().and_then(|given| Some((given, given.tree.as_ref()?))) {
+        command = format!(
+            "cargo xtask test --tree {} --fs {}",
+            quoted(&tree.to_string_lossy()),
+            cell.fs
+        );
+        let rev = given.rev.iter().map(|rev| ("rev", rev.clone()));
+        let config = given.config.iter().map(|part| ("config", part.clone()));
+        let patch = given
+            .patch
+            .iter()
+            .map(|path| ("patch", path.to_string_lossy().into_owned()));
+        let cc = given.cc.iter().map(|cc| ("cc", cc.clone()));
+        for (name, value) in rev.chain(config).chain(patch).chain(cc) {
+            let _ = write!(command, " --{name} {}", quoted(&value));
+        }
+    }
     if let Some(manifest) = &run.manifest {
         let _ = write!(command, " --manifest {}", quoted(&manifest.to_string_lossy()));
     }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use guest_tests::wire::Phase;
 use serde::{Deserialize, Serialize};
 
 use crate::golden::Fs;
@@ -20,6 +21,9 @@ pub struct Cell {
     pub verdict: Verdict,
     /// The cause, for a failure.
     pub cause: Option<Cause>,
+    /// For a hang: the phase that never ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
     /// One line: where and what.
     pub detail: String,
     /// Whether kernels.toml expects just this; a pass is expected where nothing else is said.
@@ -56,6 +60,9 @@ pub struct Expected {
     pub verdict: Verdict,
     /// The failure's cause; any if absent.
     pub cause: Option<Cause>,
+    /// For a hang: the phase that never ends; any if absent.
+    #[serde(default)]
+    pub phase: Option<Phase>,
     /// Why, for a person.
     pub why: String,
 }
@@ -101,6 +108,7 @@ impl Cell {
             case: case.to_owned(),
             verdict: judgement.verdict,
             cause: judgement.cause,
+            phase: judgement.phase,
             detail: judgement.detail,
             expected,
             armed: judgement.armed,
@@ -143,7 +151,9 @@ fn is_expected(judgement: &Judgement, expect: Option<&Expected>) -> bool {
         (Verdict::Skipped, _) => true,
         (verdict, None) => verdict == Verdict::Pass,
         (verdict, Some(expect)) => {
-            verdict == expect.verdict && (expect.cause.is_none() || expect.cause == judgement.cause)
+            verdict == expect.verdict
+                && (expect.cause.is_none() || expect.cause == judgement.cause)
+                && (expect.phase.is_none() || expect.phase == judgement.phase)
         }
     }
 }
@@ -171,6 +181,7 @@ mod tests {
         let judgement = Judgement {
             verdict,
             cause,
+            phase: None,
             detail: String::new(),
             armed: true,
             evidence: Vec::new(),
@@ -178,6 +189,7 @@ mod tests {
         let expect = expect.map(|(verdict, cause)| Expected {
             verdict,
             cause,
+            phase: None,
             why: "a bug".into(),
         });
         Cell::new("k", Fs::Btrfs, "c", judgement, expect.as_ref())

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::boot::snapshot;
 use crate::cases::Profile;
+use crate::cli::TreeArgs;
 use crate::golden::Fs;
 use crate::job::FaultPlan;
 use crate::kernels::Artifact;
@@ -41,6 +42,9 @@ pub struct Run {
     pub manifest: Option<PathBuf>,
     /// The image that was given on the command line instead of kernels of kernels.toml.
     pub image: Option<Image>,
+    /// The source that was given on the command line instead of kernels of kernels.toml.
+    #[serde(default)]
+    pub tree: Option<TreeArgs>,
     /// A user's own program instead of the cases.
     pub exec: Option<Exec>,
     /// Golden images.

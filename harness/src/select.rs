@@ -125,6 +125,7 @@ fn expected(kernel: &Kernel, fs: Fs, case: &str) -> Option<Expected> {
             ExpectedCause::Warning => Cause::Warning,
             ExpectedCause::Error => Cause::Error,
         }),
+        phase: entry.phase,
         why: entry.why.clone(),
     })
 }

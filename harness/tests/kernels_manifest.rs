@@ -23,7 +23,7 @@ fn mistyped_keys_and_words_are_pointed_at() {
           |
         3 | sutie = "bookworm"
           | ^^^^^
-          = help: did you mean `suite`? known keys: id, suite, package, version, image, modules, line, fs, default, expect
+          = help: did you mean `suite`? known keys: id, suite, package, version, image, modules, git, rev, dirty, tarball, sha256, source-package, patches, config, cc, arch, make, line, fs, default, group, expect
         "#);
     insta::assert_snapshot!(error("[[kernels]]\nid = \"a\"\n"), @r"
         kernels.toml:1:3: unknown key `kernels` in the file
@@ -76,7 +76,7 @@ fn missing_and_conflicting_keys_are_pointed_at() {
           |
         2 | id = "a"
           | ^^
-          = help: give it `suite`, `package` and `version`, or `image`
+          = help: give it `suite`, `package` and `version`; or `image`; or source to build: `git`, `tarball`, or `source-package`
         "#);
     insta::assert_snapshot!(error("[[kernel]]\nid = \"a\"\nsuite = \"bookworm\"\npackage = \"linux-image-a\"\n"), @r#"
         kernels.toml:1:1: missing key `version` in [[kernel]]

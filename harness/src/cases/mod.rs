@@ -26,6 +26,16 @@ pub enum Profile {
     Default,
     /// Rarer variants and sizes as well.
     Full,
+    /// All of them, on the kernels of kernels.toml that carry known bugs: shows that the cases catch what they are for.
+    Truth,
+}
+
+impl Profile {
+    /// The group of kernels that it is about; none if it says nothing of kernels.
+    #[must_use]
+    pub fn group(self) -> Option<&'static str> {
+        (self == Profile::Truth).then_some("truth")
+    }
 }
 
 /// What the device must have seen for a case to count.

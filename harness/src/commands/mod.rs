@@ -1,9 +1,11 @@
 //! The commands of `cargo xtask`, a file each.
 
+pub mod build;
 pub mod doctor;
 pub mod inject;
 pub mod prepare;
 pub mod shell;
 pub mod soak;
+pub mod store;
 pub mod test;
 pub mod update;

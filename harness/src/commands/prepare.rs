@@ -7,25 +7,25 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::boot::snapshot::{Plan, Snapshots};
 use crate::boot::{self, Boot, BootConfig};
 use crate::cache::Cache;
-use crate::cli::TestArgs;
+use crate::cli::{TestArgs, TreeArgs};
 use crate::doctor;
 use crate::error::{CANNOT_CREATE, DATA, Failure, INTERNAL, NO_INPUT, USAGE};
 use crate::golden::{self, Fs};
 use crate::host::Places;
 use crate::job::FaultPlan;
-use crate::kernels::{self, Artifact, Kernel, Options};
+use crate::kernels::{self, Artifact, ConfigPart, Kernel, Options, Origin, Source, TreeSource};
 use crate::progress::Progress;
 use crate::run::Exec;
 use crate::vm::accel::{self, Choice};
 use crate::vm::args::{Accel, DiskShape};
-use crate::{initramfs, machine, modules, scratch};
+use crate::{initramfs, machine, modules, scratch, suggest};
 
 /// The lock beside a manifest.
-fn lock_of(manifest: &Path) -> PathBuf {
+pub(super) fn lock_of(manifest: &Path) -> PathBuf {
     manifest.with_extension("lock")
 }
 
-fn cache() -> Result<Cache, Failure> {
+pub(super) fn cache() -> Result<Cache, Failure> {
     Cache::of_user().map_err(|error| Failure::of(error.exit_code(), &error))
 }
 
@@ -202,6 +202,68 @@ pub fn image_kernel(image: &Path, modules: Option<&Path>) -> Result<Kernel, Fail
     }
     let name = image.file_name().unwrap_or_default().to_string_lossy();
     Ok(Kernel::from_image(&name, image, modules))
+}
+
+/// Makes sure that the host has what it takes to build kernels, if any of these is built.
+///
+/// # Errors
+/// Something is missing and was not installed.
+pub fn builders(kernels: &[&Kernel], yes: bool) -> Result<(), Failure> {
+    if !kernels.iter().any(|kernel| matches!(kernel.source, Source::Tree(_))) {
+        return Ok(());
+    }
+    doctor::ensure_builders(yes).map_err(|error| Failure::of(error.exit_code(), &error))
+}
+
+/// The source that is given on the command line, if one is.
+///
+/// # Errors
+/// A part of the configuration is unknown.
+pub fn tree_kernel(given: &TreeArgs, fs: &[Fs], places: &Places) -> Result<Option<Kernel>, Failure> {
+    let Some(tree) = &given.tree else { return Ok(None) };
+    let ready = places.configs();
+    let fs: Vec<String> = if fs.is_empty() {
+        vec![Fs::Btrfs.to_string()]
+    } else {
+        fs.iter().map(Fs::to_string).collect()
+    };
+    let config = if given.config.is_empty() {
+        ConfigPart::usual(&fs, &ready)
+    } else {
+        kernels::config_parts(&given.config, &ready).map_err(|(word, known)| {
+            let known: Vec<&str> = known.iter().map(String::as_str).chain(ConfigPart::BASES).collect();
+            let hint = suggest::hint(&word, "parts", &known);
+            Failure::new(USAGE, format!("--config {word}: no ready fragment `{word}`; {hint}; a file is written with a dot or slash: ./{word}.config"))
+        })?
+    };
+    let source = TreeSource {
+        origin: Origin::Git {
+            repository: tree.to_string_lossy().into_owned(),
+            rev: given.rev.clone().unwrap_or_else(|| "HEAD".to_owned()),
+            dirty: given.rev.is_none(),
+        },
+        patches: given.patch.clone(),
+        config,
+        cc: given.cc.clone(),
+        make: BTreeMap::new(),
+    };
+    let name = tree
+        .canonicalize()
+        .ok()
+        .and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() || "-_.+~".contains(c) {
+            c
+        } else {
+            '-'
+        }
+    };
+    let id = name
+        .unwrap_or_else(|| "tree".to_owned())
+        .chars()
+        .map(plain)
+        .collect::<String>();
+    Ok(Some(Kernel::from_tree(&id, source, fs)))
 }
 
 /// A program of the user's own with its fault plan.

@@ -31,11 +31,17 @@ pub fn run(args: &TestArgs) -> Result<u8, Failure> {
     let kernels = if let Some(image) = &args.image {
         given = prepare::image_kernel(image, args.modules.as_deref())?;
         vec![&given]
+    } else if let Some(kernel) = prepare::tree_kernel(&args.tree, &args.fs, &places)? {
+        given = kernel;
+        vec![&given]
     } else {
         manifest = Manifest::load(&manifest_path).map_err(|error| Failure::of(error.exit_code(), &error))?;
-        manifest
-            .select(&args.kernel)
-            .map_err(|error| Failure::of(error.exit_code(), &error))?
+        match args.profile.group().filter(|_| args.kernel.is_empty()) {
+            Some(group) => manifest.group(group),
+            None => manifest
+                .select(&args.kernel)
+                .map_err(|error| Failure::of(error.exit_code(), &error))?,
+        }
     };
     let exec = args.exec.as_deref().map(|line| prepare::exec(line, args)).transpose()?;
     let wanted = Wanted {
@@ -50,6 +56,7 @@ pub fn run(args: &TestArgs) -> Result<u8, Failure> {
         return Ok(0);
     }
     prepare::host(args.yes)?;
+    prepare::builders(&kernels, args.yes)?;
     let run = resolve(args, &places, &manifest_path, &kernels, trials, exec)?;
     matrix(&run, &places, args.jobs.map(NonZeroUsize::get))?;
     let results = collect(&run);
@@ -119,6 +126,7 @@ fn resolve(
         profile: args.profile,
         manifest: args.manifest.clone(),
         image,
+        tree: args.tree.tree.is_some().then(|| args.tree.clone()),
         exec,
         images,
         kernels: artifacts
@@ -198,6 +206,7 @@ fn missing(trial: &Trial, case: &str, dir: PathBuf) -> Cell {
     let judgement = Judgement {
         verdict: Verdict::Broken,
         cause: None,
+        phase: None,
         detail: "harness: the trial ended without a result (killed, or out of its time limit)".into(),
         armed: false,
         evidence: Vec::new(),

@@ -126,16 +126,55 @@ pub const ALL: [Need; 15] = [
     },
 ];
 
+const fn builder(program: &'static str, package: &'static str, why: &'static str) -> Need {
+    Need {
+        program,
+        source: Source::Package(package),
+        why,
+        version_argument: None,
+        required: false,
+    }
+}
+
+/// What building kernels needs besides: programs, and headers by their path.
+pub const BUILD: [Need; 11] = [
+    builder("git", "git", "keeps the sources of kernels that are built"),
+    builder("make", "make", "builds kernels"),
+    builder("gcc", "gcc", "compiles kernels"),
+    builder("ld", "binutils", "links kernels"),
+    builder("flex", "flex", "reads kernels' configuration"),
+    builder("bison", "bison", "reads kernels' configuration"),
+    builder("bc", "bc", "computes constants of kernels"),
+    builder("perl", "perl", "makes some of kernels' source"),
+    builder("cpio", "cpio", "packs what a kernel carries in itself"),
+    builder(
+        "/usr/include/gelf.h",
+        "libelf-dev",
+        "objtool, a part of kernels' build, is compiled with it",
+    ),
+    builder(
+        "/usr/include/openssl/evp.h",
+        "libssl-dev",
+        "certificate tools, a part of kernels' build, are compiled with it",
+    ),
+];
+
 impl Need {
     /// Whether the tool is there; does not run it.
     #[must_use]
     pub fn is_met(&self) -> bool {
+        if self.program.starts_with('/') {
+            return std::path::Path::new(self.program).is_file();
+        }
         tool::find(self.program).is_some() || self.in_cargo_home().is_some()
     }
 
     /// Whether the tool is there, and its version.
     #[must_use]
     pub fn state(&self) -> State {
+        if self.program.starts_with('/') && self.is_met() {
+            return State::Found("there".to_owned());
+        }
         let Some(path) = tool::find(self.program).or_else(|| self.in_cargo_home()) else {
             return State::Missing;
         };

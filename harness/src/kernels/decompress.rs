@@ -1,6 +1,6 @@
 //! The compressions that kernels and modules come in, recognised by their first bytes.
 
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 
 /// A compression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +61,23 @@ impl Compression {
         }
         Ok(out)
     }
+}
+
+/// Reads what is compressed as any of gzip, xz, lzma and Zstandard, or not at all.
+///
+/// # Errors
+/// It cannot be read, or begins like a compressed stream and is none.
+pub fn stream<'a>(mut from: impl BufRead + 'a) -> io::Result<Box<dyn Read + 'a>> {
+    Ok(match Compression::of(from.fill_buf()?) {
+        Some(Compression::Gzip) => Box::new(flate2::bufread::MultiGzDecoder::new(from)),
+        Some(Compression::Xz) => Box::new(liblzma::bufread::XzDecoder::new_multi_decoder(from)),
+        Some(Compression::Zstd) => Box::new(ruzstd::decoding::StreamingDecoder::new(from).map_err(io::Error::other)?),
+        Some(Compression::Lzma) => {
+            let stream = liblzma::stream::Stream::new_lzma_decoder(OUTPUT_MAX).map_err(io::Error::other)?;
+            Box::new(liblzma::bufread::XzDecoder::new_stream(from, stream))
+        }
+        Some(Compression::Lz4Legacy) | None => Box::new(from),
+    })
 }
 
 fn read(from: impl Read, out: &mut Vec<u8>) -> io::Result<()> {

@@ -4,9 +4,11 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use globset::GlobMatcher;
+use guest_tests::wire::Phase;
 
 use super::diagnostic::Diagnostic;
 use super::parse;
+use super::tree::{Origin, TreeSource};
 use crate::suggest::{self, PatternError};
 
 /// A parsed `kernels.toml`.
@@ -30,6 +32,8 @@ pub struct Kernel {
     pub line: Option<String>,
     /// Whether it is part of the matrix when no kernel is asked for.
     pub default: bool,
+    /// The group that it is run with: `truth`.
+    pub group: Option<String>,
 }
 
 /// Where a kernel comes from.
@@ -37,6 +41,8 @@ pub struct Kernel {
 pub enum Source {
     /// Packages of a distribution.
     Package(PackageSource),
+    /// It is built from source.
+    Tree(Box<TreeSource>),
     /// Files that are there already.
     Image {
         /// A bzImage or an ELF vmlinux.
@@ -44,6 +50,21 @@ pub enum Source {
         /// Folder that holds, or is, `lib/modules/RELEASE`.
         modules: Option<PathBuf>,
     },
+}
+
+impl Source {
+    /// The packages of a distribution that it is made of, if it is.
+    #[must_use]
+    pub fn packages(&self) -> Option<&PackageSource> {
+        match self {
+            Source::Package(source) => Some(source),
+            Source::Tree(tree) => match &tree.origin {
+                Origin::Package(source) => Some(source),
+                Origin::Git { .. } | Origin::Tarball { .. } => None,
+            },
+            Source::Image { .. } => None,
+        }
+    }
 }
 
 /// A kernel in a distribution's archive.
@@ -86,6 +107,8 @@ pub struct Expect {
     pub verdict: ExpectedVerdict,
     /// The failure's cause; any if absent.
     pub cause: Option<ExpectedCause>,
+    /// For a hang: the phase that never ends; any if absent.
+    pub phase: Option<Phase>,
     /// The reason, for a person: the bug, the commit.
     pub why: String,
     /// Line in `kernels.toml`.
@@ -210,7 +233,16 @@ impl Manifest {
         &self.kernels
     }
 
-    /// The kernels that any of the globs matches; without globs those of the default matrix.
+    /// The kernels of a group.
+    #[must_use]
+    pub fn group(&self, name: &str) -> Vec<&Kernel> {
+        self.kernels
+            .iter()
+            .filter(|kernel| kernel.group.as_deref() == Some(name))
+            .collect()
+    }
+
+    /// The kernels that any of the globs matches; without globs those of the default matrix. A group's name stands for its kernels.
     ///
     /// # Errors
     /// A glob is malformed or matches nothing; the error lists what exists.
@@ -219,8 +251,24 @@ impl Manifest {
             return Ok(self.kernels.iter().filter(|kernel| kernel.default).collect());
         }
         let names: Vec<&str> = self.kernels.iter().map(|kernel| kernel.id.as_str()).collect();
-        let chosen = suggest::select("kernels", patterns, &names)?;
-        Ok(chosen.into_iter().filter_map(|index| self.kernels.get(index)).collect())
+        let in_group = |kernel: &Kernel| {
+            let named = |group: &str| patterns.iter().any(|pattern| pattern.as_ref() == group);
+            kernel.group.as_deref().is_some_and(named)
+        };
+        let globs: Vec<&str> = patterns
+            .iter()
+            .map(AsRef::as_ref)
+            .filter(|pattern| self.group(pattern).is_empty())
+            .collect();
+        let chosen = suggest::select("kernels", &globs, &names)?;
+        let wanted = |(index, kernel): &(usize, &Kernel)| chosen.contains(index) || in_group(kernel);
+        Ok(self
+            .kernels
+            .iter()
+            .enumerate()
+            .filter(wanted)
+            .map(|(_, kernel)| kernel)
+            .collect())
     }
 }
 
@@ -238,6 +286,21 @@ impl Kernel {
             expect: Vec::new(),
             line: None,
             default: true,
+            group: None,
+        }
+    }
+
+    /// A kernel that no manifest names: source given on the command line.
+    #[must_use]
+    pub fn from_tree(id: &str, source: TreeSource, fs: Vec<String>) -> Self {
+        Kernel {
+            id: id.to_owned(),
+            source: Source::Tree(Box::new(source)),
+            fs,
+            expect: Vec::new(),
+            line: None,
+            default: true,
+            group: None,
         }
     }
 

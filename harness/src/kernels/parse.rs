@@ -1,11 +1,16 @@
 //! From the text of `kernels.toml` to kernels, with every mistake pointed at.
 
+mod tree;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use globset::GlobMatcher;
+use guest_tests::wire::Phase;
 use toml::de::DeTable;
+
+pub use tree::given as config_parts;
 
 use super::diagnostic::Diagnostic;
 use super::fields::{Document, Fields, Found};
@@ -13,10 +18,31 @@ use super::manifest::{Expect, ExpectedCause, ExpectedVerdict, Kernel, PackageSou
 use crate::golden::Fs;
 use crate::suggest;
 
-const KERNEL_KEYS: [&str; 10] = [
-    "id", "suite", "package", "version", "image", "modules", "line", "fs", "default", "expect",
+const KERNEL_KEYS: [&str; 22] = [
+    "id",
+    "suite",
+    "package",
+    "version",
+    "image",
+    "modules",
+    "git",
+    "rev",
+    "dirty",
+    "tarball",
+    "sha256",
+    "source-package",
+    "patches",
+    "config",
+    "cc",
+    "arch",
+    "make",
+    "line",
+    "fs",
+    "default",
+    "group",
+    "expect",
 ];
-const EXPECT_KEYS: [&str; 5] = ["fs", "case", "verdict", "cause", "why"];
+const EXPECT_KEYS: [&str; 6] = ["fs", "case", "verdict", "cause", "phase", "why"];
 
 /// Debian's releases, by the names that its archive uses. A new one is added here.
 const CODENAMES: [&str; 12] = [
@@ -94,12 +120,15 @@ fn kernel(document: Document<'_>, fields: &Fields<'_>) -> Result<(Kernel, Range<
             )
         })
         .collect::<Result<_, _>>()?;
+    let group = fields.string("group")?.map(Found::into_inner);
     let kernel = Kernel {
-        source: source(document, fields)?,
+        source: source(document, fields, &fs)?,
         fs,
         expect,
         line: fields.string("line")?.map(Found::into_inner),
-        default: fields.bool("default")?.unwrap_or(true),
+        // A group is run when it is asked for.
+        default: fields.bool("default")?.unwrap_or(group.is_none()),
+        group,
         id: id.get_ref().clone(),
     };
     Ok((kernel, id.span()))
@@ -114,7 +143,10 @@ fn file_system(document: Document<'_>, name: Found<String>) -> Result<String, Di
     Err(error.help(suggest::hint(word, "file systems", &Fs::NAMES)))
 }
 
-fn source(document: Document<'_>, fields: &Fields<'_>) -> Result<Source, Diagnostic> {
+fn source(document: Document<'_>, fields: &Fields<'_>, fs: &[String]) -> Result<Source, Diagnostic> {
+    if let Some(tree) = tree::source(document, fields, fs)? {
+        return Ok(Source::Tree(Box::new(tree)));
+    }
     if let Some(image) = fields.string("image")? {
         if let Some(key) = ["suite", "package", "version"].into_iter().find(|key| fields.has(key)) {
             let error = document.error(fields.key_span(key), format!("`{key}` beside `image`"));
@@ -132,9 +164,10 @@ fn source(document: Document<'_>, fields: &Fields<'_>) -> Result<Source, Diagnos
     }
     if !fields.has("package") && !fields.has("suite") {
         let error = document.error(fields.key_span("id"), "this kernel has no source");
-        return Err(error.help("give it `suite`, `package` and `version`, or `image`"));
+        return Err(error.help(
+            "give it `suite`, `package` and `version`; or `image`; or source to build: `git`, `tarball`, or `source-package`",
+        ));
     }
-    let suite = suite(document, fields.required("suite", "\"bookworm\"")?)?;
     let example = "\"linux-image-6.1.0-50-cloud-amd64-unsigned\"";
     let Some(packages) = fields.strings("package")? else {
         return Err(fields
@@ -146,6 +179,16 @@ fn source(document: Document<'_>, fields: &Fields<'_>) -> Result<Source, Diagnos
         .into_iter()
         .map(|name| package(document, name))
         .collect::<Result<_, _>>()?;
+    Ok(Source::Package(package_source(document, fields, packages)?))
+}
+
+/// Packages with the suite and version that stand beside them.
+fn package_source(
+    document: Document<'_>,
+    fields: &Fields<'_>,
+    packages: Vec<String>,
+) -> Result<PackageSource, Diagnostic> {
+    let suite = suite(document, fields.required("suite", "\"bookworm\"")?)?;
     let version = fields.required("version", "\"latest\"")?;
     let version = match version.get_ref().as_str() {
         "latest" => Wanted::Latest,
@@ -157,11 +200,11 @@ fn source(document: Document<'_>, fields: &Fields<'_>) -> Result<Source, Diagnos
             return Err(error.help("write a whole version like \"6.1.176-1\", or \"latest\""));
         }
     };
-    Ok(Source::Package(PackageSource {
+    Ok(PackageSource {
         suite,
         packages,
         version,
-    }))
+    })
 }
 
 fn relative(document: Document<'_>, path: &Found<String>) -> PathBuf {
@@ -226,6 +269,18 @@ fn expect(document: Document<'_>, fields: &Fields<'_>, line: usize) -> Result<Ex
         let error = document.error(fields.key_span("cause"), "`cause` without verdict \"fail\"");
         return Err(error.help("only a failure has a cause; take this line out"));
     }
+    let phase = fields
+        .string("phase")?
+        .map(|phase| {
+            let names: Vec<&str> = Phase::ALL.iter().map(|phase| phase.name()).collect();
+            let from_word = |word: &str| Phase::ALL.into_iter().find(|phase| phase.name() == word);
+            word(document, "phase", &phase, from_word, &names)
+        })
+        .transpose()?;
+    if phase.is_some() && cause != Some(ExpectedCause::Hang) {
+        let error = document.error(fields.key_span("phase"), "`phase` without cause \"hang\"");
+        return Err(error.help("only a hang has a phase that never ends; take this line out"));
+    }
     let fs = match fields.string("fs")? {
         Some(fs) => glob(document, &fs)?,
         None => glob(document, &Found::new(0..0, "*".to_owned()))?,
@@ -238,6 +293,7 @@ fn expect(document: Document<'_>, fields: &Fields<'_>, line: usize) -> Result<Ex
         case: glob(document, &case)?,
         verdict,
         cause,
+        phase,
         why,
         line,
     })
@@ -247,7 +303,7 @@ fn word<T>(
     document: Document<'_>,
     key: &str,
     found: &Found<String>,
-    from_word: fn(&str) -> Option<T>,
+    from_word: impl Fn(&str) -> Option<T>,
     known: &[&str],
 ) -> Result<T, Diagnostic> {
     from_word(found.get_ref()).ok_or_else(|| {

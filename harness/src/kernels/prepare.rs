@@ -8,8 +8,10 @@ use std::time::UNIX_EPOCH;
 use super::apt::root::Root;
 use super::lock::{Deb, Lock, Pinned};
 use super::manifest::{Kernel, PackageSource, Source};
+use super::source::{self, Repo, Tree};
 use super::store::{self, Artifact};
-use super::{Error, fetch, resolve, unpack};
+use super::tree::{Origin, TreeSource};
+use super::{Error, build, fetch, resolve, unpack};
 use crate::cache::Cache;
 use crate::progress::Progress;
 
@@ -51,8 +53,32 @@ pub fn prepare(
                 let pinned = run.pin(&kernel.id, source, &mut lock, lock_path)?;
                 run.package(&pinned, source)
             }
+            Source::Tree(source) => run.tree(&kernel.id, source, &mut lock, lock_path),
         })
         .collect()
+}
+
+/// The source of a kernel that is built, patches applied, as a tree of the cache's repository.
+///
+/// # Errors
+/// It cannot be had, or a patch does not apply.
+pub fn source_tree(
+    id: &str,
+    source: &TreeSource,
+    lock_path: &Path,
+    cache: &Cache,
+    options: &Options,
+    progress: &Progress,
+) -> Result<(Repo, Tree), Error> {
+    let mut lock = Lock::load(lock_path)?;
+    Run {
+        cache,
+        options,
+        progress,
+        root: None,
+        updated: BTreeSet::new(),
+    }
+    .source(id, source, &mut lock, lock_path)
 }
 
 /// Moves the lock of these kernels to what the archive offers now, without downloading any package.
@@ -76,7 +102,7 @@ pub fn update(kernels: &[&Kernel], lock_path: &Path, cache: &Cache, progress: &P
     };
     let mut changes = Vec::new();
     for kernel in kernels {
-        let Source::Package(source) = &kernel.source else {
+        let Some(source) = kernel.source.packages() else {
             continue;
         };
         let before = lock.get(&kernel.id).map(|pinned| pinned.version.clone());
@@ -118,6 +144,8 @@ pub fn ready(kernel: &Kernel, lock: &Lock, cache: &Cache) -> Result<Option<Artif
             Some(pinned) => package_hash(&pinned.debs),
             None => return Ok(None),
         },
+        // What it would be named takes reading the source.
+        Source::Tree(_) => return Ok(None),
     };
     Ok(store::get(cache, &kernel.id, &hash))
 }
@@ -229,6 +257,45 @@ impl Run<'_> {
             }
             result => Ok(result?),
         }
+    }
+
+    fn tree(&mut self, id: &str, source: &TreeSource, lock: &mut Lock, lock_path: &Path) -> Result<Artifact, Error> {
+        let (repo, tree) = self.source(id, source, lock, lock_path)?;
+        // Building takes long: others may use the index meanwhile.
+        self.release();
+        Ok(build::build(self.cache, &repo, id, &tree, source, self.progress)?)
+    }
+
+    fn source(
+        &mut self,
+        id: &str,
+        source: &TreeSource,
+        lock: &mut Lock,
+        lock_path: &Path,
+    ) -> Result<(Repo, Tree), Error> {
+        let (cache, progress, offline) = (self.cache, self.progress, self.options.offline);
+        let repo = Repo::open(cache)?;
+        let tree = match &source.origin {
+            Origin::Git { repository, rev, dirty } => {
+                source::git(&repo, cache, repository, rev, *dirty, offline, progress)?
+            }
+            Origin::Tarball { location, sha256 } => source::tarball(&repo, cache, location, sha256, offline, progress)?,
+            Origin::Package(package) => {
+                let pinned = self.pin(id, package, lock, lock_path)?;
+                let Some(deb) = pinned.debs.iter().find(|deb| deb.name.starts_with("linux-source-")) else {
+                    let what = package.packages.join(" ");
+                    let reason = "it is no linux-source-… package, nor does it depend on one".to_owned();
+                    return Err(source::SourceError::Archive { what, reason }.into());
+                };
+                let name = format!("{} {}", deb.name, deb.version);
+                match source::taken(&repo, &deb.sha256, &name)? {
+                    Some(tree) => tree,
+                    None => source::package(&repo, &self.deb(deb, &pinned, package)?, &deb.sha256, &name, progress)?,
+                }
+            }
+        };
+        let tree = source::apply(&repo, cache, tree, &source.patches)?;
+        Ok((repo, tree))
     }
 
     fn image(&mut self, id: &str, image: &Path, modules: Option<&Path>) -> Result<Artifact, Error> {

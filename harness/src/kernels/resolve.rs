@@ -10,7 +10,13 @@ use crate::suggest;
 
 /// Packages that a kernel is split into, or that a metapackage points at. From Debian's 7.x on `linux-binary-…` holds the
 /// image, `linux-modules-…` the modules, and `linux-base-…` the configuration and the list of what is built in.
-const FOLLOWED: [&str; 4] = ["linux-image-", "linux-binary-", "linux-modules-", "linux-base-"];
+const FOLLOWED: [&str; 5] = [
+    "linux-image-",
+    "linux-binary-",
+    "linux-modules-",
+    "linux-base-",
+    "linux-source-",
+];
 /// A package with fewer files than this is a metapackage or a shell: no kernel fits into it.
 const KERNEL_KIB_MIN: u64 = 256;
 /// How many alternatives an error names.

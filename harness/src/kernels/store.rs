@@ -57,6 +57,25 @@ pub struct Description {
     pub modules_root: Option<PathBuf>,
     /// Why there is no ELF to boot, if there is none.
     pub no_elf: Option<String>,
+    /// For one that was built: of what.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_of: Option<MadeOf>,
+}
+
+/// What a kernel was built of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MadeOf {
+    /// The source, for a person.
+    pub source: String,
+    /// Its tree, as git names it.
+    pub tree: String,
+    /// The parts of the configuration, in order.
+    pub config: Vec<String>,
+    /// Toolchain and make's variables.
+    pub with: String,
+    /// How many files of the source the build read; `inputs` in the artifact's folder lists them.
+    pub files: usize,
 }
 
 /// The name of an artifact made of these parts.
@@ -102,6 +121,14 @@ pub fn get(cache: &Cache, id: &str, hash: &str) -> Option<Artifact> {
     };
     // Someone may have tidied up: half an artifact is none.
     let whole = artifact.kernel.is_file() && artifact.modules_root.as_ref().is_none_or(|root| root.is_dir());
+    // What is used stays when the store is tidied up. A cache that cannot be written is no reason not to use what is there.
+    if whole
+        && let Ok(file) = std::fs::File::options()
+            .append(true)
+            .open(artifact.dir.join(DESCRIPTION))
+    {
+        let _ = file.set_modified(std::time::SystemTime::now());
+    }
     whole.then_some(artifact)
 }
 
@@ -146,4 +173,54 @@ pub fn get_or_make<E: From<CacheError>>(
 
 fn place(cache: &Cache, hash: &str) -> PathBuf {
     cache.root().join(FOLDER).join(hash)
+}
+
+/// An artifact as it lies in the store.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    /// Its name.
+    pub hash: String,
+    /// Its folder.
+    pub dir: PathBuf,
+    /// What the store knows of it.
+    pub description: Description,
+    /// When a run last took it.
+    pub used: std::time::SystemTime,
+}
+
+/// All artifacts, the one used last first.
+#[must_use]
+pub fn all(cache: &Cache) -> Vec<Kept> {
+    let entries = std::fs::read_dir(cache.root().join(FOLDER))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let kept = |dir: PathBuf| {
+        let file = dir.join(DESCRIPTION);
+        Some(Kept {
+            hash: dir.file_name()?.to_string_lossy().into_owned(),
+            description: serde_json::from_str(&std::fs::read_to_string(&file).ok()?).ok()?,
+            used: file.metadata().and_then(|metadata| metadata.modified()).ok()?,
+            dir,
+        })
+    };
+    let mut all: Vec<Kept> = entries.filter_map(|entry| kept(entry.path())).collect();
+    all.sort_by(|a, b| b.used.cmp(&a.used).then_with(|| a.hash.cmp(&b.hash)));
+    all
+}
+
+/// Removes a folder of the store, or a build folder, unless a run holds its lock; says whether it did. It is moved aside first, so that nobody
+/// finds half of it.
+///
+/// # Errors
+/// It cannot be removed.
+pub fn remove(cache: &Cache, dir: &Path, lock: &str) -> Result<bool, CacheError> {
+    let Some(_lock) = cache.try_lock(lock)? else {
+        return Ok(false);
+    };
+    let scratch = cache.scratch(FOLDER)?;
+    let aside = scratch.path().join("removed");
+    std::fs::rename(dir, &aside).map_err(|source| CacheError::io("remove", dir, source))?;
+    std::fs::remove_dir_all(&aside).map_err(|source| CacheError::io("remove", &aside, source))?;
+    Ok(true)
 }

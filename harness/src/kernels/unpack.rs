@@ -151,6 +151,28 @@ pub fn image(image: &Path, modules: Option<&Path>, made: &Path) -> Result<Descri
     Ok(description)
 }
 
+/// Takes what a build made: an image, and a folder that holds its installed modules. The folder is moved.
+///
+/// # Errors
+/// The image is no kernel, or the modules are not its own.
+pub fn built(image: &Path, modules: Option<&Path>, made: &Path) -> Result<Description, UnpackError> {
+    let mut description = self::image(image, None, made)?;
+    if let Some(staged) = modules {
+        let release = description.release.clone();
+        let folder = modules_folder(staged, &release)?;
+        // Links into the build folder.
+        for link in ["build", "source"] {
+            let _ = fs::remove_file(folder.join(link));
+        }
+        create(&made.join("lib/modules"))?;
+        rename(&folder, &made.join("lib/modules").join(&release))?;
+        fs::remove_dir_all(staged).map_err(|source| CacheError::io("remove", staged, source))?;
+        finish_modules(made, &release)?;
+        description.modules_root = Some(PathBuf::from("."));
+    }
+    Ok(description)
+}
+
 /// The folder `RELEASE` that `given` is, holds, or holds under `lib/modules`.
 ///
 /// # Errors
@@ -209,6 +231,7 @@ fn describe(path: &Path, bytes: &[u8], version: &str) -> Result<(Description, Op
         version: version.to_owned(),
         modules_root: None,
         no_elf,
+        made_of: None,
     };
     Ok((description, vmlinux))
 }

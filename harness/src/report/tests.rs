@@ -21,6 +21,7 @@ fn run() -> Run {
         profile: Profile::Default,
         manifest: None,
         image: None,
+        tree: None,
         exec: None,
         images: BTreeMap::new(),
         kernels: BTreeMap::new(),
@@ -32,6 +33,7 @@ fn judgement(verdict: Verdict, cause: Option<Cause>, detail: &str, evidence: &[&
     Judgement {
         verdict,
         cause,
+        phase: None,
         detail: detail.to_owned(),
         armed: true,
         evidence: evidence.iter().map(|&line| line.to_owned()).collect(),
@@ -42,6 +44,7 @@ fn fails(cause: Option<Cause>) -> Expected {
     Expected {
         verdict: Verdict::Fail,
         cause,
+        phase: None,
         why: "a bug".to_owned(),
     }
 }

@@ -41,6 +41,7 @@ fn plain(verdict: Verdict, detail: &str) -> Judgement {
     Judgement {
         verdict,
         cause: None,
+        phase: None,
         detail: detail.to_owned(),
         armed: false,
         evidence: Vec::new(),
@@ -132,6 +133,7 @@ fn hang(evidence: &Evidence<'_>) -> Option<Judgement> {
     };
     let detail = format!("in {phase}, {} {how} at {}", stall.comm, stall.place());
     let mut judgement = fail(Cause::Hang, detail);
+    judgement.phase = Some(stall.phase);
     judgement.evidence.push(format!(
         "{} samples over {:.1} s of guest time with the same picture, guest idle, nothing outstanding at the device",
         stall.samples,

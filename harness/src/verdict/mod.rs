@@ -8,6 +8,8 @@ pub mod needs;
 
 use std::fmt;
 
+use guest_tests::wire::Phase;
+
 use serde::{Deserialize, Serialize};
 
 pub use evidence::Evidence;
@@ -95,6 +97,8 @@ pub struct Judgement {
     pub verdict: Verdict,
     /// The cause, for a failure.
     pub cause: Option<Cause>,
+    /// For a hang: the phase that never ended.
+    pub phase: Option<Phase>,
     /// One line: where and what; for `broken` the stage first.
     pub detail: String,
     /// Whether the thing under test is known to have happened.

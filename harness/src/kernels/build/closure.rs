@@ -1,0 +1,313 @@
+//! What a build reads: the files that its compiler and its makefiles really looked at, and so what its result depends on.
+//!
+//! Kbuild leaves a `.NAME.o.cmd` beside every object, with the source and all headers that went into it (scripts/basic/fixdep.c writes
+//! them; the tools' own builds write the same form). Makefiles, scripts and tables leave no trace. So every file that is neither source
+//! nor documentation counts as read if it lies in a folder that something was read from, or in one above it, and so do whole folders
+//! of tools. Kconfig files do not count: what they decide is the configuration, which is part of an artifact's name by itself.
+
+use std::collections::{BTreeSet, HashSet};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::super::source::Listing;
+use super::super::store::hex;
+
+/// Folders of which everything counts as read: tools and what they make things of.
+const WHOLE: [&str; 11] = [
+    "scripts/",
+    "tools/build/",
+    "tools/include/",
+    "tools/lib/",
+    "tools/objtool/",
+    "tools/scripts/",
+    "tools/arch/x86/",
+    "arch/x86/tools/",
+    "arch/x86/entry/syscalls/",
+    "arch/x86/lib/",
+    "usr/",
+];
+/// Endings of files that count only if something names them.
+const NAMED_ONLY: [&str; 8] = [".c", ".h", ".S", ".rst", ".txt", ".rs", ".dts", ".dtsi"];
+
+/// The files that a build reads, relative to the source, in order.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Closure {
+    files: Vec<String>,
+}
+
+impl Closure {
+    /// Reads it from a finished build's folder; `all` is the source that was built.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn of_build(objects: &Path, source: &Path, all: &Listing) -> std::io::Result<Self> {
+        let mut named = HashSet::new();
+        walk(objects, objects, source, &mut named)?;
+        named.retain(|path| all.contains_key(path));
+        Ok(Closure::new(named, all))
+    }
+
+    /// What was named by the build, and what goes with it.
+    fn new(named: HashSet<String>, all: &Listing) -> Self {
+        let mut folders: HashSet<&str> = HashSet::from([""]);
+        for path in &named {
+            let mut folder = path.as_str();
+            while let Some((parent, _)) = folder.rsplit_once('/') {
+                if !folders.insert(parent) {
+                    break;
+                }
+                folder = parent;
+            }
+        }
+        let goes_with = |path: &&String| {
+            if WHOLE.iter().any(|whole| path.starts_with(whole)) {
+                return true;
+            }
+            let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+            folders.contains(folder)
+                && !NAMED_ONLY.iter().any(|ending| name.ends_with(ending))
+                && !is_kconfig(path)
+                && !path.starts_with("Documentation/")
+        };
+        let more: Vec<String> = all.keys().filter(goes_with).cloned().collect();
+        let files: BTreeSet<String> = named.into_iter().chain(more).filter(|path| !is_kconfig(path)).collect();
+        Closure {
+            files: files.into_iter().collect(),
+        }
+    }
+
+    /// One that was kept.
+    #[must_use]
+    pub fn from_files(files: Vec<String>) -> Self {
+        Closure { files }
+    }
+
+    /// Its files.
+    #[must_use]
+    pub fn files(&self) -> &[String] {
+        &self.files
+    }
+
+    /// The sum of what these files hold in a tree. Nothing if a build of that tree might read others: a file is gone, or a new one could
+    /// be found in an old one's place or be read beside it.
+    #[must_use]
+    pub fn sum(&self, all: &Listing, before: &HashSet<String>) -> Option<String> {
+        let known: HashSet<&str> = self.files.iter().map(String::as_str).collect();
+        let names: HashSet<&str> = self.files.iter().map(|path| base_name(path)).collect();
+        let folders: HashSet<&str> = self.files.iter().map(|path| folder_of(path)).collect();
+        let could_be_read = |path: &String| {
+            !known.contains(path.as_str())
+                && !before.contains(path)
+                && !is_kconfig(path)
+                && (names.contains(base_name(path))
+                    || WHOLE.iter().any(|whole| path.starts_with(whole))
+                    || (folders.contains(folder_of(path)) && !NAMED_ONLY.iter().any(|ending| path.ends_with(ending))))
+        };
+        if all.keys().any(could_be_read) {
+            return None;
+        }
+        let mut sum = Sha256::new();
+        for path in &self.files {
+            sum.update(path);
+            sum.update([0]);
+            sum.update(all.get(path)?);
+            sum.update([b'\n']);
+        }
+        Some(hex(&sum.finalize()))
+    }
+}
+
+/// Whether a file is one of those that decide which options there are.
+#[must_use]
+pub fn is_kconfig(path: &str) -> bool {
+    base_name(path).starts_with("Kconfig")
+}
+
+fn base_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+fn folder_of(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(folder, _)| folder)
+}
+
+/// Collects what the `.cmd` files below a folder name.
+fn walk(folder: &Path, objects: &Path, source: &Path, named: &mut HashSet<String>) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            walk(&entry.path(), objects, source, named)?;
+        } else if kind.is_file() && entry.file_name().to_string_lossy().ends_with(".cmd") {
+            let text = std::fs::read(entry.path())?;
+            for word in words(&String::from_utf8_lossy(&text)) {
+                named.extend(within(word, folder, objects, source));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The paths in a `.cmd` file: words of the lines after the command. Those of the command itself do no harm: what it names, it reads or makes.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| c.is_whitespace() || matches!(c, '\\' | '(' | ')' | '"' | '\'' | ',' | ';' | '='))
+        .map(|word| word.trim_end_matches(':'))
+        .map(|word| {
+            ["-I", "-imacros"]
+                .iter()
+                .find_map(|flag| word.strip_prefix(flag))
+                .unwrap_or(word)
+        })
+        .filter(|word| word.contains(['/', '.']) && !word.starts_with('-'))
+}
+
+/// A word as a path relative to the source, if it is one: as it stands, relative to the objects, or to the `.cmd` file's folder.
+fn within(word: &str, folder: &Path, objects: &Path, source: &Path) -> Vec<String> {
+    let path = Path::new(word);
+    let candidates: Vec<PathBuf> = if path.is_absolute() {
+        vec![path.to_owned()]
+    } else {
+        vec![objects.join(path), folder.join(path), source.join(path)]
+    };
+    let relative = |path: PathBuf| {
+        let plain = plain(&path);
+        plain
+            .strip_prefix(source)
+            .ok()
+            .map(|path| path.to_string_lossy().into_owned())
+    };
+    candidates
+        .into_iter()
+        .filter_map(relative)
+        .filter(|path| !path.is_empty())
+        .collect()
+}
+
+/// A path without `.` and `..`, as words: what it leads to is not looked at.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            std::path::Component::ParentDir => {
+                plain.pop();
+            }
+            std::path::Component::CurDir => {}
+            part => plain.push(part),
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listing(paths: &[&str]) -> Listing {
+        paths
+            .iter()
+            .map(|path| ((*path).to_owned(), format!("id of {path}")))
+            .collect()
+    }
+
+    const TREE: [&str; 12] = [
+        "Makefile",
+        "Kconfig",
+        "fs/Kconfig",
+        "fs/Makefile",
+        "fs/open.c",
+        "fs/btrfs/Makefile",
+        "fs/btrfs/inode.c",
+        "fs/btrfs/ctree.h",
+        "fs/btrfs/unused.c",
+        "drivers/gpu/Makefile",
+        "drivers/gpu/gpu.c",
+        "scripts/link-vmlinux.sh",
+    ];
+
+    fn closure() -> (Closure, Listing, HashSet<String>) {
+        let all = listing(&TREE);
+        let named = ["fs/open.c", "fs/btrfs/inode.c", "fs/btrfs/ctree.h"];
+        let closure = Closure::new(named.iter().map(ToString::to_string).collect(), &all);
+        let before = all.keys().cloned().collect();
+        (closure, all, before)
+    }
+
+    #[test]
+    fn makefiles_of_what_is_built_go_with_it_and_those_of_other_drivers_do_not() {
+        let (closure, ..) = closure();
+        assert_eq!(
+            closure.files(),
+            [
+                "Makefile",
+                "fs/Makefile",
+                "fs/btrfs/Makefile",
+                "fs/btrfs/ctree.h",
+                "fs/btrfs/inode.c",
+                "fs/open.c",
+                "scripts/link-vmlinux.sh"
+            ]
+        );
+    }
+
+    #[test]
+    fn only_what_is_read_changes_the_sum() {
+        let (closure, all, before) = closure();
+        let sum = |change: &dyn Fn(&mut Listing)| {
+            let mut all = all.clone();
+            change(&mut all);
+            closure.sum(&all, &before)
+        };
+        let same = sum(&|_| {});
+        assert!(same.is_some());
+        for path in [
+            "drivers/gpu/gpu.c",
+            "drivers/gpu/Makefile",
+            "fs/btrfs/unused.c",
+            "fs/Kconfig",
+        ] {
+            assert_eq!(
+                sum(&|all| drop(all.insert(path.to_owned(), "other".to_owned()))),
+                same,
+                "{path}"
+            );
+        }
+        for path in ["fs/btrfs/inode.c", "fs/Makefile", "scripts/link-vmlinux.sh"] {
+            assert_ne!(
+                sum(&|all| drop(all.insert(path.to_owned(), "other".to_owned()))),
+                same,
+                "{path}"
+            );
+            assert_eq!(sum(&|all| drop(all.remove(path))), None, "{path} is gone");
+        }
+        // Not read by anything yet; but the compiler would find this one first, and a makefile may take the other.
+        assert_eq!(
+            sum(&|all| drop(all.insert("include/ctree.h".to_owned(), "new".to_owned()))),
+            None
+        );
+        assert_eq!(
+            sum(&|all| drop(all.insert("fs/btrfs/Makefile.inc".to_owned(), "new".to_owned()))),
+            None
+        );
+        assert_eq!(
+            sum(&|all| drop(all.insert("drivers/gpu/new.c".to_owned(), "new".to_owned()))),
+            same
+        );
+    }
+
+    #[test]
+    fn what_kbuild_and_the_tools_write_is_understood() {
+        let text = "savedcmd_fs/open.o := gcc -Wp,-MMD,fs/.open.o.d -I/line/src/include -c -o fs/open.o /line/src/fs/open.c\n\n\
+            source_fs/open.o := /line/src/fs/open.c\n\ndeps_fs/open.o := \\\n    $(wildcard include/config/FSNOTIFY) \\\n  \
+            ../src/include/linux/fs.h \\\n  include/generated/autoconf.h \\\n";
+        let (objects, source) = (Path::new("/line/obj"), Path::new("/line/src"));
+        let mut named: Vec<String> = words(text)
+            .flat_map(|word| within(word, &objects.join("fs"), objects, source))
+            .collect();
+        named.sort();
+        named.dedup();
+        for path in ["fs/open.c", "include/linux/fs.h"] {
+            assert!(named.iter().any(|found| found == path), "{path} in {named:?}");
+        }
+    }
+}

@@ -17,6 +17,9 @@ use crate::test::{Trouble, While};
 pub enum Layout {
     /// Empty: the write allocates and extends.
     New,
+    /// Empty, and without copy-on-write and so without checksums (btrfs only): the write allocates and extends. Newer kernels
+    /// send direct writes of data that has checksums through the page cache; these they do directly.
+    NewNocow,
     /// Full of data: the write is copy-on-write on btrfs, in place elsewhere.
     Existing,
     /// Allocated by fallocate(2) and never written: unwritten extents are converted.
@@ -32,6 +35,7 @@ pub enum Layout {
 /// All of them by the names that parameters use.
 pub const LAYOUTS: &[(&str, Layout)] = &[
     ("new", Layout::New),
+    ("new-nocow", Layout::NewNocow),
     ("existing", Layout::Existing),
     ("prealloc", Layout::Prealloc),
     ("nocow", Layout::Nocow),
@@ -44,7 +48,7 @@ impl Layout {
     #[must_use]
     pub fn size(self, len: usize) -> usize {
         match self {
-            Layout::New => 0,
+            Layout::New | Layout::NewNocow => 0,
             _ => len,
         }
     }
@@ -53,7 +57,7 @@ impl Layout {
     #[must_use]
     pub fn page(self, tag: u64, index: usize) -> Allowed {
         match self {
-            Layout::New | Layout::Prealloc => Allowed::Zeros,
+            Layout::New | Layout::NewNocow | Layout::Prealloc => Allowed::Zeros,
             _ => page_of(tag, index),
         }
     }
@@ -68,6 +72,7 @@ pub fn make(path: &Path, layout: Layout, tag: u64, len: usize) -> Result<(), Tro
     let file = open_write(path, Via::Direct, libc::O_EXCL).while_doing(format_args!("create {name}"))?;
     match layout {
         Layout::New => {}
+        Layout::NewNocow => no_copy_on_write(&file)?,
         Layout::Prealloc => match rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, len as u64) {
             Err(Errno::OPNOTSUPP) => return Err(skip("the file system has no fallocate")),
             result => result.while_doing(format_args!("preallocate {name}"))?,
@@ -139,6 +144,7 @@ mod tests {
     #[test]
     fn a_layout_knows_what_it_holds() {
         assert_eq!((Layout::New.size(8192), Layout::Prealloc.size(8192)), (0, 8192));
+        assert_eq!(Layout::NewNocow.size(8192), 0);
         assert_eq!(Layout::Prealloc.page(TAG_OLD, 1), Allowed::Zeros);
         assert_eq!(Layout::Nocow.page(TAG_OLD, 1), page_of(TAG_OLD, 1));
     }

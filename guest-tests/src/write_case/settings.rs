@@ -46,7 +46,7 @@ pub fn present(params: &Params, default: usize, len: usize) -> Result<usize, Par
 /// An unknown word, or a layout without data.
 pub fn layout_with_data(params: &Params) -> Result<Layout, ParamError> {
     let layout = params.choice("layout", LAYOUTS, Layout::Existing)?;
-    if matches!(layout, Layout::New | Layout::Prealloc) {
+    if matches!(layout, Layout::New | Layout::NewNocow | Layout::Prealloc) {
         return Err(params.bad("layout", "one with data: existing, nocow, fragmented, nocow-fragmented"));
     }
     Ok(layout)

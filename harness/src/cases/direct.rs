@@ -143,6 +143,15 @@ pub(super) const CASES: &[Case] = &[
         ..PLAIN
     },
     Case {
+        name: "partial-write.new-nocow",
+        about: "into a new file without checksums, which kernels write directly that copy what has checksums first",
+        fs: BTRFS,
+        profile: Profile::Full,
+        params: &[("size", "262144"), ("present", "1"), ("target", "new-nocow")],
+        needs: &[Need::WriteRequests { tag: 1, at_least: 2 }],
+        ..PLAIN
+    },
+    Case {
         name: "partial-write.existing",
         about: "over data that is already there",
         profile: Profile::Full,

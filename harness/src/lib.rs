@@ -8,6 +8,7 @@ pub mod commands;
 pub mod device;
 pub mod doctor;
 pub mod error;
+pub mod extents;
 pub mod golden;
 pub mod host;
 pub mod initramfs;

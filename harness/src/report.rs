@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Effects, Style};
 use comfy_table::{Cell as TableCell, ContentArrangement, LineStyle, Table, TableStyle, presets};
 
+use crate::cases::Profile;
 use crate::results::{Begun, Cell, Results, Tally};
 use crate::run::Run;
 use crate::verdict::Verdict;
@@ -30,10 +31,36 @@ pub fn render(run: &Run, results: &Results, width: Option<u16>) -> String {
     for cell in cells {
         paragraph(&mut text, run, cell);
     }
+    let _ = write!(text, "{}", costs(run, results));
     let _ = writeln!(text, "{}", summary(results));
     let _ = write!(text, "{}", not_restored(run, results));
     let _ = writeln!(text, "evidence: {}", run.dir.display());
     text
+}
+
+/// For the kernels with known bugs and the fixes of them: what each makes of one file's extents.
+fn costs(run: &Run, results: &Results) -> String {
+    let of_interest = |cell: &&Cell| cell.case == COSTS_CASE && cell.verdict == Verdict::Pass;
+    let known = results
+        .cells
+        .iter()
+        .filter(of_interest)
+        .filter_map(|cell| Some((cell, cell.extents?)));
+    let lines: Vec<String> = known
+        .map(|(cell, extents)| {
+            format!(
+                "    {:<12} {}, {} bytes allocated for {} of data\n",
+                cell.kernel,
+                counted(usize::try_from(extents.count).unwrap_or(usize::MAX), "extent"),
+                extents.allocated_bytes,
+                extents.data_bytes
+            )
+        })
+        .collect();
+    if run.profile != Profile::Truth || lines.is_empty() {
+        return String::new();
+    }
+    format!("what {COSTS_CASE} costs on disk where it passes:\n{}\n", lines.concat())
 }
 
 /// What is to be said of machines that were to go on from a snapshot and booted instead: they are right, but slow.
@@ -53,6 +80,9 @@ fn not_restored(run: &Run, results: &Results) -> String {
 fn is_good(cell: &Cell) -> bool {
     matches!(cell.verdict, Verdict::Pass | Verdict::Skipped) && cell.expected
 }
+
+/// The case whose file shows what a fix costs: one page fault in one write that allocates.
+const COSTS_CASE: &str = "partial-write";
 
 /// Cases down, kernels and file systems across.
 fn table(results: &Results, width: Option<u16>) -> Table {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use guest_tests::wire::Phase;
 use serde::{Deserialize, Serialize};
 
+use crate::extents::Extents;
 use crate::golden::Fs;
 use crate::verdict::{Cause, Judgement, Verdict};
 
@@ -32,6 +33,9 @@ pub struct Cell {
     pub armed: bool,
     /// Host time from the job's start to the verdict, in milliseconds; the first case of a boot carries the boot.
     pub duration_ms: u64,
+    /// For a finished case on btrfs: what the file that was written costs on disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extents: Option<Extents>,
     /// Where the evidence is.
     pub dir: PathBuf,
     /// How the cell's machine began.
@@ -113,6 +117,7 @@ impl Cell {
             expected,
             armed: judgement.armed,
             duration_ms: 0,
+            extents: None,
             dir: PathBuf::new(),
             machine: Begun::Booted,
             evidence: judgement.evidence,

@@ -20,6 +20,7 @@ fn make(made: &Path) -> Result<Description, CacheError> {
         version: "6.1-1".to_owned(),
         modules_root: None,
         no_elf: Some("a test".to_owned()),
+        made_of: None,
     })
 }
 

@@ -110,6 +110,8 @@ impl Machine {
             sockets: setup.sockets,
             dir: setup.dir,
             disk: SHAPE,
+            // A soak exports nothing.
+            exports: &[],
             options: &[],
         })?;
         let socket = setup.sockets.join("soak.sock");

@@ -42,21 +42,19 @@ impl Closure {
     /// # Errors
     /// The folder cannot be read.
     pub fn of_build(objects: &Path, source: &Path, all: &Listing) -> std::io::Result<Self> {
-        let mut named = HashSet::new();
-        walk(objects, objects, source, &mut named)?;
+        let (mut named, mut entered) = (HashSet::new(), HashSet::new());
+        walk(objects, objects, source, &mut named, &mut entered)?;
         named.retain(|path| all.contains_key(path));
-        Ok(Closure::new(named, all))
+        Ok(Closure::new(named, &entered, all))
     }
 
-    /// What was named by the build, and what goes with it.
-    fn new(named: HashSet<String>, all: &Listing) -> Self {
-        let mut folders: HashSet<&str> = HashSet::from([""]);
+    /// What was named by the build, and what goes with it: with each file and with each folder that make went into.
+    fn new(named: HashSet<String>, entered: &HashSet<String>, all: &Listing) -> Self {
+        let mut folders: HashSet<&str> = entered.iter().map(String::as_str).chain([""]).collect();
         for path in &named {
             let mut folder = path.as_str();
             while let Some((parent, _)) = folder.rsplit_once('/') {
-                if !folders.insert(parent) {
-                    break;
-                }
+                folders.insert(parent);
                 folder = parent;
             }
         }
@@ -132,13 +130,22 @@ fn folder_of(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
-/// Collects what the `.cmd` files below a folder name.
-fn walk(folder: &Path, objects: &Path, source: &Path, named: &mut HashSet<String>) -> std::io::Result<()> {
+/// Collects what the `.cmd` files below a folder name, and the folders.
+fn walk(
+    folder: &Path,
+    objects: &Path,
+    source: &Path,
+    named: &mut HashSet<String>,
+    entered: &mut HashSet<String>,
+) -> std::io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         let kind = entry.file_type()?;
         if kind.is_dir() {
-            walk(&entry.path(), objects, source, named)?;
+            if let Ok(path) = entry.path().strip_prefix(objects) {
+                entered.insert(path.to_string_lossy().into_owned());
+            }
+            walk(&entry.path(), objects, source, named, entered)?;
         } else if kind.is_file() && entry.file_name().to_string_lossy().ends_with(".cmd") {
             let text = std::fs::read(entry.path())?;
             for word in words(&String::from_utf8_lossy(&text)) {
@@ -210,7 +217,7 @@ mod tests {
             .collect()
     }
 
-    const TREE: [&str; 12] = [
+    const TREE: [&str; 13] = [
         "Makefile",
         "Kconfig",
         "fs/Kconfig",
@@ -220,6 +227,7 @@ mod tests {
         "fs/btrfs/inode.c",
         "fs/btrfs/ctree.h",
         "fs/btrfs/unused.c",
+        "fs/empty/Makefile",
         "drivers/gpu/Makefile",
         "drivers/gpu/gpu.c",
         "scripts/link-vmlinux.sh",
@@ -228,7 +236,8 @@ mod tests {
     fn closure() -> (Closure, Listing, HashSet<String>) {
         let all = listing(&TREE);
         let named = ["fs/open.c", "fs/btrfs/inode.c", "fs/btrfs/ctree.h"];
-        let closure = Closure::new(named.iter().map(ToString::to_string).collect(), &all);
+        let entered = HashSet::from(["fs/empty".to_owned()]);
+        let closure = Closure::new(named.iter().map(ToString::to_string).collect(), &entered, &all);
         let before = all.keys().cloned().collect();
         (closure, all, before)
     }
@@ -244,6 +253,7 @@ mod tests {
                 "fs/btrfs/Makefile",
                 "fs/btrfs/ctree.h",
                 "fs/btrfs/inode.c",
+                "fs/empty/Makefile",
                 "fs/open.c",
                 "scripts/link-vmlinux.sh"
             ]

@@ -10,6 +10,7 @@ mod commands;
 mod device;
 mod guest;
 mod pauses;
+mod resize;
 mod snapshots;
 
 use std::process::Command;

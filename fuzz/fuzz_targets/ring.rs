@@ -1,5 +1,5 @@
 //! A whole session of a device with a front end, over real rings in guest memory: mostly good chains, rules that keep and spoil them, rings that stop and
-//! start, front ends that leave and come again, power that goes, and now and then a driver that lies. Every head comes back at most once,
+//! start, front ends that leave and come again, power that goes, disks that grow and shrink, and now and then a driver that lies. Every head comes back at most once,
 //! nothing comes after a stop or an end, and in the end nothing is out.
 
 #![no_main]
@@ -332,8 +332,14 @@ impl Session {
                 }
             }
             _ => {
-                let on = input.byte()? & 1 == 1;
-                self.device.set_writeback(on);
+                let how = input.byte()?;
+                if how & 0x80 == 0 {
+                    self.device.set_writeback(how & 1 == 1);
+                } else {
+                    // Up to twice its size, and seldom where a block ends.
+                    let bytes = (1 + u64::from(how & 0x7F) * 2) * 512;
+                    self.device.resize(bytes).expect("a size for a disk");
+                }
             }
         }
         Some(())

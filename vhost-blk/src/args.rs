@@ -114,7 +114,7 @@ struct Serve {
     /// File for the trace, JSON lines
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
-    /// Keep up to this many bytes of history, to roll back to marks (k, M as suffix); it costs two copies of what is written
+    /// Keep up to this many bytes of history, to roll back to marks (k, M, G as suffix); it costs two copies of what is written
     #[arg(long, value_name = "BYTES", value_parser = history_bytes)]
     history: Option<u64>,
     /// Where what the guest writes lives: memory, or a file without a name that is read and written, like the image, through io_uring

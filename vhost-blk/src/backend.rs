@@ -15,8 +15,10 @@
 //! - a front end that goes away without a word gets nothing more: what is held for it is dropped. If it has kept a record of requests in
 //!   flight (`backend/inflight.rs`), those are taken once more when it comes again, in the order in which they came;
 //! - a front end that cuts off the file of its memory ends its connection, and not the device: `backend/lost_memory.rs`;
-//! - the crate refuses the messages for that record, so a relay stands before it (`backend/relay.rs`).
+//! - the crate refuses the messages for that record, so a relay stands before it (`backend/relay.rs`);
+//! - and it has none to tell a front end that the disk's size has changed: the relay sends that, too (`backend/channel.rs`).
 
+mod channel;
 #[doc(hidden)]
 pub mod in_process;
 mod inflight;
@@ -46,6 +48,7 @@ use crate::completion::Ring;
 use crate::config::WRITEBACK_OFFSET;
 use crate::device::Device;
 use crate::request::Mem;
+use crate::resize::Teller;
 use inflight::Area;
 use lost_memory::Watched;
 use queue::{Queue, Worker};
@@ -117,6 +120,12 @@ impl Session {
             // It may be gone already.
             let _ = front.shutdown(Shutdown::Both);
         }))
+    }
+
+    /// Something that tells the front end that the disk has another size, from another thread.
+    #[must_use]
+    pub fn teller(&self) -> Teller {
+        Arc::new(self.relay.teller())
     }
 
     /// Serves until the front end is gone, then lets go what it left behind.
@@ -258,6 +267,10 @@ impl Watcher for Connection {
         let config = self.device.config();
         (config.num_queues, config.queue_size)
     }
+
+    fn was_resized(&self) -> bool {
+        self.device.was_resized()
+    }
 }
 
 impl VhostUserBackend for Connection {
@@ -283,6 +296,7 @@ impl VhostUserBackend for Connection {
             | VhostUserProtocolFeatures::CONFIGURE_MEM_SLOTS
             // Answered by the relay.
             | VhostUserProtocolFeatures::INFLIGHT_SHMFD
+            | VhostUserProtocolFeatures::BACKEND_REQ
     }
 
     fn set_event_idx(&self, _enabled: bool) {}

@@ -21,6 +21,7 @@ use crate::execute::{Target, execute, gather};
 use crate::plan::Plan;
 use crate::replay::Script;
 use crate::request::{Malformed, Request};
+use crate::resize::Teller;
 use crate::rules::Rules;
 use crate::sandbox::Sandbox;
 use crate::schedule::{Released, Schedule};
@@ -40,6 +41,9 @@ pub struct Device {
     pub(crate) power: RwLock<Power>,
     /// Hangs up on the front end that is connected.
     hang_up: Mutex<Option<HangUp>>,
+    /// Tells it that the disk has another size.
+    pub(crate) teller: Mutex<Option<Teller>>,
+    pub(crate) was_resized: AtomicBool,
     state: Mutex<State>,
     /// The timer must look again: something was scheduled, or the device stops.
     timer: Condvar,
@@ -137,6 +141,8 @@ impl Device {
             sandbox: OnceLock::new(),
             power: RwLock::new(Power { on: true, cuts: 0 }),
             hang_up: Mutex::new(None),
+            teller: Mutex::new(None),
+            was_resized: AtomicBool::new(false),
             state: Mutex::new(State::default()),
             timer: Condvar::new(),
             settled: Condvar::new(),

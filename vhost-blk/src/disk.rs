@@ -1,20 +1,24 @@
 //! The disk: a golden image that is never written, under a copy-on-write overlay that belongs to this process.
 //!
 //! `overlay.rs` has one state a block, for reads, for `export` (what differs from the image) and for zeroed ranges, which cost nothing; the
-//! bytes are in memory (`mapping.rs`) or in a file (`files.rs`), with the same meaning.
+//! bytes are in memory (`mapping.rs`) or in a file (`files.rs`), with the same meaning. A disk can be made to end elsewhere than its image:
+//! beyond that there are zeros, and what was cut off is gone (`overlay/size.rs`).
 //!
 //! The image must not be truncated while it is in use; the harness's golden images are never changed.
 
 mod files;
 mod mapping;
+mod medium;
 mod overlay;
 mod rings;
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use thiserror::Error;
 use vm_memory::VolatileSlice;
@@ -87,9 +91,11 @@ pub enum Storage {
 #[derive(Debug)]
 pub struct Disk {
     file: Arc<File>,
-    bytes: u64,
+    image_bytes: u64,
+    /// The overlay's, for those who only want to know.
+    bytes: AtomicU64,
     in_file: bool,
-    // Accesses share the lock; rollback and export have it alone.
+    // Accesses share the lock; rollback, resize and export have it alone.
     overlay: RwLock<Overlay>,
     /// Taken before the overlay's lock.
     pub(crate) history: History,
@@ -143,7 +149,8 @@ impl Disk {
         };
         Ok(Disk {
             file,
-            bytes,
+            image_bytes: bytes,
+            bytes: AtomicU64::new(bytes),
             in_file: overlay.is_in_file(),
             overlay: RwLock::new(overlay),
             history: History::default(),
@@ -153,7 +160,12 @@ impl Disk {
     /// Size in bytes.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.bytes
+        self.bytes.load(Ordering::Acquire)
+    }
+
+    /// Size of the image in bytes.
+    pub(crate) fn image_bytes(&self) -> u64 {
+        self.image_bytes
     }
 
     /// The golden image.
@@ -169,16 +181,16 @@ impl Disk {
         self.shared().read(offset, to)
     }
 
-    /// Copies from the golden image, whatever was written since, into guest memory.
+    /// Copies from the golden image, whatever was written since, into guest memory; zeros from beyond its end.
     ///
     /// # Errors
     /// The range lies outside the disk, or the image cannot be read.
     pub fn read_golden(&self, offset: u64, to: &VolatileSlice<'_>) -> Result<(), AccessError> {
-        let mut bytes = vec![0; to.len()];
-        self.file
-            .read_exact_at(&mut bytes, offset)
-            .map_err(|_| AccessError::OutOfRange)?;
-        to.copy_from(&bytes);
+        let end = offset
+            .checked_add(to.len() as u64)
+            .filter(|end| *end <= self.bytes())
+            .ok_or(AccessError::OutOfRange)?;
+        to.copy_from(&golden(&self.file, &(offset..end))?);
         Ok(())
     }
 
@@ -235,43 +247,43 @@ impl Disk {
         self.overlay.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts back what a range held; the history knows of it already.
-    pub(crate) fn put(&self, offset: u64, content: &Content) {
-        let overlay = self.shared();
-        // It was read from there, so it lies on the disk; an image that cannot be read any more leaves what is there.
-        let _ = match content {
-            Content::Zeros(len) => overlay.zero(offset, *len),
-            Content::Bytes(bytes) => overlay.write_bytes(offset, bytes),
-            Content::Golden(len) => self.put_golden(&overlay, offset, *len),
-        };
+    fn alone(&self) -> RwLockWriteGuard<'_, Overlay> {
+        self.overlay.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn put_golden(&self, overlay: &Overlay, offset: u64, len: u64) -> Result<(), AccessError> {
-        const STEP: u64 = 1 << 20;
-        for start in (0..len).step_by(STEP as usize) {
-            let mut bytes = vec![0; (len - start).min(STEP) as usize];
-            self.file
-                .read_exact_at(&mut bytes, offset + start)
-                .map_err(|_| AccessError::OutOfRange)?;
-            overlay.write_bytes(offset + start, &bytes)?;
-        }
-        Ok(())
-    }
-
-    /// Goes back to the golden image.
+    /// Goes back to the golden image, which has its own size.
     ///
     /// # Errors
     /// The image cannot be mapped again, or the file not emptied; the disk then stays as it is.
     pub fn rollback(&self) -> io::Result<()> {
-        self.overlay.write().unwrap_or_else(PoisonError::into_inner).renew()?;
+        let mut overlay = self.alone();
+        overlay.renew()?;
+        self.bytes.store(overlay.bytes(), Ordering::Release);
+        drop(overlay);
         self.history.clear();
         Ok(())
     }
 
     /// Runs something that must see the disk stand still.
     pub(crate) fn frozen<T>(&self, look: impl FnOnce(&Overlay) -> T) -> T {
-        look(&self.overlay.write().unwrap_or_else(PoisonError::into_inner))
+        look(&self.alone())
     }
+}
+
+/// What an image holds in a range; zeros beyond its end.
+fn golden(image: &File, range: &Range<u64>) -> Result<Vec<u8>, AccessError> {
+    let len = usize::try_from(range.end - range.start).map_err(|_| AccessError::OutOfRange)?;
+    let mut bytes = vec![0; len];
+    let mut done = 0;
+    while let Some(rest) = bytes.get_mut(done..).filter(|rest| !rest.is_empty()) {
+        match image.read_at(rest, range.start + done as u64) {
+            Ok(0) => break,
+            Ok(read) => done += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(AccessError::Storage(error.kind())),
+        }
+    }
+    Ok(bytes)
 }
 
 impl Changes<'_> {

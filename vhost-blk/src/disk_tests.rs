@@ -135,6 +135,8 @@ enum Deed {
     Read(u64, u64),
     Together(Vec<(bool, u64, u64, u8)>),
     Rollback,
+    /// To so many sectors.
+    Resize(u64),
 }
 
 fn deed() -> impl Strategy<Value = Deed> {
@@ -157,7 +159,14 @@ fn deed() -> impl Strategy<Value = Deed> {
         4 => range().prop_map(|(sector, sectors)| Deed::Read(sector, sectors)),
         4 => together,
         1 => Just(Deed::Rollback),
+        // To less, to the image's size, and to more; often within a block.
+        3 => prop_oneof![1u64..300, Just(132), (0u64..40).prop_map(|blocks| blocks * 8 + 8)].prop_map(Deed::Resize),
     ]
+}
+
+/// What of a row of sectors lies on the disk.
+fn on_disk(model: &[u8], sector: u64, sectors: u64) -> u64 {
+    (model.len() as u64 / 512).saturating_sub(sector).min(sectors)
 }
 
 proptest! {
@@ -175,24 +184,46 @@ proptest! {
             let mut model = image.clone();
             let at = |sector: u64, sectors: u64| (sector * 512) as usize..((sector + sectors) * 512) as usize;
             for deed in &deeds {
+                let (sector, sectors) = match deed {
+                    Deed::Write(sector, sectors, _) | Deed::Zero(sector, sectors) | Deed::Read(sector, sectors) => (*sector, *sectors),
+                    _ => (0, 0),
+                };
+                let fits = on_disk(&model, sector, sectors);
+                if fits < sectors {
+                    let mut bytes = vec![0; (sectors * 512) as usize];
+                    let slice = VolatileSlice::from(&mut bytes[..]);
+                    prop_assert_eq!(disk.write(sector * 512, &slice), Err(AccessError::OutOfRange));
+                    prop_assert_eq!(disk.read(sector * 512, &slice), Err(AccessError::OutOfRange));
+                    prop_assert_eq!(disk.zero(sector * 512, sectors * 512), Err(AccessError::OutOfRange));
+                }
                 match deed {
-                    Deed::Write(sector, sectors, fill) => {
-                        write(&disk, sector * 512, vec![*fill; (sectors * 512) as usize]);
-                        model[at(*sector, *sectors)].fill(*fill);
+                    Deed::Write(_, _, fill) if fits > 0 => {
+                        write(&disk, sector * 512, vec![*fill; (fits * 512) as usize]);
+                        model[at(sector, fits)].fill(*fill);
                     }
-                    Deed::Zero(sector, sectors) => {
-                        disk.zero(sector * 512, sectors * 512).expect("zero");
-                        model[at(*sector, *sectors)].fill(0);
+                    Deed::Zero(..) if fits > 0 => {
+                        disk.zero(sector * 512, fits * 512).expect("zero");
+                        model[at(sector, fits)].fill(0);
                     }
-                    Deed::Read(sector, sectors) => {
-                        prop_assert_eq!(&read(&disk, sector * 512, (sectors * 512) as usize)[..], &model[at(*sector, *sectors)]);
+                    Deed::Read(..) if fits > 0 => {
+                        prop_assert_eq!(&read(&disk, sector * 512, (fits * 512) as usize)[..], &model[at(sector, fits)]);
                     }
-                    Deed::Together(accesses) => together(&disk, accesses, &mut model),
+                    Deed::Write(..) | Deed::Zero(..) | Deed::Read(..) => {}
+                    Deed::Together(accesses) => {
+                        let fit = |(_, sector, sectors, _): &&_| on_disk(&model, *sector, *sectors) == *sectors;
+                        let fitting: Vec<_> = accesses.iter().filter(fit).copied().collect();
+                        together(&disk, &fitting, &mut model);
+                    }
                     Deed::Rollback => {
                         disk.rollback().expect("rollback");
                         model.clone_from(&image);
                     }
+                    Deed::Resize(sectors) => {
+                        disk.resize(sectors * 512).expect("resize");
+                        model.resize((sectors * 512) as usize, 0);
+                    }
                 }
+                prop_assert_eq!(disk.bytes(), model.len() as u64);
             }
             prop_assert_eq!(&read(&disk, 0, model.len())[..], &model[..]);
             let out = dir.path().join("export");

@@ -50,9 +50,9 @@ pub fn export(disk: &Disk, path: &Path) -> Result<u64, ExportError> {
 
 fn write(disk: &Disk, path: &Path) -> io::Result<u64> {
     let out = File::create(path)?;
-    out.set_len(disk.bytes())?;
     disk.frozen(|overlay| {
-        let mut data = data_ranges(disk.golden(), disk.bytes())?;
+        out.set_len(overlay.bytes())?;
+        let mut data = data_ranges(disk.golden(), overlay.bytes())?;
         data.extend(overlay.dirty_ranges());
         let data = without(&merge(data), &overlay.zero_ranges());
         let mut bytes = 0;

@@ -4,14 +4,19 @@
 //! changes are one entry, with what was there before and what is there now. A flush makes the entries before it durable; the others are
 //! what a volatile write cache would hold.
 
-use std::collections::VecDeque;
+mod log;
+
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use log::{Entry, Survivor, survivors, undo};
 use thiserror::Error;
 
+pub(crate) use log::Log;
+
+use crate::disk::Disk;
 use crate::log_writes::{self, LogError};
 use crate::plan::{Lose, Torn};
 use crate::rng::Rng;
@@ -50,24 +55,25 @@ pub(crate) struct Change {
     pub(crate) after: Content,
 }
 
-#[derive(Debug)]
-enum Entry {
-    /// A request's changes, in their order.
-    Changes(Vec<Change>),
-    /// What came before is durable from this time on.
-    Flush { from: Instant },
-    /// A mark.
-    Mark(String),
+/// The disk was made to end elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Resize {
+    /// Where it ended, in bytes.
+    pub(crate) from: u64,
+    /// Where it ends.
+    pub(crate) to: u64,
+    /// What was cut off, piece by piece, unless that was too much to keep.
+    pub(crate) cut: Option<Vec<Content>>,
 }
 
-/// The log of changes.
-#[derive(Debug)]
-pub(crate) struct Log {
-    keep: Keep,
-    entries: VecDeque<Entry>,
-    bytes: u64,
-    /// Entries that were forgotten for want of room.
-    forgotten: u64,
+/// What a history's changes are made to and taken back from: the disk, or a picture of one.
+pub(crate) trait Medium<'log> {
+    /// Puts the first bytes of a content somewhere.
+    fn put(&mut self, offset: u64, content: &'log Content, len: u64);
+    /// Makes the disk end elsewhere; where it grows there are zeros.
+    fn set_bytes(&mut self, bytes: u64);
+    /// Takes it back that the disk was made smaller: gives it this size again, and what was cut off.
+    fn regrow(&mut self, bytes: u64, cut: &'log [Content]);
 }
 
 /// The history of a disk, if it is kept.
@@ -132,7 +138,7 @@ impl Content {
     }
 
     /// Its first bytes.
-    fn truncated(&self, len: u64) -> Content {
+    pub(crate) fn truncated(&self, len: u64) -> Content {
         let len = len.min(self.len());
         match self {
             Content::Golden(_) => Content::Golden(len),
@@ -151,10 +157,10 @@ impl Change {
     }
 
     /// Puts back what was there.
-    fn undo(&self, put: &mut impl FnMut(u64, &Content)) {
+    fn undo<'log>(&'log self, medium: &mut impl Medium<'log>) {
         let mut at = self.offset;
         for content in &self.before {
-            put(at, content);
+            medium.put(at, content, content.len());
             at += content.len();
         }
     }
@@ -176,14 +182,7 @@ impl History {
         match history.as_mut() {
             Some(log) if keep != Keep::Volatile => log.keep = keep,
             Some(_) => {}
-            None => {
-                *history = Some(Log {
-                    keep,
-                    entries: VecDeque::new(),
-                    bytes: 0,
-                    forgotten: 0,
-                });
-            }
+            None => *history = Some(Log::new(keep)),
         }
         self.kept.store(true, Ordering::Release);
     }
@@ -210,12 +209,15 @@ impl History {
     /// Notes a mark.
     pub(crate) fn mark(&self, name: &str) {
         if let Some(log) = self.lock_kept().as_mut().and_then(|log| log.as_mut()) {
-            log.push(Entry::Mark(name.to_owned()));
+            log.push(Entry::Mark {
+                name: name.to_owned(),
+                at: Instant::now(),
+            });
         }
     }
 
-    /// Writes all of it as a log of dm-log-writes; returns the number of its entries.
-    pub(crate) fn export(&self, path: &Path) -> Result<u64, LogError> {
+    /// Writes all of it as a log of dm-log-writes; returns the number of its entries, and the largest size that the disk had since it had this one.
+    pub(crate) fn export(&self, path: &Path, mut disk_bytes: u64) -> Result<(u64, u64), LogError> {
         let history = self.lock();
         let log = match history.as_ref() {
             None => return Err(LogError::Incomplete("none is kept; start the device with --history")),
@@ -231,7 +233,7 @@ impl History {
             }
             Some(log) => log,
         };
-        log_writes::write(path, |out| {
+        let entries = log_writes::write(path, |out| {
             for entry in &log.entries {
                 match entry {
                     Entry::Changes(changes) => {
@@ -239,24 +241,29 @@ impl History {
                             out(Step::Change(change.offset, &change.after))?;
                         }
                     }
+                    // A log has no word for a disk's size. Were it to grow again there would be zeros.
+                    Entry::Resize(Resize { from, to, .. }) if from > to => {
+                        out(Step::Change(*to, &Content::Zeros(from - to)))?;
+                    }
+                    Entry::Resize(Resize { to, .. }) => disk_bytes = disk_bytes.max(*to),
                     Entry::Flush { .. } => out(Step::Flush)?,
-                    Entry::Mark(name) => out(Step::Mark(name))?,
+                    Entry::Mark { name, .. } => out(Step::Mark(name))?,
                 }
             }
             Ok(())
-        })
+        })?;
+        Ok((entries, disk_bytes))
     }
 
     /// Forgets everything: the disk is the golden image again.
     pub(crate) fn clear(&self) {
         if let Some(log) = self.lock_kept().as_mut().and_then(|log| log.as_mut()) {
-            log.entries.clear();
-            (log.bytes, log.forgotten) = (0, 0);
+            log.clear();
         }
     }
 
-    /// Takes back what was written since the last mark of this name; `put` writes to the disk.
-    pub(crate) fn back_to(&self, name: &str, mut put: impl FnMut(u64, &Content)) -> Result<usize, UnknownMark> {
+    /// Takes back what was done to the disk since the last mark of this name.
+    pub(crate) fn back_to(&self, name: &str, mut disk: &Disk) -> Result<usize, UnknownMark> {
         let mut history = self.lock();
         let unknown = |log: Option<&Log>| UnknownMark {
             name: name.to_owned(),
@@ -266,146 +273,40 @@ impl History {
         let Some(log) = history.as_mut() else {
             return Err(unknown(None));
         };
-        let is_it = |entry: &Entry| matches!(entry, Entry::Mark(mark) if mark == name);
-        let Some(at) = log.entries.iter().rposition(is_it) else {
+        let Some((at, _)) = log.find(name) else {
             return Err(unknown(Some(log)));
         };
-        let undone = log.undo_to(at + 1, &mut put).len();
+        let undone = undo(log.take_from(at + 1).iter(), &mut disk);
         // Nothing of it is in a cache any more.
         log.push(Entry::Flush { from: Instant::now() });
         Ok(undone)
     }
 
-    /// What the disk is after the power went: what was durable, and what of the rest survives. `put` writes to the disk.
-    pub(crate) fn cut(&self, lose: Lose, torn: Option<Torn>, rng: &mut Rng, mut put: impl FnMut(u64, &Content)) -> Cut {
+    /// Makes the disk what it is after the power went: what was durable, and what of the rest survives.
+    pub(crate) fn cut(&self, lose: Lose, torn: Option<Torn>, rng: &mut Rng, mut disk: &Disk) -> Cut {
         let mut history = self.lock();
         let Some(log) = history.as_mut() else {
             return Cut::default();
         };
-        let durable = log.durable();
-        let volatile = log.undo_to(durable, &mut put);
-        let mut cut = Cut {
-            volatile: volatile.len(),
-            ..Cut::default()
-        };
-        let last = volatile.len().wrapping_sub(1);
-        for (number, changes) in volatile.into_iter().enumerate() {
-            let survives = match lose {
-                Lose::All => false,
-                Lose::None => true,
-                Lose::Some => rng.chance(0.5),
-            };
-            let survivor = match torn.filter(|_| number == last) {
-                Some(torn) => {
-                    let (changes, bytes) = tear(&changes, torn, rng);
-                    cut.torn_bytes = Some(bytes);
-                    changes
+        let volatile = log.take_from(log.durable());
+        undo(volatile.iter(), &mut disk);
+        let (cut, survivors) = survivors(volatile.iter(), lose, torn, rng);
+        for survivor in survivors {
+            // Noted anew: what was there before it may have been lost.
+            match survivor {
+                Survivor::Changes(changes) => {
+                    let again = changes.into_iter().map(|(change, len)| disk.again(change, len));
+                    log.push(Entry::Changes(again.collect()));
                 }
-                None if survives => changes,
-                None => Vec::new(),
-            };
-            if survivor.is_empty() {
-                cut.lost += 1;
-                continue;
+                Survivor::End(bytes) => {
+                    if let Some(resize) = disk.end_again(bytes, log) {
+                        log.push(Entry::Resize(resize));
+                    }
+                }
             }
-            for change in &survivor {
-                put(change.offset, &change.after);
-            }
-            log.push(Entry::Changes(survivor));
         }
         log.push(Entry::Flush { from: Instant::now() });
         cut
-    }
-}
-
-/// The first units of a request's changes, a number of them that the seed chooses.
-fn tear(changes: &[Change], torn: Torn, rng: &mut Rng) -> (Vec<Change>, u64) {
-    let all: u64 = changes.iter().map(|change| change.after.len()).sum();
-    let unit = torn.bytes();
-    let mut left = rng.below(all.div_ceil(unit)) * unit;
-    let kept = left.min(all);
-    let mut survivors = Vec::new();
-    for change in changes {
-        let len = left.min(change.after.len());
-        if len > 0 {
-            survivors.push(Change {
-                after: change.after.truncated(len),
-                ..change.clone()
-            });
-        }
-        left -= len;
-    }
-    (survivors, kept)
-}
-
-impl Log {
-    /// Notes one request's changes.
-    pub(crate) fn changed(&mut self, changes: Vec<Change>) {
-        if !changes.is_empty() {
-            self.push(Entry::Changes(changes));
-        }
-    }
-
-    fn push(&mut self, entry: Entry) {
-        match (&entry, self.keep) {
-            (Entry::Changes(changes), _) => self.bytes += changes.iter().map(Change::cost).sum::<u64>(),
-            // Nobody can go back to it.
-            (Entry::Mark(_), Keep::Volatile) => return,
-            _ => {}
-        }
-        self.entries.push_back(entry);
-        let durable = self.durable();
-        match self.keep {
-            Keep::Volatile => self.forget(durable),
-            Keep::All { bytes_max } => {
-                let mut left = durable;
-                while self.bytes > bytes_max && left > 0 {
-                    self.forget(1);
-                    left -= 1;
-                }
-            }
-        }
-    }
-
-    /// How many of the entries are durable by now.
-    fn durable(&self) -> usize {
-        let now = Instant::now();
-        let done = |entry: &Entry| matches!(entry, Entry::Flush { from } if *from <= now);
-        self.entries.iter().rposition(done).map_or(0, |at| at + 1)
-    }
-
-    fn forget(&mut self, count: usize) {
-        for entry in self.entries.drain(..count.min(self.entries.len())) {
-            if let Entry::Changes(changes) = entry {
-                self.bytes -= changes.iter().map(Change::cost).sum::<u64>();
-            }
-            self.forgotten += 1;
-        }
-    }
-
-    fn marks(&self) -> Vec<String> {
-        let marks = self.entries.iter().filter_map(|entry| match entry {
-            Entry::Mark(name) => Some(name.clone()),
-            _ => None,
-        });
-        marks.collect()
-    }
-
-    /// Takes entries off until this many are left, and takes back what they changed; returns the changes, oldest first.
-    fn undo_to(&mut self, left: usize, put: &mut impl FnMut(u64, &Content)) -> Vec<Vec<Change>> {
-        let mut undone = Vec::new();
-        while self.entries.len() > left {
-            let Some(Entry::Changes(changes)) = self.entries.pop_back() else {
-                continue;
-            };
-            for change in changes.iter().rev() {
-                self.bytes -= change.cost();
-                change.undo(put);
-            }
-            undone.push(changes);
-        }
-        undone.reverse();
-        undone
     }
 }
 

@@ -4,10 +4,11 @@ use std::io::Write;
 use std::time::Duration;
 
 use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
+use proptest::sample::select;
 use vm_memory::VolatileSlice;
 
 use super::*;
-use crate::disk::Disk;
+use crate::disk::{Disk, Storage};
 
 const LEN: u64 = 64 << 10;
 
@@ -17,16 +18,23 @@ struct Bed {
 }
 
 fn bed(keep: Keep) -> Bed {
+    bed_in(keep, &Storage::Memory)
+}
+
+fn bed_in(keep: Keep, storage: &Storage) -> Bed {
     let mut image = tempfile::NamedTempFile::new().unwrap();
     let golden: Vec<u8> = (0..LEN).map(|at| (at / 512) as u8 | 0x80).collect();
     image.write_all(&golden).unwrap();
-    let disk = Disk::open(image.path(), 512).unwrap();
+    let disk = Disk::open_in(image.path(), 512, storage).unwrap();
     disk.keep_history(keep);
     Bed { disk, _image: image }
 }
 
 impl Bed {
     fn write(&self, sector: u64, sectors: u64, fill: u8) {
+        if sectors == 0 {
+            return;
+        }
         let mut bytes = vec![fill; (sectors * 512) as usize];
         self.disk
             .write(sector * 512, &VolatileSlice::from(&mut bytes[..]))
@@ -34,15 +42,14 @@ impl Bed {
     }
 
     fn bytes(&self) -> Vec<u8> {
-        let mut bytes = vec![0; LEN as usize];
+        let mut bytes = vec![0; self.disk.bytes() as usize];
         self.disk.read(0, &VolatileSlice::from(&mut bytes[..])).unwrap();
         bytes
     }
 
     fn cut(&self, lose: Lose, torn: Option<Torn>, seed: u64) -> Cut {
         let mut rng = Rng::for_choice(seed, "cut", 0);
-        let put = |offset, content: &Content| self.disk.put(offset, content);
-        self.disk.history.cut(lose, torn, &mut rng, put)
+        self.disk.history.cut(lose, torn, &mut rng, &self.disk)
     }
 
     fn flush(&self) {
@@ -50,9 +57,7 @@ impl Bed {
     }
 
     fn back_to(&self, mark: &str) -> Result<usize, UnknownMark> {
-        self.disk
-            .history
-            .back_to(mark, |offset, content| self.disk.put(offset, content))
+        self.disk.history.back_to(mark, &self.disk)
     }
 }
 
@@ -197,7 +202,7 @@ fn an_exported_log_replays_to_every_state() {
     bed.write(64, 2, 5);
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("log");
-    assert_eq!(bed.disk.history.export(&path).unwrap(), 5);
+    assert_eq!(bed.disk.history.export(&path, LEN).unwrap(), (5, LEN));
     let log = std::fs::read(&path).unwrap();
     let mut disk = golden.clone();
     assert_eq!(replay(&log, &mut disk, "middle"), 3);
@@ -213,7 +218,7 @@ fn a_log_that_would_not_be_whole_is_refused() {
     let refused = |bed: &Bed| {
         bed.disk
             .history
-            .export(Path::new("/nonexistent/log"))
+            .export(Path::new("/nonexistent/log"), LEN)
             .unwrap_err()
             .to_string()
     };
@@ -226,6 +231,32 @@ fn a_log_that_would_not_be_whole_is_refused() {
     insta::assert_snapshot!(refused(&small), @"the history does not go back to the golden image: its oldest part was forgotten; give --history more bytes");
 }
 
+#[test]
+fn what_was_cut_off_comes_back_with_a_mark_unless_there_was_no_room_to_keep_it() {
+    let small = bed(Keep::All { bytes_max: 16 << 10 });
+    small.disk.history.mark("a");
+    small.write(100, 8, 1);
+    small.disk.resize(LEN / 2).unwrap();
+    small.disk.history.mark("b");
+    small.disk.resize(LEN).unwrap();
+    assert!(small.bytes()[LEN as usize / 2..].iter().all(|byte| *byte == 0));
+    small.back_to("b").unwrap();
+    assert_eq!(small.disk.bytes(), LEN / 2);
+    small.back_to("a").unwrap();
+    assert_eq!(small.bytes()[100 * 512], 100 | 0x80, "the image's own");
+    small.disk.history.mark("c");
+    for sector in (64..128).step_by(8) {
+        small.write(sector, 8, 2);
+        small.flush();
+    }
+    small.disk.resize(LEN / 2).unwrap();
+    small.disk.history.mark("d");
+    // 32 KiB were cut off.
+    insta::assert_snapshot!(small.back_to("c").unwrap_err(), @"no mark `c` to go back to: known marks: d");
+    small.back_to("d").unwrap();
+    assert_eq!(small.disk.bytes(), LEN / 2);
+}
+
 #[derive(Debug, Clone)]
 enum Move {
     Write(u64, u64, u8),
@@ -233,7 +264,9 @@ enum Move {
     Flush,
     Mark(u8),
     BackTo(u8),
-    Cut,
+    Cut(Lose, Option<Torn>, u64),
+    /// To so many sectors.
+    Resize(u64),
 }
 
 fn step() -> impl Strategy<Value = Move> {
@@ -244,21 +277,39 @@ fn step() -> impl Strategy<Value = Move> {
         1 => Just(Move::Flush),
         1 => (0u8..3).prop_map(Move::Mark),
         1 => (0u8..3).prop_map(Move::BackTo),
-        1 => Just(Move::Cut),
+        1 => (
+            select(vec![Lose::All, Lose::Some, Lose::None]),
+            select(vec![None, Some(Torn::Sector), Some(Torn::Page)]),
+            any::<u64>(),
+        )
+            .prop_map(|(lose, torn, seed)| Move::Cut(lose, torn, seed)),
+        2 => prop_oneof![1u64..300, Just(128), (1u64..40).prop_map(|blocks| blocks * 8)].prop_map(Move::Resize),
     ]
+}
+
+/// What of a row of sectors lies on the disk.
+fn on_disk(bed: &Bed, sector: u64, sectors: u64) -> u64 {
+    (bed.disk.bytes() / 512).saturating_sub(sector).min(sectors)
 }
 
 proptest! {
     #[test]
-    fn going_back_is_exact(steps in proptest::collection::vec(step(), 1..60)) {
-        let bed = bed(ALL);
+    fn going_back_is_exact(steps in proptest::collection::vec(step(), 1..60), in_file: bool) {
+        let dir = std::env::temp_dir();
+        let bed = bed_in(ALL, &if in_file { Storage::File { dir } } else { Storage::Memory });
+        let golden = bed.bytes();
         let mut durable = bed.bytes();
         let mut marks: Vec<(u8, Vec<u8>)> = Vec::new();
         let mut durable_marks = 0;
         for step in steps {
             match step {
-                Move::Write(sector, sectors, fill) => bed.write(sector, sectors, fill),
-                Move::Zero(sector, sectors) => bed.disk.zero(sector * 512, sectors * 512).unwrap(),
+                Move::Write(sector, sectors, fill) => bed.write(sector, on_disk(&bed, sector, sectors), fill),
+                Move::Zero(sector, sectors) => {
+                    let sectors = on_disk(&bed, sector, sectors);
+                    if sectors > 0 {
+                        bed.disk.zero(sector * 512, sectors * 512).unwrap();
+                    }
+                }
                 Move::Flush => {
                     bed.flush();
                     (durable, durable_marks) = (bed.bytes(), marks.len());
@@ -276,12 +327,35 @@ proptest! {
                         (durable, durable_marks) = (bed.bytes(), marks.len());
                     }
                 }
-                Move::Cut => {
-                    bed.cut(Lose::All, None, 0);
-                    prop_assert!(bed.bytes() == durable);
+                Move::Cut(lose, torn, seed) => {
+                    let before = bed.bytes();
+                    bed.cut(lose, torn, seed);
+                    match (lose, torn) {
+                        (Lose::All, None) => prop_assert!(bed.bytes() == durable),
+                        (Lose::None, None) => prop_assert!(bed.bytes() == before),
+                        _ => prop_assert_eq!(bed.bytes().len(), before.len()),
+                    }
+                    durable = bed.bytes();
                     marks.truncate(durable_marks);
+                }
+                Move::Resize(sectors) => {
+                    let mut expected = bed.bytes();
+                    bed.disk.resize(sectors * 512).unwrap();
+                    expected.resize((sectors * 512) as usize, 0);
+                    prop_assert!(bed.bytes() == expected);
+                    // At once, and it makes nothing else so.
+                    durable.resize((sectors * 512) as usize, 0);
                 }
             }
         }
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let (_, disk_bytes) = bed.disk.history.export(&path, LEN).unwrap();
+        let mut replayed = golden;
+        replayed.resize(disk_bytes as usize, 0);
+        replay(&std::fs::read(&path).unwrap(), &mut replayed, "");
+        let (replayed, beyond) = replayed.split_at(bed.disk.bytes() as usize);
+        prop_assert!(replayed == bed.bytes());
+        prop_assert!(bed.disk.bytes() <= LEN || beyond.iter().all(|byte| *byte == 0));
     }
 }

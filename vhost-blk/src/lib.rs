@@ -27,6 +27,7 @@ pub mod plan;
 pub mod power;
 pub mod replay;
 pub mod request;
+pub mod resize;
 pub mod rng;
 pub mod rules;
 pub mod sandbox;

@@ -2,7 +2,7 @@
 //!
 //! The format is that of the kernel's `drivers/md/dm-log-writes.c`: a block with the super, then for every entry a block with its header, and
 //! behind it the data. Replayed from the start onto a copy of the golden image it makes every state that the disk went through. What was zeroed or discarded
-//! stands there as a discard, which the tools do as zeros on a file.
+//! stands there as a discard, which the tools do as zeros on a file; so does what was cut off a disk that was made smaller, for a log has no word for a size.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};

@@ -61,9 +61,7 @@ impl Device {
         let cut = self
             .disk()
             .history
-            .cut(lose, torn, &mut Rng::for_choice(seed, "cut", 0), |offset, content| {
-                self.disk().put(offset, content);
-            });
+            .cut(lose, torn, &mut Rng::for_choice(seed, "cut", 0), self.disk());
         state.stats.cuts += 1;
         state.stats.dark = true;
         self.trace().write(|| Record::Cut {

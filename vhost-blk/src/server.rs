@@ -82,6 +82,9 @@ pub fn quit() {
     }
 }
 
+/// A file that must not grow any more is an error where it is written, and no reason to end.
+extern "C" fn on_file_limit(_: libc::c_int, _: *mut libc::siginfo_t, _: *mut libc::c_void) {}
+
 extern "C" fn on_signal(_: libc::c_int, _: *mut libc::siginfo_t, _: *mut libc::c_void) {
     quit();
 }
@@ -95,10 +98,14 @@ pub fn run(device: &Arc<Device>, options: &Options, ready: impl FnOnce()) -> Res
     let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
         .map_err(|error| system("the quit event")(error.into()))?;
     let event = QUIT.get_or_init(|| event);
+    let handler = |signal, handler| {
+        register_signal_handler(signal, handler)
+            .map_err(|error| system("signal handling")(io::Error::from_raw_os_error(error.errno())))
+    };
     for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
-        register_signal_handler(signal, on_signal)
-            .map_err(|error| system("signal handling")(io::Error::from_raw_os_error(error.errno())))?;
+        handler(signal, on_signal)?;
     }
+    handler(libc::SIGXFSZ, on_file_limit)?;
     lost_memory::guard().map_err(system("signal handling"))?;
     let front = Socket::bind(&options.socket)?;
     let control = options.control.as_deref().map(Socket::bind_for_owner).transpose()?;
@@ -139,6 +146,7 @@ pub fn run(device: &Arc<Device>, options: &Options, ready: impl FnOnce()) -> Res
         }
         *stopper.lock().unwrap_or_else(PoisonError::into_inner) = None;
         device.set_hang_up(None);
+        device.set_teller(None);
         if options.once {
             break;
         }
@@ -201,6 +209,7 @@ fn serve(device: &Device, session: Session, stopper: &Stopper, quit: &OwnedFd) -
         hang_up();
     }
     device.set_hang_up(Some(hang_up));
+    device.set_teller(Some(session.teller()));
     session.serve()
 }
 

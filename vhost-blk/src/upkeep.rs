@@ -8,7 +8,8 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::device::{Device, Pending, Ready, State};
-use crate::history::{Content, UnknownMark};
+use crate::history::UnknownMark;
+use crate::resize::Resized;
 use crate::sandbox::Sandbox;
 use crate::schedule::ReleasedBy;
 use crate::stats::Stats;
@@ -116,11 +117,12 @@ impl Device {
         stats
     }
 
-    /// Makes the disk the golden image again, or what it was at a mark; gives power again if it was cut.
+    /// Makes the disk the golden image again, or what it was at a mark, its size included; gives power again if it was cut. Returns the new size
+    /// if it is another one.
     ///
     /// # Errors
     /// Requests are outstanding, the image cannot be mapped, or there is no such mark.
-    pub fn rollback(&self, to: Option<&str>) -> Result<(), RollbackError> {
+    pub fn rollback(&self, to: Option<&str>) -> Result<Option<Resized>, RollbackError> {
         self.power_on();
         let moving = |state: &mut State| state.stats.submitted != state.stats.completed && state.schedule.is_empty();
         let mut state = self.lock();
@@ -135,21 +137,27 @@ impl Device {
                 held: state.schedule.len(),
             });
         }
+        let from = self.disk().bytes();
         // The lock stays taken: no request is submitted between the look and the deed.
         match to {
             None => self.disk().rollback().map_err(RollbackError::Map)?,
             Some(name) => {
-                let put = |offset, content: &Content| self.disk().put(offset, content);
-                self.disk().history.back_to(name, put)?;
+                self.disk().history.back_to(name, self.disk())?;
             }
         }
         self.trace().write(|| Record::Rollback {
             t_us: self.trace().now_us(),
             to: to.map(str::to_owned),
         });
+        self.trace_size(from);
         drop(state);
         self.trace().flush();
-        Ok(())
+        let bytes = self.disk().bytes();
+        Ok((bytes != from).then(|| Resized {
+            from,
+            bytes,
+            front_end: self.tell_size(),
+        }))
     }
 
     /// Notes the sandbox that the process is in.

@@ -4,16 +4,17 @@ mod serve;
 
 use std::path::PathBuf;
 
-use vhost_blk::control::{Command, Reply};
+use vhost_blk::control::{Command, FrontEnd, Reply};
 use vhost_blk::plan::Rule;
+use vhost_blk::plan::units::{parse_bytes, print_bytes};
 
 pub use serve::serve;
 
 use crate::verdict::evidence::{ARM_MARK, DISARM_MARK};
 
 /// What can be said, for a message.
-const EXPECTED: &str = "a rule, or one of list, clear, release [RULE-NAME], mark NAME, set NAME:VALUE, cut now [lose=…] [torn=…], power, rollback [MARK], disconnect now, \
-                        export FILE, log FILE, stats";
+const EXPECTED: &str = "a rule, or one of list, clear, release [RULE-NAME], mark NAME, set NAME:VALUE, cut now [lose=…] [torn=…], power, rollback [MARK], resize BYTES, \
+                        disconnect now, export FILE, log FILE, stats";
 
 /// Reads what stands after `inject`: a command, or else a rule, with or without `add` before it.
 ///
@@ -39,16 +40,18 @@ pub fn parse<S: AsRef<str>>(words: &[S]) -> Result<Command, String> {
         ["rollback", to] => Command::Rollback {
             to: Some((*to).to_owned()),
         },
+        ["resize", bytes] => resize(bytes)?,
         ["cut", "now", how @ ..] => cut(how)?,
         ["export", path] => Command::Export { path: absolute(path) },
         ["log", path] => Command::ExportLog { path: absolute(path) },
         ["set", var] => Command::Set { var: (*var).to_owned() },
         [
-            "list" | "clear" | "stats" | "release" | "mark" | "set" | "power" | "rollback" | "export" | "log",
+            "list" | "clear" | "stats" | "release" | "mark" | "set" | "power" | "rollback" | "resize" | "export"
+            | "log",
             ..,
         ] => {
             return Err(
-                "`list`, `clear` and `stats` take nothing more, `power` neither, `release` a rule's name, `mark` and `rollback` a mark's, `set` NAME:VALUE, `export` and `log` a file"
+                "`list`, `clear` and `stats` take nothing more, `power` neither, `release` a rule's name, `mark` and `rollback` a mark's, `set` NAME:VALUE, `resize` a size, `export` and `log` a file"
                     .to_owned(),
             );
         }
@@ -84,6 +87,15 @@ fn add(words: &[&str]) -> Result<Command, String> {
     match rule.parse::<Rule>() {
         Ok(_) => Ok(Command::Add { rule }),
         Err(error) => Err(format!("bad rule: {}", error.render())),
+    }
+}
+
+fn resize(bytes: &str) -> Result<Command, String> {
+    match parse_bytes(bytes) {
+        Some(bytes) => Ok(Command::Resize { bytes }),
+        None => Err(format!(
+            "bad size `{bytes}`: `resize` takes the disk's new size in bytes, like 67108864, 65536k, 64M or 1G"
+        )),
     }
 }
 
@@ -141,10 +153,32 @@ pub fn say(command: &Command, reply: &Reply) -> String {
             )
         }
         Reply::Exported { data_bytes } => format!("exported {data_bytes} bytes of data"),
-        Reply::Logged { entries } => format!("exported a log of {entries} entries"),
+        Reply::Logged { entries, disk_bytes } => {
+            format!(
+                "exported a log of {entries} entries, of a disk of {}",
+                print_bytes(*disk_bytes)
+            )
+        }
+        Reply::Resized { from, bytes, front_end } => resized(*from, *bytes, *front_end),
         Reply::Done => "done".to_owned(),
         other => serde_json::to_string_pretty(other).unwrap_or_else(|error| format!("{other:?} ({error})")),
     }
+}
+
+fn resized(from: u64, bytes: u64, front_end: FrontEnd) -> String {
+    let knows = match front_end {
+        FrontEnd::Told => "the front end was told",
+        FrontEnd::Refused => "the front end was told, and says that it cannot do with it",
+        FrontEnd::Silent => "the front end was told, and has not answered in time",
+        FrontEnd::Later => "the front end will be told when its first ring runs",
+        FrontEnd::NoChannel => "the front end cannot be told: it learns of it when it asks",
+        FrontEnd::None => "no front end is connected",
+    };
+    format!(
+        "the disk has {} now, it had {}; {knows}",
+        print_bytes(bytes),
+        print_bytes(from)
+    )
 }
 
 #[cfg(test)]
@@ -174,6 +208,7 @@ mod tests {
             "cut now lose=some torn=4k",
             "power",
             "rollback here",
+            "resize 1G",
             "disconnect now",
             "stats",
         ] {
@@ -193,7 +228,8 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said() {
-        insta::assert_snapshot!(refused(&[]), @"`inject` is told nothing; expected a rule, or one of list, clear, release [RULE-NAME], mark NAME, set NAME:VALUE, cut now [lose=…] [torn=…], power, rollback [MARK], disconnect now, export FILE, log FILE, stats");
+        insta::assert_snapshot!(refused(&[]), @"`inject` is told nothing; expected a rule, or one of list, clear, release [RULE-NAME], mark NAME, set NAME:VALUE, cut now [lose=…] [torn=…], power, rollback [MARK], resize BYTES, disconnect now, export FILE, log FILE, stats");
+        insta::assert_snapshot!(refused(&["resize", "1T"]), @"bad size `1T`: `resize` takes the disk's new size in bytes, like 67108864, 65536k, 64M or 1G");
         insta::assert_snapshot!(refused(&["cut", "now", "lots"]), @"`cut now` takes lose=all|some|none and torn=512|4k, not `lots`");
         assert!(refused(&["fial write"]).contains("did you mean `fail`?"));
         assert!(refused(&["list", "more"]).contains("take nothing more"));
@@ -208,6 +244,21 @@ mod tests {
         assert_eq!(
             say(&Command::Power, &Reply::Released { requests: 2 }),
             "the power is on; 2 requests are never answered"
+        );
+        let resized = |front_end| {
+            said(Reply::Resized {
+                from: 64 << 20,
+                bytes: 1 << 30,
+                front_end,
+            })
+        };
+        assert_eq!(
+            resized(FrontEnd::Told),
+            "the disk has 1G now, it had 64M; the front end was told"
+        );
+        assert_eq!(
+            resized(FrontEnd::None),
+            "the disk has 1G now, it had 64M; no front end is connected"
         );
         assert!(said(Reply::Stats(vhost_blk::control::Stats::default())).contains("\"submitted\": 0"));
     }

@@ -10,6 +10,7 @@ mod commands;
 mod device;
 mod guest;
 mod pauses;
+mod resize;
 mod snapshots;
 mod soak;
 

@@ -1,5 +1,6 @@
 //! Between the front end and the crate underneath: hands every message on, but for the two about requests in flight, which the crate refuses
-//! (vhost-user-backend 0.24, `get_inflight_fd` and `set_inflight_fd`) and the device answers itself.
+//! (vhost-user-backend 0.24, `get_inflight_fd` and `set_inflight_fd`) and the device answers itself, and the one that gives the device a channel
+//! of its own (`channel.rs`), of which the crate makes too little.
 //!
 //! The crate wants a listener and takes what connects to it; so there is one, for a moment, with room for one
 //! connection, and that is the relay's. What the crate answers goes back as it is.
@@ -13,28 +14,32 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
     SendFlags, SocketAddrUnix, SocketFlags, SocketType, bind, connect, getsockname, listen, recvmsg, sendmsg,
     socket_with,
 };
+use smallvec::SmallVec;
 
+use super::channel::{Bell, Channel};
 use super::inflight::Area;
+use crate::resize::FrontEnd;
 
 /// Bytes of a message's header: request, flags, size of what follows, each a `u32`.
-const HEADER_BYTES: usize = 12;
+pub(super) const HEADER_BYTES: usize = 12;
 /// Most bytes that follow; the crate takes no more.
 const BODY_BYTES_MAX: usize = 4096;
 /// Most descriptors of a message.
 const FDS_MAX: usize = 32;
 
 // Requests and flags as of the vhost-user specification.
+const SET_BACKEND_REQ_FD: u32 = 21;
 const GET_INFLIGHT_FD: u32 = 31;
 const SET_INFLIGHT_FD: u32 = 32;
-const FLAG_VERSION: u32 = 1;
-const FLAG_REPLY: u32 = 1 << 2;
-const FLAG_NEED_REPLY: u32 = 1 << 3;
+pub(super) const FLAG_VERSION: u32 = 1;
+pub(super) const FLAG_REPLY: u32 = 1 << 2;
+pub(super) const FLAG_NEED_REPLY: u32 = 1 << 3;
 /// Bytes of what follows in the two messages: size and offset of the area as `u64`, number and size of queues as `u16`, and padding.
 const INFLIGHT_BYTES: usize = 24;
 
@@ -46,11 +51,14 @@ pub(super) trait Watcher: Send + Sync {
     fn gone(&self);
     /// Most queues and the largest queue there can be.
     fn limits(&self) -> (u16, u16);
+    /// Whether the disk had another size once: a front end that comes again may have that in mind.
+    fn was_resized(&self) -> bool;
 }
 
 /// One connection's relay.
 pub(super) struct Relay {
     front: UnixStream,
+    bell: Arc<Bell>,
     thread: Option<JoinHandle<io::Result<()>>>,
 }
 
@@ -62,8 +70,10 @@ impl Relay {
     pub(super) fn start(front: UnixStream, watcher: Arc<dyn Watcher>) -> io::Result<(Relay, UnixListener)> {
         let (listener, back) = private_connection()?;
         let ours = front.try_clone()?;
+        let bell = Arc::new(Bell::new()?);
+        let channel = Channel::new(Arc::clone(&bell), watcher.was_resized());
         let thread = thread::Builder::new().name("relay".to_owned()).spawn(move || {
-            let ended = hand_on(&front, &back, &*watcher);
+            let ended = hand_on(&front, &back, channel, &*watcher);
             // First nothing more is taken from the rings, then the crate and the front end learn of it.
             watcher.gone();
             let _ = back.shutdown(Shutdown::Both);
@@ -72,6 +82,7 @@ impl Relay {
         })?;
         let relay = Relay {
             front: ours,
+            bell,
             thread: Some(thread),
         };
         Ok((relay, listener))
@@ -83,6 +94,12 @@ impl Relay {
     /// Descriptors have run out.
     pub(super) fn front(&self) -> io::Result<UnixStream> {
         self.front.try_clone()
+    }
+
+    /// Something that tells the front end that the disk has another size.
+    pub(super) fn teller(&self) -> impl Fn() -> FrontEnd + Send + Sync + 'static {
+        let bell = Arc::clone(&self.bell);
+        move || bell.ring()
     }
 
     /// Waits for its end; the connections are closed then.
@@ -124,21 +141,26 @@ fn private_connection() -> io::Result<(UnixListener, UnixStream)> {
 }
 
 /// Hands messages on until one side is gone.
-fn hand_on(front: &UnixStream, back: &UnixStream, watcher: &dyn Watcher) -> io::Result<()> {
+fn hand_on(front: &UnixStream, back: &UnixStream, mut channel: Channel, watcher: &dyn Watcher) -> io::Result<()> {
     let mut bytes = [0; HEADER_BYTES + BODY_BYTES_MAX];
     loop {
-        let mut polled = [PollFd::new(front, PollFlags::IN), PollFd::new(back, PollFlags::IN)];
-        match poll(&mut polled, None) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
+        let Some([of_front, of_back, called, said]) = wait(front, back, &channel)? else {
+            channel.quiet();
+            continue;
+        };
+        if called {
+            channel.called();
         }
-        let [of_front, of_back] = polled.map(|fd| !fd.revents().is_empty());
+        if said {
+            channel.readable();
+        }
         // Answers first: they are older than what the front end says next.
         if of_back {
             let (len, fds) = receive(back, &mut bytes)?;
             if len == 0 {
                 return Ok(());
             }
+            channel.answered();
             send(front, bytes.get(..len).unwrap_or_default(), &fds)?;
         }
         if of_front {
@@ -148,19 +170,44 @@ fn hand_on(front: &UnixStream, back: &UnixStream, watcher: &dyn Watcher) -> io::
             match message.request {
                 GET_INFLIGHT_FD => give_area(front, message, watcher)?,
                 SET_INFLIGHT_FD => take_area(front, message, fds, watcher)?,
-                _ => send(back, message.bytes, &fds)?,
+                SET_BACKEND_REQ_FD => {
+                    channel.open(fds)?;
+                    acknowledge(front, message, true)?;
+                }
+                _ => {
+                    channel.hears(message);
+                    send(back, message.bytes, &fds)?;
+                }
             }
         }
     }
 }
 
+/// Waits until something can be read: of the front end, of the crate, a call for the channel, or what is said there. Nothing if the channel
+/// only waits for that to be so.
+fn wait(front: &UnixStream, back: &UnixStream, channel: &Channel) -> io::Result<Option<[bool; 4]>> {
+    let (called, said) = channel.events();
+    let polled = [front.as_fd(), back.as_fd(), called].into_iter().chain(said);
+    let mut polled: SmallVec<[PollFd<'_>; 4]> = polled.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    match poll(&mut polled, channel.wants_quiet().then_some(&at_once)) {
+        Ok(0) => return Ok(None),
+        // After an interruption nothing is there to be read.
+        Ok(_) | Err(rustix::io::Errno::INTR) => {}
+        Err(error) => return Err(error.into()),
+    }
+    Ok(Some([0, 1, 2, 3].map(|index| {
+        polled.get(index).is_some_and(|fd| !fd.revents().is_empty())
+    })))
+}
+
 /// A message of the front end.
 #[derive(Clone, Copy)]
-struct Message<'a> {
-    request: u32,
-    flags: u32,
-    body: &'a [u8],
-    bytes: &'a [u8],
+pub(super) struct Message<'a> {
+    pub(super) request: u32,
+    pub(super) flags: u32,
+    pub(super) body: &'a [u8],
+    pub(super) bytes: &'a [u8],
 }
 
 /// Reads one whole message; nothing at the end.
@@ -215,7 +262,7 @@ fn take_area(front: &UnixStream, message: Message<'_>, fds: Vec<OwnedFd>, watche
     let file =
         file.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "SET_INFLIGHT_FD without a descriptor"))?;
     let mapped = Area::map(file, offset, bytes, num_queues, queue_size);
-    let ok = u64::from(mapped.is_err());
+    let taken = mapped.is_ok();
     match mapped {
         Ok(area) => watcher.inflight(area),
         Err(error) if message.flags & FLAG_NEED_REPLY == 0 => return Err(error),
@@ -223,10 +270,15 @@ fn take_area(front: &UnixStream, message: Message<'_>, fds: Vec<OwnedFd>, watche
             anstream::eprintln!("vhost-blk: cannot use the front end's record of requests in flight: {error}");
         }
     }
+    acknowledge(front, message, taken)
+}
+
+/// Says whether a message was taken, if the front end wants to know.
+fn acknowledge(front: &UnixStream, message: Message<'_>, taken: bool) -> io::Result<()> {
     if message.flags & FLAG_NEED_REPLY == 0 {
         return Ok(());
     }
-    reply(front, message, &ok.to_ne_bytes(), &[])
+    reply(front, message, &u64::from(!taken).to_ne_bytes(), &[])
 }
 
 /// Size, offset, number of queues and size of a queue.
@@ -274,7 +326,7 @@ fn put(bytes: &mut [u8], at: usize, value: &[u8]) {
     }
 }
 
-fn word(bytes: &[u8], at: usize) -> u32 {
+pub(super) fn word(bytes: &[u8], at: usize) -> u32 {
     let word = bytes.get(at..).and_then(|bytes| bytes.first_chunk().copied());
     u32::from_ne_bytes(word.unwrap_or_default())
 }

@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use crate::arming::RuleStatus;
+pub use crate::resize::FrontEnd;
 pub use crate::stats::Stats;
 pub use client::{Client, ClientError};
 pub use page::reference;
@@ -69,6 +70,11 @@ pub enum Command {
         /// The mark.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         to: Option<String>,
+    },
+    /// Makes the disk larger or smaller while it runs, and tells the front end.
+    Resize {
+        /// Its new size; a multiple of the block size.
+        bytes: u64,
     },
     /// Cuts the power: nothing is answered until it comes back, and what was not durable is lost.
     Cut {
@@ -128,6 +134,15 @@ pub enum Reply {
         /// How many.
         requests: usize,
     },
+    /// The disk has another size, by `resize` or with a rollback.
+    Resized {
+        /// What it had, in bytes.
+        from: u64,
+        /// What it has.
+        bytes: u64,
+        /// Whether the front end knows.
+        front_end: FrontEnd,
+    },
     /// The power was cut.
     Cut {
         /// Requests whose changes were not durable.
@@ -146,6 +161,8 @@ pub enum Reply {
     Logged {
         /// Entries of the log.
         entries: u64,
+        /// The largest size that the disk had: what the log is replayed on must be so large.
+        disk_bytes: u64,
     },
     /// The counters.
     Stats(Stats),

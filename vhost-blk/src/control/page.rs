@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Command, CommandLine, LINE_BYTES_MAX, Reply, ReplyLine, RuleStatus, Stats, VERSION};
+use super::{Command, CommandLine, FrontEnd, LINE_BYTES_MAX, Reply, ReplyLine, RuleStatus, Stats, VERSION};
 
 /// The page, in Markdown.
 #[must_use]
@@ -75,7 +75,17 @@ fn about(command: &Command) -> &'static str {
             "Makes a mark: a name in the trace, for which rules can wait (`until=mark(…)`, `after=mark(…)`), and to which `rollback` can go back while history is kept."
         }
         Command::Rollback { .. } => {
-            "Makes the disk the image again, or, with `to`, what it was at a mark (`--history` keeps what that takes). Refused while requests are outstanding."
+            "Makes the disk the image again, or, with `to`, what it was at a mark (`--history` keeps what that takes). The disk's size goes back as well, to the image's or the mark's; \
+             if that is another one, the front end is told, and the answer is that of `resize`. Refused while requests are outstanding."
+        }
+        Command::Resize { .. } => {
+            "Makes the disk larger or smaller while it runs, between two requests. `bytes` is a multiple of the block size, not 0 and at most 16 TiB; any other size, and one for which there \
+             is no room, is refused and changes nothing. Beyond the image there are zeros. What is cut off is gone: were the disk to grow again, zeros would be there. A request that reaches \
+             beyond the end when it is done fails, also one that came before. A power cut does not take it back, and what no flush made durable does not become so. \
+             With `--history`, `rollback` to a mark brings back what was cut off.\n\n\
+             `front_end` says whether the front end knows: `told` it was and has seen to it, `refused` it was and says that it cannot, `silent` it has not answered within 5 s, \
+             `later` it will be told when its first ring starts, `no-channel` it has not chosen the protocol's feature `BACKEND_REQ` and learns of it when it asks, `none` is connected. QEMU from \
+             7.2 on is told, and so is its guest."
         }
         Command::Cut { .. } => {
             "Cuts the power: nothing is answered until it comes back, and what was not durable is lost: all of it (`lose`: `all`, if left out), some, chosen by `seed`, \
@@ -89,7 +99,7 @@ fn about(command: &Command) -> &'static str {
         }
         Command::ExportLog { .. } => {
             "Writes the history, from the image to now, as a log of dm-log-writes (`replay-log` and fstests read it), to a file on the device's machine; where, is as \
-             with `export`."
+             with `export`. It is replayed on a copy of the image, made as large as `disk_bytes`, the largest size that the disk had; what `resize` cut off stands there as a discard."
         }
         Command::Stats => {
             "Asks for the counters since the start. `outstanding` requests are submitted and not completed, `held` of them by rules; `dropped` ones were out when their ring or connection ended; \
@@ -159,6 +169,14 @@ fn examples() -> Vec<(Command, Reply)> {
             Reply::Done,
         ),
         (
+            Command::Resize { bytes: 128 << 20 },
+            Reply::Resized {
+                from: 64 << 20,
+                bytes: 128 << 20,
+                front_end: FrontEnd::Told,
+            },
+        ),
+        (
             Command::Cut {
                 lose: Some("some".to_owned()),
                 torn: Some("512".to_owned()),
@@ -182,7 +200,10 @@ fn examples() -> Vec<(Command, Reply)> {
             Command::ExportLog {
                 path: "writes.log".into(),
             },
-            Reply::Logged { entries: 42 },
+            Reply::Logged {
+                entries: 42,
+                disk_bytes: 64 << 20,
+            },
         ),
         (
             Command::Stats,

@@ -9,6 +9,7 @@ use super::{Command, CommandLine, LINE_BYTES_MAX, Reply, ReplyLine, VERSION};
 use crate::device::Device;
 use crate::history::Cut;
 use crate::plan::{Action, Rule, RuleError, Var};
+use crate::resize::Resized;
 use crate::trace::Heard;
 
 /// Takes clients for ever; `quit` is called when one says so, after it was answered.
@@ -131,15 +132,20 @@ fn obey(device: &Device, command: Command) -> Reply {
             }
         }
         Command::Rollback { to } => match device.rollback(to.as_deref()) {
-            Ok(()) => Reply::Done,
+            Ok(None) => Reply::Done,
+            Ok(Some(resized)) => told(resized),
             Err(error) => refusal(format!("cannot roll back: {error}")),
+        },
+        Command::Resize { bytes } => match device.resize(bytes) {
+            Ok(resized) => told(resized),
+            Err(error) => refusal(format!("cannot resize: {error}")),
         },
         Command::Export { path } => match device.export(&path) {
             Ok(data_bytes) => Reply::Exported { data_bytes },
             Err(error) => refusal(device.why_unwritten(&path, &error.to_string(), Some(error.io_error()))),
         },
-        Command::ExportLog { path } => match device.disk().history.export(&path) {
-            Ok(entries) => Reply::Logged { entries },
+        Command::ExportLog { path } => match device.disk().history.export(&path, device.disk().image_bytes()) {
+            Ok((entries, disk_bytes)) => Reply::Logged { entries, disk_bytes },
             Err(error) => refusal(device.why_unwritten(&path, &error.to_string(), error.io_error())),
         },
         Command::Stats => Reply::Stats(device.stats()),
@@ -178,6 +184,11 @@ fn cut(device: &Device, lose: Option<&str>, torn: Option<&str>, seed: u64) -> Re
         Ok(_) => refusal("not a power cut".to_owned()),
         Err(error) => rule_refusal(&error, None),
     }
+}
+
+fn told(resized: Resized) -> Reply {
+    let Resized { from, bytes, front_end } = resized;
+    Reply::Resized { from, bytes, front_end }
 }
 
 fn refusal(message: String) -> Reply {

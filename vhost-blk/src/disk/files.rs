@@ -99,12 +99,11 @@ impl Files {
         })
     }
 
-    /// Forgets all that was written.
+    /// Forgets all that was written; the image has this size.
     ///
     /// # Errors
     /// The file cannot be emptied.
-    pub(super) fn renew(&mut self) -> io::Result<()> {
-        let bytes = self.written.file.metadata()?.len();
+    pub(super) fn renew(&mut self, bytes: u64) -> io::Result<()> {
         self.written.file.set_len(0)?;
         self.written.file.set_len(bytes)
     }
@@ -121,6 +120,23 @@ impl Files {
         if !self.plain.swap(true, Ordering::Relaxed) {
             anstream::eprintln!("vhost-blk: no io_uring here ({error}): plain reads and writes in its place");
         }
+    }
+
+    /// Makes room for a disk of this size.
+    ///
+    /// # Errors
+    /// No file can be so large there.
+    pub(super) fn reserve(&mut self, bytes: u64) -> io::Result<()> {
+        if bytes > self.written.file.metadata()?.len() {
+            self.written.file.set_len(bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Gives the room of what is beyond a place back.
+    pub(super) fn forget(&mut self, from: u64) {
+        // Whatever is not given back is not looked at: a block is read only after it was written.
+        let _ = self.written.file.set_len(from);
     }
 
     /// Moves all pieces, in any order, and returns when all are moved.
@@ -331,7 +347,7 @@ mod tests {
             let mut write = [piece(Which::Written, true, 0)];
             // SAFETY: the memory outlives the call.
             unsafe { files.transfer(&mut write) }.expect("written");
-            files.renew().expect("forgotten");
+            files.renew(BYTES).expect("forgotten");
             let mut read = [piece(Which::Written, false, 0)];
             // SAFETY: the memory outlives the call.
             unsafe { files.transfer(&mut read) }.expect("read");

@@ -1,5 +1,7 @@
 //! What was written over the image: a state a block, and where the bytes are.
 
+mod size;
+
 use std::fs::File;
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -26,7 +28,11 @@ const ZERO: u8 = 2;
 /// An image, and what was written over it.
 #[derive(Debug)]
 pub(crate) struct Overlay {
+    /// Size of the image, which the disk has at first.
+    image_bytes: u64,
     bytes: u64,
+    /// Whether the store gave back all that it was to give back.
+    pristine: bool,
     states: Vec<AtomicU8>,
     /// Whether any block was ever zeroed; while not, reads need not look.
     any_zero: AtomicBool,
@@ -72,26 +78,29 @@ impl Overlay {
     }
 
     fn new(bytes: u64, store: Store) -> Overlay {
-        let blocks = usize::try_from(bytes.div_ceil(BLOCK_BYTES)).unwrap_or(usize::MAX);
         Overlay {
+            image_bytes: bytes,
             bytes,
-            states: iter::repeat_with(|| AtomicU8::new(CLEAN)).take(blocks).collect(),
+            pristine: true,
+            states: iter::repeat_with(|| AtomicU8::new(CLEAN)).take(blocks(bytes)).collect(),
             any_zero: AtomicBool::new(false),
             reviving: Mutex::new(()),
             store,
         }
     }
 
-    /// Forgets all that was written.
+    /// Forgets all that was written, and the size that the disk was given.
     ///
     /// # Errors
     /// The store cannot; all stays as it is.
     pub(super) fn renew(&mut self) -> io::Result<()> {
         match &mut self.store {
-            Store::Mapped(mapping) => mapping.renew()?,
-            Store::Files(files) => files.renew()?,
+            Store::Mapped(mapping) => mapping.renew(self.image_bytes)?,
+            Store::Files(files) => files.renew(self.image_bytes)?,
         }
+        (self.bytes, self.pristine) = (self.image_bytes, true);
         self.states.iter_mut().for_each(|state| *state.get_mut() = CLEAN);
+        self.states.resize_with(blocks(self.bytes), || AtomicU8::new(CLEAN));
         *self.any_zero.get_mut() = false;
         Ok(())
     }
@@ -100,6 +109,11 @@ impl Overlay {
         if let Store::Files(files) = &self.store {
             files.prepare(threads);
         }
+    }
+
+    /// Size of the disk in bytes.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// Whether its bytes are in files.
@@ -126,7 +140,12 @@ impl Overlay {
                 return self.run(pieces);
             }
         };
-        mapping.slice(offset, to.len())?.copy_to_volatile_slice(*to);
+        self.check(offset, to.len() as u64)?;
+        let range = offset..offset + to.len() as u64;
+        mapping.each(&range, |at, from| {
+            from.copy_to_volatile_slice(part_of(to, offset, &(at..range.end))?);
+            Ok(())
+        })?;
         if self.any_zero.load(Ordering::Acquire) {
             for (block, part) in parts(offset, to.len() as u64) {
                 if self.state(block).load(Ordering::Acquire) == ZERO {
@@ -141,10 +160,12 @@ impl Overlay {
         let bytes = from.len() as u64;
         self.check(offset, bytes)?;
         if let Store::Mapped(mapping) = &self.store {
-            let to = mapping.slice(offset, from.len())?;
             self.dirty(mapping, offset, bytes)?;
-            from.copy_to_volatile_slice(to);
-            return Ok(());
+            let range = offset..offset + bytes;
+            return mapping.each(&range, |at, to| {
+                part_of(from, offset, &(at..range.end))?.copy_to_volatile_slice(to);
+                Ok(())
+            });
         }
         let mut pieces = Pieces::default();
         if self.gather_write(offset, from, &mut pieces)? {
@@ -200,8 +221,10 @@ impl Overlay {
             if state.load(Ordering::Acquire) == ZERO {
                 let _guard = self.reviving.lock().unwrap_or_else(PoisonError::into_inner);
                 if state.load(Ordering::Acquire) == ZERO {
-                    let whole = self.block(block);
-                    fill_zero(&mapping.slice(whole.start, (whole.end - whole.start) as usize)?);
+                    mapping.each(&self.block(block), |_, slice| {
+                        fill_zero(&slice);
+                        Ok(())
+                    })?;
                     state.store(DIRTY, Ordering::Release);
                 }
             } else {
@@ -368,6 +391,11 @@ impl<'m> Pieces<'m> {
             len: slice.len(),
         });
     }
+}
+
+/// Blocks of a disk of this size.
+fn blocks(bytes: u64) -> usize {
+    usize::try_from(bytes.div_ceil(BLOCK_BYTES)).unwrap_or(usize::MAX)
 }
 
 /// The part of a slice that begins at `offset` of the disk which these bytes of the disk are.

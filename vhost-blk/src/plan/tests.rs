@@ -233,7 +233,7 @@ fn errors_point_at_the_place() {
      |                      ^
     "#);
     insta::assert_snapshot!(message("short write bytes=lots then=ok"), @r#"
-    column 19: bad value `lots` for `bytes`: expected a number of bytes, like 512, 4k or 2M
+    column 19: bad value `lots` for `bytes`: expected a number of bytes, like 512, 4k, 2M or 1G
      |
      | short write bytes=lots then=ok
      |                   ^^^^

@@ -1,4 +1,4 @@
-//! Times and byte counts as the rule language writes them: `20ms`, `500us`, `5s`; `512`, `4k`, `2M`.
+//! Times and byte counts as the rule language writes them: `20ms`, `500us`, `5s`; `512`, `4k`, `2M`, `1G`.
 
 use std::time::Duration;
 
@@ -32,19 +32,18 @@ pub fn print_time(time: Duration) -> String {
     }
 }
 
-/// Reads a number of bytes with an optional suffix `k` (1024) or `M` (1024²).
+/// Reads a number of bytes with an optional suffix `k` (1024), `M` (1024²) or `G` (1024³).
 #[must_use]
 pub fn parse_bytes(text: &str) -> Option<u64> {
-    let (number, factor) = match text.strip_suffix(['k', 'K']) {
-        Some(number) => (number, 1 << 10),
-        None => match text.strip_suffix('M') {
-            Some(number) => (number, 1 << 20),
-            None => (text, 1),
-        },
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, suffix) = text.split_at(digits);
+    let factor = match suffix {
+        "" => 1,
+        "k" | "K" => 1 << 10,
+        "M" => 1 << 20,
+        "G" => 1 << 30,
+        _ => return None,
     };
-    if !number.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
     number.parse::<u64>().ok()?.checked_mul(factor)
 }
 
@@ -53,6 +52,7 @@ pub fn parse_bytes(text: &str) -> Option<u64> {
 pub fn print_bytes(bytes: u64) -> String {
     match bytes {
         0 => "0".to_owned(),
+        bytes if bytes % (1 << 30) == 0 => format!("{}G", bytes >> 30),
         bytes if bytes % (1 << 20) == 0 => format!("{}M", bytes >> 20),
         bytes if bytes % (1 << 10) == 0 => format!("{}k", bytes >> 10),
         bytes => bytes.to_string(),
@@ -76,7 +76,29 @@ mod tests {
     fn byte_counts() {
         assert_eq!(parse_bytes("4k"), Some(4096));
         assert_eq!(parse_bytes("2M"), Some(2 << 20));
-        for bad in ["", "k", "+4", "-1", "4kk", "4 k", "17592186044416M"] {
+        assert_eq!(parse_bytes("3G"), Some(3 << 30));
+        for (bytes, text) in [
+            (512, "512"),
+            (4096, "4k"),
+            (2 << 20, "2M"),
+            (3 << 30, "3G"),
+            ((1 << 30) + 1024, "1048577k"),
+        ] {
+            assert_eq!(print_bytes(bytes), text);
+            assert_eq!(parse_bytes(text), Some(bytes));
+        }
+        for bad in [
+            "",
+            "k",
+            "+4",
+            "-1",
+            "4kk",
+            "4 k",
+            "17592186044416M",
+            "17179869184G",
+            "1g",
+            "1GB",
+        ] {
             assert_eq!(parse_bytes(bad), None, "{bad:?}");
         }
     }

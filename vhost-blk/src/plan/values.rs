@@ -215,7 +215,7 @@ impl Arg<'_> {
     }
 
     pub(super) fn bytes(self) -> Result<u64, Misfit> {
-        parse_bytes(self.value.text).ok_or_else(|| self.bad("a number of bytes, like 512, 4k or 2M"))
+        parse_bytes(self.value.text).ok_or_else(|| self.bad("a number of bytes, like 512, 4k, 2M or 1G"))
     }
 
     pub(super) fn probability(self) -> Result<f64, Misfit> {

@@ -324,7 +324,7 @@ pub fn reference() -> String {
          OP is `read`, `write`, `flush`, `discard`, `write-zeroes` or `any` (the default). A request takes the first rule that applies and says *when* it \
          completes, and the first that says *how*; so it can be held and then fail. A rule counts every request that looks like its trigger, also those that \
          an earlier rule took. Every random choice follows from the plan's seed, the rule's name and the request's number. Times are `500us`, `20ms` or `5s`, bytes \
-         `512`, `4k` or `2M`.\n\n\
+         `512`, `4k`, `2M` or `1G`.\n\n\
          `vhost-blk explain 'RULE'` says in a sentence what a rule does.\n\n## Actions\n",
     );
     for action in &ACTIONS {

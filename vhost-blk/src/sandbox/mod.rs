@@ -75,6 +75,8 @@ pub fn enter(allowed: &Allowed) -> Result<Sandbox, SandboxError> {
         exports: outermost(&allowed.exports),
         ..Sandbox::default()
     };
+    // rustix asks the kernel once what it then knows, by a call that seccomp does not leave.
+    let _ = rustix::param::page_size();
     // First: seccomp leaves none of the calls that this takes.
     let landlock = landlock::restrict(allowed)?;
     sandbox.landlock = landlock.version;

@@ -95,6 +95,15 @@ pub enum Record {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         to: Option<String>,
     },
+    /// The disk ends elsewhere.
+    Resize {
+        /// When.
+        t_us: u64,
+        /// What size it had, in bytes.
+        from: u64,
+        /// What size it has.
+        bytes: u64,
+    },
     /// The power went: nothing is answered any more.
     Cut {
         /// When.

@@ -171,6 +171,14 @@ fn event(record: &Record) -> Option<(u64, String)> {
         Record::Cleared { t_us } => (t_us, "all rules off".to_owned()),
         Record::Rollback { t_us, to: None } => (t_us, "rollback to the golden image".to_owned()),
         Record::Rollback { t_us, to: Some(mark) } => (t_us, format!("rollback to {mark}")),
+        Record::Resize { t_us, from, bytes } => (
+            t_us,
+            format!(
+                "the disk has {} now, it had {}",
+                print_bytes(*bytes),
+                print_bytes(*from)
+            ),
+        ),
         Record::Cut {
             t_us, volatile, lost, ..
         } => (

@@ -24,6 +24,15 @@ pub fn submitted(device: &DeviceProcess, count: u64) {
     }
 }
 
+/// Waits until the device knows that its front end is gone.
+pub fn until_gone(device: &DeviceProcess) {
+    let deadline = Instant::now() + SOON;
+    while stats(device).connected {
+        assert!(Instant::now() < deadline, "the device never noticed");
+        std::thread::yield_now();
+    }
+}
+
 pub fn page(tag: u64, page: u64, fill: u8) -> Vec<u8> {
     let mut bytes = vec![fill; 4096];
     bytes[..24].copy_from_slice(&Tag { tag, page }.header());

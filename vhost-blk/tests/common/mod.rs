@@ -80,7 +80,12 @@ impl Drop for DeviceProcess {
 
 /// Starts the binary and waits until it listens.
 fn spawn(dir: &Path, args: &[&str]) -> Child {
-    let mut child = command(dir).args(args).stdout(Stdio::piped()).spawn().expect("spawn");
+    spawn_ready(command(dir).args(args))
+}
+
+/// Starts a device by any command line and waits until it listens.
+pub fn spawn_ready(command: &mut Command) -> Child {
+    let mut child = command.stdout(Stdio::piped()).spawn().expect("spawn");
     let mut line = String::new();
     BufReader::new(child.stdout.take().expect("stdout"))
         .read_line(&mut line)
@@ -132,17 +137,21 @@ impl Driver {
 
     /// With several queues, as many as the device was started with (`--num-queues`).
     pub fn with_queues(device: &DeviceProcess, count: usize) -> Driver {
-        assert!(count <= QUEUES_MAX, "there is no memory for {count} queues");
-        let mem = memory();
-        let frontend = handshake(device, &mem, VhostUserProtocolFeatures::empty());
-        let mut driver = Driver {
-            frontend,
-            queues: (0..count).map(|index| Queue::new(&mem, index)).collect(),
-        };
+        let mut driver = Driver::stopped(device, count, VhostUserProtocolFeatures::empty());
         for index in 0..count {
             driver.start_queue(index);
         }
         driver
+    }
+
+    /// With these features of the protocol, too, and no ring that runs.
+    pub fn stopped(device: &DeviceProcess, count: usize, more: VhostUserProtocolFeatures) -> Driver {
+        assert!(count <= QUEUES_MAX, "there is no memory for {count} queues");
+        let mem = memory();
+        Driver {
+            frontend: handshake(device, &mem, more),
+            queues: (0..count).map(|index| Queue::new(&mem, index)).collect(),
+        }
     }
 
     /// Starts an empty ring, as a driver does after a reset.

@@ -9,7 +9,7 @@ use vhost_blk::op::Op;
 
 use crate::common::queue::SLOTS;
 use crate::common::{DeviceProcess, Driver, Queue, SOON};
-use crate::story::{QUEUES, Step, Story};
+use crate::story::{QUEUES, STEPS_MAX, Step, Story};
 
 /// What became of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,6 +131,11 @@ impl Session {
                 });
             }
             Step::Power => self.power(),
+            Step::Resize(more) => {
+                let bytes = (SECTORS * STEPS_MAX + more) * 512;
+                let resized = self.tell(&Command::Resize { bytes });
+                assert!(matches!(resized, Reply::Resized { .. }), "{resized:?}");
+            }
         }
     }
 

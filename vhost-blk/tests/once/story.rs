@@ -5,6 +5,8 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use vhost_blk::op::Op;
 
+/// More steps than a story has.
+pub const STEPS_MAX: u64 = 90;
 /// Queues of the driver.
 pub const QUEUES: usize = 3;
 
@@ -52,6 +54,8 @@ pub enum Step {
     HangUp,
     Cut,
     Power,
+    /// The disk gets so many sectors more than any request reaches.
+    Resize(u64),
 }
 
 fn word() -> impl Strategy<Value = &'static str> {
@@ -132,14 +136,17 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::HangUp),
         1 => Just(Step::Cut),
         2 => Just(Step::Power),
+        1 => (0u64..40_000).prop_map(Step::Resize),
     ]
 }
 
 pub fn story() -> impl Strategy<Value = Story> {
-    (any::<u64>(), rules(), rules(), vec(step(), 1..90)).prop_map(|(seed, rules, more_rules, steps)| Story {
-        seed,
-        rules,
-        more_rules,
-        steps,
+    (any::<u64>(), rules(), rules(), vec(step(), 1..STEPS_MAX as usize)).prop_map(|(seed, rules, more_rules, steps)| {
+        Story {
+            seed,
+            rules,
+            more_rules,
+            steps,
+        }
     })
 }

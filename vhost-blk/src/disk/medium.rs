@@ -1,0 +1,100 @@
+//! The disk as its history sees it: what is taken back, what is put there again, and where it ends.
+
+use std::io;
+use std::sync::atomic::Ordering;
+
+use super::overlay::Overlay;
+use super::{AccessError, Disk, golden};
+use crate::history::{Change, Content, Log, Medium, Resize};
+
+/// What is taken back, and what survives a power cut, is put on the disk itself; the history knows of it already.
+///
+/// It was read from there, so it has a place there. A storage that fails leaves what is there: there is nobody to tell.
+impl<'log> Medium<'log> for &Disk {
+    fn put(&mut self, offset: u64, content: &'log Content, len: u64) {
+        let overlay = self.shared();
+        let _ = match content {
+            Content::Zeros(_) => overlay.zero(offset, len),
+            Content::Bytes(bytes) => {
+                let len = usize::try_from(len).unwrap_or(usize::MAX);
+                overlay.write_bytes(offset, bytes.get(..len).unwrap_or(bytes))
+            }
+            Content::Golden(_) => self.put_golden(&overlay, offset, len),
+        };
+    }
+
+    fn set_bytes(&mut self, bytes: u64) {
+        let mut overlay = self.alone();
+        let _ = overlay.set_bytes(bytes);
+        self.bytes.store(overlay.bytes(), Ordering::Release);
+    }
+
+    fn regrow(&mut self, bytes: u64, cut: &'log [Content]) {
+        let mut overlay = self.alone();
+        let _ = overlay.regrow(bytes, cut, &self.file);
+        self.bytes.store(overlay.bytes(), Ordering::Release);
+    }
+}
+
+impl Disk {
+    /// Makes the disk end elsewhere. What is cut off is gone: where a disk grows there are zeros. A power cut does not take it back.
+    ///
+    /// # Errors
+    /// There is no room, or the storage fails; the disk then stays as it is.
+    pub fn resize(&self, bytes: u64) -> io::Result<()> {
+        let mut log = self.history.open();
+        let mut log = log.as_mut().and_then(|log| log.as_mut());
+        let mut overlay = self.alone();
+        overlay.reserve(bytes)?;
+        let resized = self
+            .cut_off(&mut overlay, bytes, log.as_deref())
+            .map_err(io::Error::other)?;
+        if let Some(log) = &mut log {
+            log.resized(resized);
+        }
+        Ok(())
+    }
+
+    /// Makes the disk end where there was room for it before; what the history is to know of it.
+    fn cut_off(&self, overlay: &mut Overlay, bytes: u64, log: Option<&Log>) -> Result<Resize, AccessError> {
+        let from = overlay.bytes();
+        let cut = bytes.min(from)..from;
+        let keeps = log.is_some_and(|log| log.keeps(overlay.written_bytes(&cut)));
+        let resized = Resize {
+            from,
+            to: bytes,
+            cut: keeps
+                .then(|| overlay.contents(cut.start, cut.end - cut.start))
+                .transpose()?,
+        };
+        overlay.set_bytes(bytes)?;
+        self.bytes.store(bytes, Ordering::Release);
+        Ok(resized)
+    }
+
+    fn put_golden(&self, overlay: &Overlay, offset: u64, len: u64) -> Result<(), AccessError> {
+        const STEP: u64 = 1 << 20;
+        for start in (0..len).step_by(STEP as usize) {
+            let range = offset + start..offset + (start + STEP).min(len);
+            overlay.write_bytes(range.start, &golden(&self.file, &range)?)?;
+        }
+        Ok(())
+    }
+
+    /// Makes a change again; what the history is to know of it.
+    pub(crate) fn again(&self, change: &Change, len: u64) -> Change {
+        let before = self.shared().contents(change.offset, len).unwrap_or_default();
+        let mut disk = self;
+        disk.put(change.offset, &change.after, len);
+        Change {
+            offset: change.offset,
+            before,
+            after: change.after.truncated(len),
+        }
+    }
+
+    /// The same, where the disk ends.
+    pub(crate) fn end_again(&self, bytes: u64, log: &Log) -> Option<Resize> {
+        self.cut_off(&mut self.alone(), bytes, Some(log)).ok()
+    }
+}

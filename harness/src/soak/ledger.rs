@@ -56,9 +56,21 @@ struct Open {
 /// A change that no flush made durable yet.
 #[derive(Debug, Clone)]
 struct Volatile {
+    /// Line of its submission.
+    submitted: u64,
     /// Line of its completion.
     line: u64,
     sectors: Range<u64>,
+    /// Whether all of it is what the guest wrote there.
+    plain: bool,
+}
+
+/// What a cut took of what was volatile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lost {
+    Nothing,
+    Some,
+    All,
 }
 
 /// The sectors' state.
@@ -71,6 +83,8 @@ pub struct Ledger {
     /// Whether zeros are what a sector should hold.
     zeros: Vec<bool>,
     volatile: Vec<Volatile>,
+    /// Line of the last completion of a flush that did something.
+    flushed: u64,
     /// Whether the device remembers what is durable: from the first rule on that wants it.
     remembers: bool,
     /// All injections of the round.
@@ -99,6 +113,7 @@ impl Default for Ledger {
             injuries: vec![None; sectors],
             zeros: vec![false; sectors],
             volatile: Vec::new(),
+            flushed: 0,
             remembers: false,
             injections: Vec::new(),
             reads: Vec::new(),
@@ -173,10 +188,18 @@ impl Ledger {
             Record::Cut {
                 rule,
                 seq,
+                volatile,
                 lost,
                 torn_bytes,
                 ..
-            } => self.cut(rule.as_deref(), *seq, *lost, torn_bytes.is_some()),
+            } => {
+                let lost = match lost {
+                    0 => Lost::Nothing,
+                    lost if lost == volatile => Lost::All,
+                    _ => Lost::Some,
+                };
+                self.cut(rule.as_deref(), *seq, lost, torn_bytes.is_some());
+            }
             Record::HangUp { rule, .. } => self.blow = rule.clone().unwrap_or_else(|| "a command".to_owned()),
             Record::Malformed { .. } | Record::QueueDead { .. } | Record::Missed { .. } => {
                 self.problems.push(format!("the trace has {record:?}"));
@@ -204,7 +227,7 @@ impl Ledger {
         if complete.status == Status::Dropped {
             if changes(submit.op) {
                 let by = self.inject(submit, self.blow.clone(), "dropped", false, false);
-                self.injure(&ranges, by, false);
+                self.injure_all(&ranges, by, false);
             }
             return;
         }
@@ -225,13 +248,20 @@ impl Ledger {
         }
         let Some(outcome) = &complete.outcome else {
             match submit.op {
-                Op::Flush => self.volatile.retain(|volatile| volatile.line > open.line),
-                op if changes(op) => self.done(&ranges, open.line, op),
+                Op::Flush => {
+                    self.volatile.retain(|volatile| volatile.line > open.line);
+                    self.flushed = self.line;
+                }
+                op if changes(op) => ranges.iter().for_each(|range| self.done(range, open.line, op)),
                 _ => {}
             }
             return;
         };
         if submit.op == Op::Flush {
+            // One that is answered early does its work some time later.
+            if outcome.action == "early" {
+                self.flushed = self.line;
+            }
             return;
         }
         let silent = complete.status == Status::Ok;
@@ -257,48 +287,52 @@ impl Ledger {
             ("short", _) => {
                 let moved = outcome.bytes.unwrap_or(0).min(submit.len);
                 let (whole, touched) = (moved / SECTOR_BYTES, moved.div_ceil(SECTOR_BYTES));
-                let end = submit.sector + submit.len / SECTOR_BYTES;
-                self.done(&[submit.sector..submit.sector + whole], open.line, submit.op);
-                self.volatile_from(&[submit.sector..submit.sector + touched]);
-                self.injure(&[submit.sector + whole..submit.sector + touched], by, false);
-                self.injure(&[submit.sector + touched..end], by, true);
+                let (start, end) = (submit.sector, submit.sector + submit.len / SECTOR_BYTES);
+                self.done(&(start..start + whole), open.line, submit.op);
+                self.volatile_from(&(start + whole..start + touched), open.line, false);
+                self.injure(&(start + whole..start + touched), by, false);
+                self.injure(&(start + touched..end), by, true);
             }
-            ("corrupt", Some(corruption)) => self.corrupted(&ranges, by, corruption),
+            ("corrupt", Some(corruption)) => self.corrupted(&ranges, open.line, by, corruption),
             // Failed or dropped: nothing was done.
-            _ => self.injure(&ranges, by, submit.op == Op::Write),
+            _ => self.injure_all(&ranges, by, submit.op == Op::Write),
         }
     }
 
     /// A write that reported success and put something else there, or put it elsewhere.
-    fn corrupted(&mut self, ranges: &[Range<u64>], by: usize, corruption: Corruption) {
-        self.volatile_from(ranges);
-        match corruption {
-            Corruption::Misdirect(distance) => {
-                let end = DISK_BYTES / SECTOR_BYTES;
-                let moved = ranges.iter().filter_map(|range| {
-                    let start = range.start.checked_add_signed(distance)?;
-                    let moved = start..start + (range.end - range.start);
-                    (moved.end <= end).then_some(moved)
-                });
-                let moved: Vec<Range<u64>> = moved.collect();
-                self.volatile_from(&moved);
-                self.injure(ranges, by, true);
-                // What is written there at the same time may come after it.
-                let busy: Vec<Range<u64>> = self.open.values().flat_map(|open| self::ranges(&open.submit)).collect();
-                for range in &moved {
-                    let sure = !busy.iter().any(|busy| overlap(busy, range));
-                    self.injure(std::slice::from_ref(range), by, sure);
-                }
+    fn corrupted(&mut self, ranges: &[Range<u64>], submitted: u64, by: usize, corruption: Corruption) {
+        for range in ranges {
+            self.volatile_from(range, submitted, false);
+        }
+        let sure = match corruption {
+            Corruption::Misdirect(_) | Corruption::Zero(Sectors::All) | Corruption::Stale(Sectors::All) => true,
+            Corruption::Flip(_) | Corruption::Zero(_) | Corruption::Stale(_) => false,
+        };
+        self.injure_all(ranges, by, sure);
+        let Corruption::Misdirect(distance) = corruption else {
+            return;
+        };
+        let end = DISK_BYTES / SECTOR_BYTES;
+        for range in ranges {
+            let Some(start) = range.start.checked_add_signed(distance) else {
+                continue;
+            };
+            let moved = start..start + (range.end - range.start);
+            if moved.end > end {
+                continue;
             }
-            Corruption::Zero(Sectors::All) | Corruption::Stale(Sectors::All) => self.injure(ranges, by, true),
-            Corruption::Flip(_) | Corruption::Zero(_) | Corruption::Stale(_) => self.injure(ranges, by, false),
+            // What is written there at the same time may come after it.
+            let is_busy = |open: &Open| self::ranges(&open.submit).iter().any(|busy| overlap(busy, &moved));
+            let sure = !self.open.values().any(is_busy);
+            self.volatile_from(&moved, submitted, false);
+            self.injure(&moved, by, sure);
         }
     }
 
     /// A change in which no rule had a say.
-    fn done(&mut self, ranges: &[Range<u64>], submitted: u64, op: Op) {
-        self.volatile_from(ranges);
-        for sector in ranges.iter().flat_map(Clone::clone) {
+    fn done(&mut self, range: &Range<u64>, submitted: u64, op: Op) {
+        self.volatile_from(range, submitted, op == Op::Write);
+        for sector in range.clone() {
             let heals = op == Op::Write || self.zeros.get(index(sector)).copied().unwrap_or(false);
             if let Some(injury) = self.injuries.get_mut(index(sector)) {
                 *injury = injury.filter(|injury| !heals || injury.line > submitted);
@@ -306,25 +340,21 @@ impl Ledger {
         }
     }
 
-    fn volatile_from(&mut self, ranges: &[Range<u64>]) {
-        let line = self.line;
-        let volatile = ranges.iter().filter(|range| !range.is_empty());
-        self.volatile.extend(volatile.map(|range| Volatile {
-            line,
-            sectors: range.clone(),
-        }));
+    fn volatile_from(&mut self, range: &Range<u64>, submitted: u64, plain: bool) {
+        if !range.is_empty() {
+            self.volatile.push(Volatile {
+                submitted,
+                line: self.line,
+                sectors: range.clone(),
+                plain,
+            });
+        }
     }
 
-    fn cut(&mut self, rule: Option<&str>, seq: Option<u64>, lost: usize, torn: bool) {
+    fn cut(&mut self, rule: Option<&str>, seq: Option<u64>, lost: Lost, torn: bool) {
         self.blow = rule.unwrap_or("a command").to_owned();
-        let volatile = std::mem::take(&mut self.volatile);
         let last = seq.and_then(|seq| self.open.get(&seq)).map(|open| open.submit.clone());
         let last_changes = last.as_ref().is_some_and(|submit| changes(submit.op));
-        let mut ranges: Vec<Range<u64>> = last.iter().filter(|_| last_changes).flat_map(ranges).collect();
-        // The last write is the only one that is torn; without a write that came as the power went it is one that was completed.
-        if lost > 0 || (torn && !last_changes) {
-            ranges.extend(volatile.into_iter().map(|volatile| volatile.sectors));
-        }
         let by = self.injections.len();
         self.injections.push(Injection {
             seq: seq.unwrap_or(0),
@@ -335,7 +365,24 @@ impl Ledger {
             somewhere: false,
             silent: true,
         });
-        self.injure(&ranges, by, false);
+        let volatile = std::mem::take(&mut self.volatile);
+        // The last write is the only one that is torn; without a write that came as the power went it is one that was completed.
+        if lost != Lost::Nothing || (torn && !last_changes) {
+            for Volatile {
+                submitted,
+                sectors,
+                plain,
+                ..
+            } in volatile
+            {
+                let sure = lost == Lost::All && plain && submitted > self.flushed;
+                self.injure(&sectors, by, sure);
+            }
+        }
+        // Of what was out, something may have been done, and even answered: its line then follows.
+        let out = self.open.values().filter(|open| changes(open.submit.op));
+        let out: Vec<Range<u64>> = out.flat_map(|open| ranges(&open.submit)).collect();
+        self.injure_all(&out, by, false);
     }
 
     fn inject(&mut self, submit: &Submit, rule: String, action: &str, somewhere: bool, silent: bool) -> usize {
@@ -352,9 +399,15 @@ impl Ledger {
         self.injections.len() - 1
     }
 
-    fn injure(&mut self, ranges: &[Range<u64>], by: usize, sure: bool) {
+    fn injure_all(&mut self, ranges: &[Range<u64>], by: usize, sure: bool) {
+        for range in ranges {
+            self.injure(range, by, sure);
+        }
+    }
+
+    fn injure(&mut self, range: &Range<u64>, by: usize, sure: bool) {
         let line = self.line;
-        for sector in ranges.iter().flat_map(Clone::clone) {
+        for sector in range.clone() {
             let zeros = self.zeros.get(index(sector)).copied().unwrap_or(false);
             if let Some(injury) = self.injuries.get_mut(index(sector)) {
                 // What was zeros before may be zeros again.
@@ -470,7 +523,7 @@ fn changes(op: Op) -> bool {
 fn ranges(submit: &Submit) -> Vec<Range<u64>> {
     match submit.op {
         Op::Flush | Op::GetId => Vec::new(),
-        Op::Read | Op::Write => vec![submit.sector..submit.sector + submit.len / SECTOR_BYTES],
+        Op::Read | Op::Write => std::iter::once(submit.sector..submit.sector + submit.len / SECTOR_BYTES).collect(),
         Op::Discard | Op::WriteZeroes => submit
             .ranges
             .iter()

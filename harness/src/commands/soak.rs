@@ -18,7 +18,7 @@ use crate::run::write_beside;
 use crate::soak::machine::{Machine, Setup};
 use crate::soak::round::{Bench, Round, seed_of};
 use crate::soak::workload::DISK_BYTES;
-use crate::soak::{Summary, libraries};
+use crate::soak::{Summary, evidence, libraries};
 use crate::vm::args::Accel;
 use crate::{initramfs, modules, scratch, tool};
 
@@ -204,8 +204,12 @@ impl Soak<'_> {
         written.map_err(|error| Failure::cannot_create(&path.display().to_string(), &error))?;
         if !round.findings.is_empty() || round.broke_off.is_some() {
             let json = json(round)?;
-            let path = boot.join(format!("round-{}.json", round.number));
-            write_beside(&path, &json).map_err(|error| Failure::cannot_create(&path.display().to_string(), &error))?;
+            let text = evidence::of(round, &boot.join("trace.jsonl"));
+            for (ending, bytes) in [("json", json), ("txt", text.into_bytes())] {
+                let path = boot.join(format!("round-{}.{ending}", round.number));
+                let written = write_beside(&path, &bytes);
+                written.map_err(|error| Failure::cannot_create(&path.display().to_string(), &error))?;
+            }
         }
         self.write("soak.json", &json(&self.summary)?)
     }
@@ -266,8 +270,9 @@ impl Soak<'_> {
         }
         if !round.findings.is_empty() || round.broke_off.is_some() {
             progress.say(&format!(
-                "    evidence  {}\n    reproduce {}",
+                "    evidence  {}/round-{}.txt\n    reproduce {}",
                 boot.display(),
+                round.number,
                 self.again(round)
             ));
         }

@@ -11,6 +11,7 @@ use vhost_blk::op::Op;
 use vhost_blk::plan::{Action, Corruption, Rule, Sectors};
 use vhost_blk::trace::{Complete, Record, Status, Submit};
 
+use super::sectors::{Disk, Lost, Standing};
 use super::workload::{DISK_BYTES, Workload};
 
 /// Bytes of a sector.
@@ -35,17 +36,6 @@ pub struct Injection {
     pub silent: bool,
 }
 
-/// What is wrong with a sector.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Injury {
-    /// Index of the injection.
-    by: usize,
-    /// The trace's line.
-    line: u64,
-    /// Whether its content is surely not what the guest wrote.
-    sure: bool,
-}
-
 /// A request that was submitted and not completed.
 #[derive(Debug, Clone)]
 struct Open {
@@ -53,38 +43,13 @@ struct Open {
     submit: Submit,
 }
 
-/// A change that no flush made durable yet.
-#[derive(Debug, Clone)]
-struct Volatile {
-    /// Line of its submission.
-    submitted: u64,
-    /// Line of its completion.
-    line: u64,
-    sectors: Range<u64>,
-    /// Whether all of it is what the guest wrote there.
-    plain: bool,
-}
-
-/// What a cut took of what was volatile.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Lost {
-    Nothing,
-    Some,
-    All,
-}
-
-/// The sectors' state.
-#[derive(Debug)]
+/// What the trace tells of rules and sectors.
+#[derive(Debug, Default)]
 pub struct Ledger {
     line: u64,
     rules: BTreeMap<String, Rule>,
     open: BTreeMap<u64, Open>,
-    injuries: Vec<Option<Injury>>,
-    /// Whether zeros are what a sector should hold.
-    zeros: Vec<bool>,
-    volatile: Vec<Volatile>,
-    /// Line of the last completion of a flush that did something.
-    flushed: u64,
+    disk: Disk,
     /// Whether the device remembers what is durable: from the first rule on that wants it.
     remembers: bool,
     /// All injections of the round.
@@ -103,29 +68,6 @@ pub struct Ledger {
     requests: u64,
 }
 
-impl Default for Ledger {
-    fn default() -> Self {
-        let sectors = usize::try_from(DISK_BYTES / SECTOR_BYTES).unwrap_or(0);
-        Ledger {
-            line: 0,
-            rules: BTreeMap::new(),
-            open: BTreeMap::new(),
-            injuries: vec![None; sectors],
-            zeros: vec![false; sectors],
-            volatile: Vec::new(),
-            flushed: 0,
-            remembers: false,
-            injections: Vec::new(),
-            reads: Vec::new(),
-            failures: Vec::new(),
-            failed_to_write: false,
-            blow: String::new(),
-            problems: Vec::new(),
-            requests: 0,
-        }
-    }
-}
-
 /// Whole sectors of bytes.
 #[must_use]
 pub fn sectors_of(range: soak::Range) -> Range<u64> {
@@ -139,16 +81,7 @@ fn overlap(a: &Range<u64>, b: &Range<u64>) -> bool {
 impl Ledger {
     /// Begins a round: every slot is about to be filled anew.
     pub fn begin_round(&mut self, workload: &Workload) {
-        self.injuries.fill(None);
-        self.zeros.fill(false);
-        for slot in workload.slots.iter().filter(|slot| slot.is_zeros()) {
-            let sectors = sectors_of(slot.range);
-            for sector in sectors {
-                if let Some(zeros) = self.zeros.get_mut(index(sector)) {
-                    *zeros = true;
-                }
-            }
-        }
+        self.disk.begin_round(workload);
         self.injections.clear();
         self.failed_to_write = false;
         self.requests = 0;
@@ -216,7 +149,7 @@ impl Ledger {
         if !self.remembers && matches!(rule.action, Action::Cut { .. } | Action::Early(_)) {
             // What was written before counts as durable.
             self.remembers = true;
-            self.volatile.clear();
+            self.disk.settle();
         }
         self.rules.insert(name.to_owned(), rule);
     }
@@ -248,11 +181,12 @@ impl Ledger {
         }
         let Some(outcome) = &complete.outcome else {
             match submit.op {
-                Op::Flush => {
-                    self.volatile.retain(|volatile| volatile.line > open.line);
-                    self.flushed = self.line;
+                Op::Flush => self.disk.flush(open.line, self.line),
+                op if changes(op) => {
+                    for range in &ranges {
+                        self.disk.done(range, open.line, self.line, op);
+                    }
                 }
-                op if changes(op) => ranges.iter().for_each(|range| self.done(range, open.line, op)),
                 _ => {}
             }
             return;
@@ -260,7 +194,7 @@ impl Ledger {
         if submit.op == Op::Flush {
             // One that is answered early does its work some time later.
             if outcome.action == "early" {
-                self.flushed = self.line;
+                self.disk.flush_early(self.line);
             }
             return;
         }
@@ -288,10 +222,12 @@ impl Ledger {
                 let moved = outcome.bytes.unwrap_or(0).min(submit.len);
                 let (whole, touched) = (moved / SECTOR_BYTES, moved.div_ceil(SECTOR_BYTES));
                 let (start, end) = (submit.sector, submit.sector + submit.len / SECTOR_BYTES);
-                self.done(&(start..start + whole), open.line, submit.op);
-                self.volatile_from(&(start + whole..start + touched), open.line, false);
-                self.injure(&(start + whole..start + touched), by, false);
-                self.injure(&(start + touched..end), by, true);
+                self.disk.done(&(start..start + whole), open.line, self.line, submit.op);
+                self.disk
+                    .changed(&(start + whole..start + touched), open.line, self.line, false);
+                self.disk
+                    .injure(&(start + whole..start + touched), by, self.line, false);
+                self.disk.injure(&(start + touched..end), by, self.line, true);
             }
             ("corrupt", Some(corruption)) => self.corrupted(&ranges, open.line, by, corruption),
             // Failed or dropped: nothing was done.
@@ -302,7 +238,7 @@ impl Ledger {
     /// A write that reported success and put something else there, or put it elsewhere.
     fn corrupted(&mut self, ranges: &[Range<u64>], submitted: u64, by: usize, corruption: Corruption) {
         for range in ranges {
-            self.volatile_from(range, submitted, false);
+            self.disk.changed(range, submitted, self.line, false);
         }
         let sure = match corruption {
             Corruption::Misdirect(_) | Corruption::Zero(Sectors::All) | Corruption::Stale(Sectors::All) => true,
@@ -324,30 +260,8 @@ impl Ledger {
             // What is written there at the same time may come after it.
             let is_busy = |open: &Open| self::ranges(&open.submit).iter().any(|busy| overlap(busy, &moved));
             let sure = !self.open.values().any(is_busy);
-            self.volatile_from(&moved, submitted, false);
-            self.injure(&moved, by, sure);
-        }
-    }
-
-    /// A change in which no rule had a say.
-    fn done(&mut self, range: &Range<u64>, submitted: u64, op: Op) {
-        self.volatile_from(range, submitted, op == Op::Write);
-        for sector in range.clone() {
-            let heals = op == Op::Write || self.zeros.get(index(sector)).copied().unwrap_or(false);
-            if let Some(injury) = self.injuries.get_mut(index(sector)) {
-                *injury = injury.filter(|injury| !heals || injury.line > submitted);
-            }
-        }
-    }
-
-    fn volatile_from(&mut self, range: &Range<u64>, submitted: u64, plain: bool) {
-        if !range.is_empty() {
-            self.volatile.push(Volatile {
-                submitted,
-                line: self.line,
-                sectors: range.clone(),
-                plain,
-            });
+            self.disk.changed(&moved, submitted, self.line, false);
+            self.disk.injure(&moved, by, self.line, sure);
         }
     }
 
@@ -365,19 +279,11 @@ impl Ledger {
             somewhere: false,
             silent: true,
         });
-        let volatile = std::mem::take(&mut self.volatile);
         // The last write is the only one that is torn; without a write that came as the power went it is one that was completed.
         if lost != Lost::Nothing || (torn && !last_changes) {
-            for Volatile {
-                submitted,
-                sectors,
-                plain,
-                ..
-            } in volatile
-            {
-                let sure = lost == Lost::All && plain && submitted > self.flushed;
-                self.injure(&sectors, by, sure);
-            }
+            self.disk.lose(lost, by, self.line);
+        } else {
+            self.disk.settle();
         }
         // Of what was out, something may have been done, and even answered: its line then follows.
         let out = self.open.values().filter(|open| changes(open.submit.op));
@@ -401,31 +307,19 @@ impl Ledger {
 
     fn injure_all(&mut self, ranges: &[Range<u64>], by: usize, sure: bool) {
         for range in ranges {
-            self.injure(range, by, sure);
-        }
-    }
-
-    fn injure(&mut self, range: &Range<u64>, by: usize, sure: bool) {
-        let line = self.line;
-        for sector in range.clone() {
-            let zeros = self.zeros.get(index(sector)).copied().unwrap_or(false);
-            if let Some(injury) = self.injuries.get_mut(index(sector)) {
-                // What was zeros before may be zeros again.
-                let sure = sure && !zeros;
-                *injury = Some(Injury { by, line, sure });
-            }
+            self.disk.injure(range, by, self.line, sure);
         }
     }
 
     /// What explains that this sector differs from what the guest wrote.
     #[must_use]
     pub fn explain(&self, sector: u64) -> Option<&Injection> {
-        let injury = self.injuries.get(index(sector)).copied().flatten();
+        let injury = self.disk.injured_by(sector).and_then(|by| self.injections.get(by));
         let read = || {
             let mut reads = self.reads.iter().filter_map(|by| self.injections.get(*by));
             reads.find(|injection| injection.sectors.contains(&sector))
         };
-        injury.and_then(|injury| self.injections.get(injury.by)).or_else(read)
+        injury.or_else(read)
     }
 
     /// Whether a rule made a write of this round fail.
@@ -459,29 +353,14 @@ impl Ledger {
     /// Injections that stand, each with the sectors that surely differ by it and whether none of its sectors was touched since.
     #[must_use]
     pub fn standing(&self) -> Vec<(&Injection, Vec<u64>, bool)> {
-        let mut sure: BTreeMap<usize, Vec<u64>> = BTreeMap::new();
-        let mut count: BTreeMap<usize, u64> = BTreeMap::new();
-        for (sector, injury) in (0..).zip(&self.injuries) {
-            let Some(injury) = injury else { continue };
-            *count.entry(injury.by).or_default() += 1;
-            if injury.sure {
-                sure.entry(injury.by).or_default().push(sector);
-            }
-        }
-        count
-            .into_iter()
-            .filter_map(|(by, count)| {
+        let standing = self.disk.standing().into_iter();
+        standing
+            .filter_map(|(by, Standing { count, sure })| {
                 let injection = self.injections.get(by)?;
                 let whole = count == injection.sectors.end - injection.sectors.start;
-                Some((injection, sure.remove(&by).unwrap_or_default(), whole))
+                Some((injection, sure, whole))
             })
             .collect()
-    }
-
-    /// All injections of the round so far.
-    #[must_use]
-    pub fn injections(&self) -> &[Injection] {
-        &self.injections
     }
 
     /// Requests of the round so far.
@@ -508,10 +387,6 @@ fn surely_differs(corruption: Corruption) -> bool {
         Corruption::Flip(bits) => bits % 2 == 1,
         Corruption::Zero(_) | Corruption::Stale(_) | Corruption::Misdirect(_) => true,
     }
-}
-
-fn index(sector: u64) -> usize {
-    usize::try_from(sector).unwrap_or(usize::MAX)
 }
 
 /// Whether it changes the disk.

@@ -66,7 +66,7 @@ impl Progress {
     /// Starts a step that lasts so many seconds.
     #[must_use]
     pub fn seconds(&self, label: impl Into<Cow<'static, str>>, total: u64) -> Step {
-        let style = ProgressStyle::with_template("{elapsed_precise} [{bar:24}] of {len} s: {msg}");
+        let style = ProgressStyle::with_template("{elapsed_precise} [{bar:24}] {eta_precise} left: {msg}");
         let step = self.step(ProgressBar::new(total), style.ok(), label.into());
         step.bar.enable_steady_tick(Duration::from_secs(1));
         step

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use guest_tests::soak::FIO;
+use serde::Serialize;
 
 use super::prepare;
 use crate::cli::SoakArgs;
@@ -17,7 +18,7 @@ use crate::run::write_beside;
 use crate::soak::machine::{Machine, Setup};
 use crate::soak::round::{Bench, Round, seed_of};
 use crate::soak::workload::DISK_BYTES;
-use crate::soak::{Summary, libraries};
+use crate::soak::{Summary, evidence, libraries};
 use crate::vm::args::Accel;
 use crate::{initramfs, modules, scratch, tool};
 
@@ -169,10 +170,7 @@ impl Soak<'_> {
             }
         }
         drop(step);
-        self.write(
-            "soak.json",
-            &serde_json::to_vec_pretty(&self.summary).map_err(internal)?,
-        )?;
+        self.write("soak.json", &json(&self.summary)?)?;
         prepare::point_latest(&self.places.runs(), self.dir)?;
         anstream::println!("{}", self.summary.table());
         anstream::println!("seed {}; evidence: {}", self.seed, self.dir.display());
@@ -199,20 +197,21 @@ impl Soak<'_> {
 
     /// Writes a round down, and what was found beside its trace.
     fn note(&self, round: &Round, boot: &Path) -> Result<(), Failure> {
-        let line = serde_json::to_string(round).map_err(internal)?;
+        let line = serde_json::to_string(round).map_err(|error| Failure::of(INTERNAL, &error))?;
         let path = self.dir.join("rounds.jsonl");
         let file = std::fs::File::options().create(true).append(true).open(&path);
         let written = file.and_then(|mut file| writeln!(file, "{line}"));
         written.map_err(|error| Failure::cannot_create(&path.display().to_string(), &error))?;
         if !round.findings.is_empty() || round.broke_off.is_some() {
-            let json = serde_json::to_vec_pretty(round).map_err(internal)?;
-            let path = boot.join(format!("round-{}.json", round.number));
-            write_beside(&path, &json).map_err(|error| Failure::cannot_create(&path.display().to_string(), &error))?;
+            let json = json(round)?;
+            let text = evidence::of(round, &boot.join("trace.jsonl"));
+            for (ending, bytes) in [("json", json), ("txt", text.into_bytes())] {
+                let path = boot.join(format!("round-{}.{ending}", round.number));
+                let written = write_beside(&path, &bytes);
+                written.map_err(|error| Failure::cannot_create(&path.display().to_string(), &error))?;
+            }
         }
-        self.write(
-            "soak.json",
-            &serde_json::to_vec_pretty(&self.summary).map_err(internal)?,
-        )
+        self.write("soak.json", &json(&self.summary)?)
     }
 
     fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
@@ -271,8 +270,9 @@ impl Soak<'_> {
         }
         if !round.findings.is_empty() || round.broke_off.is_some() {
             progress.say(&format!(
-                "    evidence  {}\n    reproduce {}",
+                "    evidence  {}/round-{}.txt\n    reproduce {}",
                 boot.display(),
+                round.number,
                 self.again(round)
             ));
         }
@@ -287,6 +287,6 @@ fn forget(boot: &Path) {
     }
 }
 
-fn internal(error: serde_json::Error) -> Failure {
-    Failure::of(INTERNAL, &error)
+fn json<T: Serialize>(value: &T) -> Result<Vec<u8>, Failure> {
+    serde_json::to_vec_pretty(value).map_err(|error| Failure::of(INTERNAL, &error))
 }

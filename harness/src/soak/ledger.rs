@@ -11,6 +11,7 @@ use vhost_blk::op::Op;
 use vhost_blk::plan::{Action, Corruption, Rule, Sectors};
 use vhost_blk::trace::{Complete, Record, Status, Submit};
 
+use super::sectors::{Disk, Lost, Standing};
 use super::workload::{DISK_BYTES, Workload};
 
 /// Bytes of a sector.
@@ -35,17 +36,6 @@ pub struct Injection {
     pub silent: bool,
 }
 
-/// What is wrong with a sector.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Injury {
-    /// Index of the injection.
-    by: usize,
-    /// The trace's line.
-    line: u64,
-    /// Whether its content is surely not what the guest wrote.
-    sure: bool,
-}
-
 /// A request that was submitted and not completed.
 #[derive(Debug, Clone)]
 struct Open {
@@ -53,24 +43,13 @@ struct Open {
     submit: Submit,
 }
 
-/// A change that no flush made durable yet.
-#[derive(Debug, Clone)]
-struct Volatile {
-    /// Line of its completion.
-    line: u64,
-    sectors: Range<u64>,
-}
-
-/// The sectors' state.
-#[derive(Debug)]
+/// What the trace tells of rules and sectors.
+#[derive(Debug, Default)]
 pub struct Ledger {
     line: u64,
     rules: BTreeMap<String, Rule>,
     open: BTreeMap<u64, Open>,
-    injuries: Vec<Option<Injury>>,
-    /// Whether zeros are what a sector should hold.
-    zeros: Vec<bool>,
-    volatile: Vec<Volatile>,
+    disk: Disk,
     /// Whether the device remembers what is durable: from the first rule on that wants it.
     remembers: bool,
     /// All injections of the round.
@@ -89,28 +68,6 @@ pub struct Ledger {
     requests: u64,
 }
 
-impl Default for Ledger {
-    fn default() -> Self {
-        let sectors = usize::try_from(DISK_BYTES / SECTOR_BYTES).unwrap_or(0);
-        Ledger {
-            line: 0,
-            rules: BTreeMap::new(),
-            open: BTreeMap::new(),
-            injuries: vec![None; sectors],
-            zeros: vec![false; sectors],
-            volatile: Vec::new(),
-            remembers: false,
-            injections: Vec::new(),
-            reads: Vec::new(),
-            failures: Vec::new(),
-            failed_to_write: false,
-            blow: String::new(),
-            problems: Vec::new(),
-            requests: 0,
-        }
-    }
-}
-
 /// Whole sectors of bytes.
 #[must_use]
 pub fn sectors_of(range: soak::Range) -> Range<u64> {
@@ -124,16 +81,7 @@ fn overlap(a: &Range<u64>, b: &Range<u64>) -> bool {
 impl Ledger {
     /// Begins a round: every slot is about to be filled anew.
     pub fn begin_round(&mut self, workload: &Workload) {
-        self.injuries.fill(None);
-        self.zeros.fill(false);
-        for slot in workload.slots.iter().filter(|slot| slot.is_zeros()) {
-            let sectors = sectors_of(slot.range);
-            for sector in sectors {
-                if let Some(zeros) = self.zeros.get_mut(index(sector)) {
-                    *zeros = true;
-                }
-            }
-        }
+        self.disk.begin_round(workload);
         self.injections.clear();
         self.failed_to_write = false;
         self.requests = 0;
@@ -173,10 +121,18 @@ impl Ledger {
             Record::Cut {
                 rule,
                 seq,
+                volatile,
                 lost,
                 torn_bytes,
                 ..
-            } => self.cut(rule.as_deref(), *seq, *lost, torn_bytes.is_some()),
+            } => {
+                let lost = match lost {
+                    0 => Lost::Nothing,
+                    lost if lost == volatile => Lost::All,
+                    _ => Lost::Some,
+                };
+                self.cut(rule.as_deref(), *seq, lost, torn_bytes.is_some());
+            }
             Record::HangUp { rule, .. } => self.blow = rule.clone().unwrap_or_else(|| "a command".to_owned()),
             Record::Malformed { .. } | Record::QueueDead { .. } | Record::Missed { .. } => {
                 self.problems.push(format!("the trace has {record:?}"));
@@ -193,7 +149,7 @@ impl Ledger {
         if !self.remembers && matches!(rule.action, Action::Cut { .. } | Action::Early(_)) {
             // What was written before counts as durable.
             self.remembers = true;
-            self.volatile.clear();
+            self.disk.settle();
         }
         self.rules.insert(name.to_owned(), rule);
     }
@@ -204,7 +160,7 @@ impl Ledger {
         if complete.status == Status::Dropped {
             if changes(submit.op) {
                 let by = self.inject(submit, self.blow.clone(), "dropped", false, false);
-                self.injure(&ranges, by, false);
+                self.injure_all(&ranges, by, false);
             }
             return;
         }
@@ -225,13 +181,21 @@ impl Ledger {
         }
         let Some(outcome) = &complete.outcome else {
             match submit.op {
-                Op::Flush => self.volatile.retain(|volatile| volatile.line > open.line),
-                op if changes(op) => self.done(&ranges, open.line, op),
+                Op::Flush => self.disk.flush(open.line, self.line),
+                op if changes(op) => {
+                    for range in &ranges {
+                        self.disk.done(range, open.line, self.line, op);
+                    }
+                }
                 _ => {}
             }
             return;
         };
         if submit.op == Op::Flush {
+            // One that is answered early does its work some time later.
+            if outcome.action == "early" {
+                self.disk.flush_early(self.line);
+            }
             return;
         }
         let silent = complete.status == Status::Ok;
@@ -257,74 +221,54 @@ impl Ledger {
             ("short", _) => {
                 let moved = outcome.bytes.unwrap_or(0).min(submit.len);
                 let (whole, touched) = (moved / SECTOR_BYTES, moved.div_ceil(SECTOR_BYTES));
-                let end = submit.sector + submit.len / SECTOR_BYTES;
-                self.done(&[submit.sector..submit.sector + whole], open.line, submit.op);
-                self.volatile_from(&[submit.sector..submit.sector + touched]);
-                self.injure(&[submit.sector + whole..submit.sector + touched], by, false);
-                self.injure(&[submit.sector + touched..end], by, true);
+                let (start, end) = (submit.sector, submit.sector + submit.len / SECTOR_BYTES);
+                self.disk.done(&(start..start + whole), open.line, self.line, submit.op);
+                self.disk
+                    .changed(&(start + whole..start + touched), open.line, self.line, false);
+                self.disk
+                    .injure(&(start + whole..start + touched), by, self.line, false);
+                self.disk.injure(&(start + touched..end), by, self.line, true);
             }
-            ("corrupt", Some(corruption)) => self.corrupted(&ranges, by, corruption),
+            ("corrupt", Some(corruption)) => self.corrupted(&ranges, open.line, by, corruption),
             // Failed or dropped: nothing was done.
-            _ => self.injure(&ranges, by, submit.op == Op::Write),
+            _ => self.injure_all(&ranges, by, submit.op == Op::Write),
         }
     }
 
     /// A write that reported success and put something else there, or put it elsewhere.
-    fn corrupted(&mut self, ranges: &[Range<u64>], by: usize, corruption: Corruption) {
-        self.volatile_from(ranges);
-        match corruption {
-            Corruption::Misdirect(distance) => {
-                let end = DISK_BYTES / SECTOR_BYTES;
-                let moved = ranges.iter().filter_map(|range| {
-                    let start = range.start.checked_add_signed(distance)?;
-                    let moved = start..start + (range.end - range.start);
-                    (moved.end <= end).then_some(moved)
-                });
-                let moved: Vec<Range<u64>> = moved.collect();
-                self.volatile_from(&moved);
-                self.injure(ranges, by, true);
-                // What is written there at the same time may come after it.
-                let busy: Vec<Range<u64>> = self.open.values().flat_map(|open| self::ranges(&open.submit)).collect();
-                for range in &moved {
-                    let sure = !busy.iter().any(|busy| overlap(busy, range));
-                    self.injure(std::slice::from_ref(range), by, sure);
-                }
+    fn corrupted(&mut self, ranges: &[Range<u64>], submitted: u64, by: usize, corruption: Corruption) {
+        for range in ranges {
+            self.disk.changed(range, submitted, self.line, false);
+        }
+        let sure = match corruption {
+            Corruption::Misdirect(_) | Corruption::Zero(Sectors::All) | Corruption::Stale(Sectors::All) => true,
+            Corruption::Flip(_) | Corruption::Zero(_) | Corruption::Stale(_) => false,
+        };
+        self.injure_all(ranges, by, sure);
+        let Corruption::Misdirect(distance) = corruption else {
+            return;
+        };
+        let end = DISK_BYTES / SECTOR_BYTES;
+        for range in ranges {
+            let Some(start) = range.start.checked_add_signed(distance) else {
+                continue;
+            };
+            let moved = start..start + (range.end - range.start);
+            if moved.end > end {
+                continue;
             }
-            Corruption::Zero(Sectors::All) | Corruption::Stale(Sectors::All) => self.injure(ranges, by, true),
-            Corruption::Flip(_) | Corruption::Zero(_) | Corruption::Stale(_) => self.injure(ranges, by, false),
+            // What is written there at the same time may come after it.
+            let is_busy = |open: &Open| self::ranges(&open.submit).iter().any(|busy| overlap(busy, &moved));
+            let sure = !self.open.values().any(is_busy);
+            self.disk.changed(&moved, submitted, self.line, false);
+            self.disk.injure(&moved, by, self.line, sure);
         }
     }
 
-    /// A change in which no rule had a say.
-    fn done(&mut self, ranges: &[Range<u64>], submitted: u64, op: Op) {
-        self.volatile_from(ranges);
-        for sector in ranges.iter().flat_map(Clone::clone) {
-            let heals = op == Op::Write || self.zeros.get(index(sector)).copied().unwrap_or(false);
-            if let Some(injury) = self.injuries.get_mut(index(sector)) {
-                *injury = injury.filter(|injury| !heals || injury.line > submitted);
-            }
-        }
-    }
-
-    fn volatile_from(&mut self, ranges: &[Range<u64>]) {
-        let line = self.line;
-        let volatile = ranges.iter().filter(|range| !range.is_empty());
-        self.volatile.extend(volatile.map(|range| Volatile {
-            line,
-            sectors: range.clone(),
-        }));
-    }
-
-    fn cut(&mut self, rule: Option<&str>, seq: Option<u64>, lost: usize, torn: bool) {
+    fn cut(&mut self, rule: Option<&str>, seq: Option<u64>, lost: Lost, torn: bool) {
         self.blow = rule.unwrap_or("a command").to_owned();
-        let volatile = std::mem::take(&mut self.volatile);
         let last = seq.and_then(|seq| self.open.get(&seq)).map(|open| open.submit.clone());
         let last_changes = last.as_ref().is_some_and(|submit| changes(submit.op));
-        let mut ranges: Vec<Range<u64>> = last.iter().filter(|_| last_changes).flat_map(ranges).collect();
-        // The last write is the only one that is torn; without a write that came as the power went it is one that was completed.
-        if lost > 0 || (torn && !last_changes) {
-            ranges.extend(volatile.into_iter().map(|volatile| volatile.sectors));
-        }
         let by = self.injections.len();
         self.injections.push(Injection {
             seq: seq.unwrap_or(0),
@@ -335,7 +279,16 @@ impl Ledger {
             somewhere: false,
             silent: true,
         });
-        self.injure(&ranges, by, false);
+        // The last write is the only one that is torn; without a write that came as the power went it is one that was completed.
+        if lost != Lost::Nothing || (torn && !last_changes) {
+            self.disk.lose(lost, by, self.line);
+        } else {
+            self.disk.settle();
+        }
+        // Of what was out, something may have been done, and even answered: its line then follows.
+        let out = self.open.values().filter(|open| changes(open.submit.op));
+        let out: Vec<Range<u64>> = out.flat_map(|open| ranges(&open.submit)).collect();
+        self.injure_all(&out, by, false);
     }
 
     fn inject(&mut self, submit: &Submit, rule: String, action: &str, somewhere: bool, silent: bool) -> usize {
@@ -352,27 +305,21 @@ impl Ledger {
         self.injections.len() - 1
     }
 
-    fn injure(&mut self, ranges: &[Range<u64>], by: usize, sure: bool) {
-        let line = self.line;
-        for sector in ranges.iter().flat_map(Clone::clone) {
-            let zeros = self.zeros.get(index(sector)).copied().unwrap_or(false);
-            if let Some(injury) = self.injuries.get_mut(index(sector)) {
-                // What was zeros before may be zeros again.
-                let sure = sure && !zeros;
-                *injury = Some(Injury { by, line, sure });
-            }
+    fn injure_all(&mut self, ranges: &[Range<u64>], by: usize, sure: bool) {
+        for range in ranges {
+            self.disk.injure(range, by, self.line, sure);
         }
     }
 
     /// What explains that this sector differs from what the guest wrote.
     #[must_use]
     pub fn explain(&self, sector: u64) -> Option<&Injection> {
-        let injury = self.injuries.get(index(sector)).copied().flatten();
+        let injury = self.disk.injured_by(sector).and_then(|by| self.injections.get(by));
         let read = || {
             let mut reads = self.reads.iter().filter_map(|by| self.injections.get(*by));
             reads.find(|injection| injection.sectors.contains(&sector))
         };
-        injury.and_then(|injury| self.injections.get(injury.by)).or_else(read)
+        injury.or_else(read)
     }
 
     /// Whether a rule made a write of this round fail.
@@ -406,29 +353,14 @@ impl Ledger {
     /// Injections that stand, each with the sectors that surely differ by it and whether none of its sectors was touched since.
     #[must_use]
     pub fn standing(&self) -> Vec<(&Injection, Vec<u64>, bool)> {
-        let mut sure: BTreeMap<usize, Vec<u64>> = BTreeMap::new();
-        let mut count: BTreeMap<usize, u64> = BTreeMap::new();
-        for (sector, injury) in (0..).zip(&self.injuries) {
-            let Some(injury) = injury else { continue };
-            *count.entry(injury.by).or_default() += 1;
-            if injury.sure {
-                sure.entry(injury.by).or_default().push(sector);
-            }
-        }
-        count
-            .into_iter()
-            .filter_map(|(by, count)| {
+        let standing = self.disk.standing().into_iter();
+        standing
+            .filter_map(|(by, Standing { count, sure })| {
                 let injection = self.injections.get(by)?;
                 let whole = count == injection.sectors.end - injection.sectors.start;
-                Some((injection, sure.remove(&by).unwrap_or_default(), whole))
+                Some((injection, sure, whole))
             })
             .collect()
-    }
-
-    /// All injections of the round so far.
-    #[must_use]
-    pub fn injections(&self) -> &[Injection] {
-        &self.injections
     }
 
     /// Requests of the round so far.
@@ -457,10 +389,6 @@ fn surely_differs(corruption: Corruption) -> bool {
     }
 }
 
-fn index(sector: u64) -> usize {
-    usize::try_from(sector).unwrap_or(usize::MAX)
-}
-
 /// Whether it changes the disk.
 fn changes(op: Op) -> bool {
     matches!(op, Op::Write | Op::Discard | Op::WriteZeroes)
@@ -470,7 +398,7 @@ fn changes(op: Op) -> bool {
 fn ranges(submit: &Submit) -> Vec<Range<u64>> {
     match submit.op {
         Op::Flush | Op::GetId => Vec::new(),
-        Op::Read | Op::Write => vec![submit.sector..submit.sector + submit.len / SECTOR_BYTES],
+        Op::Read | Op::Write => std::iter::once(submit.sector..submit.sector + submit.len / SECTOR_BYTES).collect(),
         Op::Discard | Op::WriteZeroes => submit
             .ranges
             .iter()

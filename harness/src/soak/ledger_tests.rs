@@ -90,12 +90,13 @@ impl Bed {
         self.complete(seq, Status::Ok, Some((rule, action, None)));
     }
 
+    /// The power goes, and with it so many of two or three requests.
     fn cut(&mut self, lost: usize, torn_bytes: Option<u64>, seq: Option<u64>) {
         self.ledger.take(&Record::Cut {
             t_us: 0,
             rule: Some("c".to_owned()),
             seq,
-            volatile: lost,
+            volatile: lost.max(2),
             lost,
             torn_bytes,
         });
@@ -196,12 +197,44 @@ fn a_cut_explains_what_no_flush_made_durable() {
     bed.cut(3, None, Some(last));
     bed.complete(last, Status::Dropped, None);
     assert_eq!(bed.actions(at..at + 5), "- cut cut dropped -");
+    // Whether the second got to the disk before the flush nobody knows.
+    assert_eq!(bed.sure(), [at + 2]);
     // What was out comes once more.
     bed.plain(Op::Write, at + 3..at + 4);
     assert_eq!(bed.actions(at + 3..at + 4), "-");
     // A second cut finds nothing volatile but that.
     bed.cut(1, None, None);
     assert_eq!(bed.actions(at..at + 5), "- cut cut cut -");
+}
+
+#[test]
+fn what_was_answered_as_the_power_went_is_explained() {
+    let mut bed = Bed::new(&["cut any lose=all name=c"]);
+    let at = bed.at;
+    let write = bed.submit(Op::Write, at..at + 1);
+    let read = bed.submit(Op::Read, at..at + 1);
+    bed.cut(1, None, Some(read));
+    bed.complete(write, Status::Ok, None);
+    bed.complete(read, Status::Dropped, None);
+    assert_eq!(bed.actions(at..at + 1), "cut");
+    assert!(bed.sure().is_empty());
+}
+
+#[test]
+fn an_early_flush_leaves_it_open_what_is_durable() {
+    let mut bed = Bed::new(&["cut any lose=all name=c", "early flush for=1ms name=e"]);
+    let at = bed.at;
+    bed.plain(Op::Write, at..at + 1);
+    let flush = bed.submit(Op::Flush, 0..0);
+    bed.complete(flush, Status::Ok, Some(("e", "early", None)));
+    bed.plain(Op::Write, at + 1..at + 2);
+    bed.cut(1, None, None);
+    assert_eq!(bed.actions(at..at + 2), "cut cut");
+    // Loss of a part leaves it open, too.
+    assert!(bed.sure().is_empty());
+    bed.plain(Op::Write, at..at + 1);
+    bed.cut(2, None, None);
+    assert_eq!(bed.sure(), [at]);
 }
 
 #[test]

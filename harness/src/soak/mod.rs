@@ -4,12 +4,14 @@
 //! A round, on the raw disk of a guest: [rules](rules) come into force; fio does the round's [work](workload), reads all back and compares, the rules are taken off,
 //! and it reads and compares again. The [ledger](ledger) follows the device's trace, and the [judge](mod@judge) holds the one against the other.
 
+pub mod evidence;
 pub mod judge;
 pub mod ledger;
 pub mod libraries;
 pub mod machine;
 pub mod round;
 pub mod rules;
+mod sectors;
 mod summary;
 mod tail;
 pub mod workload;

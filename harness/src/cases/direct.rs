@@ -148,7 +148,6 @@ pub(super) const CASES: &[Case] = &[
         fs: BTRFS,
         profile: Profile::Full,
         params: &[("size", "262144"), ("present", "1"), ("target", "new-nocow")],
-        needs: &[Need::WriteRequests { tag: 1, at_least: 2 }],
         ..PLAIN
     },
     Case {

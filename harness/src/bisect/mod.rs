@@ -2,10 +2,13 @@
 //!
 //! - [`search`] looks for the first changed item of a range, by what the runs so far say: which item to run next, and when to stop.
 //!   [`history`] is the range, [`rate`] what is believed of the failure rate, [`belief`] the probability of each item.
+//! - [`simulate`] plays searches against made-up ranges and compares ours with [`rivals`].
 
 pub mod belief;
 pub mod history;
 #[cfg(test)]
 mod made_up;
 pub mod rate;
+pub mod rivals;
 pub mod search;
+pub mod simulate;

@@ -36,7 +36,7 @@ pub use settings::{Config, ConfigError};
 /// The part of the error that the search allows itself. A probability is right on average over failure rates as they are believed at the start; at
 /// a single rate, where luck at the bad end misleads, more results are wrong than it says. The simulation shows that with this part every rate
 /// stays within the whole.
-const ERROR_SHARE: f64 = 0.4;
+const ERROR_SHARE: f64 = 0.3;
 /// Runs that an end is given before failures of another kind set it aside, since without the ends there is no search.
 const END_RUNS_MIN: u32 = 4;
 /// An item that keeps the worst case of a plain bisection is taken if it tells this part of the most that any would.

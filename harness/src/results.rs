@@ -22,6 +22,9 @@ pub struct Cell {
     pub cause: Option<Cause>,
     /// One line: where and what.
     pub detail: String,
+    /// Where a failure shows, in words that stay the same from run to run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
     /// Whether kernels.toml expects just this; a pass is expected where nothing else is said.
     pub expected: bool,
     /// Whether the thing under test is known to have happened.
@@ -102,6 +105,7 @@ impl Cell {
             verdict: judgement.verdict,
             cause: judgement.cause,
             detail: judgement.detail,
+            place: judgement.place,
             expected,
             armed: judgement.armed,
             duration_ms: 0,
@@ -172,6 +176,7 @@ mod tests {
             verdict,
             cause,
             detail: String::new(),
+            place: None,
             armed: true,
             evidence: Vec::new(),
         };

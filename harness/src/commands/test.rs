@@ -199,6 +199,7 @@ fn missing(trial: &Trial, case: &str, dir: PathBuf) -> Cell {
         verdict: Verdict::Broken,
         cause: None,
         detail: "harness: the trial ended without a result (killed, or out of its time limit)".into(),
+        place: None,
         armed: false,
         evidence: Vec::new(),
     };

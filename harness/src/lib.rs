@@ -1,5 +1,6 @@
 //! The harness: kernels, images, boots, cells, verdicts, report.
 
+pub mod bisect;
 pub mod boot;
 pub mod cache;
 pub mod cases;

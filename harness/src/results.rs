@@ -27,6 +27,9 @@ pub struct Cell {
     pub phase: Option<Phase>,
     /// One line: where and what.
     pub detail: String,
+    /// Where a failure shows, in words that stay the same from run to run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
     /// Whether kernels.toml expects just this; a pass is expected where nothing else is said.
     pub expected: bool,
     /// Whether the thing under test is known to have happened.
@@ -114,6 +117,7 @@ impl Cell {
             cause: judgement.cause,
             phase: judgement.phase,
             detail: judgement.detail,
+            place: judgement.place,
             expected,
             armed: judgement.armed,
             duration_ms: 0,
@@ -188,6 +192,7 @@ mod tests {
             cause,
             phase: None,
             detail: String::new(),
+            place: None,
             armed: true,
             evidence: Vec::new(),
         };

@@ -12,7 +12,10 @@ use std::path::Path;
 
 use guest_tests::pattern;
 use guest_tests::wire::{Event, FindingCause, Outcome, Phase};
+use harness::bisect::signature::{Comparison, Signature};
 use harness::cases::Need;
+use harness::golden::Fs;
+use harness::results::Cell;
 use harness::verdict::evidence::{Ending, Fsck, RuleHits, Timed};
 use harness::verdict::{Cause, Evidence, Judgement, Verdict, judge};
 use harness::vm::process::VmEnd;
@@ -81,6 +84,12 @@ impl Recorded {
             rules: &self.rules,
             fsck: self.fsck.as_ref(),
         })
+    }
+
+    /// The cell that it is, judged anew.
+    fn as_cell(&self) -> Cell {
+        let text = |field: &str| self.cell[field].as_str().unwrap().to_owned();
+        Cell::new(&text("kernel"), Fs::Btrfs, &text("case"), self.judge(), None)
     }
 
     /// The judgement after a change: verdict, cause and detail on one line.
@@ -155,6 +164,43 @@ fn recorded_cells_get_their_verdict() {
     debian-6.12.partial-write: pass, armed: every oracle was content
     debian-6.1.192.ioerr-leak: pass, armed: every oracle was content
     debian-6.1.192.exec: pass, armed: every oracle was content
+    ");
+}
+
+#[test]
+fn recorded_failures_are_told_apart_by_their_signature() {
+    let failures = [
+        "debian-5.10.218.self-deadlock",
+        "debian-5.10.218.read-own-mapping",
+        "debian-6.1.176.partial-write",
+        "debian-6.1.176.overlap",
+        "debian-6.1.176.zero-progress",
+    ]
+    .map(|name| Recorded::load((name, &[])));
+    let signatures: Vec<Signature> = failures
+        .iter()
+        .map(|recorded| Signature::of(&recorded.as_cell(), &recorded.console).unwrap())
+        .collect();
+    for (at, recorded) in failures.iter().enumerate() {
+        for (other, pinned) in signatures.iter().enumerate() {
+            let comparison = pinned.compare(&recorded.as_cell(), &recorded.console);
+            assert_eq!(
+                comparison == Comparison::Same,
+                at == other,
+                "{pinned} and {}",
+                signatures[at]
+            );
+        }
+    }
+    let pass = Recorded::load(PASS);
+    assert_eq!(signatures[2].compare(&pass.as_cell(), &pass.console), Comparison::Pass);
+    let seen: Vec<String> = signatures.iter().map(ToString::to_string).collect();
+    insta::assert_snapshot!(seen.join("\n"), @"
+    self-deadlock: hang, run: btrfs_start_ordered_extent
+    read-own-mapping: hang, run: lock_extent_bits
+    partial-write: corruption, data
+    overlap: corruption, data
+    zero-progress: corruption, size
     ");
 }
 

@@ -208,6 +208,7 @@ fn missing(trial: &Trial, case: &str, dir: PathBuf) -> Cell {
         cause: None,
         phase: None,
         detail: "harness: the trial ended without a result (killed, or out of its time limit)".into(),
+        place: None,
         armed: false,
         evidence: Vec::new(),
     };

@@ -35,6 +35,7 @@ fn judgement(verdict: Verdict, cause: Option<Cause>, detail: &str, evidence: &[&
         cause,
         phase: None,
         detail: detail.to_owned(),
+        place: None,
         armed: true,
         evidence: evidence.iter().map(|&line| line.to_owned()).collect(),
     }

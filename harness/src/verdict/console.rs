@@ -11,6 +11,10 @@ pub struct Report {
     pub line: String,
     /// The function that it names, if it does.
     pub place: Option<String>,
+    /// The words by which it was recognised.
+    pub opening: &'static str,
+    /// The line's number in the log, from 0.
+    pub index: usize,
 }
 
 /// Openings of reports after which the kernel cannot be trusted any more.
@@ -62,21 +66,22 @@ const INNOCENT: &[&str] = &["Attempted to kill init", "clocksource:", "hrtimer: 
 #[must_use]
 pub fn reports(log: &str) -> Vec<Report> {
     let mut found = Vec::new();
-    for line in log.lines().map(message) {
+    for (index, line) in log.lines().map(message).enumerate() {
         if INNOCENT.iter().any(|text| line.contains(text)) {
             continue;
         }
-        let cause = if CRASHES.iter().any(|text| line.contains(text)) {
-            Cause::Crash
-        } else if WARNINGS.iter().any(|text| line.contains(text)) {
-            Cause::Warning
-        } else {
+        let opening = |openings: &[&'static str]| openings.iter().find(|text| line.contains(**text)).copied();
+        let crash = opening(CRASHES).map(|opening| (Cause::Crash, opening));
+        let Some((cause, opening)) = crash.or_else(|| opening(WARNINGS).map(|opening| (Cause::Warning, opening)))
+        else {
             continue;
         };
         found.push(Report {
             cause,
             line: line.to_owned(),
             place: place(line),
+            opening,
+            index,
         });
     }
     found
@@ -113,7 +118,8 @@ pub fn of_case<'a>(log: &'a str, case: &str) -> Option<&'a str> {
 }
 
 /// A line without its time stamp (`[    1.234567] `) and thread or CPU mark (`[   T12] `).
-fn message(line: &str) -> &str {
+#[must_use]
+pub fn message(line: &str) -> &str {
     let mut rest = line.trim();
     while let Some(inner) = rest.strip_prefix('[') {
         match inner.split_once(']') {

@@ -43,6 +43,7 @@ fn plain(verdict: Verdict, detail: &str) -> Judgement {
         cause: None,
         phase: None,
         detail: detail.to_owned(),
+        place: None,
         armed: false,
         evidence: Vec::new(),
     }
@@ -52,9 +53,10 @@ fn broken(stage: &str, detail: &str) -> Judgement {
     plain(Verdict::Broken, &format!("{stage}: {detail}"))
 }
 
-fn fail(cause: Cause, detail: String) -> Judgement {
+fn fail(cause: Cause, place: Option<&str>, detail: String) -> Judgement {
     Judgement {
         cause: Some(cause),
+        place: place.map(str::to_owned),
         detail,
         ..plain(Verdict::Fail, "")
     }
@@ -103,12 +105,9 @@ fn kernel_failure(evidence: &Evidence<'_>) -> Option<Judgement> {
     let reports = console::reports(evidence.console);
     let report = |cause: Cause| {
         let first = reports.iter().find(|report| report.cause == cause)?;
-        let place = first
-            .place
-            .as_deref()
-            .map(|place| format!("in {place}: "))
-            .unwrap_or_default();
-        Some(fail(cause, format!("{place}{}", first.line)))
+        let place = first.place.as_deref();
+        let within = place.map(|place| format!("in {place}: ")).unwrap_or_default();
+        Some(fail(cause, place, format!("{within}{}", first.line)))
     };
     report(Cause::Crash)
         .or_else(|| hang(evidence))
@@ -132,7 +131,7 @@ fn hang(evidence: &Evidence<'_>) -> Option<Judgement> {
         "blocked for ever"
     };
     let detail = format!("in {phase}, {} {how} at {}", stall.comm, stall.place());
-    let mut judgement = fail(Cause::Hang, detail);
+    let mut judgement = fail(Cause::Hang, Some(&format!("{phase}: {}", stall.place())), detail);
     judgement.phase = Some(stall.phase);
     judgement.evidence.push(format!(
         "{} samples over {:.1} s of guest time with the same picture, guest idle, nothing outstanding at the device",
@@ -158,13 +157,14 @@ fn finding(evidence: &Evidence<'_>, wanted: FindingCause) -> Option<Judgement> {
         FindingCause::Leak => Cause::Leak,
         FindingCause::Error => Cause::Error,
     };
-    Some(fail(cause, format!("{oracle}: {detail}")))
+    Some(fail(cause, Some(oracle), format!("{oracle}: {detail}")))
 }
 
 fn fsck(evidence: &Evidence<'_>) -> Option<Judgement> {
     let fsck = evidence.fsck.filter(|fsck| !fsck.clean)?;
     let mut judgement = fail(
         Cause::Corruption,
+        Some("file system check"),
         format!("file system check: {}", complaint(&fsck.output)),
     );
     judgement
@@ -194,7 +194,11 @@ fn complaint(output: &str) -> &str {
 /// A file system that mounted before the write and does not after it is damaged.
 fn mount_again(evidence: &Evidence<'_>) -> Option<Judgement> {
     match evidence.outcome(Phase::MountAgain) {
-        Some(Outcome::Failed(what)) => Some(fail(Cause::Corruption, format!("cannot be mounted again: {what}"))),
+        Some(Outcome::Failed(what)) => Some(fail(
+            Cause::Corruption,
+            Some("mount again"),
+            format!("cannot be mounted again: {what}"),
+        )),
         _ => None,
     }
 }
@@ -205,10 +209,16 @@ fn exec_outcome(evidence: &Evidence<'_>) -> Option<Judgement> {
         return None;
     }
     match evidence.outcome(Phase::Run) {
-        Some(Outcome::Exited(code)) => Some(fail(Cause::Error, format!("the program exited with code {code}"))),
-        Some(Outcome::Signalled(signal)) => {
-            Some(fail(Cause::Error, format!("the program was ended by signal {signal}")))
-        }
+        Some(Outcome::Exited(code)) => Some(fail(
+            Cause::Error,
+            Some(&format!("exit code {code}")),
+            format!("the program exited with code {code}"),
+        )),
+        Some(Outcome::Signalled(signal)) => Some(fail(
+            Cause::Error,
+            Some(&format!("signal {signal}")),
+            format!("the program was ended by signal {signal}"),
+        )),
         _ => None,
     }
 }

@@ -101,6 +101,9 @@ pub struct Judgement {
     pub phase: Option<Phase>,
     /// One line: where and what; for `broken` the stage first.
     pub detail: String,
+    /// Where a failure shows, in words that stay the same from run to run: the phase and the function of a hang, the function that a report names, the
+    /// oracle of a finding, how a program ended. None if nothing is known of it.
+    pub place: Option<String>,
     /// Whether the thing under test is known to have happened.
     pub armed: bool,
     /// More lines of evidence, most telling first.

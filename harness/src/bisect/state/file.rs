@@ -1,0 +1,207 @@
+//! The journal on disk. The one file of `bisect/` that does I/O.
+//!
+//! It comes into being whole, written beside its place and renamed. After that it is only appended to, a line at a time, each on the disk before anybody
+//! acts on it. As long as somebody has it open nobody else can.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::{Entry, Header, ParseError, State, parse};
+
+/// Why a journal cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// It cannot be read or written.
+    #[error("cannot access the bisection's journal {}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// There is one already.
+    #[error("{} exists: a bisection was begun here; go on with it, or name another directory", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Another process has it.
+    #[error("{} is in use by another process; wait for it, or name another directory", path.display())]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It is no journal, or a damaged one.
+    #[error("{}: {source}; move the directory away to begin anew", path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: ParseError,
+    },
+    /// It is the journal of another bisection.
+    #[error("{} belongs to another bisection: {}; ask for the same one to go on with it, or name another directory", path.display(), differences.join(", "))]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// In what it differs.
+        differences: Vec<String>,
+    },
+}
+
+/// A journal, open for one process.
+#[derive(Debug)]
+pub struct Journal {
+    path: PathBuf,
+    file: File,
+    /// Its length, all whole lines.
+    len: u64,
+    state: State,
+}
+
+/// A journal that was gone on with.
+#[derive(Debug)]
+pub struct Resumed {
+    /// It.
+    pub journal: Journal,
+    /// What a person should know: a last line that was cut short, other versions than at the beginning.
+    pub notices: Vec<String>,
+}
+
+impl Journal {
+    /// Begins a bisection.
+    ///
+    /// # Errors
+    /// There is a journal already, or it cannot be written.
+    pub fn create(path: &Path, header: &Header) -> Result<Journal, JournalError> {
+        let io = |source| JournalError::Io {
+            path: path.to_owned(),
+            source,
+        };
+        let dir = path
+            .parent()
+            .filter(|dir| !dir.as_os_str().is_empty())
+            .unwrap_or_else(|| Path::new("."));
+        let mut line = serde_json::to_vec(header).map_err(|error| io(error.into()))?;
+        line.push(b'\n');
+        let mut beside = tempfile::Builder::new()
+            .prefix(".writing-")
+            .tempfile_in(dir)
+            .map_err(io)?;
+        beside.write_all(&line).map_err(io)?;
+        beside.as_file().sync_all().map_err(io)?;
+        // Locked before anybody can see it.
+        flock(beside.as_file().as_fd(), FlockOperation::NonBlockingLockExclusive).map_err(|errno| io(errno.into()))?;
+        let file = beside
+            .persist_noclobber(path)
+            .map_err(|error| match error.error.kind() {
+                std::io::ErrorKind::AlreadyExists => JournalError::Exists { path: path.to_owned() },
+                _ => io(error.error),
+            })?;
+        File::open(dir).and_then(|dir| dir.sync_all()).map_err(io)?;
+        Ok(Journal {
+            path: path.to_owned(),
+            file,
+            len: line.len() as u64,
+            state: State::default(),
+        })
+    }
+
+    /// Goes on with a bisection.
+    ///
+    /// # Errors
+    /// There is none, it is another one, it is damaged, or somebody has it open.
+    pub fn resume(path: &Path, wanted: &Header) -> Result<Resumed, JournalError> {
+        let io = |source| JournalError::Io {
+            path: path.to_owned(),
+            source,
+        };
+        let mut file = OpenOptions::new().read(true).write(true).open(path).map_err(io)?;
+        match flock(file.as_fd(), FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => return Err(JournalError::InUse { path: path.to_owned() }),
+            Err(errno) => return Err(io(errno.into())),
+        }
+        let mut text = Vec::new();
+        file.read_to_end(&mut text).map_err(io)?;
+        let parsed = parse(&text).map_err(|source| JournalError::Parse {
+            path: path.to_owned(),
+            source,
+        })?;
+        let differences = parsed.header.differences(wanted);
+        if !differences.is_empty() {
+            return Err(JournalError::Foreign {
+                path: path.to_owned(),
+                differences,
+            });
+        }
+        let mut notices = parsed.header.other_versions(wanted);
+        let mut len = parsed.whole as u64;
+        if parsed.whole < text.len() {
+            notices.push(format!(
+                "{}: the last line was cut short ({} bytes) and is left out; what it was about is done again",
+                path.display(),
+                text.len() - parsed.whole
+            ));
+            file.set_len(len).map_err(io)?;
+        }
+        file.seek(SeekFrom::Start(len)).map_err(io)?;
+        if parsed.open_ended {
+            file.write_all(b"\n").map_err(io)?;
+            len += 1;
+        }
+        file.sync_all().map_err(io)?;
+        Ok(Resumed {
+            journal: Journal {
+                path: path.to_owned(),
+                file,
+                len,
+                state: State::of(&parsed.entries),
+            },
+            notices,
+        })
+    }
+
+    /// Writes an entry down. When this returns it outlives whatever happens next.
+    ///
+    /// # Errors
+    /// It cannot be written; the journal is then as before.
+    pub fn append(&mut self, entry: &Entry) -> Result<(), JournalError> {
+        let io = |source| JournalError::Io {
+            path: self.path.clone(),
+            source,
+        };
+        let mut line = serde_json::to_vec(entry).map_err(|error| io(error.into()))?;
+        line.push(b'\n');
+        if let Err(error) = self.file.write_all(&line).and_then(|()| self.file.sync_data()) {
+            // Half a line must not stand before the next one. If this fails, too, a resume leaves it out.
+            let _ = self
+                .file
+                .set_len(self.len)
+                .and_then(|()| self.file.seek(SeekFrom::Start(self.len)));
+            return Err(io(error));
+        }
+        self.len += line.len() as u64;
+        self.state.take(entry);
+        Ok(())
+    }
+
+    /// What follows from all entries so far.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -242,16 +242,20 @@ pub struct ShellArgs {
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  cargo xtask inject 'fail write limit=1'\n  cargo xtask inject list\n  \
-    cargo xtask inject release r1\n  cargo xtask inject clear\n  cargo xtask inject stats"
+    cargo xtask inject release r1\n  cargo xtask inject clear\n  cargo xtask inject stats\n  \
+    cargo xtask inject subscribe"
 )]
 pub struct InjectArgs {
     /// A rule to add (with or without `add` before it), or one of: list, clear, release [RULE-NAME], mark NAME, set NAME:VALUE,
-    /// cut now [lose=…] [torn=…], power, rollback, rollback MARK, resize BYTES, disconnect now, export FILE, log FILE, stats.
+    /// cut now [lose=…] [torn=…], power, rollback, rollback MARK, resize BYTES, disconnect now, export FILE, log FILE, stats, subscribe.
     #[arg(value_name = "RULE | COMMAND", required = true, num_args = 1..)]
     pub words: Vec<String>,
     /// Control socket of the device [default: that of the shell that was started last].
     #[arg(long, value_name = "SOCKET")]
     pub control: Option<PathBuf>,
+    /// Print what the device says as it says it, in JSON; of `subscribe` the trace's own lines.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `cargo xtask soak`.

@@ -1,13 +1,16 @@
 //! `cargo xtask inject`: speaks to the device of a running shell.
 
+use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use vhost_blk::control::Client;
+use vhost_blk::control::{Client, Command, Subscription};
+use vhost_blk::trace::show::HEADER;
+use vhost_blk::trace::{Live, Record};
 
 use super::shell;
 use crate::cli::InjectArgs;
-use crate::error::{Failure, NO_INPUT, UNAVAILABLE, USAGE};
+use crate::error::{Failure, INTERNAL, NO_INPUT, UNAVAILABLE, USAGE};
 use crate::host::Places;
 use crate::inject;
 
@@ -28,9 +31,64 @@ pub fn run(args: &InjectArgs) -> Result<u8, Failure> {
         );
         failure
     })?;
+    if command == Command::Subscribe {
+        let lines = client.subscribe().map_err(|error| Failure::of(UNAVAILABLE, &error))?;
+        return print(lines, args.json).map(|()| 0);
+    }
     let reply = client.call(&command).map_err(|error| Failure::of(USAGE, &error))?;
-    anstream::println!("{}", inject::say(&command, &reply));
+    let said = if args.json {
+        serde_json::to_string(&reply).map_err(|error| Failure::of(INTERNAL, &error))?
+    } else {
+        inject::say(&command, &reply)
+    };
+    anstream::println!("{said}");
     Ok(0)
+}
+
+/// Prints the trace as it comes, until the device ends or nobody reads any more.
+fn print(lines: Subscription, json: bool) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    // Each line at once, also into a pipe.
+    let mut say = |line: &[u8]| match out.write_all(line).and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
+        // A pager was left.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::of(UNAVAILABLE, &error)),
+    };
+    let mut live = Live::default();
+    if !json && !say(format!("{HEADER}\n").as_bytes())? {
+        return Ok(());
+    }
+    for line in lines {
+        let line = line.map_err(|error| Failure::of(UNAVAILABLE, &error))?;
+        let shown = if json {
+            Some(line)
+        } else {
+            let record: Record = serde_json::from_slice(&line).map_err(|error| {
+                let line = String::from_utf8_lossy(&line);
+                Failure::new(
+                    INTERNAL,
+                    format!(
+                        "the device says what is no record of a trace ({error}): {}; are both of one version?",
+                        line.trim_end()
+                    ),
+                )
+            })?;
+            live.add(record).map(|line| format!("{line}\n").into_bytes())
+        };
+        if let Some(shown) = shown
+            && !say(&shown)?
+        {
+            return Ok(());
+        }
+    }
+    if !json {
+        for line in live.end() {
+            say(format!("{line}\n").as_bytes())?;
+        }
+    }
+    anstream::eprintln!("the device has ended");
+    Ok(())
 }
 
 fn running_shell() -> Result<PathBuf, Failure> {

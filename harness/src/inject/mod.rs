@@ -14,7 +14,7 @@ use crate::verdict::evidence::{ARM_MARK, DISARM_MARK};
 
 /// What can be said, for a message.
 const EXPECTED: &str = "a rule, or one of list, clear, release [RULE-NAME], mark NAME, set NAME:VALUE, cut now [lose=…] [torn=…], power, rollback [MARK], resize BYTES, \
-                        disconnect now, export FILE, log FILE, stats";
+                        disconnect now, export FILE, log FILE, stats, subscribe";
 
 /// Reads what stands after `inject`: a command, or else a rule, with or without `add` before it.
 ///
@@ -27,6 +27,7 @@ pub fn parse<S: AsRef<str>>(words: &[S]) -> Result<Command, String> {
         ["list"] => Command::List,
         ["clear"] => Command::Clear,
         ["stats"] => Command::Stats,
+        ["subscribe"] => Command::Subscribe,
         ["release"] => Command::Release { rule: None },
         ["release", rule] => Command::Release {
             rule: Some((*rule).to_owned()),
@@ -46,12 +47,12 @@ pub fn parse<S: AsRef<str>>(words: &[S]) -> Result<Command, String> {
         ["log", path] => Command::ExportLog { path: absolute(path) },
         ["set", var] => Command::Set { var: (*var).to_owned() },
         [
-            "list" | "clear" | "stats" | "release" | "mark" | "set" | "power" | "rollback" | "resize" | "export"
-            | "log",
+            "list" | "clear" | "stats" | "subscribe" | "release" | "mark" | "set" | "power" | "rollback" | "resize"
+            | "export" | "log",
             ..,
         ] => {
             return Err(
-                "`list`, `clear` and `stats` take nothing more, `power` neither, `release` a rule's name, `mark` and `rollback` a mark's, `set` NAME:VALUE, `resize` a size, `export` and `log` a file"
+                "`list`, `clear`, `stats` and `subscribe` take nothing more, `power` neither, `release` a rule's name, `mark` and `rollback` a mark's, `set` NAME:VALUE, `resize` a size, `export` and `log` a file"
                     .to_owned(),
             );
         }
@@ -70,6 +71,9 @@ pub fn parse_in_guest<S: AsRef<str>>(words: &[S]) -> Result<Command, String> {
         return Err(format!(
             "a guest cannot write files of its host: run `cargo xtask inject {word} FILE` there"
         ));
+    }
+    if first == Some("subscribe") {
+        return Err("what a guest says is answered and done with, and `subscribe` goes on: run `cargo xtask inject subscribe` on the host".to_owned());
     }
     if first == Some("quit") {
         return Err("a guest cannot end its device; `poweroff` ends guest and device".to_owned());
@@ -222,13 +226,14 @@ mod tests {
     fn a_guest_does_nothing_to_its_host() {
         insta::assert_snapshot!(refused(&["export", "/etc/passwd"]), @"a guest cannot write files of its host: run `cargo xtask inject export FILE` there");
         insta::assert_snapshot!(refused(&["log", "/tmp/log"]), @"a guest cannot write files of its host: run `cargo xtask inject log FILE` there");
+        insta::assert_snapshot!(refused(&["subscribe"]), @"what a guest says is answered and done with, and `subscribe` goes on: run `cargo xtask inject subscribe` on the host");
         insta::assert_snapshot!(refused(&["quit"]), @"a guest cannot end its device; `poweroff` ends guest and device");
         insta::assert_snapshot!(refused(&["mark", "arm"]), @"the mark `arm` is the harness's own, it tells where a case's faults begin and end: choose another name");
     }
 
     #[test]
     fn what_is_wrong_is_said() {
-        insta::assert_snapshot!(refused(&[]), @"`inject` is told nothing; expected a rule, or one of list, clear, release [RULE-NAME], mark NAME, set NAME:VALUE, cut now [lose=…] [torn=…], power, rollback [MARK], resize BYTES, disconnect now, export FILE, log FILE, stats");
+        insta::assert_snapshot!(refused(&[]), @"`inject` is told nothing; expected a rule, or one of list, clear, release [RULE-NAME], mark NAME, set NAME:VALUE, cut now [lose=…] [torn=…], power, rollback [MARK], resize BYTES, disconnect now, export FILE, log FILE, stats, subscribe");
         insta::assert_snapshot!(refused(&["resize", "1T"]), @"bad size `1T`: `resize` takes the disk's new size in bytes, like 67108864, 65536k, 64M or 1G");
         insta::assert_snapshot!(refused(&["cut", "now", "lots"]), @"`cut now` takes lose=all|some|none and torn=512|4k, not `lots`");
         assert!(refused(&["fial write"]).contains("did you mean `fail`?"));

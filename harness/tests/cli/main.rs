@@ -9,6 +9,7 @@
 mod archive;
 mod disk;
 mod failures;
+mod inject;
 mod namespace;
 mod place;
 mod usage;

@@ -1,6 +1,6 @@
 //! The device told from inside the guest: in a cell, and at a shell's prompt.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::Stdio;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
@@ -194,6 +194,33 @@ fn a_shells_guest_tells_the_device() {
         type_in("inject log here"),
         "inject: a guest cannot write files of its host: run `cargo xtask inject log FILE` there\ncode 64"
     );
+    assert_eq!(
+        type_in("inject subscribe"),
+        "inject: what a guest says is answered and done with, and `subscribe` goes on: run `cargo xtask inject subscribe` on the host\ncode 64"
+    );
+    let mut listener = rig
+        .bioscope(&["inject", "subscribe"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("a listener");
+    let mut heard = BufReader::new(listener.stdout.take().expect("its output")).lines();
+    let mut next = || heard.next().expect("a line").expect("a line");
+    assert!(next().contains("latency  rules"));
+    assert_eq!(type_in("inject mark heard"), "done\ncode 0");
+    while !next().ends_with("-- mark heard") {}
+    // The guest gives itself a larger disk, and finds it.
+    let size = "cat /sys/block/vda/size";
+    let sectors: u64 = type_in(size)
+        .split('\n')
+        .next()
+        .and_then(|line| line.parse().ok())
+        .expect("a size");
+    let bytes = (sectors << 9) + (1 << 20);
+    let resized = type_in(&format!("inject resize {bytes}"));
+    assert!(resized.ends_with("; the front end was told\ncode 0"), "{resized}");
+    let larger = format!("until [ $({size}) = {} ]; do sleep 0.1; done; {size}", bytes >> 9);
+    assert!(type_in(&larger).ends_with(&format!("{}\ncode 0", bytes >> 9)));
     // The disk's file system goes on over a hang-up.
     assert_eq!(type_in("inject disconnect now"), "done\ncode 0");
     assert_eq!(
@@ -203,5 +230,18 @@ fn a_shells_guest_tells_the_device() {
     keys.write_all(b"poweroff\n").expect("keys");
     terminal.until_end();
     assert!(shell.wait().expect("the shell's end").success());
+    let heard: Vec<String> = heard.map(|line| line.expect("a line")).collect();
+    assert!(heard.iter().any(|line| line.contains("-- the disk has ")), "{heard:#?}");
+    assert!(
+        heard
+            .iter()
+            .any(|line| line.contains(" write ") && line.contains(" ok ")),
+        "{heard:#?}"
+    );
+    let listener = listener.wait_with_output().expect("the listener's end");
+    assert_eq!(
+        (listener.status.code(), String::from_utf8_lossy(&listener.stderr).trim()),
+        (Some(0), "the device has ended")
+    );
     rig.assert_nothing_left();
 }

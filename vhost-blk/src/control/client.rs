@@ -64,6 +64,30 @@ pub enum ClientError {
     },
 }
 
+/// The lines of a running device's trace.
+#[derive(Debug)]
+pub struct Subscription {
+    client: Client,
+}
+
+impl Iterator for Subscription {
+    /// A line, with its end.
+    type Item = Result<Vec<u8>, ClientError>;
+
+    /// Waits for the next line, as long as it takes; nothing once the device has ended.
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut line = Vec::new();
+        let stream = self.client.stream.by_ref();
+        match stream.take(LINE_BYTES_MAX).read_until(b'\n', &mut line) {
+            // One that was killed may leave a part of a line.
+            Ok(_) if line.last() != Some(&b'\n') => None,
+            Ok(_) => Some(Ok(line)),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => None,
+            Err(error) => Some(Err(self.client.io_error(error))),
+        }
+    }
+}
+
 impl Client {
     /// Connects; `timeout` is also the time that each answer may take.
     ///
@@ -115,6 +139,19 @@ impl Client {
             }),
             reply => Ok(reply),
         }
+    }
+
+    /// Listens to the device's trace: gives its lines as they are written, until the device ends.
+    ///
+    /// # Errors
+    /// The device is gone, or does not answer in time.
+    pub fn subscribe(mut self) -> Result<Subscription, ClientError> {
+        self.call(&Command::Subscribe)?;
+        self.stream
+            .get_ref()
+            .set_read_timeout(None)
+            .map_err(|error| self.io_error(error))?;
+        Ok(Subscription { client: self })
     }
 
     fn read_line(&mut self, deadline: Instant) -> Result<Vec<u8>, ClientError> {

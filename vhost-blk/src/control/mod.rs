@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use crate::arming::RuleStatus;
 pub use crate::resize::FrontEnd;
 pub use crate::stats::Stats;
-pub use client::{Client, ClientError};
+pub use client::{Client, ClientError, Subscription};
 pub use page::reference;
 pub use server::serve;
 

@@ -4,6 +4,7 @@
 //! started, `seq` numbers the requests from 1 over all queues and connections.
 
 mod line;
+mod live;
 mod reader;
 pub mod show;
 pub mod summary;
@@ -12,6 +13,7 @@ mod writer;
 
 use serde::{Deserialize, Serialize};
 
+pub use live::Live;
 pub use reader::{ReadError, RequestLine, read, requests};
 pub use tap::Heard;
 pub use writer::Writer;
@@ -142,9 +144,10 @@ pub enum Record {
         /// What came now.
         found: String,
     },
-    /// Here lines are missing, which the file did not take.
+    /// Here lines are missing, which the file did not take, or one who listens did not.
     Missed {
-        /// When it took lines again.
+        /// When the file took lines again; 0 for one who listens.
+        #[serde(default)]
         t_us: u64,
         /// How many.
         lines: u64,

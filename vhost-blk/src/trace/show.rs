@@ -97,24 +97,31 @@ fn marks(records: &[Record]) -> Vec<String> {
     names
 }
 
+/// What stands above the lines.
+pub const HEADER: &str = "       ms    seq  q op               sector     len  tag     status    latency  rules";
+
 /// The listing of a part of a trace.
 #[must_use]
 pub fn listing(records: &[Record], filter: &Filter) -> String {
     let mut lines: Vec<(u64, String)> = requests(records)
         .iter()
         .filter(|line| filter.wants(line))
-        .map(|line| (line.submit.t_us, request(line)))
+        .map(|line| (line.submit.t_us, request(line, "for ever")))
         .collect();
     if !filter.chooses() {
         lines.extend(records.iter().filter_map(event));
     }
     lines.sort_by_key(|(t_us, _)| *t_us);
-    let mut text =
-        String::from("       ms    seq  q op               sector     len  tag     status    latency  rules\n");
-    for (t_us, line) in lines {
-        let _ = writeln!(text, "{:>9.3} {line}", milliseconds(t_us));
+    let mut text = format!("{HEADER}\n");
+    for (t_us, what) in lines {
+        let _ = writeln!(text, "{}", line(t_us, &what));
     }
     text
+}
+
+/// A line: when it was, and what.
+pub(super) fn line(t_us: u64, what: &str) -> String {
+    format!("{:>9.3} {what}", milliseconds(t_us))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "microseconds of a run are far below 2^52")]
@@ -122,12 +129,13 @@ fn milliseconds(us: u64) -> f64 {
     us as f64 / 1000.0
 }
 
-fn request(line: &RequestLine) -> String {
+/// A request's line, without the time; `out` stands where its latency would, as long as it has not ended.
+pub(super) fn request(line: &RequestLine, out: &str) -> String {
     let submit = &line.submit;
     let tag = submit.tag.map_or_else(String::new, |tag| tag.to_string());
     let (status, latency) = match &line.complete {
         Some(Complete { status, latency_us, .. }) => (status.name(), time(*latency_us)),
-        None => ("-", "for ever".to_owned()),
+        None => ("-", out.to_owned()),
     };
     let text = format!(
         "{:>6} {:>2} {:<12} {:>10} {:>7}  {tag:<7} {status:<8} {latency:>8}  {}",
@@ -160,7 +168,7 @@ fn rules(line: &RequestLine) -> String {
 }
 
 /// What is no request.
-fn event(record: &Record) -> Option<(u64, String)> {
+pub(super) fn event(record: &Record) -> Option<(u64, String)> {
     let (t_us, what) = match record {
         Record::Start { .. } | Record::Submit(_) | Record::Complete(_) => return None,
         Record::Malformed { t_us, queue, problem } => (t_us, format!("malformed request in queue {queue}: {problem}")),

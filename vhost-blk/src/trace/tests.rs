@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::show::{Filter, listing};
+use super::show::{Filter, HEADER, listing};
 use super::summary::summary;
 use super::*;
 
@@ -42,6 +42,57 @@ fn records() -> Vec<Record> {
     let path = dir.path().join("trace");
     std::fs::write(&path, text).unwrap();
     read(&path).unwrap()
+}
+
+#[test]
+fn as_it_comes() {
+    let mut live = Live::default();
+    let mut lines: Vec<String> = records().into_iter().filter_map(|record| live.add(record)).collect();
+    lines.extend(live.end());
+    insta::assert_snapshot!(format!("{HEADER}\n{}", lines.join("\n")), @r#"
+       ms    seq  q op               sector     len  tag     status    latency  rules
+    0.005 -- rule r1: hold write until=next(write) limit=1
+    0.006 -- rule fault: fail write nth=2
+    0.007 -- rule unused: drop flush nth=9
+    0.010 -- mark begin
+    0.100      1  0 write              2048      4k          -          is out  r1
+    1.300      2  0 write              2056      4k          -          is out  fault
+    0.100      1  0 write              2048      4k          ok        1210 us  r1 hold until next
+    1.300      2  0 write              2056      4k          ioerr       20 us  fault fail
+    2.000 -- mark end
+    2.100      3  0 write                 0     512          ok          10 us
+    2.200      4  0 flush                 0       0          -        for ever
+    "#);
+    // Nothing else than the listing of the whole, in another order.
+    lines.retain(|line| !line.contains("is out"));
+    lines.sort();
+    let listing = listing(&records(), &Filter::default());
+    let mut listed: Vec<&str> = listing.lines().skip(1).collect();
+    listed.sort_unstable();
+    assert_eq!(lines, listed);
+}
+
+#[test]
+fn as_it_comes_to_one_who_came_late_and_is_slow() {
+    let mut live = Live::default();
+    let mut said = |text: &str| {
+        live.add(serde_json::from_str(text).unwrap())
+            .unwrap()
+            .trim_start()
+            .to_owned()
+    };
+    insta::assert_snapshot!(
+        said(r#"{"ev":"complete","seq":7,"t_us":2500,"status":"ok","bytes":512,"latency_us":900}"#),
+        @"2.500 -- request 7, which came before this began, ended: ok after 900 us"
+    );
+    insta::assert_snapshot!(
+        said(r#"{"ev":"missed","lines":12}"#),
+        @"2.500 -- 12 lines are missing here: they came faster than they were taken"
+    );
+    insta::assert_snapshot!(
+        said(r#"{"ev":"missed","t_us":2600,"lines":12}"#),
+        @"2.600 -- 12 lines are missing here: the file took no more"
+    );
 }
 
 #[test]

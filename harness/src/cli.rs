@@ -30,7 +30,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the matrix: kernels × file systems × cases.
-    Test(TestArgs),
+    Test(Box<TestArgs>),
     /// Check that the host has what is needed, and install what is missing.
     Doctor(DoctorArgs),
     /// Move kernels.lock to what the archive holds now.

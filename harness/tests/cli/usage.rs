@@ -57,7 +57,7 @@ fn a_bad_list_of_kernels_is_pointed_at() {
       |
     3 | sutie = "bookworm"
       | ^^^^^
-      = help: did you mean `suite`? known keys: id, suite, package, version, image, modules, line, fs, default, expect
+      = help: did you mean `suite`? known keys: id, suite, package, version, image, modules, git, rev, dirty, tarball, sha256, source-package, patches, config, cc, arch, make, line, fs, default, group, expect
     exit code 65
     "#);
     place.file(

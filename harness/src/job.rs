@@ -284,7 +284,7 @@ fn merge_hits(known: &mut Vec<RuleHits>, now: Vec<RuleHits>) {
 fn check(boot: &mut Boot, fs: Fs, dir: &Path) -> Result<Fsck, String> {
     let image = dir.join("disk.raw");
     boot.device
-        .call("export", &Command::Export { path: image.clone() })
+        .call("export", &Command::export(image.clone()))
         .map_err(|error| describe(&error))?;
     let result = golden::check(fs, &image, CHECK_WITHIN).map_err(|error| describe(&error))?;
     Ok(Fsck {

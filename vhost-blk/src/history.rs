@@ -166,6 +166,22 @@ impl Content {
     }
 }
 
+impl Resize {
+    /// What was cut off and is, as far as is known, not zeros: where, and how many bytes.
+    fn lost(&self) -> Vec<(u64, u64)> {
+        let Some(cut) = &self.cut else {
+            return vec![(self.to, self.from.saturating_sub(self.to))];
+        };
+        let mut at = self.to;
+        let pieces = cut.iter().map(|content| {
+            at += content.len();
+            (at - content.len(), content)
+        });
+        let lost = pieces.filter(|(_, content)| !matches!(content, Content::Zeros(_)));
+        lost.map(|(at, content)| (at, content.len())).collect()
+    }
+}
+
 impl PowerCut {
     /// What its choices are made with.
     pub(crate) fn rng(seed: u64) -> Rng {
@@ -264,11 +280,13 @@ impl History {
                             out(Step::Change(change.offset, &change.after))?;
                         }
                     }
-                    // A log has no word for a disk's size. Were it to grow again there would be zeros.
-                    Entry::Resize(Resize { from, to, .. }) if from > to => {
-                        out(Step::Change(*to, &Content::Zeros(from - to)))?;
+                    Entry::Resize(resize) => {
+                        disk_bytes = disk_bytes.max(resize.to);
+                        // A log has no word for a disk's size. Were it to grow again there would be zeros.
+                        for (at, len) in resize.lost() {
+                            out(Step::Change(at, &Content::Zeros(len)))?;
+                        }
                     }
-                    Entry::Resize(Resize { to, .. }) => disk_bytes = disk_bytes.max(*to),
                     Entry::Flush { .. } => out(Step::Flush)?,
                     Entry::Mark { name, .. } => out(Step::Mark(name))?,
                 }

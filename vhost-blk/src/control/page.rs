@@ -100,7 +100,8 @@ fn about(command: &Command) -> &'static str {
         }
         Command::ExportLog { .. } => {
             "Writes the history, from the image to now, as a log of dm-log-writes (`replay-log` and fstests read it), to a file on the device's machine. \
-             It is replayed on a copy of the image, made as large as `disk_bytes`, the largest size that the disk had; what `resize` cut off stands there as a discard."
+             It is replayed on a copy of the image, made as large as `disk_bytes`, the largest size that the disk had; what `resize` cut off stands there as a discard. \
+             Marks are marks there (`replay-log --log writes.log --replay copy.raw --end-mark mounted`), and the last is `dm-log-writes-end`, as in the kernel's own logs."
         }
         Command::Stats => {
             "Asks for the counters since the start. `outstanding` requests are submitted and not completed, `held` of them by rules; `dropped` ones were out when their ring or connection ended; \

@@ -247,7 +247,7 @@ pub struct ShellArgs {
 )]
 pub struct InjectArgs {
     /// A rule to add (with or without `add` before it), or one of: list, clear, release [RULE-NAME], mark NAME, set NAME:VALUE,
-    /// cut now [lose=…] [torn=…], power, rollback, rollback MARK, resize BYTES, disconnect now, export FILE, log FILE, stats, subscribe.
+    /// cut now [lose=…] [torn=…] [seed=N], power, rollback, rollback MARK, resize BYTES, disconnect now, export FILE [at=MARK] [lose=…] [torn=…] [seed=N], log FILE, stats, subscribe.
     #[arg(value_name = "RULE | COMMAND", required = true, num_args = 1..)]
     pub words: Vec<String>,
     /// Control socket of the device [default: that of the shell that was started last].

@@ -286,7 +286,7 @@ fn check(boot: &mut Boot, fs: Fs, dir: &Path) -> Result<Fsck, String> {
     // The device's sandbox lets it write among the boot's files, and nowhere else.
     let path = boot.dir.join("disk.raw");
     boot.device
-        .call("export", &Command::Export { path: path.clone() })
+        .call("export", &Command::export(path.clone()))
         .map_err(|error| describe(&error))?;
     std::fs::rename(&path, &image).map_err(|error| format!("cannot move {}: {error}", path.display()))?;
     let result = golden::check(fs, &image, CHECK_WITHIN).map_err(|error| describe(&error))?;

@@ -23,14 +23,17 @@ use std::sync::{Arc, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWri
 use thiserror::Error;
 use vm_memory::VolatileSlice;
 
-use overlay::{Overlay, Pieces};
+use overlay::Pieces;
 
-pub(crate) use overlay::fill_zero;
+pub(crate) use overlay::{Overlay, fill_zero};
 
 use crate::history::{Change, Content, History, Keep, Log};
 
 /// Granularity of the overlay's states in bytes.
 pub const BLOCK_BYTES: u64 = 4096;
+
+/// How much is moved at a time where there is no need for all at once.
+const PIECE_BYTES: u64 = 1 << 20;
 
 /// What can go wrong with the image.
 #[derive(Debug, Error)]
@@ -191,6 +194,19 @@ impl Disk {
             .filter(|end| *end <= self.bytes())
             .ok_or(AccessError::OutOfRange)?;
         to.copy_from(&golden(&self.file, &(offset..end))?);
+        Ok(())
+    }
+
+    /// Calls `each` with the bytes that the golden image holds in a range, a piece at a time.
+    pub(crate) fn each_golden_piece(
+        &self,
+        range: &Range<u64>,
+        mut each: impl FnMut(u64, &[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        for at in (range.start..range.end).step_by(PIECE_BYTES as usize) {
+            let piece = at..range.end.min(at + PIECE_BYTES);
+            each(at, &golden(&self.file, &piece).map_err(io::Error::other)?)?;
+        }
         Ok(())
     }
 

@@ -5,6 +5,7 @@
 //! what a volatile write cache would hold.
 
 mod log;
+mod picture;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +16,9 @@ use log::{Entry, Survivor, survivors, undo};
 use thiserror::Error;
 
 pub(crate) use log::Log;
+pub(crate) use picture::{Picture, Source};
+pub use picture::{PictureError, Wanted};
+use serde::{Deserialize, Serialize};
 
 use crate::disk::Disk;
 use crate::log_writes::{self, LogError};
@@ -109,8 +113,19 @@ pub struct UnknownMark {
     pub kept: bool,
 }
 
+/// How the power is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PowerCut {
+    /// What of the volatile cache is lost.
+    pub lose: Lose,
+    /// Whether the last write is torn.
+    pub torn: Option<Torn>,
+    /// Seed of what is to be chosen.
+    pub seed: u64,
+}
+
 /// What a power cut did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Cut {
     /// Requests that were in the volatile cache, or in flight.
     pub volatile: usize,
@@ -151,6 +166,29 @@ impl Content {
     }
 }
 
+impl Resize {
+    /// What was cut off and is, as far as is known, not zeros: where, and how many bytes.
+    fn lost(&self) -> Vec<(u64, u64)> {
+        let Some(cut) = &self.cut else {
+            return vec![(self.to, self.from.saturating_sub(self.to))];
+        };
+        let mut at = self.to;
+        let pieces = cut.iter().map(|content| {
+            at += content.len();
+            (at - content.len(), content)
+        });
+        let lost = pieces.filter(|(_, content)| !matches!(content, Content::Zeros(_)));
+        lost.map(|(at, content)| (at, content.len())).collect()
+    }
+}
+
+impl PowerCut {
+    /// What its choices are made with.
+    pub(crate) fn rng(seed: u64) -> Rng {
+        Rng::for_choice(seed, "cut", 0)
+    }
+}
+
 impl Change {
     fn cost(&self) -> u64 {
         self.after.cost() + self.before.iter().map(Content::cost).sum::<u64>()
@@ -167,7 +205,8 @@ impl Change {
 }
 
 impl History {
-    fn lock(&self) -> MutexGuard<'_, Option<Log>> {
+    /// The log, if it is kept, whatever is meant to be done with it.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Option<Log>> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -241,11 +280,13 @@ impl History {
                             out(Step::Change(change.offset, &change.after))?;
                         }
                     }
-                    // A log has no word for a disk's size. Were it to grow again there would be zeros.
-                    Entry::Resize(Resize { from, to, .. }) if from > to => {
-                        out(Step::Change(*to, &Content::Zeros(from - to)))?;
+                    Entry::Resize(resize) => {
+                        disk_bytes = disk_bytes.max(resize.to);
+                        // A log has no word for a disk's size. Were it to grow again there would be zeros.
+                        for (at, len) in resize.lost() {
+                            out(Step::Change(at, &Content::Zeros(len)))?;
+                        }
                     }
-                    Entry::Resize(Resize { to, .. }) => disk_bytes = disk_bytes.max(*to),
                     Entry::Flush { .. } => out(Step::Flush)?,
                     Entry::Mark { name, .. } => out(Step::Mark(name))?,
                 }
@@ -265,17 +306,14 @@ impl History {
     /// Takes back what was done to the disk since the last mark of this name.
     pub(crate) fn back_to(&self, name: &str, mut disk: &Disk) -> Result<usize, UnknownMark> {
         let mut history = self.lock();
-        let unknown = |log: Option<&Log>| UnknownMark {
-            name: name.to_owned(),
-            known: log.map(Log::marks).unwrap_or_default(),
-            kept: log.is_some_and(|log| log.keep != Keep::Volatile),
-        };
         let Some(log) = history.as_mut() else {
-            return Err(unknown(None));
+            return Err(UnknownMark {
+                name: name.to_owned(),
+                known: Vec::new(),
+                kept: false,
+            });
         };
-        let Some((at, _)) = log.find(name) else {
-            return Err(unknown(Some(log)));
-        };
+        let (at, _) = log.find(name).ok_or_else(|| log.unknown(name))?;
         let undone = undo(log.take_from(at + 1).iter(), &mut disk);
         // Nothing of it is in a cache any more.
         log.push(Entry::Flush { from: Instant::now() });
@@ -283,14 +321,14 @@ impl History {
     }
 
     /// Makes the disk what it is after the power went: what was durable, and what of the rest survives.
-    pub(crate) fn cut(&self, lose: Lose, torn: Option<Torn>, rng: &mut Rng, mut disk: &Disk) -> Cut {
+    pub(crate) fn cut(&self, PowerCut { lose, torn, seed }: PowerCut, mut disk: &Disk) -> Cut {
         let mut history = self.lock();
         let Some(log) = history.as_mut() else {
             return Cut::default();
         };
         let volatile = log.take_from(log.durable());
         undo(volatile.iter(), &mut disk);
-        let (cut, survivors) = survivors(volatile.iter(), lose, torn, rng);
+        let (cut, survivors) = survivors(volatile.iter(), lose, torn, &mut PowerCut::rng(seed));
         for survivor in survivors {
             // Noted anew: what was there before it may have been lost.
             match survivor {

@@ -3,6 +3,9 @@
 //! The format is that of the kernel's `drivers/md/dm-log-writes.c`: a block with the super, then for every entry a block with its header, and
 //! behind it the data. Replayed from the start onto a copy of the golden image it makes every state that the disk went through. What was zeroed or discarded
 //! stands there as a discard, which the tools do as zeros on a file; so does what was cut off a disk that was made smaller, for a log has no word for a size.
+//!
+//! Tried with the `replay-log` of fstests: logs of ext4, btrfs and xfs under Linux, and of random requests with resizes between them, replayed whole, to every mark, by
+//! number and in two goes, are the disk byte for byte, and `btrfs check` found every flush consistent.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
@@ -21,6 +24,8 @@ const DISCARD: u64 = 1 << 2;
 const MARK: u64 = 1 << 3;
 /// Bytes of an entry's header; a mark's name stands behind it in the same block, with a zero at its end.
 const HEADER: usize = 32;
+/// The mark at the end, as the kernel's target makes one: the tools cannot read a log without any entry.
+const END: &str = "dm-log-writes-end";
 /// Longest discard of one entry: the tools skip what is longer than 128 MiB.
 const DISCARD_MAX: u64 = 64 << 20;
 
@@ -61,6 +66,7 @@ pub(crate) fn write(
     let done = Out::create(&beside)
         .and_then(|mut out| {
             steps(&mut |step| out.step(step))?;
+            out.step(Step::Mark(END))?;
             out.finish()
         })
         .and_then(|entries| std::fs::rename(&beside, path).map(|()| entries));

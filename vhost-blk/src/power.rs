@@ -5,10 +5,9 @@ use std::sync::PoisonError;
 use crate::decide::Blow;
 use crate::device::{Device, Pending, Power};
 use crate::execute::execute;
-use crate::history::Cut;
+use crate::history::{Cut, PowerCut};
 use crate::op::Op;
 use crate::plan::{Lose, Torn};
-use crate::rng::Rng;
 use crate::schedule::Released;
 use crate::trace::Record;
 
@@ -58,10 +57,7 @@ impl Device {
             let _ = execute(&pending.request, self.target(), pending.completion.mem(), None);
         }
         let waiting = state.schedule.clear();
-        let cut = self
-            .disk()
-            .history
-            .cut(lose, torn, &mut Rng::for_choice(seed, "cut", 0), self.disk());
+        let cut = self.disk().history.cut(PowerCut { lose, torn, seed }, self.disk());
         state.stats.cuts += 1;
         state.stats.dark = true;
         self.trace().write(|| Record::Cut {

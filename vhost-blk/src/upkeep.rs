@@ -8,7 +8,8 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::device::{Device, Pending, Ready, State};
-use crate::history::UnknownMark;
+use crate::export::{ExportError, Exported, export};
+use crate::history::{UnknownMark, Wanted};
 use crate::resize::Resized;
 use crate::sandbox::Sandbox;
 use crate::schedule::ReleasedBy;
@@ -176,11 +177,11 @@ impl Device {
         reason.map_or_else(|| problem.to_owned(), |reason| format!("{problem}: {reason}"))
     }
 
-    /// Writes the disk as it stands to a file; returns the bytes of data in it.
+    /// Writes the disk to a file, as it stands or as is wanted; nothing is changed.
     ///
     /// # Errors
-    /// The file cannot be written.
-    pub fn export(&self, path: &Path) -> Result<u64, crate::export::ExportError> {
-        crate::export::export(self.disk(), path)
+    /// The file cannot be written, or what is wanted is not known.
+    pub fn export(&self, path: &Path, wanted: &Wanted<'_>) -> Result<Exported, ExportError> {
+        export(self.disk(), path, wanted)
     }
 }

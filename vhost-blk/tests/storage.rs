@@ -126,8 +126,14 @@ fn what_lies_in_a_file_has_no_name_and_is_exported() {
     assert_eq!(write(&mut driver, 8, &[7; 4096]), 0);
     assert_eq!(std::fs::read_dir(dir.path()).expect("a directory").count(), 0);
     let out = device.path("out");
-    let exported = tell(&device, &Command::Export { path: out.clone() });
-    assert_eq!(exported, Reply::Exported { data_bytes: 4096 });
+    let exported = tell(&device, &Command::export(out.clone()));
+    assert_eq!(
+        exported,
+        Reply::Exported {
+            data_bytes: 4096,
+            cut: None
+        }
+    );
     let bytes = std::fs::read(out).expect("the export");
     assert_eq!(bytes.len(), 8 << 20);
     assert!(bytes[4096..8192].iter().all(|byte| *byte == 7));

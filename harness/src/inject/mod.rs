@@ -13,8 +13,8 @@ pub use serve::serve;
 use crate::verdict::evidence::{ARM_MARK, DISARM_MARK};
 
 /// What can be said, for a message.
-const EXPECTED: &str = "a rule, or one of list, clear, release [RULE-NAME], mark NAME, set NAME:VALUE, cut now [lose=…] [torn=…], power, rollback [MARK], resize BYTES, \
-                        disconnect now, export FILE, log FILE, stats, subscribe";
+const EXPECTED: &str = "a rule, or one of list, clear, release [RULE-NAME], mark NAME, set NAME:VALUE, cut now [lose=…] [torn=…] [seed=N], power, rollback [MARK], resize BYTES, \
+                        disconnect now, export FILE [at=MARK] [lose=…] [torn=…] [seed=N], log FILE, stats, subscribe";
 
 /// Reads what stands after `inject`: a command, or else a rule, with or without `add` before it.
 ///
@@ -43,7 +43,7 @@ pub fn parse<S: AsRef<str>>(words: &[S]) -> Result<Command, String> {
         },
         ["resize", bytes] => resize(bytes)?,
         ["cut", "now", how @ ..] => cut(how)?,
-        ["export", path] => Command::Export { path: absolute(path) },
+        ["export", path, how @ ..] if !path.contains('=') => export(path, how)?,
         ["log", path] => Command::ExportLog { path: absolute(path) },
         ["set", var] => Command::Set { var: (*var).to_owned() },
         [
@@ -52,7 +52,7 @@ pub fn parse<S: AsRef<str>>(words: &[S]) -> Result<Command, String> {
             ..,
         ] => {
             return Err(
-                "`list`, `clear`, `stats` and `subscribe` take nothing more, `power` neither, `release` a rule's name, `mark` and `rollback` a mark's, `set` NAME:VALUE, `resize` a size, `export` and `log` a file"
+                "`list`, `clear`, `stats` and `subscribe` take nothing more, `power` neither, `release` a rule's name, `mark` and `rollback` a mark's, `set` NAME:VALUE, `resize` a size, `export` a file and how, `log` a file"
                     .to_owned(),
             );
         }
@@ -104,21 +104,51 @@ fn resize(bytes: &str) -> Result<Command, String> {
 }
 
 fn cut(how: &[&str]) -> Result<Command, String> {
-    let value = |key: &str| {
-        let value = how.iter().find_map(|word| word.strip_prefix(key)?.strip_prefix('='));
-        value.map(str::to_owned)
-    };
-    let known = |word: &str| word.starts_with("lose=") || word.starts_with("torn=");
-    if let Some(word) = how.iter().find(|word| !known(word)) {
-        return Err(format!(
-            "`cut now` takes lose=all|some|none and torn=512|4k, not `{word}`"
-        ));
-    }
+    let [lose, torn, seed] = values(how, ["lose", "torn", "seed"])
+        .map_err(|word| format!("`cut now` takes lose=all|some|none, torn=512|4k and seed=N, not `{word}`"))?;
     Ok(Command::Cut {
-        lose: value("lose"),
-        torn: value("torn"),
-        seed: 0,
+        lose,
+        torn,
+        seed: number(seed)?.unwrap_or(0),
     })
+}
+
+fn export(path: &str, how: &[&str]) -> Result<Command, String> {
+    let [at, lose, torn, seed] = values(how, ["at", "lose", "torn", "seed"]).map_err(|word| {
+        format!("`export` takes a file, and at=MARK, lose=all|some|none, torn=512|4k and seed=N, not `{word}`")
+    })?;
+    Ok(Command::Export {
+        path: absolute(path),
+        at,
+        lose,
+        torn,
+        seed: number(seed)?,
+    })
+}
+
+/// The values of `key=value` words, each key at most once.
+///
+/// # Errors
+/// The first word that is something else.
+fn values<const KEYS: usize>(words: &[&str], keys: [&str; KEYS]) -> Result<[Option<String>; KEYS], String> {
+    let mut values = [const { None }; KEYS];
+    for word in words {
+        let (key, value) = word.split_once('=').ok_or(*word)?;
+        let place = keys.iter().zip(&mut values).find(|(known, _)| **known == key);
+        match place {
+            Some((_, value_of @ None)) => *value_of = Some(value.to_owned()),
+            _ => return Err((*word).to_owned()),
+        }
+    }
+    Ok(values)
+}
+
+fn number(text: Option<String>) -> Result<Option<u64>, String> {
+    let Some(text) = text else { return Ok(None) };
+    let number = text.parse();
+    number
+        .map(Some)
+        .map_err(|_| format!("bad value `{text}` for `seed`: expected a number"))
 }
 
 /// A path as the device, which runs elsewhere, understands it.
@@ -150,13 +180,22 @@ pub fn say(command: &Command, reply: &Reply) -> String {
             lost,
             torn_bytes,
         } => {
-            let torn = torn_bytes.map(|bytes| format!(", the last one torn after {bytes} bytes"));
+            let torn = torn(*torn_bytes);
             format!(
-                "the power is off; {volatile} requests were not durable, {lost} of them are lost{}; `inject power` or `inject rollback` ends it",
-                torn.unwrap_or_default()
+                "the power is off; {volatile} requests were not durable, {lost} of them are lost{torn}; `inject power` or `inject rollback` ends it"
             )
         }
-        Reply::Exported { data_bytes } => format!("exported {data_bytes} bytes of data"),
+        Reply::Exported { data_bytes, cut: None } => format!("exported {data_bytes} bytes of data"),
+        Reply::Exported {
+            data_bytes,
+            cut: Some(cut),
+        } => {
+            let torn = torn(cut.torn_bytes);
+            format!(
+                "exported {data_bytes} bytes of data, as after a power cut; {} requests were not durable, {} of them are lost{torn}",
+                cut.volatile, cut.lost
+            )
+        }
         Reply::Logged { entries, disk_bytes } => {
             format!(
                 "exported a log of {entries} entries, of a disk of {}",
@@ -167,6 +206,10 @@ pub fn say(command: &Command, reply: &Reply) -> String {
         Reply::Done => "done".to_owned(),
         other => serde_json::to_string_pretty(other).unwrap_or_else(|error| format!("{other:?} ({error})")),
     }
+}
+
+fn torn(bytes: Option<u64>) -> String {
+    bytes.map_or_else(String::new, |bytes| format!(", the last one torn after {bytes} bytes"))
 }
 
 fn resized(from: u64, bytes: u64, front_end: FrontEnd) -> String {
@@ -209,7 +252,7 @@ mod tests {
             "release r1",
             "mark here",
             "set phase:2",
-            "cut now lose=some torn=4k",
+            "cut now lose=some torn=4k seed=7",
             "power",
             "rollback here",
             "resize 1G",
@@ -232,10 +275,29 @@ mod tests {
     }
 
     #[test]
+    fn a_state_to_be_exported_is_told_in_words() {
+        let parsed = parse(&["export", "/f", "at=mounted", "lose=some seed=7", "torn=4k"]);
+        let expected = Command::Export {
+            path: "/f".into(),
+            at: Some("mounted".to_owned()),
+            lose: Some("some".to_owned()),
+            torn: Some("4k".to_owned()),
+            seed: Some(7),
+        };
+        assert_eq!(parsed, Ok(expected));
+        assert_eq!(parse(&["export /f"]), Ok(Command::export("/f".into())));
+    }
+
+    #[test]
     fn what_is_wrong_is_said() {
-        insta::assert_snapshot!(refused(&[]), @"`inject` is told nothing; expected a rule, or one of list, clear, release [RULE-NAME], mark NAME, set NAME:VALUE, cut now [lose=…] [torn=…], power, rollback [MARK], resize BYTES, disconnect now, export FILE, log FILE, stats, subscribe");
+        insta::assert_snapshot!(refused(&[]), @"`inject` is told nothing; expected a rule, or one of list, clear, release [RULE-NAME], mark NAME, set NAME:VALUE, cut now [lose=…] [torn=…] [seed=N], power, rollback [MARK], resize BYTES, disconnect now, export FILE [at=MARK] [lose=…] [torn=…] [seed=N], log FILE, stats, subscribe");
         insta::assert_snapshot!(refused(&["resize", "1T"]), @"bad size `1T`: `resize` takes the disk's new size in bytes, like 67108864, 65536k, 64M or 1G");
-        insta::assert_snapshot!(refused(&["cut", "now", "lots"]), @"`cut now` takes lose=all|some|none and torn=512|4k, not `lots`");
+        insta::assert_snapshot!(refused(&["cut", "now", "lots"]), @"`cut now` takes lose=all|some|none, torn=512|4k and seed=N, not `lots`");
+        insta::assert_snapshot!(refused(&["cut now lose=all lose=none"]), @"`cut now` takes lose=all|some|none, torn=512|4k and seed=N, not `lose=none`");
+        insta::assert_snapshot!(refused(&["cut now seed=x"]), @"bad value `x` for `seed`: expected a number");
+        let export = |words: &str| parse(&[words]).expect_err("a refusal");
+        insta::assert_snapshot!(export("export f at=x loose=all"), @"`export` takes a file, and at=MARK, lose=all|some|none, torn=512|4k and seed=N, not `loose=all`");
+        assert!(export("export at=x").contains("`export` a file and how"));
         assert!(refused(&["fial write"]).contains("did you mean `fail`?"));
         assert!(refused(&["list", "more"]).contains("take nothing more"));
     }

@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use crate::arming::RuleStatus;
+pub use crate::history::Cut;
 pub use crate::resize::FrontEnd;
 pub use crate::stats::Stats;
 pub use client::{Client, ClientError, Subscription};
@@ -92,10 +93,22 @@ pub enum Command {
     Power,
     /// Hangs up on the front end that is connected; one that connects again is served.
     Disconnect,
-    /// Writes the disk as it stands to a file of the device's machine.
+    /// Writes the disk to a file of the device's machine: as it stands, as it stood at a mark, or as it would stand after a power cut.
     Export {
         /// The file; a relative path is the device's.
         path: PathBuf,
+        /// As it stood at this mark.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<String>,
+        /// As after a power cut that loses this, as of `cut`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lose: Option<String>,
+        /// As after one that tears the last write, as of `cut`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        torn: Option<String>,
+        /// Seed of what such a power cut chooses.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seed: Option<u64>,
     },
     /// Writes the history, from the golden image to now, as a log of dm-log-writes, to a file of the device's machine.
     ExportLog {
@@ -111,6 +124,20 @@ pub enum Command {
     FlushTrace,
     /// Ends the device.
     Quit,
+}
+
+impl Command {
+    /// To write the disk to a file, as it stands.
+    #[must_use]
+    pub fn export(path: PathBuf) -> Command {
+        Command::Export {
+            path,
+            at: None,
+            lose: None,
+            torn: None,
+            seed: None,
+        }
+    }
 }
 
 /// What a device answers.
@@ -156,6 +183,9 @@ pub enum Reply {
     Exported {
         /// Bytes of data in it; the rest are holes.
         data_bytes: u64,
+        /// What the power cut did as of which it was wanted.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cut: Option<Cut>,
     },
     /// The history was written to a file.
     Logged {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Command, CommandLine, FrontEnd, LINE_BYTES_MAX, Reply, ReplyLine, RuleStatus, Stats, VERSION};
+use super::{Command, CommandLine, Cut, FrontEnd, LINE_BYTES_MAX, Reply, ReplyLine, RuleStatus, Stats, VERSION};
 
 /// The page, in Markdown.
 #[must_use]
@@ -89,17 +89,20 @@ fn about(command: &Command) -> &'static str {
         }
         Command::Cut { .. } => {
             "Cuts the power: nothing is answered until it comes back, and what was not durable is lost: all of it (`lose`: `all`, if left out), some, chosen by `seed`, \
-             or `none`; `torn` tears the last write at a multiple of `512` or `4k` bytes."
+             or `none`; `torn` tears the last write at a multiple of `512` or `4k` bytes. What is durable is known with `--history`, or from when a rule `cut` or `early` came into force; what was written before counts as durable."
         }
         Command::Power => "Gives power again. What was out when it went is never answered.",
         Command::Disconnect => "Hangs up on the front end. One that connects again is served.",
         Command::Export { .. } => {
-            "Writes the disk as it stands to a file on the device's machine, sparse; beside it first, then renamed. The sandbox allows it below the directories of \
-             `--export-dir`, or, where that was not given, below the device's current directory and that of this socket."
+            "Writes the disk to a file on the device's machine, sparse; beside it first, then renamed. Alone that is the disk as it stands; with `at` as it stood at a mark; with `lose`, `torn` and `seed`, \
+             which are those of `cut`, as it would stand had the power been cut so, then or now. Nothing is cut or changed, and requests that wait count as for `cut`: they have done nothing. All but the disk as it \
+             stands needs a history (`--history`); `cut` in the answer is what the power cut did. The sandbox allows it below the directories of `--export-dir`, or, where that was not given, below the \
+             device's current directory and that of this socket."
         }
         Command::ExportLog { .. } => {
-            "Writes the history, from the image to now, as a log of dm-log-writes (`replay-log` and fstests read it), to a file on the device's machine; where, is as \
-             with `export`. It is replayed on a copy of the image, made as large as `disk_bytes`, the largest size that the disk had; what `resize` cut off stands there as a discard."
+            "Writes the history, from the image to now, as a log of dm-log-writes (`replay-log` and fstests read it), to a file on the device's machine; where, is as with `export`. \
+             It is replayed on a copy of the image, made as large as `disk_bytes`, the largest size that the disk had; what `resize` cut off stands there as a discard. \
+             Marks are marks there (`replay-log --log writes.log --replay copy.raw --end-mark mounted`), and the last is `dm-log-writes-end`, as in the kernel's own logs."
         }
         Command::Stats => {
             "Asks for the counters since the start. `outstanding` requests are submitted and not completed, `held` of them by rules; `dropped` ones were out when their ring or connection ended; \
@@ -193,8 +196,19 @@ fn examples() -> Vec<(Command, Reply)> {
         (
             Command::Export {
                 path: "disk.raw".into(),
+                at: Some("mounted".to_owned()),
+                lose: Some("some".to_owned()),
+                torn: None,
+                seed: Some(7),
             },
-            Reply::Exported { data_bytes: 1_048_576 },
+            Reply::Exported {
+                data_bytes: 1_048_576,
+                cut: Some(Cut {
+                    volatile: 12,
+                    lost: 5,
+                    torn_bytes: None,
+                }),
+            },
         ),
         (
             Command::ExportLog {

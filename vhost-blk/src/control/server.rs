@@ -7,7 +7,8 @@ use std::thread;
 
 use super::{Command, CommandLine, LINE_BYTES_MAX, Reply, ReplyLine, VERSION};
 use crate::device::Device;
-use crate::history::Cut;
+use crate::export::Exported;
+use crate::history::{Cut, PowerCut, Wanted};
 use crate::plan::{Action, Rule, RuleError, Var};
 use crate::resize::Resized;
 use crate::trace::Heard;
@@ -120,7 +121,21 @@ fn obey(device: &Device, command: Command) -> Reply {
             device.mark(&name);
             Reply::Done
         }
-        Command::Cut { lose, torn, seed } => cut(device, lose.as_deref(), torn.as_deref(), seed),
+        Command::Cut { lose, torn, seed } => match power_cut(lose.as_deref(), torn.as_deref(), seed) {
+            Ok(PowerCut { lose, torn, seed }) => {
+                let Cut {
+                    volatile,
+                    lost,
+                    torn_bytes,
+                } = device.cut(lose, torn, seed);
+                Reply::Cut {
+                    volatile,
+                    lost,
+                    torn_bytes,
+                }
+            }
+            Err(refusal) => *refusal,
+        },
         Command::Power => Reply::Released {
             requests: device.power_on(),
         },
@@ -140,10 +155,31 @@ fn obey(device: &Device, command: Command) -> Reply {
             Ok(resized) => told(resized),
             Err(error) => refusal(format!("cannot resize: {error}")),
         },
-        Command::Export { path } => match device.export(&path) {
-            Ok(data_bytes) => Reply::Exported { data_bytes },
-            Err(error) => refusal(device.why_unwritten(&path, &error.to_string(), Some(error.io_error()))),
-        },
+        Command::Export {
+            path,
+            at,
+            lose,
+            torn,
+            seed,
+        } => {
+            let power_cut = match (lose.as_deref(), torn.as_deref(), seed) {
+                (None, None, None) => None,
+                (None, None, Some(_)) => {
+                    return refusal(
+                        "a seed chooses what a power cut loses: say that one is meant, by `lose` or `torn`".to_owned(),
+                    );
+                }
+                (lose, torn, seed) => match power_cut(lose, torn, seed.unwrap_or(0)) {
+                    Ok(power_cut) => Some(power_cut),
+                    Err(refusal) => return *refusal,
+                },
+            };
+            let at = at.as_deref();
+            match device.export(&path, &Wanted { at, power_cut }) {
+                Ok(Exported { data_bytes, cut }) => Reply::Exported { data_bytes, cut },
+                Err(error) => refusal(device.why_unwritten(&path, &error.to_string(), error.io_error())),
+            }
+        }
         Command::ExportLog { path } => match device.disk().history.export(&path, device.disk().image_bytes()) {
             Ok((entries, disk_bytes)) => Reply::Logged { entries, disk_bytes },
             Err(error) => refusal(device.why_unwritten(&path, &error.to_string(), error.io_error())),
@@ -159,8 +195,8 @@ fn obey(device: &Device, command: Command) -> Reply {
     }
 }
 
-/// Cuts the power; the words are those of the rule.
-fn cut(device: &Device, lose: Option<&str>, torn: Option<&str>, seed: u64) -> Reply {
+/// How the power is to be cut; the words are those of the rule.
+fn power_cut(lose: Option<&str>, torn: Option<&str>, seed: u64) -> Result<PowerCut, Box<Reply>> {
     let mut text = String::from("cut");
     for (key, value) in [("lose", lose), ("torn", torn)] {
         if let Some(value) = value {
@@ -168,21 +204,10 @@ fn cut(device: &Device, lose: Option<&str>, torn: Option<&str>, seed: u64) -> Re
         }
     }
     match text.parse::<Rule>().map(|rule| rule.action) {
-        Ok(Action::Cut { lose, torn }) => {
-            let Cut {
-                volatile,
-                lost,
-                torn_bytes,
-            } = device.cut(lose, torn, seed);
-            Reply::Cut {
-                volatile,
-                lost,
-                torn_bytes,
-            }
-        }
+        Ok(Action::Cut { lose, torn }) => Ok(PowerCut { lose, torn, seed }),
         // A value cannot make it another action.
-        Ok(_) => refusal("not a power cut".to_owned()),
-        Err(error) => rule_refusal(&error, None),
+        Ok(_) => Err(Box::new(refusal("not a power cut".to_owned()))),
+        Err(error) => Err(Box::new(rule_refusal(&error, None))),
     }
 }
 

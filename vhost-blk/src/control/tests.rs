@@ -124,13 +124,14 @@ fn disk_commands() {
     assert_eq!(rig.call(&Command::Rollback { to: None }), Reply::Done);
     let path = rig.dir.path().join("export");
     assert_eq!(
-        rig.call(&Command::Export { path: path.clone() }),
-        Reply::Exported { data_bytes: 0 }
+        rig.call(&Command::export(path.clone())),
+        Reply::Exported {
+            data_bytes: 0,
+            cut: None
+        }
     );
     assert_eq!(path.metadata().expect("export").len(), 1 << 20);
-    let (message, ..) = rig.refused(&Command::Export {
-        path: Path::new("/no/such/place").to_owned(),
-    });
+    let (message, ..) = rig.refused(&Command::export(Path::new("/no/such/place").to_owned()));
     assert!(message.contains("/no/such/place"), "{message}");
     assert_eq!(rig.call(&Command::Mark { name: "here".into() }), Reply::Done);
     let records = trace::read(&rig.dir.path().join("trace")).expect("trace");

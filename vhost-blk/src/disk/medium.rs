@@ -4,7 +4,7 @@ use std::io;
 use std::sync::atomic::Ordering;
 
 use super::overlay::Overlay;
-use super::{AccessError, Disk, golden};
+use super::{AccessError, Disk, PIECE_BYTES, golden};
 use crate::history::{Change, Content, Log, Medium, Resize};
 
 /// What is taken back, and what survives a power cut, is put on the disk itself; the history knows of it already.
@@ -73,9 +73,8 @@ impl Disk {
     }
 
     fn put_golden(&self, overlay: &Overlay, offset: u64, len: u64) -> Result<(), AccessError> {
-        const STEP: u64 = 1 << 20;
-        for start in (0..len).step_by(STEP as usize) {
-            let range = offset + start..offset + (start + STEP).min(len);
+        for start in (0..len).step_by(PIECE_BYTES as usize) {
+            let range = offset + start..offset + (start + PIECE_BYTES).min(len);
             overlay.write_bytes(range.start, &golden(&self.file, &range)?)?;
         }
         Ok(())

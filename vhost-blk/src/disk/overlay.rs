@@ -15,7 +15,7 @@ use vm_memory::VolatileSlice;
 
 use super::files::{Files, Piece, Which};
 use super::mapping::Mapping;
-use super::{AccessError, BLOCK_BYTES};
+use super::{AccessError, BLOCK_BYTES, PIECE_BYTES};
 use crate::history::Content;
 
 /// The block is as in the image.
@@ -369,10 +369,9 @@ impl Overlay {
         range: &Range<u64>,
         mut each: impl FnMut(u64, &[u8]) -> io::Result<()>,
     ) -> io::Result<()> {
-        const STEP: u64 = 1 << 20;
         let mut at = range.start;
         while at < range.end {
-            let end = range.end.min(at + STEP);
+            let end = range.end.min(at + PIECE_BYTES);
             let bytes = self.copy(&(at..end)).map_err(io::Error::other)?;
             each(at, &bytes)?;
             at = end;

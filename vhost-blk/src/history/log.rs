@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use super::{Change, Content, Cut, Keep, Medium, Resize};
+use super::{Change, Content, Cut, Keep, Medium, Resize, UnknownMark};
 use crate::plan::{Lose, Torn};
 use crate::rng::Rng;
 
@@ -225,14 +225,18 @@ impl Log {
         marks.next_back()
     }
 
-    /// The marks to which one can go back.
-    pub(super) fn marks(&self) -> Vec<String> {
+    /// Says that there is no such mark, and which there are.
+    pub(super) fn unknown(&self, mark: &str) -> UnknownMark {
         let entries = self.entries.iter().skip(self.reachable());
         let marks = entries.filter_map(|entry| match entry {
             Entry::Mark { name, .. } => Some(name.clone()),
             _ => None,
         });
-        marks.collect()
+        UnknownMark {
+            name: mark.to_owned(),
+            known: marks.collect(),
+            kept: self.keep != Keep::Volatile,
+        }
     }
 
     /// The first entry to which one can go back: before it the disk lost what there was no room to keep.

@@ -278,7 +278,7 @@ impl Rig {
     /// The disk as it is, without a request.
     pub fn look(&mut self) -> Vec<u8> {
         let path = self.device.path("export");
-        self.tell(&Command::Export { path: path.clone() });
+        self.tell(&Command::export(path.clone()));
         let mut bytes = std::fs::read(path).expect("the export");
         bytes.truncate(DISK);
         bytes

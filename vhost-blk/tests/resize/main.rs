@@ -72,7 +72,7 @@ fn read(driver: &mut Driver, at: u64) -> Result<u8, u8> {
 
 fn export(device: &DeviceProcess) -> Vec<u8> {
     let path = device.path("export");
-    tell(device, &Command::Export { path: path.clone() });
+    tell(device, &Command::export(path.clone()));
     std::fs::read(path).expect("the export")
 }
 

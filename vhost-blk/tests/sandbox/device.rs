@@ -105,7 +105,7 @@ fn no_sandbox() {
     assert_eq!(of_threads(&child, "Seccomp").0, [own]);
     let elsewhere = tempfile::tempdir().expect("a directory");
     let path = elsewhere.path().join("out");
-    client.call(&Command::Export { path }).expect("an export");
+    client.call(&Command::export(path)).expect("an export");
     assert_eq!(
         end(child, &mut client),
         "vhost-blk: runs without a sandbox (--no-sandbox)\n"
@@ -125,7 +125,7 @@ fn exports() {
         let (allowed, forbidden) = if named { (&there, &here) } else { (&here, &there) };
         let commands = |dir: &Path| {
             let path = dir.join("out");
-            [Command::Export { path: path.clone() }, Command::ExportLog { path }]
+            [Command::export(path.clone()), Command::ExportLog { path }]
         };
         for command in commands(allowed) {
             client.call(&command).expect("an export");

@@ -81,7 +81,7 @@ impl Guest {
     pub fn disk(&mut self) -> Vec<u8> {
         let path = self.dir.path().join("export.raw");
         self.device
-            .call("export", &Command::Export { path: path.clone() })
+            .call("export", &Command::export(path.clone()))
             .expect("the export");
         std::fs::read(path).expect("the exported disk")
     }

@@ -269,13 +269,13 @@ pub struct SoakArgs {
     #[arg(long, value_name = "ID", default_value = "debian-6.1.192")]
     pub kernel: String,
     /// How long; the round that runs then is the last.
-    #[arg(long, value_name = "N", default_value = "10")]
+    #[arg(long, value_name = "N", default_value = "10", value_parser = positive)]
     pub minutes: NonZeroU64,
     /// At most so many rounds.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = positive)]
     pub rounds: Option<NonZeroU64>,
     /// Begin with this round of the seed's.
-    #[arg(long, value_name = "N", default_value = "1")]
+    #[arg(long, value_name = "N", default_value = "1", value_parser = positive)]
     pub first_round: NonZeroU64,
     /// Seed of all rounds [default: another one each time; it is printed].
     #[arg(long, value_name = "N")]
@@ -303,6 +303,10 @@ pub struct SoakArgs {
 fn machines(word: &str) -> Result<NonZeroUsize, &'static str> {
     word.parse()
         .map_err(|_| "expected a number of virtual machines of at least 1")
+}
+
+fn positive(word: &str) -> Result<NonZeroU64, &'static str> {
+    word.parse().map_err(|_| "expected a whole number of at least 1")
 }
 
 #[cfg(test)]

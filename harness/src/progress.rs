@@ -66,8 +66,10 @@ impl Progress {
     /// Starts a step that lasts so many seconds.
     #[must_use]
     pub fn seconds(&self, label: impl Into<Cow<'static, str>>, total: u64) -> Step {
-        let style = ProgressStyle::with_template("{elapsed_precise} [{bar:24}] {eta_precise} left: {msg}");
-        let step = self.step(ProgressBar::new(total), style.ok(), label.into());
+        let style = ProgressStyle::with_template("{elapsed_precise} of {prefix} [{bar:24}] {msg}");
+        let (hours, minutes) = (total / 3600, total / 60 % 60);
+        let bar = ProgressBar::new(total).with_prefix(format!("{hours:02}:{minutes:02}:{:02}", total % 60));
+        let step = self.step(bar, style.ok(), label.into());
         step.bar.enable_steady_tick(Duration::from_secs(1));
         step
     }

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use guest_tests::soak::FIO;
 use serde::Serialize;
+use vhost_blk::plan::file::parse_in_plan;
+use vhost_blk::plan::{Action, Plan};
 
 use super::prepare;
 use crate::cli::SoakArgs;
@@ -43,9 +45,7 @@ pub fn run(args: &SoakArgs) -> Result<u8, Failure> {
         .unwrap_or_else(|| places.root.join("kernels.toml"));
     let manifest = Manifest::load(&manifest_path).map_err(|error| Failure::of(error.exit_code(), &error))?;
     let kernel = one_kernel(&manifest, &args.kernel)?;
-    for rule in &args.rule {
-        prepare::check_rule(rule)?;
-    }
+    check_rules(&args.rule)?;
     prepare::host_with(&["fio"], args.yes)?;
     let options = Options {
         offline: args.offline,
@@ -87,6 +87,24 @@ fn one_kernel<'a>(manifest: &'a Manifest, id: &str) -> Result<&'a Kernel, Failur
             format!("a soak boots one kernel; `{id}` matches {}", selected.len()),
         )),
     }
+}
+
+/// Says what is wrong with the rules before anything is started.
+fn check_rules(texts: &[String]) -> Result<(), Failure> {
+    let mut plan = Plan::default();
+    for text in texts {
+        let rule =
+            parse_in_plan(text, &plan).map_err(|error| Failure::new(USAGE, format!("bad rule: {}", error.render())))?;
+        let ends_it = matches!(rule.action, Action::Cut { .. } | Action::Disconnect);
+        if ends_it && rule.trigger.limit.is_none() && rule.trigger.nth.is_none() {
+            let message = format!(
+                "bad rule: `{text}` has no end: the guest hands in once more what was never answered, and meets it again; give it limit=N or nth=N"
+            );
+            return Err(Failure::new(USAGE, message));
+        }
+        plan.rules.push(rule);
+    }
+    Ok(())
 }
 
 /// A seed that nobody used yet.

@@ -45,13 +45,19 @@ pub struct Tally {
     pub noticed: u64,
 }
 
-/// Judges a phase that has ended; all lines that the trace has of it were taken.
-#[must_use]
-pub fn phase(ledger: &Ledger, workload: &Workload, phase: Phase, reports: &[Report]) -> (Tally, Vec<Finding>) {
+/// Judges a phase that has ended; all lines that the trace has of it were taken. `refused` are the writes of the round of which fio was told that they failed, by a rule.
+pub fn phase(
+    ledger: &Ledger,
+    workload: &Workload,
+    phase: Phase,
+    reports: &[Report],
+    refused: &mut Vec<Range>,
+) -> (Tally, Vec<Finding>) {
     let mut judge = Judge {
         ledger,
         workload,
         phase,
+        refused,
         tally: Tally::default(),
         findings: Vec::new(),
         differing: BTreeSet::new(),
@@ -74,6 +80,7 @@ struct Judge<'a> {
     ledger: &'a Ledger,
     workload: &'a Workload,
     phase: Phase,
+    refused: &'a mut Vec<Range>,
     tally: Tally,
     findings: Vec<Finding>,
     /// Offsets of blocks that differed.
@@ -94,8 +101,9 @@ impl Judge<'_> {
             Report::Mismatch { block, first } => {
                 self.differing.insert(block.offset);
                 let sector = (block.offset + first) / SECTOR_BYTES;
-                match self.ledger.explain(sector) {
-                    Some(injection) => *self.tally.explained.entry(injection.action.clone()).or_default() += 1,
+                let action = self.ledger.explain(sector).map(|injection| injection.action.as_str());
+                match action.or_else(|| self.never_asked_for(*block)) {
+                    Some(action) => *self.tally.explained.entry(action.to_owned()).or_default() += 1,
                     None => {
                         let what = format!(
                             "the block of {} bytes at offset {} differs from what fio wrote, first at byte {first} (sector {sector}), and no rule explains it",
@@ -108,6 +116,9 @@ impl Judge<'_> {
             Report::Failed { op, range, error } => {
                 if is_explained(self.ledger, self.phase, op, *range) {
                     self.tally.errors += 1;
+                    if op == "write" {
+                        self.refused.push(*range);
+                    }
                 } else {
                     let what = format!(
                         "{op} of {} bytes at offset {} failed ({error}), and no rule made it",
@@ -118,6 +129,14 @@ impl Judge<'_> {
             }
             Report::Ready | Report::Unfit { .. } | Report::Job(_) | Report::Said { .. } | Report::End { .. } => {}
         }
+    }
+
+    /// The action of the rule because of which the kernel refused to write a block, without asking the device: after a write-back that failed (see [`is_explained`])
+    /// it does so with the next direct write, wherever that goes.
+    fn never_asked_for(&self, block: Range) -> Option<&str> {
+        let holds = |refused: &Range| (refused.offset..refused.offset + refused.len).contains(&block.offset);
+        let refused = self.refused.iter().any(holds);
+        refused.then(|| self.ledger.failed_to_write()).flatten()
     }
 
     fn differs(&self, sector: u64) -> bool {
@@ -206,7 +225,7 @@ fn is_explained(ledger: &Ledger, phase: Phase, op: &str, range: Range) -> bool {
     let sectors = sectors_of(range);
     // fio opens the disk of a job that trims without O_DIRECT. What the kernel could not write back for it is told to whoever reads, writes or flushes next; the
     // last to close the disk is told of the rest, so nothing of it is left for a later phase.
-    let not_written_back = phase == Phase::Writing && ledger.failed_to_write();
+    let not_written_back = phase == Phase::Writing && ledger.failed_to_write().is_some();
     match op {
         "read" => ledger.failed(&[Op::Read], &sectors) || not_written_back,
         "write" => ledger.failed(&[Op::Write], &sectors) || not_written_back,

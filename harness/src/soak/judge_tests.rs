@@ -10,6 +10,8 @@ const REPORTS: &str = include_str!("../../tests/fixtures/soak/reports.jsonl");
 /// The round, so that a test can take something away.
 struct Recorded {
     trace: Vec<Record>,
+    /// What fio said as it wrote; nothing was recorded of that.
+    writing: Vec<Report>,
     reports: Vec<Report>,
 }
 
@@ -17,6 +19,7 @@ impl Recorded {
     fn load() -> Recorded {
         Recorded {
             trace: TRACE.lines().map(|line| serde_json::from_str(line).unwrap()).collect(),
+            writing: Vec::new(),
             reports: REPORTS
                 .lines()
                 .map(|line| serde_json::from_str(line).unwrap())
@@ -34,11 +37,13 @@ impl Recorded {
             .split_inclusive(|report| matches!(report, Report::End { .. }));
         let mut now = Phase::Writing;
         let (mut sum, mut findings) = (Tally::default(), Vec::new());
+        let mut refused = Vec::new();
         let mut end_of = |phase, ledger: &Ledger| {
-            if phase == Phase::Writing {
-                return;
-            }
-            let (tally, found) = super::phase(ledger, &workload, phase, phases.next().unwrap());
+            let reports = match phase {
+                Phase::Writing => self.writing.as_slice(),
+                _ => phases.next().unwrap(),
+            };
+            let (tally, found) = super::phase(ledger, &workload, phase, reports, &mut refused);
             for (action, count) in tally.explained {
                 *sum.explained.entry(action).or_default() += count;
             }
@@ -150,5 +155,41 @@ fn a_block_that_was_not_read_is_found() {
             "fio read 63 of the 64 blocks of slot1".to_owned(),
             "fio read 255 of the 256 blocks of slot2".to_owned()
         ]
+    );
+}
+
+#[test]
+fn a_block_that_the_kernel_did_not_ask_for_is_explained_by_fio_having_been_told() {
+    let mut recorded = Recorded::load();
+    let block = Range {
+        offset: 2_097_152,
+        len: 16 << 10,
+    };
+    // In the round it was written well.
+    let differs = Report::Mismatch { block, first: 0 };
+    assert!(!recorded.reports.contains(&differs));
+    recorded.reports.insert(0, differs);
+    let (_, findings) = recorded.judge();
+    assert_eq!(findings.len(), 1, "{findings:#?}");
+    recorded.writing.push(Report::Failed {
+        op: "write".to_owned(),
+        range: block,
+        error: "Input/output error".to_owned(),
+    });
+    let (tally, findings) = recorded.judge();
+    assert_eq!(findings, Vec::<String>::new());
+    assert_eq!(tally.explained.get("fail"), Some(&3));
+    // Without a rule by which a write failed there is no reason for either.
+    recorded.hush("fail");
+    let (_, findings) = recorded.judge();
+    assert!(
+        findings
+            .iter()
+            .any(|what| what.contains("write of 16384 bytes at offset 2097152 failed")),
+        "{findings:#?}"
+    );
+    assert!(
+        findings.iter().any(|what| what.contains("at offset 2097152 differs")),
+        "{findings:#?}"
     );
 }

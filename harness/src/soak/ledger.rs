@@ -58,8 +58,8 @@ pub struct Ledger {
     reads: Vec<usize>,
     /// Requests of this phase that failed by a rule.
     failures: Vec<(Op, Range<u64>)>,
-    /// Whether a write of this round failed by a rule.
-    failed_to_write: bool,
+    /// The action of the last rule of this round by which a write failed.
+    failed_to_write: Option<String>,
     /// The last rule that cut the power or the connection.
     blow: String,
     /// What the trace says that no device should do.
@@ -83,7 +83,7 @@ impl Ledger {
     pub fn begin_round(&mut self, workload: &Workload) {
         self.disk.begin_round(workload);
         self.injections.clear();
-        self.failed_to_write = false;
+        self.failed_to_write = None;
         self.requests = 0;
         self.begin_phase();
     }
@@ -166,12 +166,14 @@ impl Ledger {
         }
         if complete.status != Status::Ok {
             match &complete.outcome {
-                Some(_) => {
+                Some(outcome) => {
                     let place = ranges.first().map_or(0..0, |first| {
                         first.start..ranges.last().map_or(first.end, |last| last.end)
                     });
                     self.failures.push((submit.op, place));
-                    self.failed_to_write |= submit.op == Op::Write;
+                    if submit.op == Op::Write {
+                        self.failed_to_write = Some(outcome.action.clone());
+                    }
                 }
                 None => self.problems.push(format!(
                     "request {} ({} at sector {}, {} bytes) failed, and no rule made it",
@@ -322,10 +324,10 @@ impl Ledger {
         injury.or_else(read)
     }
 
-    /// Whether a rule made a write of this round fail.
+    /// The action of a rule that made a write of this round fail, if one did.
     #[must_use]
-    pub fn failed_to_write(&self) -> bool {
-        self.failed_to_write
+    pub fn failed_to_write(&self) -> Option<&str> {
+        self.failed_to_write.as_deref()
     }
 
     /// Whether a rule made a request fail in this phase that is this one, or part of it; any place will do without sectors.

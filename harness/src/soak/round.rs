@@ -7,7 +7,7 @@ use vhost_blk::control::{Command, Reply, RuleStatus};
 use vhost_blk::plan::Rule;
 use vhost_blk::rng::Rng;
 
-use guest_tests::soak::Report;
+use guest_tests::soak::{Range, Report};
 
 use super::judge::{self, Finding, Phase, Tally};
 use super::ledger::Ledger;
@@ -76,6 +76,8 @@ pub struct Bench {
     pub machine: Machine,
     tail: Tail,
     ledger: Ledger,
+    /// Writes of the round of which fio was told that they failed, by a rule.
+    refused: Vec<Range>,
     /// Bytes of the console that were looked at.
     console: usize,
 }
@@ -91,6 +93,7 @@ impl Bench {
             machine,
             tail,
             ledger: Ledger::default(),
+            refused: Vec::new(),
             console: 0,
         })
     }
@@ -119,6 +122,7 @@ impl Bench {
     fn phases(&mut self, round: &mut Round, workload: &Workload, rules: Vec<String>) -> Result<(), RoundError> {
         self.catch_up()?;
         self.ledger.begin_round(workload);
+        self.refused.clear();
         self.tell(
             "mark",
             &Command::Mark {
@@ -162,7 +166,7 @@ impl Bench {
         };
         let reports: Vec<Report> = self.machine.run(jobs, zero, &mut round.nudges)?;
         self.catch_up()?;
-        let (tally, findings) = judge::phase(&self.ledger, workload, phase, &reports);
+        let (tally, findings) = judge::phase(&self.ledger, workload, phase, &reports, &mut self.refused);
         round.phases.insert(phase, tally);
         round.findings.extend(findings);
         let problems = self.ledger.problems();

@@ -17,7 +17,7 @@ pub struct ActionSum {
     pub hits: u64,
     /// Rounds in which one was applied.
     pub rounds: u64,
-    /// Blocks that differed by it.
+    /// Blocks that differed by it, in either comparison.
     pub explained: u64,
 }
 
@@ -36,7 +36,7 @@ pub struct Summary {
     pub boots: u64,
     /// Requests that the devices saw.
     pub requests: u64,
-    /// Blocks that differed, and a rule explains why.
+    /// Blocks that differed in either comparison, and a rule explains why.
     pub explained: u64,
     /// Requests that fio saw fail, by a rule.
     pub errors: u64,

@@ -159,3 +159,37 @@ fn no_machines_at_once_are_too_few() {
     exit code 64
     "#);
 }
+
+#[test]
+fn a_soak_that_cannot_end_is_refused() {
+    let place = Place::new();
+    let soak = |args: &[&str]| place.run(&[&["soak", "--manifest", "kernels.toml"], args].concat());
+    insta::assert_snapshot!(soak(&["--minutes", "0"]), @"
+    error: invalid value '0' for '--minutes <N>': expected a whole number of at least 1
+
+    For more information, try '--help'.
+    exit code 64
+    ");
+    let kernel = ["--kernel", "debian-6.1.176"];
+    insta::assert_snapshot!(soak(&[&kernel[..], &["--rule", "cut write p=0.1"]].concat()), @"
+    error: bad rule: `cut write p=0.1` has no end: the guest hands in once more what was never answered, and meets it again; give it limit=N or nth=N
+    exit code 64
+    ");
+    let twice = [
+        "--rule",
+        "fail write name=a limit=1",
+        "--rule",
+        "drop write name=a limit=1",
+    ];
+    insta::assert_snapshot!(soak(&[&kernel[..], &twice].concat()), @"
+    error: bad rule: column 12: rule name `a` is taken: give another with name=…
+     |
+     | drop write name=a limit=1
+     |            ^^^^^^
+    exit code 64
+    ");
+    insta::assert_snapshot!(soak(&["--kernel", "debian-6.1.177"]), @"
+    error: no kernels match `debian-6.1.177`; did you mean `debian-6.1.176`? known kernels: debian-6.1.176
+    exit code 64
+    ");
+}

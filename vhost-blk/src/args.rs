@@ -22,7 +22,8 @@ use vhost_blk::trace::{self, Status};
 /// A vhost-user block device that injects faults.
 ///
 /// Serves a raw image to a vhost-user front end (QEMU and others). The image is never written: what the guest writes lives
-/// in memory, or in a file without a name, and ends with this process. Prints `ready` when it listens.
+/// in memory, or in a file without a name, and ends with this process. Prints `ready` when it listens. When it ends it names the rules that
+/// never fired.
 ///
 /// Exit codes: 0 ended in order, 64 bad usage, 65 the plan cannot be read, 66 the image cannot be used, 71 the system
 /// refuses something, 73 a socket or the trace cannot be made.
@@ -254,11 +255,10 @@ impl ShowTrace {
             from: self.from,
             to: self.to,
         };
-        let part = filter.part(&records)?;
         Ok(if self.summary {
-            summary(part, &filter)
+            summary(&records, &filter)?
         } else {
-            listing(part, &filter)
+            listing(filter.part(&records)?, &filter)
         })
     }
 }

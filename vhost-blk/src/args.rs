@@ -22,7 +22,8 @@ use vhost_blk::trace::{self, Status};
 /// A vhost-user block device that injects faults.
 ///
 /// Serves a raw image to a vhost-user front end (QEMU and others). The image is never written: what the guest writes lives
-/// in memory, or in a file without a name, and ends with this process. Prints `ready` when it listens.
+/// in memory, or in a file without a name, and ends with this process. Prints `ready` when it listens. When it ends it names the rules that
+/// never fired.
 ///
 /// Once it listens it keeps no more rights than it needs (landlock, seccomp): it opens no file but for exports, and a system call that it has
 /// no need of ends it by the signal SIGSYS, with a word on what it was.
@@ -264,11 +265,10 @@ impl ShowTrace {
             from: self.from,
             to: self.to,
         };
-        let part = filter.part(&records)?;
         Ok(if self.summary {
-            summary(part, &filter)
+            summary(&records, &filter)?
         } else {
-            listing(part, &filter)
+            listing(filter.part(&records)?, &filter)
         })
     }
 }

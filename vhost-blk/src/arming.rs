@@ -1,5 +1,7 @@
 //! Rules put in force and taken off while the device runs.
 
+use std::fmt::Write as _;
+
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -25,6 +27,29 @@ pub struct RuleStatus {
     pub holding: usize,
 }
 
+/// Most rules that were taken off before they fired of which names are kept.
+const UNFIRED_MAX: usize = 100;
+
+/// Rules that were taken off and had never been applied.
+#[derive(Debug, Default)]
+pub(crate) struct Unfired {
+    rules: Vec<RuleStatus>,
+    /// How many more there were.
+    more: usize,
+}
+
+impl Unfired {
+    fn add(&mut self, rules: impl Iterator<Item = RuleStatus>) {
+        for rule in rules.filter(|rule| rule.hits == 0) {
+            if self.rules.len() < UNFIRED_MAX {
+                self.rules.push(rule);
+            } else {
+                self.more += 1;
+            }
+        }
+    }
+}
+
 /// No rule has this name.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("no rule is named `{name}`: known rules: {}", if known.is_empty() { "none".to_owned() } else { known.join(", ") })]
@@ -33,6 +58,24 @@ pub struct UnknownRule {
     pub name: String,
     /// The names there are.
     pub known: Vec<String>,
+}
+
+fn statuses(state: &State) -> impl Iterator<Item = RuleStatus> {
+    state.rules.iter().map(|armed| RuleStatus {
+        name: armed.name.clone(),
+        text: armed.rule.to_string(),
+        seen: armed.seen,
+        hits: armed.hits,
+        holding: state.schedule.holding(&armed.name),
+    })
+}
+
+/// Takes all rules off, and keeps in mind which of them never fired.
+fn take_off(state: &mut State) {
+    let mut unfired = std::mem::take(&mut state.unfired);
+    unfired.add(statuses(state));
+    state.unfired = unfired;
+    state.rules.clear();
 }
 
 impl Device {
@@ -68,6 +111,7 @@ impl Device {
             plan.rules.push(rule);
         }
         let mut state = self.lock();
+        take_off(&mut state);
         let released = state.schedule.clear();
         self.trace().write(|| Record::PlanSet {
             t_us: self.trace().now_us(),
@@ -82,7 +126,7 @@ impl Device {
     /// Takes all rules off and lets go everything that waits; returns how many requests that were.
     pub fn clear_rules(&self) -> usize {
         let mut state = self.lock();
-        state.rules.clear();
+        take_off(&mut state);
         state.world = World::default();
         let released = state.schedule.clear();
         self.trace().write(|| Record::Cleared {
@@ -115,15 +159,37 @@ impl Device {
     /// The rules in force, in their order.
     #[must_use]
     pub fn rules(&self) -> Vec<RuleStatus> {
-        let state = self.lock();
-        let status = |armed: &Armed| RuleStatus {
-            name: armed.name.clone(),
-            text: armed.rule.to_string(),
-            seen: armed.seen,
-            hits: armed.hits,
-            holding: state.schedule.holding(&armed.name),
-        };
-        state.rules.iter().map(status).collect()
+        statuses(&self.lock()).collect()
+    }
+
+    /// What is to be said in the end of rules that were never applied, those included that were taken off before; nothing if there are none.
+    #[must_use]
+    pub fn never_fired(&self) -> Option<String> {
+        let mut state = self.lock();
+        take_off(&mut state);
+        let Unfired { rules, more } = std::mem::take(&mut state.unfired);
+        drop(state);
+        let count = rules.len() + more;
+        if count == 0 {
+            return None;
+        }
+        let mut text = format!("{count} {} never fired:", if count == 1 { "rule" } else { "rules" });
+        for RuleStatus {
+            name, text: rule, seen, ..
+        } in rules
+        {
+            let seen = match seen {
+                0 => "no request looked like its trigger".to_owned(),
+                1 => "1 request looked like its trigger".to_owned(),
+                seen => format!("{seen} requests looked like its trigger"),
+            };
+            // Writing to a string does not fail.
+            let _ = write!(text, "\n  {name}: {rule} ({seen})");
+        }
+        if more > 0 {
+            let _ = write!(text, "\n  and {more} more");
+        }
+        Some(text)
     }
 
     /// Puts a name into the trace, and lets rules know of it; returns how many requests that let go.

@@ -13,6 +13,7 @@ use std::time::Instant;
 
 use smallvec::SmallVec;
 
+use crate::arming::Unfired;
 use crate::completion::{Completion, Effect, Ring};
 use crate::config::Config;
 use crate::decide::{Outcome, World};
@@ -57,6 +58,7 @@ pub(crate) struct State {
     pub(crate) seed: u64,
     pub(crate) rules: Rules,
     pub(crate) rules_made: usize,
+    pub(crate) unfired: Unfired,
     pub(crate) world: World,
     /// Decisions of an earlier run, in place of the rules' own.
     pub(crate) script: Option<Script>,

@@ -152,6 +152,9 @@ pub fn run(device: &Arc<Device>, options: &Options, ready: impl FnOnce()) -> Res
         }
     }
     device.stop();
+    if let Some(rules) = device.never_fired() {
+        anstream::eprintln!("vhost-blk: {rules}");
+    }
     Ok(())
 }
 

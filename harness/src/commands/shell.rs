@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::thread;
 
 use serde::{Deserialize, Serialize};
-use vhost_blk::control::Command;
+use vhost_blk::control::{Command, Reply};
 
 use super::prepare;
 use crate::boot;
@@ -129,7 +129,21 @@ pub fn run(args: &ShellArgs) -> Result<u8, Failure> {
     let status = process::command(&spec).stdin(Stdio::inherit()).status();
     let _ = std::fs::remove_file(places.runs().join(CURRENT));
     status.map_err(|error| Failure::of(UNAVAILABLE, &error))?;
+    tell_unfired(&mut device);
     Ok(0)
+}
+
+/// Says which of the rules that are in force did nothing. A device that is gone is past saying.
+fn tell_unfired(device: &mut Device) {
+    let command = Command::List;
+    let Ok(Reply::Rules { mut rules }) = device.call("list", &command) else {
+        return;
+    };
+    rules.retain(|rule| rule.hits == 0);
+    if !rules.is_empty() {
+        let rules = inject::say(&command, &Reply::Rules { rules });
+        anstream::eprintln!("rules that never fired:\n{rules}");
+    }
 }
 
 /// The initramfs: busybox, the script, `inject`, and the modules for disk and file system.

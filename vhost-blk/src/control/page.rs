@@ -114,7 +114,9 @@ fn about(command: &Command) -> &'static str {
              `{\"ev\":\"missed\",\"lines\":N}` in their place."
         }
         Command::FlushTrace => "Hands the trace to the kernel: what happened until now can be read from its file.",
-        Command::Quit => "Ends the device, in order, after the answer.",
+        Command::Quit => {
+            "Ends the device, in order, after the answer. Rules that never fired are named on its standard error."
+        }
     }
 }
 

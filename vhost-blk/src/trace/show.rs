@@ -40,6 +40,15 @@ impl Filter {
     /// # Errors
     /// There is no such mark.
     pub fn part<'a>(&self, records: &'a [Record]) -> Result<&'a [Record], NoMark> {
+        let range = self.range(records)?;
+        Ok(records.get(range).unwrap_or_default())
+    }
+
+    /// Where the records between the marks are.
+    ///
+    /// # Errors
+    /// There is no such mark.
+    pub fn range(&self, records: &[Record]) -> Result<Range<usize>, NoMark> {
         let is = |record: &Record, name: &str| matches!(record, Record::Mark { name: found, .. } if found == name);
         let missing = |name: &str| NoMark {
             name: name.to_owned(),
@@ -62,7 +71,7 @@ impl Filter {
             }
             None => rest.len(),
         };
-        Ok(rest.get(..end).unwrap_or_default())
+        Ok(start..start + end)
     }
 
     /// Whether a request is wanted.

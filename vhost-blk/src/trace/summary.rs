@@ -1,9 +1,10 @@
 //! What a trace comes to: latencies by operation, faults by rule, how many requests were out over time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::ops::Range;
 
-use super::show::{Filter, time};
+use super::show::{Filter, NoMark, time};
 use super::{Record, RequestLine, Status, requests};
 use crate::op::Op;
 use crate::plan::units::print_bytes;
@@ -12,9 +13,13 @@ use crate::plan::units::print_bytes;
 const SLICES: u64 = 60;
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// The summary of a part of a trace.
-#[must_use]
-pub fn summary(records: &[Record], filter: &Filter) -> String {
+/// The summary of the part of a trace that a filter wants.
+///
+/// # Errors
+/// The trace does not have a mark of the filter's.
+pub fn summary(all: &[Record], filter: &Filter) -> Result<String, NoMark> {
+    let range = filter.range(all)?;
+    let records = all.get(range.clone()).unwrap_or_default();
     let lines: Vec<RequestLine> = requests(records)
         .into_iter()
         .filter(|line| filter.wants(line))
@@ -22,7 +27,7 @@ pub fn summary(records: &[Record], filter: &Filter) -> String {
     let mut text = String::new();
     by_op(&mut text, &lines);
     histograms(&mut text, &lines);
-    by_rule(&mut text, records, &lines);
+    by_rule(&mut text, &rules(all, range, &lines));
     depth(&mut text, &lines);
     let malformed = records
         .iter()
@@ -42,7 +47,7 @@ pub fn summary(records: &[Record], filter: &Filter) -> String {
             "\nINCOMPLETE: {missed} lines are missing, for the file took no more"
         );
     }
-    text
+    Ok(text)
 }
 
 fn latencies(lines: &[RequestLine], op: Op) -> Vec<u64> {
@@ -112,23 +117,69 @@ fn histograms(text: &mut String, lines: &[RequestLine]) {
     }
 }
 
-fn by_rule(text: &mut String, records: &[Record], lines: &[RequestLine]) {
-    let mut rules: BTreeMap<&str, (&str, usize)> = BTreeMap::new();
-    for record in records {
-        if let Record::RuleAdded { name, text, .. } = record {
-            rules.insert(name, (text, 0));
+/// A rule while it is in force.
+struct Life<'a> {
+    name: &'a str,
+    text: &'a str,
+    /// The record that ended it.
+    end: Option<usize>,
+    /// Requests to which it was applied.
+    applied: usize,
+    /// How many of them are wanted.
+    wanted: usize,
+}
+
+/// The rules that were in force in a part of a trace, in their order: a name may have stood for one after the other.
+fn rules<'a>(all: &'a [Record], part: Range<usize>, wanted: &[RequestLine]) -> Vec<Life<'a>> {
+    let wanted: BTreeSet<u64> = wanted.iter().map(|line| line.submit.seq).collect();
+    let mut lives: Vec<Life<'a>> = Vec::new();
+    for (index, record) in all.iter().enumerate().take(part.end) {
+        match record {
+            Record::RuleAdded { name, text, .. } => lives.push(Life {
+                name,
+                text,
+                end: None,
+                applied: 0,
+                wanted: 0,
+            }),
+            Record::PlanSet { .. } | Record::Cleared { .. } => {
+                lives.iter_mut().for_each(|life| life.end = life.end.or(Some(index)));
+            }
+            Record::Submit(submit) if index >= part.start => {
+                for name in &submit.rules {
+                    let is_it = |life: &Life<'_>| life.name == name && life.end.is_none();
+                    let at = lives.iter().rposition(is_it).unwrap_or_else(|| {
+                        // The line that added it is missing.
+                        lives.push(Life {
+                            name,
+                            text: "",
+                            end: None,
+                            applied: 0,
+                            wanted: 0,
+                        });
+                        lives.len() - 1
+                    });
+                    if let Some(life) = lives.get_mut(at) {
+                        life.applied += 1;
+                        life.wanted += usize::from(wanted.contains(&submit.seq));
+                    }
+                }
+            }
+            _ => {}
         }
     }
-    for rule in lines.iter().flat_map(|line| &line.submit.rules) {
-        rules.entry(rule).or_insert(("", 0)).1 += 1;
-    }
+    lives.retain(|life| life.end.is_none_or(|end| end >= part.start));
+    lives
+}
+
+fn by_rule(text: &mut String, rules: &[Life<'_>]) {
     if rules.is_empty() {
         return;
     }
     text.push_str("\nrule           requests\n");
-    for (name, (rule, count)) in rules {
-        let never = if count == 0 { "  never applied:" } else { "" };
-        let line = format!("{name:<12} {count:>10}{never}  {rule}");
+    for rule in rules {
+        let never = if rule.applied == 0 { "  never applied:" } else { "" };
+        let line = format!("{:<12} {:>10}{never}  {}", rule.name, rule.wanted, rule.text);
         let _ = writeln!(text, "{}", line.trim_end());
     }
 }

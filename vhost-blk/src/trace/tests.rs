@@ -121,7 +121,7 @@ fn a_listing() {
 
 #[test]
 fn a_summary() {
-    insta::assert_snapshot!(summary(&records(), &Filter::default()), @r#"
+    insta::assert_snapshot!(summary(&records(), &Filter::default()).unwrap(), @r#"
     operation      requests   errors  no answer     moved      p50      p95      p99      max
     write                 3        1          0      4608    20 us  1210 us  1210 us  1210 us
     flush                 1        0          1         0        -        -        -        -
@@ -132,13 +132,70 @@ fn a_summary() {
       <  2048 us        1 ########################################
 
     rule           requests
-    fault                 1  fail write nth=2
     r1                    1  hold write until=next(write) limit=1
+    fault                 1  fail write nth=2
     unused                0  never applied:  drop flush nth=9
 
     requests out at once over 2100 us: at most 2
     |▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄█                      ▄ ▄|
     "#);
+}
+
+#[test]
+fn rules_of_a_summary() {
+    let of_rules = |records: &[Record], filter: &Filter| {
+        let text = summary(records, filter).unwrap();
+        let (_, rules) = text.split_once("rule           requests\n").unwrap();
+        rules.split("\n\n").next().unwrap_or_default().to_owned()
+    };
+    let records = records();
+    let after = Filter {
+        from: Some("end".into()),
+        ..Filter::default()
+    };
+    insta::assert_snapshot!(of_rules(&records, &after), @r"
+    r1                    0  never applied:  hold write until=next(write) limit=1
+    fault                 0  never applied:  fail write nth=2
+    unused                0  never applied:  drop flush nth=9
+    ");
+    // What the filter leaves out was applied all the same.
+    let failed = Filter {
+        status: Some(Status::IoErr),
+        ..Filter::default()
+    };
+    insta::assert_snapshot!(of_rules(&records, &failed), @r"
+    r1                    0  hold write until=next(write) limit=1
+    fault                 1  fail write nth=2
+    unused                0  never applied:  drop flush nth=9
+    ");
+    // A name that stands for another rule by and by.
+    let mut later = records.clone();
+    for line in [
+        r#"{"ev":"plan-set","t_us":3000,"seed":1}"#,
+        r#"{"ev":"rule-added","t_us":3001,"name":"r1","text":"fail read"}"#,
+        r#"{"ev":"cleared","t_us":3002}"#,
+        r#"{"ev":"mark","t_us":3003,"name":"late"}"#,
+        r#"{"ev":"rule-added","t_us":3004,"name":"r1","text":"drop flush"}"#,
+        r#"{"ev":"submit","seq":5,"t_us":3005,"queue":0,"gen":1,"op":"flush","sector":0,"len":0,"segs":0,"rules":["r1","gone"]}"#,
+    ] {
+        later.push(serde_json::from_str(line).unwrap());
+    }
+    insta::assert_snapshot!(of_rules(&later, &Filter::default()), @r"
+    r1                    1  hold write until=next(write) limit=1
+    fault                 1  fail write nth=2
+    unused                0  never applied:  drop flush nth=9
+    r1                    0  never applied:  fail read
+    r1                    1  drop flush
+    gone                  1
+    ");
+    let late = Filter {
+        from: Some("late".into()),
+        ..Filter::default()
+    };
+    insta::assert_snapshot!(of_rules(&later, &late), @r"
+    r1                    1  drop flush
+    gone                  1
+    ");
 }
 
 #[test]

@@ -35,9 +35,9 @@ pub enum RollbackError {
     /// There is no such mark.
     #[error(transparent)]
     Mark(#[from] UnknownMark),
-    /// The image cannot be mapped again.
-    #[error("cannot map the image again: {0}")]
-    Map(io::Error),
+    /// The file for what is written cannot be emptied.
+    #[error("cannot empty the file for what is written: {0}")]
+    Written(io::Error),
 }
 
 impl Device {
@@ -119,7 +119,7 @@ impl Device {
     /// Makes the disk the golden image again, or what it was at a mark; gives power again if it was cut.
     ///
     /// # Errors
-    /// Requests are outstanding, the image cannot be mapped, or there is no such mark.
+    /// Requests are outstanding, the file for what is written cannot be emptied, or there is no such mark.
     pub fn rollback(&self, to: Option<&str>) -> Result<(), RollbackError> {
         self.power_on();
         let moving = |state: &mut State| state.stats.submitted != state.stats.completed && state.schedule.is_empty();
@@ -137,7 +137,7 @@ impl Device {
         }
         // The lock stays taken: no request is submitted between the look and the deed.
         match to {
-            None => self.disk().rollback().map_err(RollbackError::Map)?,
+            None => self.disk().rollback().map_err(RollbackError::Written)?,
             Some(name) => {
                 let put = |offset, content: &Content| self.disk().put(offset, content);
                 self.disk().history.back_to(name, put)?;

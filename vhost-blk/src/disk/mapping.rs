@@ -1,5 +1,4 @@
-//! Bytes in memory: the image mapped privately, so that the kernel copies a page when it is first written. The device starts
-//! at once whatever the image's size, many devices share one image's page cache, and going back is a new mapping.
+//! The image in memory, to read from. The device starts at once whatever the image's size, and many devices share its page cache.
 
 use std::fs::File;
 use std::io;
@@ -11,10 +10,9 @@ use vm_memory::{FileOffset, MmapRegion, VolatileMemory, VolatileSlice};
 
 use super::AccessError;
 
-/// A private mapping of an image.
+/// An image that is mapped.
 #[derive(Debug)]
 pub(super) struct Mapping {
-    file: Arc<File>,
     region: MmapRegion,
 }
 
@@ -25,30 +23,16 @@ impl Mapping {
     /// It cannot be mapped.
     pub(super) fn new(file: &Arc<File>, bytes: u64) -> io::Result<Mapping> {
         let size = usize::try_from(bytes).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
-        let prot = (ProtFlags::READ | ProtFlags::WRITE).bits().cast_signed();
-        let flags = (MapFlags::PRIVATE | MapFlags::NORESERVE).bits().cast_signed();
         let region = MmapRegionBuilder::new(size)
             .with_file_offset(FileOffset::from_arc(Arc::clone(file), 0))
-            .with_mmap_prot(prot)
-            .with_mmap_flags(flags)
+            .with_mmap_prot(ProtFlags::READ.bits().cast_signed())
+            .with_mmap_flags(MapFlags::SHARED.bits().cast_signed())
             .build()
             .map_err(io::Error::other)?;
-        Ok(Mapping {
-            file: Arc::clone(file),
-            region,
-        })
+        Ok(Mapping { region })
     }
 
-    /// The image again, as it was.
-    ///
-    /// # Errors
-    /// It cannot be mapped again; this mapping stays as it is.
-    pub(super) fn renew(&mut self) -> io::Result<()> {
-        *self = Mapping::new(&self.file, self.region.size() as u64)?;
-        Ok(())
-    }
-
-    /// The bytes of a range.
+    /// The bytes of a range, not to be written to.
     ///
     /// # Errors
     /// It lies outside the disk.

@@ -26,7 +26,7 @@ impl Mapping {
         let region = MmapRegionBuilder::new(size)
             .with_file_offset(FileOffset::from_arc(Arc::clone(file), 0))
             .with_mmap_prot(ProtFlags::READ.bits().cast_signed())
-            .with_mmap_flags(MapFlags::SHARED.bits().cast_signed())
+            .with_mmap_flags(MapFlags::PRIVATE.bits().cast_signed())
             .build()
             .map_err(io::Error::other)?;
         Ok(Mapping { region })

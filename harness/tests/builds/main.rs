@@ -1,7 +1,7 @@
 //! Builds of a real kernel that go wrong, are killed, run twice at once or find the disk full: the store stays whole and the next run goes on.
 //!
 //! The kernel is Debian's 6.1 source with `tinyconfig`, the smallest that there is; it does not boot here and need not. The first build takes some
-//! minutes and is kept in the cache. `cargo xtask selftest` runs these.
+//! minutes and is kept in the cache. `cargo nextest run --release --package harness --run-ignored only --profile rig -E 'binary(builds)'` runs these.
 
 #![allow(clippy::expect_used, reason = "a panic in a test's helper is the test's failure")]
 
@@ -94,7 +94,7 @@ const CTYPE_FIRST: &str = "// SPDX-License-Identifier: GPL-2.0";
 
 /// One test, for all of it happens in one build folder.
 #[test]
-#[ignore = "builds a kernel; run by cargo xtask selftest"]
+#[ignore = "builds a kernel; the head of this file says how to run it"]
 fn what_goes_wrong_is_said_and_the_next_run_goes_on() {
     let bed = Bed::new();
     bed.declare("tiny", "]");
@@ -229,7 +229,7 @@ fn until_made(id: &str, count: usize) {
 }
 
 #[test]
-#[ignore = "builds a kernel; run by cargo xtask selftest"]
+#[ignore = "builds a kernel; the head of this file says how to run it"]
 fn a_full_disk_is_said_and_the_next_run_goes_on() {
     let bed = Bed::new();
     bed.declare("tiny", "]");

@@ -1,14 +1,17 @@
 //! The disk: a golden image that is never written, under a copy-on-write overlay that belongs to this process.
 //!
-//! `overlay.rs` has one state a block, for reads, for `export` (what differs from the image) and for zeroed ranges, which cost nothing; the
-//! bytes are in memory (`mapping.rs`) or in a file (`files.rs`), with the same meaning. A disk can be made to end elsewhere than its image:
+//! `overlay.rs` has one state a block (`blocks.rs`), for reads, for `export` (what differs from the image) and for zeroed ranges, which cost nothing; the
+//! bytes are in memory (`memory.rs`) or in a file (`files.rs`), with the same meaning. A disk can be made to end elsewhere than its image:
 //! beyond that there are zeros, and what was cut off is gone (`overlay/size.rs`).
 //!
 //! The image must not be truncated while it is in use; the harness's golden images are never changed.
 
+mod arena;
+mod blocks;
 mod files;
 mod mapping;
 mod medium;
+mod memory;
 mod overlay;
 mod rings;
 
@@ -144,7 +147,7 @@ impl Disk {
         }
         let file = Arc::new(file);
         let overlay = match storage {
-            Storage::Memory => Overlay::mapped(&file, bytes).map_err(open)?,
+            Storage::Memory => Overlay::in_memory(&file, bytes).map_err(open)?,
             Storage::File { dir } => Overlay::in_file(&file, bytes, dir).map_err(|source| DiskError::Written {
                 dir: dir.clone(),
                 source,
@@ -229,6 +232,14 @@ impl Disk {
         self.shared().prepare(threads);
     }
 
+    /// Keeps memory there for what is written next, so that who writes need not wait for it. Returns only where that is no use.
+    pub fn keep_ahead(&self) {
+        let arena = self.shared().arena();
+        if let Some(arena) = arena {
+            arena.keep_ahead();
+        }
+    }
+
     /// Keeps what it takes to go back to marks and to show power cuts; what was written before counts as durable.
     pub fn keep_history(&self, keep: Keep) {
         self.history.keep(keep);
@@ -270,7 +281,7 @@ impl Disk {
     /// Goes back to the golden image, which has its own size.
     ///
     /// # Errors
-    /// The image cannot be mapped again, or the file not emptied; the disk then stays as it is.
+    /// The file for what is written cannot be emptied; the disk then stays as it is.
     pub fn rollback(&self) -> io::Result<()> {
         let mut overlay = self.alone();
         overlay.renew()?;

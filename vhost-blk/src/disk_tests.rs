@@ -1,5 +1,6 @@
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
+use std::sync::atomic::AtomicBool;
 
 use proptest::prelude::*;
 
@@ -281,4 +282,126 @@ fn a_directory_that_is_none_is_told_with_its_option() {
     };
     let error = Disk::open_in(&golden.path, 512, &storage).expect_err("no directory");
     assert!(error.to_string().contains("--storage-dir"), "{error}");
+}
+
+/// Who wrote a block last, and when, in every sector of it.
+fn stamped(writer: u8, round: u8, blocks: usize) -> Vec<u8> {
+    [writer, round].repeat(blocks * 2048)
+}
+
+#[test]
+fn blocks_that_many_write_at_once_are_one_writers_each() {
+    const BLOCKS: u64 = 24;
+    let golden = golden();
+    let in_file = Storage::File {
+        dir: golden.dir.path().to_owned(),
+    };
+    for storage in [Storage::Memory, in_file] {
+        let disk = Disk::open_in(&golden.path, 512, &storage).expect("open");
+        let mut since = 1;
+        for round in 1..=40u8 {
+            // All write every block, in an order of their own, alone and in runs; and somebody reads.
+            std::thread::scope(|scope| {
+                let disk = &disk;
+                for writer in 1..=4u8 {
+                    scope.spawn(move || {
+                        for step in 0..BLOCKS {
+                            let block = (step * 5 + u64::from(writer) * 7) % BLOCKS;
+                            let run = (BLOCKS - block).min(1 + (step + u64::from(writer)) % 4);
+                            write(disk, block * 4096, stamped(writer, round, run as usize));
+                        }
+                    });
+                }
+                scope.spawn(move || {
+                    for block in 0..BLOCKS {
+                        let bytes = read(disk, block * 4096, 4096);
+                        // Not even what was written before the disk went back, to memory that it has still.
+                        let known = |pair: &[u8]| match pair {
+                            [1..=4, when] => (since..=round).contains(when),
+                            pair => matches!(pair, [0, 0] | [0xAA, 0xAA]),
+                        };
+                        assert!(bytes.chunks(2).all(known), "bytes that nobody wrote to block {block}");
+                    }
+                });
+            });
+            for block in 0..BLOCKS {
+                let bytes = read(&disk, block * 4096, 4096);
+                assert!(
+                    bytes
+                        .chunks(2)
+                        .all(|pair| matches!(pair, [1..=4, _]) && pair[1] == round),
+                    "block {block} in round {round}"
+                );
+            }
+            if round % 3 == 0 {
+                disk.rollback().expect("rolled back");
+                since = round + 1;
+                assert_eq!(read(&disk, 0, 4096), [0; 4096]);
+            }
+            if round % 4 == 0 {
+                disk.zero(0, BLOCKS / 2 * 4096).expect("zeroed");
+                assert_eq!(read(&disk, 8192, 4096), [0; 4096]);
+            }
+        }
+    }
+}
+
+#[test]
+fn writers_to_parts_of_a_block_do_not_lose_each_others() {
+    let golden = golden();
+    let in_file = Storage::File {
+        dir: golden.dir.path().to_owned(),
+    };
+    for storage in [Storage::Memory, in_file] {
+        let disk = Disk::open_in(&golden.path, 512, &storage).expect("open");
+        for round in 1..=40u8 {
+            std::thread::scope(|scope| {
+                let disk = &disk;
+                for sector in 0..7u64 {
+                    scope.spawn(move || {
+                        for block in 0..16 {
+                            write(disk, block * 4096 + sector * 512, vec![round + sector as u8; 512]);
+                        }
+                    });
+                }
+            });
+            for block in 0..16u64 {
+                let mut expected: Vec<u8> = (0..7).flat_map(|sector| [round + sector; 512]).collect();
+                expected.extend([0; 512]);
+                assert!(
+                    read(&disk, block * 4096, 4096) == expected,
+                    "block {block} in round {round}"
+                );
+            }
+            match round % 3 {
+                0 => disk.rollback().expect("rolled back"),
+                1 => disk.zero(0, 16 * 4096).expect("zeroed"),
+                _ => {}
+            }
+        }
+    }
+}
+
+#[test]
+fn nobody_sees_what_memory_held_before_it_was_a_blocks() {
+    let golden = golden();
+    let disk = Disk::open(&golden.path, 512).expect("open");
+    for round in 1..=60u8 {
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                // In one piece, which takes a while.
+                write(&disk, 0, stamped(1, round, 256));
+                done.store(true, Ordering::Relaxed);
+            });
+            let mut block = 0;
+            while !done.load(Ordering::Relaxed) {
+                block = (block + 37) % 256;
+                let bytes = read(&disk, block * 4096, 4096);
+                let known = |pair: &[u8]| matches!(pair, [0, 0] | [0xAA, 0xAA]) || pair == [1, round];
+                assert!(bytes.chunks(2).all(known), "block {block} in round {round}");
+            }
+        });
+        disk.rollback().expect("rolled back");
+    }
 }

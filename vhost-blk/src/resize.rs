@@ -11,7 +11,7 @@ use crate::device::Device;
 use crate::plan::units::print_bytes;
 use crate::trace::Record;
 
-/// Largest disk in bytes, 16 TiB: a size that was mistyped must not take all memory, and every block of a disk costs a byte.
+/// Largest disk in bytes, 16 TiB: a size that was mistyped must not take all memory: four bytes for each block that is written or zeroed.
 pub const BYTES_MAX: u64 = 16 << 40;
 
 /// Whether the front end knows that the disk has another size.

@@ -125,6 +125,10 @@ pub fn run(device: &Arc<Device>, options: &Options, ready: impl FnOnce()) -> Res
             }
         })?;
     }
+    if !device.config().read_only {
+        let device = Arc::clone(device);
+        spawn("memory", move || device.disk().keep_ahead())?;
+    }
     {
         let device = Arc::clone(device);
         spawn("timer", move || device.run_timer())?;

@@ -37,9 +37,9 @@ pub enum RollbackError {
     /// There is no such mark.
     #[error(transparent)]
     Mark(#[from] UnknownMark),
-    /// The image cannot be mapped again.
-    #[error("cannot map the image again: {0}")]
-    Map(io::Error),
+    /// The file for what is written cannot be emptied.
+    #[error("cannot empty the file for what is written: {0}")]
+    Written(io::Error),
 }
 
 impl Device {
@@ -122,7 +122,7 @@ impl Device {
     /// if it is another one.
     ///
     /// # Errors
-    /// Requests are outstanding, the image cannot be mapped, or there is no such mark.
+    /// Requests are outstanding, the file for what is written cannot be emptied, or there is no such mark.
     pub fn rollback(&self, to: Option<&str>) -> Result<Option<Resized>, RollbackError> {
         self.power_on();
         let moving = |state: &mut State| state.stats.submitted != state.stats.completed && state.schedule.is_empty();
@@ -141,7 +141,7 @@ impl Device {
         let from = self.disk().bytes();
         // The lock stays taken: no request is submitted between the look and the deed.
         match to {
-            None => self.disk().rollback().map_err(RollbackError::Map)?,
+            None => self.disk().rollback().map_err(RollbackError::Written)?,
             Some(name) => {
                 self.disk().history.back_to(name, self.disk())?;
             }

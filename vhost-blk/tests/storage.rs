@@ -140,3 +140,54 @@ fn what_lies_in_a_file_has_no_name_and_is_exported() {
     let image = std::fs::read(device.path("image")).expect("the image");
     assert!(image.iter().all(|byte| *byte == 0), "the image is never written");
 }
+
+/// Memory of its own that a device has, in KiB.
+fn own_kib(device: &DeviceProcess) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", device.child.id())).expect("a process");
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+    let number = line.and_then(|line| line.split_whitespace().next());
+    number.expect("RssAnon").parse().expect("a number")
+}
+
+#[test]
+fn memory_is_taken_for_what_is_written_wherever_that_is() {
+    const BLOCKS: u64 = 400;
+    // 8 MiB are kept ahead of use; the rest is the program's.
+    const AT_ONCE_KIB: u64 = (8 << 10) + (8 << 10);
+    let device = DeviceProcess::with_disk(&[], 1 << 30, &[]);
+    for round in 1..=3u8 {
+        for first in (0..BLOCKS).step_by(20) {
+            let mut driver = Driver::connect(&device);
+            for block in first..first + 20 {
+                // Two MiB and a block apart.
+                assert_eq!(write(&mut driver, block * (4096 + 8), &[round; 4096]), 0);
+            }
+        }
+        let own = own_kib(&device);
+        assert!(own < AT_ONCE_KIB + BLOCKS * 4, "{own} KiB for {BLOCKS} blocks");
+        let mut driver = Driver::connect(&device);
+        assert_eq!(read(&mut driver, 4104, 4096), [round; 4096]);
+        assert_eq!(tell(&device, &Command::Rollback { to: None }), Reply::Done);
+        assert_eq!(read(&mut driver, 4104, 4096), [0; 4096]);
+    }
+}
+
+#[test]
+fn what_is_cut_off_gives_its_memory_back() {
+    const MIB: u64 = 1 << 20;
+    // 8 MiB are kept ahead of use; the rest is the program's, and one round's.
+    const AT_ONCE_KIB: u64 = (8 << 10) + (8 << 10) + (4 << 10);
+    let device = DeviceProcess::with_disk(&[], 32 * MIB, &[]);
+    let resize = |bytes| tell(&device, &Command::Resize { bytes });
+    for round in 1..=20u8 {
+        assert!(matches!(resize(64 * MIB), Reply::Resized { .. }));
+        let mut driver = Driver::connect(&device);
+        for at in (0..4 * MIB).step_by(64 << 10) {
+            assert_eq!(read(&mut driver, (48 * MIB + at) / 512, 4096), [0; 4096]);
+            assert_eq!(write(&mut driver, (48 * MIB + at) / 512, &[round; 64 << 10]), 0);
+        }
+        assert!(matches!(resize(32 * MIB), Reply::Resized { .. }));
+        let own = own_kib(&device);
+        assert!(own < AT_ONCE_KIB, "{own} KiB after round {round}");
+    }
+}

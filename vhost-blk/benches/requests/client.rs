@@ -38,19 +38,17 @@ pub fn run(socket: &Path, disk_bytes: u64, load: Load, time: Duration) -> Result
     requests(socket, load, places.take_while(|_| begin.elapsed() < time))
 }
 
-/// Writes a whole disk from its first byte to its last; requests a second.
+/// Goes over a whole disk once, to every place of the load's length: requests a second. Long ones go from the first byte to the last, short ones all
+/// over the disk.
 ///
 /// # Errors
 /// As of [`run`].
-pub fn write_all(socket: &Path, disk_bytes: u64) -> Result<f64, Box<dyn Error>> {
-    let load = Load {
-        name: "write-all",
-        writes: true,
-        len_bytes: 128 << 10,
-        depth: 8,
-        goal: 0.0,
-    };
-    requests(socket, load, (0..disk_bytes).step_by(load.len_bytes))
+pub fn run_over_all(socket: &Path, disk_bytes: u64, load: Load) -> Result<f64, Box<dyn Error>> {
+    let len_bytes = load.len_bytes as u64;
+    let count = disk_bytes / len_bytes;
+    // Odd, and so in no common measure with a count that is a power of two.
+    let stride = if load.len_bytes < 64 << 10 { 75_577 } else { 1 };
+    requests(socket, load, (0..count).map(|index| index * stride % count * len_bytes))
 }
 
 /// Sends requests to these places, as many at once as the load says; requests a second.

@@ -25,8 +25,23 @@ impl Contender {
     /// # Errors
     /// It does not start.
     pub fn ours(name: &'static str, dir: &Path, image: &Path, more: &[&Path]) -> Result<Contender, Box<dyn Error>> {
+        let program = Path::new(env!("CARGO_BIN_EXE_vhost-blk"));
+        Contender::build(name, program, dir, image, more)
+    }
+
+    /// Some build of our device.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn build(
+        name: &'static str,
+        program: &Path,
+        dir: &Path,
+        image: &Path,
+        more: &[&Path],
+    ) -> Result<Contender, Box<dyn Error>> {
         let socket = dir.join(format!("{}.sock", name.replace([' ', ','], "-")));
-        let mut command = Command::new(env!("CARGO_BIN_EXE_vhost-blk"));
+        let mut command = Command::new(program);
         command.arg("--die-with-parent").arg("--num-queues").arg("1");
         command
             .arg("--socket")

@@ -1,10 +1,10 @@
-//! Requests a second, side by side: our device as it is, with a plan of 1,000 rules, with its trace on, with its disk in files, and
+//! Requests a second, side by side: our device as it is (also when it writes each place for the first time), with a plan of 1,000 rules, with its trace on, with its disk in files, and
 //! qemu-storage-daemon's vhost-user-blk export, on one image on tmpfs.
 //!
 //! All serve at once and are asked in turn, so that what else the machine does meets them all. What counts are the ratios.
 //!
 //! ```text
-//! cargo bench -p vhost-blk --bench requests -- [--rounds N] [--time-ms N] [--dir DIR] [--qsd PROGRAM] [--alone] [--load NAME]
+//! cargo bench -p vhost-blk --bench requests -- [--rounds N] [--time-ms N] [--dir DIR] [--qsd PROGRAM] [--alone] [--before PROGRAM] [--load NAME]
 //! ```
 
 mod client;
@@ -35,6 +35,12 @@ const LOADS: [Load; 6] = [
     load("128k-randwrite-d8", true, 128 << 10, 8, 1.0),
 ];
 
+/// Every place of the disk written once, by a device that has just started. The other one writes over its image, whose memory is there.
+const FIRST: [Load; 2] = [
+    load("128k-first-write-d8", true, 128 << 10, 8, 1.0),
+    load("4k-first-write-d32", true, 4096, 32, 1.0),
+];
+
 const fn load(name: &'static str, writes: bool, len_bytes: usize, depth: usize, goal: f64) -> Load {
     Load {
         name,
@@ -63,6 +69,9 @@ struct Args {
     /// Only our device
     #[arg(long)]
     alone: bool,
+    /// Another build of our device, to compare with
+    #[arg(long, value_name = "PROGRAM")]
+    before: Option<PathBuf>,
     /// Only this load
     #[arg(long, value_name = "NAME")]
     load: Option<String>,
@@ -82,18 +91,23 @@ fn main() -> ExitCode {
 }
 
 fn compare(args: &Args) -> Result<(), Box<dyn Error>> {
-    let loads: Vec<Load> = LOADS
-        .into_iter()
-        .filter(|load| args.load.as_deref().is_none_or(|name| name == load.name))
-        .collect();
-    if loads.is_empty() {
-        let names: Vec<&str> = LOADS.iter().map(|load| load.name).collect();
+    let wanted = |load: &Load| args.load.as_deref().is_none_or(|name| name == load.name);
+    let loads: Vec<Load> = LOADS.into_iter().filter(wanted).collect();
+    let first: Vec<Load> = FIRST.into_iter().filter(wanted).collect();
+    if loads.is_empty() && first.is_empty() {
+        let names: Vec<&str> = LOADS.iter().chain(&FIRST).map(|load| load.name).collect();
         return Err(format!("no such load: expected one of {}", names.join(", ")).into());
     }
     let dir = tempfile::tempdir_in(&args.dir)?;
     let image = dir.path().join("image");
     #[expect(clippy::cast_precision_loss, reason = "a power of two")]
     fill(&image, IMAGE_BYTES as f64)?;
+    for load in first {
+        first_writes(args, dir.path(), &image, load)?;
+    }
+    if loads.is_empty() {
+        return Ok(());
+    }
     let plan = dir.path().join("plan.toml");
     std::fs::write(&plan, plan_of(RULES))?;
     let trace = dir.path().join("trace");
@@ -112,6 +126,9 @@ fn compare(args: &Args) -> Result<(), Box<dyn Error>> {
             ],
         )?,
     ];
+    if let Some(before) = &args.before {
+        contenders.push(Contender::build("before", before, dir.path(), &image, &[])?);
+    }
     if !args.alone {
         contenders.push(other(args, dir.path(), &image)?);
     }
@@ -124,7 +141,10 @@ fn compare(args: &Args) -> Result<(), Box<dyn Error>> {
     let mut written = false;
     for load in loads {
         if load.writes && !written {
-            write_all(&contenders)?;
+            // What is measured then is a disk in use.
+            for contender in &contenders {
+                client::run_over_all(&contender.socket, IMAGE_BYTES, FIRST[0])?;
+            }
             written = true;
         }
         let mut speeds = vec![Vec::new(); contenders.len()];
@@ -136,20 +156,33 @@ fn compare(args: &Args) -> Result<(), Box<dyn Error>> {
                 speeds.push(speed);
             }
         }
-        tell(load, &contenders, &speeds);
+        let names: Vec<&str> = contenders.iter().map(|contender| contender.name).collect();
+        tell(load, &names, &speeds);
     }
     Ok(())
 }
 
-/// Writes every disk once: what is measured then is a disk in use. Our device copies a page as it is first written and
-/// never writes to the image, the other one writes to it: so this has no goal, and is told by itself.
-fn write_all(contenders: &[Contender]) -> Result<(), Box<dyn Error>> {
-    println!("all of the disk written for the first time, 128k-write-d8");
-    for contender in contenders {
-        let speed = client::write_all(&contender.socket, IMAGE_BYTES)
-            .map_err(|error| format!("{}: {error}", contender.name))?;
-        println!("  {:<22} {speed:>9.0} IOPS", contender.name);
+/// Measures the first write to every place. Our devices start anew for each round.
+fn first_writes(args: &Args, dir: &Path, image: &Path, load: Load) -> Result<(), Box<dyn Error>> {
+    let other = (!args.alone).then(|| other(args, dir, image)).transpose()?;
+    let mut names = vec!["vhost-blk"];
+    names.extend(args.before.as_ref().map(|_| "before"));
+    names.extend(other.as_ref().map(|other| other.name));
+    let mut speeds = vec![Vec::new(); names.len()];
+    for _ in 0..args.rounds {
+        for (name, speeds) in names.iter().copied().zip(&mut speeds) {
+            let fresh = match (name, &args.before) {
+                ("vhost-blk", _) => Some(Contender::ours(name, dir, image, &[])?),
+                ("before", Some(before)) => Some(Contender::build(name, before, dir, image, &[])?),
+                _ => None,
+            };
+            let contender = fresh.as_ref().or(other.as_ref()).ok_or("nobody to ask")?;
+            let speed = client::run_over_all(&contender.socket, IMAGE_BYTES, load)
+                .map_err(|error| format!("{name}, {}: {error}", load.name))?;
+            speeds.push(speed);
+        }
     }
+    tell(load, &names, &speeds);
     Ok(())
 }
 
@@ -176,20 +209,21 @@ fn other(args: &Args, dir: &Path, image: &Path) -> Result<Contender, Box<dyn Err
 }
 
 /// Prints what one load came to.
-fn tell(load: Load, contenders: &[Contender], speeds: &[Vec<f64>]) {
+fn tell(load: Load, names: &[&str], speeds: &[Vec<f64>]) {
     println!("{}", load.name);
     let Some((first, rest)) = speeds.split_first() else {
         return;
     };
     println!("  {:<22} {:>9.0} IOPS", "vhost-blk", median(first));
-    for (contender, speeds) in contenders.iter().skip(1).zip(rest) {
+    for (name, speeds) in names.iter().copied().skip(1).zip(rest) {
         // Each round's ratio by itself: what slows the machine down for a while slows both of a pair.
-        let ratio = |(ours, other): (&f64, &f64)| match contender.name {
-            "qemu-storage-daemon" => ours / other,
+        let ratio = |(ours, other): (&f64, &f64)| match name {
+            "qemu-storage-daemon" | "before" => ours / other,
             _ => other / ours,
         };
         let ratios: Vec<f64> = first.iter().zip(speeds).map(ratio).collect();
-        let (what, goal) = match contender.name {
+        let (what, goal) = match name {
+            "before" => ("vhost-blk is", 0.0),
             "qemu-storage-daemon" => ("vhost-blk is", load.goal),
             "trace" => ("of it without", 0.8),
             // What is behind it decides; it is told, and asked nothing.
@@ -206,7 +240,7 @@ fn tell(load: Load, contenders: &[Contender], speeds: &[Vec<f64>]) {
         };
         println!(
             "  {:<22} {:>9.0} IOPS  {what} {ratio:.2}× ({least:.2}–{most:.2}){verdict}",
-            contender.name,
+            name,
             median(speeds)
         );
     }

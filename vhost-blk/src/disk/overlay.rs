@@ -1,29 +1,23 @@
-//! What was written over the image: a state a block, and where the bytes are.
+//! What was written over the image: a state a block, and a store for the bytes.
 
 mod size;
 
 use std::fs::File;
+use std::io;
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::{io, iter};
 
 use smallvec::SmallVec;
 use vm_memory::VolatileSlice;
 
+use super::arena::Arena;
+use super::blocks::{Blocks, Kind};
 use super::files::{Files, Piece, Which};
-use super::mapping::Mapping;
+use super::memory::Memory;
 use super::{AccessError, BLOCK_BYTES, PIECE_BYTES};
 use crate::history::Content;
-
-/// The block is as in the image.
-const CLEAN: u8 = 0;
-/// The block was written; the store has its bytes.
-const DIRTY: u8 = 1;
-/// The block reads as zeros whatever the store holds.
-const ZERO: u8 = 2;
 
 /// An image, and what was written over it.
 #[derive(Debug)]
@@ -31,11 +25,7 @@ pub(crate) struct Overlay {
     /// Size of the image, which the disk has at first.
     image_bytes: u64,
     bytes: u64,
-    /// Whether the store gave back all that it was to give back.
-    pristine: bool,
-    states: Vec<AtomicU8>,
-    /// Whether any block was ever zeroed; while not, reads need not look.
-    any_zero: AtomicBool,
+    blocks: Blocks,
     /// Held while a block that is not a written one becomes one, so that two writers to its halves do not lose each other's.
     reviving: Mutex<()>,
     store: Store,
@@ -43,7 +33,7 @@ pub(crate) struct Overlay {
 
 #[derive(Debug)]
 enum Store {
-    Mapped(Mapping),
+    Memory(Memory),
     Files(Files),
 }
 
@@ -64,8 +54,8 @@ impl Overlay {
     ///
     /// # Errors
     /// The image cannot be mapped.
-    pub(super) fn mapped(file: &Arc<File>, bytes: u64) -> io::Result<Overlay> {
-        Ok(Overlay::new(bytes, Store::Mapped(Mapping::new(file, bytes)?)))
+    pub(super) fn in_memory(file: &Arc<File>, bytes: u64) -> io::Result<Overlay> {
+        Overlay::new(bytes, Store::Memory(Memory::new(file, bytes)?))
     }
 
     /// In a file of this directory.
@@ -74,19 +64,17 @@ impl Overlay {
     /// The file cannot be made.
     pub(super) fn in_file(file: &Arc<File>, bytes: u64, dir: &Path) -> io::Result<Overlay> {
         let files = Files::new(Arc::clone(file), bytes, dir)?;
-        Ok(Overlay::new(bytes, Store::Files(files)))
+        Overlay::new(bytes, Store::Files(files))
     }
 
-    fn new(bytes: u64, store: Store) -> Overlay {
-        Overlay {
+    fn new(bytes: u64, store: Store) -> io::Result<Overlay> {
+        Ok(Overlay {
             image_bytes: bytes,
             bytes,
-            pristine: true,
-            states: iter::repeat_with(|| AtomicU8::new(CLEAN)).take(blocks(bytes)).collect(),
-            any_zero: AtomicBool::new(false),
+            blocks: Blocks::new(blocks(bytes))?,
             reviving: Mutex::new(()),
             store,
-        }
+        })
     }
 
     /// Forgets all that was written, and the size that the disk was given.
@@ -94,14 +82,15 @@ impl Overlay {
     /// # Errors
     /// The store cannot; all stays as it is.
     pub(super) fn renew(&mut self) -> io::Result<()> {
-        match &mut self.store {
-            Store::Mapped(mapping) => mapping.renew(self.image_bytes)?,
-            Store::Files(files) => files.renew(self.image_bytes)?,
+        if let Store::Files(files) = &mut self.store {
+            files.renew(self.image_bytes)?;
         }
-        (self.bytes, self.pristine) = (self.image_bytes, true);
-        self.states.iter_mut().for_each(|state| *state.get_mut() = CLEAN);
-        self.states.resize_with(blocks(self.bytes), || AtomicU8::new(CLEAN));
-        *self.any_zero.get_mut() = false;
+        self.blocks.clear()?;
+        self.bytes = self.image_bytes;
+        if let Store::Memory(memory) = &mut self.store {
+            memory.set_bytes(self.image_bytes);
+            memory.renew();
+        }
         Ok(())
     }
 
@@ -116,6 +105,14 @@ impl Overlay {
         self.bytes
     }
 
+    /// The memory for what is written, if that is where it is.
+    pub(super) fn arena(&self) -> Option<Arc<Arena>> {
+        match &self.store {
+            Store::Memory(memory) => Some(Arc::clone(memory.arena())),
+            Store::Files(_) => None,
+        }
+    }
+
     /// Whether its bytes are in files.
     pub(super) fn is_in_file(&self) -> bool {
         matches!(self.store, Store::Files(_))
@@ -126,46 +123,21 @@ impl Overlay {
         (end <= self.bytes).then_some(()).ok_or(AccessError::OutOfRange)
     }
 
-    fn state(&self, block: u64) -> &AtomicU8 {
-        // In range for every block of a range that `check` has seen.
-        &self.states[block as usize]
-    }
-
     pub(super) fn read(&self, offset: u64, to: &VolatileSlice<'_>) -> Result<(), AccessError> {
-        let mapping = match &self.store {
-            Store::Mapped(mapping) => mapping,
-            Store::Files(_) => {
-                let mut pieces = Pieces::default();
-                self.gather_read(offset, to, &mut pieces)?;
-                return self.run(pieces);
-            }
-        };
         self.check(offset, to.len() as u64)?;
-        let range = offset..offset + to.len() as u64;
-        mapping.each(&range, |at, from| {
-            from.copy_to_volatile_slice(part_of(to, offset, &(at..range.end))?);
-            Ok(())
-        })?;
-        if self.any_zero.load(Ordering::Acquire) {
-            for (block, part) in parts(offset, to.len() as u64) {
-                if self.state(block).load(Ordering::Acquire) == ZERO {
-                    fill_zero(&part_of(to, offset, &part)?);
-                }
-            }
+        if let Store::Memory(memory) = &self.store {
+            return memory.read(&self.blocks, offset, to);
         }
-        Ok(())
+        let mut pieces = Pieces::default();
+        self.gather_read(offset, to, &mut pieces)?;
+        self.run(pieces)
     }
 
     pub(super) fn write(&self, offset: u64, from: &VolatileSlice<'_>) -> Result<(), AccessError> {
         let bytes = from.len() as u64;
         self.check(offset, bytes)?;
-        if let Store::Mapped(mapping) = &self.store {
-            self.dirty(mapping, offset, bytes)?;
-            let range = offset..offset + bytes;
-            return mapping.each(&range, |at, to| {
-                part_of(from, offset, &(at..range.end))?.copy_to_volatile_slice(to);
-                Ok(())
-            });
+        if let Store::Memory(memory) = &self.store {
+            return memory.write(&self.blocks, &self.reviving, offset, from);
         }
         let mut pieces = Pieces::default();
         if self.gather_write(offset, from, &mut pieces)? {
@@ -193,53 +165,32 @@ impl Overlay {
     /// What a range holds, piece by piece.
     pub(super) fn contents(&self, offset: u64, len: u64) -> Result<Vec<Content>, AccessError> {
         self.check(offset, len)?;
-        let content = |(state, range): (u8, Range<u64>)| match state {
-            CLEAN => Ok(Content::Golden(range.end - range.start)),
-            ZERO => Ok(Content::Zeros(range.end - range.start)),
-            _ => self.copy(&range).map(Content::Bytes),
+        let content = |(kind, range): (Kind, Range<u64>)| match kind {
+            Kind::Clean => Ok(Content::Golden(range.end - range.start)),
+            Kind::Zero => Ok(Content::Zeros(range.end - range.start)),
+            Kind::Written => self.copy(&range).map(Content::Bytes),
         };
         self.runs(offset, len).into_iter().map(content).collect()
     }
 
     /// A range cut where the blocks' states change.
-    fn runs(&self, offset: u64, len: u64) -> SmallVec<[(u8, Range<u64>); 4]> {
-        let mut runs: SmallVec<[(u8, Range<u64>); 4]> = SmallVec::new();
+    fn runs(&self, offset: u64, len: u64) -> SmallVec<[(Kind, Range<u64>); 4]> {
+        let mut runs: SmallVec<[(Kind, Range<u64>); 4]> = SmallVec::new();
         for (block, part) in parts(offset, len) {
-            let state = self.state(block).load(Ordering::Acquire);
+            let kind = self.blocks.get(block).kind();
             match runs.last_mut() {
-                Some((last, range)) if *last == state => range.end = part.end,
-                _ => runs.push((state, part)),
+                Some((last, range)) if *last == kind => range.end = part.end,
+                _ => runs.push((kind, part)),
             }
         }
         runs
-    }
-
-    /// Marks a range of the mapping as written; a block that was zeroed gets its zeros first.
-    fn dirty(&self, mapping: &Mapping, offset: u64, bytes: u64) -> Result<(), AccessError> {
-        for (block, _) in parts(offset, bytes) {
-            let state = self.state(block);
-            if state.load(Ordering::Acquire) == ZERO {
-                let _guard = self.reviving.lock().unwrap_or_else(PoisonError::into_inner);
-                if state.load(Ordering::Acquire) == ZERO {
-                    mapping.each(&self.block(block), |_, slice| {
-                        fill_zero(&slice);
-                        Ok(())
-                    })?;
-                    state.store(DIRTY, Ordering::Release);
-                }
-            } else {
-                state.store(DIRTY, Ordering::Release);
-            }
-        }
-        Ok(())
     }
 
     pub(super) fn zero(&self, offset: u64, bytes: u64) -> Result<(), AccessError> {
         self.check(offset, bytes)?;
         for (block, part) in parts(offset, bytes) {
             if part == self.block(block) {
-                self.any_zero.store(true, Ordering::Release);
-                self.state(block).store(ZERO, Ordering::Release);
+                self.blocks.zero(block);
             } else {
                 self.write_bytes(part.start, &vec![0; (part.end - part.start) as usize])?;
             }
@@ -261,12 +212,12 @@ impl Overlay {
         pieces: &mut Pieces<'m>,
     ) -> Result<(), AccessError> {
         self.check(offset, to.len() as u64)?;
-        for (state, range) in self.runs(offset, to.len() as u64) {
+        for (kind, range) in self.runs(offset, to.len() as u64) {
             let part = part_of(to, offset, &range)?;
-            match state {
-                ZERO => fill_zero(&part),
-                CLEAN => pieces.add(Which::Image, false, range.start, &part),
-                _ => pieces.add(Which::Written, false, range.start, &part),
+            match kind {
+                Kind::Zero => fill_zero(&part),
+                Kind::Clean => pieces.add(Which::Image, false, range.start, &part),
+                Kind::Written => pieces.add(Which::Written, false, range.start, &part),
             }
         }
         Ok(())
@@ -282,7 +233,7 @@ impl Overlay {
         self.check(offset, from.len() as u64)?;
         let mut fresh = false;
         for (block, part) in parts(offset, from.len() as u64) {
-            let written = self.state(block).load(Ordering::Acquire) == DIRTY;
+            let written = self.blocks.get(block).kind() == Kind::Written;
             if !written && part != self.block(block) {
                 return Ok(false);
             }
@@ -309,7 +260,7 @@ impl Overlay {
         // SAFETY: each piece is a part of a slice of memory that outlives `pieces`, and so this call.
         unsafe { files.transfer(&mut pieces.list) }.map_err(|error| AccessError::Storage(error.kind()))?;
         for block in pieces.written.into_iter().flatten() {
-            self.state(block).store(DIRTY, Ordering::Release);
+            self.blocks.written_in_place(block);
         }
         Ok(())
     }
@@ -342,18 +293,18 @@ impl Overlay {
 
     /// Byte ranges that were written and are not zeroed, merged where they touch.
     pub(crate) fn dirty_ranges(&self) -> Vec<Range<u64>> {
-        self.ranges(DIRTY)
+        self.ranges(Kind::Written)
     }
 
     /// Byte ranges that read as zeros because the guest said so.
     pub(crate) fn zero_ranges(&self) -> Vec<Range<u64>> {
-        self.ranges(ZERO)
+        self.ranges(Kind::Zero)
     }
 
-    fn ranges(&self, wanted: u8) -> Vec<Range<u64>> {
-        let runs = (0u64..).zip(&self.states);
+    fn ranges(&self, wanted: Kind) -> Vec<Range<u64>> {
+        let runs = (0u64..).zip(self.blocks.kinds(blocks(self.bytes)));
         let mut ranges: Vec<Range<u64>> = Vec::new();
-        for (block, _) in runs.filter(|(_, state)| state.load(Ordering::Acquire) == wanted) {
+        for (block, _) in runs.filter(|(_, kind)| *kind == wanted) {
             let bytes = self.block(block);
             match ranges.last_mut() {
                 Some(last) if last.end == bytes.start => last.end = bytes.end,
@@ -398,7 +349,11 @@ fn blocks(bytes: u64) -> usize {
 }
 
 /// The part of a slice that begins at `offset` of the disk which these bytes of the disk are.
-fn part_of<'a>(slice: &VolatileSlice<'a>, offset: u64, part: &Range<u64>) -> Result<VolatileSlice<'a>, AccessError> {
+pub(super) fn part_of<'a>(
+    slice: &VolatileSlice<'a>,
+    offset: u64,
+    part: &Range<u64>,
+) -> Result<VolatileSlice<'a>, AccessError> {
     let start = (part.start - offset) as usize;
     let len = (part.end - part.start) as usize;
     slice.subslice(start, len).map_err(|_| AccessError::OutOfRange)

@@ -48,11 +48,16 @@ impl DeviceProcess {
 
     /// The image begins with these bytes.
     pub fn with_image(bytes: &[u8], args: &[&str]) -> DeviceProcess {
+        DeviceProcess::with_disk(bytes, 8 << 20, args)
+    }
+
+    /// The same, of this size.
+    pub fn with_disk(bytes: &[u8], disk_bytes: u64, args: &[&str]) -> DeviceProcess {
         let dir = tempfile::tempdir().expect("tempdir");
         let image = dir.path().join("image");
         std::fs::write(&image, bytes).expect("image");
         let image = File::options().write(true).open(&image).expect("image");
-        image.set_len(8 << 20).expect("image");
+        image.set_len(disk_bytes).expect("image");
         let child = spawn(dir.path(), args);
         DeviceProcess { dir, child }
     }

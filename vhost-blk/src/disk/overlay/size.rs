@@ -1,10 +1,10 @@
 //! A disk that ends elsewhere. What was cut off is gone: where a disk grows, and where it grows again, there are zeros.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::{fs, io};
 
-use super::{CLEAN, DIRTY, Overlay, Store, ZERO, blocks, parts};
+use super::{Overlay, Store, blocks, parts};
+use crate::disk::blocks::Kind;
 use crate::disk::{AccessError, BLOCK_BYTES, golden};
 use crate::history::Content;
 
@@ -14,12 +14,9 @@ impl Overlay {
     /// # Errors
     /// There is no room.
     pub(in crate::disk) fn reserve(&mut self, bytes: u64) -> io::Result<()> {
-        let more = blocks(bytes).saturating_sub(self.states.len());
-        self.states
-            .try_reserve_exact(more)
-            .map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+        self.blocks.reserve(blocks(bytes))?;
         match &mut self.store {
-            Store::Mapped(mapping) => mapping.reserve(bytes),
+            Store::Memory(_) => Ok(()),
             Store::Files(files) => files.reserve(bytes),
         }
     }
@@ -31,32 +28,35 @@ impl Overlay {
     pub(in crate::disk) fn set_bytes(&mut self, bytes: u64) -> Result<(), AccessError> {
         let old = self.bytes;
         if bytes < old {
-            self.bytes = bytes;
-            self.states.truncate(blocks(bytes));
+            self.end_at(bytes);
+            let slots = self.blocks.cut_off(blocks(bytes)..blocks(old));
             match &mut self.store {
-                Store::Mapped(mapping) => self.pristine &= mapping.forget(bytes),
+                Store::Memory(memory) => memory.give_back(slots),
                 Store::Files(files) => files.forget(bytes),
             }
             return Ok(());
         }
         // Behind the disk's end there may be anything in the block that it ends in.
         let last = old / BLOCK_BYTES * BLOCK_BYTES..old;
-        let kept = if last.is_empty() || self.state(old / BLOCK_BYTES).load(Ordering::Acquire) == ZERO {
+        let kept = if last.is_empty() || self.blocks.get(old / BLOCK_BYTES).kind() == Kind::Zero {
             None
         } else {
             Some(self.copy(&last)?)
         };
-        self.bytes = bytes;
-        self.states.resize_with(blocks(bytes), || AtomicU8::new(ZERO));
-        *self.any_zero.get_mut() = true;
+        // The blocks that the disk has now, too, are zeros: they were so from the beginning, or since they were cut off.
+        self.end_at(bytes);
         let Some(kept) = kept else { return Ok(()) };
         let whole = self.block(old / BLOCK_BYTES);
         let mut block = kept.into_vec();
         block.resize((whole.end - whole.start) as usize, 0);
-        self.write_bytes(whole.start, &block).inspect_err(|_| {
-            self.bytes = old;
-            self.states.truncate(blocks(old));
-        })
+        self.write_bytes(whole.start, &block).inspect_err(|_| self.end_at(old))
+    }
+
+    fn end_at(&mut self, bytes: u64) {
+        self.bytes = bytes;
+        if let Store::Memory(memory) = &mut self.store {
+            memory.set_bytes(bytes);
+        }
     }
 
     /// Takes it back that the disk was made smaller: gives it this size again, and what was cut off.
@@ -65,13 +65,11 @@ impl Overlay {
     /// The storage fails.
     pub(in crate::disk) fn regrow(&mut self, bytes: u64, cut: &[Content], image: &fs::File) -> Result<(), AccessError> {
         let mut at = self.bytes;
-        // From here on the store is as it was in the beginning, if it could be: nobody has written there since the disk was cut.
-        let pristine = at.next_multiple_of(rustix::param::page_size() as u64);
         self.set_bytes(bytes)?;
         for content in cut {
             let range = at..at + content.len();
             match content {
-                Content::Golden(_) => self.golden_again(&range, pristine, image)?,
+                Content::Golden(_) => self.golden_again(&range, image)?,
                 Content::Zeros(len) => self.zero(at, *len)?,
                 Content::Bytes(bytes) => self.write_bytes(at, bytes)?,
             }
@@ -80,14 +78,16 @@ impl Overlay {
         Ok(())
     }
 
-    /// Makes a range that was zeros what the image holds there.
-    fn golden_again(&mut self, range: &Range<u64>, pristine: u64, image: &fs::File) -> Result<(), AccessError> {
+    /// Makes a range what the image holds there.
+    fn golden_again(&mut self, range: &Range<u64>, image: &fs::File) -> Result<(), AccessError> {
         for (block, part) in parts(range.start, range.end - range.start) {
-            let whole = part.end - part.start == BLOCK_BYTES;
-            if whole && part.start >= pristine && (self.pristine || self.is_in_file()) {
-                self.state(block).store(CLEAN, Ordering::Release);
-            } else {
+            if part.end - part.start < BLOCK_BYTES {
                 self.write_bytes(part.start, &golden(image, &part)?)?;
+                continue;
+            }
+            let slot = self.blocks.clean(block);
+            if let Store::Memory(memory) = &self.store {
+                memory.give_back(slot.into_iter().collect());
             }
         }
         Ok(())
@@ -96,7 +96,7 @@ impl Overlay {
     /// How many bytes of a range were written.
     pub(in crate::disk) fn written_bytes(&self, range: &Range<u64>) -> u64 {
         let written = self.runs(range.start, range.end.saturating_sub(range.start));
-        let written = written.into_iter().filter(|(state, _)| *state == DIRTY);
+        let written = written.into_iter().filter(|(kind, _)| *kind == Kind::Written);
         written.map(|(_, part)| part.end - part.start).sum()
     }
 }

@@ -217,6 +217,12 @@ pub fn toolchain(cc: &str) -> Result<String, BuildError> {
     Ok(format!("{compiler}; {linker}"))
 }
 
+/// How many jobs make runs at once.
+#[must_use]
+pub fn jobs() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// The folder that a build's log goes to, with the name of the kernel in it.
 #[must_use]
 pub fn log_path(folder: &Path, id: &str) -> PathBuf {

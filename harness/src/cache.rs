@@ -61,6 +61,19 @@ impl CacheError {
     }
 }
 
+/// Less than this is as good as nothing to a tool that writes files of a kernel's source, the largest of which are nearly that large.
+const LITTLE_BYTES: u64 = 32 << 20;
+
+/// Whether the disk of a path has next to nothing left, for tools that say only that they could not write.
+#[must_use]
+pub fn is_full(path: &Path) -> bool {
+    rustix::fs::statvfs(path).is_ok_and(|disk| {
+        // A file system without a fixed number of inodes says 0 of both.
+        let no_inodes = disk.f_files > 0 && disk.f_favail == 0;
+        no_inodes || disk.f_bavail.saturating_mul(disk.f_frsize) < LITTLE_BYTES
+    })
+}
+
 /// The cache folder.
 #[derive(Debug, Clone)]
 pub struct Cache {

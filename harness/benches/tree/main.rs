@@ -2,16 +2,17 @@
 //!
 //!     cargo bench --package harness --bench tree [-- --rounds N]
 //!
-//! A git repository is made of the source package that kernels.toml's group `truth` is built of, outside of the project. Each round changes one
-//! function of fs/btrfs/inode.c there, so that the kernel really is another one, then runs `bioscope build --tree`, and `make` with the same
-//! configuration, compiler and variables in a folder of objects of its own: which goes first changes from round to round. What ours does
-//! besides make is in its time: reading the working copy, checking it out, finding out what was read, keeping the image. Printed are the rounds' ratios, and how long
-//! ours takes where nothing is to be built.
+//! A git repository is made of the source package that kernels.toml's group `truth` is built of, in the cache's folder `bench`, and built whole once;
+//! both are kept there, for the next time. Each round changes one function of fs/btrfs/inode.c, so that the kernel really is another one, and runs
+//! `bioscope build --tree`; and changes it in the same way in the build folder itself and runs plain `make` there, with the arguments that ours gave it.
+//! So both have the same source and objects. Which goes first changes from round to round. What ours does besides make is in its time: reading the
+//! working copy, checking it out, finding out what was read, keeping the image. Printed are the rounds' ratios, and how long ours takes where
+//! nothing is to be built.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use harness::cache::Cache;
 use harness::host::Places;
@@ -44,30 +45,34 @@ fn main() -> ExitCode {
 }
 
 struct Bench {
+    /// The developer's tree.
     tree: PathBuf,
-    objects: PathBuf,
     bioscope: PathBuf,
-    /// make's own arguments, as the log of our build has them.
+    /// The build folder's source.
+    source: PathBuf,
+    /// How our build calls make, as its log has it.
     make: Vec<String>,
 }
 
 fn bench(rounds: usize) -> Result<()> {
     let cache = Cache::of_user()?;
-    let dir = tempfile::tempdir_in(cache.folder("bench")?)?;
-    let bench = Bench::new(dir.path(), &cache)?;
+    let _lock = cache.lock("bench", || eprintln!("waiting for another bench"))?;
+    let bench = Bench::new(&cache.folder("bench")?, &cache)?;
+    // No two rounds ever are alike: what was built before would only be taken from the store.
+    let begun = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
     println!("changing {TOUCHED} of {} each round", bench.tree.display());
     let mut ratios = Vec::new();
     for round in 0..rounds {
-        bench.touch(round)?;
+        let number = begun + 2 * round as u128;
         let (ours, make) = if round % 2 == 0 {
-            let ours = bench.ours()?;
-            (ours, bench.make()?)
+            let ours = bench.ours(number)?;
+            (ours, bench.make(number + 1)?)
         } else {
-            let make = bench.make()?;
-            (bench.ours()?, make)
+            let make = bench.make(number + 1)?;
+            (bench.ours(number)?, make)
         };
         let ratio = ours.as_secs_f64() / make.as_secs_f64();
-        let again = bench.ours()?;
+        let again = bench.build()?;
         println!(
             "  round {}: ours / make = {ratio:.2} ({ours:.1?} / {make:.1?}); nothing to build: {again:.1?}",
             round + 1
@@ -96,67 +101,53 @@ impl Bench {
         let (options, progress) = (Options::default(), Progress::stderr());
         let lock = manifest_path.with_extension("lock");
         let (repo, tree) = source_tree(&kernel.id, &source, &lock, cache, &options, &progress)?;
-        let path = dir.join("linux");
-        fs::create_dir(&path)?;
-        repo.check_out(&tree, &path, &dir.join("index"))?;
-        for args in [
-            &["init", "-q"][..],
-            &["add", "-A", "-f"],
-            &["-c", "user.name=b", "-c", "user.email=b@b", "commit", "-qm", "linux"],
-        ] {
-            run(Command::new("git").args(args).current_dir(&path))?;
+        let (path, whole) = (dir.join("linux"), dir.join("made-of"));
+        if fs::read_to_string(&whole).unwrap_or_default() != tree.id {
+            if path.exists() {
+                fs::remove_dir_all(&path)?;
+            }
+            fs::create_dir(&path)?;
+            let index = tempfile::NamedTempFile::new_in(dir)?.into_temp_path();
+            fs::remove_file(&index)?;
+            repo.check_out(&tree, &path, &index)?;
+            for args in [
+                &["init", "-q"][..],
+                &["add", "-A", "-f"],
+                &["-c", "user.name=b", "-c", "user.email=b@b", "commit", "-qm", "linux"],
+            ] {
+                run(Command::new("git").args(args).current_dir(&path))?;
+            }
+            fs::write(&whole, &tree.id)?;
         }
         let mut bench = Bench {
-            objects: dir.join("objects"),
-            bioscope: PathBuf::from(env!("CARGO_BIN_EXE_bioscope")),
-            make: Vec::new(),
             tree: path,
+            bioscope: PathBuf::from(env!("CARGO_BIN_EXE_bioscope")),
+            source: PathBuf::new(),
+            make: Vec::new(),
         };
-        fs::create_dir(&bench.objects)?;
-        println!("the first build of each, from nothing");
-        bench.ours()?;
+        println!("a build of what is there; the first is of all");
+        // Something has to be built, for make's arguments are in the log.
+        bench.ours(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?;
         let log = fs::read_to_string(cache.root().join("logs/linux.log"))?;
         let line = log
             .lines()
-            .find(|line| line.contains(" bzImage"))
+            .rfind(|line| line.starts_with("$ ") && line.ends_with(" bzImage"))
             .ok_or("the log has no call of make")?;
-        let theirs = |word: &str| word.contains('=') && !word.starts_with("O=");
-        // A value may have spaces: they are put together again up to the next NAME=.
-        let mut words: Vec<String> = Vec::new();
-        for word in line.split(' ').skip_while(|word| !word.starts_with("ARCH=")) {
-            match words.last_mut() {
-                _ if theirs(word) && word.chars().next().is_some_and(char::is_uppercase) => words.push(word.to_owned()),
-                Some(last) if !word.starts_with("-j") && word != "bzImage" => {
-                    last.push(' ');
-                    last.push_str(word);
-                }
-                _ => {}
-            }
-        }
-        bench.make = words;
-        let artifact = bench.artifact()?;
-        fs::copy(artifact.join("config"), bench.objects.join(".config"))?;
-        bench.make()?;
+        bench.make = arguments(line.trim_start_matches("$ "));
+        let at = bench.make.iter().position(|word| word == "-C");
+        let folder = at.and_then(|at| bench.make.get(at + 1)).ok_or("make has no -C")?;
+        bench.source = PathBuf::from(folder);
         Ok(bench)
     }
 
-    /// Changes what a function of the file does.
-    fn touch(&self, round: usize) -> Result<()> {
-        let path = self.tree.join(TOUCHED);
-        let text = fs::read_to_string(&path)?;
-        let mark = "/* touched by a benchmark */";
-        let text = text.split(mark).next().unwrap_or_default();
-        fs::write(
-            &path,
-            format!(
-                "{text}{mark}\nint bioscope_touched(int a);\nint bioscope_touched(int a)\n{{\n\treturn a * {};\n}}\n",
-                round + 3
-            ),
-        )?;
-        Ok(())
+    /// Our build after a change.
+    fn ours(&self, number: u128) -> Result<Duration> {
+        touch(&self.tree, number)?;
+        self.build()
     }
 
-    fn ours(&self) -> Result<Duration> {
+    /// Our build of the tree as it is.
+    fn build(&self) -> Result<Duration> {
         let begun = Instant::now();
         run(Command::new(&self.bioscope)
             .args(["build", "--offline", "--tree"])
@@ -164,27 +155,48 @@ impl Bench {
         Ok(begun.elapsed())
     }
 
-    fn artifact(&self) -> Result<PathBuf> {
-        let output = Command::new(&self.bioscope)
-            .args(["build", "--offline", "--tree"])
-            .arg(&self.tree)
-            .output()?;
-        let text = String::from_utf8(output.stdout)?;
-        Ok(PathBuf::from(text.trim().rsplit(" in ").next().unwrap_or_default()))
-    }
-
-    fn make(&self) -> Result<Duration> {
-        let jobs = std::thread::available_parallelism()?;
+    /// Plain make after a change.
+    fn make(&self, number: u128) -> Result<Duration> {
+        touch(&self.source, number)?;
+        let (program, args) = self.make.split_first().ok_or("make has no name")?;
         let begun = Instant::now();
-        run(Command::new("make")
-            .arg("-C")
-            .arg(&self.tree)
-            .arg(format!("O={}", self.objects.display()))
-            .args(&self.make)
-            .arg(format!("-j{jobs}"))
-            .arg("bzImage"))?;
+        run(Command::new(program).args(args))?;
         Ok(begun.elapsed())
     }
+}
+
+/// Changes what a function of the file does.
+fn touch(tree: &Path, number: u128) -> Result<()> {
+    let path = tree.join(TOUCHED);
+    let text = fs::read_to_string(&path)?;
+    let mark = "/* touched by a benchmark */";
+    let text = text.split(mark).next().unwrap_or_default();
+    fs::write(
+        &path,
+        format!(
+            "{text}{mark}\nlong bioscope_touched(long a);\nlong bioscope_touched(long a)\n{{\n\treturn a * {number}L;\n}}\n"
+        ),
+    )?;
+    Ok(())
+}
+
+/// The words of a command as a log shows them. A variable's value may have spaces: it goes on up to the next variable, option or target.
+fn arguments(line: &str) -> Vec<String> {
+    let is_variable = |word: &str| {
+        let name = word.split_once('=').map(|(name, _)| name);
+        name.is_some_and(|name| !name.is_empty() && name.chars().all(|c| c.is_ascii_uppercase() || c == '_'))
+    };
+    let mut words: Vec<String> = Vec::new();
+    for word in line.split(' ') {
+        match words.last_mut() {
+            Some(last) if is_variable(last) && !is_variable(word) && !word.starts_with('-') && word != "bzImage" => {
+                last.push(' ');
+                last.push_str(word);
+            }
+            _ => words.push(word.to_owned()),
+        }
+    }
+    words
 }
 
 fn run(command: &mut Command) -> Result<()> {

@@ -16,6 +16,9 @@ const LOST_ERROR: &str = "lost-error";
 /// The oracle that compares what is on disk.
 const DATA: &str = "data";
 
+/// Lines of a file system check that are shown; the cell's `fsck.log` has all.
+const COMPLAINTS_MAX: usize = 12;
+
 /// Judges a cell.
 #[must_use]
 pub fn judge(evidence: &Evidence<'_>) -> Judgement {
@@ -162,19 +165,22 @@ fn finding(evidence: &Evidence<'_>, wanted: FindingCause) -> Option<Judgement> {
 
 fn fsck(evidence: &Evidence<'_>) -> Option<Judgement> {
     let fsck = evidence.fsck.filter(|fsck| !fsck.clean)?;
+    let complaints = complaints(&fsck.output);
+    let first = complaints.first().or(fsck.output.lines().last().as_ref()).copied();
     let mut judgement = fail(
         Cause::Corruption,
         Some("file system check"),
-        format!("file system check: {}", complaint(&fsck.output)),
+        format!("file system check: {}", first.unwrap_or("not clean").trim()),
     );
+    let lines = complaints.iter().take(COMPLAINTS_MAX);
     judgement
         .evidence
-        .extend(fsck.output.lines().take(12).map(|line| format!("check: {line}")));
+        .extend(lines.map(|line| format!("check: {}", line.trim())));
     Some(judgement)
 }
 
-/// The first line of a checker's output that complains rather than reports progress.
-fn complaint(output: &str) -> &str {
+/// The lines of a checker's output that complain rather than report progress; those that only count what others say come last.
+fn complaints(output: &str) -> Vec<&str> {
     let telling = |line: &&str| {
         let lower = line.to_lowercase();
         [
@@ -183,12 +189,11 @@ fn complaint(output: &str) -> &str {
         .iter()
         .any(|word| lower.contains(word))
     };
-    output
-        .lines()
-        .find(telling)
-        .or(output.lines().last())
-        .unwrap_or("not clean")
-        .trim()
+    let sums_up = |line: &str| line.ends_with("error(s) found") || line.starts_with("ERROR: errors found in ");
+    let (sums, mut complaints): (Vec<&str>, Vec<&str>) =
+        output.lines().filter(telling).partition(|line| sums_up(line.trim()));
+    complaints.extend(sums);
+    complaints
 }
 
 /// A file system that mounted before the write and does not after it is damaged.

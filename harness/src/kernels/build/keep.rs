@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::super::source::{Repo, Tree};
+use super::super::source::{Listing, Repo};
 use super::super::store::{self, Artifact, Description, MadeOf, hex};
 use super::super::unpack;
 use super::closure::Closure;
@@ -19,7 +19,7 @@ use crate::cache::{Cache, CacheError};
 use crate::progress::Progress;
 
 impl Job<'_> {
-    /// The artifact of an earlier build that read just what this one would.
+    /// The artifact of an earlier build of this tree, or of one that read just what this one would; the latter is said.
     pub(super) fn known(
         &self,
         cache: &Cache,
@@ -29,52 +29,53 @@ impl Job<'_> {
         progress: &Progress,
     ) -> Option<Artifact> {
         let with = self.with();
-        let mut tried: HashSet<&str> = HashSet::new();
-        for built in line
+        let alike: Vec<&Built> = line
             .state()
             .built
             .iter()
             .filter(|built| built.config == config && built.with == with)
-        {
-            if built.tree == self.tree.id {
-                if let Some(artifact) = store::get(cache, self.id, &built.artifact) {
-                    return Some(artifact);
-                }
-                continue;
-            }
+            .collect();
+        let mut same = alike.iter().filter(|built| built.tree == self.tree.id);
+        if let Some(artifact) = same.find_map(|built| store::get(cache, self.id, &built.artifact)) {
+            return Some(artifact);
+        }
+        let mut tried: HashSet<&str> = HashSet::new();
+        for built in alike.iter().filter(|built| built.tree != self.tree.id) {
             if !tried.insert(&built.closure) {
                 continue;
             }
             let Some(closure) = line.closure(&built.closure) else {
                 continue;
             };
-            let before = Tree {
-                id: built.tree.clone(),
-                name: built.name.clone(),
-                alternates: built.alternates.clone(),
-            };
             // A tree of a repository that is gone tells nothing any more.
-            let Ok(before) = repo.listing(&before) else { continue };
+            let Ok(before) = repo.listing(&built.tree()) else {
+                continue;
+            };
             let paths = before.keys().cloned().collect();
             let Some(sum) = closure.sum(&self.all, &paths) else {
                 continue;
             };
-            let Some(artifact) = store::get(cache, self.id, &self.name(config, &built.closure, &sum)) else {
+            let name = self.name(config, &built.closure, &sum);
+            let Some(artifact) = store::get(cache, self.id, &name) else {
                 continue;
             };
-            let differ = self
-                .all
-                .iter()
-                .filter(|(path, id)| before.get(*path) != Some(id))
-                .count()
-                + before.keys().filter(|path| !self.all.contains_key(*path)).count();
+            // What read the same need not be what was built last.
+            let of = alike.iter().find(|other| other.artifact == name).unwrap_or(built);
+            let differ = repo.listing(&of.tree()).map_or(0, |before| self.differ(&before));
             progress.say(&format!(
                 "{}: nothing to build: {differ} files differ between {} and {}, and a build reads none of them that decides what comes out",
-                self.id, built.name, self.tree.name
+                self.id, of.name, self.tree.name
             ));
             return Some(artifact);
         }
         None
+    }
+
+    /// How many files are not as they were, or not there in one of the two.
+    fn differ(&self, before: &Listing) -> usize {
+        let other = self.all.iter().filter(|(path, id)| before.get(*path) != Some(id));
+        let gone = before.keys().filter(|path| !self.all.contains_key(*path));
+        other.count() + gone.count()
     }
 
     /// An artifact's name.

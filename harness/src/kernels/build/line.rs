@@ -64,6 +64,18 @@ pub struct Built {
     pub artifact: String,
 }
 
+impl Built {
+    /// The tree that was built.
+    #[must_use]
+    pub fn tree(&self) -> Tree {
+        Tree {
+            id: self.tree.clone(),
+            name: self.name.clone(),
+            alternates: self.alternates.clone(),
+        }
+    }
+}
+
 impl Line {
     /// Opens a build folder, making it if need be; waits for other runs that use it.
     ///

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::repo::digest;
 use super::{Repo, SourceError, Tree};
-use crate::cache::Cache;
+use crate::cache::{self, Cache, CacheError};
 use crate::tool;
 
 const DEADLINE: Duration = Duration::from_secs(600);
@@ -47,6 +47,12 @@ pub fn apply(repo: &Repo, cache: &Cache, tree: Tree, patches: &[PathBuf]) -> Res
             let mut command = git(&["apply", "--cached", "--whitespace=nowarn"])?;
             let finished = tool::run(command.arg(&patch), DEADLINE)?;
             if !finished.status.success() {
+                if cache::is_full(scratch.path()) {
+                    return Err(CacheError::DiskFull {
+                        path: scratch.path().to_owned(),
+                    }
+                    .into());
+                }
                 return Err(SourceError::Patch {
                     patch: path.clone(),
                     to,

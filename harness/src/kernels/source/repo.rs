@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::super::store::hex;
 use super::SourceError;
-use crate::cache::Cache;
+use crate::cache::{self, Cache, CacheError};
 use crate::progress::Progress;
 use crate::tool::{self, Finished, ToolError};
 
@@ -173,8 +173,15 @@ impl Repo {
             .env("GIT_WORK_TREE", folder)
             .env("GIT_INDEX_FILE", index)
             .current_dir(folder);
-        tool::run_ok(command.args(["read-tree", "--reset", "-u", &tree.id]), DEADLINE)?;
-        Ok(())
+        match tool::run_ok(command.args(["read-tree", "--reset", "-u", &tree.id]), DEADLINE) {
+            Ok(_) => Ok(()),
+            // git names the files that it could not write, and not why.
+            Err(ToolError::Failed { .. }) if cache::is_full(folder) => Err(CacheError::DiskFull {
+                path: folder.to_owned(),
+            }
+            .into()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Takes away what no tree put into a folder.

@@ -146,6 +146,12 @@ impl Device {
             .map_err(|source| DeviceError::Control { command: name, source })
     }
 
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// How it ended, for a person, if it has.
     pub fn ended(&mut self) -> Option<String> {
         let status = self.child.try_wait().ok().flatten()?;

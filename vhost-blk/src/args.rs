@@ -78,7 +78,7 @@ struct ShowTrace {
     /// Only requests that ended so: ok, ioerr, unsupp or dropped
     #[arg(long, value_name = "STATUS", value_parser = status)]
     status: Option<Status>,
-    /// Only requests that touch these sectors of 512 bytes, A..B
+    /// Only requests that touch these sectors of 512 bytes, A..B, and what changes the whole disk
     #[arg(long, value_name = "A..B", value_parser = sectors)]
     sectors: Option<Range<u64>>,
     /// Only from this mark on, the last of the name

@@ -213,7 +213,7 @@ pub(crate) fn chosen(action: &Action, hits: u64, rng: &mut Rng) -> Chosen {
             });
         }
         Action::Drop => return Chosen::Outcome(Outcome::Drop),
-        Action::Early(time) => return Chosen::Outcome(Outcome::Early(*time)),
+        Action::Early(span) => return Chosen::Outcome(Outcome::Early(time_in(*span, Spread::Uniform, rng))),
         Action::Disconnect => return Chosen::Blow(Blow::Disconnect),
         Action::Cut { lose, torn } => {
             return Chosen::Blow(Blow::Cut {

@@ -8,6 +8,7 @@ mod actions;
 mod bed;
 mod commands;
 mod device;
+mod ends;
 mod guest;
 mod pauses;
 mod resize;

@@ -70,6 +70,42 @@ impl Contender {
         Contender::start("qemu-storage-daemon", socket, command)
     }
 
+    /// qemu-storage-daemon's export of a new qcow2 overlay on tmpfs, which leaves the image as it is, as our device does.
+    ///
+    /// # Errors
+    /// The overlay cannot be made, or it does not start.
+    pub fn overlay(
+        name: &'static str,
+        program: &Path,
+        dir: &Path,
+        image: &Path,
+        aio: &str,
+    ) -> Result<Contender, Box<dyn Error>> {
+        let overlay = dir.join("overlay.qcow2");
+        let _ = std::fs::remove_file(&overlay);
+        let mut create = Command::new("qemu-img");
+        create.args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b"]);
+        let status = create.arg(image).arg(&overlay).status();
+        if !status
+            .map_err(|error| format!("cannot start qemu-img: {error} (Debian's package qemu-utils has it)"))?
+            .success()
+        {
+            return Err("qemu-img makes no overlay".into());
+        }
+        let socket = dir.join("qsd-overlay.sock");
+        let mut command = Command::new(program);
+        command.arg("--blockdev").arg(format!(
+            "driver=qcow2,node-name=disk,file.driver=file,file.filename={},file.aio={aio}",
+            overlay.display()
+        ));
+        command.arg("--export").arg(format!(
+            "type=vhost-user-blk,id=export,node-name=disk,writable=on,addr.type=unix,addr.path={}",
+            socket.display()
+        ));
+        let _ = std::fs::remove_file(&socket);
+        Contender::start(name, socket, command)
+    }
+
     fn start(name: &'static str, socket: PathBuf, mut command: Command) -> Result<Contender, Box<dyn Error>> {
         let child = command
             .stdout(Stdio::null())

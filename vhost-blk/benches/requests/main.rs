@@ -35,11 +35,15 @@ const LOADS: [Load; 6] = [
     load("128k-randwrite-d8", true, 128 << 10, 8, 1.0),
 ];
 
-/// Every place of the disk written once, by a device that has just started. The other one writes over its image, whose memory is there.
+/// Every place of the disk written once, by a device that has just started. qemu-storage-daemon writes over its image, whose memory is there, and
+/// to a new overlay, which leaves the image as it is.
 const FIRST: [Load; 2] = [
     load("128k-first-write-d8", true, 128 << 10, 8, 1.0),
     load("4k-first-write-d32", true, 4096, 32, 1.0),
 ];
+
+/// What the table calls qemu-storage-daemon with an overlay.
+const OVERLAY: &str = "qsd, qcow2 overlay";
 
 const fn load(name: &'static str, writes: bool, len_bytes: usize, depth: usize, goal: f64) -> Load {
     Load {
@@ -168,11 +172,18 @@ fn first_writes(args: &Args, dir: &Path, image: &Path, load: Load) -> Result<(),
     let mut names = vec!["vhost-blk"];
     names.extend(args.before.as_ref().map(|_| "before"));
     names.extend(other.as_ref().map(|other| other.name));
+    if other.is_some() {
+        match overlay(args, dir, image) {
+            Ok(_) => names.push(OVERLAY),
+            Err(error) => println!("without {OVERLAY}: {error}"),
+        }
+    }
     let mut speeds = vec![Vec::new(); names.len()];
     for _ in 0..args.rounds {
         for (name, speeds) in names.iter().copied().zip(&mut speeds) {
             let fresh = match (name, &args.before) {
                 ("vhost-blk", _) => Some(Contender::ours(name, dir, image, &[])?),
+                (OVERLAY, _) => Some(overlay(args, dir, image)?),
                 ("before", Some(before)) => Some(Contender::build(name, before, dir, image, &[])?),
                 _ => None,
             };
@@ -208,6 +219,12 @@ fn other(args: &Args, dir: &Path, image: &Path) -> Result<Contender, Box<dyn Err
     })
 }
 
+/// The same with a new overlay over the image.
+fn overlay(args: &Args, dir: &Path, image: &Path) -> Result<Contender, Box<dyn Error>> {
+    let start = |aio| Contender::overlay(OVERLAY, &args.qsd, dir, image, aio);
+    start("io_uring").or_else(|_| start("threads"))
+}
+
 /// Prints what one load came to.
 fn tell(load: Load, names: &[&str], speeds: &[Vec<f64>]) {
     println!("{}", load.name);
@@ -218,13 +235,13 @@ fn tell(load: Load, names: &[&str], speeds: &[Vec<f64>]) {
     for (name, speeds) in names.iter().copied().skip(1).zip(rest) {
         // Each round's ratio by itself: what slows the machine down for a while slows both of a pair.
         let ratio = |(ours, other): (&f64, &f64)| match name {
-            "qemu-storage-daemon" | "before" => ours / other,
+            "qemu-storage-daemon" | OVERLAY | "before" => ours / other,
             _ => other / ours,
         };
         let ratios: Vec<f64> = first.iter().zip(speeds).map(ratio).collect();
         let (what, goal) = match name {
             "before" => ("vhost-blk is", 0.0),
-            "qemu-storage-daemon" => ("vhost-blk is", load.goal),
+            "qemu-storage-daemon" | OVERLAY => ("vhost-blk is", load.goal),
             "trace" => ("of it without", 0.8),
             // What is behind it decides; it is told, and asked nothing.
             "storage file" => ("of memory", 0.0),

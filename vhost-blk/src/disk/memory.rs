@@ -29,7 +29,7 @@ impl Memory {
         // Whatever size the disk is given, no more can be written than the machine can hold. Address space costs nothing; where it is counted
         // all the same (`vm.overcommit_memory=2`), there may be enough for a disk of the image's size.
         let machine = rustix::system::sysinfo();
-        let holds = (u64::from(machine.totalram) + u64::from(machine.totalswap)) * u64::from(machine.mem_unit);
+        let holds = (machine.totalram + machine.totalswap) * u64::from(machine.mem_unit);
         let arena = Arena::new(holds / BLOCK_BYTES).or_else(|_| Arena::new(bytes.div_ceil(BLOCK_BYTES)))?;
         Ok(Memory {
             image: Mapping::new(file, bytes)?,

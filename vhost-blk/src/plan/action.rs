@@ -54,7 +54,7 @@ pub enum Action {
     /// Does nothing, and says that all is well.
     Drop,
     /// Answers a flush at once; what it should make durable is so only after a time.
-    Early(Duration),
+    Early(Span),
     /// The power goes as the request arrives: it and all others that are out are never answered, and what was not durable is lost.
     Cut {
         /// What becomes of the volatile write cache.

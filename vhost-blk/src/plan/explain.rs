@@ -177,9 +177,9 @@ fn what(action: &Action) -> String {
         }
         Action::Corrupt(how) => format!("reports success, but {}", corruption(*how)),
         Action::Drop => "reports success, but nothing is done".to_owned(),
-        Action::Early(time) => format!(
+        Action::Early(span) => format!(
             "is answered at once, and makes durable what came before it only after {}",
-            print_time(*time)
+            time(*span)
         ),
         Action::Cut { lose, torn } => {
             let lost = match lose {
@@ -297,6 +297,7 @@ mod tests {
         insta::assert_snapshot!(said("slow read for=1ms..2s over=500 len=4k"), @r#"Every read of 4k bytes completes late: by 1ms at first, by 2s from the 501st on."#);
         insta::assert_snapshot!(said("cut write nth=7 lose=some torn=4k"), @r#"The 7th write cuts the power: it is never answered, about half of the requests that no flush made durable, chosen by the seed, are lost, and the last write is torn at a multiple of 4k bytes."#);
         insta::assert_snapshot!(said("early any for=500ms"), @r#"Every flush is answered at once, and makes durable what came before it only after 500ms."#);
+        insta::assert_snapshot!(said("early flush for=10ms..2s p=0.5"), @r#"Every flush, with a probability of 0.5, is answered at once, and makes durable what came before it only after 10ms to 2s."#);
         insta::assert_snapshot!(said("disconnect read"), @r#"Every read is never answered: the device hangs up on the front end."#);
         insta::assert_snapshot!(said("short any bytes=4k then=ok len=4k..1M"), @r#"Every read or write of 4k to less than 1M bytes moves only its first 4k bytes and reports success."#);
     }

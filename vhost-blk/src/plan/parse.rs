@@ -187,7 +187,7 @@ fn parse_action(args: &mut Args<'_>) -> Result<Action, Misfit> {
         },
         "hang" => Action::Hang,
         "drop" => Action::Drop,
-        "early" => Action::Early(args.need("for", "early flush for=500ms")?.time()?),
+        "early" => Action::Early(args.need("for", "early flush for=500ms")?.span()?),
         "disconnect" => Action::Disconnect,
         "cut" => Action::Cut {
             lose: match args.take("lose") {

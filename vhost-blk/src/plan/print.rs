@@ -36,7 +36,7 @@ fn action_words(action: &Action, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Action::Delay { span, spread } => write!(f, " for={span} spread={}", spread.name()),
         Action::Slow { span, over } => write!(f, " for={span} over={over}"),
         Action::Hang | Action::Drop | Action::Disconnect => Ok(()),
-        Action::Early(time) => write!(f, " for={}", print_time(*time)),
+        Action::Early(span) => write!(f, " for={span}"),
         Action::Cut { lose, torn } => {
             if *lose != Lose::All {
                 write!(f, " lose={}", lose.name())?;

@@ -104,7 +104,7 @@ fn action() -> impl Strategy<Value = Action> {
         (any::<u64>(), select(&ShortStatus::ALL[..])).prop_map(|(bytes, then)| Action::Short { bytes, then }),
         corruption().prop_map(Action::Corrupt),
         Just(Action::Drop),
-        time().prop_map(Action::Early),
+        span().prop_map(Action::Early),
         Just(Action::Disconnect),
         (select(&Lose::ALL[..]), of(select(&Torn::ALL[..]))).prop_map(|(lose, torn)| Action::Cut { lose, torn }),
     ]

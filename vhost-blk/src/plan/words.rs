@@ -102,7 +102,7 @@ pub const ACTIONS: [ActionWord; 12] = [
         name: "early",
         about: "A flush is answered at once, and what it should make durable is so only after a time: a power cut before then loses it.",
         keys: &["for"],
-        examples: &["early flush for=500ms"],
+        examples: &["early flush for=500ms", "early flush for=10ms..2s p=0.5"],
     },
     ActionWord {
         name: "cut",

@@ -88,9 +88,15 @@ impl Filter {
             })
     }
 
-    /// Whether only some requests are wanted; what is no request is then left out.
-    fn chooses(&self) -> bool {
-        self.op.is_some() || self.rule.is_some() || self.status.is_some() || self.sectors.is_some()
+    /// Whether what is no request is wanted: not where only some requests are, but for what changes a place of the disk where that is asked for.
+    fn wants_event(&self, record: &Record) -> bool {
+        let changes_disk = || {
+            matches!(
+                record,
+                Record::Rollback { .. } | Record::Resize { .. } | Record::Cut { .. } | Record::Missed { .. }
+            )
+        };
+        self.op.is_none() && self.rule.is_none() && self.status.is_none() && (self.sectors.is_none() || changes_disk())
     }
 }
 
@@ -117,9 +123,12 @@ pub fn listing(records: &[Record], filter: &Filter) -> String {
         .filter(|line| filter.wants(line))
         .map(|line| (line.submit.t_us, request(line, "for ever")))
         .collect();
-    if !filter.chooses() {
-        lines.extend(records.iter().filter_map(event));
-    }
+    lines.extend(
+        records
+            .iter()
+            .filter(|record| filter.wants_event(record))
+            .filter_map(event),
+    );
     lines.sort_by_key(|(t_us, _)| *t_us);
     let mut text = format!("{HEADER}\n");
     for (t_us, what) in lines {

@@ -120,6 +120,26 @@ fn a_listing() {
 }
 
 #[test]
+fn what_changes_the_whole_disk_changes_every_place() {
+    let mut records = records();
+    records.push(Record::Rollback { t_us: 3000, to: None });
+    let place = Filter {
+        sectors: Some(2048..2049),
+        ..Filter::default()
+    };
+    insta::assert_snapshot!(listing(&records, &place), @r#"
+       ms    seq  q op               sector     len  tag     status    latency  rules
+    0.100      1  0 write              2048      4k          ok        1210 us  r1 hold until next
+    3.000 -- rollback to the golden image
+    "#);
+    let writes = Filter {
+        op: Some(Op::Write),
+        ..place
+    };
+    assert!(!listing(&records, &writes).contains("rollback"));
+}
+
+#[test]
 fn a_summary() {
     insta::assert_snapshot!(summary(&records(), &Filter::default()).unwrap(), @r#"
     operation      requests   errors  no answer     moved      p50      p95      p99      max

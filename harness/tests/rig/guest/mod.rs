@@ -6,7 +6,7 @@ mod talk;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use harness::commands::prepare;
@@ -20,7 +20,7 @@ use harness::{initramfs, modules, scratch};
 
 pub use disk::status;
 
-use crate::bed::KERNEL;
+use crate::bed::{KERNEL, kill};
 
 /// How long anything may take that has to happen, on a busy machine.
 pub const WITHIN: Duration = Duration::from_secs(180);
@@ -72,6 +72,7 @@ pub struct Guest {
     /// Bytes of the console that a test has looked at.
     console_seen: usize,
     spec: Spec,
+    image: PathBuf,
     dir: tempfile::TempDir,
 }
 
@@ -98,16 +99,8 @@ impl Guest {
         let initramfs = dir.path().join("initramfs.cpio");
         let entries = initramfs::spec(&places.guest_bins.join("disk-shell"), &[], &drivers);
         initramfs::write(&initramfs, &entries).expect("the initramfs");
-        let device = Device::start(&Config {
-            program: &places.vhost_blk,
-            image,
-            sockets: dir.path(),
-            dir: dir.path(),
-            exports: &[dir.path()],
-            disk: setup.shape,
-            options: setup.options,
-        })
-        .expect("the device");
+        let device = start_device(setup, dir.path(), image);
+        let image = image.to_owned();
         let spec = Spec {
             accel: Accel::Tcg,
             kernel: artifacts[0].kernel.clone(),
@@ -137,10 +130,61 @@ impl Guest {
             asked: 0,
             console_seen: 0,
             spec,
+            image,
             dir,
         };
         guest.until_ready();
         guest
+    }
+
+    /// Kills the device: nothing is put in order.
+    pub fn kill_device(&mut self) {
+        kill(self.device.pid().cast_signed());
+        while self.device.ended().is_none() {
+            // Nobody tells; a killed process is gone in no time.
+            std::thread::yield_now();
+        }
+    }
+
+    /// Starts the device again where it was; a QEMU that reconnects finds it.
+    pub fn restart_device(&mut self) {
+        let Disk::Present { shape, .. } = self.spec.disk else {
+            panic!("the guest has no disk");
+        };
+        self.device = start_device(
+            &Setup {
+                shape,
+                ..Setup::default()
+            },
+            self.dir.path(),
+            &self.image,
+        );
+    }
+
+    /// Kills QEMU, which has no time to tell the device.
+    pub fn kill_guest(&mut self) {
+        self.vm.kill();
+    }
+
+    /// Boots the guest again, with the device that there is.
+    pub fn power_on_again(&mut self) {
+        for socket in [&self.spec.agent, &self.spec.monitor].into_iter().flatten() {
+            std::fs::remove_file(socket).expect("the socket of before");
+        }
+        (self.vm, self.qmp, self.line) = power_on(&self.spec, self.dir.path());
+        self.answers.clear();
+        self.until_ready();
+    }
+
+    /// Descriptors and threads that the device's process has.
+    pub fn device_has(&self) -> (usize, usize) {
+        let pid = self.device.pid();
+        let count = |what| {
+            std::fs::read_dir(format!("/proc/{pid}/{what}"))
+                .expect("its folder")
+                .count()
+        };
+        (count("fd"), count("task"))
     }
 
     /// Powers the guest off and waits for QEMU's end.
@@ -151,6 +195,19 @@ impl Guest {
         while self.line.read_line(&mut line).expect("the guest powers off") > 0 {}
         assert_eq!(self.vm.wait().expect("QEMU's end"), VmEnd::Exited(0));
     }
+}
+
+fn start_device(setup: &Setup<'_>, dir: &Path, image: &Path) -> Device {
+    Device::start(&Config {
+        program: &Places::find().vhost_blk,
+        image,
+        sockets: dir,
+        dir,
+        exports: &[dir],
+        disk: setup.shape,
+        options: setup.options,
+    })
+    .expect("the device")
 }
 
 /// Starts QEMU; gives it with its monitor and the guest's line.

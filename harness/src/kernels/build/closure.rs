@@ -42,10 +42,16 @@ impl Closure {
     /// # Errors
     /// The folder cannot be read.
     pub fn of_build(objects: &Path, source: &Path, all: &Listing) -> std::io::Result<Self> {
-        let (mut named, mut entered) = (HashSet::new(), HashSet::new());
-        walk(objects, objects, source, &mut named, &mut entered)?;
-        named.retain(|path| all.contains_key(path));
-        Ok(Closure::new(named, &entered, all))
+        let mut reading = Reading {
+            objects,
+            source,
+            all,
+            named: HashSet::new(),
+            entered: HashSet::new(),
+            seen: HashSet::new(),
+        };
+        reading.walk(objects)?;
+        Ok(Closure::new(reading.named, &reading.entered, all))
     }
 
     /// What was named by the build, and what goes with it: with each file and with each folder that make went into.
@@ -130,33 +136,54 @@ fn folder_of(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
-/// Collects what the `.cmd` files below a folder name, and the folders.
-fn walk(
-    folder: &Path,
-    objects: &Path,
-    source: &Path,
-    named: &mut HashSet<String>,
-    entered: &mut HashSet<String>,
-) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
-        let kind = entry.file_type()?;
-        if kind.is_dir() {
-            if let Ok(path) = entry.path().strip_prefix(objects) {
-                entered.insert(path.to_string_lossy().into_owned());
+/// What is collected while the `.cmd` files of a build are read.
+struct Reading<'a> {
+    objects: &'a Path,
+    source: &'a Path,
+    all: &'a Listing,
+    /// Files of the source that a `.cmd` file names.
+    named: HashSet<String>,
+    /// Folders that make went into.
+    entered: HashSet<String>,
+    /// Lines that were looked at and mean the same wherever they stand: most lines name a header, and most headers are named a thousand times.
+    seen: HashSet<Vec<u8>>,
+}
+
+impl Reading<'_> {
+    fn walk(&mut self, folder: &Path) -> std::io::Result<()> {
+        for entry in std::fs::read_dir(folder)? {
+            let entry = entry?;
+            let kind = entry.file_type()?;
+            if kind.is_dir() {
+                if let Ok(path) = entry.path().strip_prefix(self.objects) {
+                    self.entered.insert(path.to_string_lossy().into_owned());
+                }
+                self.walk(&entry.path())?;
+            } else if kind.is_file() && entry.file_name().to_string_lossy().ends_with(".cmd") {
+                self.read(folder, &std::fs::read(entry.path())?);
             }
-            walk(&entry.path(), objects, source, named, entered)?;
-        } else if kind.is_file() && entry.file_name().to_string_lossy().ends_with(".cmd") {
-            let text = std::fs::read(entry.path())?;
-            for word in words(&String::from_utf8_lossy(&text)) {
-                named.extend(within(word, folder, objects, source));
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, folder: &Path, text: &[u8]) {
+        for line in text.split(|byte| *byte == b'\n') {
+            if self.seen.contains(line) {
+                continue;
+            }
+            for word in words(&String::from_utf8_lossy(line)) {
+                let paths = within(word, folder, self.objects, self.source);
+                self.named
+                    .extend(paths.into_iter().filter(|path| self.all.contains_key(path)));
+            }
+            if !line.windows(2).any(|bytes| bytes == b"..") {
+                self.seen.insert(line.to_vec());
             }
         }
     }
-    Ok(())
 }
 
-/// The paths in a `.cmd` file: words of the lines after the command. Those of the command itself do no harm: what it names, it reads or makes.
+/// The paths in a line of a `.cmd` file. Those in the command itself do no harm: what it names, it reads or makes.
 fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| c.is_whitespace() || matches!(c, '\\' | '(' | ')' | '"' | '\'' | ',' | ';' | '='))
         .map(|word| word.trim_end_matches(':'))
@@ -311,13 +338,28 @@ mod tests {
             source_fs/open.o := /line/src/fs/open.c\n\ndeps_fs/open.o := \\\n    $(wildcard include/config/FSNOTIFY) \\\n  \
             ../src/include/linux/fs.h \\\n  include/generated/autoconf.h \\\n";
         let (objects, source) = (Path::new("/line/obj"), Path::new("/line/src"));
-        let mut named: Vec<String> = words(text)
-            .flat_map(|word| within(word, &objects.join("fs"), objects, source))
-            .collect();
-        named.sort();
-        named.dedup();
-        for path in ["fs/open.c", "include/linux/fs.h"] {
-            assert!(named.iter().any(|found| found == path), "{path} in {named:?}");
-        }
+        let all = listing(&[
+            "fs/open.c",
+            "include/linux/fs.h",
+            "include/linux/unread.h",
+            "tools/lib/string.c",
+        ]);
+        let mut reading = Reading {
+            objects,
+            source,
+            all: &all,
+            named: HashSet::new(),
+            entered: HashSet::new(),
+            seen: HashSet::new(),
+        };
+        reading.read(&objects.join("fs"), text.as_bytes());
+        // The same line in another folder is another file.
+        let tools = "deps_string.o := \\\n  ../../../src/tools/lib/string.c \\\n";
+        reading.read(&objects.join("fs"), tools.as_bytes());
+        assert!(!reading.named.contains("tools/lib/string.c"), "{:?}", reading.named);
+        reading.read(&objects.join("tools/lib"), tools.as_bytes());
+        let mut named: Vec<&str> = reading.named.iter().map(String::as_str).collect();
+        named.sort_unstable();
+        assert_eq!(named, ["fs/open.c", "include/linux/fs.h", "tools/lib/string.c"]);
     }
 }

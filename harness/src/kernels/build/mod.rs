@@ -62,8 +62,9 @@ pub fn build(
     let on_wait = || progress.say(&format!("waiting for another run that builds in the folder of {id}"));
     let mut line = Line::open(cache, source, on_wait)?;
     let inputs = job.config_inputs();
-    if let Some(config) = line.state().configs.get(&inputs).cloned()
-        && let Some(artifact) = job.known(cache, repo, &line, &config, progress)
+    let foreseen = line.state().configs.get(&inputs).cloned();
+    if let Some(config) = &foreseen
+        && let Some(artifact) = job.known(cache, repo, &line, config, progress)
     {
         return Ok(artifact);
     }
@@ -85,7 +86,7 @@ pub fn build(
         lock: lock.as_fd(),
         log: &log,
     };
-    let there = config_sum(&objects).filter(|sum| line.state().configs.get(&inputs) == Some(sum));
+    let there = config_sum(&objects).filter(|sum| foreseen.as_ref() == Some(sum));
     let config = match there {
         Some(config) => config,
         None => {
@@ -94,7 +95,10 @@ pub fn build(
         }
     };
     line.remember_config(&inputs, &config)?;
-    if let Some(artifact) = job.known(cache, repo, &line, &config, progress) {
+    // Asked before with the very same configuration, the answer would be the same.
+    if foreseen.as_ref() != Some(&config)
+        && let Some(artifact) = job.known(cache, repo, &line, &config, progress)
+    {
         return Ok(artifact);
     }
     let made = job

@@ -239,14 +239,18 @@ fn read_all(mut from: impl Read) -> Vec<u8> {
 
 fn read_lines(mut from: impl Read, on_line: &mut impl FnMut(&str)) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let mut told = 0;
-    let mut buffer = [0; 4096];
+    // Where the line that is not told yet begins, and up to where it is known to go on: what says megabytes without a line's end is not searched anew
+    // with each piece.
+    let (mut told, mut searched) = (0, 0);
+    let mut buffer = [0; 1 << 16];
     while let Ok(read @ 1..) = from.read(&mut buffer) {
         bytes.extend_from_slice(&buffer[..read]);
-        while let Some(end) = bytes[told..].iter().position(|&byte| byte == b'\n') {
-            on_line(&String::from_utf8_lossy(&bytes[told..told + end]));
-            told += end + 1;
+        while let Some(end) = bytes[searched..].iter().position(|&byte| byte == b'\n') {
+            let end = searched + end;
+            on_line(&String::from_utf8_lossy(&bytes[told..end]));
+            (told, searched) = (end + 1, end + 1);
         }
+        searched = bytes.len();
     }
     bytes
 }

@@ -45,6 +45,8 @@ pub enum Command {
     Inject(InjectArgs),
     /// Run fio with verification under random rules: what differs has to be explained by a rule.
     Soak(SoakArgs),
+    /// Find the change that made a case fail, or that fixed it, between a kernel that fails and one that passes.
+    Bisect(Box<BisectArgs>),
 }
 
 /// `cargo xtask test`.
@@ -298,6 +300,81 @@ pub struct SoakArgs {
     /// The list of kernels [default: kernels.toml of this repository].
     #[arg(long, value_name = "FILE")]
     pub manifest: Option<PathBuf>,
+}
+
+/// `cargo xtask bisect`.
+#[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools)]
+#[command(
+    after_help = "Examples:\n  cargo xtask bisect --case partial-write --bad debian-6.1.170 --good debian-6.1.192\n  \
+    cargo xtask bisect --exec './repro 262144' --bad debian-6.1.170 --good debian-6.1.192\n\n\
+    The newer end may be the bad one (a regression is looked for) or the good one (a fix is). The same command again goes on with a bisection that was ended."
+)]
+pub struct BisectArgs {
+    /// The end that fails: a kernel of kernels.toml, by its id.
+    #[arg(long, value_name = "ID")]
+    pub bad: String,
+    /// The end that passes.
+    #[arg(long, value_name = "ID")]
+    pub good: String,
+    /// The case, by name or glob; of several cells that match just one may fail at the bad end.
+    #[arg(long = "case", value_name = "GLOB", required_unless_present = "exec")]
+    pub case: Vec<String>,
+    /// File system [default: those that kernels.toml names for the bad end].
+    #[arg(long, value_name = "FS")]
+    pub fs: Vec<Fs>,
+    /// Which cases a glob finds.
+    #[arg(long, value_enum, default_value_t = Profile::Default)]
+    pub profile: Profile,
+    /// Run a static program of your own in the guest, in a fresh file system at /mnt, instead of a case.
+    #[arg(long, value_name = "PROGRAM ARG…", conflicts_with_all = ["case", "profile"])]
+    pub exec: Option<String>,
+    /// A fault plan for --exec: a TOML file with `seed` and `rules`.
+    #[arg(long, value_name = "FILE", requires = "exec")]
+    pub plan: Option<PathBuf>,
+    /// A fault rule for --exec; may be given more than once, and beside a plan.
+    #[arg(long, value_name = "RULE", requires = "exec")]
+    pub rule: Vec<String>,
+    /// Seed of the faults' random choices; each run has one of its own that follows from it.
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Probability with which the result may be wrong.
+    #[arg(long, value_name = "P", default_value_t = 0.01, value_parser = probability)]
+    pub error: f64,
+    /// Runs of the bad end without a failure after which it counts as one that does not fail.
+    #[arg(long, value_name = "N", default_value = "60", value_parser = clap::value_parser!(u32).range(1..))]
+    pub patience: u32,
+    /// Say what the range is and what it will take; nothing is built, fetched or booted.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Forget what an earlier bisection of the same found, and begin anew.
+    #[arg(long)]
+    pub anew: bool,
+    /// Where journal, runs and report are kept [default: a directory that follows from what is asked, below target/bioscope/bisect].
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// What executes guest code; `auto` uses KVM only after booting something with it.
+    #[arg(long, value_enum, default_value_t = Choice::Auto)]
+    pub accel: Choice,
+    /// Boot every machine from power-on, instead of going on from a snapshot of the booted guest.
+    #[arg(long)]
+    pub cold_boot: bool,
+    /// Never use the network; what is not cached is an error.
+    #[arg(long)]
+    pub offline: bool,
+    /// Install what the host lacks without asking.
+    #[arg(long)]
+    pub yes: bool,
+    /// The list of kernels [default: kernels.toml of this repository].
+    #[arg(long, value_name = "FILE")]
+    pub manifest: Option<PathBuf>,
+}
+
+fn probability(word: &str) -> Result<f64, &'static str> {
+    word.parse()
+        .ok()
+        .filter(|p| *p > 0.0 && *p < 0.5)
+        .ok_or("expected a number above 0 and below 0.5, like 0.01")
 }
 
 fn machines(word: &str) -> Result<NonZeroUsize, &'static str> {

@@ -78,6 +78,8 @@ pub struct Reason {
 pub enum Obstacle {
     /// It does not build.
     Build,
+    /// Its packages are not to be had any more.
+    NotHeld,
     /// It does not boot.
     Boot,
     /// The thing under test never happened.
@@ -100,6 +102,7 @@ impl Obstacle {
     pub fn word(self) -> &'static str {
         match self {
             Obstacle::Build => "does not build",
+            Obstacle::NotHeld => "not to be had",
             Obstacle::Boot => "does not boot",
             Obstacle::Inconclusive => "inconclusive",
             Obstacle::NotApplicable => "does not apply",

@@ -307,16 +307,44 @@ pub struct SoakArgs {
 #[allow(clippy::struct_excessive_bools)]
 #[command(
     after_help = "Examples:\n  cargo xtask bisect --case partial-write --bad debian-6.1.170 --good debian-6.1.192\n  \
-    cargo xtask bisect --exec './repro 262144' --bad debian-6.1.170 --good debian-6.1.192\n\n\
+    cargo xtask bisect --exec './repro 262144' --bad debian-6.1.170 --good debian-6.1.192\n  \
+    cargo xtask bisect --case partial-write --tree ~/linux --bad v6.4 --good v6.3 -- fs/btrfs\n\n\
     The newer end may be the bad one (a regression is looked for) or the good one (a fix is). The same command again goes on with a bisection that was ended."
 )]
 pub struct BisectArgs {
-    /// The end that fails: a kernel of kernels.toml, by its id.
-    #[arg(long, value_name = "ID")]
+    /// The end that fails: a kernel of kernels.toml, by its id, or a revision of --tree.
+    #[arg(long, value_name = "ID | REV")]
     pub bad: String,
     /// The end that passes.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID | REV")]
     pub good: String,
+    /// Bisect the commits of this git repository of Linux. It is only read.
+    #[arg(long, value_name = "DIR")]
+    pub tree: Option<PathBuf>,
+    /// For --tree: a part of the configuration, as for `cargo xtask test`; may be given more than once.
+    #[arg(long, value_name = "PART", requires = "tree")]
+    pub config: Vec<String>,
+    /// For --tree: a patch, mailbox or folder of them that every commit gets; may be given more than once.
+    #[arg(long, value_name = "FILE", requires = "tree")]
+    pub patch: Vec<PathBuf>,
+    /// For --tree: the compiler.
+    #[arg(long, value_name = "CC", requires = "tree")]
+    pub cc: Option<String>,
+    /// For --tree: follow only the first parent of merges, and find the merge.
+    #[arg(long, requires = "tree")]
+    pub first_parent: bool,
+    /// For --tree: a commit that is known not to be testable; may be given more than once.
+    #[arg(long, value_name = "REV", requires = "tree")]
+    pub skip: Vec<String>,
+    /// For --tree: the word in the log for commits before the change [default: good, or broken where a fix is looked for].
+    #[arg(long, value_name = "TERM", requires = "tree", value_parser = term)]
+    pub term_old: Option<String>,
+    /// For --tree: the word in the log for commits since the change [default: bad, or fixed].
+    #[arg(long, value_name = "TERM", requires = "tree", value_parser = term)]
+    pub term_new: Option<String>,
+    /// For --tree: only commits that touch these paths.
+    #[arg(last = true, value_name = "PATH", requires = "tree")]
+    pub paths: Vec<String>,
     /// The case, by name or glob; of several cells that match just one may fail at the bad end.
     #[arg(long = "case", value_name = "GLOB", required_unless_present = "exec")]
     pub case: Vec<String>,
@@ -368,6 +396,41 @@ pub struct BisectArgs {
     /// The list of kernels [default: kernels.toml of this repository].
     #[arg(long, value_name = "FILE")]
     pub manifest: Option<PathBuf>,
+}
+
+impl BisectArgs {
+    /// The source, as `cargo xtask test` is told of it.
+    #[must_use]
+    pub fn source(&self) -> TreeArgs {
+        TreeArgs {
+            tree: self.tree.clone(),
+            rev: None,
+            config: self.config.clone(),
+            patch: self.patch.clone(),
+            cc: self.cc.clone(),
+        }
+    }
+}
+
+/// A word that `git bisect` takes for a term.
+fn term(word: &str) -> Result<String, String> {
+    const TAKEN: [&str; 10] = [
+        "help",
+        "start",
+        "skip",
+        "next",
+        "reset",
+        "visualize",
+        "view",
+        "replay",
+        "log",
+        "run",
+    ];
+    let plain = !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+    if !plain || TAKEN.contains(&word) || word.starts_with('-') {
+        return Err("expected a word of letters, digits, - and _ that is no subcommand of git bisect".to_owned());
+    }
+    Ok(word.to_owned())
 }
 
 fn probability(word: &str) -> Result<f64, &'static str> {

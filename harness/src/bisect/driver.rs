@@ -38,6 +38,8 @@ pub struct Ran {
     pub cell: Cell,
     /// The kernel's log of its case.
     pub console: String,
+    /// Whether an earlier bisection ran it.
+    pub known: bool,
 }
 
 /// Who makes items and runs them.
@@ -54,14 +56,20 @@ pub trait Bench {
     /// Something failed that is not the item's fault.
     fn make(&mut self, item: usize) -> Result<Made, Self::Error>;
 
-    /// Runs an item once; all that is left of it lies below `dir`, which does not exist yet.
+    /// Runs an item's kernel for the `nth` time, counted from 1; all that is left of it lies below `dir`, which does not exist yet.
     ///
     /// # Errors
     /// Something failed that is not the item's fault.
-    fn run(&mut self, item: usize, dir: &Path, number: u32) -> Result<Ran, Self::Error>;
+    fn run(&mut self, item: usize, dir: &Path, nth: u32) -> Result<Ran, Self::Error>;
 
     /// What a run left below `dir`, if it came to its end.
     fn left(&self, item: usize, dir: &Path) -> Option<Ran>;
+
+    /// Pairs of items that need not both be made, as nothing differs between them that reaches a build; asked once, when both ends are made.
+    ///
+    /// # Errors
+    /// What differs cannot be found out.
+    fn same(&mut self) -> Result<Vec<(usize, usize)>, Self::Error>;
 
     /// Tells a person how it goes.
     fn say(&self, line: &str);
@@ -114,6 +122,8 @@ pub struct Driver<'a, B> {
     made: BTreeMap<usize, String>,
     /// Pairs of items that are taken for the same beforehand, as long as nothing speaks against it.
     same: Vec<(usize, usize)>,
+    /// Whether the bench was asked for them.
+    asked_same: bool,
 }
 
 /// A range with all that stays the same while it is searched.
@@ -122,8 +132,6 @@ pub struct Range<'a> {
     pub names: &'a [String],
     /// For each item those that it follows on.
     pub parents: &'a dyn Fn(usize) -> Vec<usize>,
-    /// Pairs of items that are taken for the same, as nothing that a build reads differs.
-    pub same: &'a [(usize, usize)],
     /// The bad end and the good one.
     pub ends: (usize, usize),
 }
@@ -141,7 +149,8 @@ impl<'a, B: Bench> Driver<'a, B> {
             dir,
             bench,
             made: BTreeMap::new(),
-            same: range.same.to_vec(),
+            same: Vec::new(),
+            asked_same: false,
         };
         driver.begin_anew();
         driver
@@ -166,6 +175,30 @@ impl<'a, B: Bench> Driver<'a, B> {
             }
             self.begin_anew();
         }
+    }
+
+    /// Leaves out what need not be made, once both ends are and so tell what a build reads.
+    fn leave_out(&mut self) -> Result<(), DriverError<B::Error>> {
+        let (bad, good) = self.ends;
+        if self.asked_same || !self.made.contains_key(&bad) || !self.made.contains_key(&good) {
+            return Ok(());
+        }
+        self.asked_same = true;
+        // After a resume they are made, but the bench need not know.
+        for end in [bad, good] {
+            self.bench.make(end).map_err(DriverError::Bench)?;
+        }
+        self.same = self.bench.same().map_err(DriverError::Bench)?;
+        if !self.same.is_empty() {
+            let left_out: BTreeSet<usize> = self.same.iter().map(|(item, _)| *item).collect();
+            self.bench.say(&format!(
+                "{} of {} items change nothing that reaches the build: what is known of those before them holds for them, too",
+                left_out.len(),
+                self.names.len() - 1
+            ));
+            self.begin_anew();
+        }
+        Ok(())
     }
 
     /// All that is taken for the same as an item beforehand, itself among them.
@@ -217,6 +250,7 @@ impl<'a, B: Bench> Driver<'a, B> {
     pub fn go(&mut self) -> Result<Finding, DriverError<B::Error>> {
         self.take_over()?;
         loop {
+            self.leave_out()?;
             match self.step() {
                 Step::Run(next) => {
                     if let Some(swapped) = self.run(next)? {
@@ -291,13 +325,15 @@ impl<'a, B: Bench> Driver<'a, B> {
         match self.bench.left(item, &dir) {
             Some(ran) => {
                 self.bench.say(&format!(
-                    "the run of {name} that was under way had come to its end; it counts"
+                    "the run of {} that was under way had come to its end; it counts",
+                    short(&name)
                 ));
                 let ms = ran.cell.duration_ms;
                 self.record(item, &ran, dir, ms)?;
             }
             None => self.bench.say(&format!(
-                "the run of {name} that was under way was cut short; it is done again"
+                "the run of {} that was under way was cut short; it is done again",
+                short(&name)
             )),
         }
         Ok(())
@@ -384,14 +420,16 @@ impl<'a, B: Bench> Driver<'a, B> {
                         })?;
                         self.search.identical(item, other);
                         self.bench.say(&format!(
-                            "{name} is the same kernel as {}: what is known of one holds for the other",
-                            self.names[other]
+                            "{} is the same kernel as {}: what is known of one holds for the other",
+                            short(&name),
+                            short(&self.names[other])
                         ));
                     }
                     self.made.insert(item, artifact);
                     if self.is_another(item) {
                         self.bench.say(&format!(
-                            "{name} is another kernel after all than those that it was taken for; they are not left out any more"
+                            "{} is another kernel after all than those that it was taken for; they are not left out any more",
+                            short(&name)
                         ));
                         self.forget_same(item);
                         self.begin_anew();
@@ -408,7 +446,7 @@ impl<'a, B: Bench> Driver<'a, B> {
 
     fn give_up(&mut self, item: usize, reason: Reason) -> Result<(), DriverError<B::Error>> {
         let name = self.names[item].clone();
-        self.bench.say(&format!("{name} is skipped: {reason}"));
+        self.bench.say(&format!("{} is skipped: {reason}", short(&name)));
         self.journal.append(&Entry::Skipped { item: name, reason })?;
         self.search.observe(item, Outcome::Untestable);
         Ok(())
@@ -433,7 +471,7 @@ impl<'a, B: Bench> Driver<'a, B> {
         }
         let number = self.state().runs.0 + 1;
         let name = self.names[item].clone();
-        let dir = self.dir.join("runs").join(format!("{number:04}-{name}"));
+        let dir = self.dir.join("runs").join(format!("{number:04}-{}", short(&name)));
         let cannot = |source| DriverError::Dir {
             path: dir.clone(),
             source,
@@ -447,8 +485,17 @@ impl<'a, B: Bench> Driver<'a, B> {
             dir: dir.clone(),
         })?;
         let started = Instant::now();
-        let ran = self.bench.run(item, &dir, number).map_err(DriverError::Bench)?;
+        let nth = self.runs_of_kernel(item) + 1;
+        let ran = self.bench.run(item, &dir, nth).map_err(DriverError::Bench)?;
         self.record(item, &ran, dir, millis(started))
+    }
+
+    /// How often an item's kernel was run, as whichever item.
+    fn runs_of_kernel(&self, item: usize) -> u32 {
+        let of = |name: &str| self.index(name).and_then(|at| self.made.get(&at));
+        let kernel = self.made.get(&item);
+        let runs = self.state().shown.iter().filter(|shown| of(&shown.item) == kernel);
+        u32::try_from(runs.count()).unwrap_or(u32::MAX)
     }
 
     /// Writes down what a run showed, and tells the search.
@@ -484,14 +531,14 @@ impl<'a, B: Bench> Driver<'a, B> {
         })?;
         if let Comparison::Untestable(reason) = &showed {
             let tries = self.state().said_nothing.get(&name).copied().unwrap_or_default();
-            self.tell(&name, &showed, ms);
+            self.tell(&name, &showed, ms, ran.known);
             if !reason.obstacle.may_pass() || tries >= TRIES {
                 self.give_up(item, reason.clone())?;
             }
             return Ok(None);
         }
         self.search.observe(item, showed.outcome());
-        self.tell(&name, &showed, ms);
+        self.tell(&name, &showed, ms, ran.known);
         if let Some(signature) = pin {
             self.bench.say(&format!("from here on it is about: {signature}"));
         }
@@ -519,7 +566,7 @@ impl<'a, B: Bench> Driver<'a, B> {
     }
 
     /// The progress line.
-    fn tell(&self, name: &str, showed: &Comparison, ms: u64) {
+    fn tell(&self, name: &str, showed: &Comparison, ms: u64, known: bool) {
         let what = match showed {
             Comparison::Same => "fails".to_owned(),
             Comparison::Pass => "passes".to_owned(),
@@ -539,15 +586,27 @@ impl<'a, B: Bench> Driver<'a, B> {
             )
         });
         let run = self.state().runs.0;
-        self.bench
-            .say(&format!("run {run}: {name} {what} ({:.1} s){left}", ms as f64 / 1000.0));
+        let name = short(name);
+        let time = if known {
+            "known from an earlier bisection".to_owned()
+        } else {
+            format!("{:.1} s", ms as f64 / 1000.0)
+        };
+        self.bench.say(&format!("run {run}: {name} {what} ({time}){left}"));
     }
+}
+
+/// A name as a person writes it: a commit by its first letters.
+#[must_use]
+pub fn short(name: &str) -> &str {
+    let is_commit = name.len() == 40 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_commit { &name[..12] } else { name }
 }
 
 /// A conclusion in a line.
 #[must_use]
 pub fn describe(conclusion: &Conclusion, names: &[String]) -> String {
-    let name = |item: &usize| names.get(*item).map_or("none", String::as_str);
+    let name = |item: &usize| names.get(*item).map_or("none", |name| short(name));
     match conclusion {
         Conclusion::Found { item, probability } => format!("{} ({})", name(item), percent(*probability)),
         Conclusion::Among { items, probability } => {

@@ -29,6 +29,8 @@ struct World {
     /// Items with the same number are the same kernel.
     artifacts: Vec<usize>,
     seed: u64,
+    /// Pairs that are taken for the same.
+    same: Vec<(usize, usize)>,
     /// Calls until it is cut off, and whether a run is cut off before or after it left its result.
     cut: Option<(u32, bool)>,
     calls: u32,
@@ -56,6 +58,7 @@ fn cell(verdict: Verdict, cause: Option<Cause>) -> Ran {
     Ran {
         cell: Cell::new("k", Fs::Btrfs, "partial-write", judgement, None),
         console: String::new(),
+        known: false,
     }
 }
 
@@ -65,6 +68,7 @@ impl World {
             artifacts: (0..items.len()).collect(),
             items,
             seed: 1,
+            same: Vec::new(),
             cut: None,
             calls: 0,
             done: BTreeMap::new(),
@@ -118,9 +122,9 @@ impl Bench for World {
         })
     }
 
-    fn run(&mut self, item: usize, dir: &Path, number: u32) -> Result<Ran, Cut> {
+    fn run(&mut self, item: usize, dir: &Path, nth: u32) -> Result<Ran, Cut> {
         let cut_after = self.call()?;
-        let mut rng = Rng::with_seed(self.seed.wrapping_mul(1000) + u64::from(number));
+        let mut rng = Rng::with_seed(self.seed.wrapping_mul(1_000_000) + (item as u64) * 1000 + u64::from(nth));
         let before = u32::try_from(self.runs.iter().filter(|run| **run == item).count()).expect("few runs");
         let ran = match self.items[item] {
             Is::Bad(rate) if rng.f64() < rate => cell(Verdict::Fail, Some(Cause::Corruption)),
@@ -138,6 +142,10 @@ impl Bench for World {
         self.done.get(dir).cloned()
     }
 
+    fn same(&mut self) -> Result<Vec<(usize, usize)>, Cut> {
+        Ok(self.same.clone())
+    }
+
     fn say(&self, line: &str) {
         self.said.borrow_mut().push(line.to_owned());
     }
@@ -148,7 +156,6 @@ struct Place {
     dir: tempfile::TempDir,
     direction: Direction,
     parents: Vec<Vec<usize>>,
-    same: Vec<(usize, usize)>,
 }
 
 impl Place {
@@ -159,7 +166,6 @@ impl Place {
             parents: (0..items)
                 .map(|item| item.checked_sub(1).into_iter().collect())
                 .collect(),
-            same: Vec::new(),
         }
     }
 
@@ -207,7 +213,6 @@ impl Place {
         let range = Range {
             names: &names,
             parents: &parents,
-            same: &self.same,
             ends: match self.direction {
                 Direction::Regression => (newest, 0),
                 Direction::Fix => (0, newest),
@@ -374,13 +379,13 @@ fn the_same_kernel_is_not_judged_twice() {
 
 #[test]
 fn commits_that_are_taken_for_the_same_beforehand_are_not_even_made() {
-    let mut place = Place::line(33, Direction::Regression);
+    let place = Place::line(33, Direction::Regression);
     let reach = [8, 20, 21];
-    place.same = (1..33)
+    let mut world = World::line(33, 20, 1.0);
+    world.same = (1..33)
         .filter(|item| !reach.contains(item))
         .map(|item| (item, item - 1))
         .collect();
-    let mut world = World::line(33, 20, 1.0);
     world.artifacts = (0..33)
         .map(|item| reach.iter().filter(|at| **at <= item).count())
         .collect();
@@ -392,13 +397,13 @@ fn commits_that_are_taken_for_the_same_beforehand_are_not_even_made() {
 
 #[test]
 fn a_guess_beforehand_that_was_wrong_does_not_make_the_answer_wrong() {
-    let mut place = Place::line(17, Direction::Regression);
+    let place = Place::line(17, Direction::Regression);
     // The change is among those that are taken for the same as what is before them.
-    place.same = (1..17)
+    let mut world = World::line(17, 6, 1.0);
+    world.same = (1..17)
         .filter(|item| item % 4 != 0)
         .map(|item| (item, item - 1))
         .collect();
-    let mut world = World::line(17, 6, 1.0);
     let kernel = |item| (1..=item).filter(|at| at % 4 == 0 || *at == 6).count();
     world.artifacts = (0..17).map(kernel).collect();
     let (finding, _) = place.go(&mut world).expect("an answer");

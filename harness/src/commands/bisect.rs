@@ -2,19 +2,24 @@
 
 mod bench;
 mod cell;
+mod git;
+mod judged;
 mod plan;
 mod releases;
 mod report;
+mod repository;
+mod revert;
+mod trees;
 
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
 use super::prepare;
-use crate::bisect::driver::{Driver, DriverError, Finding, Range};
-use crate::bisect::search::Direction;
+use crate::bisect::driver::{Driver, DriverError, Finding, Range, short};
+use crate::bisect::search::{Conclusion, Direction};
 use crate::bisect::state::file::{Journal, JournalError};
-use crate::bisect::state::{FORMAT, Header, State};
+use crate::bisect::state::{FORMAT, Header, Kind, State};
 use crate::cli::BisectArgs;
 use crate::doctor;
 use crate::error::{CANNOT_CREATE, DATA, Failure, INTERNAL};
@@ -32,6 +37,10 @@ use releases::Releases;
 
 /// The journal in a bisection's directory.
 const JOURNAL: &str = "journal.jsonl";
+/// Snapshots of kernels that were built for it.
+const SNAPSHOTS: &str = "snapshots";
+/// Commits of a long range that a dry run lists at each end.
+const LISTED: usize = 20;
 /// Nothing can be named: wrong ends, or none that can be tested.
 const NO_ANSWER: u8 = 2;
 
@@ -46,6 +55,32 @@ pub fn run(args: &BisectArgs) -> Result<u8, Failure> {
         .as_deref()
         .map(|line| prepare::exec(line, args.plan.as_deref(), &args.rule, args.seed))
         .transpose()?;
+    let setting = Setting {
+        seed: args
+            .seed
+            .or(exec.as_ref().map(|exec| exec.plan.seed))
+            .unwrap_or(CASE_SEED),
+        exec,
+        accel: args.accel,
+        cold_boot: args.cold_boot,
+        anew: args.anew,
+        snapshots: None,
+        places: places.clone(),
+    };
+    let has_exec = setting.exec.is_some();
+    if args.tree.is_some() {
+        let (planned, trees, kernel) = git::range(args, &places)?;
+        let bisection = Bisection {
+            args,
+            selection: Selection::of(args, &kernel, has_exec)?,
+            planned,
+            setting,
+        };
+        if !args.dry_run {
+            prepare::builders(&[&kernel], args.yes)?;
+        }
+        return bisection.run(trees);
+    }
     let manifest_path = args
         .manifest
         .clone()
@@ -53,28 +88,17 @@ pub fn run(args: &BisectArgs) -> Result<u8, Failure> {
     let manifest = Manifest::load(&manifest_path).map_err(|error| Failure::of(error.exit_code(), &error))?;
     let lock = Lock::load(&prepare::lock_of(&manifest_path)).map_err(|error| Failure::of(error.exit_code(), &error))?;
     let (planned, kernels) = releases::range(&manifest, &lock, &args.bad, &args.good)?;
-    let selection = Selection::of(args, kernels[planned.ends().0], exec.is_some())?;
+    let bisection = Bisection {
+        args,
+        selection: Selection::of(args, kernels[planned.ends().0], has_exec)?,
+        planned,
+        setting,
+    };
     let maker = Releases {
         kernels,
         manifest: &manifest_path,
         manifest_named: args.manifest.is_some(),
         offline: args.offline,
-    };
-    let bisection = Bisection {
-        args,
-        planned,
-        selection,
-        setting: Setting {
-            seed: args
-                .seed
-                .or(exec.as_ref().map(|exec| exec.plan.seed))
-                .unwrap_or(CASE_SEED),
-            places,
-            exec,
-            accel: args.accel,
-            cold_boot: args.cold_boot,
-            snapshots: None,
-        },
     };
     bisection.run(maker)
 }
@@ -88,15 +112,20 @@ struct Bisection<'a> {
 }
 
 impl Bisection<'_> {
-    fn run<M: Maker>(&self, maker: M) -> Result<u8, Failure> {
+    fn run<M: Maker>(mut self, maker: M) -> Result<u8, Failure> {
         let search = self.planned.search(self.args.error, self.args.patience)?;
         self.introduce();
         if self.args.dry_run {
-            self.dry_run(&search);
+            let same = maker.foresee()?;
+            self.dry_run(&search, same);
             return Ok(0);
         }
         prepare::host(self.args.yes)?;
         let dir = self.directory()?;
+        if self.planned.kind != Kind::Releases {
+            // A snapshot a kernel that nobody will want again.
+            self.setting.snapshots = Some(dir.join(SNAPSHOTS));
+        }
         let progress = Progress::stderr();
         let mut bench = Machines::new(maker, &self.setting, progress.clone());
         let Some(trial) = self
@@ -122,13 +151,20 @@ impl Bisection<'_> {
         let range = Range {
             names: &self.planned.names,
             parents: &parents,
-            same: &self.planned.same,
             ends: self.planned.ends(),
         };
         let mut driver = Driver::new(search, &range, journal, &dir, &mut bench);
         let finding = driver.go().map_err(broke_off)?;
         let state = driver.state().clone();
-        self.conclude(&finding, &state, &cell, &dir, &mut bench)
+        let reverted = match &finding {
+            Finding::Search(Conclusion::Found { item, .. }) => {
+                revert::confirm(&mut bench, *item, &state, &self.planned, &dir, self.args.patience)?
+            }
+            _ => None,
+        };
+        let code = self.conclude(&finding, &state, &cell, &dir, &mut bench, reverted)?;
+        let _ = std::fs::remove_dir_all(dir.join(SNAPSHOTS));
+        Ok(code)
     }
 
     /// Says what is looked for.
@@ -141,12 +177,12 @@ impl Bisection<'_> {
         let what = self.selection.describe();
         let label = |item: usize| match planned.labels[item].as_str() {
             "" => planned.names[item].clone(),
-            label => format!("{} ({label})", planned.names[item]),
+            label => format!("{} ({label})", short(&planned.names[item])),
         };
         let (bad, good) = planned.ends();
         anstream::eprintln!(
             "bisecting {what} over {}, bad end {}, good end {}: {looked_for} is looked for",
-            counted(planned.names.len(), "kernel"),
+            counted(planned.names.len(), planned.noun()),
             label(bad),
             label(good)
         );
@@ -155,22 +191,47 @@ impl Bisection<'_> {
         }
     }
 
-    fn dry_run(&self, fresh: &crate::bisect::search::Search) {
+    fn dry_run(&mut self, fresh: &crate::bisect::search::Search, same: Option<Vec<(usize, usize)>>) {
+        let is_known = same.is_some();
+        self.planned.same = same.unwrap_or_default();
         let planned = &self.planned;
         let (bad, good) = planned.ends();
+        let last = planned.names.len();
         for (item, name) in planned.names.iter().enumerate() {
+            if item == LISTED && last > 2 * LISTED {
+                anstream::println!("… {} more", last - 2 * LISTED);
+            }
+            if (LISTED..last.saturating_sub(LISTED)).contains(&item) && last > 2 * LISTED {
+                continue;
+            }
             let end = if item == bad {
-                "  bad end"
+                "  (bad end)"
             } else if item == good {
-                "  good end"
+                "  (good end)"
             } else {
                 ""
             };
             let same = planned.same.iter().find(|(same, _)| *same == item);
-            let same = same.map_or_else(String::new, |(_, other)| format!("  same as {}", planned.names[*other]));
-            anstream::println!("{name}  {}{end}{same}", planned.labels[item]);
+            let same = same.map_or_else(String::new, |(_, other)| {
+                format!("  (does not reach the build: as {})", short(&planned.names[*other]))
+            });
+            anstream::println!("{}  {}{end}{same}", short(name), planned.labels[item]);
         }
         let estimate = planned.estimate(fresh);
+        if planned.kind != Kind::Releases {
+            let left_out: std::collections::BTreeSet<usize> = planned.same.iter().map(|(item, _)| *item).collect();
+            if is_known {
+                anstream::println!(
+                    "{} of {} commits do not reach the build, by what the last one read",
+                    left_out.len(),
+                    last - 1
+                );
+            } else {
+                anstream::println!(
+                    "nothing of it was built yet, so what does not reach the build is not known before both ends are"
+                );
+            }
+        }
         anstream::println!(
             "if every run of a bad kernel fails: {:.1} kernels (at most {}) and {:.1} runs (at most {}), both ends among them; more of both if it fails now and then",
             estimate.kernels.0,
@@ -258,11 +319,13 @@ impl Bisection<'_> {
         cell: &str,
         dir: &Path,
         bench: &mut Machines<'_, M>,
+        reverted: Option<revert::Reverted>,
     ) -> Result<u8, Failure> {
         let said = match finding {
             Finding::Swapped { failure } => Some(format!(
                 "the ends are swapped: {} passes and {} fails ({failure}); exchange --bad and --good",
-                self.planned.bad, self.planned.good
+                short(&self.planned.bad),
+                short(&self.planned.good)
             )),
             Finding::Search(conclusion) => report::wrong_ends(conclusion, &self.planned, state),
         };
@@ -279,12 +342,13 @@ impl Bisection<'_> {
             conclusion,
             cell,
             setting: &self.setting,
+            reverted,
             dir,
         };
         report.write(bench)?;
         anstream::print!("\n{}", report.render());
         Ok(match conclusion {
-            crate::bisect::search::Conclusion::Found { .. } => 0,
+            Conclusion::Found { .. } => 0,
             _ => NO_ANSWER,
         })
     }

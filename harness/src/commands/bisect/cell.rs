@@ -89,7 +89,14 @@ impl Selection {
             "{} match: which of them fail at the bad end comes first",
             counted(self.cells().count(), "cell")
         );
-        let ran = bench.trials(bad_end, &self.trials, &dir.join("select"), seed)?;
+        let artifact = match bench.artifact(bad_end)? {
+            Ok(artifact) => artifact,
+            Err(reason) => {
+                anstream::println!("\nthe bad end cannot be tested: {reason}\nname another one");
+                return Ok(None);
+            }
+        };
+        let ran = bench.trials(&artifact, &self.trials, &dir.join("select"), seed)?;
         let failing: Vec<&Cell> = ran.iter().filter(|cell| cell.verdict == Verdict::Fail).collect();
         let list = |cells: &[&Cell]| {
             let lines = cells.iter().map(|cell| {

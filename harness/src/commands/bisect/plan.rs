@@ -27,6 +27,8 @@ pub struct Planned {
     pub parents: Vec<Vec<usize>>,
     /// Pairs of items between which nothing differs that reaches the build.
     pub same: Vec<(usize, usize)>,
+    /// Items that a person knows not to be testable.
+    pub skip: Vec<usize>,
     /// Which end is the newer one.
     pub direction: Direction,
     /// The words for an item on the old end's side and for one on the new end's side, as git has them.
@@ -53,6 +55,17 @@ impl Planned {
         (0..items)
             .map(|item: usize| item.checked_sub(1).into_iter().collect())
             .collect()
+    }
+
+    /// What an item is called.
+    #[must_use]
+    pub fn noun(&self) -> &'static str {
+        match self.kind {
+            Kind::Releases => "kernel",
+            Kind::Git => "commit",
+            Kind::Series => "state",
+            Kind::Delta => "hunk",
+        }
     }
 
     /// The usual words for an item on either side, old and new.
@@ -88,7 +101,11 @@ impl Planned {
             build_cost: self.build_cost,
             ..Config::default()
         };
-        Search::new(history, config).map_err(|error| Failure::of(INTERNAL, &error))
+        let mut search = Search::new(history, config).map_err(|error| Failure::of(INTERNAL, &error))?;
+        for item in &self.skip {
+            search.observe(*item, Outcome::Untestable);
+        }
+        Ok(search)
     }
 
     /// Plays the search for changes all over the range.

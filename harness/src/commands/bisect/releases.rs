@@ -111,6 +111,7 @@ pub fn range<'a>(
         labels: kernels.iter().map(|(_, version)| version.clone()).collect(),
         names,
         same: Vec::new(),
+        skip: Vec::new(),
         direction,
         terms: Planned::terms(direction),
         build_cost: 3.0,

@@ -12,7 +12,8 @@ use serde::Serialize;
 
 use super::bench::{Machines, Maker, Setting};
 use super::plan::Planned;
-use crate::bisect::driver::percent;
+use super::revert::Reverted;
+use crate::bisect::driver::{percent, short};
 use crate::bisect::search::{Conclusion, Direction, End, Outcome};
 use crate::bisect::state::State;
 use crate::error::{Failure, INTERNAL};
@@ -37,6 +38,8 @@ pub struct Report<'a> {
     pub cell: &'a str,
     /// What the runs had in common.
     pub setting: &'a Setting,
+    /// What the newest item shows with the change taken back.
+    pub reverted: Option<Reverted>,
     /// The bisection's directory.
     pub dir: &'a Path,
 }
@@ -61,6 +64,8 @@ struct ResultFile<'a> {
     build_ms: u64,
     run_ms: u64,
     skipped: Vec<(String, String)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reverted: Option<String>,
     seed: u64,
     error: f64,
 }
@@ -69,7 +74,7 @@ impl Report<'_> {
     fn name(&self, item: usize) -> String {
         match self.planned.labels.get(item).map(String::as_str) {
             None | Some("") => self.planned.names[item].clone(),
-            Some(label) => format!("{} ({label})", self.planned.names[item]),
+            Some(label) => format!("{} ({label})", short(&self.planned.names[item])),
         }
     }
 
@@ -110,7 +115,10 @@ impl Report<'_> {
             let _ = writeln!(text, "    {signature}");
         }
         for (name, reason) in &self.state.skipped {
-            let _ = writeln!(text, "    skipped {name}: {reason}");
+            let _ = writeln!(text, "    skipped {}: {reason}", short(name));
+        }
+        if let Some(reverted) = &self.reverted {
+            let _ = writeln!(text, "    {reverted}");
         }
         let others = self
             .state
@@ -206,6 +214,7 @@ impl Report<'_> {
                 .iter()
                 .map(|(name, reason)| (name.clone(), reason.to_string()))
                 .collect(),
+            reverted: self.reverted.as_ref().map(ToString::to_string),
             seed: self.setting.seed,
             error: 1.0 - probability,
         };
@@ -244,19 +253,20 @@ pub fn wrong_ends(conclusion: &Conclusion, planned: &Planned, state: &State) -> 
         Conclusion::BadEndPasses { passed, rate_below } => Some(format!(
             "the bad end, {}, passed {passed} times and never failed; if it fails at all, then (with 95 %) in less than {} of its runs\n\
             check case and file system, or let it run more often: --patience",
-            planned.bad,
+            short(&planned.bad),
             percent(*rate_below)
         )),
         Conclusion::GoodEndFails { .. } => Some(format!(
             "both ends fail: {} fails just like {}; name a good end that passes",
-            planned.good, planned.bad
+            short(&planned.good),
+            short(&planned.bad)
         )),
         Conclusion::EndUntestable(end) => {
             let (what, name) = match end {
                 End::Bad => ("bad", &planned.bad),
                 End::Good => ("good", &planned.good),
             };
-            Some(format!("the {what} end, {name}, cannot be tested: {}\nname another one", why(name)))
+            Some(format!("the {what} end, {}, cannot be tested: {}\nname another one", short(name), why(name)))
         }
         Conclusion::Contradiction => Some(
             "no single change explains what was seen: some kernels that fail and some that pass lie the wrong way round. \

@@ -83,8 +83,8 @@ pub fn mail(report: &Report<'_>, bad: &Side, good: &Side) -> String {
     }
     let _ = writeln!(
         text,
-        "\nRuns of both sides, with seeds {} onwards:\n",
-        report.setting.seed.wrapping_add(1)
+        "\nRuns of both sides, with seeds from {} on:\n",
+        report.setting.seed
     );
     for (side, word) in [(bad, "failed"), (good, "passed")] {
         let _ = writeln!(text, "  {}: {} of {} {word}", side.name, side.runs.0, side.runs.1);

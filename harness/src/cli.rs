@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use serde::{Deserialize, Serialize};
 
 use crate::cases::Profile;
+use crate::error::{Failure, USAGE};
 use crate::golden::Fs;
 use crate::vm::accel::Choice;
 
@@ -308,16 +309,17 @@ pub struct SoakArgs {
 #[command(
     after_help = "Examples:\n  cargo xtask bisect --case partial-write --bad debian-6.1.170 --good debian-6.1.192\n  \
     cargo xtask bisect --exec './repro 262144' --bad debian-6.1.170 --good debian-6.1.192\n  \
-    cargo xtask bisect --case partial-write --tree ~/linux --bad v6.4 --good v6.3 -- fs/btrfs\n\n\
+    cargo xtask bisect --case partial-write --tree ~/linux --bad v6.4 --good v6.3 -- fs/btrfs\n  \
+    cargo xtask bisect --case partial-write --series fixes.mbox --tree ~/linux --base v6.3\n\n\
     The newer end may be the bad one (a regression is looked for) or the good one (a fix is). The same command again goes on with a bisection that was ended."
 )]
 pub struct BisectArgs {
     /// The end that fails: a kernel of kernels.toml, by its id, or a revision of --tree.
-    #[arg(long, value_name = "ID | REV")]
-    pub bad: String,
+    #[arg(long, value_name = "ID | REV", required_unless_present = "series")]
+    pub bad: Option<String>,
     /// The end that passes.
-    #[arg(long, value_name = "ID | REV")]
-    pub good: String,
+    #[arg(long, value_name = "ID | REV", required_unless_present = "series")]
+    pub good: Option<String>,
     /// Bisect the commits of this git repository of Linux. It is only read.
     #[arg(long, value_name = "DIR")]
     pub tree: Option<PathBuf>,
@@ -330,6 +332,13 @@ pub struct BisectArgs {
     /// For --tree: the compiler.
     #[arg(long, value_name = "CC", requires = "tree")]
     pub cc: Option<String>,
+    /// Bisect a series of patches (a mailbox, or a folder of patches) over a base; says of each state whether it builds and passes. The base is good and
+    /// the series bad, unless `--bad base --good series` looks for the patch that fixes.
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["paths", "skip", "first_parent", "term_old", "term_new", "patch"])]
+    pub series: Option<PathBuf>,
+    /// For --series: the kernel of kernels.toml, coming as source, that it is applied to; with --tree a revision [default: HEAD].
+    #[arg(long, value_name = "ID | REV", requires = "series")]
+    pub base: Option<String>,
     /// For --tree: follow only the first parent of merges, and find the merge.
     #[arg(long, requires = "tree")]
     pub first_parent: bool,
@@ -399,6 +408,17 @@ pub struct BisectArgs {
 }
 
 impl BisectArgs {
+    /// Both ends, as they were given: the bad one and the good one.
+    ///
+    /// # Errors
+    /// One is missing.
+    pub fn ends(&self) -> Result<(&str, &str), Failure> {
+        match (&self.bad, &self.good) {
+            (Some(bad), Some(good)) => Ok((bad, good)),
+            _ => Err(Failure::new(USAGE, "a bisection needs --bad and --good")),
+        }
+    }
+
     /// The source, as `cargo xtask test` is told of it.
     #[must_use]
     pub fn source(&self) -> TreeArgs {

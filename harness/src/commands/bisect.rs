@@ -9,6 +9,7 @@ mod releases;
 mod report;
 mod repository;
 mod revert;
+mod series;
 mod trees;
 
 use std::path::{Path, PathBuf};
@@ -68,8 +69,18 @@ pub fn run(args: &BisectArgs) -> Result<u8, Failure> {
         places: places.clone(),
     };
     let has_exec = setting.exec.is_some();
-    if args.tree.is_some() {
-        let (planned, trees, kernel) = git::range(args, &places)?;
+    let manifest_path = args
+        .manifest
+        .clone()
+        .unwrap_or_else(|| places.root.join("kernels.toml"));
+    if args.tree.is_some() || args.series.is_some() {
+        let (planned, trees, kernel) = match &args.series {
+            Some(series) => {
+                prepare::host(args.yes)?;
+                series::range(args, series, &places, &manifest_path)?
+            }
+            None => git::range(args, &places)?,
+        };
         let bisection = Bisection {
             args,
             selection: Selection::of(args, &kernel, has_exec)?,
@@ -81,13 +92,10 @@ pub fn run(args: &BisectArgs) -> Result<u8, Failure> {
         }
         return bisection.run(trees);
     }
-    let manifest_path = args
-        .manifest
-        .clone()
-        .unwrap_or_else(|| places.root.join("kernels.toml"));
+    let (bad, good) = args.ends()?;
     let manifest = Manifest::load(&manifest_path).map_err(|error| Failure::of(error.exit_code(), &error))?;
     let lock = Lock::load(&prepare::lock_of(&manifest_path)).map_err(|error| Failure::of(error.exit_code(), &error))?;
-    let (planned, kernels) = releases::range(&manifest, &lock, &args.bad, &args.good)?;
+    let (planned, kernels) = releases::range(&manifest, &lock, bad, good)?;
     let bisection = Bisection {
         args,
         selection: Selection::of(args, kernels[planned.ends().0], has_exec)?,
@@ -155,6 +163,9 @@ impl Bisection<'_> {
         };
         let mut driver = Driver::new(search, &range, journal, &dir, &mut bench);
         let finding = driver.go().map_err(broke_off)?;
+        if self.planned.kind == Kind::Series {
+            driver.each().map_err(broke_off)?;
+        }
         let state = driver.state().clone();
         let reverted = match &finding {
             Finding::Search(Conclusion::Found { item, .. }) => {

@@ -1,6 +1,6 @@
 //! A range of commits of a repository.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use super::plan::Planned;
 use super::repository::Repository;
@@ -12,7 +12,7 @@ use crate::commands::prepare;
 use crate::error::{Failure, USAGE};
 use crate::host::Places;
 use crate::kernels::source::{self, Repo, Tree};
-use crate::kernels::{Kernel, Origin, TreeSource};
+use crate::kernels::{Kernel, Source, TreeSource};
 use crate::progress::Progress;
 use crate::report::quoted;
 
@@ -31,17 +31,16 @@ pub fn range(args: &BisectArgs, places: &Places) -> Result<(Planned, Trees, Kern
         .ok_or_else(|| Failure::new(USAGE, "commits are those of a repository: --tree DIR"))?;
     let dir = given.tree.clone().unwrap_or_default();
     let repository = Repository::open(&dir)?;
+    let (bad_rev, good_rev) = args.ends()?;
     let (bad, good) = (
-        repository.commit("--bad", &args.bad)?,
-        repository.commit("--good", &args.good)?,
+        repository.commit("--bad", bad_rev)?,
+        repository.commit("--good", good_rev)?,
     );
     if bad == good {
         return Err(Failure::new(
             USAGE,
             format!(
-                "--bad {} and --good {} are the same commit, {}: a bisection needs one that fails and another one that passes",
-                args.bad,
-                args.good,
+                "--bad {bad_rev} and --good {good_rev} are the same commit, {}: a bisection needs one that fails and another one that passes",
                 short(&bad)
             ),
         ));
@@ -51,7 +50,7 @@ pub fn range(args: &BisectArgs, places: &Places) -> Result<(Planned, Trees, Kern
     } else if repository.contains(&good, &bad)? {
         Direction::Fix
     } else {
-        return Err(apart(&repository, args, &bad, &good)?);
+        return Err(apart(&repository, &bad, &good)?);
     };
     let (old, new) = match direction {
         Direction::Regression => (&good, &bad),
@@ -143,7 +142,7 @@ pub fn range(args: &BisectArgs, places: &Places) -> Result<(Planned, Trees, Kern
             alternates: vec![repository.objects.clone()],
         })
     });
-    let source = source_of(&kernel, &repository);
+    let source = source_of(&kernel).ok_or_else(|| Failure::new(USAGE, "--tree is no source"))?;
     let trees = Trees {
         trees: trees.collect(),
         ids: commits.iter().map(|commit| short(&commit.id)).collect(),
@@ -162,28 +161,10 @@ pub fn range(args: &BisectArgs, places: &Places) -> Result<(Planned, Trees, Kern
 }
 
 /// How a commit is built: as `test --tree` does it, so that both share a build folder.
-pub fn source_of(kernel: &Kernel, repository: &Repository) -> TreeSource {
-    let source = match &kernel.source {
-        crate::kernels::Source::Tree(source) => (**source).clone(),
-        _ => TreeSource {
-            origin: Origin::Git {
-                repository: String::new(),
-                rev: String::new(),
-                dirty: false,
-            },
-            patches: Vec::new(),
-            config: Vec::new(),
-            cc: None,
-            make: BTreeMap::new(),
-        },
-    };
-    TreeSource {
-        origin: Origin::Git {
-            repository: repository.dir.to_string_lossy().into_owned(),
-            rev: "HEAD".to_owned(),
-            dirty: false,
-        },
-        ..source
+fn source_of(kernel: &Kernel) -> Option<TreeSource> {
+    match &kernel.source {
+        Source::Tree(source) => Some((**source).clone()),
+        _ => None,
     }
 }
 
@@ -205,18 +186,33 @@ fn again(args: &BisectArgs, repository: &Repository, rev: &str) -> String {
         format!("--tree {}", quoted(&repository.dir.to_string_lossy())),
         format!("--rev {rev}"),
     ];
-    words.extend(args.config.iter().map(|part| format!("--config {}", quoted(part))));
-    words.extend(
-        args.patch
-            .iter()
-            .map(|patch| format!("--patch {}", quoted(&patch.to_string_lossy()))),
-    );
-    words.extend(args.cc.iter().map(|cc| format!("--cc {}", quoted(cc))));
+    words.extend(build_options(args));
     words.join(" ")
 }
 
+/// How `cargo xtask test` is told to run the base of a series that is a tree's.
+pub fn again_source(args: &BisectArgs) -> Option<String> {
+    let tree = args.tree.as_ref()?;
+    let mut words = vec![
+        format!("--tree {}", quoted(&tree.to_string_lossy())),
+        format!("--rev {}", quoted(args.base.as_deref().unwrap_or("HEAD"))),
+    ];
+    words.extend(build_options(args));
+    Some(words.join(" "))
+}
+
+fn build_options(args: &BisectArgs) -> Vec<String> {
+    let config = args.config.iter().map(|part| format!("--config {}", quoted(part)));
+    let patch = args
+        .patch
+        .iter()
+        .map(|patch| format!("--patch {}", quoted(&patch.to_string_lossy())));
+    let cc = args.cc.iter().map(|cc| format!("--cc {}", quoted(cc)));
+    config.chain(patch).chain(cc).collect()
+}
+
 /// Ends of which neither contains the other.
-fn apart(repository: &Repository, args: &BisectArgs, bad: &str, good: &str) -> Result<Failure, Failure> {
+fn apart(repository: &Repository, bad: &str, good: &str) -> Result<Failure, Failure> {
     let what = match repository.merge_base(bad, good)? {
         Some(base) => format!(
             "their histories part at {}: test that one (--tree … --rev), and bisect between it and the end that differs from it",
@@ -228,7 +224,8 @@ fn apart(repository: &Repository, args: &BisectArgs, bad: &str, good: &str) -> R
         USAGE,
         format!(
             "neither of --bad {} and --good {} contains the other; {what}",
-            args.bad, args.good
+            short(bad),
+            short(good)
         ),
     ))
 }

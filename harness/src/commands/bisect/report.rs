@@ -15,7 +15,7 @@ use super::plan::Planned;
 use super::revert::Reverted;
 use crate::bisect::driver::{percent, short};
 use crate::bisect::search::{Conclusion, Direction, End, Outcome};
-use crate::bisect::state::State;
+use crate::bisect::state::{Kind, Shown, State};
 use crate::error::{Failure, INTERNAL};
 use crate::report::counted;
 use crate::run::write_beside;
@@ -120,6 +120,9 @@ impl Report<'_> {
         if let Some(reverted) = &self.reverted {
             let _ = writeln!(text, "    {reverted}");
         }
+        if self.planned.kind == Kind::Series {
+            text.push_str(&self.states());
+        }
         let others = self
             .state
             .shown
@@ -135,6 +138,39 @@ impl Report<'_> {
         }
         let _ = writeln!(text, "{}", self.costs());
         let _ = writeln!(text, "report: {}", self.dir.join(FOLDER).join("report.txt").display());
+        text
+    }
+
+    /// What each state of a series does.
+    fn states(&self) -> String {
+        let mut text = String::new();
+        for (item, name) in self.planned.names.iter().enumerate() {
+            let kernel = self.state.builds.get(name).map(|build| build.artifact.as_str());
+            let is_same = |shown: &&Shown| {
+                let of = self.state.builds.get(&shown.item).map(|build| build.artifact.as_str());
+                shown.item == *name || kernel.is_some() && of == kernel
+            };
+            let shown: Vec<Outcome> = self
+                .state
+                .shown
+                .iter()
+                .filter(is_same)
+                .map(|shown| shown.outcome)
+                .collect();
+            let count = |outcome: Outcome| shown.iter().filter(|of| **of == outcome).count();
+            let what = match self.state.skipped.get(name) {
+                Some(reason) => reason.to_string(),
+                None if count(Outcome::Failed) > 0 => {
+                    format!("builds, fails in {} of {} runs", count(Outcome::Failed), shown.len())
+                }
+                None if count(Outcome::Other) > 0 => "builds, fails in another way".to_owned(),
+                None if count(Outcome::Passed) > 0 => {
+                    format!("builds, passes {}", counted(count(Outcome::Passed), "run"))
+                }
+                None => "was not tried".to_owned(),
+            };
+            let _ = writeln!(text, "    {} {what}", self.name(item));
+        }
         text
     }
 

@@ -19,6 +19,8 @@ pub struct Repository {
     pub dir: PathBuf,
     /// Where its objects are.
     pub objects: PathBuf,
+    /// Folders with more objects that its trees are made of.
+    pub alternates: Vec<PathBuf>,
 }
 
 /// A commit of the range.
@@ -52,6 +54,7 @@ impl Repository {
         })?;
         let repository = Repository {
             objects: PathBuf::new(),
+            alternates: Vec::new(),
             dir,
         };
         let finished = repository.git(&["rev-parse", "--path-format=absolute", "--git-common-dir"], "")?;
@@ -79,6 +82,13 @@ impl Repository {
         }
         command.arg("-C").arg(&self.dir).args(["-c", "core.quotePath=false"]);
         command.env("GIT_OPTIONAL_LOCKS", "0");
+        if !self.alternates.is_empty() {
+            let joined: Vec<_> = self.alternates.iter().map(|path| path.as_os_str()).collect();
+            command.env(
+                "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+                joined.join(std::ffi::OsStr::new(":")),
+            );
+        }
         Ok(command)
     }
 

@@ -16,7 +16,7 @@ use std::process::{Command, Stdio};
 use fastrand::Rng;
 use harness::cache::Cache;
 use harness::kernels::manifest::{PackageSource, Wanted};
-use harness::kernels::source::{Repo, Tree};
+use harness::kernels::source::{Listing, Repo, Tree};
 use harness::kernels::{ConfigPart, Options, Origin, TreeSource, source_tree};
 use harness::progress::Progress;
 
@@ -136,6 +136,16 @@ fn plan(
             join(&mut leader, *declared, place(path));
         }
     }
+    // A folder that comes or goes does so with the one above it, whose Kconfig and Makefile name it.
+    let (were, are) = (folders_of(&before), folders_of(&after));
+    for (at, folder) in folders.iter().enumerate() {
+        let above = folder.rsplit_once('/').map_or("", |(above, _)| above).to_owned();
+        if were.contains(folder.as_str()) != are.contains(folder.as_str())
+            && let Ok(above) = folders.binary_search(&above)
+        {
+            join(&mut leader, above, at);
+        }
+    }
     let mut groups: BTreeMap<usize, Vec<String>> = BTreeMap::new();
     for path in &differ {
         groups
@@ -175,6 +185,14 @@ fn plan(
         steps.insert(rng.usize(earliest..=steps.len()), Step::Bug(bug.to_owned()));
     }
     Ok(steps)
+}
+
+/// Every folder of a tree that holds a file.
+fn folders_of(listing: &Listing) -> BTreeSet<&str> {
+    listing
+        .keys()
+        .filter_map(|path| Some(path.rsplit_once('/')?.0))
+        .collect()
 }
 
 /// For each file that differs the names of functions, macros and types that it has more of (`+`) or no longer (`-`).

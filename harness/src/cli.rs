@@ -339,6 +339,10 @@ pub struct BisectArgs {
     /// For --series: the kernel of kernels.toml, coming as source, that it is applied to; with --tree a revision [default: HEAD].
     #[arg(long, value_name = "ID | REV", requires = "series")]
     pub base: Option<String>,
+    /// Compare the source of the ends instead of looking at what lies between: find the smallest set of hunks of the good end that makes the bad one
+    /// pass. The ends are kernels of kernels.toml that come as source, or revisions of --tree; with paths only hunks within them.
+    #[arg(long, conflicts_with_all = ["series", "skip", "first_parent", "term_old", "term_new", "patch"])]
+    pub delta: bool,
     /// For --tree: follow only the first parent of merges, and find the merge.
     #[arg(long, requires = "tree")]
     pub first_parent: bool,
@@ -352,7 +356,7 @@ pub struct BisectArgs {
     #[arg(long, value_name = "TERM", requires = "tree", value_parser = term)]
     pub term_new: Option<String>,
     /// For --tree: only commits that touch these paths.
-    #[arg(last = true, value_name = "PATH", requires = "tree")]
+    #[arg(last = true, value_name = "PATH")]
     pub paths: Vec<String>,
     /// The case, by name or glob; of several cells that match just one may fail at the bad end.
     #[arg(long = "case", value_name = "GLOB", required_unless_present = "exec")]

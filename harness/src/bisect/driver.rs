@@ -573,16 +573,8 @@ impl<'a, B: Bench> Driver<'a, B> {
 
     /// What a run shows that did not fail, as long as no failure is pinned.
     fn unpinned(&self, ran: &Ran) -> Comparison {
-        // Compared with a failure that no run can have.
-        let nothing = Signature {
-            case: String::new(),
-            cause: crate::verdict::Cause::Error,
-            kind: None,
-            place: None,
-            frames: Vec::new(),
-        };
         debug_assert_ne!(ran.cell.verdict, Verdict::Fail, "a failure has a signature");
-        nothing.compare(&ran.cell, &ran.console)
+        Signature::none().compare(&ran.cell, &ran.console)
     }
 
     /// The progress line.

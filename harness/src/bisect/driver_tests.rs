@@ -115,6 +115,7 @@ impl Bench for World {
             Is::DoesNotBuild => Made::Unfit(Reason {
                 obstacle: Obstacle::Build,
                 detail: "error: expected ';'".into(),
+                files: Vec::new(),
             }),
             _ => Made::Ready {
                 artifact: format!("artifact-{}", self.artifacts[item]),

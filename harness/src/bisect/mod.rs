@@ -3,7 +3,7 @@
 //!
 //! - [`search`] looks for the first changed item of a range, by what the runs so far say: which item to run next, and when to stop.
 //!   [`history`] is the range, [`rate`] what is believed of the failure rate, [`belief`] the probability of each item.
-//! - [`delta`] looks for a smallest set of changes that flips the verdict.
+//! - [`delta`] looks for a smallest set of changes that flips the verdict; [`diff`] are the changes, between two trees.
 //! - [`signature`] pins a failure and tells whether another run shows the same one.
 //! - [`state`] is the journal of what was done, so that a bisection that was killed goes on where it was.
 //! - [`driver`] goes from step to step: it has items made and run by whoever can, and writes the journal.
@@ -11,6 +11,7 @@
 
 pub mod belief;
 pub mod delta;
+pub mod diff;
 pub mod driver;
 pub mod history;
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod bench;
 mod cell;
+mod delta;
 mod git;
 mod judged;
 mod plan;
@@ -23,7 +24,7 @@ use crate::bisect::state::file::{Journal, JournalError};
 use crate::bisect::state::{FORMAT, Header, Kind, State};
 use crate::cli::BisectArgs;
 use crate::doctor;
-use crate::error::{CANNOT_CREATE, DATA, Failure, INTERNAL};
+use crate::error::{CANNOT_CREATE, DATA, Failure, INTERNAL, USAGE};
 use crate::host::Places;
 use crate::kernels::store::hex;
 use crate::kernels::{Lock, Manifest};
@@ -73,6 +74,24 @@ pub fn run(args: &BisectArgs) -> Result<u8, Failure> {
         .manifest
         .clone()
         .unwrap_or_else(|| places.root.join("kernels.toml"));
+    if args.delta {
+        prepare::host(args.yes)?;
+        let (planned, trees, kernel) = delta::range(args, &places, &manifest_path)?;
+        let bisection = Bisection {
+            args,
+            selection: Selection::of(args, &kernel, has_exec)?,
+            planned,
+            setting,
+        };
+        prepare::builders(&[&kernel], args.yes)?;
+        return bisection.delta(trees);
+    }
+    if !args.paths.is_empty() && args.tree.is_none() {
+        return Err(Failure::new(
+            USAGE,
+            "paths choose among the commits of --tree, or the hunks of --delta",
+        ));
+    }
     if args.tree.is_some() || args.series.is_some() {
         let (planned, trees, kernel) = match &args.series {
             Some(series) => {
@@ -176,6 +195,32 @@ impl Bisection<'_> {
         let code = self.conclude(&finding, &state, &cell, &dir, &mut bench, reverted)?;
         let _ = std::fs::remove_dir_all(dir.join(SNAPSHOTS));
         Ok(code)
+    }
+
+    fn delta(mut self, trees: trees::Trees) -> Result<u8, Failure> {
+        let what = self.selection.describe();
+        anstream::eprintln!(
+            "bisecting {what} over the difference of {} (bad end) and {} (good end)",
+            self.planned.labels[0],
+            self.planned.labels[1]
+        );
+        if self.args.dry_run {
+            anstream::println!("how many hunks reach the build is not known before both ends are built");
+            return Ok(0);
+        }
+        let dir = self.directory()?;
+        self.setting.snapshots = Some(dir.join(SNAPSHOTS));
+        let mut bench = Machines::new(trees, &self.setting, Progress::stderr());
+        let header = |case: &str, fs| self.header(case, fs);
+        delta::run(
+            self.args,
+            &self.planned,
+            &mut bench,
+            &self.selection,
+            &self.setting,
+            &dir,
+            header,
+        )
     }
 
     /// Says what is looked for.

@@ -352,5 +352,6 @@ pub fn unfit(obstacle: Obstacle, failure: &dyn std::fmt::Display) -> Reason {
     Reason {
         obstacle,
         detail: failure.to_string(),
+        files: Vec::new(),
     }
 }

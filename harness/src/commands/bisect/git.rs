@@ -201,7 +201,8 @@ pub fn again_source(args: &BisectArgs) -> Option<String> {
     Some(words.join(" "))
 }
 
-fn build_options(args: &BisectArgs) -> Vec<String> {
+/// The options of the build, as they were given.
+pub fn build_options(args: &BisectArgs) -> Vec<String> {
     let config = args.config.iter().map(|part| format!("--config {}", quoted(part)));
     let patch = args
         .patch

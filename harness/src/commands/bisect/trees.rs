@@ -57,15 +57,7 @@ impl Trees {
             .map(|(_, _, from, to)| (from.clone(), to.clone()))
             .collect();
         let differences = self.repository.differences(&trees)?;
-        let reach: Vec<_> = closures.iter().map(Closure::reach).collect();
-        let reaches = |path: &str, only_in_one: bool| {
-            is_kconfig(path)
-                || path.ends_with("defconfig")
-                || path.ends_with(".config")
-                || reach
-                    .iter()
-                    .any(|reach| reach.reads(path) || only_in_one && reach.could_read(path))
-        };
+        let reaches = reaching(closures);
         Ok(known
             .into_iter()
             .zip(differences)
@@ -75,7 +67,10 @@ impl Trees {
     }
 
     /// Builds a tree; the inner error says why it does not build.
-    fn build(&self, id: &str, tree: &Tree) -> Result<Result<Artifact, Reason>, Failure> {
+    ///
+    /// # Errors
+    /// Something failed that is not the tree's fault.
+    pub fn build(&self, id: &str, tree: &Tree) -> Result<Result<Artifact, Reason>, Failure> {
         match build::build(&self.cache, &self.repo, id, tree, &self.source, &self.progress) {
             Ok(artifact) => Ok(Ok(artifact)),
             Err(error) => match Trees::reason(&error) {
@@ -99,6 +94,7 @@ impl Trees {
             BuildError::Make { said, log, .. } => Some(Reason {
                 obstacle: Obstacle::Build,
                 detail: format!("{} (log: {})", first(said), log.display()),
+                files: blamed(said),
             }),
             BuildError::Vanished { vanished, .. } => Some(Reason {
                 obstacle: Obstacle::Build,
@@ -107,6 +103,7 @@ impl Trees {
                     vanished.len(),
                     vanished.first().map_or("", |lost| &lost.option)
                 ),
+                files: Vec::new(),
             }),
             BuildError::TooOld { source, .. } => Trees::reason(source),
             _ => None,
@@ -212,9 +209,61 @@ impl Maker for Trees {
     }
 }
 
+/// The files that a compiler or linker complains of, relative to the source; a linker may know only a file's own name.
+fn blamed(said: &str) -> Vec<String> {
+    let mut files: Vec<String> = Vec::new();
+    for line in said
+        .lines()
+        .filter(|line| line.contains("error:") || line.contains("undefined reference"))
+    {
+        for word in line.split([' ', '`', '\'', '(']) {
+            let path = word.split(':').next().unwrap_or(word);
+            // `/CACHE/builds/LINE/source/fs/open.c`, or relative to the objects.
+            let path = path.rsplit_once("/source/").map_or(path, |(_, path)| path);
+            let path = path.trim_start_matches("../").trim_start_matches("source/");
+            let is_source = [".c", ".h", ".S"].iter().any(|ending| path.ends_with(ending));
+            if is_source && !files.iter().any(|known| known == path) {
+                files.push(path.to_owned());
+            }
+        }
+    }
+    files
+}
+
+/// Whether a path that differs reaches a build that read these files; `only_in_one` of the trees is it there.
+pub fn reaching(closures: &[Closure]) -> impl Fn(&str, bool) -> bool {
+    let reach: Vec<_> = closures.iter().map(Closure::reach).collect();
+    move |path, only_in_one| {
+        is_kconfig(path)
+            || path.ends_with("defconfig")
+            || path.ends_with(".config")
+            || reach
+                .iter()
+                .any(|reach| reach.reads(path) || only_in_one && reach.could_read(path))
+    }
+}
+
 /// What an artifact's build read.
-fn closure(dir: &std::path::Path) -> Option<Closure> {
+pub fn closure(dir: &std::path::Path) -> Option<Closure> {
     let text = std::fs::read_to_string(dir.join("inputs")).ok()?;
     let files = text.lines().filter_map(|line| Some(line.split_once(' ')?.1.to_owned()));
     Some(Closure::from_files(files.collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_compiler_and_a_linker_complain_of_is_a_file_of_the_source() {
+        let said = "  CC      fs/btrfs/inode.o\n/cache/builds/ab12/source/fs/btrfs/inode.c:12:5: error: implicit declaration of function 'x'\n\
+            ../source/fs/open.c: In function 'y':\n../source/fs/open.c:3:1: error: unknown type name 'z'\n\
+            ld: fs/btrfs/file.o: in function `w':\nfile.c:(.text+0x1): undefined reference to `v'\n\
+            /cache/builds/ab12/source/fs/btrfs/super.c:9: undefined reference to `u'\n";
+        assert_eq!(
+            blamed(said),
+            ["fs/btrfs/inode.c", "fs/open.c", "file.c", "fs/btrfs/super.c"]
+        );
+        assert_eq!(blamed("make: *** [Makefile:12: all] Error 2"), [""; 0]);
+    }
 }

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use serde::{Deserialize, Serialize};
 
 use crate::cases::Profile;
+use crate::error::{Failure, USAGE};
 use crate::golden::Fs;
 use crate::vm::accel::Choice;
 
@@ -45,6 +46,8 @@ pub enum Command {
     Inject(InjectArgs),
     /// Run fio with verification under random rules: what differs has to be explained by a rule.
     Soak(SoakArgs),
+    /// Find the change that made a case fail, or that fixed it, between a kernel that fails and one that passes.
+    Bisect(Box<BisectArgs>),
 }
 
 /// `cargo xtask test`.
@@ -298,6 +301,167 @@ pub struct SoakArgs {
     /// The list of kernels [default: kernels.toml of this repository].
     #[arg(long, value_name = "FILE")]
     pub manifest: Option<PathBuf>,
+}
+
+/// `cargo xtask bisect`.
+#[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools)]
+#[command(
+    after_help = "Examples:\n  cargo xtask bisect --case partial-write --bad debian-6.1.170 --good debian-6.1.192\n  \
+    cargo xtask bisect --exec './repro 262144' --bad debian-6.1.170 --good debian-6.1.192\n  \
+    cargo xtask bisect --case partial-write --tree ~/linux --bad v6.4 --good v6.3 -- fs/btrfs\n  \
+    cargo xtask bisect --case partial-write --series fixes.mbox --tree ~/linux --base v6.3\n\n\
+    The newer end may be the bad one (a regression is looked for) or the good one (a fix is). The same command again goes on with a bisection that was ended."
+)]
+pub struct BisectArgs {
+    /// The end that fails: a kernel of kernels.toml, by its id, or a revision of --tree.
+    #[arg(long, value_name = "ID | REV", required_unless_present = "series")]
+    pub bad: Option<String>,
+    /// The end that passes.
+    #[arg(long, value_name = "ID | REV", required_unless_present = "series")]
+    pub good: Option<String>,
+    /// Bisect the commits of this git repository of Linux. It is only read.
+    #[arg(long, value_name = "DIR")]
+    pub tree: Option<PathBuf>,
+    /// For --tree: a part of the configuration, as for `cargo xtask test`; may be given more than once.
+    #[arg(long, value_name = "PART", requires = "tree")]
+    pub config: Vec<String>,
+    /// For --tree: a patch, mailbox or folder of them that every commit gets; may be given more than once.
+    #[arg(long, value_name = "FILE", requires = "tree")]
+    pub patch: Vec<PathBuf>,
+    /// For --tree: the compiler.
+    #[arg(long, value_name = "CC", requires = "tree")]
+    pub cc: Option<String>,
+    /// Bisect a series of patches (a mailbox, or a folder of patches) over a base; says of each state whether it builds and passes. The base is good and
+    /// the series bad, unless `--bad base --good series` looks for the patch that fixes.
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["paths", "skip", "first_parent", "term_old", "term_new", "patch"])]
+    pub series: Option<PathBuf>,
+    /// For --series: the kernel of kernels.toml, coming as source, that it is applied to; with --tree a revision [default: HEAD].
+    #[arg(long, value_name = "ID | REV", requires = "series")]
+    pub base: Option<String>,
+    /// Compare the source of the ends instead of looking at what lies between: find the smallest set of hunks of the good end that makes the bad one
+    /// pass. The ends are kernels of kernels.toml that come as source, or revisions of --tree; with paths only hunks within them.
+    #[arg(long, conflicts_with_all = ["series", "skip", "first_parent", "term_old", "term_new", "patch"])]
+    pub delta: bool,
+    /// For --tree: follow only the first parent of merges, and find the merge.
+    #[arg(long, requires = "tree")]
+    pub first_parent: bool,
+    /// For --tree: a commit that is known not to be testable; may be given more than once.
+    #[arg(long, value_name = "REV", requires = "tree")]
+    pub skip: Vec<String>,
+    /// For --tree: the word in the log for commits before the change [default: good, or broken where a fix is looked for].
+    #[arg(long, value_name = "TERM", requires = "tree", value_parser = term)]
+    pub term_old: Option<String>,
+    /// For --tree: the word in the log for commits since the change [default: bad, or fixed].
+    #[arg(long, value_name = "TERM", requires = "tree", value_parser = term)]
+    pub term_new: Option<String>,
+    /// For --tree: only commits that touch these paths.
+    #[arg(last = true, value_name = "PATH")]
+    pub paths: Vec<String>,
+    /// The case, by name or glob; of several cells that match just one may fail at the bad end.
+    #[arg(long = "case", value_name = "GLOB", required_unless_present = "exec")]
+    pub case: Vec<String>,
+    /// File system [default: those that kernels.toml names for the bad end].
+    #[arg(long, value_name = "FS")]
+    pub fs: Vec<Fs>,
+    /// Which cases a glob finds.
+    #[arg(long, value_enum, default_value_t = Profile::Default)]
+    pub profile: Profile,
+    /// Run a static program of your own in the guest, in a fresh file system at /mnt, instead of a case.
+    #[arg(long, value_name = "PROGRAM ARG…", conflicts_with_all = ["case", "profile"])]
+    pub exec: Option<String>,
+    /// A fault plan for --exec: a TOML file with `seed` and `rules`.
+    #[arg(long, value_name = "FILE", requires = "exec")]
+    pub plan: Option<PathBuf>,
+    /// A fault rule for --exec; may be given more than once, and beside a plan.
+    #[arg(long, value_name = "RULE", requires = "exec")]
+    pub rule: Vec<String>,
+    /// Seed of the faults' random choices; each run has one of its own that follows from it.
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Probability with which the result may be wrong.
+    #[arg(long, value_name = "P", default_value_t = 0.01, value_parser = probability)]
+    pub error: f64,
+    /// Runs of the bad end without a failure after which it counts as one that does not fail.
+    #[arg(long, value_name = "N", default_value = "60", value_parser = clap::value_parser!(u32).range(1..))]
+    pub patience: u32,
+    /// Say what the range is and what it will take; nothing is built, fetched or booted.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Forget what an earlier bisection of the same found, and begin anew.
+    #[arg(long)]
+    pub anew: bool,
+    /// Where journal, runs and report are kept [default: a directory that follows from what is asked, below target/bioscope/bisect].
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// What executes guest code; `auto` uses KVM only after booting something with it.
+    #[arg(long, value_enum, default_value_t = Choice::Auto)]
+    pub accel: Choice,
+    /// Boot every machine from power-on, instead of going on from a snapshot of the booted guest.
+    #[arg(long)]
+    pub cold_boot: bool,
+    /// Never use the network; what is not cached is an error.
+    #[arg(long)]
+    pub offline: bool,
+    /// Install what the host lacks without asking.
+    #[arg(long)]
+    pub yes: bool,
+    /// The list of kernels [default: kernels.toml of this repository].
+    #[arg(long, value_name = "FILE")]
+    pub manifest: Option<PathBuf>,
+}
+
+impl BisectArgs {
+    /// Both ends, as they were given: the bad one and the good one.
+    ///
+    /// # Errors
+    /// One is missing.
+    pub fn ends(&self) -> Result<(&str, &str), Failure> {
+        match (&self.bad, &self.good) {
+            (Some(bad), Some(good)) => Ok((bad, good)),
+            _ => Err(Failure::new(USAGE, "a bisection needs --bad and --good")),
+        }
+    }
+
+    /// The source, as `cargo xtask test` is told of it.
+    #[must_use]
+    pub fn source(&self) -> TreeArgs {
+        TreeArgs {
+            tree: self.tree.clone(),
+            rev: None,
+            config: self.config.clone(),
+            patch: self.patch.clone(),
+            cc: self.cc.clone(),
+        }
+    }
+}
+
+/// A word that `git bisect` takes for a term.
+fn term(word: &str) -> Result<String, String> {
+    const TAKEN: [&str; 10] = [
+        "help",
+        "start",
+        "skip",
+        "next",
+        "reset",
+        "visualize",
+        "view",
+        "replay",
+        "log",
+        "run",
+    ];
+    let plain = !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+    if !plain || TAKEN.contains(&word) || word.starts_with('-') {
+        return Err("expected a word of letters, digits, - and _ that is no subcommand of git bisect".to_owned());
+    }
+    Ok(word.to_owned())
+}
+
+fn probability(word: &str) -> Result<f64, &'static str> {
+    word.parse()
+        .ok()
+        .filter(|p| *p > 0.0 && *p < 0.5)
+        .ok_or("expected a number above 0 and below 0.5, like 0.01")
 }
 
 fn machines(word: &str) -> Result<NonZeroUsize, &'static str> {

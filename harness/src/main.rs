@@ -25,6 +25,7 @@ fn main() -> ExitCode {
         Command::Shell(args) => commands::shell::run(args),
         Command::Inject(args) => commands::inject::run(args),
         Command::Soak(args) => commands::soak::run(args),
+        Command::Bisect(args) => commands::bisect::run(args),
     };
     match result {
         Ok(code) => ExitCode::from(code),

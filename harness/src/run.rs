@@ -47,6 +47,9 @@ pub struct Run {
     pub tree: Option<TreeArgs>,
     /// A user's own program instead of the cases.
     pub exec: Option<Exec>,
+    /// Seed of the cases' fault plans, if not the usual one.
+    #[serde(default)]
+    pub seed: Option<u64>,
     /// Golden images.
     pub images: BTreeMap<Fs, PathBuf>,
     /// Unpacked kernels under test, by id.

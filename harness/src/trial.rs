@@ -23,6 +23,8 @@ use crate::vm::args::DiskShape;
 
 /// The file that the tests of writes write, as guest-tests call it.
 const TARGET: &str = "target";
+/// Seed of the cases' fault plans.
+pub const CASE_SEED: u64 = 1;
 
 /// A case with everything that its job needs.
 struct Planned {
@@ -96,7 +98,7 @@ fn plan(run: &Run, trial: &Trial) -> Vec<Planned> {
             kind: JobKind::Test { params: case.params() },
             program: PathBuf::from(format!("/bin/{}", case.test())),
             plan: FaultPlan {
-                seed: 1,
+                seed: run.seed.unwrap_or(CASE_SEED),
                 rules: case.rules.iter().map(|rule| (*rule).to_owned()).collect(),
             },
             needs: case.needs,

@@ -51,7 +51,7 @@ impl Xtask {
         match args.first().map(String::as_str) {
             Some("selftest") => self.selftest(args.get(1..).unwrap_or_default()),
             Some("fuzz") => fuzz::run(&self.shell, &self.target, args.get(1..).unwrap_or_default()),
-            Some("test" | "shell" | "soak") => {
+            Some("test" | "shell" | "soak" | "bisect") => {
                 self.build()?;
                 Ok(self.harness(args))
             }

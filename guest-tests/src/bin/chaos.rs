@@ -2,13 +2,18 @@
 //!
 //! `chaos WHAT` as an exec program in the guest: `kill-agent`, `kill-init` (the kernel panics: "Attempted to kill init!"),
 //! `poweroff`, `spin` (runs for ever without sleeping), `stop` (sleeps for ever), `exit N`, `oops` (a crash by sysrq-c),
-//! `inject` (has a read of the disk fail, by rules that it adds itself, and tells what came of it).
+//! `inject` (has a read of the disk fail, by rules that it adds itself, and tells what came of it),
+//! `sometimes` (loses data where btrfs does on a partial write, but tries that only in three of ten runs: which, follows from the seed of a rule
+//! that flips a bit of a read).
 
 use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
+use guest_tests::file::{self, Via};
+use guest_tests::mapping::Mapping;
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Signal, getppid, kill_process};
 use rustix::system::{RebootCommand, reboot};
@@ -17,6 +22,8 @@ use rustix::system::{RebootCommand, reboot};
 const UD2: [u8; 2] = [0x0f, 0x0b];
 /// Bytes of a read, and its alignment.
 const BLOCK: usize = 4096;
+/// Bytes of a write.
+const WRITE: usize = 256 * 1024;
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -39,9 +46,13 @@ fn main() -> ExitCode {
             Ok(()) => return ExitCode::SUCCESS,
             Err(error) => Err(error),
         },
+        ["sometimes"] => match sometimes() {
+            Ok(lost) => return ExitCode::from(u8::from(lost)),
+            Err(error) => Err(error),
+        },
         ["oops"] => std::fs::write("/proc/sysrq-trigger", "c"),
         _ => Err(io::Error::other(
-            "expected kill-agent, kill-init, poweroff, spin, stop, exit N, inject or oops",
+            "expected kill-agent, kill-init, poweroff, spin, stop, exit N, inject, sometimes or oops",
         )),
     };
     if let Err(error) = done {
@@ -81,6 +92,48 @@ fn inject() -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether data was lost. The disk's first block is read twice, of which a rule with `limit=1` flips a bit once; a bit in the first three tenths of
+/// the block makes this run try.
+fn sometimes() -> io::Result<bool> {
+    let disk = rustix::fs::open("/dev/vda", OFlags::RDONLY | OFlags::DIRECT, Mode::empty())?;
+    let mut room = vec![0u8; 2 * BLOCK];
+    let start = room.as_ptr().align_offset(BLOCK).min(BLOCK);
+    let block = &mut room[start..start + BLOCK];
+    let mut reads = Vec::new();
+    for _ in 0..2 {
+        rustix::io::pread(&disk, &mut *block, 0)?;
+        reads.push(block.to_vec());
+    }
+    let flipped = reads[0].iter().zip(&reads[1]).position(|(one, other)| one != other);
+    let at = flipped.ok_or_else(|| {
+        io::Error::other("no bit was flipped; give it the rule `corrupt read sectors=0..8 flip=1bit limit=1`")
+    })?;
+    if at * 10 >= BLOCK * 3 {
+        println!("byte {at}: not this time");
+        return Ok(false);
+    }
+    let source = Path::new("/mnt/source");
+    std::fs::write(source, vec![0xa5; WRITE])?;
+    rustix::fs::sync();
+    file::drop_caches()?;
+    let source = file::open_write(source, Via::Buffered, 0)?;
+    let mapping = Mapping::file(&source, WRITE)?;
+    // The first page is there, the others are faulted in in the middle of the write.
+    mapping.touch(0..1);
+    let target = Path::new("/mnt/target");
+    let written = file::pwrite(
+        &file::open_write(target, Via::Direct, libc::O_CREAT)?,
+        &mapping,
+        0,
+        WRITE,
+        0,
+    );
+    println!("byte {at}: {}", written.text());
+    file::drop_caches()?;
+    let content = std::fs::read(target)?;
+    Ok(content.first() != Some(&0xa5))
 }
 
 /// Kills the agent, this process's parent.

@@ -70,6 +70,9 @@ pub struct Reason {
     pub obstacle: Obstacle,
     /// One line for a person.
     pub detail: String,
+    /// For a build: files that did not compile, as far as is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<String>,
 }
 
 /// What is in the way of a verdict.
@@ -78,6 +81,8 @@ pub struct Reason {
 pub enum Obstacle {
     /// It does not build.
     Build,
+    /// Its packages are not to be had any more.
+    NotHeld,
     /// It does not boot.
     Boot,
     /// The thing under test never happened.
@@ -100,6 +105,7 @@ impl Obstacle {
     pub fn word(self) -> &'static str {
         match self {
             Obstacle::Build => "does not build",
+            Obstacle::NotHeld => "not to be had",
             Obstacle::Boot => "does not boot",
             Obstacle::Inconclusive => "inconclusive",
             Obstacle::NotApplicable => "does not apply",
@@ -115,6 +121,18 @@ impl fmt::Display for Reason {
 }
 
 impl Signature {
+    /// One that no failure has: what does not fail is compared with it as long as no failure is pinned.
+    #[must_use]
+    pub fn none() -> Signature {
+        Signature {
+            case: String::new(),
+            cause: Cause::Error,
+            kind: None,
+            place: None,
+            frames: Vec::new(),
+        }
+    }
+
     /// The signature of a cell that failed, with the kernel's log of its case; none of one that did not fail.
     #[must_use]
     pub fn of(cell: &Cell, console: &str) -> Option<Signature> {
@@ -148,6 +166,7 @@ impl Signature {
             Comparison::Untestable(Reason {
                 obstacle,
                 detail: cell.detail.clone(),
+                files: Vec::new(),
             })
         };
         match (cell.verdict, Signature::of(cell, console)) {

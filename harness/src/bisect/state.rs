@@ -217,6 +217,17 @@ pub struct Build {
     pub ms: u64,
 }
 
+/// A run that is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// The item.
+    pub item: String,
+    /// What it showed.
+    pub outcome: Outcome,
+    /// Where its evidence is.
+    pub dir: PathBuf,
+}
+
 /// What was begun last and has no end in the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Pending {
@@ -235,8 +246,12 @@ pub struct State {
     pub builds: BTreeMap<String, Build>,
     /// What was observed, in order: runs and items that were given up.
     pub observations: Vec<(String, Outcome)>,
+    /// Runs that are done, in order.
+    pub shown: Vec<Shown>,
     /// Why items were given up.
     pub skipped: BTreeMap<String, Reason>,
+    /// Runs of an item that said nothing, since the last one that did.
+    pub said_nothing: BTreeMap<String, u32>,
     /// Pairs of items that are the same.
     pub same: Vec<(String, String)>,
     /// Runs that are done, and the time that they took in milliseconds.
@@ -267,12 +282,20 @@ impl State {
                 self.builds.insert(item, Build { artifact, ms });
             }
             Entry::Running { item, dir } => self.pending = Some(Pending::Run(item, dir)),
-            Entry::Ran { item, showed, ms, .. } => {
+            Entry::Ran { item, showed, dir, ms } => {
                 self.pending = None;
+                self.shown.push(Shown {
+                    item: item.clone(),
+                    outcome: showed.outcome(),
+                    dir,
+                });
                 self.runs.0 += 1;
                 self.runs.1 += ms;
                 // An item that said nothing is given up by an entry of its own, for it may be tried again first.
-                if !matches!(showed, Comparison::Untestable(_)) {
+                if matches!(showed, Comparison::Untestable(_)) {
+                    *self.said_nothing.entry(item).or_default() += 1;
+                } else {
+                    self.said_nothing.remove(&item);
                     self.observations.push((item, showed.outcome()));
                 }
             }

@@ -1,5 +1,6 @@
 //! The commands of `cargo xtask`, a file each.
 
+pub mod bisect;
 pub mod build;
 pub mod doctor;
 pub mod inject;

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::boot::snapshot::{Plan, Snapshots};
 use crate::boot::{self, Boot, BootConfig};
 use crate::cache::Cache;
-use crate::cli::{TestArgs, TreeArgs};
+use crate::cli::TreeArgs;
 use crate::doctor;
 use crate::error::{CANNOT_CREATE, DATA, Failure, INTERNAL, NO_INPUT, USAGE};
 use crate::golden::{self, Fs};
@@ -270,7 +270,7 @@ pub fn tree_kernel(given: &TreeArgs, fs: &[Fs], places: &Places) -> Result<Optio
 ///
 /// # Errors
 /// The program cannot run in the guest, or the plan does not parse.
-pub fn exec(line: &str, args: &TestArgs) -> Result<Exec, Failure> {
+pub fn exec(line: &str, plan_file: Option<&Path>, rules: &[String], seed: Option<u64>) -> Result<Exec, Failure> {
     let mut words = line.split_whitespace().map(str::to_owned);
     let program = words
         .next()
@@ -288,7 +288,7 @@ pub fn exec(line: &str, args: &TestArgs) -> Result<Exec, Failure> {
     check_static(&program, &bytes)?;
     let program = program.canonicalize().unwrap_or(program);
     let mut plan = FaultPlan::default();
-    if let Some(path) = &args.plan {
+    if let Some(path) = plan_file {
         if !path.is_file() {
             let message = format!(
                 "--plan {}: there is no such file; expected TOML with `seed` and `rules`",
@@ -300,11 +300,11 @@ pub fn exec(line: &str, args: &TestArgs) -> Result<Exec, Failure> {
         plan.seed = parsed.seed;
         plan.rules = parsed.rules.iter().map(ToString::to_string).collect();
     }
-    for rule in &args.rule {
+    for rule in rules {
         check_rule(rule)?;
         plan.rules.push(rule.clone());
     }
-    if let Some(seed) = args.seed {
+    if let Some(seed) = seed {
         plan.seed = seed;
     }
     Ok(Exec {

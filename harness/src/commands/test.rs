@@ -43,7 +43,11 @@ pub fn run(args: &TestArgs) -> Result<u8, Failure> {
                 .map_err(|error| Failure::of(error.exit_code(), &error))?,
         }
     };
-    let exec = args.exec.as_deref().map(|line| prepare::exec(line, args)).transpose()?;
+    let exec = args
+        .exec
+        .as_deref()
+        .map(|line| prepare::exec(line, args.plan.as_deref(), &args.rule, args.seed))
+        .transpose()?;
     let wanted = Wanted {
         fs: &args.fs,
         cases: &args.case,
@@ -128,6 +132,7 @@ fn resolve(
         image,
         tree: args.tree.tree.is_some().then(|| args.tree.clone()),
         exec,
+        seed: None,
         images,
         kernels: artifacts
             .into_iter()

@@ -23,6 +23,7 @@ fn run() -> Run {
         image: None,
         tree: None,
         exec: None,
+        seed: None,
         images: BTreeMap::new(),
         kernels: BTreeMap::new(),
         trials: Vec::new(),

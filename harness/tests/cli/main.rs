@@ -7,6 +7,7 @@
 )]
 
 mod archive;
+mod bisect;
 mod disk;
 mod failures;
 mod inject;

@@ -146,7 +146,8 @@ fn a_shells_guest_tells_the_device() {
         .bioscope(&args)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        // What keeps it from coming up stands there.
+        .stderr(Stdio::inherit())
         .spawn()
         .expect("a shell");
     let mut keys = shell.stdin.take().expect("its keyboard");

@@ -6,6 +6,7 @@
 
 mod actions;
 mod bed;
+mod bisect;
 mod commands;
 mod device;
 mod ends;

@@ -93,21 +93,22 @@ impl Closure {
         &self.files
     }
 
+    /// What it says of single paths.
+    #[must_use]
+    pub fn reach(&self) -> Reach<'_> {
+        Reach {
+            known: self.files.iter().map(String::as_str).collect(),
+            names: self.files.iter().map(|path| base_name(path)).collect(),
+            folders: self.files.iter().map(|path| folder_of(path)).collect(),
+        }
+    }
+
     /// The sum of what these files hold in a tree. Nothing if a build of that tree might read others: a file is gone, or a new one could
     /// be found in an old one's place or be read beside it.
     #[must_use]
     pub fn sum(&self, all: &Listing, before: &HashSet<String>) -> Option<String> {
-        let known: HashSet<&str> = self.files.iter().map(String::as_str).collect();
-        let names: HashSet<&str> = self.files.iter().map(|path| base_name(path)).collect();
-        let folders: HashSet<&str> = self.files.iter().map(|path| folder_of(path)).collect();
-        let could_be_read = |path: &String| {
-            !known.contains(path.as_str())
-                && !before.contains(path)
-                && !is_kconfig(path)
-                && (names.contains(base_name(path))
-                    || WHOLE.iter().any(|whole| path.starts_with(whole))
-                    || (folders.contains(folder_of(path)) && !NAMED_ONLY.iter().any(|ending| path.ends_with(ending))))
-        };
+        let reach = self.reach();
+        let could_be_read = |path: &String| !before.contains(path) && !reach.reads(path) && reach.could_read(path);
         if all.keys().any(could_be_read) {
             return None;
         }
@@ -119,6 +120,31 @@ impl Closure {
             sum.update([b'\n']);
         }
         Some(hex(&sum.finalize()))
+    }
+}
+
+/// Which paths a build reads, and which it could.
+#[derive(Debug)]
+pub struct Reach<'a> {
+    known: HashSet<&'a str>,
+    names: HashSet<&'a str>,
+    folders: HashSet<&'a str>,
+}
+
+impl Reach<'_> {
+    /// Whether the build read this file.
+    #[must_use]
+    pub fn reads(&self, path: &str) -> bool {
+        self.known.contains(path)
+    }
+
+    /// Whether a build would, or might, read this file if it were new.
+    #[must_use]
+    pub fn could_read(&self, path: &str) -> bool {
+        !is_kconfig(path)
+            && (self.names.contains(base_name(path))
+                || WHOLE.iter().any(|whole| path.starts_with(whole))
+                || (self.folders.contains(folder_of(path)) && !NAMED_ONLY.iter().any(|ending| path.ends_with(ending))))
     }
 }
 

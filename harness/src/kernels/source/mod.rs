@@ -157,4 +157,4 @@ pub fn git(
 }
 
 pub use import::{package, taken, tarball};
-pub use patches::apply;
+pub use patches::{Single, apply, each};

@@ -67,6 +67,52 @@ pub fn apply(repo: &Repo, cache: &Cache, tree: Tree, patches: &[PathBuf]) -> Res
     Ok(Tree { id, name, ..tree })
 }
 
+/// A single patch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Single {
+    /// What git applies.
+    pub file: PathBuf,
+    /// The subject of its mail, or the name of its file.
+    pub subject: String,
+}
+
+/// Every single patch of files, mailboxes and folders of them, in order; mails are decoded into `into`.
+///
+/// # Errors
+/// One of them cannot be read, or holds nothing.
+pub fn each(patches: &[PathBuf], into: &Path) -> Result<Vec<Single>, SourceError> {
+    let mut all = Vec::new();
+    for path in files(patches)? {
+        let content = read(&path)?;
+        for file in mails(&path, &content, into)? {
+            // A mail that was decoded lies beside its diff.
+            let mail = file.with_extension("");
+            let text = if mail.is_file() { read(&mail)? } else { content.clone() };
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            let subject = subject(&String::from_utf8_lossy(&text)).unwrap_or(name);
+            all.push(Single { file, subject });
+        }
+    }
+    Ok(all)
+}
+
+/// The subject in a mail's head, without what stands before it in brackets.
+fn subject(mail: &str) -> Option<String> {
+    let mut head = mail
+        .lines()
+        .take_while(|line| !line.is_empty())
+        .skip_while(|line| !line.starts_with("Subject:"));
+    let mut subject = head.next()?.trim_start_matches("Subject:").trim().to_owned();
+    for more in head.take_while(|line| line.starts_with([' ', '\t'])) {
+        subject.push(' ');
+        subject.push_str(more.trim());
+    }
+    while let Some((_, rest)) = subject.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        subject = rest.trim().to_owned();
+    }
+    (!subject.is_empty()).then_some(subject)
+}
+
 fn indented(text: &str) -> String {
     let lines: Vec<String> = text.trim().lines().map(|line| format!("  {line}")).collect();
     lines.join("\n")

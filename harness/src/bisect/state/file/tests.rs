@@ -52,6 +52,7 @@ fn entries() -> Vec<Entry> {
     let reason = |obstacle| Reason {
         obstacle,
         detail: "fs/btrfs/inode.c:1: error: \"quoted\", and a line\nbreak; ü".into(),
+        files: Vec::new(),
     };
     let other = Signature {
         cause: Cause::Hang,

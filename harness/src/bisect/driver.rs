@@ -1,0 +1,660 @@
+//! From step to step: asks the search what to run next, has it made and run, writes the journal, and goes on where a killed bisection was.
+//!
+//! Who makes kernels and runs cases is a [`Bench`]; here is only the order of things. Before anything is begun the journal says so, and after it what
+//! came of it. What the search believes follows from the journal alone, so a resume takes the very next step.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use super::search::{Conclusion, End, Next, Outcome, Search, Step};
+use super::signature::{Comparison, Reason, Signature};
+use super::state::file::{Journal, JournalError};
+use super::state::{Entry, Pending, State};
+use crate::results::Cell;
+use crate::verdict::Verdict;
+
+/// Passes of the bad end without a failure after which the good end is run, to see whether the ends are swapped.
+const SWAPPED_AFTER: u32 = 5;
+/// Runs that say nothing after which an item is given up: it is tried once more.
+const TRIES: u32 = 2;
+
+/// What came of making an item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Made {
+    /// It can be run.
+    Ready {
+        /// Hash of what came out: items with the same one are the same.
+        artifact: String,
+    },
+    /// It cannot, and that is the item's own fault.
+    Unfit(Reason),
+}
+
+/// A run.
+#[derive(Debug, Clone)]
+pub struct Ran {
+    /// Its result.
+    pub cell: Cell,
+    /// The kernel's log of its case.
+    pub console: String,
+    /// Whether an earlier bisection ran it.
+    pub known: bool,
+}
+
+/// Who makes items and runs them.
+pub trait Bench {
+    /// What it fails with when nothing can be said of an item.
+    type Error;
+
+    /// Where the result of making an item will lie, for the journal.
+    fn place(&self, item: usize) -> PathBuf;
+
+    /// Makes an item, unless it is made.
+    ///
+    /// # Errors
+    /// Something failed that is not the item's fault.
+    fn make(&mut self, item: usize) -> Result<Made, Self::Error>;
+
+    /// Runs an item's kernel for the `nth` time, counted from 1; all that is left of it lies below `dir`, which does not exist yet.
+    ///
+    /// # Errors
+    /// Something failed that is not the item's fault.
+    fn run(&mut self, item: usize, dir: &Path, nth: u32) -> Result<Ran, Self::Error>;
+
+    /// What a run left below `dir`, if it came to its end.
+    fn left(&self, item: usize, dir: &Path) -> Option<Ran>;
+
+    /// Pairs of items that need not both be made, as nothing differs between them that reaches a build; asked once, when both ends are made.
+    ///
+    /// # Errors
+    /// What differs cannot be found out.
+    fn same(&mut self) -> Result<Vec<(usize, usize)>, Self::Error>;
+
+    /// Tells a person how it goes.
+    fn say(&self, line: &str);
+}
+
+/// Why a bisection broke off. It can be gone on with.
+#[derive(Debug, thiserror::Error)]
+pub enum DriverError<E> {
+    /// The journal cannot be written.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// A directory of a run cannot be made or removed.
+    #[error("cannot write {}", path.display())]
+    Dir {
+        /// The directory.
+        path: PathBuf,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// The bench failed.
+    #[error("{0}")]
+    Bench(E),
+}
+
+/// What a bisection came to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Finding {
+    /// What the search concluded.
+    Search(Conclusion),
+    /// The bad end passes and the good end fails.
+    Swapped {
+        /// With what the good end failed.
+        failure: Signature,
+    },
+}
+
+/// A bisection that is under way.
+pub struct Driver<'a, B> {
+    search: Search,
+    /// The search before anything was observed: what the runs come to without the pairs that were taken for the same beforehand.
+    plain: Search,
+    names: &'a [String],
+    /// For each item those that it follows on.
+    parents: &'a dyn Fn(usize) -> Vec<usize>,
+    ends: (usize, usize),
+    journal: Journal,
+    dir: &'a Path,
+    bench: &'a mut B,
+    /// Artifacts of items that are made.
+    made: BTreeMap<usize, String>,
+    /// Pairs of items that are taken for the same beforehand, as long as nothing speaks against it.
+    same: Vec<(usize, usize)>,
+    /// Whether the bench was asked for them.
+    asked_same: bool,
+}
+
+/// A range with all that stays the same while it is searched.
+pub struct Range<'a> {
+    /// Names of the items, oldest first.
+    pub names: &'a [String],
+    /// For each item those that it follows on.
+    pub parents: &'a dyn Fn(usize) -> Vec<usize>,
+    /// The bad end and the good one.
+    pub ends: (usize, usize),
+}
+
+impl<'a, B: Bench> Driver<'a, B> {
+    /// Takes up a bisection where its journal says that it is. Runs are kept below `dir`.
+    pub fn new(search: Search, range: &Range<'a>, journal: Journal, dir: &'a Path, bench: &'a mut B) -> Self {
+        let mut driver = Driver {
+            plain: search.clone(),
+            search,
+            names: range.names,
+            parents: range.parents,
+            ends: range.ends,
+            journal,
+            dir,
+            bench,
+            made: BTreeMap::new(),
+            same: Vec::new(),
+            asked_same: false,
+        };
+        driver.begin_anew();
+        driver
+    }
+
+    /// A search that knows what is taken for the same, and all that the journal says.
+    fn begin_anew(&mut self) {
+        self.search = self.plain.clone();
+        for (item, other) in &self.same {
+            self.search.identical(*item, *other);
+        }
+        self.replay();
+        let wrong: Vec<usize> = self
+            .made
+            .keys()
+            .copied()
+            .filter(|item| self.is_another(*item))
+            .collect();
+        if !wrong.is_empty() {
+            for item in wrong {
+                self.forget_same(item);
+            }
+            self.begin_anew();
+        }
+    }
+
+    /// Leaves out what need not be made, once both ends are and so tell what a build reads.
+    fn leave_out(&mut self) -> Result<(), DriverError<B::Error>> {
+        let (bad, good) = self.ends;
+        if self.asked_same || !self.made.contains_key(&bad) || !self.made.contains_key(&good) {
+            return Ok(());
+        }
+        self.asked_same = true;
+        // After a resume they are made, but the bench need not know.
+        for end in [bad, good] {
+            self.bench.make(end).map_err(DriverError::Bench)?;
+        }
+        self.same = self.bench.same().map_err(DriverError::Bench)?;
+        if !self.same.is_empty() {
+            let left_out: BTreeSet<usize> = self.same.iter().map(|(item, _)| *item).collect();
+            self.bench.say(&format!(
+                "{} of {} items change nothing that reaches the build: what is known of those before them holds for them, too",
+                left_out.len(),
+                self.names.len() - 1
+            ));
+            self.begin_anew();
+        }
+        Ok(())
+    }
+
+    /// All that is taken for the same as an item beforehand, itself among them.
+    fn taken_for(&self, item: usize) -> BTreeSet<usize> {
+        let mut class = BTreeSet::from([item]);
+        loop {
+            let before = class.len();
+            for (one, other) in &self.same {
+                if class.contains(one) || class.contains(other) {
+                    class.extend([*one, *other]);
+                }
+            }
+            if class.len() == before {
+                return class;
+            }
+        }
+    }
+
+    /// Whether an item that is made turned out to be another kernel than one that it was taken for.
+    fn is_another(&self, item: usize) -> bool {
+        let of = |other: &usize| self.made.get(other);
+        self.taken_for(item)
+            .iter()
+            .any(|other| of(other).is_some() && of(other) != of(&item))
+    }
+
+    /// What an item was taken for is no longer taken for anything.
+    fn forget_same(&mut self, item: usize) {
+        let class = self.taken_for(item);
+        self.same.retain(|(one, _)| !class.contains(one));
+    }
+
+    /// The search as it stands.
+    #[must_use]
+    pub fn search(&self) -> &Search {
+        &self.search
+    }
+
+    /// What was done so far.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        self.journal.state()
+    }
+
+    /// Goes on to the end.
+    ///
+    /// # Errors
+    /// It broke off; nothing that was done is lost.
+    pub fn go(&mut self) -> Result<Finding, DriverError<B::Error>> {
+        self.take_over()?;
+        loop {
+            self.leave_out()?;
+            match self.step() {
+                Step::Run(next) => {
+                    if let Some(swapped) = self.run(next)? {
+                        return self.conclude(swapped);
+                    }
+                }
+                // A guess beforehand that was wrong: what was pruned is not the same after all.
+                Step::Done(Conclusion::Contradiction) if !self.same.is_empty() => {
+                    self.bench.say(
+                        "no single change explains the runs while items are left out beforehand; none are from here on",
+                    );
+                    self.same.clear();
+                    self.begin_anew();
+                }
+                Step::Done(conclusion) => match self.unconfirmed(&conclusion)? {
+                    Some(item) => {
+                        let next = self.next(item);
+                        self.run(next)?;
+                    }
+                    None => return self.conclude(Finding::Search(conclusion)),
+                },
+            }
+        }
+    }
+
+    /// Makes and runs each item that was not: of a series every state should build and pass.
+    ///
+    /// # Errors
+    /// It broke off; nothing that was done is lost.
+    pub fn each(&mut self) -> Result<(), DriverError<B::Error>> {
+        for item in 0..self.names.len() {
+            while !self.search.is_set_aside(item) && !self.has_run(item) {
+                let next = self.next(item);
+                self.run(next)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether an item's kernel was run, as whichever item.
+    fn has_run(&self, item: usize) -> bool {
+        let seen = self.search.observed(item);
+        seen.tally.runs() > 0 || seen.other > 0 || self.made.contains_key(&item) && self.runs_of_kernel(item) > 0
+    }
+
+    fn conclude(&mut self, finding: Finding) -> Result<Finding, DriverError<B::Error>> {
+        if self.state().concluded.is_none() {
+            let result = match &finding {
+                Finding::Search(conclusion) => describe(conclusion, self.names),
+                Finding::Swapped { failure } => format!("the ends are swapped: the good end fails with {failure}"),
+            };
+            self.journal.append(&Entry::Concluded { result })?;
+        }
+        Ok(finding)
+    }
+
+    fn index(&self, name: &str) -> Option<usize> {
+        self.names.iter().position(|known| known == name)
+    }
+
+    /// Lets the search know all that the journal does.
+    fn replay(&mut self) {
+        let state = self.journal.state();
+        let mut search = self.search.clone();
+        let mut made = BTreeMap::new();
+        for (name, build) in &state.builds {
+            if let Some(item) = self.index(name) {
+                search.built(item);
+                made.insert(item, build.artifact.clone());
+            }
+        }
+        for (name, outcome) in &state.observations {
+            if let Some(item) = self.index(name) {
+                search.observe(item, *outcome);
+            }
+        }
+        for (one, other) in &state.same {
+            if let (Some(one), Some(other)) = (self.index(one), self.index(other)) {
+                search.identical(one, other);
+            }
+        }
+        self.search = search;
+        self.made = made;
+    }
+
+    /// Takes over a run that ended and was not written down.
+    fn take_over(&mut self) -> Result<(), DriverError<B::Error>> {
+        let Some(Pending::Run(name, dir)) = self.state().pending.clone() else {
+            return Ok(());
+        };
+        let Some(item) = self.index(&name) else { return Ok(()) };
+        match self.bench.left(item, &dir) {
+            Some(ran) => {
+                self.bench.say(&format!(
+                    "the run of {} that was under way had come to its end; it counts",
+                    short(&name)
+                ));
+                let ms = ran.cell.duration_ms;
+                self.record(item, &ran, dir, ms)?;
+            }
+            None => self.bench.say(&format!(
+                "the run of {} that was under way was cut short; it is done again",
+                short(&name)
+            )),
+        }
+        Ok(())
+    }
+
+    /// The next step: the search's, but for a look at the good end if the bad one does not fail.
+    fn step(&self) -> Step {
+        let (bad, good) = self.ends;
+        let at_bad = self.search.observed(bad).tally;
+        if self.state().pinned.is_none()
+            && at_bad.passed >= SWAPPED_AFTER
+            && self.search.observed(good).tally.runs() == 0
+            && !self.search.is_set_aside(good)
+        {
+            return Step::Run(self.next(good));
+        }
+        self.search.step()
+    }
+
+    fn next(&self, item: usize) -> Next {
+        Next {
+            item,
+            bad: 0.5,
+            gain: 0.0,
+            build: !self.made.contains_key(&item),
+        }
+    }
+
+    /// An item that a conclusion needs to have been run and was not: the change itself and what it follows on.
+    fn unconfirmed(&mut self, conclusion: &Conclusion) -> Result<Option<usize>, DriverError<B::Error>> {
+        let Conclusion::Found { item, .. } = conclusion else {
+            return Ok(None);
+        };
+        for needed in std::iter::once(*item).chain((self.parents)(*item)) {
+            if self.search.is_set_aside(needed) || self.search.observed(needed).tally.runs() > 0 {
+                continue;
+            }
+            if !self.make(needed)? {
+                continue;
+            }
+            let ran = |other: &usize| self.search.observed(*other).tally.runs() > 0;
+            let artifact = self.made.get(&needed);
+            let same_ran = self.made.iter().any(|(other, of)| Some(of) == artifact && ran(other));
+            if !same_ran {
+                return Ok(Some(needed));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Makes an item unless it is made; whether it can be run.
+    fn make(&mut self, item: usize) -> Result<bool, DriverError<B::Error>> {
+        let name = self.names[item].clone();
+        let known = self.made.contains_key(&item);
+        if !known {
+            let dir = self.bench.place(item);
+            self.journal.append(&Entry::Building {
+                item: name.clone(),
+                dir,
+            })?;
+        }
+        let started = Instant::now();
+        let made = self.bench.make(item).map_err(DriverError::Bench)?;
+        match made {
+            Made::Ready { artifact } => {
+                if !known {
+                    self.journal.append(&Entry::Built {
+                        item: name.clone(),
+                        artifact: artifact.clone(),
+                        ms: millis(started),
+                    })?;
+                    self.search.built(item);
+                    let same: Vec<usize> = self
+                        .made
+                        .iter()
+                        .filter(|(_, of)| **of == artifact)
+                        .map(|(other, _)| *other)
+                        .collect();
+                    for other in same {
+                        self.journal.append(&Entry::Same {
+                            item: name.clone(),
+                            other: self.names[other].clone(),
+                            why: format!("both come to the kernel {artifact}"),
+                        })?;
+                        self.search.identical(item, other);
+                        self.bench.say(&format!(
+                            "{} is the same kernel as {}: what is known of one holds for the other",
+                            short(&name),
+                            short(&self.names[other])
+                        ));
+                    }
+                    self.made.insert(item, artifact);
+                    if self.is_another(item) {
+                        self.bench.say(&format!(
+                            "{} is another kernel after all than those that it was taken for; they are not left out any more",
+                            short(&name)
+                        ));
+                        self.forget_same(item);
+                        self.begin_anew();
+                    }
+                }
+                Ok(true)
+            }
+            Made::Unfit(reason) => {
+                self.give_up(item, reason)?;
+                Ok(false)
+            }
+        }
+    }
+
+    fn give_up(&mut self, item: usize, reason: Reason) -> Result<(), DriverError<B::Error>> {
+        let name = self.names[item].clone();
+        self.bench.say(&format!("{} is skipped: {reason}", short(&name)));
+        self.journal.append(&Entry::Skipped { item: name, reason })?;
+        self.search.observe(item, Outcome::Untestable);
+        Ok(())
+    }
+
+    /// Makes and runs an item; what comes of it when that ends the bisection.
+    fn run(&mut self, next: Next) -> Result<Option<Finding>, DriverError<B::Error>> {
+        let item = next.item;
+        let was_made = self.made.contains_key(&item);
+        let same = self.same.len();
+        if !self.make(item)? {
+            return Ok(None);
+        }
+        // It turned out to be a kernel that was judged already, or another one than was thought: the search may want something else now.
+        let of_item = self.made.get(&item);
+        let known = self
+            .made
+            .iter()
+            .any(|(other, of)| *other != item && Some(of) == of_item);
+        if !was_made && (known || self.same.len() != same) {
+            return Ok(None);
+        }
+        let number = self.state().runs.0 + 1;
+        let name = self.names[item].clone();
+        let dir = self.dir.join("runs").join(format!("{number:04}-{}", short(&name)));
+        let cannot = |source| DriverError::Dir {
+            path: dir.clone(),
+            source,
+        };
+        // What a run left that was cut short.
+        if dir.exists() {
+            std::fs::remove_dir_all(&dir).map_err(cannot)?;
+        }
+        self.journal.append(&Entry::Running {
+            item: name,
+            dir: dir.clone(),
+        })?;
+        let started = Instant::now();
+        let nth = self.runs_of_kernel(item) + 1;
+        let ran = self.bench.run(item, &dir, nth).map_err(DriverError::Bench)?;
+        self.record(item, &ran, dir, millis(started))
+    }
+
+    /// How often an item's kernel was run, as whichever item.
+    fn runs_of_kernel(&self, item: usize) -> u32 {
+        let of = |name: &str| self.index(name).and_then(|at| self.made.get(&at));
+        let kernel = self.made.get(&item);
+        let runs = self.state().shown.iter().filter(|shown| of(&shown.item) == kernel);
+        u32::try_from(runs.count()).unwrap_or(u32::MAX)
+    }
+
+    /// Writes down what a run showed, and tells the search.
+    fn record(
+        &mut self,
+        item: usize,
+        ran: &Ran,
+        dir: PathBuf,
+        ms: u64,
+    ) -> Result<Option<Finding>, DriverError<B::Error>> {
+        let (bad, good) = self.ends;
+        let mut pin = None;
+        let showed = match (&self.state().pinned, Signature::of(&ran.cell, &ran.console)) {
+            (Some(pinned), _) => pinned.compare(&ran.cell, &ran.console),
+            (None, Some(found)) if item == bad => {
+                pin = Some(found);
+                Comparison::Same
+            }
+            (None, Some(found)) => Comparison::Other(found),
+            (None, None) => self.unpinned(ran),
+        };
+        if let Some(signature) = &pin {
+            self.journal.append(&Entry::Pinned {
+                signature: signature.clone(),
+            })?;
+        }
+        let name = self.names[item].clone();
+        self.journal.append(&Entry::Ran {
+            item: name.clone(),
+            showed: showed.clone(),
+            dir,
+            ms,
+        })?;
+        if let Comparison::Untestable(reason) = &showed {
+            let tries = self.state().said_nothing.get(&name).copied().unwrap_or_default();
+            self.tell(&name, &showed, ms, ran.known);
+            if !reason.obstacle.may_pass() || tries >= TRIES {
+                self.give_up(item, reason.clone())?;
+            }
+            return Ok(None);
+        }
+        self.search.observe(item, showed.outcome());
+        self.tell(&name, &showed, ms, ran.known);
+        if let Some(signature) = pin {
+            self.bench.say(&format!("from here on it is about: {signature}"));
+        }
+        if self.state().pinned.is_none()
+            && item == good
+            && let Comparison::Other(failure) = showed
+        {
+            return Ok(Some(Finding::Swapped { failure }));
+        }
+        Ok(None)
+    }
+
+    /// What a run shows that did not fail, as long as no failure is pinned.
+    fn unpinned(&self, ran: &Ran) -> Comparison {
+        debug_assert_ne!(ran.cell.verdict, Verdict::Fail, "a failure has a signature");
+        Signature::none().compare(&ran.cell, &ran.console)
+    }
+
+    /// The progress line.
+    fn tell(&self, name: &str, showed: &Comparison, ms: u64, known: bool) {
+        let what = match showed {
+            Comparison::Same => "fails".to_owned(),
+            Comparison::Pass => "passes".to_owned(),
+            Comparison::Other(other) => format!("fails in another way, which says nothing of the change: {other}"),
+            Comparison::Untestable(reason) => format!("says nothing: {reason}"),
+        };
+        let left = self.search.outlook().map_or_else(String::new, |outlook| {
+            let ends_done = self.search.observed(self.ends.1).tally.runs() > 0 && self.state().pinned.is_some();
+            if !ends_done {
+                return "; the ends come first".to_owned();
+            }
+            format!(
+                "; {} left, about {} and {}",
+                crate::report::counted(outlook.candidates, "candidate"),
+                crate::report::counted(outlook.builds_left as usize, "kernel"),
+                crate::report::counted(outlook.runs_left as usize, "run"),
+            )
+        });
+        let run = self.state().runs.0;
+        let name = short(name);
+        let time = if known {
+            "known from an earlier bisection".to_owned()
+        } else {
+            format!("{:.1} s", ms as f64 / 1000.0)
+        };
+        self.bench.say(&format!("run {run}: {name} {what} ({time}){left}"));
+    }
+}
+
+/// A name as a person writes it: a commit by its first letters.
+#[must_use]
+pub fn short(name: &str) -> &str {
+    let is_commit = name.len() == 40 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_commit { &name[..12] } else { name }
+}
+
+/// A conclusion in a line.
+#[must_use]
+pub fn describe(conclusion: &Conclusion, names: &[String]) -> String {
+    let name = |item: &usize| names.get(*item).map_or("none", |name| short(name));
+    match conclusion {
+        Conclusion::Found { item, probability } => format!("{} ({})", name(item), percent(*probability)),
+        Conclusion::Among { items, probability } => {
+            let items: Vec<&str> = items.iter().map(|(item, _)| name(item)).collect();
+            format!("one of {} ({})", items.join(", "), percent(*probability))
+        }
+        Conclusion::BadEndPasses { passed, rate_below } => format!(
+            "the bad end passed {passed} times and never failed: if it fails at all, then (with 95 %) in less than {} of its runs",
+            percent(*rate_below)
+        ),
+        Conclusion::GoodEndFails { probability } => format!("the good end fails, too ({})", percent(*probability)),
+        Conclusion::EndUntestable(End::Bad) => "the bad end cannot be tested".to_owned(),
+        Conclusion::EndUntestable(End::Good) => "the good end cannot be tested".to_owned(),
+        Conclusion::Contradiction => {
+            "no single change explains the runs: what fails and what passes do not lie apart in this range".to_owned()
+        }
+    }
+}
+
+/// A probability for a person: never 100 %, for none is.
+#[must_use]
+pub fn percent(probability: f64) -> String {
+    let percent = probability * 100.0;
+    if percent > 99.99 {
+        "more than 99.99 %".to_owned()
+    } else if percent >= 99.0 {
+        format!("{percent:.2} %")
+    } else {
+        format!("{percent:.1} %")
+    }
+}
+
+fn millis(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+#[path = "driver_tests.rs"]
+mod tests;

@@ -1,0 +1,578 @@
+//! The difference between two trees: the smallest set of hunks of the good end that makes the bad end pass.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::bench::{Machines, Maker, Setting};
+use super::cell::Selection;
+use super::git::{build_options, short};
+use super::plan::Planned;
+use super::repository::Repository;
+use super::trees::{Trees, closure, reaching};
+use super::{JOURNAL, NO_ANSWER, SNAPSHOTS, journal_failure, open};
+use crate::bisect::delta::{Answer, DeltaError, Subset, Unresolved, minimise};
+use crate::bisect::diff::{Base, Difference, File, Mode, Tree as Files};
+use crate::bisect::driver::Bench;
+use crate::bisect::search::{Direction, Outcome};
+use crate::bisect::signature::{Comparison, Obstacle, Reason, Signature};
+use crate::bisect::state::file::Journal;
+use crate::bisect::state::{Entry, Kind};
+use crate::cli::BisectArgs;
+use crate::commands::prepare;
+use crate::error::{DATA, Failure, INTERNAL, USAGE};
+use crate::host::Places;
+use crate::kernels::source::{Repo, Tree};
+use crate::kernels::{self, Kernel, Manifest, Options, Source, TreeSource};
+use crate::progress::Progress;
+use crate::report::counted;
+use crate::run::write_beside;
+use crate::tool;
+
+/// Long enough to read a kernel's tree on a busy machine.
+const DEADLINE: Duration = Duration::from_secs(600);
+/// Failures of the bad end before anything else is run.
+const CALIBRATION: u32 = 3;
+/// Runs that say nothing, or fail in another way, after which a set is given up.
+const TRIES: u32 = 2;
+/// Names of the ends in the journal.
+const ENDS: [&str; 2] = ["bad", "good"];
+
+/// The two trees, and who builds them. Also the bad end as a kernel, for its cells.
+///
+/// # Errors
+/// There is no such tree.
+pub fn range(args: &BisectArgs, places: &Places, manifest_path: &Path) -> Result<(Planned, Trees, Kernel), Failure> {
+    let (bad, good) = args.ends()?;
+    let cache = prepare::cache()?;
+    let repo = Repo::open(&cache).map_err(|error| Failure::of(error.exit_code(), &error))?;
+    let progress = Progress::stderr();
+    let options = Options {
+        offline: args.offline,
+        ..Options::default()
+    };
+    let lock = prepare::lock_of(manifest_path);
+    let mut ends: Vec<(Kernel, TreeSource, Tree, String)> = Vec::new();
+    for (option, end) in [("--bad", bad), ("--good", good)] {
+        let kernel = match &args.tree {
+            Some(dir) => {
+                Repository::open(dir)?.commit(option, end)?;
+                let given = crate::cli::TreeArgs {
+                    rev: Some(end.to_owned()),
+                    ..args.source()
+                };
+                prepare::tree_kernel(&given, &args.fs, places)?
+            }
+            None => {
+                let manifest = Manifest::load(manifest_path).map_err(|error| Failure::of(error.exit_code(), &error))?;
+                manifest.kernels().iter().find(|kernel| kernel.id == end).cloned()
+            }
+        };
+        let source = kernel.as_ref().and_then(|kernel| match &kernel.source {
+            Source::Tree(source) => Some((**source).clone()),
+            _ => None,
+        });
+        let (Some(kernel), Some(source)) = (kernel, source) else {
+            return Err(Failure::new(
+                USAGE,
+                format!(
+                    "{option} {end}: --delta compares source: kernels of kernels.toml that come as source, or revisions of --tree"
+                ),
+            ));
+        };
+        let (_, tree) = kernels::source_tree(&kernel.id, &source, &lock, &cache, &options, &progress)
+            .map_err(|error| Failure::of(error.exit_code(), &error))?;
+        let again = match &args.tree {
+            Some(dir) => {
+                let dir = crate::report::quoted(&dir.to_string_lossy());
+                std::iter::once(format!("--tree {dir} --rev {end}"))
+                    .chain(build_options(args))
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            }
+            None => format!("--kernel '{}'", kernel.id),
+        };
+        ends.push((kernel, source, tree, again));
+    }
+    let trees: Vec<Tree> = ends.iter().map(|end| end.2.clone()).collect();
+    if trees[0].id == trees[1].id {
+        return Err(Failure::new(
+            USAGE,
+            format!("--bad {bad} and --good {good} hold the same source: there is no difference to bisect"),
+        ));
+    }
+    let planned = Planned {
+        kind: Kind::Delta,
+        bad: trees[0].id.clone(),
+        good: trees[1].id.clone(),
+        scope: args.config.iter().chain(&args.paths).cloned().collect(),
+        names: ENDS.map(str::to_owned).to_vec(),
+        labels: trees.iter().map(|tree| tree.name.clone()).collect(),
+        parents: Planned::line(2),
+        same: Vec::new(),
+        skip: Vec::new(),
+        direction: Direction::Fix,
+        terms: Planned::terms(Direction::Fix),
+        build_cost: 1.0,
+        notes: Vec::new(),
+    };
+    let alternates: BTreeSet<_> = trees.iter().flat_map(|tree| tree.alternates.clone()).collect();
+    let alternates: Vec<_> = alternates.into_iter().collect();
+    let (kernel, source, ..) = ends[0].clone();
+    let trees = Trees {
+        repository: Repository {
+            dir: cache.root().join("sources.git"),
+            objects: cache.root().join("sources.git/objects"),
+            alternates: alternates.clone(),
+        },
+        trees: trees
+            .into_iter()
+            .map(|tree| {
+                Ok(Tree {
+                    alternates: alternates.clone(),
+                    ..tree
+                })
+            })
+            .collect(),
+        ids: vec![
+            format!("delta-{}", short(&planned.bad)),
+            format!("delta-{}", short(&planned.good)),
+        ],
+        parents: planned.parents.clone(),
+        // They are in the trees already.
+        source: TreeSource {
+            patches: Vec::new(),
+            ..source
+        },
+        again: ends.into_iter().map(|end| end.3).collect(),
+        repo,
+        cache,
+        progress,
+    };
+    Ok((planned, trees, kernel))
+}
+
+/// What a tree does.
+#[derive(Debug, Clone, PartialEq)]
+enum Does {
+    Fail,
+    Pass,
+    /// Nothing that says anything.
+    Nothing(Reason),
+}
+
+/// Trees that are judged, each by as many runs as it takes, with everything written down.
+struct Judge<'a, 'b> {
+    bench: &'a mut Machines<'b, Trees>,
+    journal: Journal,
+    dir: &'a Path,
+    /// Passes that count as proof.
+    passes: u32,
+}
+
+impl Judge<'_, '_> {
+    fn write(&mut self, entry: &Entry) -> Result<(), Failure> {
+        self.journal.append(entry).map_err(|error| journal_failure(&error))
+    }
+
+    /// What is known of a tree, by runs of its kernel under whichever name.
+    fn tally(&self, artifact: &str) -> (u32, u32, u32) {
+        let state = self.journal.state();
+        let is_it = |name: &str| state.builds.get(name).is_some_and(|build| build.artifact == artifact);
+        let (mut failed, mut passed, mut other) = (0, 0, 0);
+        for shown in state.shown.iter().filter(|shown| is_it(&shown.item)) {
+            match shown.outcome {
+                Outcome::Failed => failed += 1,
+                Outcome::Passed => passed += 1,
+                Outcome::Other | Outcome::Untestable => other += 1,
+            }
+        }
+        (failed, passed, other)
+    }
+
+    /// Builds a tree and runs it until it is known what it does; `failures` are how many of them it takes.
+    fn judge(&mut self, name: &str, tree: &Tree, failures: u32) -> Result<Does, Failure> {
+        if let Some(reason) = self.journal.state().skipped.get(name) {
+            return Ok(Does::Nothing(reason.clone()));
+        }
+        let known = self.journal.state().builds.contains_key(name);
+        if !known {
+            let dir = self.bench.maker.place(0);
+            self.write(&Entry::Building {
+                item: name.to_owned(),
+                dir,
+            })?;
+        }
+        let started = Instant::now();
+        let artifact = match self.bench.maker.build(&format!("delta-{name}"), tree)? {
+            Ok(artifact) => artifact,
+            Err(reason) => {
+                self.bench.say(&format!("{name} is skipped: {reason}"));
+                self.write(&Entry::Skipped {
+                    item: name.to_owned(),
+                    reason: reason.clone(),
+                })?;
+                return Ok(Does::Nothing(reason));
+            }
+        };
+        if !known {
+            self.write(&Entry::Built {
+                item: name.to_owned(),
+                artifact: artifact.hash.clone(),
+                ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            })?;
+        }
+        loop {
+            let (failed, passed, other) = self.tally(&artifact.hash);
+            if failed >= failures {
+                return Ok(Does::Fail);
+            }
+            if failed == 0 && passed >= self.passes {
+                return Ok(Does::Pass);
+            }
+            if other >= TRIES {
+                return Ok(Does::Nothing(Reason {
+                    obstacle: Obstacle::Inconclusive,
+                    detail: "its runs say nothing of it; they are listed above".to_owned(),
+                    files: Vec::new(),
+                }));
+            }
+            let number = self.journal.state().runs.0 + 1;
+            let place = self.dir.join("runs").join(format!("{number:04}-{name}"));
+            let ran = match self.bench.left(0, &place) {
+                // A killed bisection finished it and did not write it down.
+                Some(ran) => ran,
+                None => {
+                    if place.exists() {
+                        std::fs::remove_dir_all(&place)
+                            .map_err(|error| Failure::cannot_create(&place.display().to_string(), &error))?;
+                    }
+                    self.write(&Entry::Running {
+                        item: name.to_owned(),
+                        dir: place.clone(),
+                    })?;
+                    self.bench.run_on(&artifact, &place, failed + passed + other + 1)?
+                }
+            };
+            let showed = match &self.journal.state().pinned {
+                Some(pinned) => pinned.compare(&ran.cell, &ran.console),
+                None => match Signature::of(&ran.cell, &ran.console) {
+                    Some(signature) => {
+                        self.bench.say(&format!("from here on it is about: {signature}"));
+                        self.write(&Entry::Pinned { signature })?;
+                        Comparison::Same
+                    }
+                    None => Signature::none().compare(&ran.cell, &ran.console),
+                },
+            };
+            let said = match &showed {
+                Comparison::Same => "fails".to_owned(),
+                Comparison::Pass => "passes".to_owned(),
+                Comparison::Other(other) => format!("fails in another way: {other}"),
+                Comparison::Untestable(reason) => format!("says nothing: {reason}"),
+            };
+            self.bench.say(&format!("run {number}: {name} {said}"));
+            self.write(&Entry::Ran {
+                item: name.to_owned(),
+                showed,
+                dir: place,
+                ms: ran.cell.duration_ms,
+            })?;
+        }
+    }
+}
+
+/// Passes that a tree needs before it counts as one that does not fail, after so many failures of so many runs of the bad end.
+fn passes_needed(failed: u32, runs: u32, error: f64) -> u32 {
+    let rate = (f64::from(failed) + 0.5) / (f64::from(runs) + 1.0);
+    // A sliver of the error for each set that is asked about: their number grows with the logarithm of the hunks.
+    let each = error / 30.0;
+    let needed = each.ln() / (1.0 - rate).ln();
+    needed.ceil().clamp(1.0, 1000.0) as u32
+}
+
+/// Runs the whole of it.
+///
+/// # Errors
+/// It broke off, or the ends are not what they must be.
+#[allow(clippy::too_many_arguments)]
+pub fn run(
+    args: &BisectArgs,
+    planned: &Planned,
+    bench: &mut Machines<'_, Trees>,
+    selection: &Selection,
+    setting: &Setting,
+    dir: &Path,
+    header: impl Fn(&str, crate::golden::Fs) -> crate::bisect::state::Header,
+) -> Result<u8, Failure> {
+    let Some(trial) = selection.choose(bench, 0, dir, setting.seed)? else {
+        return Ok(NO_ANSWER);
+    };
+    let header = header(&trial.cases[0].name, trial.fs);
+    bench.look_at(trial);
+    let (journal, notices) = open(&dir.join(JOURNAL), &header)?;
+    for notice in notices {
+        bench.say(&notice);
+    }
+    let ends: Vec<Tree> = bench.maker.trees.iter().filter_map(|tree| tree.clone().ok()).collect();
+    let [bad, good] = ends.as_slice() else {
+        return Err(Failure::new(INTERNAL, "a difference has two ends"));
+    };
+    let mut judge = Judge {
+        bench,
+        journal,
+        dir,
+        passes: args.patience,
+    };
+    let told = |text: String| {
+        anstream::println!("\n{text}\nevidence: {}", dir.join("runs").display());
+        Ok(NO_ANSWER)
+    };
+    match judge.judge(ENDS[0], bad, CALIBRATION)? {
+        Does::Fail => {}
+        Does::Pass => {
+            return told(format!(
+                "the bad end passes: {} did not fail in {} runs",
+                planned.labels[0], args.patience
+            ));
+        }
+        Does::Nothing(reason) => return told(format!("the bad end cannot be tested: {reason}")),
+    }
+    let artifact = judge
+        .journal
+        .state()
+        .builds
+        .get(ENDS[0])
+        .map(|build| build.artifact.clone())
+        .unwrap_or_default();
+    let (failed, passed, _) = judge.tally(&artifact);
+    judge.passes = passes_needed(failed, failed + passed, args.error);
+    match judge.judge(ENDS[1], good, 1)? {
+        Does::Pass => {}
+        Does::Fail => {
+            return told(format!(
+                "both ends fail: {} fails just like {}",
+                planned.labels[1], planned.labels[0]
+            ));
+        }
+        Does::Nothing(reason) => return told(format!("the good end cannot be tested: {reason}")),
+    }
+    let (difference, files) = compare(judge.bench, bad, good, &args.paths)?;
+    judge.bench.say(&format!(
+        "{} differ; what reaches the build of them comes to {}",
+        counted(files, "file"),
+        counted(difference.len(), "hunk")
+    ));
+    let minimal = minimise(&difference.units(), [], |subset| {
+        let tree = judge.bench.maker.with(bad, &difference, subset)?;
+        let name = short(&tree.id);
+        judge
+            .bench
+            .say(&format!("{} on the bad end: {name}", counted(subset.len(), "hunk")));
+        Ok::<Answer, Failure>(match judge.judge(&name, &tree, 1)? {
+            Does::Pass => Answer::Flips,
+            Does::Fail => Answer::DoesNotFlip,
+            Does::Nothing(reason) => Answer::Unresolved(Unresolved {
+                obstacle: reason.obstacle,
+                blamed: subset
+                    .iter()
+                    .copied()
+                    .filter(|unit| {
+                        difference
+                            .paths(*unit)
+                            .any(|path| reason.files.iter().any(|file| names(file, path)))
+                    })
+                    .collect(),
+            }),
+        })
+    });
+    let minimal = match minimal {
+        Ok(minimal) => minimal,
+        Err(DeltaError::Oracle(failure)) => return Err(failure),
+        Err(error) => {
+            return told(format!(
+                "{error}; hunks outside the given paths, or outside what the build reads, are needed, too"
+            ));
+        }
+    };
+    if judge.journal.state().concluded.is_none() {
+        let result = minimal
+            .units
+            .iter()
+            .map(|unit| difference.describe(*unit).to_string())
+            .collect::<Vec<_>>()
+            .join("; ");
+        judge.write(&Entry::Concluded { result })?;
+    }
+    let patch = dir.join("report").join("minimal.patch");
+    std::fs::create_dir_all(dir.join("report"))
+        .and_then(|()| write_beside(&patch, &difference.patch(Base::Old, &minimal.units)))
+        .map_err(|error| Failure::cannot_create(&patch.display().to_string(), &error))?;
+    let state = judge.journal.state();
+    anstream::println!(
+        "\n{} of {} fix it on the bad end:",
+        minimal.units.len(),
+        counted(difference.len(), "hunk")
+    );
+    for unit in &minimal.units {
+        let needed = if minimal.not_without.contains(unit) {
+            "  (the others do not build without it)"
+        } else {
+            ""
+        };
+        anstream::println!("    {}{needed}", difference.describe(*unit));
+    }
+    anstream::println!(
+        "{} asked about, {} of which did not build or said nothing; {} built, {} run\npatch: {}",
+        counted(minimal.asked.asked as usize, "set"),
+        minimal.asked.unresolved,
+        counted(state.builds.len(), "kernel"),
+        counted(state.runs.0 as usize, "time"),
+        patch.display()
+    );
+    let _ = std::fs::remove_dir_all(dir.join(SNAPSHOTS));
+    Ok(0)
+}
+
+/// Whether what a compiler or linker names is this path; a linker may know only a file's own name.
+fn names(file: &str, path: &str) -> bool {
+    path.strip_suffix(file)
+        .is_some_and(|rest| rest.is_empty() || rest.ends_with('/'))
+}
+
+/// What differs between the ends and reaches the build, and how many files differ at all.
+fn compare(
+    bench: &Machines<'_, Trees>,
+    bad: &Tree,
+    good: &Tree,
+    paths: &[String],
+) -> Result<(Difference, usize), Failure> {
+    let trees = &bench.maker;
+    let pair = (bad.id.clone(), good.id.clone());
+    let differ = trees.repository.differences(&[pair])?.pop().unwrap_or_default();
+    let asked = |path: &str| {
+        paths.is_empty()
+            || paths.iter().any(|top| {
+                path == top
+                    || path
+                        .strip_prefix(top.trim_end_matches('/'))
+                        .is_some_and(|rest| rest.starts_with('/'))
+            })
+    };
+    let closures: Vec<_> = [bad, good]
+        .iter()
+        .filter_map(|end| bench.maker.build(&format!("delta-{}", short(&end.id)), end).ok()?.ok())
+        .filter_map(|artifact| closure(&artifact.dir))
+        .collect();
+    let reach = reaching(&closures);
+    let wanted: Vec<String> = differ
+        .iter()
+        .filter(|(path, only)| asked(path) && reach(path, *only))
+        .map(|(path, _)| path.clone())
+        .collect();
+    let (old, new) = (trees.files(bad, &wanted)?, trees.files(good, &wanted)?);
+    let difference = Difference::between(old, new).map_err(|error| Failure::of(DATA, &error))?;
+    Ok((difference, differ.len()))
+}
+
+impl Trees {
+    /// Some files of a tree.
+    fn files(&self, tree: &Tree, paths: &[String]) -> Result<Files, Failure> {
+        let mut files = BTreeMap::new();
+        let modes = self.git(tree, None, &["ls-tree", "-r", &tree.id], None)?;
+        let modes = String::from_utf8_lossy(&modes).into_owned();
+        let of: BTreeMap<&str, &str> = modes
+            .lines()
+            .filter_map(|line| Some((line.split_once('\t')?.1, line.split(' ').next()?)))
+            .collect();
+        for path in paths {
+            let mode = match of.get(path.as_str()).copied() {
+                Some("100755") => Mode::Executable,
+                Some("120000") => Mode::Symlink,
+                Some(_) => Mode::Regular,
+                None => continue,
+            };
+            let content = self
+                .repo
+                .file(tree, path)
+                .map_err(|error| Failure::of(error.exit_code(), &error))?;
+            if let Some(content) = content {
+                files.insert(path.clone(), File { mode, content });
+            }
+        }
+        Ok(files)
+    }
+
+    /// The bad end with some hunks of the good one.
+    fn with(&self, bad: &Tree, difference: &Difference, taken: &Subset) -> Result<Tree, Failure> {
+        let scratch = self
+            .cache
+            .scratch("indexes")
+            .map_err(|error| Failure::of(error.exit_code(), &error))?;
+        let index = scratch.path().join("index");
+        self.git(bad, Some(&index), &["read-tree", &bad.id], None)?;
+        let touched: BTreeSet<&str> = taken.iter().flat_map(|unit| difference.paths(*unit)).collect();
+        let mut lines = String::new();
+        for (path, file) in difference.apply(taken) {
+            if !touched.contains(path) {
+                continue;
+            }
+            match file {
+                None => lines.push_str(&format!("0 {}\t{path}\n", "0".repeat(40))),
+                Some(file) => {
+                    let blob = self.git(bad, None, &["hash-object", "-w", "--stdin"], Some(&file.content))?;
+                    let blob = String::from_utf8_lossy(&blob).trim().to_owned();
+                    lines.push_str(&format!("{} {blob}\t{path}\n", file.mode.octal()));
+                }
+            }
+        }
+        self.git(
+            bad,
+            Some(&index),
+            &["update-index", "--index-info"],
+            Some(lines.as_bytes()),
+        )?;
+        let id = self.git(bad, Some(&index), &["write-tree"], None)?;
+        let id = String::from_utf8_lossy(&id).trim().to_owned();
+        Ok(Tree {
+            name: format!("{} with {}", bad.name, counted(taken.len(), "hunk")),
+            id,
+            alternates: bad.alternates.clone(),
+        })
+    }
+
+    /// git in the cache's repository, with an index and standard input.
+    fn git(&self, tree: &Tree, index: Option<&Path>, args: &[&str], input: Option<&[u8]>) -> Result<Vec<u8>, Failure> {
+        let failed = |error: tool::ToolError| Failure::of(error.exit_code(), &error);
+        let mut command = self.repo.git(&tree.alternates).map_err(failed)?;
+        command.args(["-c", "core.quotePath=false"]).args(args);
+        if let Some(index) = index {
+            command.env("GIT_INDEX_FILE", index);
+        }
+        if let Some(input) = input {
+            let cannot = |error| Failure::cannot_create("a temporary file", &error);
+            let mut file = tempfile::tempfile().map_err(cannot)?;
+            std::io::Write::write_all(&mut file, input)
+                .and_then(|()| std::io::Seek::rewind(&mut file))
+                .map_err(cannot)?;
+            command.stdin(file);
+        }
+        let finished = tool::run_ok(&mut command, DEADLINE).map_err(failed)?;
+        Ok(finished.stdout)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rarer_failure_takes_more_passes() {
+        let always = passes_needed(3, 3, 0.01);
+        let sometimes = passes_needed(3, 10, 0.01);
+        assert!((2..=6).contains(&always), "{always}");
+        assert!(sometimes > 3 * always, "{sometimes}");
+        // (1 - rate)^passes is below the error, with room for all the sets.
+        assert!((1.0 - 3.5 / 11.0_f64).powi(i32::try_from(sometimes).expect("few")) < 0.001);
+    }
+}

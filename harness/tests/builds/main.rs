@@ -72,7 +72,7 @@ fn nothing_changed(bed: &Bed, first: &str) {
     let (code, other) = bed.run();
     assert_eq!((code, artifact(&other)), (0, artifact(first)));
     assert!(
-        other.contains("nothing to build: 1 files differ between linux-source-6.1 6.1.192-2 and"),
+        other.contains("nothing to build: 1 file differs between linux-source-6.1 6.1.192-2 and"),
         "{other}"
     );
 }

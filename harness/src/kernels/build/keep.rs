@@ -61,9 +61,12 @@ impl Job<'_> {
             };
             // What read the same need not be what was built last.
             let of = alike.iter().find(|other| other.artifact == name).unwrap_or(built);
-            let differ = repo.listing(&of.tree()).map_or(0, |before| self.differ(&before));
+            let differ = match repo.listing(&of.tree()).map_or(0, |before| self.differ(&before)) {
+                1 => "1 file differs".to_owned(),
+                count => format!("{count} files differ"),
+            };
             progress.say(&format!(
-                "{}: nothing to build: {differ} files differ between {} and {}, and a build reads none of them that decides what comes out",
+                "{}: nothing to build: {differ} between {} and {}, and a build reads none of them that decides what comes out",
                 self.id, of.name, self.tree.name
             ));
             return Some(artifact);

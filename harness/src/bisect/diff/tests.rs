@@ -124,6 +124,11 @@ fn agrees_with_git(old: &Tree, new: &Tree, difference: &Difference, taken: &Subs
     }
     let wanted = with(old, difference, taken);
     assert_eq!(patched(GIT, old, &difference.patch(Base::Old, taken)), wanted);
+    // `git apply -R` makes a file of a link that comes back.
+    let is_replaced = |unit: &usize| difference.describe(*unit).to_string().contains("(of another kind)");
+    if taken.iter().any(is_replaced) {
+        return;
+    }
     let rest: Subset = all(difference).difference(taken).copied().collect();
     let without = with(old, difference, &rest);
     assert_eq!(patched(GIT_BACK, new, &difference.patch(Base::New, taken)), without);

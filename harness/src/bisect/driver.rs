@@ -3,16 +3,20 @@
 //! Who makes kernels and runs cases is a [`Bench`]; here is only the order of things. Before anything is begun the journal says so, and after it what
 //! came of it. What the search believes follows from the journal alone, so a resume takes the very next step.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod guess;
+mod words;
+
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::search::{Conclusion, End, Next, Outcome, Search, Step};
+use super::search::{Conclusion, Next, Outcome, Search, Step};
 use super::signature::{Comparison, Reason, Signature};
 use super::state::file::{Journal, JournalError};
 use super::state::{Entry, Pending, State};
 use crate::results::Cell;
 use crate::verdict::Verdict;
+pub use words::{describe, percent, short};
 
 /// Passes of the bad end without a failure after which the good end is run, to see whether the ends are swapped.
 const SWAPPED_AFTER: u32 = 5;
@@ -154,81 +158,6 @@ impl<'a, B: Bench> Driver<'a, B> {
         };
         driver.begin_anew();
         driver
-    }
-
-    /// A search that knows what is taken for the same, and all that the journal says.
-    fn begin_anew(&mut self) {
-        self.search = self.plain.clone();
-        for (item, other) in &self.same {
-            self.search.identical(*item, *other);
-        }
-        self.replay();
-        let wrong: Vec<usize> = self
-            .made
-            .keys()
-            .copied()
-            .filter(|item| self.is_another(*item))
-            .collect();
-        if !wrong.is_empty() {
-            for item in wrong {
-                self.forget_same(item);
-            }
-            self.begin_anew();
-        }
-    }
-
-    /// Leaves out what need not be made, once both ends are and so tell what a build reads.
-    fn leave_out(&mut self) -> Result<(), DriverError<B::Error>> {
-        let (bad, good) = self.ends;
-        if self.asked_same || !self.made.contains_key(&bad) || !self.made.contains_key(&good) {
-            return Ok(());
-        }
-        self.asked_same = true;
-        // After a resume they are made, but the bench need not know.
-        for end in [bad, good] {
-            self.bench.make(end).map_err(DriverError::Bench)?;
-        }
-        self.same = self.bench.same().map_err(DriverError::Bench)?;
-        if !self.same.is_empty() {
-            let left_out: BTreeSet<usize> = self.same.iter().map(|(item, _)| *item).collect();
-            self.bench.say(&format!(
-                "{} of {} items change nothing that reaches the build: what is known of those before them holds for them, too",
-                left_out.len(),
-                self.names.len() - 1
-            ));
-            self.begin_anew();
-        }
-        Ok(())
-    }
-
-    /// All that is taken for the same as an item beforehand, itself among them.
-    fn taken_for(&self, item: usize) -> BTreeSet<usize> {
-        let mut class = BTreeSet::from([item]);
-        loop {
-            let before = class.len();
-            for (one, other) in &self.same {
-                if class.contains(one) || class.contains(other) {
-                    class.extend([*one, *other]);
-                }
-            }
-            if class.len() == before {
-                return class;
-            }
-        }
-    }
-
-    /// Whether an item that is made turned out to be another kernel than one that it was taken for.
-    fn is_another(&self, item: usize) -> bool {
-        let of = |other: &usize| self.made.get(other);
-        self.taken_for(item)
-            .iter()
-            .any(|other| of(other).is_some() && of(other) != of(&item))
-    }
-
-    /// What an item was taken for is no longer taken for anything.
-    fn forget_same(&mut self, item: usize) {
-        let class = self.taken_for(item);
-        self.same.retain(|(one, _)| !class.contains(one));
     }
 
     /// The search as it stands.
@@ -575,79 +504,6 @@ impl<'a, B: Bench> Driver<'a, B> {
     fn unpinned(&self, ran: &Ran) -> Comparison {
         debug_assert_ne!(ran.cell.verdict, Verdict::Fail, "a failure has a signature");
         Signature::none().compare(&ran.cell, &ran.console)
-    }
-
-    /// The progress line.
-    fn tell(&self, name: &str, showed: &Comparison, ms: u64, known: bool) {
-        let what = match showed {
-            Comparison::Same => "fails".to_owned(),
-            Comparison::Pass => "passes".to_owned(),
-            Comparison::Other(other) => format!("fails in another way, which says nothing of the change: {other}"),
-            Comparison::Untestable(reason) => format!("says nothing: {reason}"),
-        };
-        let left = self.search.outlook().map_or_else(String::new, |outlook| {
-            let ends_done = self.search.observed(self.ends.1).tally.runs() > 0 && self.state().pinned.is_some();
-            if !ends_done {
-                return "; the ends come first".to_owned();
-            }
-            format!(
-                "; {} left, about {} and {}",
-                crate::report::counted(outlook.candidates, "candidate"),
-                crate::report::counted(outlook.builds_left as usize, "kernel"),
-                crate::report::counted(outlook.runs_left as usize, "run"),
-            )
-        });
-        let run = self.state().runs.0;
-        let name = short(name);
-        let time = if known {
-            "known from an earlier bisection".to_owned()
-        } else {
-            format!("{:.1} s", ms as f64 / 1000.0)
-        };
-        self.bench.say(&format!("run {run}: {name} {what} ({time}){left}"));
-    }
-}
-
-/// A name as a person writes it: a commit by its first letters.
-#[must_use]
-pub fn short(name: &str) -> &str {
-    let is_commit = name.len() == 40 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if is_commit { &name[..12] } else { name }
-}
-
-/// A conclusion in a line.
-#[must_use]
-pub fn describe(conclusion: &Conclusion, names: &[String]) -> String {
-    let name = |item: &usize| names.get(*item).map_or("none", |name| short(name));
-    match conclusion {
-        Conclusion::Found { item, probability } => format!("{} ({})", name(item), percent(*probability)),
-        Conclusion::Among { items, probability } => {
-            let items: Vec<&str> = items.iter().map(|(item, _)| name(item)).collect();
-            format!("one of {} ({})", items.join(", "), percent(*probability))
-        }
-        Conclusion::BadEndPasses { passed, rate_below } => format!(
-            "the bad end passed {passed} times and never failed: if it fails at all, then (with 95 %) in less than {} of its runs",
-            percent(*rate_below)
-        ),
-        Conclusion::GoodEndFails { probability } => format!("the good end fails, too ({})", percent(*probability)),
-        Conclusion::EndUntestable(End::Bad) => "the bad end cannot be tested".to_owned(),
-        Conclusion::EndUntestable(End::Good) => "the good end cannot be tested".to_owned(),
-        Conclusion::Contradiction => {
-            "no single change explains the runs: what fails and what passes do not lie apart in this range".to_owned()
-        }
-    }
-}
-
-/// A probability for a person: never 100 %, for none is.
-#[must_use]
-pub fn percent(probability: f64) -> String {
-    let percent = probability * 100.0;
-    if percent > 99.99 {
-        "more than 99.99 %".to_owned()
-    } else if percent >= 99.0 {
-        format!("{percent:.2} %")
-    } else {
-        format!("{percent:.1} %")
     }
 }
 

@@ -1,22 +1,22 @@
 //! The difference between two trees: the smallest set of hunks of the good end that makes the bad end pass.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
-use std::time::{Duration, Instant};
+mod hunks;
+mod judge;
 
-use super::bench::{Machines, Maker, Setting};
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::bench::{Machines, Setting};
 use super::cell::Selection;
 use super::git::{build_options, short};
 use super::plan::Planned;
 use super::repository::Repository;
 use super::trees::{Trees, closure, reaching};
-use super::{JOURNAL, NO_ANSWER, SNAPSHOTS, journal_failure, open};
-use crate::bisect::delta::{Answer, DeltaError, Subset, Unresolved, minimise};
-use crate::bisect::diff::{Base, Difference, File, Mode, Tree as Files};
+use super::{JOURNAL, NO_ANSWER, SNAPSHOTS, open};
+use crate::bisect::delta::{Answer, DeltaError, Unresolved, minimise};
+use crate::bisect::diff::{Base, Difference};
 use crate::bisect::driver::Bench;
-use crate::bisect::search::{Direction, Outcome};
-use crate::bisect::signature::{Comparison, Obstacle, Reason, Signature};
-use crate::bisect::state::file::Journal;
+use crate::bisect::search::Direction;
 use crate::bisect::state::{Entry, Kind};
 use crate::cli::BisectArgs;
 use crate::commands::prepare;
@@ -27,14 +27,10 @@ use crate::kernels::{self, Kernel, Manifest, Options, Source, TreeSource};
 use crate::progress::Progress;
 use crate::report::counted;
 use crate::run::write_beside;
-use crate::tool;
+use judge::{Does, Judge};
 
-/// Long enough to read a kernel's tree on a busy machine.
-const DEADLINE: Duration = Duration::from_secs(600);
 /// Failures of the bad end before anything else is run.
 const CALIBRATION: u32 = 3;
-/// Runs that say nothing, or fail in another way, after which a set is given up.
-const TRIES: u32 = 2;
 /// Names of the ends in the journal.
 const ENDS: [&str; 2] = ["bad", "good"];
 
@@ -150,136 +146,6 @@ pub fn range(args: &BisectArgs, places: &Places, manifest_path: &Path) -> Result
         progress,
     };
     Ok((planned, trees, kernel))
-}
-
-/// What a tree does.
-#[derive(Debug, Clone, PartialEq)]
-enum Does {
-    Fail,
-    Pass,
-    /// Nothing that says anything.
-    Nothing(Reason),
-}
-
-/// Trees that are judged, each by as many runs as it takes, with everything written down.
-struct Judge<'a, 'b> {
-    bench: &'a mut Machines<'b, Trees>,
-    journal: Journal,
-    dir: &'a Path,
-    /// Passes that count as proof.
-    passes: u32,
-}
-
-impl Judge<'_, '_> {
-    fn write(&mut self, entry: &Entry) -> Result<(), Failure> {
-        self.journal.append(entry).map_err(|error| journal_failure(&error))
-    }
-
-    /// What is known of a tree, by runs of its kernel under whichever name.
-    fn tally(&self, artifact: &str) -> (u32, u32, u32) {
-        let state = self.journal.state();
-        let is_it = |name: &str| state.builds.get(name).is_some_and(|build| build.artifact == artifact);
-        let (mut failed, mut passed, mut other) = (0, 0, 0);
-        for shown in state.shown.iter().filter(|shown| is_it(&shown.item)) {
-            match shown.outcome {
-                Outcome::Failed => failed += 1,
-                Outcome::Passed => passed += 1,
-                Outcome::Other | Outcome::Untestable => other += 1,
-            }
-        }
-        (failed, passed, other)
-    }
-
-    /// Builds a tree and runs it until it is known what it does; `failures` are how many of them it takes.
-    fn judge(&mut self, name: &str, tree: &Tree, failures: u32) -> Result<Does, Failure> {
-        if let Some(reason) = self.journal.state().skipped.get(name) {
-            return Ok(Does::Nothing(reason.clone()));
-        }
-        let known = self.journal.state().builds.contains_key(name);
-        if !known {
-            let dir = self.bench.maker.place(0);
-            self.write(&Entry::Building {
-                item: name.to_owned(),
-                dir,
-            })?;
-        }
-        let started = Instant::now();
-        let artifact = match self.bench.maker.build(&format!("delta-{name}"), tree)? {
-            Ok(artifact) => artifact,
-            Err(reason) => {
-                self.bench.say(&format!("{name} is skipped: {reason}"));
-                self.write(&Entry::Skipped {
-                    item: name.to_owned(),
-                    reason: reason.clone(),
-                })?;
-                return Ok(Does::Nothing(reason));
-            }
-        };
-        if !known {
-            self.write(&Entry::Built {
-                item: name.to_owned(),
-                artifact: artifact.hash.clone(),
-                ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-            })?;
-        }
-        loop {
-            let (failed, passed, other) = self.tally(&artifact.hash);
-            if failed >= failures {
-                return Ok(Does::Fail);
-            }
-            if failed == 0 && passed >= self.passes {
-                return Ok(Does::Pass);
-            }
-            if other >= TRIES {
-                return Ok(Does::Nothing(Reason {
-                    obstacle: Obstacle::Inconclusive,
-                    detail: "its runs say nothing of it; they are listed above".to_owned(),
-                    files: Vec::new(),
-                }));
-            }
-            let number = self.journal.state().runs.0 + 1;
-            let place = self.dir.join("runs").join(format!("{number:04}-{name}"));
-            let ran = match self.bench.left(0, &place) {
-                // A killed bisection finished it and did not write it down.
-                Some(ran) => ran,
-                None => {
-                    if place.exists() {
-                        std::fs::remove_dir_all(&place)
-                            .map_err(|error| Failure::cannot_create(&place.display().to_string(), &error))?;
-                    }
-                    self.write(&Entry::Running {
-                        item: name.to_owned(),
-                        dir: place.clone(),
-                    })?;
-                    self.bench.run_on(&artifact, &place, failed + passed + other + 1)?
-                }
-            };
-            let showed = match &self.journal.state().pinned {
-                Some(pinned) => pinned.compare(&ran.cell, &ran.console),
-                None => match Signature::of(&ran.cell, &ran.console) {
-                    Some(signature) => {
-                        self.bench.say(&format!("from here on it is about: {signature}"));
-                        self.write(&Entry::Pinned { signature })?;
-                        Comparison::Same
-                    }
-                    None => Signature::none().compare(&ran.cell, &ran.console),
-                },
-            };
-            let said = match &showed {
-                Comparison::Same => "fails".to_owned(),
-                Comparison::Pass => "passes".to_owned(),
-                Comparison::Other(other) => format!("fails in another way: {other}"),
-                Comparison::Untestable(reason) => format!("says nothing: {reason}"),
-            };
-            self.bench.say(&format!("run {number}: {name} {said}"));
-            self.write(&Entry::Ran {
-                item: name.to_owned(),
-                showed,
-                dir: place,
-                ms: ran.cell.duration_ms,
-            })?;
-        }
-    }
 }
 
 /// Passes that a tree needs before it counts as one that does not fail, after so many failures of so many runs of the bad end.
@@ -473,93 +339,6 @@ fn compare(
     let (old, new) = (trees.files(bad, &wanted)?, trees.files(good, &wanted)?);
     let difference = Difference::between(old, new).map_err(|error| Failure::of(DATA, &error))?;
     Ok((difference, differ.len()))
-}
-
-impl Trees {
-    /// Some files of a tree.
-    fn files(&self, tree: &Tree, paths: &[String]) -> Result<Files, Failure> {
-        let mut files = BTreeMap::new();
-        let modes = self.git(tree, None, &["ls-tree", "-r", &tree.id], None)?;
-        let modes = String::from_utf8_lossy(&modes).into_owned();
-        let of: BTreeMap<&str, &str> = modes
-            .lines()
-            .filter_map(|line| Some((line.split_once('\t')?.1, line.split(' ').next()?)))
-            .collect();
-        for path in paths {
-            let mode = match of.get(path.as_str()).copied() {
-                Some("100755") => Mode::Executable,
-                Some("120000") => Mode::Symlink,
-                Some(_) => Mode::Regular,
-                None => continue,
-            };
-            let content = self
-                .repo
-                .file(tree, path)
-                .map_err(|error| Failure::of(error.exit_code(), &error))?;
-            if let Some(content) = content {
-                files.insert(path.clone(), File { mode, content });
-            }
-        }
-        Ok(files)
-    }
-
-    /// The bad end with some hunks of the good one.
-    fn with(&self, bad: &Tree, difference: &Difference, taken: &Subset) -> Result<Tree, Failure> {
-        let scratch = self
-            .cache
-            .scratch("indexes")
-            .map_err(|error| Failure::of(error.exit_code(), &error))?;
-        let index = scratch.path().join("index");
-        self.git(bad, Some(&index), &["read-tree", &bad.id], None)?;
-        let touched: BTreeSet<&str> = taken.iter().flat_map(|unit| difference.paths(*unit)).collect();
-        let mut lines = String::new();
-        for (path, file) in difference.apply(taken) {
-            if !touched.contains(path) {
-                continue;
-            }
-            match file {
-                None => lines.push_str(&format!("0 {}\t{path}\n", "0".repeat(40))),
-                Some(file) => {
-                    let blob = self.git(bad, None, &["hash-object", "-w", "--stdin"], Some(&file.content))?;
-                    let blob = String::from_utf8_lossy(&blob).trim().to_owned();
-                    lines.push_str(&format!("{} {blob}\t{path}\n", file.mode.octal()));
-                }
-            }
-        }
-        self.git(
-            bad,
-            Some(&index),
-            &["update-index", "--index-info"],
-            Some(lines.as_bytes()),
-        )?;
-        let id = self.git(bad, Some(&index), &["write-tree"], None)?;
-        let id = String::from_utf8_lossy(&id).trim().to_owned();
-        Ok(Tree {
-            name: format!("{} with {}", bad.name, counted(taken.len(), "hunk")),
-            id,
-            alternates: bad.alternates.clone(),
-        })
-    }
-
-    /// git in the cache's repository, with an index and standard input.
-    fn git(&self, tree: &Tree, index: Option<&Path>, args: &[&str], input: Option<&[u8]>) -> Result<Vec<u8>, Failure> {
-        let failed = |error: tool::ToolError| Failure::of(error.exit_code(), &error);
-        let mut command = self.repo.git(&tree.alternates).map_err(failed)?;
-        command.args(["-c", "core.quotePath=false"]).args(args);
-        if let Some(index) = index {
-            command.env("GIT_INDEX_FILE", index);
-        }
-        if let Some(input) = input {
-            let cannot = |error| Failure::cannot_create("a temporary file", &error);
-            let mut file = tempfile::tempfile().map_err(cannot)?;
-            std::io::Write::write_all(&mut file, input)
-                .and_then(|()| std::io::Seek::rewind(&mut file))
-                .map_err(cannot)?;
-            command.stdin(file);
-        }
-        let finished = tool::run_ok(&mut command, DEADLINE).map_err(failed)?;
-        Ok(finished.stdout)
-    }
 }
 
 #[cfg(test)]

@@ -107,8 +107,15 @@ pub fn git(report: &Report<'_>) -> Option<String> {
         let is_new = term(name) == new.as_str();
         (is_new, if is_new { usize::MAX - item } else { *item })
     });
+    let marked: BTreeSet<usize> = marks.iter().map(|(item, _)| *item).chain([bad, good]).collect();
     for (_, name) in marks {
         mark(term(name), name);
+    }
+    // What the change follows on may have been judged as another commit with the same kernel.
+    if let Conclusion::Found { item, .. } = report.conclusion {
+        for parent in planned.parents[*item].iter().filter(|parent| !marked.contains(*parent)) {
+            mark(old, &planned.names[*parent]);
+        }
     }
     if let Conclusion::Found { item, .. } = report.conclusion {
         let name = &planned.names[*item];

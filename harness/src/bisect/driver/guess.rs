@@ -1,0 +1,82 @@
+//! What is taken for the same beforehand, since nothing differs that reaches a build: a guess, until one that is made turns out to be another kernel.
+
+use std::collections::BTreeSet;
+
+use super::{Bench, Driver, DriverError};
+
+impl<B: Bench> Driver<'_, B> {
+    /// A search that knows what is taken for the same, and all that the journal says.
+    pub(super) fn begin_anew(&mut self) {
+        self.search = self.plain.clone();
+        for (item, other) in &self.same {
+            self.search.identical(*item, *other);
+        }
+        self.replay();
+        let wrong: Vec<usize> = self
+            .made
+            .keys()
+            .copied()
+            .filter(|item| self.is_another(*item))
+            .collect();
+        if !wrong.is_empty() {
+            for item in wrong {
+                self.forget_same(item);
+            }
+            self.begin_anew();
+        }
+    }
+
+    /// Leaves out what need not be made, once both ends are and so tell what a build reads.
+    pub(super) fn leave_out(&mut self) -> Result<(), DriverError<B::Error>> {
+        let (bad, good) = self.ends;
+        if self.asked_same || !self.made.contains_key(&bad) || !self.made.contains_key(&good) {
+            return Ok(());
+        }
+        self.asked_same = true;
+        // After a resume they are made, but the bench need not know.
+        for end in [bad, good] {
+            self.bench.make(end).map_err(DriverError::Bench)?;
+        }
+        self.same = self.bench.same().map_err(DriverError::Bench)?;
+        if !self.same.is_empty() {
+            let left_out: BTreeSet<usize> = self.same.iter().map(|(item, _)| *item).collect();
+            self.bench.say(&format!(
+                "{} of {} items change nothing that reaches the build: what is known of those before them holds for them, too",
+                left_out.len(),
+                self.names.len() - 1
+            ));
+            self.begin_anew();
+        }
+        Ok(())
+    }
+
+    /// All that is taken for the same as an item beforehand, itself among them.
+    fn taken_for(&self, item: usize) -> BTreeSet<usize> {
+        let mut class = BTreeSet::from([item]);
+        loop {
+            let before = class.len();
+            for (one, other) in &self.same {
+                if class.contains(one) || class.contains(other) {
+                    class.extend([*one, *other]);
+                }
+            }
+            if class.len() == before {
+                return class;
+            }
+        }
+    }
+
+    /// Whether an item that is made turned out to be another kernel than one that it was taken for.
+    pub(super) fn is_another(&self, item: usize) -> bool {
+        let of = |other: &usize| self.made.get(other);
+        self.taken_for(item)
+            .iter()
+            .any(|other| of(other).is_some() && of(other) != of(&item))
+    }
+
+    /// What an item was taken for is no longer taken for anything.
+    pub(super) fn forget_same(&mut self, item: usize) {
+        let class = self.taken_for(item);
+        self.same.retain(|(one, _)| !class.contains(one));
+    }
+}

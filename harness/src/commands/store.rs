@@ -63,7 +63,11 @@ fn list(cache: &Cache) {
             short(&name_of(&dir)),
             size(bytes(&dir)),
             ago(used(&dir)),
-            state.what
+            if state.what.is_empty() {
+                "no build came to its end"
+            } else {
+                &state.what
+            }
         );
     }
 }
@@ -254,7 +258,9 @@ fn short(hash: &str) -> &str {
 
 fn used(dir: &Path) -> SystemTime {
     let state: PathBuf = dir.join("state.json");
+    // One in which no build came to its end has no state.
     std::fs::metadata(state)
+        .or_else(|_| std::fs::metadata(dir))
         .and_then(|state| state.modified())
         .unwrap_or(SystemTime::UNIX_EPOCH)
 }

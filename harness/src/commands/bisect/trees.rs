@@ -192,10 +192,11 @@ impl Maker for Trees {
     }
 
     fn foresee(&self) -> Result<Option<Vec<(usize, usize)>>, Failure> {
-        let what = self.source.origin.line();
+        // What another configuration reads says nothing.
+        let what = build::line::what(&self.source);
         let built = build::line::all(&self.cache)
             .into_iter()
-            .filter(|(_, state)| state.what.starts_with(&what))
+            .filter(|(_, state)| state.what == what)
             .filter_map(|(_, state)| state.built.first().cloned());
         let kept = store::all(&self.cache);
         let closures: Vec<Closure> = built

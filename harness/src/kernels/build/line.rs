@@ -76,25 +76,31 @@ impl Built {
     }
 }
 
+/// What a build folder is for: sources and configuration of one kind.
+#[must_use]
+pub fn what(source: &TreeSource) -> String {
+    let parts: Vec<String> = source.config.iter().map(ToString::to_string).collect();
+    let variables: Vec<String> = source
+        .make
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    [
+        source.origin.line(),
+        format!("config {}", parts.join(" ")),
+        format!("cc {}", source.cc.as_deref().unwrap_or("gcc")),
+        variables.join(" "),
+    ]
+    .join("; ")
+}
+
 impl Line {
     /// Opens a build folder, making it if need be; waits for other runs that use it.
     ///
     /// # Errors
     /// The cache cannot be used.
     pub fn open(cache: &Cache, source: &TreeSource, on_wait: impl FnOnce()) -> Result<Self, BuildError> {
-        let parts: Vec<String> = source.config.iter().map(ToString::to_string).collect();
-        let variables: Vec<String> = source
-            .make
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
-        let what = [
-            source.origin.line(),
-            format!("config {}", parts.join(" ")),
-            format!("cc {}", source.cc.as_deref().unwrap_or("gcc")),
-            variables.join(" "),
-        ]
-        .join("; ");
+        let what = what(source);
         let name = store::hash(&["line", &what]);
         let lock = cache.lock(&format!("build-{name}"), on_wait)?;
         let dir = cache.folder(&format!("{FOLDER}/{name}"))?;

@@ -17,21 +17,12 @@ const ENDS: [&str; 6] = [
     "debian-6.1.192",
 ];
 
-/// A bisection whose journal lies in `dir`. A seed that nobody had before keeps results of earlier bisections out.
+/// A bisection whose journal lies in `dir`; it fetches the kernels that the default matrix has no need of. A seed that nobody had before keeps results of earlier bisections out.
 fn bisect(rig: &Rig, dir: &str, seed: u64, args: &[&str]) -> Command {
     let seed = seed.to_string();
     let place = rig.dir.path().join(dir);
     let place = place.to_string_lossy();
-    let mut all = vec![
-        "bisect",
-        "--offline",
-        "--accel",
-        "tcg",
-        "--seed",
-        &seed,
-        "--dir",
-        &place,
-    ];
+    let mut all = vec!["bisect", "--accel", "tcg", "--seed", &seed, "--dir", &place];
     all.extend(args);
     let mut command = rig.bioscope(&all);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());

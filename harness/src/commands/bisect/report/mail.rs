@@ -26,11 +26,11 @@ pub fn mail(report: &Report<'_>, bad: &Side, good: &Side) -> String {
         .as_ref()
         .map_or_else(String::new, |pinned| pinned.cause.to_string());
     let (first, before) = if regression { (bad, good) } else { (good, bad) };
-    let commit = matches!(planned.kind, Kind::Git | Kind::Series);
-    let what = if commit {
-        format!("{} (\"{}\")", short(&planned.names[*item]), planned.labels[*item])
-    } else {
-        upstream(&first.version)
+    let commit = planned.kind == Kind::Git;
+    let what = match planned.kind {
+        Kind::Git => format!("{} (\"{}\")", short(&planned.names[*item]), planned.labels[*item]),
+        Kind::Series => format!("patch \"{}\"", planned.labels[*item]),
+        Kind::Releases | Kind::Delta => upstream(&first.version),
     };
     let mut text = String::new();
     let list = match fs {
@@ -40,7 +40,20 @@ pub fn mail(report: &Report<'_>, bad: &Side, good: &Side) -> String {
         _ => "linux-fsdevel@vger.kernel.org",
     };
     let _ = writeln!(text, "To: {list}");
-    if regression {
+    if planned.kind == Kind::Series {
+        // A patch that is not in a kernel has an author who reads the list, and neither users nor a regression tracker.
+        let (with, verdict) = if regression {
+            ("with", "fails")
+        } else {
+            ("before", "passes")
+        };
+        let _ = writeln!(text, "Subject: {fs}: {cause} in {case} {with} {what}\n");
+        let _ = writeln!(
+            text,
+            "Hi,\n\n{case} on {fs} {verdict} with {what} ({}), and not yet with what stands before it in the series ({}).",
+            planned.names[*item], before.name
+        );
+    } else if regression {
         let _ = writeln!(text, "Cc: regressions@lists.linux.dev, stable@vger.kernel.org");
         let _ = writeln!(text, "Subject: [REGRESSION] {fs}: {cause} in {case} since {what}\n");
         let _ = writeln!(
@@ -63,7 +76,7 @@ pub fn mail(report: &Report<'_>, bad: &Side, good: &Side) -> String {
         percent(*probability),
         report.costs()
     );
-    if regression {
+    if regression && planned.kind != Kind::Series {
         let introduced = if commit {
             short(&planned.names[*item])
         } else {

@@ -113,6 +113,8 @@ pub fn script(bad: &Side, good: &Side) -> String {
 /// The command that runs an item again.
 fn again(report: &Report<'_>, kernel: &str, seed: u64) -> String {
     let (case, fs) = report.cell.split_once(" on ").unwrap_or((report.cell, "btrfs"));
+    // What no option says stands behind the command, as a remark.
+    let (kernel, remark) = kernel.split_once("  # ").unwrap_or((kernel, ""));
     let mut command = format!("cargo xtask test {kernel} --fs {fs}");
     match &report.setting.exec {
         None => {
@@ -127,6 +129,9 @@ fn again(report: &Report<'_>, kernel: &str, seed: u64) -> String {
             }
             let _ = write!(command, " --seed {seed}");
         }
+    }
+    if !remark.is_empty() {
+        let _ = write!(command, "  # {remark}");
     }
     command
 }

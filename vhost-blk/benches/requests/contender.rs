@@ -57,17 +57,13 @@ impl Contender {
     /// # Errors
     /// It does not start.
     pub fn storage_daemon(program: &Path, dir: &Path, image: &Path, aio: &str) -> Result<Contender, Box<dyn Error>> {
-        let socket = dir.join(format!("qsd-{aio}.sock"));
-        let mut command = Command::new(program);
-        command.arg("--blockdev").arg(format!(
-            "driver=file,node-name=disk,filename={},aio={aio}",
-            image.display()
-        ));
-        command.arg("--export").arg(format!(
-            "type=vhost-user-blk,id=export,node-name=disk,writable=on,addr.type=unix,addr.path={}",
-            socket.display()
-        ));
-        Contender::start("qemu-storage-daemon", socket, command)
+        let disk = format!("driver=file,node-name=disk,filename={},aio={aio}", image.display());
+        Contender::export(
+            "qemu-storage-daemon",
+            program,
+            dir.join(format!("qsd-{aio}.sock")),
+            &disk,
+        )
     }
 
     /// qemu-storage-daemon's export of a new qcow2 overlay on tmpfs, which leaves the image as it is, as our device does.
@@ -93,16 +89,21 @@ impl Contender {
             return Err("qemu-img makes no overlay".into());
         }
         let socket = dir.join("qsd-overlay.sock");
-        let mut command = Command::new(program);
-        command.arg("--blockdev").arg(format!(
+        let _ = std::fs::remove_file(&socket);
+        let disk = format!(
             "driver=qcow2,node-name=disk,file.driver=file,file.filename={},file.aio={aio}",
             overlay.display()
-        ));
-        command.arg("--export").arg(format!(
+        );
+        Contender::export(name, program, socket, &disk)
+    }
+
+    /// qemu-storage-daemon's vhost-user-blk export of the block device `disk`.
+    fn export(name: &'static str, program: &Path, socket: PathBuf, disk: &str) -> Result<Contender, Box<dyn Error>> {
+        let mut command = Command::new(program);
+        command.args(["--blockdev", disk, "--export"]).arg(format!(
             "type=vhost-user-blk,id=export,node-name=disk,writable=on,addr.type=unix,addr.path={}",
             socket.display()
         ));
-        let _ = std::fs::remove_file(&socket);
         Contender::start(name, socket, command)
     }
 

@@ -1,6 +1,6 @@
 //! The places of this installation: repository, binaries, cache; and how much of the host a run may use.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::vm::args::MEMORY_MIB;
 
@@ -39,6 +39,12 @@ impl Places {
             root,
             target,
         }
+    }
+
+    /// The list of kernels: the one that was named, or the repository's.
+    #[must_use]
+    pub fn manifest(&self, named: Option<&Path>) -> PathBuf {
+        named.map_or_else(|| self.root.join("kernels.toml"), Path::to_owned)
     }
 
     /// The ready fragments of configurations.

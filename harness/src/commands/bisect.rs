@@ -70,10 +70,7 @@ pub fn run(args: &BisectArgs) -> Result<u8, Failure> {
         places: places.clone(),
     };
     let has_exec = setting.exec.is_some();
-    let manifest_path = args
-        .manifest
-        .clone()
-        .unwrap_or_else(|| places.root.join("kernels.toml"));
+    let manifest_path = places.manifest(args.manifest.as_deref());
     if args.delta {
         prepare::host(args.yes)?;
         let (planned, trees, kernel) = delta::range(args, &places, &manifest_path)?;

@@ -12,10 +12,7 @@ use crate::kernels::{Kernel, Manifest, Options, Source};
 /// An unknown kernel, source that cannot be had, or a build that fails.
 pub fn run(args: &BuildArgs) -> Result<u8, Failure> {
     let places = Places::find();
-    let path = args
-        .manifest
-        .clone()
-        .unwrap_or_else(|| places.root.join("kernels.toml"));
+    let path = places.manifest(args.manifest.as_deref());
     let (manifest, given);
     let kernels: Vec<&Kernel> = if let Some(kernel) = prepare::tree_kernel(&args.tree, &[], &places)? {
         given = kernel;

@@ -52,10 +52,7 @@ pub fn current(places: &Places) -> Option<PathBuf> {
 /// The kernel cannot be had, or device or QEMU cannot be started.
 pub fn run(args: &ShellArgs) -> Result<u8, Failure> {
     let places = Places::find();
-    let manifest_path = args
-        .manifest
-        .clone()
-        .unwrap_or_else(|| places.root.join("kernels.toml"));
+    let manifest_path = places.manifest(args.manifest.as_deref());
     let manifest = Manifest::load(&manifest_path).map_err(|error| Failure::of(error.exit_code(), &error))?;
     let selected = manifest
         .select(&[&args.kernel])

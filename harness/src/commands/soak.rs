@@ -39,10 +39,7 @@ const FOUND: u8 = 1;
 /// The kernel or fio cannot be had, or nothing boots.
 pub fn run(args: &SoakArgs) -> Result<u8, Failure> {
     let places = Places::find();
-    let manifest_path = args
-        .manifest
-        .clone()
-        .unwrap_or_else(|| places.root.join("kernels.toml"));
+    let manifest_path = places.manifest(args.manifest.as_deref());
     let manifest = Manifest::load(&manifest_path).map_err(|error| Failure::of(error.exit_code(), &error))?;
     let kernel = one_kernel(&manifest, &args.kernel)?;
     check_rules(&args.rule)?;

@@ -22,10 +22,7 @@ use crate::verdict::{Judgement, Verdict};
 /// Anything that keeps the matrix from running at all.
 pub fn run(args: &TestArgs) -> Result<u8, Failure> {
     let places = Places::find();
-    let manifest_path = args
-        .manifest
-        .clone()
-        .unwrap_or_else(|| places.root.join("kernels.toml"));
+    let manifest_path = places.manifest(args.manifest.as_deref());
     let manifest;
     let given;
     let kernels = if let Some(image) = &args.image {

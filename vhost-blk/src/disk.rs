@@ -9,6 +9,7 @@
 mod arena;
 mod blocks;
 mod files;
+mod fill;
 mod mapping;
 mod medium;
 mod memory;
@@ -28,6 +29,7 @@ use vm_memory::VolatileSlice;
 
 use overlay::Pieces;
 
+pub(crate) use fill::IOCTLS;
 pub(crate) use overlay::{Overlay, fill_zero};
 
 use crate::history::{Change, Content, History, Keep, Log};

@@ -35,12 +35,28 @@ const LOADS: [Load; 6] = [
     load("128k-randwrite-d8", true, 128 << 10, 8, 1.0),
 ];
 
-/// Every place of the disk written once, by a device that has just started. qemu-storage-daemon writes over its image, whose memory is there, and
-/// to a new overlay, which leaves the image as it is.
-const FIRST: [Load; 2] = [
-    load("128k-first-write-d8", true, 128 << 10, 8, 1.0),
-    load("4k-first-write-d32", true, 4096, 32, 1.0),
+/// What a device that has just started is asked. qemu-storage-daemon writes over its image, whose memory is there, and to a new overlay, which leaves the image as
+/// it is, as our device does.
+const FRESH: [(Load, Fresh); 3] = [
+    (
+        load("128k-first-write-d8", true, 128 << 10, 8, 1.0),
+        Fresh::EachPlaceOnce,
+    ),
+    (load("4k-first-write-d32", true, 4096, 32, 1.0), Fresh::EachPlaceOnce),
+    (
+        load("128k-randwrite-d8-fresh", true, 128 << 10, 8, 1.0),
+        Fresh::FirstSecond,
+    ),
 ];
+
+/// How a device that has just started is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fresh {
+    /// Every place of the disk written once. To this there is no goal over the image's own memory: who writes over his image finds it there, and cannot go back.
+    EachPlaceOnce,
+    /// For a second at random places, as a short run of fio.
+    FirstSecond,
+}
 
 /// What the table calls qemu-storage-daemon with an overlay.
 const OVERLAY: &str = "qsd, qcow2 overlay";
@@ -97,17 +113,18 @@ fn main() -> ExitCode {
 fn compare(args: &Args) -> Result<(), Box<dyn Error>> {
     let wanted = |load: &Load| args.load.as_deref().is_none_or(|name| name == load.name);
     let loads: Vec<Load> = LOADS.into_iter().filter(wanted).collect();
-    let first: Vec<Load> = FIRST.into_iter().filter(wanted).collect();
-    if loads.is_empty() && first.is_empty() {
-        let names: Vec<&str> = LOADS.iter().chain(&FIRST).map(|load| load.name).collect();
+    let fresh: Vec<(Load, Fresh)> = FRESH.into_iter().filter(|(load, _)| wanted(load)).collect();
+    if loads.is_empty() && fresh.is_empty() {
+        let all = LOADS.iter().chain(FRESH.iter().map(|(load, _)| load));
+        let names: Vec<&str> = all.map(|load| load.name).collect();
         return Err(format!("no such load: expected one of {}", names.join(", ")).into());
     }
     let dir = tempfile::tempdir_in(&args.dir)?;
     let image = dir.path().join("image");
     #[expect(clippy::cast_precision_loss, reason = "a power of two")]
     fill(&image, IMAGE_BYTES as f64)?;
-    for load in first {
-        first_writes(args, dir.path(), &image, load)?;
+    for (load, how) in fresh {
+        from_the_start(args, dir.path(), &image, load, how)?;
     }
     if loads.is_empty() {
         return Ok(());
@@ -147,7 +164,7 @@ fn compare(args: &Args) -> Result<(), Box<dyn Error>> {
         if load.writes && !written {
             // What is measured then is a disk in use.
             for contender in &contenders {
-                client::run_over_all(&contender.socket, IMAGE_BYTES, FIRST[0])?;
+                client::run_over_all(&contender.socket, IMAGE_BYTES, FRESH[0].0)?;
             }
             written = true;
         }
@@ -161,13 +178,13 @@ fn compare(args: &Args) -> Result<(), Box<dyn Error>> {
             }
         }
         let names: Vec<&str> = contenders.iter().map(|contender| contender.name).collect();
-        tell(load, &names, &speeds);
+        tell(load, None, &names, &speeds);
     }
     Ok(())
 }
 
-/// Measures the first write to every place. Our devices start anew for each round.
-fn first_writes(args: &Args, dir: &Path, image: &Path, load: Load) -> Result<(), Box<dyn Error>> {
+/// Measures devices that start anew for each round; but for the one over its image, which is always as it was.
+fn from_the_start(args: &Args, dir: &Path, image: &Path, load: Load, how: Fresh) -> Result<(), Box<dyn Error>> {
     let other = (!args.alone).then(|| other(args, dir, image)).transpose()?;
     let mut names = vec!["vhost-blk"];
     names.extend(args.before.as_ref().map(|_| "before"));
@@ -188,12 +205,15 @@ fn first_writes(args: &Args, dir: &Path, image: &Path, load: Load) -> Result<(),
                 _ => None,
             };
             let contender = fresh.as_ref().or(other.as_ref()).ok_or("nobody to ask")?;
-            let speed = client::run_over_all(&contender.socket, IMAGE_BYTES, load)
-                .map_err(|error| format!("{name}, {}: {error}", load.name))?;
+            let speed = match how {
+                Fresh::EachPlaceOnce => client::run_over_all(&contender.socket, IMAGE_BYTES, load),
+                Fresh::FirstSecond => client::run(&contender.socket, IMAGE_BYTES, load, Duration::from_secs(1)),
+            };
+            let speed = speed.map_err(|error| format!("{name}, {}: {error}", load.name))?;
             speeds.push(speed);
         }
     }
-    tell(load, &names, &speeds);
+    tell(load, Some(how), &names, &speeds);
     Ok(())
 }
 
@@ -226,7 +246,7 @@ fn overlay(args: &Args, dir: &Path, image: &Path) -> Result<Contender, Box<dyn E
 }
 
 /// Prints what one load came to.
-fn tell(load: Load, names: &[&str], speeds: &[Vec<f64>]) {
+fn tell(load: Load, fresh: Option<Fresh>, names: &[&str], speeds: &[Vec<f64>]) {
     println!("{}", load.name);
     let Some((first, rest)) = speeds.split_first() else {
         return;
@@ -241,6 +261,7 @@ fn tell(load: Load, names: &[&str], speeds: &[Vec<f64>]) {
         let ratios: Vec<f64> = first.iter().zip(speeds).map(ratio).collect();
         let (what, goal) = match name {
             "before" => ("vhost-blk is", 0.0),
+            "qemu-storage-daemon" if fresh == Some(Fresh::EachPlaceOnce) => ("vhost-blk is", 0.0),
             "qemu-storage-daemon" | OVERLAY => ("vhost-blk is", load.goal),
             "trace" => ("of it without", 0.8),
             // What is behind it decides; it is told, and asked nothing.

@@ -1,18 +1,22 @@
 //! Memory for what is written: slots of a block each, taken as they come, whatever blocks they are for.
 //!
 //! So a disk that is written all over its size takes the memory of what was written and little more, and memory can be made to be there many slots at
-//! once, which takes half of what page faults take, and before it is wanted, by a thread that does nothing else. What a rollback leaves is used again.
+//! once, which takes half of what page faults take, and before it is wanted, by a thread that does nothing else; or it comes to be with the bytes of a
+//! long write in it (`fill.rs`). What a rollback leaves is used again.
+
+mod bare;
 
 use std::io;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise};
 use vm_memory::mmap::MmapRegionBuilder;
 use vm_memory::{MmapRegion, VolatileMemory, VolatileSlice};
 
 use super::blocks::Blocks;
+use super::fill::Filler;
 use super::{AccessError, BLOCK_BYTES};
 
 /// Slots of a chunk: what is made to be there at once ahead of its use. 2 MiB, for so much has a page of a page table: two threads that make memory
@@ -43,18 +47,28 @@ pub(super) struct Arena {
 struct State {
     /// Where slots are taken.
     current: Place,
-    /// Chunks that are there, and whole.
+    /// Chunks that are there, and whole; the last one is the next. After a rollback those that it left.
     ahead: Vec<u32>,
-    /// The first chunk that was never begun.
+    /// The first chunk that was never begun, but for those of `passed`.
     fresh: u32,
-    /// Chunks before this one are there from before the last rollback.
-    warm: u32,
+    /// Chunks before it that were not begun since the last rollback and are not there, the last one the next.
+    passed: Vec<u32>,
+    /// Of the first [`WARM`] chunks those that may be there: a bit each.
+    touched: u32,
     /// Slots that were taken and given back, in rows.
     spare: Vec<Range<u32>>,
     /// Rollbacks.
     renewals: u64,
     /// Somebody waits to make chunks be there.
     waiting: bool,
+    /// What makes memory be with bytes in it, if the kernel has that.
+    filler: Option<Arc<Filler>>,
+    /// Where slots are taken for that. They are the filler's, and no other access to them is possible.
+    bare: Place,
+    /// The filler has chunks.
+    covered: bool,
+    /// It can have no more.
+    crowded: bool,
 }
 
 /// What is left of a chunk.
@@ -90,8 +104,10 @@ impl Arena {
             region,
             slots,
             state: Mutex::new(State {
-                ahead: Vec::with_capacity(AHEAD),
+                ahead: Vec::with_capacity(WARM as usize + AHEAD),
+                passed: Vec::with_capacity(WARM as usize),
                 spare: Vec::with_capacity(64),
+                filler: Filler::new().map(Arc::new),
                 ..State::default()
             }),
             behind: Condvar::new(),
@@ -125,7 +141,11 @@ impl Arena {
                     self.behind.notify_one();
                 }
             } else if let Some(chunk) = self.begin(&mut state) {
-                state.current = Place::of(chunk, chunk < state.warm);
+                state.current = Place::of(chunk, false);
+            } else if self.uncover(&mut state) && !state.spare.is_empty() {
+                // The last ones were the filler's.
+                drop(state);
+                return self.take(wanted);
             } else {
                 return Err(AccessError::Storage(io::ErrorKind::StorageFull));
             }
@@ -144,10 +164,14 @@ impl Arena {
 
     /// Begins a chunk that was never begun; `None` if all were.
     fn begin(&self, state: &mut State) -> Option<u32> {
-        (state.fresh < self.slots / CHUNK).then(|| {
-            state.fresh += 1;
-            state.fresh - 1
-        })
+        let chunk = state.passed.pop().or_else(|| {
+            (state.fresh < self.slots / CHUNK).then(|| {
+                state.fresh += 1;
+                state.fresh - 1
+            })
+        })?;
+        state.touch(chunk);
+        Some(chunk)
     }
 
     /// Gives back slots, at least one, that no block has.
@@ -157,6 +181,7 @@ impl Arena {
 
     /// Gives back slots that no block has any more, and their memory. Nobody uses them meanwhile.
     pub(super) fn forget(&self, mut slots: Vec<u32>) {
+        self.uncover_all(&mut self.state());
         slots.sort_unstable();
         for row in slots.chunk_by(|slot, next| slot + 1 == *next) {
             let (Some(first), Some(last)) = (row.first(), row.last()) else {
@@ -181,10 +206,11 @@ impl Arena {
 
     /// Keeps chunks there ahead, for ever, or as long as the kernel can.
     pub(super) fn keep_ahead(&self) {
+        let mut zeros = vec![0; 16 * BLOCK_BYTES as usize];
         let mut state = self.state();
         while self.populates.load(Ordering::Relaxed) {
             let lacks = state.ahead.len() < AHEAD;
-            let Some(chunk) = lacks.then(|| self.begin(&mut state)).flatten() else {
+            let Some((chunk, filler)) = lacks.then(|| self.begin_ahead(&mut state)).flatten() else {
                 state.waiting = true;
                 let awake = |state: &mut State| state.waiting;
                 state = self
@@ -195,7 +221,10 @@ impl Arena {
             };
             let renewals = state.renewals;
             drop(state);
-            self.populate(chunk * CHUNK..(chunk + 1) * CHUNK);
+            let slots = chunk * CHUNK..(chunk + 1) * CHUNK;
+            if !filler.is_some_and(|filler| self.fill(&filler, &slots, &mut zeros)) {
+                self.populate(slots);
+            }
             state = self.state();
             // After a rollback somebody else may have begun it.
             if state.renewals == renewals {
@@ -229,10 +258,19 @@ impl Arena {
     /// All slots are nobody's again. Nobody uses any meanwhile.
     pub(super) fn renew(&self) {
         let mut state = self.state();
-        let begun = std::mem::take(&mut state.fresh);
-        state.warm = begun.max(state.warm).min(WARM);
+        self.uncover_all(&mut state);
+        let begun = state.fresh;
+        state.fresh = begun.min(WARM);
         state.current = Place::default();
         state.ahead.clear();
+        state.passed.clear();
+        for chunk in (0..state.fresh).rev() {
+            if state.touched >> chunk & 1 == 1 {
+                state.ahead.push(chunk);
+            } else {
+                state.passed.push(chunk);
+            }
+        }
         state.spare.clear();
         state.renewals += 1;
         if begun > WARM {
@@ -242,6 +280,13 @@ impl Arena {
         if std::mem::take(&mut state.waiting) {
             self.behind.notify_one();
         }
+    }
+}
+
+impl State {
+    /// A chunk is begun.
+    fn touch(&mut self, chunk: u32) {
+        self.touched |= 1u32.checked_shl(chunk).unwrap_or(0);
     }
 }
 
@@ -258,76 +303,4 @@ impl Place {
 
 #[cfg(test)]
 #[allow(clippy::expect_used, reason = "a panic here is the test's failure")]
-mod tests {
-    use std::collections::BTreeSet;
-    use std::sync::Arc;
-
-    use super::*;
-
-    #[test]
-    fn every_slot_is_taken_once_until_all_are_nobodys_again() {
-        let arena = Arena::new(8).expect("memory");
-        for _ in 0..3 {
-            assert_eq!(arena.take(5).expect("slots"), 0..5);
-            let mut taken = 5;
-            while let Ok(run) = arena.take(1000) {
-                assert_eq!(run.start, taken);
-                taken = run.end;
-            }
-            assert_eq!(taken, arena.slots);
-            arena.give_back(3..5);
-            arena.forget(vec![9, 7, 8, 1]);
-            assert_eq!(arena.take(2).expect("spare ones"), 7..9);
-            assert_eq!(arena.take(2).expect("a spare one"), 9..10);
-            assert_eq!(arena.take(2).expect("a spare one"), 1..2);
-            assert_eq!(arena.take(2).expect("spare ones"), 3..5);
-            let full = Err(AccessError::Storage(io::ErrorKind::StorageFull));
-            assert_eq!(arena.take(1), full);
-            arena.renew();
-        }
-    }
-
-    #[test]
-    fn slots_that_are_there_ahead_are_taken_once_too_over_rollbacks() {
-        let arena = Arc::new(Arena::new(8192).expect("memory"));
-        let ahead = Arc::clone(&arena);
-        // It ends with the test's process.
-        std::thread::spawn(move || ahead.keep_ahead());
-        for round in 0..400 {
-            // A few chunks, so that one may be under way as all become nobody's; then more, so that it would come twice.
-            for chunks in [3 + round % 3, 16] {
-                let mut seen = BTreeSet::new();
-                for _ in 0..chunks {
-                    for slot in arena.take(CHUNK).expect("slots") {
-                        assert!(seen.insert(slot), "slot {slot} was taken twice");
-                    }
-                }
-                arena.renew();
-            }
-        }
-    }
-
-    #[test]
-    fn what_a_rollback_leaves_is_bounded() {
-        let slots = WARM * CHUNK;
-        let arena = Arena::new(u64::from(slots) * 2).expect("memory");
-        let first = |slot| {
-            let mut byte = [0u8];
-            arena.slice(slot, 0, 1).expect("a slot").copy_to(&mut byte);
-            byte[0]
-        };
-        let mut taken = 0;
-        while taken < slots + CHUNK {
-            for slot in arena.take(CHUNK).expect("slots") {
-                arena.slice(slot, 0, 1).expect("a slot").copy_from(&[7u8]);
-                taken += 1;
-            }
-        }
-        arena.renew();
-        // Memory that was given back reads as zeros.
-        assert_eq!(
-            [first(0), first(slots - 1), first(slots), first(taken - 1)],
-            [7, 7, 0, 0]
-        );
-    }
-}
+mod tests;

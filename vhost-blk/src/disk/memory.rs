@@ -118,12 +118,9 @@ impl Memory {
     /// Writes whole blocks that are as in the image, as many of them as are so still when they are written; how far it came.
     fn write_fresh(&self, blocks: &Blocks, at: u64, from: &VolatileSlice<'_>) -> Result<u64, AccessError> {
         let block = at / BLOCK_BYTES;
-        let wanted = (from.len() as u64).div_ceil(BLOCK_BYTES);
-        let slots = self.arena.take(u32::try_from(wanted).unwrap_or(u32::MAX))?;
-        let bytes = from.len().min(slots.len() * BLOCK_BYTES as usize);
-        let from = from.subslice(0, bytes).map_err(|_| AccessError::OutOfRange)?;
         // First the bytes, then the word that they are there: nobody sees a block that is written by half.
-        from.copy_to_volatile_slice(self.arena.slice(slots.start, 0, bytes)?);
+        let slots = self.arena.put(from)?;
+        let bytes = from.len().min(slots.len() * BLOCK_BYTES as usize);
         for (block, slot) in (block..).zip(slots.clone()) {
             if !blocks.written(block, Block::Clean, slot) {
                 // Somebody else has written to it. From here on it is another run.

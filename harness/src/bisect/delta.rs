@@ -51,6 +51,8 @@ pub struct Units {
     order: Vec<usize>,
     /// The group of each unit.
     group: Vec<usize>,
+    /// Those that are likely to suffice.
+    likely: Subset,
 }
 
 impl Units {
@@ -59,7 +61,18 @@ impl Units {
     pub fn new(group: Vec<usize>) -> Units {
         let mut order: Vec<usize> = (0..group.len()).collect();
         order.sort_by_key(|unit| group[*unit]);
-        Units { order, group }
+        Units {
+            order,
+            group,
+            likely: Subset::new(),
+        }
+    }
+
+    /// With units that are likely to suffice: they are asked about by themselves before anything is halved, and if they do, the others are left out at
+    /// once. A guess that is wrong costs that one question.
+    #[must_use]
+    pub fn likely(self, likely: Subset) -> Units {
+        Units { likely, ..self }
     }
 
     /// How many there are.
@@ -184,6 +197,16 @@ impl<E, O: FnMut(&Subset) -> Result<Answer, E>> Search<'_, O> {
     fn accumulate(&mut self) -> Result<Subset, DeltaError<E>> {
         let mut row = self.units.order.clone();
         let mut kept = Subset::new();
+        let likely: Vec<usize> = row
+            .iter()
+            .copied()
+            .filter(|unit| self.units.likely.contains(unit))
+            .collect();
+        if (1..row.len()).contains(&likely.len())
+            && let Some(part) = self.largest_part(&likely, &kept)?
+        {
+            row.retain(|unit| part.contains(unit));
+        }
         while !self.flips(&kept)? {
             // The first `low` of the row with the kept ones do not flip, all of it does.
             let mut low = 0;

@@ -210,6 +210,37 @@ fn a_few_culprits_of_200_take_that_many_times_as_many() {
 }
 
 #[test]
+fn a_good_guess_leaves_the_rest_out_and_a_bad_one_costs_a_question() {
+    let world = two_hundred([150, 153], vec![(150, 155)]);
+    let ask = |likely: Subset| {
+        let units = Units::new(world.group.clone()).likely(likely);
+        minimise(&units, [], |subset| Ok::<_, Infallible>(world.answer(subset))).expect("a smallest set")
+    };
+    let plain = ask(Subset::new());
+    let good = ask((140..160).collect());
+    assert!(
+        good.asked.asked < plain.asked.asked,
+        "{:?} {:?}",
+        good.asked,
+        plain.asked
+    );
+    // Units that do not build without one outside are taken out, and the rest does not flip.
+    for bad in [(0..20).collect(), (140..155).collect()] {
+        let bad = ask(bad);
+        assert_eq!(bad.units, good.units);
+        assert!(
+            bad.asked.asked <= plain.asked.asked + 2,
+            "{:?} {:?}",
+            bad.asked,
+            plain.asked
+        );
+    }
+    // Whatever is guessed, all units together are more than a guess.
+    assert_eq!(ask((0..200).collect()), plain);
+    assert_eq!(plain.units, good.units);
+}
+
+#[test]
 fn what_only_builds_together_comes_as_a_group() {
     // A culprit that needs a header's hunk, which needs one more; two that need each other and have nothing to do with it.
     let minimal = two_hundred([60], vec![(60, 120), (120, 7), (50, 170), (170, 50)]).minimise();

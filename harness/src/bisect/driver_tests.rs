@@ -116,6 +116,7 @@ impl Bench for World {
                 obstacle: Obstacle::Build,
                 detail: "error: expected ';'".into(),
                 files: Vec::new(),
+                noted: Vec::new(),
             }),
             _ => Made::Ready {
                 artifact: format!("artifact-{}", self.artifacts[item]),

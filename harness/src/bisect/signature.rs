@@ -73,6 +73,9 @@ pub struct Reason {
     /// For a build: files that did not compile, as far as is known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<String>,
+    /// And those that the compiler points to besides, say where something was declared otherwise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub noted: Vec<String>,
 }
 
 /// What is in the way of a verdict.
@@ -167,6 +170,7 @@ impl Signature {
                 obstacle,
                 detail: cell.detail.clone(),
                 files: Vec::new(),
+                noted: Vec::new(),
             })
         };
         match (cell.verdict, Signature::of(cell, console)) {

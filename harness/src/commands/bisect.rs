@@ -396,6 +396,7 @@ impl Bisection<'_> {
             cell,
             setting: &self.setting,
             reverted,
+            hunks: Vec::new(),
             dir,
         };
         report.write(bench)?;

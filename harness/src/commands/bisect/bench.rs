@@ -135,6 +135,11 @@ impl<'a, M: Maker> Machines<'a, M> {
         Ok(made)
     }
 
+    /// An item is another one from here on.
+    pub fn forget(&mut self, item: usize) {
+        self.artifacts.remove(&item);
+    }
+
     /// Runs trials on a kernel, and gives back their cells.
     ///
     /// # Errors
@@ -353,5 +358,6 @@ pub fn unfit(obstacle: Obstacle, failure: &dyn std::fmt::Display) -> Reason {
         obstacle,
         detail: failure.to_string(),
         files: Vec::new(),
+        noted: Vec::new(),
     }
 }

@@ -2,6 +2,7 @@
 
 mod hunks;
 mod judge;
+mod told;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -13,11 +14,12 @@ use super::plan::Planned;
 use super::repository::Repository;
 use super::trees::{Trees, closure, reaching};
 use super::{JOURNAL, NO_ANSWER, SNAPSHOTS, open};
-use crate::bisect::delta::{Answer, DeltaError, Unresolved, minimise};
-use crate::bisect::diff::{Base, Difference};
+use crate::bisect::delta::{Answer, DeltaError, Subset, Unresolved, minimise};
+use crate::bisect::diff::Difference;
 use crate::bisect::driver::Bench;
 use crate::bisect::search::Direction;
-use crate::bisect::state::{Entry, Kind};
+use crate::bisect::signature::Reason;
+use crate::bisect::state::Kind;
 use crate::cli::BisectArgs;
 use crate::commands::prepare;
 use crate::error::{DATA, Failure, INTERNAL, USAGE};
@@ -26,8 +28,8 @@ use crate::kernels::source::{Repo, Tree};
 use crate::kernels::{self, Kernel, Manifest, Options, Source, TreeSource};
 use crate::progress::Progress;
 use crate::report::counted;
-use crate::run::write_beside;
 use judge::{Does, Judge};
+use told::Told;
 
 /// Failures of the bad end before anything else is run.
 const CALIBRATION: u32 = 3;
@@ -229,7 +231,8 @@ pub fn run(
         counted(files, "file"),
         counted(difference.len(), "hunk")
     ));
-    let minimal = minimise(&difference.units(), [], |subset| {
+    let likely = likely(&difference, header.fs.as_str());
+    let minimal = minimise(&difference.units().likely(likely), [], |subset| {
         let tree = judge.bench.maker.with(bad, &difference, subset)?;
         let name = short(&tree.id);
         judge
@@ -240,15 +243,7 @@ pub fn run(
             Does::Fail => Answer::DoesNotFlip,
             Does::Nothing(reason) => Answer::Unresolved(Unresolved {
                 obstacle: reason.obstacle,
-                blamed: subset
-                    .iter()
-                    .copied()
-                    .filter(|unit| {
-                        difference
-                            .paths(*unit)
-                            .any(|path| reason.files.iter().any(|file| names(file, path)))
-                    })
-                    .collect(),
+                blamed: blamed(&difference, subset, &reason),
             }),
         })
     });
@@ -261,43 +256,45 @@ pub fn run(
             ));
         }
     };
-    if judge.journal.state().concluded.is_none() {
-        let result = minimal
-            .units
-            .iter()
-            .map(|unit| difference.describe(*unit).to_string())
-            .collect::<Vec<_>>()
-            .join("; ");
-        judge.write(&Entry::Concluded { result })?;
-    }
-    let patch = dir.join("report").join("minimal.patch");
-    std::fs::create_dir_all(dir.join("report"))
-        .and_then(|()| write_beside(&patch, &difference.patch(Base::Old, &minimal.units)))
-        .map_err(|error| Failure::cannot_create(&patch.display().to_string(), &error))?;
-    let state = judge.journal.state();
-    anstream::println!(
-        "\n{} of {} fix it on the bad end:",
-        minimal.units.len(),
-        counted(difference.len(), "hunk")
-    );
-    for unit in &minimal.units {
-        let needed = if minimal.not_without.contains(unit) {
-            "  (the others do not build without it)"
-        } else {
-            ""
-        };
-        anstream::println!("    {}{needed}", difference.describe(*unit));
-    }
-    anstream::println!(
-        "{} asked about, {} of which did not build or said nothing; {} built, {} run\npatch: {}",
-        counted(minimal.asked.asked as usize, "set"),
-        minimal.asked.unresolved,
-        counted(state.builds.len(), "kernel"),
-        counted(state.runs.0 as usize, "time"),
-        patch.display()
-    );
+    let told = Told {
+        planned,
+        difference: &difference,
+        minimal: &minimal,
+        bad,
+        cell: &format!("{} on {}", header.case, header.fs),
+        setting,
+        dir,
+        error: args.error,
+    };
+    told.tell(&mut judge)?;
     let _ = std::fs::remove_dir_all(dir.join(SNAPSHOTS));
     Ok(0)
+}
+
+/// Units that are likely to suffice: those of the file system that the case runs on.
+fn likely(difference: &Difference, fs: &str) -> Subset {
+    let top = format!("fs/{fs}/");
+    (0..difference.len())
+        .filter(|unit| difference.paths(*unit).all(|path| path.starts_with(&top)))
+        .collect()
+}
+
+/// Units of a set that need some that are not in it: those in the files that did not compile, else in those that the compiler points to besides. So
+/// a header that declares a function anew needs the file that still has its own declaration of it.
+fn blamed(difference: &Difference, subset: &Subset, reason: &Reason) -> Vec<usize> {
+    let of = |files: &[String]| -> Vec<usize> {
+        let is_one = |unit: &usize| {
+            let mut paths = difference.paths(*unit);
+            paths.any(|path| files.iter().any(|file| names(file, path)))
+        };
+        subset.iter().copied().filter(is_one).collect()
+    };
+    let in_error = of(&reason.files);
+    if in_error.is_empty() {
+        of(&reason.noted)
+    } else {
+        in_error
+    }
 }
 
 /// Whether what a compiler or linker names is this path; a linker may know only a file's own name.

@@ -40,6 +40,8 @@ pub struct Report<'a> {
     pub setting: &'a Setting,
     /// What the newest item shows with the change taken back.
     pub reverted: Option<Reverted>,
+    /// Of two trees: the hunks that are the change.
+    pub hunks: Vec<String>,
     /// The bisection's directory.
     pub dir: &'a Path,
 }
@@ -66,6 +68,8 @@ struct ResultFile<'a> {
     skipped: Vec<(String, String)>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reverted: Option<String>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    hunks: &'a [String],
     seed: u64,
     error: f64,
 }
@@ -251,6 +255,7 @@ impl Report<'_> {
                 .map(|(name, reason)| (name.clone(), reason.to_string()))
                 .collect(),
             reverted: self.reverted.as_ref().map(ToString::to_string),
+            hunks: &self.hunks,
             seed: self.setting.seed,
             error: 1.0 - probability,
         };

@@ -16,6 +16,10 @@ use crate::kernels::{Artifact, TreeSource, store};
 use crate::progress::Progress;
 use crate::tool::{self, ToolError};
 
+/// Words of a compiler's or linker's line that says what is wrong,
+const ERRORS: &[&str] = &["error:", "undefined reference"];
+/// and of one that says what it has to do with.
+const NOTES: &[&str] = &["note:"];
 /// Long enough to read a kernel's tree on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(600);
 
@@ -94,7 +98,8 @@ impl Trees {
             BuildError::Make { said, log, .. } => Some(Reason {
                 obstacle: Obstacle::Build,
                 detail: format!("{} (log: {})", first(said), log.display()),
-                files: blamed(said),
+                files: named(said, ERRORS),
+                noted: named(said, NOTES),
             }),
             BuildError::Vanished { vanished, .. } => Some(Reason {
                 obstacle: Obstacle::Build,
@@ -104,6 +109,7 @@ impl Trees {
                     vanished.first().map_or("", |lost| &lost.option)
                 ),
                 files: Vec::new(),
+                noted: Vec::new(),
             }),
             BuildError::TooOld { source, .. } => Trees::reason(source),
             _ => None,
@@ -210,13 +216,10 @@ impl Maker for Trees {
     }
 }
 
-/// The files that a compiler or linker complains of, relative to the source; a linker may know only a file's own name.
-fn blamed(said: &str) -> Vec<String> {
+/// The files that a compiler or linker names on lines with one of these words, relative to the source; a linker may know only a file's own name.
+fn named(said: &str, words: &[&str]) -> Vec<String> {
     let mut files: Vec<String> = Vec::new();
-    for line in said
-        .lines()
-        .filter(|line| line.contains("error:") || line.contains("undefined reference"))
-    {
+    for line in said.lines().filter(|line| words.iter().any(|word| line.contains(word))) {
         for word in line.split([' ', '`', '\'', '(']) {
             let path = word.split(':').next().unwrap_or(word);
             // `/CACHE/builds/LINE/source/fs/open.c`, or relative to the objects.
@@ -262,9 +265,14 @@ mod tests {
             ld: fs/btrfs/file.o: in function `w':\nfile.c:(.text+0x1): undefined reference to `v'\n\
             /cache/builds/ab12/source/fs/btrfs/super.c:9: undefined reference to `u'\n";
         assert_eq!(
-            blamed(said),
+            named(said, ERRORS),
             ["fs/btrfs/inode.c", "fs/open.c", "file.c", "fs/btrfs/super.c"]
         );
-        assert_eq!(blamed("make: *** [Makefile:12: all] Error 2"), [""; 0]);
+        assert_eq!(named("make: *** [Makefile:12: all] Error 2", ERRORS), [""; 0]);
+        let said = "/c/builds/9/source/mm/page_alloc.c:807:13: error: static declaration of 'f' follows non-static declaration\n\
+            In file included from /c/builds/9/source/mm/page_alloc.c:82:\n\
+            /c/builds/9/source/mm/internal.h:392:6: note: previous declaration of 'f' with type 'void(struct page *)'\n";
+        assert_eq!(named(said, ERRORS), ["mm/page_alloc.c"]);
+        assert_eq!(named(said, NOTES), ["mm/internal.h"]);
     }
 }

@@ -53,6 +53,7 @@ fn entries() -> Vec<Entry> {
         obstacle,
         detail: "fs/btrfs/inode.c:1: error: \"quoted\", and a line\nbreak; ü".into(),
         files: Vec::new(),
+        noted: Vec::new(),
     };
     let other = Signature {
         cause: Cause::Hang,

@@ -112,6 +112,7 @@ impl Judge<'_, '_> {
                     obstacle: Obstacle::Inconclusive,
                     detail: "its runs say nothing of it; they are listed above".to_owned(),
                     files: Vec::new(),
+                    noted: Vec::new(),
                 }));
             }
             let number = self.journal.state().runs.0 + 1;

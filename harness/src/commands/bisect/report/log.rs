@@ -230,6 +230,7 @@ mod tests {
                 cell: "partial-write on btrfs",
                 setting: &setting,
                 reverted: None,
+                hunks: Vec::new(),
                 dir: dir.path(),
             });
             let file = dir.path().join("bisect.log");

@@ -3,6 +3,7 @@
 mod bench;
 mod cell;
 mod delta;
+mod dry_run;
 mod git;
 mod judged;
 mod plan;
@@ -41,8 +42,6 @@ use releases::Releases;
 const JOURNAL: &str = "journal.jsonl";
 /// Snapshots of kernels that were built for it.
 const SNAPSHOTS: &str = "snapshots";
-/// Commits of a long range that a dry run lists at each end.
-const LISTED: usize = 20;
 /// Nothing can be named: wrong ends, or none that can be tested.
 const NO_ANSWER: u8 = 2;
 
@@ -140,8 +139,7 @@ impl Bisection<'_> {
         let search = self.planned.search(self.args.error, self.args.patience)?;
         self.introduce();
         if self.args.dry_run {
-            let same = maker.foresee()?;
-            self.dry_run(&search, same);
+            self.dry_run(&search, &maker)?;
             return Ok(0);
         }
         prepare::host(self.args.yes)?;
@@ -242,56 +240,6 @@ impl Bisection<'_> {
         for note in &planned.notes {
             anstream::eprintln!("{note}");
         }
-    }
-
-    fn dry_run(&mut self, fresh: &crate::bisect::search::Search, same: Option<Vec<(usize, usize)>>) {
-        let is_known = same.is_some();
-        self.planned.same = same.unwrap_or_default();
-        let planned = &self.planned;
-        let (bad, good) = planned.ends();
-        let last = planned.names.len();
-        for (item, name) in planned.names.iter().enumerate() {
-            if item == LISTED && last > 2 * LISTED {
-                anstream::println!("… {} more", last - 2 * LISTED);
-            }
-            if (LISTED..last.saturating_sub(LISTED)).contains(&item) && last > 2 * LISTED {
-                continue;
-            }
-            let end = if item == bad {
-                "  (bad end)"
-            } else if item == good {
-                "  (good end)"
-            } else {
-                ""
-            };
-            let same = planned.same.iter().find(|(same, _)| *same == item);
-            let same = same.map_or_else(String::new, |(_, other)| {
-                format!("  (does not reach the build: as {})", short(&planned.names[*other]))
-            });
-            anstream::println!("{}  {}{end}{same}", short(name), planned.labels[item]);
-        }
-        let estimate = planned.estimate(fresh);
-        if planned.kind != Kind::Releases {
-            let left_out: std::collections::BTreeSet<usize> = planned.same.iter().map(|(item, _)| *item).collect();
-            if is_known {
-                anstream::println!(
-                    "{} of {} commits do not reach the build, by what the last one read",
-                    left_out.len(),
-                    last - 1
-                );
-            } else {
-                anstream::println!(
-                    "nothing of it was built yet, so what does not reach the build is not known before both ends are"
-                );
-            }
-        }
-        anstream::println!(
-            "if every run of a bad kernel fails: {:.1} kernels (at most {}) and {:.1} runs (at most {}), both ends among them; more of both if it fails now and then",
-            estimate.kernels.0,
-            estimate.kernels.1,
-            estimate.runs.0,
-            estimate.runs.1
-        );
     }
 
     /// The bisection's directory, made if need be.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::dry_run::Pace;
 use super::judged::Judged;
 use crate::bisect::driver::{Bench, Made, Ran};
 use crate::bisect::signature::{Obstacle, Reason};
@@ -56,6 +57,11 @@ pub trait Maker {
     /// What differs cannot be found out.
     fn foresee(&self) -> Result<Option<Vec<(usize, usize)>>, Failure> {
         Ok(None)
+    }
+
+    /// What earlier builds like those of this range took.
+    fn pace(&self) -> Pace {
+        Pace::default()
     }
 }
 

@@ -64,6 +64,14 @@ impl Judged {
         Some(cell)
     }
 
+    /// How long the runs took that are kept, in milliseconds.
+    #[must_use]
+    pub fn durations_ms(&self) -> Vec<u64> {
+        let entries = fs::read_dir(self.0.root().join(FOLDER)).into_iter().flatten().flatten();
+        let cells = entries.filter_map(|entry| Cell::load(&entry.path()));
+        cells.map(|cell| cell.duration_ms).collect()
+    }
+
     /// Keeps a result, if it says something. One that cannot be kept is one less to go by, and no more.
     pub fn keep(&self, parts: &[String], cell: &Cell) {
         if !matches!(cell.verdict, Verdict::Pass | Verdict::Fail) {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::bench::{Maker, unfit};
+use super::dry_run::{Pace, median};
 use super::repository::Repository;
 use crate::bisect::signature::{Obstacle, Reason};
 use crate::cache::Cache;
@@ -213,6 +214,27 @@ impl Maker for Trees {
             return Ok(None);
         }
         self.pairs(&closures).map(Some)
+    }
+
+    fn pace(&self) -> Pace {
+        let what = build::line::what(&self.source);
+        let lines = build::line::all(&self.cache).into_iter().map(|(_, state)| state);
+        let mut pace = Pace::default();
+        for state in lines.filter(|state| state.what == what) {
+            // Nearly everything is as good as everything.
+            let is_whole = |built: &build::line::Built, took: &build::line::Took| {
+                let whole = state.whole.get(&built.config);
+                whole.is_some_and(|whole| took.objects * 10 >= whole * 9)
+            };
+            let took = state.built.iter().filter_map(|built| Some((built, built.took?)));
+            let (whole, next): (Vec<_>, Vec<_>) = took.partition(|(built, took)| is_whole(built, took));
+            let ms = |builds: Vec<(&build::line::Built, build::line::Took)>| {
+                builds.iter().map(|(_, took)| took.ms).collect()
+            };
+            pace.whole_s = median(ms(whole));
+            pace.next_s = median(ms(next));
+        }
+        pace
     }
 }
 

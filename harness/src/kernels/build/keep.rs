@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use sha2::{Digest, Sha256};
 
@@ -12,7 +13,7 @@ use super::super::unpack;
 use super::closure::Closure;
 use super::config::Options;
 use super::configure::has_modules;
-use super::line::{Built, Line};
+use super::line::{Built, Line, Took};
 use super::make::{self, Make};
 use super::{BuildError, Job, write};
 use crate::cache::{Cache, CacheError};
@@ -94,7 +95,7 @@ impl Job<'_> {
         make: &Make<'_>,
         config: &str,
         closure: &Closure,
-        whole: Option<u64>,
+        took: (Instant, u64),
     ) -> Result<Artifact, BuildError> {
         let mut list = Sha256::new();
         for path in closure.files() {
@@ -106,6 +107,9 @@ impl Job<'_> {
         let sum = closure.sum(&self.all, &paths).unwrap_or_default();
         let name = self.name(config, &list, &sum);
         let artifact = store::get_or_make(cache, self.id, &name, || {}, |made| self.fill(make, closure, made))?;
+        let (started, objects) = took;
+        // The folder was built from nothing if nothing was built in it before; only then is the number that of a whole build.
+        let whole = line.state().built.is_empty().then_some(objects);
         let built = Built {
             tree: self.tree.id.clone(),
             alternates: self.tree.alternates.clone(),
@@ -114,6 +118,10 @@ impl Job<'_> {
             with: self.with(),
             closure: list,
             artifact: name,
+            took: Some(Took {
+                ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+                objects,
+            }),
         };
         line.remember(built, closure, whole)?;
         Ok(artifact)

@@ -62,6 +62,18 @@ pub struct Built {
     pub closure: String,
     /// The artifact.
     pub artifact: String,
+    /// What it took; none of builds of before that was written down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub took: Option<Took>,
+}
+
+/// What a build took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Took {
+    /// Time from the checkout to what came out, in milliseconds.
+    pub ms: u64,
+    /// Objects that were made.
+    pub objects: u64,
 }
 
 impl Built {

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use super::source::{Listing, Repo, Tree};
 use super::store::Artifact;
@@ -69,6 +70,7 @@ pub fn build(
         return Ok(artifact);
     }
     let log = make::log_path(&cache.folder("logs")?, id);
+    let started = Instant::now();
     // A log is one build's.
     let _ = fs::remove_file(&log);
     let step = progress.spinner(format!("checking out {} for {id}", tree.name));
@@ -106,9 +108,7 @@ pub fn build(
         .map_err(|error| job.too_old(error))?;
     let closure =
         Closure::of_build(&objects, &folder, &job.all).map_err(|source| CacheError::io("read", &objects, source))?;
-    // The folder was built from nothing if nothing was built in it before; only then is the number that of a whole build.
-    let whole = line.state().built.is_empty().then_some(made);
-    job.keep(cache, &mut line, &make, &config, &closure, whole)
+    job.keep(cache, &mut line, &make, &config, &closure, (started, made))
 }
 
 impl<'a> Job<'a> {

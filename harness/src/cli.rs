@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use serde::{Deserialize, Serialize};
 
 use crate::cases::Profile;
+use crate::commands::bisect::ahead::When;
 use crate::error::{Failure, USAGE};
 use crate::golden::Fs;
 use crate::vm::accel::Choice;
@@ -391,6 +392,9 @@ pub struct BisectArgs {
     /// Forget what an earlier bisection of the same found, and begin anew.
     #[arg(long)]
     pub anew: bool,
+    /// While a guest runs, build the kernels that are likely to be wanted next.
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = When::Auto)]
+    pub ahead: When,
     /// Where journal, runs and report are kept [default: a directory that follows from what is asked, below target/bioscope/bisect].
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,

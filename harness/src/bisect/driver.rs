@@ -3,6 +3,7 @@
 //! Who makes kernels and runs cases is a [`Bench`]; here is only the order of things. Before anything is begun the journal says so, and after it what
 //! came of it. What the search believes follows from the journal alone, so a resume takes the very next step.
 
+mod ahead;
 mod guess;
 mod words;
 
@@ -74,6 +75,9 @@ pub trait Bench {
     /// # Errors
     /// What differs cannot be found out.
     fn same(&mut self) -> Result<Vec<(usize, usize)>, Self::Error>;
+
+    /// Items that may be wanted soon, the likeliest first: they can be made while the next run is under way.
+    fn ahead(&mut self, _items: &[usize]) {}
 
     /// Tells a person how it goes.
     fn say(&self, line: &str);
@@ -433,6 +437,8 @@ impl<'a, B: Bench> Driver<'a, B> {
             item: name,
             dir: dir.clone(),
         })?;
+        let expected = self.expected(&next);
+        self.bench.ahead(&expected);
         let started = Instant::now();
         let nth = self.runs_of_kernel(item) + 1;
         let ran = self.bench.run(item, &dir, nth).map_err(DriverError::Bench)?;

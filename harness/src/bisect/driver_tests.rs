@@ -38,6 +38,10 @@ struct World {
     done: BTreeMap<PathBuf, Ran>,
     runs: Vec<usize>,
     made: Vec<usize>,
+    /// What may be made ahead, by the last run.
+    expected: Vec<usize>,
+    /// Items that were made and not expected.
+    surprises: Vec<usize>,
     said: RefCell<Vec<String>>,
 }
 
@@ -74,6 +78,8 @@ impl World {
             done: BTreeMap::new(),
             runs: Vec::new(),
             made: Vec::new(),
+            expected: Vec::new(),
+            surprises: Vec::new(),
             said: RefCell::new(Vec::new()),
         }
     }
@@ -109,6 +115,9 @@ impl Bench for World {
     fn make(&mut self, item: usize) -> Result<Made, Cut> {
         if self.call()? {
             return Err(Cut);
+        }
+        if !self.made.contains(&item) && !self.expected.contains(&item) {
+            self.surprises.push(item);
         }
         self.made.push(item);
         Ok(match self.items[item] {
@@ -146,6 +155,14 @@ impl Bench for World {
 
     fn same(&mut self) -> Result<Vec<(usize, usize)>, Cut> {
         Ok(self.same.clone())
+    }
+
+    fn ahead(&mut self, items: &[usize]) {
+        assert!(
+            items.len() <= 2 && items.iter().all(|item| !self.made.contains(item)),
+            "{items:?}"
+        );
+        items.clone_into(&mut self.expected);
     }
 
     fn say(&self, line: &str) {
@@ -361,6 +378,19 @@ fn wrong_ends_are_told_apart() {
     );
     let (finding, _) = go(vec![Is::DoesNotBuild, Is::Good, Is::Bad(1.0)]);
     assert_eq!(finding, Finding::Search(Conclusion::EndUntestable(End::Good)));
+}
+
+#[test]
+fn what_is_wanted_next_was_told_while_a_guest_ran() {
+    for (change, rate) in [(3, 1.0), (40, 1.0), (61, 1.0), (17, 0.5), (50, 0.5)] {
+        let mut world = World::line(64, change, rate);
+        let (finding, _) = Place::line(64, Direction::Regression)
+            .go(&mut world)
+            .expect("an answer");
+        assert_eq!(found(&finding), change);
+        // The first one of all is made before anything runs.
+        assert_eq!(world.surprises, [63], "{:?}", world.made);
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `cargo xtask bisect`: from a kernel that fails and one that passes to the change between them.
 
+pub mod ahead;
 mod bench;
 mod cell;
 mod delta;

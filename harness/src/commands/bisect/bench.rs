@@ -59,6 +59,9 @@ pub trait Maker {
         Ok(None)
     }
 
+    /// Items that may be wanted soon, the likeliest first. May make them meanwhile.
+    fn ahead(&mut self, _items: &[usize]) {}
+
     /// What earlier builds like those of this range took.
     fn pace(&self) -> Pace {
         Pace::default()
@@ -345,6 +348,10 @@ impl<M: Maker> Bench for Machines<'_, M> {
 
     fn same(&mut self) -> Result<Vec<(usize, usize)>, Failure> {
         self.maker.same(&self.artifacts)
+    }
+
+    fn ahead(&mut self, items: &[usize]) {
+        self.maker.ahead(items);
     }
 
     fn say(&self, line: &str) {

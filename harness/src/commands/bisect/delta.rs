@@ -12,7 +12,7 @@ use super::cell::Selection;
 use super::git::{build_options, short};
 use super::plan::Planned;
 use super::repository::Repository;
-use super::trees::{Trees, closure, reaching};
+use super::trees::{Background, Trees, closure, reaching};
 use super::{JOURNAL, NO_ANSWER, SNAPSHOTS, open};
 use crate::bisect::delta::{Answer, DeltaError, Subset, Unresolved, minimise};
 use crate::bisect::diff::Difference;
@@ -146,6 +146,7 @@ pub fn range(args: &BisectArgs, places: &Places, manifest_path: &Path) -> Result
         repo,
         cache,
         progress,
+        ahead: Background::new(args.ahead),
     };
     Ok((planned, trees, kernel))
 }

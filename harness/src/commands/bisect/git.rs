@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::plan::Planned;
 use super::repository::Repository;
-use super::trees::Trees;
+use super::trees::{Background, Trees};
 use crate::bisect::search::Direction;
 use crate::bisect::state::Kind;
 use crate::cli::BisectArgs;
@@ -156,6 +156,7 @@ pub fn range(args: &BisectArgs, places: &Places) -> Result<(Planned, Trees, Kern
         repository,
         source,
         progress,
+        ahead: Background::new(args.ahead),
     };
     Ok((planned, trees, kernel))
 }

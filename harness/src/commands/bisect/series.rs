@@ -5,7 +5,7 @@ use std::path::Path;
 use super::git::{again_source, short};
 use super::plan::Planned;
 use super::repository::Repository;
-use super::trees::Trees;
+use super::trees::{Background, Trees};
 use crate::bisect::search::Direction;
 use crate::bisect::state::Kind;
 use crate::cli::BisectArgs;
@@ -133,6 +133,7 @@ pub fn range(
         repo,
         cache,
         progress,
+        ahead: Background::new(args.ahead),
     };
     Ok((planned, trees, kernel))
 }

@@ -1,9 +1,10 @@
 //! Builds the kernels of a range of trees: commits, patches of a series, sets of hunks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::ahead::{Ahead, Wanted, When};
 use super::bench::{Maker, unfit};
 use super::dry_run::{Pace, median};
 use super::repository::Repository;
@@ -44,6 +45,28 @@ pub struct Trees {
     pub again: Vec<String>,
     /// Shows what is built.
     pub progress: Progress,
+    /// What is built while guests run, if that is done.
+    pub ahead: Background,
+}
+
+/// Kernels that are built before they are wanted.
+pub struct Background {
+    is_on: bool,
+    running: Option<Ahead>,
+    /// Those that were built and not wanted yet.
+    built: BTreeSet<usize>,
+}
+
+impl Background {
+    /// Nothing is built yet.
+    #[must_use]
+    pub fn new(when: When) -> Background {
+        Background {
+            is_on: when.is_now(),
+            running: None,
+            built: BTreeSet::new(),
+        }
+    }
 }
 
 impl Trees {
@@ -127,7 +150,40 @@ impl Maker for Trees {
         self.cache.root().join(build::line::FOLDER)
     }
 
+    fn ahead(&mut self, items: &[usize]) {
+        // What is under way goes on until something else is wanted.
+        if !self.ahead.is_on || self.ahead.running.is_some() {
+            return;
+        }
+        let wanted = items
+            .iter()
+            .filter(|item| !self.ahead.built.contains(item))
+            .filter_map(|item| {
+                Some(Wanted {
+                    item: *item,
+                    id: self.ids[*item].clone(),
+                    tree: self.trees[*item].as_ref().ok()?.clone(),
+                })
+            });
+        let wanted: Vec<Wanted> = wanted.collect();
+        if !wanted.is_empty() {
+            self.ahead.running = Some(Ahead::begin(&self.cache, &self.repo, &self.source, wanted));
+        }
+    }
+
     fn make(&mut self, item: usize) -> Result<Result<Artifact, Reason>, Failure> {
+        if let Some(running) = self.ahead.running.take() {
+            let is_it = running.is_at(item);
+            let _step = is_it.then(|| {
+                self.progress
+                    .spinner(format!("{} is being built already", self.ids[item]))
+            });
+            self.ahead.built.extend(running.end(Some(item)));
+        }
+        if self.ahead.built.remove(&item) {
+            self.progress
+                .say(&format!("{} was built while a guest ran", self.ids[item]));
+        }
         let tree = match &self.trees[item] {
             Ok(tree) => tree.clone(),
             Err(reason) => return Ok(Err(reason.clone())),

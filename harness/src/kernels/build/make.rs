@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
-use super::BuildError;
+use super::{BuildError, Stop};
 use crate::cache::CacheError;
 use crate::progress::Step;
 use crate::tool::{self, ToolError};
@@ -28,6 +28,8 @@ pub struct Make<'a> {
     pub lock: BorrowedFd<'a>,
     /// Where everything that make says is kept.
     pub log: &'a Path,
+    /// How it is stopped; then it runs below everything else.
+    pub stop: Option<&'a Stop>,
 }
 
 impl Make<'_> {
@@ -49,12 +51,15 @@ impl Make<'_> {
         let lock = self.lock.try_clone_to_owned().map_err(failed)?;
         // The lock's copy must outlive this process in make's hands.
         rustix::io::fcntl_setfd(&lock, rustix::io::FdFlags::empty()).map_err(|errno| failed(errno.into()))?;
-        let mut child = command
+        command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(failed)?;
+            .stderr(Stdio::piped());
+        let spawned = match self.stop {
+            Some(stop) => stop.spawn(&mut command),
+            None => command.spawn(),
+        };
+        let mut child = spawned.map_err(failed)?;
         drop(lock);
         let keep = |line: &str| {
             if let Ok(mut file) = file.lock() {
@@ -85,6 +90,9 @@ impl Make<'_> {
             (made, said.join().unwrap_or_default())
         });
         let status = child.wait().map_err(failed)?;
+        if let Some(stop) = self.stop {
+            stop.ended();
+        }
         if status.success() {
             return Ok(made);
         }
@@ -113,7 +121,15 @@ impl Make<'_> {
     }
 
     fn command(&self) -> Result<Command, ToolError> {
-        let mut command = tool::command("make", "make")?;
+        let make = tool::command("make", "make")?;
+        let mut command = match self.stop {
+            None => make,
+            Some(_) => {
+                let mut nice = tool::command("nice", "coreutils")?;
+                nice.args(["-n", "19"]).arg(make.get_program());
+                nice
+            }
+        };
         // What the environment says to make is not part of the artifact's name.
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy().into_owned();

@@ -10,6 +10,7 @@ mod error;
 mod keep;
 pub mod line;
 pub mod make;
+mod stop;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -27,6 +28,7 @@ use configure::{config_sum, has_modules};
 pub use error::BuildError;
 use line::Line;
 use make::Make;
+pub use stop::Stop;
 
 /// Below this version (of the kernel) its host tools define variables twice, which compilers since gcc 10 refuse.
 const COMMON_BELOW: (u32, u32) = (5, 7);
@@ -59,6 +61,33 @@ pub fn build(
     source: &TreeSource,
     progress: &Progress,
 ) -> Result<Artifact, BuildError> {
+    build_or_stop(cache, repo, id, tree, source, progress, None)
+}
+
+/// Builds a tree that may be wanted later, below everything else that runs, and without a word.
+///
+/// # Errors
+/// As of [`build`], or it was stopped.
+pub fn build_ahead(
+    cache: &Cache,
+    repo: &Repo,
+    id: &str,
+    tree: &Tree,
+    source: &TreeSource,
+    stop: &Stop,
+) -> Result<Artifact, BuildError> {
+    build_or_stop(cache, repo, id, tree, source, &Progress::hidden(), Some(stop))
+}
+
+fn build_or_stop(
+    cache: &Cache,
+    repo: &Repo,
+    id: &str,
+    tree: &Tree,
+    source: &TreeSource,
+    progress: &Progress,
+    stop: Option<&Stop>,
+) -> Result<Artifact, BuildError> {
     let job = Job::new(repo, id, tree, source)?;
     let on_wait = || progress.say(&format!("waiting for another run that builds in the folder of {id}"));
     let mut line = Line::open(cache, source, on_wait)?;
@@ -87,6 +116,7 @@ pub fn build(
         variables: job.variables.clone(),
         lock: lock.as_fd(),
         log: &log,
+        stop,
     };
     let there = config_sum(&objects).filter(|sum| foreseen.as_ref() == Some(sum));
     let config = match there {

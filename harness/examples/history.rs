@@ -2,10 +2,13 @@
 //! follows from the seed.
 //!
 //!     cargo run --release --package harness --example history -- DIR [--old SUITE:VERSION] [--new SUITE:VERSION] [--seed N] [--broken N] [--bug PATCH]
+//!         [--commits N --keep FOLDER …]
 //!
 //! Directories of which one changes what another one uses go into one commit (a word that a header's change adds or takes away, and the other's change has,
 //! too), so that most commits build; those that do not are what a bisection has to cope with anyway. `--broken N` puts in N commits that do not compile, each taken back one to three
-//! commits later. `--bug PATCH` applies a patch at a random place. The repository has no working copy and borrows its content from the cache's.
+//! commits later. `--bug PATCH` applies a patch at a random place. `--commits N` makes a short one: of the commits only
+//! so many, those of the folders to keep among them and none of more than a few files besides, so its newest end is not quite the newer package.
+//! The repository has no working copy and borrows its content from the cache's.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
@@ -43,6 +46,7 @@ fn main() -> Result<(), Failed> {
         "bookworm-security:6.1.187-1".to_owned(),
     );
     let (mut seed, mut broken) = (1, 4);
+    let (mut commits, mut keep) = (None, Vec::new());
     while let Some(arg) = args.next() {
         let mut value = || args.next().ok_or_else(|| format!("{arg} needs a value"));
         match arg.as_str() {
@@ -50,6 +54,8 @@ fn main() -> Result<(), Failed> {
             "--new" => new = value()?,
             "--seed" => seed = value()?.parse()?,
             "--broken" => broken = value()?.parse()?,
+            "--commits" => commits = Some(value()?.parse::<usize>()?),
+            "--keep" => keep.push(value()?),
             "--bug" => bug = Some(PathBuf::from(value()?).canonicalize()?),
             _ if dir.is_none() && !arg.starts_with('-') => dir = Some(PathBuf::from(arg)),
             _ => return Err(format!("unknown argument {arg}; the head of this file says how it is used").into()),
@@ -61,7 +67,11 @@ fn main() -> Result<(), Failed> {
     let old = package(&cache, &old)?;
     let new = package(&cache, &new)?;
     let mut rng = Rng::with_seed(seed);
-    let steps = plan(&repo, &old, &new, broken, bug.as_deref(), &mut rng)?;
+    let mut steps = plan(&repo, &old, &new, &mut rng)?;
+    if let Some(commits) = commits {
+        shorten(&mut steps, commits, &keep)?;
+    }
+    mix_in(&mut steps, broken, bug.as_deref(), &mut rng)?;
     let history = History::create(&dir, &cache)?;
     history.read(&old)?;
     let mut last = history.commit(&format!("{}\n", old.name), None)?;
@@ -100,14 +110,7 @@ fn package(cache: &Cache, named: &str) -> Result<Tree, Failed> {
 }
 
 /// The commits between two trees.
-fn plan(
-    repo: &Repo,
-    old: &Tree,
-    new: &Tree,
-    broken: usize,
-    bug: Option<&Path>,
-    rng: &mut Rng,
-) -> Result<Vec<Step>, Failed> {
+fn plan(repo: &Repo, old: &Tree, new: &Tree, rng: &mut Rng) -> Result<Vec<Step>, Failed> {
     let (before, after) = (repo.listing(old)?, repo.listing(new)?);
     let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     let differ: Vec<&String> = names
@@ -164,6 +167,35 @@ fn plan(
         folders.len(),
         steps.len()
     );
+    Ok(steps)
+}
+
+/// Files of a commit that goes into a short history for the sake of its length.
+const FEW: usize = 8;
+
+/// Leaves so many commits, those of some folders among them.
+fn shorten(steps: &mut Vec<Step>, commits: usize, keep: &[String]) -> Result<(), Failed> {
+    let is_kept = |step: &Step| matches!(step, Step::Take(folder, _) if keep.contains(folder));
+    let kept = steps.iter().filter(|step| is_kept(step)).count();
+    if kept < keep.len() {
+        return Err(format!(
+            "--keep: {kept} of the {} folders have a commit of their own",
+            keep.len()
+        )
+        .into());
+    }
+    let mut others = commits.saturating_sub(kept);
+    steps.retain(|step| {
+        let is_small = matches!(step, Step::Take(_, paths) if paths.len() <= FEW);
+        let goes_in = !is_kept(step) && is_small && others > 0;
+        others -= usize::from(goes_in);
+        goes_in || is_kept(step)
+    });
+    Ok(())
+}
+
+/// Puts commits that do not compile, and a bug, at places that follow from the seed.
+fn mix_in(steps: &mut Vec<Step>, broken: usize, bug: Option<&Path>, rng: &mut Rng) -> Result<(), Failed> {
     for _ in 0..broken {
         let at = rng.usize(1..steps.len() - 3);
         let fixed = at + rng.usize(1..4);
@@ -184,7 +216,7 @@ fn plan(
         let earliest = steps.iter().rposition(takes).map_or(0, |at| at + 1);
         steps.insert(rng.usize(earliest..=steps.len()), Step::Bug(bug.to_owned()));
     }
-    Ok(steps)
+    Ok(())
 }
 
 /// Every folder of a tree that holds a file.

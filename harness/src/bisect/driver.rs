@@ -5,13 +5,14 @@
 
 mod ahead;
 mod guess;
+mod make;
 mod words;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::search::{Conclusion, Next, Outcome, Search, Step};
+use super::search::{Conclusion, Next, Search, Step};
 use super::signature::{Comparison, Reason, Signature};
 use super::state::file::{Journal, JournalError};
 use super::state::{Entry, Pending, State};
@@ -335,74 +336,6 @@ impl<'a, B: Bench> Driver<'a, B> {
             }
         }
         Ok(None)
-    }
-
-    /// Makes an item unless it is made; whether it can be run.
-    fn make(&mut self, item: usize) -> Result<bool, DriverError<B::Error>> {
-        let name = self.names[item].clone();
-        let known = self.made.contains_key(&item);
-        if !known {
-            let dir = self.bench.place(item);
-            self.journal.append(&Entry::Building {
-                item: name.clone(),
-                dir,
-            })?;
-        }
-        let started = Instant::now();
-        let made = self.bench.make(item).map_err(DriverError::Bench)?;
-        match made {
-            Made::Ready { artifact } => {
-                if !known {
-                    self.journal.append(&Entry::Built {
-                        item: name.clone(),
-                        artifact: artifact.clone(),
-                        ms: millis(started),
-                    })?;
-                    self.search.built(item);
-                    let same: Vec<usize> = self
-                        .made
-                        .iter()
-                        .filter(|(_, of)| **of == artifact)
-                        .map(|(other, _)| *other)
-                        .collect();
-                    for other in same {
-                        self.journal.append(&Entry::Same {
-                            item: name.clone(),
-                            other: self.names[other].clone(),
-                            why: format!("both come to the kernel {artifact}"),
-                        })?;
-                        self.search.identical(item, other);
-                        self.bench.say(&format!(
-                            "{} is the same kernel as {}: what is known of one holds for the other",
-                            short(&name),
-                            short(&self.names[other])
-                        ));
-                    }
-                    self.made.insert(item, artifact);
-                    if self.is_another(item) {
-                        self.bench.say(&format!(
-                            "{} is another kernel after all than those that it was taken for; they are not left out any more",
-                            short(&name)
-                        ));
-                        self.forget_same(item);
-                        self.begin_anew();
-                    }
-                }
-                Ok(true)
-            }
-            Made::Unfit(reason) => {
-                self.give_up(item, reason)?;
-                Ok(false)
-            }
-        }
-    }
-
-    fn give_up(&mut self, item: usize, reason: Reason) -> Result<(), DriverError<B::Error>> {
-        let name = self.names[item].clone();
-        self.bench.say(&format!("{} is skipped: {reason}", short(&name)));
-        self.journal.append(&Entry::Skipped { item: name, reason })?;
-        self.search.observe(item, Outcome::Untestable);
-        Ok(())
     }
 
     /// Makes and runs an item; what comes of it when that ends the bisection.

@@ -6,15 +6,18 @@
 //! `HISTORY` is the repository, of which tags `old` and `new` are the ends unless told otherwise. Below `DIR`, which should be empty, each way has build
 //! folders of its own, so that ours does not live on what another one built; nothing was built there before. What a commit shows is the same for all:
 //! the case, once for git and for the brute way, as often as it wants for ours. Which commits reach the build is what the brute way's first build read.
-//! Printed are kernels built, runs, time and the commit. The brute way goes over all of them and says if they are not one row that fails and one that passes.
+//! Printed are kernels built, runs, time by the clock and of all processors (which other work on the machine changes less), and the commit. The brute way goes over all of them and says if they are not one row that fails and one that passes.
+
+#[path = "../common/cost.rs"]
+mod cost;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
-use std::time::{Duration, Instant};
 
+use cost::{Cost, Meter};
 use harness::host::Places;
 use harness::kernels::build::closure::Closure;
 use harness::kernels::source::Listing;
@@ -50,7 +53,7 @@ struct Bench {
 struct Came {
     kernels: usize,
     runs: usize,
-    took: Duration,
+    took: Cost,
     commit: String,
 }
 
@@ -119,14 +122,12 @@ impl Bench {
             );
             table.push(("each that reaches", came));
         }
-        println!("{:<18} {:>7} {:>5} {:>8}  first changed", "", "kernels", "runs", "time");
+        println!("{:<18} {:>7} {:>5}  time", "", "kernels", "runs");
         for (way, came) in &table {
             let subject = git(&self.history, &["log", "-1", "--format=%h %s", &came.commit])?;
             println!(
-                "{way:<18} {:>7} {:>5} {:>6.0} s  {subject}",
-                came.kernels,
-                came.runs,
-                came.took.as_secs_f64()
+                "{way:<18} {:>7} {:>5}  {}: {subject}",
+                came.kernels, came.runs, came.took
             );
         }
         let answers: BTreeSet<&str> = table.iter().map(|(_, came)| came.commit.as_str()).collect();
@@ -171,7 +172,7 @@ impl Bench {
     /// `bioscope bisect`, with a cache and runs of its own.
     fn ours(&self) -> Result<Came> {
         let dir = self.dir.join("ours");
-        let started = Instant::now();
+        let meter = Meter::start()?;
         let mut bisect = Command::new(program());
         bisect
             .env("BIOSCOPE_CACHE", dir.join("cache"))
@@ -183,7 +184,7 @@ impl Bench {
         if !bisect.status()?.success() {
             return Err("bioscope bisect came to no commit".into());
         }
-        let took = started.elapsed();
+        let took = meter.stop()?;
         let folder = dir.join("bisection");
         let result: serde_json::Value = serde_json::from_slice(&fs::read(folder.join("report/result.json"))?)?;
         let journal = fs::read_to_string(folder.join("journal.jsonl"))?;
@@ -223,7 +224,7 @@ impl Bench {
                 program().display()
             ),
         )?;
-        let started = Instant::now();
+        let meter = Meter::start()?;
         place.configure(self, &new)?;
         place.git(&["bisect", "start", "--term-old=before", "--term-new=after", &new, &old])?;
         let mut run = Command::new("git");
@@ -237,7 +238,7 @@ impl Bench {
         Ok(Came {
             kernels,
             runs,
-            took: started.elapsed(),
+            took: meter.stop()?,
             commit: place.git(&["rev-parse", "refs/bisect/after"])?,
         })
     }
@@ -247,7 +248,7 @@ impl Bench {
         let place = Place::new(self, "brute")?;
         let (old, _) = self.old_and_new()?;
         let looked_for = self.looked_for()?;
-        let started = Instant::now();
+        let meter = Meter::start()?;
         place.configure(self, &old)?;
         let first = place.shows(self, &old)?;
         if first == looked_for || first == Shows::Nothing {
@@ -297,7 +298,7 @@ impl Bench {
             Came {
                 kernels,
                 runs,
-                took: started.elapsed(),
+                took: meter.stop()?,
                 commit: changed.ok_or("no commit shows what the newer end does")?,
             },
             reaching,

@@ -9,11 +9,15 @@
 //! working copy, checking it out, finding out what was read, keeping the image. Printed are the rounds' ratios, by the clock and by the processors' time
 //! (which other work on the machine changes less), and how long ours takes where nothing is to be built.
 
+#[path = "../common/cost.rs"]
+mod cost;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use cost::{Cost, Meter};
 use harness::cache::Cache;
 use harness::host::Places;
 use harness::kernels::{Manifest, Options, Source, source_tree};
@@ -41,19 +45,6 @@ fn main() -> ExitCode {
             eprintln!("error: {error}");
             ExitCode::FAILURE
         }
-    }
-}
-
-/// What a command took.
-struct Cost {
-    clock: Duration,
-    /// Of all processors, the command's children included.
-    work: Duration,
-}
-
-impl std::fmt::Display for Cost {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:.1?} ({:.1?} of processors)", self.clock, self.work)
     }
 }
 
@@ -214,23 +205,9 @@ fn arguments(line: &str) -> Vec<String> {
 
 /// Runs a command and tells what it took.
 fn cost(command: &mut Command) -> Result<Cost> {
-    let (begun, before) = (Instant::now(), children()?);
+    let meter = Meter::start()?;
     run(command)?;
-    Ok(Cost {
-        clock: begun.elapsed(),
-        work: children()?.saturating_sub(before),
-    })
-}
-
-/// Processors' time of all children that have ended and that were waited for, and of theirs.
-fn children() -> Result<Duration> {
-    let text = fs::read_to_string("/proc/self/stat")?;
-    // The name may hold anything; it ends with the last bracket. Then come the fields from the third on.
-    let fields: Vec<&str> = text.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks = |field: usize| fields.get(field - 3).and_then(|value| value.parse::<u64>().ok());
-    let (user, system) = (ticks(16).ok_or("no cutime")?, ticks(17).ok_or("no cstime")?);
-    let per_second = rustix::param::clock_ticks_per_second();
-    Ok(Duration::from_millis((user + system) * 1000 / per_second))
+    Ok(meter.stop()?)
 }
 
 fn run(command: &mut Command) -> Result<()> {

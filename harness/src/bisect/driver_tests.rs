@@ -5,7 +5,7 @@ use fastrand::Rng;
 
 use super::*;
 use crate::bisect::history::History;
-use crate::bisect::search::{Config, Direction, End};
+use crate::bisect::search::{Config, Direction, End, Outcome};
 use crate::bisect::signature::Obstacle;
 use crate::bisect::state::{FORMAT, Header, Kind};
 use crate::golden::Fs;

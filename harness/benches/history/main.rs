@@ -354,6 +354,7 @@ impl Place {
                 make.arg("-C")
                     .arg(self.source())
                     .arg(format!("O={}", self.objects().display()))
+                    .arg("ARCH=x86_64")
                     .arg(part);
                 quietly(&mut make)?;
             } else {

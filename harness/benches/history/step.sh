@@ -7,7 +7,7 @@ say() {
     echo "$commit $1" >>"$dir/steps"
     exit "$1"
 }
-make -C "$dir/source" O="$dir/objects" -j "$(nproc)" olddefconfig bzImage >"$dir/make.log" 2>&1 || say 125
+make -C "$dir/source" O="$dir/objects" ARCH=x86_64 -j "$(nproc)" olddefconfig bzImage >"$dir/make.log" 2>&1 || say 125
 "$bioscope" test --image "$dir/objects/arch/x86/boot/bzImage" --case "$case" --fs btrfs >"$dir/run.log" 2>&1
 case $? in
 0) say 0 ;;

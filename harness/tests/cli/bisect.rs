@@ -83,6 +83,7 @@ fn a_dry_run_says_what_the_range_is_and_touches_nothing() {
     middle  6.1.10-1
     new  6.1.30-1  (good end)
     if every run of a bad kernel fails: 3.0 kernels (at most 3) and 8.0 runs (at most 10), both ends among them; more of both if it fails now and then
+    how many minutes that takes is not known before something was run by a bisection
     bisecting partial-write on btrfs over 3 kernels, bad end old (6.1.9-1), good end new (6.1.30-1): the first that passes is looked for
     floating is left out: it has no version to order it by
     exit code 0

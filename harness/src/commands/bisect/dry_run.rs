@@ -38,9 +38,9 @@ impl Bisection<'_> {
             let left_out: BTreeSet<usize> = planned.same.iter().map(|(item, _)| *item).collect();
             if is_known {
                 anstream::println!(
-                    "{} of {} do not reach the build, by what the last one read",
-                    left_out.len(),
-                    counted(planned.names.len() - 1, planned.noun())
+                    "of {} {} do not reach the build, by what the last one read",
+                    counted(planned.names.len() - 1, planned.noun()),
+                    left_out.len()
                 );
             } else {
                 anstream::println!(

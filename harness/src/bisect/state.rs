@@ -263,6 +263,14 @@ pub struct State {
 }
 
 impl State {
+    /// The runs of an item's kernel, as whichever item.
+    pub fn shown_by(&self, name: &str) -> impl Iterator<Item = &Shown> {
+        let artifact = |item: &str| self.builds.get(item).map(|build| build.artifact.as_str());
+        let kernel = artifact(name);
+        let is_it = move |shown: &&Shown| shown.item == name || kernel.is_some() && artifact(&shown.item) == kernel;
+        self.shown.iter().filter(is_it)
+    }
+
     /// What follows from these entries.
     pub fn of<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> State {
         let mut state = State::default();

@@ -50,9 +50,9 @@ const FRESH: [(Load, Fresh); 3] = [
 ];
 
 /// How a device that has just started is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 enum Fresh {
-    /// Every place of the disk written once. To this there is no goal over the image's own memory: who writes over his image finds it there, and cannot go back.
+    /// Every place of the disk written once. Who writes over his image finds its memory there, and cannot go back.
     EachPlaceOnce,
     /// For a second at random places, as a short run of fio.
     FirstSecond,
@@ -178,7 +178,7 @@ fn compare(args: &Args) -> Result<(), Box<dyn Error>> {
             }
         }
         let names: Vec<&str> = contenders.iter().map(|contender| contender.name).collect();
-        tell(load, None, &names, &speeds);
+        tell(load, &names, &speeds);
     }
     Ok(())
 }
@@ -213,7 +213,7 @@ fn from_the_start(args: &Args, dir: &Path, image: &Path, load: Load, how: Fresh)
             speeds.push(speed);
         }
     }
-    tell(load, Some(how), &names, &speeds);
+    tell(load, &names, &speeds);
     Ok(())
 }
 
@@ -246,7 +246,7 @@ fn overlay(args: &Args, dir: &Path, image: &Path) -> Result<Contender, Box<dyn E
 }
 
 /// Prints what one load came to.
-fn tell(load: Load, fresh: Option<Fresh>, names: &[&str], speeds: &[Vec<f64>]) {
+fn tell(load: Load, names: &[&str], speeds: &[Vec<f64>]) {
     println!("{}", load.name);
     let Some((first, rest)) = speeds.split_first() else {
         return;
@@ -261,7 +261,6 @@ fn tell(load: Load, fresh: Option<Fresh>, names: &[&str], speeds: &[Vec<f64>]) {
         let ratios: Vec<f64> = first.iter().zip(speeds).map(ratio).collect();
         let (what, goal) = match name {
             "before" => ("vhost-blk is", 0.0),
-            "qemu-storage-daemon" if fresh == Some(Fresh::EachPlaceOnce) => ("vhost-blk is", 0.0),
             "qemu-storage-daemon" | OVERLAY => ("vhost-blk is", load.goal),
             "trace" => ("of it without", 0.8),
             // What is behind it decides; it is told, and asked nothing.

@@ -15,7 +15,7 @@ use super::plan::Planned;
 use super::revert::Reverted;
 use crate::bisect::driver::{percent, short};
 use crate::bisect::search::{Conclusion, Direction, End, Outcome};
-use crate::bisect::state::{Kind, Shown, State};
+use crate::bisect::state::{Kind, State};
 use crate::error::{Failure, INTERNAL};
 use crate::report::counted;
 use crate::run::write_beside;
@@ -149,18 +149,7 @@ impl Report<'_> {
     fn states(&self) -> String {
         let mut text = String::new();
         for (item, name) in self.planned.names.iter().enumerate() {
-            let kernel = self.state.builds.get(name).map(|build| build.artifact.as_str());
-            let is_same = |shown: &&Shown| {
-                let of = self.state.builds.get(&shown.item).map(|build| build.artifact.as_str());
-                shown.item == *name || kernel.is_some() && of == kernel
-            };
-            let shown: Vec<Outcome> = self
-                .state
-                .shown
-                .iter()
-                .filter(is_same)
-                .map(|shown| shown.outcome)
-                .collect();
+            let shown: Vec<Outcome> = self.state.shown_by(name).map(|shown| shown.outcome).collect();
             let count = |outcome: Outcome| shown.iter().filter(|of| **of == outcome).count();
             let what = match self.state.skipped.get(name) {
                 Some(reason) => reason.to_string(),

@@ -77,13 +77,11 @@ pub fn confirm<M: Maker>(
             }));
         }
     };
-    let before = planned.parents[item]
-        .first()
-        .map(|parent| planned.names[*parent].as_str());
-    let passes = state
-        .shown
-        .iter()
-        .filter(|shown| Some(shown.item.as_str()) == before && shown.outcome == Outcome::Passed);
+    let before = planned.parents[item].first();
+    let shown = before
+        .into_iter()
+        .flat_map(|parent| state.shown_by(&planned.names[*parent]));
+    let passes = shown.filter(|shown| shown.outcome == Outcome::Passed);
     let wanted = match planned.direction {
         Direction::Regression => u32::try_from(passes.count()).unwrap_or(1).max(1),
         Direction::Fix => patience,

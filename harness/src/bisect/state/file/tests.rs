@@ -348,3 +348,40 @@ fn nothing_that_was_written_down_is_lost_by_kill_9() {
         seen = state.runs.0;
     }
 }
+
+#[test]
+fn runs_of_a_kernel_are_those_of_every_item_that_comes_to_it() {
+    let built = |item: &str, artifact: &str| Entry::Built {
+        item: item.into(),
+        artifact: artifact.into(),
+        ms: 1,
+    };
+    let ran = |item: &str, showed| Entry::Ran {
+        item: item.into(),
+        showed,
+        dir: PathBuf::from("runs").join(item),
+        ms: 1,
+    };
+    let entries = [
+        built("before", "k1"),
+        built("parent", "k1"),
+        built("change", "k2"),
+        ran("before", Comparison::Pass),
+        ran("before", Comparison::Pass),
+        ran("change", Comparison::Same),
+        ran("unbuilt", Comparison::Pass),
+    ];
+    let state = State::of(&entries);
+    let runs = |name| state.shown_by(name).count();
+    // The parent itself was never run; its kernel was, twice.
+    assert_eq!(
+        [
+            runs("parent"),
+            runs("before"),
+            runs("change"),
+            runs("unbuilt"),
+            runs("nobody")
+        ],
+        [2, 2, 1, 1, 0]
+    );
+}

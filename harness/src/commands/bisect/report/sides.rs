@@ -7,7 +7,6 @@ use sha2::{Digest, Sha256};
 
 use super::{Report, put};
 use crate::bisect::search::Outcome;
-use crate::bisect::state::Shown;
 use crate::commands::bisect::bench::{Machines, Maker};
 use crate::error::Failure;
 use crate::kernels::Artifact;
@@ -56,11 +55,7 @@ impl Side {
     ) -> Result<Side, Failure> {
         let name = &report.planned.names[item];
         // What its kernel showed as another item is evidence of it, too.
-        let artifact_of = |item: &str| report.state.builds.get(item).map(|build| build.artifact.as_str());
-        let is_it = |shown: &&Shown| {
-            shown.item == *name || artifact_of(name).is_some() && artifact_of(&shown.item) == artifact_of(name)
-        };
-        let of_item: Vec<_> = report.state.shown.iter().filter(is_it).collect();
+        let of_item: Vec<_> = report.state.shown_by(name).collect();
         let showing: Vec<_> = of_item.iter().filter(|shown| shown.outcome == outcome).collect();
         let shown = showing
             .first()

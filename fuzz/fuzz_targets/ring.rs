@@ -265,6 +265,11 @@ impl Session {
                     self.kick(queue);
                 }
             }
+            // A driver resets its device while nobody is there to be told: its front end lets go of the record, as QEMU does.
+            43..48 if self.hung_up.load(Ordering::Relaxed) => {
+                self.leave();
+                self.connect(false);
+            }
             43..48 => {
                 if self.front.is_some() {
                     self.stop(queue);

@@ -124,7 +124,7 @@ impl Tracker {
             counter: 0,
         };
         let is_of_size = tracker.header(DESC_NUM_AT) == Some(size);
-        let went_on = is_of_size && tracker.header(VERSION_AT) == Some(VERSION);
+        let went_on = is_of_size && tracker.header(VERSION_AT) == Some(VERSION) && tracker.shown_since(used) <= size;
         let heads = went_on.then(|| tracker.recover(used));
         if !went_on {
             // A ring goes on that was stopped while the power was off: what was out then stays so until the driver resets it.
@@ -140,12 +140,18 @@ impl Tracker {
         Some((tracker, heads))
     }
 
+    /// By how much the used index is ahead of what is written down here. No batch is larger than the ring: where it is more, the driver has reset
+    /// its ring meanwhile, and what stands here are heads that it never gave to this one.
+    fn shown_since(&self, used: u16) -> u16 {
+        (Wrapping(used) - Wrapping(self.header(USED_IDX_AT).unwrap_or(used))).0
+    }
+
     /// What is in flight, by its age.
     fn recover(&mut self, used: u16) -> Vec<u16> {
         // A batch that was shown to the driver, but not written off here.
-        let shown = Wrapping(used) - Wrapping(self.header(USED_IDX_AT).unwrap_or(used));
-        if shown.0 <= self.size {
-            self.write_off(shown.0);
+        let shown = self.shown_since(used);
+        if shown <= self.size {
+            self.write_off(shown);
         }
         self.set_header(USED_IDX_AT, used);
         let mut heads: Vec<(u64, u16)> = (0..self.size)
@@ -315,6 +321,20 @@ mod tests {
     }
 
     #[test]
+    fn a_record_is_not_taken_for_that_of_a_ring_that_was_reset_meanwhile() {
+        let area = area();
+        let (mut tracker, _) = begin(&area, 0);
+        for head in [1, 2, 3] {
+            tracker.taken(head);
+        }
+        tracker.put(2);
+        tracker.shown(1, 1);
+        // Its used index begins at 0 again.
+        assert_eq!(begin(&area, 0).1, None);
+        assert_eq!(begin(&area, 0).1, Some(Vec::new()), "nor does it come back later");
+    }
+
+    #[test]
     fn what_stands_in_the_area_is_not_trusted() {
         let area = area();
         let (mut tracker, _) = begin(&area, 0);
@@ -323,7 +343,7 @@ mod tests {
         tracker.taken(999);
         tracker.put(999);
         tracker.shown(3, 3);
-        assert_eq!(begin(&area, 60_000).1, Some(vec![1]));
+        assert_eq!(begin(&area, 3).1, Some(vec![1]));
         assert!(Tracker::begin(&area, 2, 8, 0, 0).is_none());
         assert!(Tracker::begin(&area, 0, 16, 0, 0).is_none());
         let (file, bytes) = Area::create(2, 8).expect("memory");

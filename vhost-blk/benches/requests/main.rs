@@ -4,11 +4,12 @@
 //! All serve at once and are asked in turn, so that what else the machine does meets them all. What counts are the ratios.
 //!
 //! ```text
-//! cargo bench -p vhost-blk --bench requests -- [--rounds N] [--time-ms N] [--dir DIR] [--qsd PROGRAM] [--alone] [--before PROGRAM] [--load NAME]
+//! cargo bench -p vhost-blk --bench requests -- [--rounds N] [--time-ms N] [--dir DIR] [--qsd PROGRAM] [--alone] [--before PROGRAM] [--cold] [--load NAME]
 //! ```
 
 mod client;
 mod contender;
+mod warm;
 
 use std::error::Error;
 use std::fs::File;
@@ -22,6 +23,8 @@ use client::Load;
 use contender::{Contender, plan_of};
 
 const IMAGE_BYTES: u64 = 1 << 30;
+/// What a device takes to keep so much, and some more.
+const WARM_BYTES: usize = 1280 << 20;
 const RULES: u64 = 1000;
 /// More than a trace grows by.
 const TRACE_BYTES_A_SECOND: f64 = 120e6;
@@ -92,6 +95,9 @@ struct Args {
     /// Another build of our device, to compare with
     #[arg(long, value_name = "PROGRAM")]
     before: Option<PathBuf>,
+    /// Leave it to chance whether free memory is this machine's or its host's, if it is a virtual one
+    #[arg(long)]
+    cold: bool,
     /// Only this load
     #[arg(long, value_name = "NAME")]
     load: Option<String>,
@@ -198,6 +204,9 @@ fn from_the_start(args: &Args, dir: &Path, image: &Path, load: Load, how: Fresh)
     let mut speeds = vec![Vec::new(); names.len()];
     for _ in 0..args.rounds {
         for (name, speeds) in names.iter().copied().zip(&mut speeds) {
+            if !args.cold {
+                warm::warm(WARM_BYTES)?;
+            }
             let fresh = match (name, &args.before) {
                 ("vhost-blk", _) => Some(Contender::ours(name, dir, image, &[])?),
                 (OVERLAY, _) => Some(overlay(args, dir, image)?),

@@ -5,6 +5,7 @@
 //! long write in it (`fill.rs`). What a rollback leaves is used again.
 
 mod bare;
+mod huge;
 
 use std::io;
 use std::ops::Range;
@@ -15,6 +16,7 @@ use rustix::mm::{Advice, MapFlags, ProtFlags, madvise};
 use vm_memory::mmap::MmapRegionBuilder;
 use vm_memory::{MmapRegion, VolatileMemory, VolatileSlice};
 
+use self::huge::{Huge, thread_time};
 use super::blocks::Blocks;
 use super::fill::Filler;
 use super::{AccessError, BLOCK_BYTES};
@@ -207,10 +209,17 @@ impl Arena {
     /// Keeps chunks there ahead, for ever, or as long as the kernel can.
     pub(super) fn keep_ahead(&self) {
         let mut zeros = vec![0; 16 * BLOCK_BYTES as usize];
+        let mut huge = Huge::default();
         let mut state = self.state();
         while self.populates.load(Ordering::Relaxed) {
             let lacks = state.ahead.len() < AHEAD;
-            let Some((chunk, filler)) = lacks.then(|| self.begin_ahead(&mut state)).flatten() else {
+            // What is the filler's can come to be as pages only.
+            let whole = (lacks && huge.wanted()).then(|| self.begin(&mut state)).flatten();
+            let begun = match whole {
+                None if lacks => self.begin_ahead(&mut state),
+                chunk => chunk.map(|chunk| (chunk, None)),
+            };
+            let Some((chunk, filler)) = begun else {
                 state.waiting = true;
                 let awake = |state: &mut State| state.waiting;
                 state = self
@@ -222,9 +231,14 @@ impl Arena {
             let renewals = state.renewals;
             drop(state);
             let slots = chunk * CHUNK..(chunk + 1) * CHUNK;
+            let began = thread_time();
+            if whole.is_some() && self.advise(&slots, Advice::LinuxHugepage).is_err() {
+                huge.leave();
+            }
             if !filler.is_some_and(|filler| self.fill(&filler, &slots, &mut zeros)) {
                 self.populate(slots);
             }
+            huge.took(whole.is_some(), thread_time().saturating_sub(began));
             state = self.state();
             // After a rollback somebody else may have begun it.
             if state.renewals == renewals {

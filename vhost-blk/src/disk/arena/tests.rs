@@ -92,8 +92,22 @@ fn holds(arena: &Arena, slots: &Range<u32>, bytes: &[u8]) -> bool {
 
 #[test]
 fn bytes_that_are_put_are_there_whatever_comes_between() {
-    let arena = Arena::new(u64::from(WARM * CHUNK) * 2).expect("memory");
-    let filler = arena.state().filler.is_some();
+    put_and_give_back(false);
+}
+
+#[test]
+fn bytes_that_are_put_are_there_with_memory_ahead() {
+    put_and_give_back(true);
+}
+
+fn put_and_give_back(ahead: bool) {
+    let arena = Arc::new(Arena::new(u64::from(WARM * CHUNK) * 2).expect("memory"));
+    let filler = !ahead && arena.state().filler.is_some();
+    if ahead {
+        let arena = Arc::clone(&arena);
+        // It ends with the test's process.
+        std::thread::spawn(move || arena.keep_ahead());
+    }
     for round in 0..4u8 {
         let mut kept = Vec::new();
         // Short ones, long ones, and some that end in the middle of a block, over many chunks.

@@ -92,7 +92,7 @@ pub struct TestArgs {
     #[arg(long)]
     pub list: bool,
     /// Run this kernel image (bzImage or vmlinux) instead of the kernels of kernels.toml.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["kernel", "tree"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["kernel", "tree", "patch"])]
     pub image: Option<PathBuf>,
     /// Directory with the image's modules: one that holds lib/modules/RELEASE, or is it.
     #[arg(long, value_name = "DIR", requires = "image")]
@@ -133,8 +133,9 @@ pub struct TreeArgs {
     /// fragment's file; may be given more than once [default: tinyconfig, base, the file systems, debug].
     #[arg(long, value_name = "PART", requires = "tree")]
     pub config: Vec<String>,
-    /// For --tree: a patch, mailbox or folder of them to apply; may be given more than once.
-    #[arg(long, value_name = "FILE", requires = "tree")]
+    /// A patch, mailbox or folder of them to apply to --tree, or to kernels of kernels.toml that come as source and are named; may be given more than
+    /// once. What is expected of such a kernel is not of one with a patch.
+    #[arg(long, value_name = "FILE")]
     pub patch: Vec<PathBuf>,
     /// For --tree: the compiler.
     #[arg(long, value_name = "CC", requires = "tree")]

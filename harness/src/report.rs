@@ -200,12 +200,14 @@ pub fn reproduce(run: &Run, cell: &Cell) -> String {
             let _ = write!(command, " --modules {}", quoted(&modules.to_string_lossy()));
         }
     }
-    if let Some((given, tree)) = run.tree.as_ref().and_then(|given| Some((given, given.tree.as_ref()?))) {
-        command = format!(
-            "cargo xtask test --tree {} --fs {}",
-            quoted(&tree.to_string_lossy()),
-            cell.fs
-        );
+    if let Some(given) = &run.tree {
+        if let Some(tree) = &given.tree {
+            command = format!(
+                "cargo xtask test --tree {} --fs {}",
+                quoted(&tree.to_string_lossy()),
+                cell.fs
+            );
+        }
         let rev = given.rev.iter().map(|rev| ("rev", rev.clone()));
         let config = given.config.iter().map(|part| ("config", part.clone()));
         let patch = given

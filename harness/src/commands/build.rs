@@ -13,7 +13,7 @@ use crate::kernels::{Kernel, Manifest, Options, Source};
 pub fn run(args: &BuildArgs) -> Result<u8, Failure> {
     let places = Places::find();
     let path = places.manifest(args.manifest.as_deref());
-    let (manifest, given);
+    let (manifest, given, patched);
     let kernels: Vec<&Kernel> = if let Some(kernel) = prepare::tree_kernel(&args.tree, &[], &places)? {
         given = kernel;
         vec![&given]
@@ -24,10 +24,14 @@ pub fn run(args: &BuildArgs) -> Result<u8, Failure> {
         let selected = manifest
             .select(wanted)
             .map_err(|error| Failure::of(error.exit_code(), &error))?;
-        selected
-            .into_iter()
-            .filter(|kernel| matches!(kernel.source, Source::Tree(_)))
-            .collect()
+        let patches = &args.tree.patch;
+        if patches.is_empty() {
+            let built = |kernel: &&Kernel| matches!(kernel.source, Source::Tree(_));
+            selected.into_iter().filter(built).collect()
+        } else {
+            patched = prepare::patched(&selected, !args.kernel.is_empty(), patches, &manifest)?;
+            patched.iter().collect()
+        }
     };
     if kernels.is_empty() {
         return Err(Failure::new(

@@ -13,7 +13,7 @@ use crate::error::{CANNOT_CREATE, DATA, Failure, INTERNAL, NO_INPUT, USAGE};
 use crate::golden::{self, Fs};
 use crate::host::Places;
 use crate::job::FaultPlan;
-use crate::kernels::{self, Artifact, ConfigPart, Kernel, Options, Origin, Source, TreeSource};
+use crate::kernels::{self, Artifact, ConfigPart, Kernel, Manifest, Options, Origin, Source, TreeSource};
 use crate::progress::Progress;
 use crate::run::Exec;
 use crate::vm::accel::{self, Choice};
@@ -264,6 +264,46 @@ pub fn tree_kernel(given: &TreeArgs, fs: &[Fs], places: &Places) -> Result<Optio
         .map(plain)
         .collect::<String>();
     Ok(Some(Kernel::from_tree(&id, source, fs)))
+}
+
+/// These kernels of a manifest, with patches that are given on the command line. What is known of them is not known of those.
+///
+/// # Errors
+/// No kernel was named, or one does not come as source.
+pub fn patched(kernels: &[&Kernel], named: bool, patches: &[PathBuf], all: &Manifest) -> Result<Vec<Kernel>, Failure> {
+    let with = |kernel: &&Kernel| {
+        let mut kernel = (*kernel).clone();
+        let Source::Tree(source) = &mut kernel.source else {
+            return Err(kernel.id);
+        };
+        source.patches.extend_from_slice(patches);
+        kernel.expect.clear();
+        Ok(kernel)
+    };
+    let said = match kernels.iter().map(with).collect::<Result<Vec<_>, _>>() {
+        _ if !named => "no kernel is named for it".to_owned(),
+        Ok(kernels) => return Ok(kernels),
+        Err(id) => format!("{id} does not come as source"),
+    };
+    let sources = all
+        .kernels()
+        .iter()
+        .filter(|kernel| matches!(kernel.source, Source::Tree(_)));
+    let sources: Vec<&str> = sources.map(|kernel| kernel.id.as_str()).collect();
+    Err(Failure::new(
+        USAGE,
+        format!(
+            "--patch {}: {said}; expected --tree DIR, or kernels that are built from source: {}",
+            patches
+                .first()
+                .map_or_else(String::new, |patch| patch.display().to_string()),
+            if sources.is_empty() {
+                "kernels.toml has none, and its head shows how to name one".to_owned()
+            } else {
+                sources.join(", ")
+            }
+        ),
+    ))
 }
 
 /// A program of the user's own with its fault plan.

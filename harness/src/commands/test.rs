@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::prepare;
-use crate::cli::TestArgs;
+use crate::cli::{TestArgs, TreeArgs};
 use crate::error::{CANNOT_CREATE, Failure, INTERNAL, UNAVAILABLE};
 use crate::host::{self, Places};
 use crate::kernels::{Kernel, Manifest, Options};
@@ -25,6 +25,7 @@ pub fn run(args: &TestArgs) -> Result<u8, Failure> {
     let manifest_path = places.manifest(args.manifest.as_deref());
     let manifest;
     let given;
+    let patched;
     let kernels = if let Some(image) = &args.image {
         given = prepare::image_kernel(image, args.modules.as_deref())?;
         vec![&given]
@@ -33,11 +34,18 @@ pub fn run(args: &TestArgs) -> Result<u8, Failure> {
         vec![&given]
     } else {
         manifest = Manifest::load(&manifest_path).map_err(|error| Failure::of(error.exit_code(), &error))?;
-        match args.profile.group().filter(|_| args.kernel.is_empty()) {
+        let kernels = match args.profile.group().filter(|_| args.kernel.is_empty()) {
             Some(group) => manifest.group(group),
             None => manifest
                 .select(&args.kernel)
                 .map_err(|error| Failure::of(error.exit_code(), &error))?,
+        };
+        let patches = &args.tree.patch;
+        if patches.is_empty() {
+            kernels
+        } else {
+            patched = prepare::patched(&kernels, !args.kernel.is_empty(), patches, &manifest)?;
+            patched.iter().collect()
         }
     };
     let exec = args
@@ -127,7 +135,7 @@ fn resolve(
         profile: args.profile,
         manifest: args.manifest.clone(),
         image,
-        tree: args.tree.tree.is_some().then(|| args.tree.clone()),
+        tree: (args.tree != TreeArgs::default()).then(|| args.tree.clone()),
         exec,
         seed: None,
         images,

@@ -210,3 +210,30 @@ fn machines_that_had_to_boot() {
     }
     assert_eq!(told(&results), "");
 }
+
+#[test]
+fn a_cell_of_patched_source_is_reproduced_with_its_patches() {
+    let judgement = judgement(Verdict::Fail, Some(Cause::Hang), "hangs", &[]);
+    let cell = cell("truth-f", Fs::Btrfs, "overlap", judgement, None);
+    let with = |given: crate::cli::TreeArgs| {
+        let tree = Some(given);
+        reproduce(&Run { tree, ..run() }, &cell)
+    };
+    let patch = vec![PathBuf::from("a.patch"), PathBuf::from("b c.mbox")];
+    assert_eq!(
+        with(crate::cli::TreeArgs {
+            patch: patch.clone(),
+            ..Default::default()
+        }),
+        "cargo xtask test --kernel 'truth-f' --fs btrfs --patch a.patch --patch 'b c.mbox' --case 'overlap'"
+    );
+    assert_eq!(
+        with(crate::cli::TreeArgs {
+            tree: Some(PathBuf::from("linux")),
+            rev: Some("v6.1".to_owned()),
+            patch,
+            ..Default::default()
+        }),
+        "cargo xtask test --tree linux --fs btrfs --rev v6.1 --patch a.patch --patch 'b c.mbox' --case 'overlap'"
+    );
+}

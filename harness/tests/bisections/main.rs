@@ -196,4 +196,24 @@ fn the_patch_of_a_series_that_breaks_it_is_found() {
     assert!(reverted.contains("0 of"), "{result:#}");
     // Every state was built, and the base.
     assert_eq!(items(dir.path(), "built").len(), 5);
+
+    // Each side's patch makes of the base what was run; the script, moved elsewhere, shows the first failing and the second passing.
+    let moved = dir.path().join("elsewhere");
+    std::fs::rename(dir.path().join("b/report"), &moved).expect("moved");
+    let script = std::fs::read_to_string(moved.join("reproduce.sh")).expect("a script");
+    let again: Vec<&str> = script.lines().filter(|line| line.starts_with("cargo ")).collect();
+    for (command, side, code) in [(again[0], "bad", 1), (again[1], "good", 0)] {
+        let words = command.strip_prefix("cargo xtask ").expect("a command of ours");
+        assert!(
+            words.ends_with(&format!("--patch \"$here\"/{side}/applied.patch")),
+            "{command}"
+        );
+        let mut sh = Command::new("sh");
+        sh.current_dir(root())
+            .env("BIOSCOPE_RUNS", dir.path().join("again"))
+            .env("here", &moved)
+            .args(["-c", &format!("{} {words}", env!("CARGO_BIN_EXE_bioscope"))]);
+        let shown = sh.output().expect("sh runs");
+        assert_eq!(shown.status.code(), Some(code), "{shown:?}");
+    }
 }

@@ -1,6 +1,6 @@
 //! What a person sees who mistypes something.
 
-use super::place::Place;
+use super::place::{self, Place};
 
 #[test]
 fn listing_prints_the_cells_and_touches_nothing() {
@@ -92,6 +92,35 @@ fn images_that_are_not_there_are_named() {
     Usage: cargo xtask test --image <FILE> --manifest <FILE> --list --modules <DIR>
 
     For more information, try '--help'.
+    exit code 64
+    ");
+}
+
+#[test]
+fn patches_for_what_is_not_source_are_refused() {
+    let place = Place::new();
+    let patched =
+        "\n[[kernel]]\nid = \"mine\"\ngit = \"linux\"\nrev = \"v6.1\"\nconfig = [\"tinyconfig\"]\nfs = [\"btrfs\"]\n";
+    insta::assert_snapshot!(place.list(&["--kernel", "debian-6.1.176", "--patch", "fix.patch"]), @"
+    error: --patch fix.patch: debian-6.1.176 does not come as source; expected --tree DIR, or kernels that are built from source: kernels.toml has none, and its head shows how to name one
+    exit code 64
+    ");
+    place.file("kernels.toml", &(place::MANIFEST.to_owned() + patched));
+    insta::assert_snapshot!(place.list(&["--kernel", "*", "--patch", "fix.patch"]), @"
+    error: --patch fix.patch: debian-6.1.176 does not come as source; expected --tree DIR, or kernels that are built from source: mine
+    exit code 64
+    ");
+    insta::assert_snapshot!(place.list(&["--patch", "fix.patch"]), @"
+    error: --patch fix.patch: no kernel is named for it; expected --tree DIR, or kernels that are built from source: mine
+    exit code 64
+    ");
+    insta::assert_snapshot!(place.list(&["--kernel", "mine", "--case", "overlap", "--patch", "fix.patch"]), @"
+    mine btrfs overlap
+    1 cell in 1 trial
+    exit code 0
+    ");
+    insta::assert_snapshot!(place.run(&["build", "--manifest", "kernels.toml", "--patch", "fix.patch"]), @"
+    error: --patch fix.patch: no kernel is named for it; expected --tree DIR, or kernels that are built from source: mine
     exit code 64
     ");
 }

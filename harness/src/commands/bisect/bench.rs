@@ -26,6 +26,14 @@ pub trait Maker {
     /// What a person calls an item in `cargo xtask test`, and how the item is run again with it: `--kernel debian-6.1.176`.
     fn again(&self, item: usize) -> String;
 
+    /// What an item's source has beyond that of what [`Maker::again`] names, for `--patch`.
+    ///
+    /// # Errors
+    /// git fails.
+    fn patch(&self, _item: usize) -> Result<Option<Vec<u8>>, Failure> {
+        Ok(None)
+    }
+
     /// Where an item's kernel will lie, as far as that is known beforehand.
     fn place(&self, item: usize) -> PathBuf;
 

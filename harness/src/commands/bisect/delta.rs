@@ -11,6 +11,7 @@ use super::bench::{Machines, Setting};
 use super::cell::Selection;
 use super::git::{build_options, short};
 use super::plan::Planned;
+use super::releases::again_kernel;
 use super::repository::Repository;
 use super::trees::{Background, Trees, closure, reaching};
 use super::{JOURNAL, NO_ANSWER, SNAPSHOTS, open};
@@ -88,7 +89,7 @@ pub fn range(args: &BisectArgs, places: &Places, manifest_path: &Path) -> Result
                     .collect::<Vec<_>>()
                     .join(" ")
             }
-            None => format!("--kernel '{}'", kernel.id),
+            None => again_kernel(&kernel.id, args.manifest.as_deref()),
         };
         ends.push((kernel, source, tree, again));
     }
@@ -143,6 +144,7 @@ pub fn range(args: &BisectArgs, places: &Places, manifest_path: &Path) -> Result
             ..source
         },
         again: ends.into_iter().map(|end| end.3).collect(),
+        patched_over: None,
         repo,
         cache,
         progress,

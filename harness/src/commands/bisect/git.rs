@@ -146,6 +146,7 @@ pub fn range(args: &BisectArgs, places: &Places) -> Result<(Planned, Trees, Kern
     let trees = Trees {
         trees: trees.collect(),
         ids: commits.iter().map(|commit| short(&commit.id)).collect(),
+        patched_over: None,
         again: commits
             .iter()
             .map(|commit| again(args, &repository, &commit.id))

@@ -12,6 +12,7 @@ use crate::error::{Failure, USAGE};
 use crate::kernels::manifest::Wanted;
 use crate::kernels::{self, Artifact, Kernel, Lock, Manifest, Options, version};
 use crate::progress::Progress;
+use crate::report::quoted;
 use crate::suggest;
 
 /// The range between two kernels of a line.
@@ -120,6 +121,12 @@ pub fn range<'a>(
     Ok((planned, kernels.into_iter().map(|(kernel, _)| kernel).collect()))
 }
 
+/// How `cargo xtask test` is told to run a kernel of a manifest, which is one that was named on the command line, or kernels.toml.
+pub fn again_kernel(id: &str, named: Option<&Path>) -> String {
+    let manifest = named.map(|path| format!(" --manifest {}", quoted(&path.to_string_lossy())));
+    format!("--kernel '{id}'{}", manifest.unwrap_or_default())
+}
+
 /// Fetches and unpacks kernels of kernels.toml.
 pub struct Releases<'a> {
     /// The kernels of the range.
@@ -134,15 +141,7 @@ pub struct Releases<'a> {
 
 impl Maker for Releases<'_> {
     fn again(&self, item: usize) -> String {
-        let manifest = if self.manifest_named {
-            format!(
-                " --manifest {}",
-                crate::report::quoted(&self.manifest.to_string_lossy())
-            )
-        } else {
-            String::new()
-        };
-        format!("--kernel '{}'{manifest}", self.kernels[item].id)
+        again_kernel(&self.kernels[item].id, self.manifest_named.then_some(self.manifest))
     }
 
     fn place(&self, _item: usize) -> PathBuf {

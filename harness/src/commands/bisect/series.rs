@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::git::{again_source, short};
 use super::plan::Planned;
+use super::releases::again_kernel;
 use super::repository::Repository;
 use super::trees::{Background, Trees};
 use crate::bisect::search::Direction;
@@ -15,7 +16,6 @@ use crate::host::Places;
 use crate::kernels::source::{self, Repo, SourceError, Tree};
 use crate::kernels::{self, Kernel, Manifest, Options, Source, TreeSource};
 use crate::progress::Progress;
-use crate::report::quoted;
 use crate::suggest;
 
 /// The words for the ends of a series.
@@ -112,9 +112,8 @@ pub fn range(
         build_cost: BUILD_COST,
         notes: Vec::new(),
     };
-    let again = (0..names.len())
-        .map(|item| again(args, &kernel, series, item))
-        .collect();
+    let again = again_source(args).unwrap_or_else(|| again_kernel(&kernel.id, args.manifest.as_deref()));
+    let again = vec![again; names.len()];
     let trees = Trees {
         repository: Repository {
             dir: cache.root().join("sources.git"),
@@ -130,6 +129,7 @@ pub fn range(
             ..source
         },
         again,
+        patched_over: Some(0),
         repo,
         cache,
         progress,
@@ -183,20 +183,6 @@ fn base(args: &BisectArgs, places: &Places, manifest_path: &Path) -> Result<(Ker
             )),
         },
         None => Err(Failure::new(USAGE, "--series needs --tree DIR or --base ID")),
-    }
-}
-
-/// How `cargo xtask` shows a state of the series again.
-fn again(args: &BisectArgs, kernel: &Kernel, series: &Path, item: usize) -> String {
-    let series = quoted(&series.to_string_lossy());
-    match again_source(args) {
-        Some(tree) if item == 0 => tree,
-        Some(tree) => format!("{tree} --patch {series}  # as far as patch {item} of it"),
-        None if item == 0 => format!("--kernel '{}'", kernel.id),
-        None => format!(
-            "--kernel '{}'  # with {series} as far as patch {item} of it in its `patches`",
-            kernel.id
-        ),
     }
 }
 

@@ -41,8 +41,10 @@ pub struct Trees {
     pub parents: Vec<Vec<usize>>,
     /// How they are built.
     pub source: TreeSource,
-    /// For each item how `cargo xtask test` is told to run it.
+    /// For each item how `cargo xtask test` is told to run it,
     pub again: Vec<String>,
+    /// and, where that names the source of this item for all, that the others are it with a patch.
+    pub patched_over: Option<usize>,
     /// Shows what is built.
     pub progress: Progress,
     /// What is built while guests run, if that is done.
@@ -144,6 +146,18 @@ impl Trees {
 impl Maker for Trees {
     fn again(&self, item: usize) -> String {
         self.again[item].clone()
+    }
+
+    fn patch(&self, item: usize) -> Result<Option<Vec<u8>>, Failure> {
+        let (Some(Ok(from)), Some(Ok(to))) = (self.patched_over.map(|over| &self.trees[over]), self.trees.get(item))
+        else {
+            return Ok(None);
+        };
+        let patch = self
+            .repo
+            .diff(from, to)
+            .map_err(|error| Failure::of(error.exit_code(), &error))?;
+        Ok((!patch.is_empty()).then_some(patch))
     }
 
     fn place(&self, _item: usize) -> PathBuf {

@@ -1,6 +1,6 @@
 //! The cache's git repository, and what is asked of it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -159,6 +159,31 @@ impl Repo {
         command.args(["cat-file", "blob", &format!("{}:{path}", tree.id)]);
         let finished = tool::run(&mut command, DEADLINE)?;
         Ok(finished.status.success().then_some(finished.stdout))
+    }
+
+    /// What makes one tree the other, as `git apply` takes it; nothing if they hold the same.
+    ///
+    /// # Errors
+    /// git fails.
+    pub fn diff(&self, from: &Tree, to: &Tree) -> Result<Vec<u8>, SourceError> {
+        let alternates: BTreeSet<&PathBuf> = from.alternates.iter().chain(&to.alternates).collect();
+        let alternates: Vec<PathBuf> = alternates.into_iter().cloned().collect();
+        let mut command = self.git(&alternates)?;
+        // A person's own settings change nothing in it.
+        command.args([
+            "diff-tree",
+            "-p",
+            "--binary",
+            "--full-index",
+            "--no-renames",
+            "--no-ext-diff",
+            "--no-textconv",
+            "--no-color",
+            "--src-prefix=a/",
+            "--dst-prefix=b/",
+        ]);
+        let finished = tool::run_ok(command.args([&from.id, &to.id]), DEADLINE)?;
+        Ok(finished.stdout)
     }
 
     /// Makes a folder hold just this tree, touching only files whose content differs. `index` remembers what is there.

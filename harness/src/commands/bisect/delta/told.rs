@@ -15,7 +15,7 @@ use crate::commands::bisect::plan::Planned;
 use crate::commands::bisect::report::{FOLDER, Report};
 use crate::error::Failure;
 use crate::kernels::source::Tree;
-use crate::report::{counted, quoted};
+use crate::report::counted;
 use crate::run::write_beside;
 
 /// The patch in the report's directory.
@@ -67,7 +67,8 @@ impl Told<'_> {
         let name = short(&tree.id);
         let maker = &mut judge.bench.maker;
         maker.ids[1] = format!("delta-{name}");
-        maker.again[1] = again(&maker.again[0], &patch);
+        maker.again[1] = maker.again[0].clone();
+        maker.patched_over = Some(0);
         maker.trees[1] = Ok(tree);
         judge.bench.forget(1);
         let count = counted(self.minimal.units.len(), "hunk");
@@ -132,15 +133,5 @@ impl Told<'_> {
         );
         let _ = writeln!(text, "patch: {}", patch.display());
         text
-    }
-}
-
-/// How the bad end with the patch is run.
-fn again(bad: &str, patch: &Path) -> String {
-    let patch = quoted(&patch.to_string_lossy());
-    if bad.starts_with("--tree") {
-        format!("{bad} --patch {patch}")
-    } else {
-        format!("{bad}  # with {patch} among its patches in kernels.toml")
     }
 }

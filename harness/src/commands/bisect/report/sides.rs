@@ -13,7 +13,7 @@ use crate::kernels::Artifact;
 use crate::kernels::store::hex;
 use crate::report::quoted;
 use crate::results::Cell;
-use crate::run::Run;
+use crate::run::{Run, write_beside};
 
 /// What a run leaves that is taken into the report.
 const FILES: [&str; 6] = [
@@ -24,6 +24,9 @@ const FILES: [&str; 6] = [
     "fsck.log",
     "ending.json",
 ];
+
+/// What a side's source has beyond what its command names.
+const PATCH: &str = "applied.patch";
 
 /// One side of the change.
 pub struct Side {
@@ -37,8 +40,10 @@ pub struct Side {
     pub version: String,
     /// How many runs showed what this side shows, and how many ran.
     pub runs: (usize, usize),
-    /// The command that shows it again.
-    pub again: String,
+    /// The command that shows it again, without the patch.
+    again: String,
+    /// What its source has beyond what the command names, as a file; its folder's name.
+    patch: Option<(PathBuf, String)>,
 }
 
 impl Side {
@@ -86,6 +91,10 @@ impl Side {
             version = artifact.version;
         }
         let again = again(report, &bench.maker.again(item), seed);
+        let patch = match bench.maker.patch(item)? {
+            Some(bytes) => Some(kept(&bytes, folder)?),
+            None => None,
+        };
         Ok(Side {
             name: report.name(item),
             cell,
@@ -93,23 +102,51 @@ impl Side {
             version,
             runs: (showing.len(), of_item.len()),
             again,
+            patch,
         })
     }
+
+    /// The command that shows it again, on this machine.
+    pub fn command(&self) -> String {
+        match &self.patch {
+            Some((path, _)) => format!("{} --patch {}", self.again, quoted(&path.to_string_lossy())),
+            None => self.again.clone(),
+        }
+    }
+
+    /// The same, wherever the report's directory, which is `$here`, lies by then.
+    fn command_in(&self) -> String {
+        match &self.patch {
+            Some((_, folder)) => format!("{} --patch \"$here\"/{folder}/{PATCH}", self.again),
+            None => self.again.clone(),
+        }
+    }
+}
+
+/// Writes a side's patch.
+fn kept(patch: &[u8], folder: &Path) -> Result<(PathBuf, String), Failure> {
+    let path = folder.join(PATCH);
+    std::fs::create_dir_all(folder)
+        .and_then(|()| write_beside(&path, patch))
+        .map_err(|error| Failure::cannot_create(&path.display().to_string(), &error))?;
+    let path = path.canonicalize().unwrap_or(path);
+    let folder = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Ok((path, folder))
 }
 
 /// A shell script that runs both sides.
 pub fn script(bad: &Side, good: &Side) -> String {
     format!(
-        "#!/bin/sh\n# Run in a checkout of bioscope. The first fails, the second passes.\n{}\n{}\n",
-        bad.again, good.again
+        "#!/bin/sh\n# Run in a checkout of bioscope. The first fails, the second passes.\n\
+        here=$(CDPATH= cd -- \"$(dirname -- \"$0\")\" && pwd)\n{}\n{}\n",
+        bad.command_in(),
+        good.command_in()
     )
 }
 
 /// The command that runs an item again.
 fn again(report: &Report<'_>, kernel: &str, seed: u64) -> String {
     let (case, fs) = report.cell.split_once(" on ").unwrap_or((report.cell, "btrfs"));
-    // What no option says stands behind the command, as a remark.
-    let (kernel, remark) = kernel.split_once("  # ").unwrap_or((kernel, ""));
     let mut command = format!("cargo xtask test {kernel} --fs {fs}");
     match &report.setting.exec {
         None => {
@@ -124,9 +161,6 @@ fn again(report: &Report<'_>, kernel: &str, seed: u64) -> String {
             }
             let _ = write!(command, " --seed {seed}");
         }
-    }
-    if !remark.is_empty() {
-        let _ = write!(command, "  # {remark}");
     }
     command
 }

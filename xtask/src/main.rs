@@ -4,6 +4,7 @@
 
 mod fuzz;
 
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -53,13 +54,13 @@ impl Xtask {
             Some("fuzz") => fuzz::run(&self.shell, &self.target, args.get(1..).unwrap_or_default()),
             Some("test" | "shell" | "soak" | "bisect") => {
                 self.build()?;
-                Ok(self.harness(args))
+                Ok(self.become_harness(args))
             }
             _ => {
                 cmd!(self.shell, "cargo build --quiet --release --package harness")
                     .quiet()
                     .run()?;
-                Ok(self.harness(args))
+                Ok(self.become_harness(args))
             }
         }
     }
@@ -77,16 +78,31 @@ impl Xtask {
         guest.env("RUSTFLAGS", GUEST_FLAGS).quiet().run()
     }
 
-    /// Runs the harness where the person is and passes its exit code on.
-    fn harness<S: AsRef<std::ffi::OsStr>>(&self, args: &[S]) -> u8 {
+    /// The harness, where the person is.
+    fn command<S: AsRef<std::ffi::OsStr>>(&self, args: &[S]) -> Command {
         let bioscope = self.target.join("release/bioscope");
         let mut command: Command = cmd!(self.shell, "{bioscope}").into();
-        let status = command.args(args).current_dir(&self.here).status();
-        status
-            .ok()
-            .and_then(|status| status.code())
-            .and_then(|code| u8::try_from(code).ok())
-            .unwrap_or(INTERNAL)
+        command.args(args).current_dir(&self.here);
+        command
+    }
+
+    /// Runs the harness and passes its exit code on.
+    fn harness<S: AsRef<std::ffi::OsStr>>(&self, args: &[S]) -> u8 {
+        let mut command = self.command(args);
+        match command.status() {
+            Ok(status) => status
+                .code()
+                .and_then(|code| u8::try_from(code).ok())
+                .unwrap_or(INTERNAL),
+            Err(error) => cannot_start(&command, &error),
+        }
+    }
+
+    /// Goes on as the harness, so that a signal meets it and nobody before it; comes back only if it does not start.
+    fn become_harness(&self, args: &[String]) -> u8 {
+        let mut command = self.command(args);
+        let error = command.exec();
+        cannot_start(&command, &error)
     }
 
     /// Our own tests: the default matrix, then what needs no VM, then the tests of the rig itself with real VMs and a real kernel's build.
@@ -123,4 +139,9 @@ impl Xtask {
         .run()?;
         Ok(0)
     }
+}
+
+fn cannot_start(command: &Command, error: &std::io::Error) -> u8 {
+    eprintln!("error: cannot start {}: {error}", command.get_program().display());
+    INTERNAL
 }

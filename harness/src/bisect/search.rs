@@ -18,6 +18,7 @@
 //!
 //! What is assumed, and not checked: there is one change, it is not undone within the range, and all bad items fail equally often.
 
+mod outlook;
 mod result;
 mod settings;
 #[cfg(test)]
@@ -30,7 +31,7 @@ pub use super::belief::Direction;
 use super::belief::{Belief, Model};
 use super::history::History;
 use super::rate::Tally;
-pub use result::{Conclusion, End, Next, Observed, Outcome, Outlook, Step};
+pub use result::{Conclusion, End, Next, Observed, Outcome, Outlook, Played, Step};
 pub use settings::{Config, ConfigError};
 
 /// The part of the error that the search allows itself. A probability is right on average over failure rates as they are believed at the start; at
@@ -211,27 +212,6 @@ impl Search {
         }
         ahead.sort_by(|(_, a), (_, b)| b.total_cmp(a));
         ahead
-    }
-
-    /// Where the search stands; none if no single change explains the runs.
-    #[must_use]
-    pub fn outlook(&self) -> Option<Outlook> {
-        let belief = Belief::new(&self.model, &self.runs())?;
-        let (_, candidates) = belief.middle(&|_| true);
-        let entropy_bits = belief.entropy();
-        let gain = match self.step() {
-            Step::Run(next) if next.gain > GAIN_MIN => Some(next.gain),
-            _ => None,
-        };
-        let (best, _) = belief.best();
-        let bits_left = (entropy_bits - super::belief::entropy(1.0 - self.enough())).max(0.0);
-        Some(Outlook {
-            candidates,
-            entropy_bits,
-            builds_left: candidates.max(1).next_power_of_two().trailing_zeros(),
-            runs_left: gain.map_or(0, |gain| (bits_left / gain).ceil().clamp(1.0, 1e6) as u32),
-            rate: self.config.rate.after(self.model.bad_runs(best, &self.runs())),
-        })
     }
 
     /// Probability of each item as the first changed one, and last that none is. None if no single change explains the runs.

@@ -2,10 +2,14 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use guest_tests::soak::FIO;
 use serde::Serialize;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 use vhost_blk::plan::file::parse_in_plan;
 use vhost_blk::plan::{Action, Plan};
 
@@ -32,6 +36,8 @@ const FILL: u8 = 0x5a;
 const PRINTED_MAX: usize = 5;
 /// Something was found.
 const FOUND: u8 = 1;
+/// Nothing was, and it was interrupted: what a shell has for SIGINT.
+const INTERRUPTED: u8 = 130;
 
 /// Runs the command.
 ///
@@ -104,6 +110,17 @@ fn check_rules(texts: &[String]) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Becomes true when somebody interrupts this process or ends it; who does so twice means it.
+fn interrupted() -> Result<Arc<AtomicBool>, Failure> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        flag::register_conditional_shutdown(signal, INTERRUPTED.into(), Arc::clone(&interrupted))
+            .and_then(|_| flag::register(signal, Arc::clone(&interrupted)))
+            .map_err(|error| Failure::of(INTERNAL, &error))?;
+    }
+    Ok(interrupted)
+}
+
 /// A seed that nobody used yet.
 fn new_seed() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -153,6 +170,7 @@ impl Soak<'_> {
         let rounds = self.args.rounds.map_or(u64::MAX, std::num::NonZeroU64::get);
         progress.say(&format!("seed {}, evidence in {}", self.seed, self.dir.display()));
         let step = progress.seconds("booting", seconds);
+        let interrupted = interrupted()?;
         let mut bench: Option<(Bench, PathBuf)> = None;
         let mut on_this = 0;
         for number in (first..).take(usize::try_from(rounds).unwrap_or(usize::MAX)) {
@@ -160,11 +178,19 @@ impl Soak<'_> {
                 Some(bench) => bench,
                 None => {
                     on_this = 0;
-                    self.boot()?
+                    match self.boot() {
+                        // A terminal interrupts QEMU and the device, too.
+                        Err(_) if interrupted.load(Ordering::Relaxed) => break,
+                        booted => booted?,
+                    }
                 }
             };
             let rules = (!self.args.rule.is_empty()).then_some(self.args.rule.as_slice());
             let round = at.round(number, seed_of(self.seed, number), rules);
+            if interrupted.load(Ordering::Relaxed) {
+                // Whatever it came to, it says nothing.
+                break;
+            }
             on_this += 1;
             self.summary.seconds = started.elapsed().as_secs();
             self.summary.add(&round);
@@ -185,11 +211,24 @@ impl Soak<'_> {
             }
         }
         drop(step);
+        self.summary.seconds = started.elapsed().as_secs();
         self.write("soak.json", &json(&self.summary)?)?;
         prepare::point_latest(&self.places.runs(), self.dir)?;
         anstream::println!("{}", self.summary.table());
         anstream::println!("seed {}; evidence: {}", self.seed, self.dir.display());
-        Ok(if self.summary.is_clean() { 0 } else { FOUND })
+        let was_interrupted = interrupted.load(Ordering::Relaxed);
+        if was_interrupted {
+            let next = first + self.summary.rounds;
+            anstream::println!(
+                "interrupted in round {next}, of which nothing is counted; --seed {} --first-round {next} goes on with it",
+                self.seed
+            );
+        }
+        Ok(match self.summary.is_clean() {
+            false => FOUND,
+            true if was_interrupted => INTERRUPTED,
+            true => 0,
+        })
     }
 
     fn boot(&mut self) -> Result<(Bench, PathBuf), Failure> {

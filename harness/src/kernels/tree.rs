@@ -154,7 +154,11 @@ impl Origin {
     #[must_use]
     pub fn line(&self) -> String {
         match self {
-            Origin::Git { repository, .. } => format!("git {repository}"),
+            // However a folder is spelled, it is that one.
+            Origin::Git { repository, .. } => match Path::new(repository).canonicalize() {
+                Ok(folder) if !is_url(repository) => format!("git {}", folder.display()),
+                _ => format!("git {repository}"),
+            },
             // linux-6.1.170.tar.xz and linux-6.1.176.tar.xz are neighbours.
             Origin::Tarball { location, .. } => {
                 let name = location.rsplit('/').next().unwrap_or(location);
@@ -192,6 +196,19 @@ mod tests {
         let line = tarball("https://cdn/linux-6.1.170.tar.xz").line();
         assert_eq!(line, tarball("/home/a/linux-6.1.176.tar.gz").line());
         assert_ne!(line, tarball("linux-6.12.1.tar.xz").line());
+    }
+
+    #[test]
+    fn a_folder_has_one_build_folder_however_it_is_spelled() {
+        let git = |repository: &str| Origin::Git {
+            repository: repository.to_owned(),
+            rev: "HEAD".to_owned(),
+            dirty: true,
+        };
+        let here = std::env::current_dir().unwrap();
+        assert_eq!(git("src/..").line(), git(&here.to_string_lossy()).line());
+        assert_ne!(git("src").line(), git(".").line());
+        assert_eq!(git("https://git/linux").line(), "git https://git/linux");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal};
 use serde_json::Value;
 
 use crate::bed::{KERNEL, RUN_WITHIN, find, text};
@@ -113,4 +114,37 @@ fn what_no_rule_did_is_found() {
     // The evidence stays.
     assert_eq!(find(dir.path(), "trace.jsonl").len(), 1);
     assert_eq!(find(dir.path(), "round-1.json").len(), 1);
+}
+
+#[test]
+#[ignore = "boots a VM; run by cargo xtask selftest"]
+fn a_soak_that_is_interrupted_tells_what_it_came_to() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut running = soak(dir.path(), &["--seed", "3", "--minutes", "600"])
+        .spawn()
+        .expect("bioscope runs");
+    let mut said = BufReader::new(running.stderr.take().expect("a pipe"));
+    let mut line = String::new();
+    while !line.contains("round 2: ") {
+        line.clear();
+        assert_ne!(said.read_line(&mut line).expect("what it says"), 0, "it ended");
+    }
+    let pid = Pid::from_child(&running);
+    rustix::process::kill_process(pid, Signal::INT).expect("a signal");
+    // What it says from here on must not keep it from ending.
+    let rest = std::thread::spawn(move || std::io::read_to_string(said));
+    let output = running.wait_with_output().expect("bioscope ends");
+    assert_eq!(output.status.code(), Some(130), "{}", text(&output));
+    let table = text(&output);
+    assert!(
+        table.contains("2 rounds in") && table.contains("--seed 3 --first-round 3 goes on with it"),
+        "{table}"
+    );
+    let summary = summary(dir.path());
+    assert_eq!(
+        (&summary["rounds"], &summary["broke_off"]),
+        (&Value::from(2), &Value::from(0)),
+        "{summary:#}"
+    );
+    drop(rest.join());
 }

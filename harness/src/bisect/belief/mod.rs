@@ -133,11 +133,15 @@ impl Model {
         (self.rate.ln_likelihood(bad) + of_good, bad)
     }
 
+    /// Whether an item is bad under a hypothesis.
+    pub fn is_bad(&self, item: usize, hypothesis: usize) -> bool {
+        self.history.contains(item, hypothesis) == (self.direction == Direction::Regression)
+    }
+
     /// The runs of items that are bad under a hypothesis.
     pub fn bad_runs(&self, hypothesis: usize, runs: &BTreeMap<usize, Tally>) -> Tally {
-        let bad = |item: usize| self.history.contains(item, hypothesis) == (self.direction == Direction::Regression);
         runs.iter()
-            .filter(|(item, _)| bad(**item))
+            .filter(|(item, _)| self.is_bad(**item, hypothesis))
             .fold(Tally::default(), |sum, (_, tally)| sum.and(*tally))
     }
 }

@@ -19,10 +19,11 @@ impl<B: Bench> Driver<'_, B> {
                 return "; the ends come first".to_owned();
             }
             format!(
-                "; {} left, about {} and {}",
+                "; {} left, about {} and {}{}",
                 crate::report::counted(outlook.candidates, "candidate"),
-                crate::report::counted(outlook.builds_left as usize, "kernel"),
-                crate::report::counted(outlook.runs_left as usize, "run"),
+                crate::report::counted(outlook.left.builds as usize, "kernel"),
+                crate::report::counted(outlook.left.runs as usize, "run"),
+                if outlook.left.or_more { " or more" } else { "" },
             )
         });
         let run = self.state().runs.0;

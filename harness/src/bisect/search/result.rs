@@ -103,10 +103,19 @@ pub struct Outlook {
     pub candidates: usize,
     /// Bits that are not known yet of the change.
     pub entropy_bits: f64,
-    /// Builds that a plain bisection of the candidates would need.
-    pub builds_left: u32,
-    /// Runs left, estimated: bits left over the bits that the next run tells.
-    pub runs_left: u32,
+    /// What is left to do, if the change is a typical one.
+    pub left: Played,
     /// The failure rate of bad items, as far as it is known.
     pub rate: Rate,
+}
+
+/// What a search takes to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Played {
+    /// Runs.
+    pub runs: u32,
+    /// Builds: items that are run and were not built.
+    pub builds: u32,
+    /// It was not looked further than so many runs.
+    pub or_more: bool,
 }

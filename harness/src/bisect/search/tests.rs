@@ -320,7 +320,7 @@ fn what_may_be_wanted_next_is_known_ahead() {
     assert_eq!(ahead.keys().copied().collect::<Vec<_>>(), [4, 12]);
     assert!(ahead.values().all(|probability| (probability - 0.5).abs() < 1e-9));
     let outlook = search.outlook().expect("an outlook");
-    assert_eq!((outlook.candidates, outlook.builds_left), (16, 4));
+    assert_eq!((outlook.candidates, outlook.left.builds), (16, 4));
     assert!((outlook.entropy_bits - 4.0).abs() < 1e-9);
 }
 
@@ -417,4 +417,35 @@ fn a_row_of_broken_commits_is_left_behind_in_leaps() {
     assert!(surely(&conclusion, 700), "{conclusion:?}");
     let skips = ran.iter().filter(|item| broken.contains(item)).count();
     assert!(skips <= 6, "{ran:?}");
+}
+
+#[test]
+fn what_lies_ahead_is_told_about_right() {
+    // A bug that shows in 1 of 3 runs.
+    let history = line(64);
+    let shows = |item: usize, n: usize| {
+        if item >= 40 && n % 3 == 2 {
+            Outcome::Failed
+        } else {
+            Outcome::Passed
+        }
+    };
+    let mut search = Search::new(history, Config::default()).expect("a search");
+    let (mut told, mut n) = (Vec::new(), 0);
+    while let Step::Run(next) = search.step() {
+        let outlook = search.outlook().expect("an outlook");
+        told.push((outlook.left.runs, outlook.left.builds));
+        n += 1;
+        search.observe(next.item, shows(next.item, n));
+    }
+    let runs = told.len();
+    // Once the ends are known.
+    for (done, (runs_left, builds_left)) in told.iter().enumerate().skip(12) {
+        let left = (runs - done) as f64;
+        assert!(
+            f64::from(*runs_left) <= left * 2.5 + 8.0 && f64::from(*runs_left) >= left / 3.0 - 8.0,
+            "after {done} of {runs}: {told:?}"
+        );
+        assert!(*builds_left <= 8, "{told:?}");
+    }
 }

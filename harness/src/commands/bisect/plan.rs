@@ -1,7 +1,7 @@
 //! What is bisected, whatever kind of range it is, and what that will take.
 
 use crate::bisect::history::History;
-use crate::bisect::search::{Config, Direction, Outcome, Search, Step};
+use crate::bisect::search::{Config, Direction, Outcome, Played, Search};
 use crate::bisect::state::Kind;
 use crate::error::{Failure, INTERNAL};
 
@@ -119,35 +119,22 @@ impl Planned {
             .filter(|item| !self.same.iter().any(|(same, _)| same == item))
             .collect();
         let step = candidates.len().div_ceil(PLAYED).max(1);
-        let plays: Vec<(usize, usize)> = candidates
+        // Where every run of a bad item fails.
+        let plays: Vec<Played> = candidates
             .iter()
             .step_by(step)
-            .map(|change| play(fresh.clone(), *change, self.direction))
+            .map(|change| fresh.played(*change, 1.0, u32::MAX))
             .collect();
-        let of = |part: fn(&(usize, usize)) -> usize| {
-            let sum: usize = plays.iter().map(part).sum();
+        let of = |part: fn(&Played) -> u32| {
+            let sum: u32 = plays.iter().map(part).sum();
             (
-                sum as f64 / plays.len().max(1) as f64,
-                plays.iter().map(part).max().unwrap_or(0),
+                f64::from(sum) / plays.len().max(1) as f64,
+                plays.iter().map(part).max().unwrap_or(0) as usize,
             )
         };
         Estimate {
-            kernels: of(|play| play.0),
-            runs: of(|play| play.1),
+            kernels: of(|play| play.builds),
+            runs: of(|play| play.runs),
         }
     }
-}
-
-/// Kernels and runs until a search finds this change.
-fn play(mut search: Search, change: usize, direction: Direction) -> (usize, usize) {
-    let mut kernels = std::collections::BTreeSet::new();
-    let mut runs = 0;
-    while let Step::Run(next) = search.step() {
-        let changed = search.history().contains(next.item, change);
-        let fails = changed == (direction == Direction::Regression);
-        kernels.insert(next.item);
-        runs += 1;
-        search.observe(next.item, if fails { Outcome::Failed } else { Outcome::Passed });
-    }
-    (kernels.len(), runs)
 }

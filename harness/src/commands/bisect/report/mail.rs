@@ -105,7 +105,7 @@ pub fn mail(report: &Report<'_>, bad: &Side, good: &Side) -> String {
     let _ = writeln!(
         text,
         "\nTo see it (bioscope, in QEMU, with a block device that injects faults):\n\n  {}\n",
-        bad.command()
+        bad.command("")
     );
     if planned.kind == Kind::Releases {
         let _ = writeln!(

@@ -42,8 +42,8 @@ pub struct Side {
     pub runs: (usize, usize),
     /// The command that shows it again, without the patch.
     again: String,
-    /// What its source has beyond what the command names, as a file; its folder's name.
-    patch: Option<(PathBuf, String)>,
+    /// Where in the report is what its source has beyond what the command names.
+    patch: Option<String>,
 }
 
 impl Side {
@@ -106,32 +106,22 @@ impl Side {
         })
     }
 
-    /// The command that shows it again, on this machine.
-    pub fn command(&self) -> String {
+    /// The command that shows it again, for who is in the report's directory, or has its place, with a slash, in `here`.
+    pub fn command(&self, here: &str) -> String {
         match &self.patch {
-            Some((path, _)) => format!("{} --patch {}", self.again, quoted(&path.to_string_lossy())),
-            None => self.again.clone(),
-        }
-    }
-
-    /// The same, wherever the report's directory, which is `$here`, lies by then.
-    fn command_in(&self) -> String {
-        match &self.patch {
-            Some((_, folder)) => format!("{} --patch \"$here\"/{folder}/{PATCH}", self.again),
+            Some(folder) => format!("{} --patch {here}{folder}/{PATCH}", self.again),
             None => self.again.clone(),
         }
     }
 }
 
-/// Writes a side's patch.
-fn kept(patch: &[u8], folder: &Path) -> Result<(PathBuf, String), Failure> {
+/// Writes a side's patch; gives back its folder's name.
+fn kept(patch: &[u8], folder: &Path) -> Result<String, Failure> {
     let path = folder.join(PATCH);
     std::fs::create_dir_all(folder)
         .and_then(|()| write_beside(&path, patch))
         .map_err(|error| Failure::cannot_create(&path.display().to_string(), &error))?;
-    let path = path.canonicalize().unwrap_or(path);
-    let folder = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    Ok((path, folder))
+    Ok(folder.file_name().unwrap_or_default().to_string_lossy().into_owned())
 }
 
 /// A shell script that runs both sides.
@@ -139,8 +129,8 @@ pub fn script(bad: &Side, good: &Side) -> String {
     format!(
         "#!/bin/sh\n# Run in a checkout of bioscope. The first fails, the second passes.\n\
         here=$(CDPATH= cd -- \"$(dirname -- \"$0\")\" && pwd)\n{}\n{}\n",
-        bad.command_in(),
-        good.command_in()
+        bad.command("\"$here\"/"),
+        good.command("\"$here\"/")
     )
 }
 

@@ -217,7 +217,14 @@ fn a_good_guess_leaves_the_rest_out_and_a_bad_one_costs_a_question() {
         minimise(&units, [], |subset| Ok::<_, Infallible>(world.answer(subset))).expect("a smallest set")
     };
     let plain = ask(Subset::new());
-    let good = ask((140..160).collect());
+    let mut largest = 0;
+    let units = Units::new(world.group.clone()).likely((140..160).collect());
+    let good = minimise(&units, [], |subset| {
+        largest = largest.max(subset.len());
+        Ok::<_, Infallible>(world.answer(subset))
+    })
+    .expect("a smallest set");
+    assert_eq!(largest, 20, "what the others add is never looked at");
     assert!(
         good.asked.asked < plain.asked.asked,
         "{:?} {:?}",

@@ -18,6 +18,7 @@ use bed::{Bed, added, artifact, outcome};
 
 /// The first lines of files that are changed.
 const CTYPE: (&str, &str) = ("lib/ctype.c", "// SPDX-License-Identifier: GPL-2.0");
+const KCONFIG: (&str, &str) = ("lib/Kconfig", "# SPDX-License-Identifier: GPL-2.0-only");
 /// Some ninety objects are made with it.
 const PAGEMAP: (&str, &str) = ("include/linux/pagemap.h", "/* SPDX-License-Identifier: GPL-2.0 */");
 /// In no build of a tiny kernel.
@@ -104,6 +105,15 @@ fn wrong_input(bed: &Bed) {
         fs::read_to_string(bed.inside(log))
             .expect("the log")
             .contains("lib/ctype.c:1:27: error")
+    );
+
+    // Kconfig's words, likewise.
+    bed.patch("kconfig.patch", &added(KCONFIG, "confgi LIBRARY"));
+    let (code, misspelt) = bed.run();
+    assert_eq!(code, 74, "{misspelt}");
+    assert!(
+        misspelt.contains("failed:\nlib/Kconfig:2: syntax error\nlib/Kconfig:1: unknown statement \"confgi\""),
+        "{misspelt}"
     );
 
     // An option that there is not, and one whose dependencies are not set.

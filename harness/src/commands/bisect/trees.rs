@@ -12,6 +12,7 @@ use crate::bisect::signature::{Obstacle, Reason};
 use crate::cache::Cache;
 use crate::error::Failure;
 use crate::kernels::build::closure::{Closure, is_kconfig};
+use crate::kernels::build::make::kconfig_complaint;
 use crate::kernels::build::{self, BuildError};
 use crate::kernels::source::{self, Repo, SourceError, Tree};
 use crate::kernels::{Artifact, TreeSource, store};
@@ -124,7 +125,12 @@ impl Trees {
             BuildError::Make { said, log, .. } => Some(Reason {
                 obstacle: Obstacle::Build,
                 detail: format!("{} (log: {})", first(said), log.display()),
-                files: named(said, ERRORS),
+                files: said
+                    .lines()
+                    .filter_map(kconfig_complaint)
+                    .map(str::to_owned)
+                    .chain(named(said, ERRORS))
+                    .collect(),
                 noted: named(said, NOTES),
             }),
             BuildError::Vanished { vanished, .. } => Some(Reason {

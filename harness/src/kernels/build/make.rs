@@ -179,6 +179,17 @@ fn is_made(line: &str) -> bool {
             .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
 }
 
+/// The file in which a line says that Kconfig's language is wrong: `lib/Kconfig:2: syntax error`. Warnings keep nothing from being configured.
+#[must_use]
+pub fn kconfig_complaint(line: &str) -> Option<&str> {
+    let (path, rest) = line.split_once(':')?;
+    let (number, what) = rest.split_once(':')?;
+    let name = path.rsplit('/').next()?;
+    let is_one = name.starts_with("Kconfig") && !path.contains(' ');
+    let is_line = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    (is_one && is_line && !what.trim_start().starts_with("warning")).then_some(path)
+}
+
 /// The lines that say what went wrong: from the first error on, without make's own farewells.
 fn telling(said: &[String]) -> Vec<String> {
     let is_error = |line: &String| {
@@ -192,6 +203,7 @@ fn telling(said: &[String]) -> Vec<String> {
         ]
         .iter()
         .any(|words| line.contains(words))
+            || kconfig_complaint(line).is_some()
     };
     let is_farewell = |line: &str| line.starts_with("make[") && line.contains("Waiting for unfinished jobs");
     let at = said.iter().position(is_error).unwrap_or(0);
@@ -267,6 +279,33 @@ mod tests {
             "Kernel: arch/x86/boot/bzImage is ready  (#1)",
         ] {
             assert!(!is_made(line), "{line}");
+        }
+    }
+
+    #[test]
+    fn kconfigs_words_come_before_makes() {
+        // As Linux 6.1 says it; the warning is one that a configuration can have for long.
+        let said = [
+            "  GEN     Makefile",
+            "drivers/a/Kconfig:7:warning: config symbol defined without type",
+            "lib/Kconfig:2: syntax error",
+            "lib/Kconfig:1: unknown statement \"confgi\"",
+            "make[4]: *** [source/scripts/kconfig/Makefile:77: allnoconfig] Error 1",
+        ]
+        .map(str::to_owned);
+        let telling = telling(&said);
+        assert_eq!(telling.first().map(String::as_str), Some("lib/Kconfig:2: syntax error"));
+        assert_eq!(
+            kconfig_complaint("fs/btrfs/Kconfig.debug:3: unexpected option"),
+            Some("fs/btrfs/Kconfig.debug")
+        );
+        for other in [
+            "source/scripts/kconfig/Makefile:77: x",
+            "see Kconfig:12: there",
+            "lib/Kconfig: no line",
+            "Kconfig",
+        ] {
+            assert_eq!(kconfig_complaint(other), None, "{other}");
         }
     }
 

@@ -183,8 +183,9 @@ impl<'a, B: Bench> Driver<'a, B> {
     /// It broke off; nothing that was done is lost.
     pub fn go(&mut self) -> Result<Finding, DriverError<B::Error>> {
         self.take_over()?;
+        // What was made before a resume.
+        self.leave_out()?;
         loop {
-            self.leave_out()?;
             match self.step() {
                 Step::Run(next) => {
                     if let Some(swapped) = self.run(next)? {
@@ -355,6 +356,8 @@ impl<'a, B: Bench> Driver<'a, B> {
         if !was_made && (known || self.same.len() != same) {
             return Ok(None);
         }
+        // Before the run, so that what is told after it counts on it.
+        self.leave_out()?;
         let number = self.state().runs.0 + 1;
         let name = self.names[item].clone();
         let dir = self.dir.join("runs").join(format!("{number:04}-{}", short(&name)));

@@ -3,7 +3,7 @@
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use crate::cases::Profile;
@@ -263,6 +263,26 @@ pub struct InjectArgs {
     pub json: bool,
 }
 
+/// Where a device keeps what is written (`vhost-blk --storage`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Storage {
+    /// In memory.
+    Memory,
+    /// In a file without a name, by io_uring.
+    File,
+}
+
+impl Storage {
+    /// The word for it on the command line.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Storage::Memory => "memory",
+            Storage::File => "file",
+        }
+    }
+}
+
 /// `cargo xtask soak`.
 #[derive(Debug, Args)]
 #[command(
@@ -288,6 +308,9 @@ pub struct SoakArgs {
     /// Put this rule in force in every round instead of random ones; may be given more than once.
     #[arg(long, value_name = "RULE")]
     pub rule: Vec<String>,
+    /// Where the device keeps what the guest writes.
+    #[arg(long, value_enum, default_value_t = Storage::Memory)]
+    pub storage: Storage,
     /// Keep the traces of machines of which nothing was found, too.
     #[arg(long)]
     pub keep: bool,

@@ -14,7 +14,7 @@ use vhost_blk::plan::file::parse_in_plan;
 use vhost_blk::plan::{Action, Plan};
 
 use super::prepare;
-use crate::cli::SoakArgs;
+use crate::cli::{SoakArgs, Storage};
 use crate::error::{Failure, INTERNAL, UNAVAILABLE, USAGE};
 use crate::golden::Fs;
 use crate::host::Places;
@@ -74,7 +74,7 @@ pub fn run(args: &SoakArgs) -> Result<u8, Failure> {
         sockets: scratch.path(),
         dir: &dir,
         seed,
-        summary: Summary::new(&artifact.id, seed),
+        summary: Summary::new(&artifact.id, args.storage.word(), seed),
     };
     soak.run()
 }
@@ -240,6 +240,7 @@ impl Soak<'_> {
             artifact: self.artifact,
             initramfs: &self.initramfs,
             image: &self.image,
+            storage: self.args.storage.word(),
             accel: self.accel,
             dir: &dir,
             sockets: self.sockets,
@@ -276,8 +277,12 @@ impl Soak<'_> {
     /// The command that does a round again.
     fn again(&self, round: &Round) -> String {
         let rules: Vec<String> = self.args.rule.iter().map(|rule| format!(" --rule '{rule}'")).collect();
+        let storage = match self.args.storage {
+            Storage::Memory => "",
+            Storage::File => " --storage file",
+        };
         format!(
-            "cargo xtask soak --kernel {} --seed {} --first-round {} --rounds 1{}",
+            "cargo xtask soak --kernel {} --seed {} --first-round {} --rounds 1{storage}{}",
             self.artifact.id,
             self.seed,
             round.number,

@@ -42,6 +42,8 @@ pub struct Setup<'a> {
     pub initramfs: &'a Path,
     /// The disk's content at first.
     pub image: &'a Path,
+    /// Where the device keeps what is written: its `--storage`.
+    pub storage: &'a str,
     /// What executes guest code.
     pub accel: Accel,
     /// Where logs and the trace go.
@@ -112,7 +114,7 @@ impl Machine {
             disk: SHAPE,
             // A soak exports nothing.
             exports: &[],
-            options: &[],
+            options: &["--storage", setup.storage],
         })?;
         let socket = setup.sockets.join("soak.sock");
         // One of an earlier boot.

@@ -26,6 +26,8 @@ pub struct ActionSum {
 pub struct Summary {
     /// The kernel.
     pub kernel: String,
+    /// Where the device kept what was written: its `--storage`.
+    pub storage: String,
     /// The soak's seed.
     pub seed: u64,
     /// Rounds done.
@@ -59,12 +61,13 @@ pub struct Summary {
 impl Summary {
     /// Of nothing yet.
     #[must_use]
-    pub fn new(kernel: &str, seed: u64) -> Summary {
+    pub fn new(kernel: &str, storage: &str, seed: u64) -> Summary {
         let actions = words::ACTIONS
             .iter()
             .map(|action| (action.name.to_owned(), ActionSum::default()));
         Summary {
             kernel: kernel.to_owned(),
+            storage: storage.to_owned(),
             seed,
             actions: actions.collect(),
             ..Summary::default()
@@ -128,12 +131,13 @@ impl Summary {
             column.set_cell_alignment(CellAlignment::Right);
         }
         format!(
-            "{table}\n\n{} rounds in {} min {} s on {}: {} requests, {} errors and {} differing blocks that rules explain, {} findings\n\
+            "{table}\n\n{} rounds in {} min {} s on {}, disk in {}: {} requests, {} errors and {} differing blocks that rules explain, {} findings\n\
              damage told as success: fio noticed {} of {} that were there to be noticed",
             self.rounds,
             self.seconds / 60,
             self.seconds % 60,
             self.kernel,
+            self.storage,
             self.requests,
             self.errors,
             self.explained,

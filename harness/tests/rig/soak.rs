@@ -52,6 +52,25 @@ fn rounds_of_random_rules_are_explained() {
     assert_eq!(number("noticed"), number("silent"), "{summary:#}");
 }
 
+#[test]
+#[ignore = "boots a VM; run by cargo xtask selftest"]
+fn rounds_on_a_disk_in_a_file_are_explained() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let output: Output = soak(dir.path(), &["--seed", "20261126", "--rounds", "2", "--storage", "file"])
+        .output()
+        .expect("bioscope runs");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let summary = summary(dir.path());
+    let number = |key: &str| summary[key].as_u64().expect("a number");
+    assert_eq!(
+        (number("rounds"), number("findings"), number("broke_off")),
+        (2, 0, 0),
+        "{summary:#}"
+    );
+    assert!(number("requests") > 1000 && summary["storage"] == "file", "{summary:#}");
+    assert_eq!(number("noticed"), number("silent"), "{summary:#}");
+}
+
 /// The device's control socket, once the soak has one.
 fn control(dir: &Path) -> PathBuf {
     let deadline = Instant::now() + RUN_WITHIN;

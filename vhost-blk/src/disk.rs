@@ -24,6 +24,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use smallvec::{SmallVec, smallvec};
 use thiserror::Error;
 use vm_memory::VolatileSlice;
 
@@ -33,6 +34,7 @@ pub(crate) use fill::IOCTLS;
 pub(crate) use overlay::{Overlay, fill_zero};
 
 use crate::history::{Change, Content, History, Keep, Log};
+use crate::request::SECTOR_BYTES;
 
 /// Granularity of the overlay's states in bytes.
 pub const BLOCK_BYTES: u64 = 4096;
@@ -345,18 +347,61 @@ impl Changes<'_> {
         offset: u64,
         len: u64,
         change: impl FnOnce(&Overlay) -> Result<(), AccessError>,
-        after: impl FnOnce(&Overlay) -> Result<Content, AccessError>,
+        after: impl Fn(&Overlay) -> Result<Content, AccessError>,
     ) -> Result<(), AccessError> {
         let overlay = self.disk.shared();
         if self.log.is_none() {
             return change(&overlay);
         }
-        let before = overlay.contents(offset, len)?;
+        // Whole sectors: a disk's cache, and a log of dm-log-writes, hold no less.
+        let end = offset.checked_add(len).ok_or(AccessError::OutOfRange)?;
+        let whole_end = end.checked_next_multiple_of(SECTOR_BYTES);
+        let whole = offset / SECTOR_BYTES * SECTOR_BYTES..whole_end.ok_or(AccessError::OutOfRange)?;
+        let before = self.unchanged(whole.clone());
+        let before = before.into_iter().map(|range| {
+            let before = overlay.contents(range.start, range.end - range.start)?;
+            Ok((range, before))
+        });
+        let before: SmallVec<[_; 1]> = before.collect::<Result<_, AccessError>>()?;
         change(&overlay)?;
-        let after = after(&overlay)?;
-        self.made.push(Change { offset, before, after });
+        // What this request had changed before is still one change.
+        for made in self.made.iter_mut().filter(|made| overlap(made, &whole)) {
+            made.after = Content::Bytes(overlay.copy(&(made.offset..made.end()))?);
+        }
+        for (range, before) in before {
+            let after = if range == (offset..end) {
+                after(&overlay)?
+            } else {
+                Content::Bytes(overlay.copy(&range)?)
+            };
+            self.made.push(Change {
+                offset: range.start,
+                before,
+                after,
+            });
+        }
         Ok(())
     }
+
+    /// What of a range this request has not changed yet.
+    fn unchanged(&self, range: Range<u64>) -> SmallVec<[Range<u64>; 1]> {
+        let mut left: SmallVec<[Range<u64>; 1]> = smallvec![range.clone()];
+        for made in self.made.iter().filter(|made| overlap(made, &range)) {
+            let parts = left.iter().flat_map(|part| {
+                [
+                    part.start..part.end.min(made.offset),
+                    part.start.max(made.end())..part.end,
+                ]
+            });
+            left = parts.filter(|part| !part.is_empty()).collect();
+        }
+        left
+    }
+}
+
+/// Whether a change lies in a range, if only in part.
+fn overlap(change: &Change, range: &Range<u64>) -> bool {
+    change.offset < range.end && change.end() > range.start
 }
 
 impl<'m> Together<'_, 'm> {

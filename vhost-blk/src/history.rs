@@ -4,15 +4,17 @@
 //! changes are one entry, with what was there before and what is there now. A flush makes the entries before it durable; the others are
 //! what a volatile write cache would hold.
 
+mod cut;
 mod log;
 mod picture;
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use log::{Entry, Survivor, survivors, undo};
+use log::{Entry, undo};
 use thiserror::Error;
 
 pub(crate) use log::Log;
@@ -32,7 +34,7 @@ pub enum Keep {
     Volatile,
     /// All, up to this many bytes; the oldest durable entries go first.
     All {
-        /// Most bytes of data, before and after.
+        /// Most bytes of memory: the data before and after each change, and what it takes to keep them.
         bytes_max: u64,
     },
 }
@@ -135,6 +137,16 @@ pub struct Cut {
     pub torn_bytes: Option<u64>,
 }
 
+impl UnknownMark {
+    fn without_history(name: &str) -> UnknownMark {
+        UnknownMark {
+            name: name.to_owned(),
+            known: Vec::new(),
+            kept: false,
+        }
+    }
+}
+
 impl Content {
     /// Its length in bytes.
     pub(crate) fn len(&self) -> u64 {
@@ -152,15 +164,15 @@ impl Content {
         }
     }
 
-    /// Its first bytes.
-    pub(crate) fn truncated(&self, len: u64) -> Content {
-        let len = len.min(self.len());
+    /// A part of it.
+    fn part(&self, range: Range<u64>) -> Content {
         match self {
-            Content::Golden(_) => Content::Golden(len),
-            Content::Zeros(_) => Content::Zeros(len),
+            Content::Golden(_) => Content::Golden(range.end - range.start),
+            Content::Zeros(_) => Content::Zeros(range.end - range.start),
+            // It has them in memory.
             Content::Bytes(bytes) => {
-                let len = usize::try_from(len).unwrap_or(usize::MAX);
-                Content::Bytes(bytes.get(..len).unwrap_or_default().into())
+                let part = bytes.get(range.start as usize..range.end as usize);
+                Content::Bytes(part.unwrap_or_default().into())
             }
         }
     }
@@ -191,7 +203,13 @@ impl PowerCut {
 
 impl Change {
     fn cost(&self) -> u64 {
-        self.after.cost() + self.before.iter().map(Content::cost).sum::<u64>()
+        let pieces = self.before.len() * size_of::<Content>();
+        (size_of::<Change>() + pieces) as u64 + self.after.cost() + self.before.iter().map(Content::cost).sum::<u64>()
+    }
+
+    /// Where it ends, in bytes.
+    pub(crate) fn end(&self) -> u64 {
+        self.offset + self.after.len()
     }
 
     /// Puts back what was there.
@@ -241,6 +259,7 @@ impl History {
         if let Some(log) = self.lock_kept().as_mut().and_then(|log| log.as_mut()) {
             log.push(Entry::Flush {
                 from: Instant::now() + after,
+                early: !after.is_zero(),
             });
         }
     }
@@ -287,6 +306,8 @@ impl History {
                             out(Step::Change(at, &Content::Zeros(len)))?;
                         }
                     }
+                    // The log has no word for a time: whether it ever made anything durable is not known there.
+                    Entry::Flush { early: true, .. } => {}
                     Entry::Flush { .. } => out(Step::Flush)?,
                     Entry::Mark { name, .. } => out(Step::Mark(name))?,
                 }
@@ -303,48 +324,28 @@ impl History {
         }
     }
 
+    /// Whether there is a mark of this name to go back to.
+    pub(crate) fn knows(&self, name: &str) -> Result<(), UnknownMark> {
+        match self.lock().as_ref() {
+            Some(log) => log.find(name).map(drop).ok_or_else(|| log.unknown(name)),
+            None => Err(UnknownMark::without_history(name)),
+        }
+    }
+
     /// Takes back what was done to the disk since the last mark of this name.
     pub(crate) fn back_to(&self, name: &str, mut disk: &Disk) -> Result<usize, UnknownMark> {
         let mut history = self.lock();
         let Some(log) = history.as_mut() else {
-            return Err(UnknownMark {
-                name: name.to_owned(),
-                known: Vec::new(),
-                kept: false,
-            });
+            return Err(UnknownMark::without_history(name));
         };
         let (at, _) = log.find(name).ok_or_else(|| log.unknown(name))?;
         let undone = undo(log.take_from(at + 1).iter(), &mut disk);
         // Nothing of it is in a cache any more.
-        log.push(Entry::Flush { from: Instant::now() });
+        log.push(Entry::Flush {
+            from: Instant::now(),
+            early: false,
+        });
         Ok(undone)
-    }
-
-    /// Makes the disk what it is after the power went: what was durable, and what of the rest survives.
-    pub(crate) fn cut(&self, PowerCut { lose, torn, seed }: PowerCut, mut disk: &Disk) -> Cut {
-        let mut history = self.lock();
-        let Some(log) = history.as_mut() else {
-            return Cut::default();
-        };
-        let volatile = log.take_from(log.durable());
-        undo(volatile.iter(), &mut disk);
-        let (cut, survivors) = survivors(volatile.iter(), lose, torn, &mut PowerCut::rng(seed));
-        for survivor in survivors {
-            // Noted anew: what was there before it may have been lost.
-            match survivor {
-                Survivor::Changes(changes) => {
-                    let again = changes.into_iter().map(|(change, len)| disk.again(change, len));
-                    log.push(Entry::Changes(again.collect()));
-                }
-                Survivor::End(bytes) => {
-                    if let Some(resize) = disk.end_again(bytes, log) {
-                        log.push(Entry::Resize(resize));
-                    }
-                }
-            }
-        }
-        log.push(Entry::Flush { from: Instant::now() });
-        cut
     }
 }
 

@@ -48,7 +48,10 @@ impl Bed {
     }
 
     pub(super) fn cut(&self, lose: Lose, torn: Option<Torn>, seed: u64) -> Cut {
-        self.disk.history.cut(PowerCut { lose, torn, seed }, &self.disk)
+        self.disk
+            .history
+            .cut(PowerCut { lose, torn, seed }, &self.disk)
+            .unwrap()
     }
 
     pub(super) fn flush(&self) {
@@ -162,6 +165,45 @@ fn a_full_history_forgets_its_oldest_durable_part() {
     assert!(bed.bytes() == durable);
 }
 
+#[test]
+fn what_has_no_data_does_not_fill_the_memory_either() {
+    let bed = bed(Keep::All { bytes_max: 64 << 10 });
+    for _ in 0..10_000 {
+        bed.flush();
+        bed.disk.zero(0, 4096).unwrap();
+    }
+    let entries = bed.disk.history.lock().as_ref().unwrap().entries.len();
+    assert!((100..1000).contains(&entries), "{entries} entries in 64 KiB");
+}
+
+#[test]
+fn what_is_durable_is_known_as_if_all_were_looked_at() {
+    let soon = Duration::from_millis(2);
+    for keep in [Keep::Volatile, ALL, Keep::All { bytes_max: 20 << 10 }] {
+        let bed = bed(keep);
+        for round in 0..200u64 {
+            bed.write(round % 100, 1, 1);
+            match round % 7 {
+                0 => bed.disk.history.flush(soon),
+                1 => bed.disk.history.flush(Duration::from_secs(3600)),
+                2 if round % 3 == 0 => bed.flush(),
+                3 => bed.disk.history.mark("x"),
+                4 if round % 5 == 0 => drop(bed.cut(Lose::Some, None, round)),
+                5 if round % 9 == 0 => drop(bed.back_to("x")),
+                _ => {}
+            }
+            let mut history = bed.disk.history.lock();
+            let log = history.as_mut().unwrap();
+            // A flush may do its work between the two looks.
+            let (all, now) = (log.entries.len(), Instant::now());
+            let looked = log.durable_of(all, now).unwrap_or(0);
+            let known = log.durable();
+            let later = log.durable_of(all, Instant::now()).unwrap_or(0);
+            assert!((looked..=later).contains(&known), "{keep:?}: {known}, not {looked}");
+        }
+    }
+}
+
 /// Plays a log onto the golden image as `replay-log` does, up to a mark; the disk, and how many entries were played. That program was tried with
 /// our logs, and refuses what is refused here.
 fn replay(log: &[u8], golden: &mut [u8], end_mark: &str) -> u64 {
@@ -222,6 +264,23 @@ fn an_exported_log_replays_to_every_state() {
 }
 
 #[test]
+fn an_early_flush_is_none_in_a_log() {
+    let bed = bed(ALL);
+    let golden = bed.bytes();
+    bed.write(0, 8, 1);
+    bed.disk.history.flush(Duration::from_millis(1));
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log");
+    // The write, and the end.
+    assert_eq!(bed.disk.history.export(&path, LEN).unwrap(), (2, LEN));
+    bed.flush();
+    assert_eq!(bed.disk.history.export(&path, LEN).unwrap(), (3, LEN));
+    let mut replayed = golden;
+    replay(&std::fs::read(&path).unwrap(), &mut replayed, "");
+    assert!(replayed == bed.bytes());
+}
+
+#[test]
 fn a_log_that_would_not_be_whole_is_refused() {
     let refused = |bed: &Bed| {
         bed.disk
@@ -265,9 +324,79 @@ fn what_was_cut_off_comes_back_with_a_mark_unless_there_was_no_room_to_keep_it()
     assert_eq!(small.disk.bytes(), LEN / 2);
 }
 
+/// One request's changes, as of a flip: all of it, and then a byte once more.
+fn write_and_flip(bed: &Bed, sector: u64, sectors: u64, byte: u64) {
+    let mut bytes = vec![7; (sectors * 512) as usize];
+    let mut changes = bed.disk.change();
+    let (offset, mut flipped) = (sector * 512, [8]);
+    changes.write(offset, &VolatileSlice::from(&mut bytes[..])).unwrap();
+    changes
+        .write(offset + byte % (sectors * 512), &VolatileSlice::from(&mut flipped[..]))
+        .unwrap();
+}
+
+#[test]
+fn a_request_that_changes_a_place_twice_is_torn_as_one() {
+    for seed in 0..60 {
+        let bed = bed(Keep::Volatile);
+        write_and_flip(&bed, 8, 8, 100);
+        let torn = bed.cut(Lose::All, Some(Torn::Sector), seed).torn_bytes.unwrap();
+        // Never whole: a write that is torn lacks its last sector at least.
+        assert!(torn < 4096, "{torn} of 4096 bytes");
+        let bytes = bed.bytes();
+        let there = bytes[4096..8192].iter().filter(|byte| matches!(byte, 7 | 8)).count();
+        assert_eq!(there as u64, torn);
+        assert_eq!(bytes[4096 + 100] == 8, torn > 0);
+    }
+}
+
+#[test]
+fn a_mark_outlives_a_power_cut_and_the_log_has_both() {
+    for storage in [
+        Storage::Memory,
+        Storage::File {
+            dir: std::env::temp_dir(),
+        },
+    ] {
+        let bed = bed_in(ALL, &storage);
+        let golden = bed.bytes();
+        bed.write(0, 8, 1);
+        bed.flush();
+        bed.write(8, 8, 2);
+        bed.disk.history.mark("before");
+        let marked = bed.bytes();
+        bed.write(4, 8, 3);
+        bed.disk.history.mark("dying");
+        let dying = bed.bytes();
+        assert_eq!(bed.cut(Lose::All, None, 0).lost, 2);
+        let dark = bed.bytes();
+        bed.write(16, 8, 4);
+        // Durable by the cut, and the write after it is not.
+        assert_eq!(bed.cut(Lose::All, None, 0).lost, 1);
+        assert!(bed.bytes() == dark);
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        bed.disk.history.export(&path, LEN).unwrap();
+        let log = std::fs::read(&path).unwrap();
+        for (mark, state) in [("before", &marked), ("dying", &dying), ("", &dark)] {
+            let mut replayed = golden.clone();
+            replay(&log, &mut replayed, mark);
+            assert!(replayed == *state, "{mark}");
+        }
+        for (mark, state) in [("dying", &dying), ("before", &marked)] {
+            bed.back_to(mark).unwrap();
+            assert!(bed.bytes() == *state, "{mark}");
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 pub(super) enum Move {
     Write(u64, u64, u8),
+    /// Bytes that need not be whole sectors, as a rule leaves them.
+    WriteBytes(u64, u64, u8),
+    /// A write, of which a byte is then changed.
+    Flip(u64, u64, u64),
     Zero(u64, u64),
     Flush,
     Mark(u8),
@@ -281,6 +410,8 @@ pub(super) fn step() -> impl Strategy<Value = Move> {
     let range = || (0u64..120, 1u64..=8);
     prop_oneof![
         4 => (range(), any::<u8>()).prop_map(|((sector, sectors), fill)| Move::Write(sector, sectors, fill)),
+        2 => (0u64..60_000, 1u64..3000, any::<u8>()).prop_map(|(at, len, fill)| Move::WriteBytes(at, len, fill)),
+        1 => (range(), any::<u64>()).prop_map(|((sector, sectors), byte)| Move::Flip(sector, sectors, byte)),
         2 => range().prop_map(|(sector, sectors)| Move::Zero(sector, sectors)),
         1 => Just(Move::Flush),
         1 => (0u8..3).prop_map(Move::Mark),
@@ -300,6 +431,19 @@ impl Bed {
     pub(super) fn make(&self, step: &Move) -> bool {
         match *step {
             Move::Write(sector, sectors, fill) => self.write(sector, on_disk(self, sector, sectors), fill),
+            Move::WriteBytes(at, len, fill) => {
+                let len = self.disk.bytes().saturating_sub(at).min(len);
+                let mut bytes = vec![fill; len as usize];
+                self.disk
+                    .write(at, &VolatileSlice::from(&mut bytes[..]))
+                    .unwrap_or_else(|_| assert_eq!(len, 0));
+            }
+            Move::Flip(sector, sectors, byte) => {
+                let sectors = on_disk(self, sector, sectors);
+                if sectors > 0 {
+                    write_and_flip(self, sector, sectors, byte);
+                }
+            }
             Move::Zero(sector, sectors) => {
                 let sectors = on_disk(self, sector, sectors);
                 if sectors > 0 {
@@ -329,13 +473,12 @@ proptest! {
         let golden = bed.bytes();
         let mut durable = bed.bytes();
         let mut marks: Vec<(u8, Vec<u8>)> = Vec::new();
-        let mut durable_marks = 0;
         for step in steps {
             let mut expected = bed.bytes();
             let went_back = bed.make(&step);
             match step {
-                Move::Write(..) | Move::Zero(..) => {}
-                Move::Flush => (durable, durable_marks) = (bed.bytes(), marks.len()),
+                Move::Write(..) | Move::WriteBytes(..) | Move::Flip(..) | Move::Zero(..) => {}
+                Move::Flush => durable = bed.bytes(),
                 Move::Mark(name) => marks.push((name, bed.bytes())),
                 Move::BackTo(name) => {
                     let known = marks.iter().rposition(|(mark, _)| *mark == name);
@@ -343,7 +486,7 @@ proptest! {
                     if let Some(at) = known {
                         marks.truncate(at + 1);
                         prop_assert!(bed.bytes() == marks[at].1);
-                        (durable, durable_marks) = (bed.bytes(), marks.len());
+                        durable = bed.bytes();
                     }
                 }
                 Move::Cut(lose, torn, _) => {
@@ -353,7 +496,6 @@ proptest! {
                         _ => prop_assert_eq!(bed.bytes().len(), expected.len()),
                     }
                     durable = bed.bytes();
-                    marks.truncate(durable_marks);
                 }
                 Move::Resize(sectors) => {
                     expected.resize((sectors * 512) as usize, 0);

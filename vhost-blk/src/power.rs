@@ -2,6 +2,8 @@
 
 use std::sync::PoisonError;
 
+use thiserror::Error;
+
 use crate::decide::Blow;
 use crate::device::{Device, Pending, Power};
 use crate::execute::execute;
@@ -10,6 +12,14 @@ use crate::op::Op;
 use crate::plan::{Lose, Torn};
 use crate::schedule::Released;
 use crate::trace::Record;
+
+/// A power cut that nothing could be lost by, for want of knowledge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error(
+    "nothing is known of what is not durable, and so nothing could be lost: start the device with --history BYTES, or with a rule that cuts the power \
+     (then it is kept from there on), or cut with lose=none"
+)]
+pub struct NotKept;
 
 impl Device {
     /// Does what a rule says becomes of the device as this request arrives.
@@ -31,8 +41,14 @@ impl Device {
     }
 
     /// Cuts the power; what was not durable is lost, and all requests that are out are never answered.
-    pub fn cut(&self, lose: Lose, torn: Option<Torn>, seed: u64) -> Cut {
-        self.cut_with(None, None, lose, torn, seed)
+    ///
+    /// # Errors
+    /// Something is to be lost, and nobody knows what is not durable.
+    pub fn cut(&self, lose: Lose, torn: Option<Torn>, seed: u64) -> Result<Cut, NotKept> {
+        if !self.disk().history.is_kept() && (lose, torn) != (Lose::None, None) {
+            return Err(NotKept);
+        }
+        Ok(self.cut_with(None, None, lose, torn, seed))
     }
 
     fn cut_with(&self, last: Option<Pending>, rule: Option<&str>, lose: Lose, torn: Option<Torn>, seed: u64) -> Cut {
@@ -58,6 +74,7 @@ impl Device {
         }
         let waiting = state.schedule.clear();
         let cut = self.disk().history.cut(PowerCut { lose, torn, seed }, self.disk());
+        let cut = cut.unwrap_or_default();
         state.stats.cuts += 1;
         state.stats.dark = true;
         self.trace().write(|| Record::Cut {

@@ -124,6 +124,10 @@ impl Device {
     /// # Errors
     /// Requests are outstanding, the file for what is written cannot be emptied, or there is no such mark.
     pub fn rollback(&self, to: Option<&str>) -> Result<Option<Resized>, RollbackError> {
+        if let Some(name) = to {
+            // Before the power is given back: what is refused changes nothing.
+            self.disk().history.knows(name)?;
+        }
         self.power_on();
         let moving = |state: &mut State| state.stats.submitted != state.stats.completed && state.schedule.is_empty();
         let mut state = self.lock();

@@ -105,6 +105,62 @@ fn a_cut_by_command_loses_what_it_is_told_to() {
 }
 
 #[test]
+fn a_cut_of_which_nobody_knows_what_it_would_lose_is_refused() {
+    let device = DeviceProcess::start(&[]);
+    let mut driver = Driver::connect(&device);
+    write(&mut driver, 0, 1);
+    let cut = |lose: Option<&str>| Command::Cut {
+        lose: lose.map(str::to_owned),
+        torn: None,
+        seed: 1,
+    };
+    let refused = device
+        .control()
+        .call(&cut(None))
+        .expect_err("nothing is known")
+        .to_string();
+    assert!(refused.contains("start the device with --history"), "{refused}");
+    assert_eq!(read(&mut driver, 0), 1, "the power is on");
+    let kept = Reply::Cut {
+        volatile: 0,
+        lost: 0,
+        torn_bytes: None,
+    };
+    assert_eq!(tell(&device, &cut(Some("none"))), kept);
+    tell(&device, &Command::Power);
+    assert_eq!(read(&mut driver, 0), 1);
+}
+
+#[test]
+fn a_rollback_to_no_mark_leaves_the_power_off() {
+    let device = DeviceProcess::start(&["--history", "1M"]);
+    let mut driver = Driver::connect(&device);
+    write(&mut driver, 0, 1);
+    let mark = |name: &str| Command::Mark { name: name.to_owned() };
+    let back = |name: &str| Command::Rollback {
+        to: Some(name.to_owned()),
+    };
+    tell(&device, &mark("there"));
+    write(&mut driver, 0, 2);
+    let cut = Command::Cut {
+        lose: None,
+        torn: None,
+        seed: 1,
+    };
+    tell(&device, &cut);
+    let refused = device
+        .control()
+        .call(&back("nowhere"))
+        .expect_err("no mark")
+        .to_string();
+    assert!(refused.contains("known marks: there"), "{refused}");
+    assert!(matches!(tell(&device, &Command::Stats), Reply::Stats(stats) if stats.dark));
+    // A mark that lies before the cut, and after the last flush, is one to go back to.
+    tell(&device, &back("there"));
+    assert_eq!(read(&mut driver, 0), 1);
+}
+
+#[test]
 fn a_dropped_or_early_flush_makes_nothing_durable() {
     for rule in ["drop flush", "early flush for=3600s"] {
         let device = DeviceProcess::start(&["--rule", rule, "--rule", "cut read"]);
@@ -188,4 +244,41 @@ fn a_hang_up_is_answered_by_a_new_connection() {
     let mut driver = Driver::connect(&device);
     driver.read(0, 4096);
     assert_eq!(driver.next_used(SOON).expect("an answer").status, 0);
+}
+
+#[test]
+fn a_log_is_whole_whatever_bytes_a_rule_left() {
+    for rule in [
+        "corrupt write flip=3bit limit=1",
+        "short write bytes=100 then=ioerr limit=1",
+        "short write bytes=1000 then=ok limit=1",
+    ] {
+        let device = DeviceProcess::start(&["--history", "1M", "--rule", rule]);
+        let mut driver = Driver::connect(&device);
+        driver.write(0, &[1; 4096]);
+        driver.done();
+        flush(&mut driver);
+        write(&mut driver, 8, 2);
+        let path = device.path("log");
+        let command = Command::ExportLog { path: path.clone() };
+        let Reply::Logged { entries, .. } = tell(&device, &command) else {
+            panic!("no log");
+        };
+        let log = std::fs::read(path).expect("the log");
+        let word = |at: usize| u64::from_le_bytes(log[at..at + 8].try_into().expect("a word"));
+        let (mut at, mut sectors) = (512, Vec::new());
+        for _ in 0..entries {
+            let (sector, count) = (word(at), word(at + 8));
+            assert!(word(at + 16) < 16, "{rule}: flags of no entry");
+            sectors.extend((count > 0).then_some((sector, count)));
+            at += 512 * (1 + usize::try_from(count).expect("a count"));
+        }
+        assert_eq!(at, log.len(), "{rule}");
+        let first = if rule.contains("short") {
+            (0, if rule.contains("1000") { 2 } else { 1 })
+        } else {
+            (0, 8)
+        };
+        assert_eq!(sectors, [first, (8, 8)], "{rule}");
+    }
 }

@@ -102,7 +102,7 @@ fn a_ring_that_was_stopped_in_order_has_nothing_in_flight() {
     tell(
         &device,
         &Command::Cut {
-            lose: None,
+            lose: Some("none".to_owned()),
             torn: None,
             seed: 0,
         },

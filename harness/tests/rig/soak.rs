@@ -56,9 +56,12 @@ fn rounds_of_random_rules_are_explained() {
 #[ignore = "boots a VM; run by cargo xtask selftest"]
 fn rounds_on_a_disk_in_a_file_are_explained() {
     let dir = tempfile::tempdir().expect("a directory");
-    let output: Output = soak(dir.path(), &["--seed", "20261126", "--rounds", "2", "--storage", "file"])
-        .output()
-        .expect("bioscope runs");
+    let output: Output = soak(
+        dir.path(),
+        &["--seed", "20261126", "--rounds", "2", "--storage", "file"],
+    )
+    .output()
+    .expect("bioscope runs");
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
     let summary = summary(dir.path());
     let number = |key: &str| summary[key].as_u64().expect("a number");

@@ -76,7 +76,7 @@ fn about(command: &Command) -> &'static str {
         }
         Command::Rollback { .. } => {
             "Makes the disk the image again, or, with `to`, what it was at a mark (`--history` keeps what that takes). The disk's size goes back as well, to the image's or the mark's; \
-             if that is another one, the front end is told, and the answer is that of `resize`. Refused while requests are outstanding."
+             if that is another one, the front end is told, and the answer is that of `resize`. If the power was cut, it is given again. Refused while requests are outstanding."
         }
         Command::Resize { .. } => {
             "Makes the disk larger or smaller while it runs, between two requests. `bytes` is a multiple of the block size, not 0 and at most 16 TiB; any other size, and one for which there \
@@ -89,7 +89,7 @@ fn about(command: &Command) -> &'static str {
         }
         Command::Cut { .. } => {
             "Cuts the power: nothing is answered until it comes back, and what was not durable is lost: all of it (`lose`: `all`, if left out), some, chosen by `seed`, \
-             or `none`; `torn` tears the last write at a multiple of `512` or `4k` bytes. What is durable is known with `--history`, or from when a rule `cut` or `early` came into force; what was written before counts as durable."
+             or `none`; `torn` tears the last write at a multiple of `512` or `4k` bytes. What is durable is known with `--history`, or from when a rule `cut` or `early` came into force; what was written before counts as durable. Where nothing is known of that, a cut that would lose or tear something is refused. Marks outlive it: `rollback` goes back to those before it, too."
         }
         Command::Power => "Gives power again. What was out when it went is never answered.",
         Command::Disconnect => "Hangs up on the front end. One that connects again is served.",
@@ -102,6 +102,7 @@ fn about(command: &Command) -> &'static str {
         Command::ExportLog { .. } => {
             "Writes the history, from the image to now, as a log of dm-log-writes (`replay-log` and fstests read it), to a file on the device's machine; where, is as with `export`. \
              It is replayed on a copy of the image, made as large as `disk_bytes`, the largest size that the disk had; what `resize` cut off stands there as a discard. \
+             Changes are whole sectors there. A power cut stands there as writes of what it left where it took something, and a flush; a flush that was dropped, or answered before its time (`early`), is none there. \
              Marks are marks there (`replay-log --log writes.log --replay copy.raw --end-mark mounted`), and the last is `dm-log-writes-end`, as in the kernel's own logs."
         }
         Command::Stats => {

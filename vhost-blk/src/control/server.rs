@@ -122,18 +122,18 @@ fn obey(device: &Device, command: Command) -> Reply {
             Reply::Done
         }
         Command::Cut { lose, torn, seed } => match power_cut(lose.as_deref(), torn.as_deref(), seed) {
-            Ok(PowerCut { lose, torn, seed }) => {
-                let Cut {
+            Ok(PowerCut { lose, torn, seed }) => match device.cut(lose, torn, seed) {
+                Ok(Cut {
                     volatile,
                     lost,
                     torn_bytes,
-                } = device.cut(lose, torn, seed);
-                Reply::Cut {
+                }) => Reply::Cut {
                     volatile,
                     lost,
                     torn_bytes,
-                }
-            }
+                },
+                Err(error) => refusal(format!("cannot cut the power: {error}")),
+            },
             Err(refusal) => *refusal,
         },
         Command::Power => Reply::Released {

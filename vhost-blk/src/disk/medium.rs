@@ -1,6 +1,7 @@
 //! The disk as its history sees it: what is taken back, what is put there again, and where it ends.
 
 use std::io;
+use std::ops::Range;
 use std::sync::atomic::Ordering;
 
 use super::overlay::Overlay;
@@ -80,20 +81,21 @@ impl Disk {
         Ok(())
     }
 
-    /// Makes a change again; what the history is to know of it.
-    pub(crate) fn again(&self, change: &Change, len: u64) -> Change {
-        let before = self.shared().contents(change.offset, len).unwrap_or_default();
-        let mut disk = self;
-        disk.put(change.offset, &change.after, len);
-        Change {
-            offset: change.offset,
-            before,
-            after: change.after.truncated(len),
-        }
+    /// What it holds in a range, piece by piece; nothing where the range does not lie on it.
+    pub(crate) fn contents(&self, range: &Range<u64>) -> Vec<Content> {
+        let contents = self.shared().contents(range.start, range.end - range.start);
+        contents.unwrap_or_default()
     }
 
-    /// The same, where the disk ends.
-    pub(crate) fn end_again(&self, bytes: u64, log: &Log) -> Option<Resize> {
-        self.cut_off(&mut self.alone(), bytes, Some(log)).ok()
+    /// Makes the first bytes of a change again.
+    pub(crate) fn again(&self, change: &Change, len: u64) {
+        let mut disk = self;
+        disk.put(change.offset, &change.after, len);
+    }
+
+    /// Makes the disk end there again.
+    pub(crate) fn end_again(&self, bytes: u64) {
+        let mut disk = self;
+        disk.set_bytes(bytes);
     }
 }

@@ -7,14 +7,15 @@ use super::{Change, Content, Cut, Keep, Medium, Resize, UnknownMark};
 use crate::plan::{Lose, Torn};
 use crate::rng::Rng;
 
+/// Something that happened to a disk.
 #[derive(Debug)]
 pub(super) enum Entry {
     /// A request's changes, in their order.
     Changes(Vec<Change>),
     /// The disk was made to end elsewhere; that is durable at once.
     Resize(Resize),
-    /// What came before is durable from this time on.
-    Flush { from: Instant },
+    /// What came before is durable from this time on; `early` if the guest was told before that.
+    Flush { from: Instant, early: bool },
     /// A mark.
     Mark { name: String, at: Instant },
 }
@@ -29,6 +30,9 @@ pub(crate) struct Log {
     pub(super) forgotten: u64,
     /// If the last of them was a flush, when what came before it was durable.
     forgotten_flush: Option<Instant>,
+    /// The last flush that has done its work, and all after it: their numbers, counted with what was forgotten, and when they do it. A log that is long is not to be
+    /// searched for them at every write.
+    flushes: VecDeque<(u64, Instant)>,
 }
 
 /// What of a request, or of the disk's size, is still there after a power cut.
@@ -40,12 +44,15 @@ pub(super) enum Survivor<'log> {
 }
 
 impl Entry {
+    /// What it costs to keep, itself included: flushes alone, and there is one for every few writes, would fill the memory in the end.
     fn cost(&self) -> u64 {
-        match self {
+        let more = match self {
             Entry::Changes(changes) => changes.iter().map(Change::cost).sum(),
             Entry::Resize(Resize { cut, .. }) => cut.iter().flatten().map(Content::cost).sum(),
-            Entry::Flush { .. } | Entry::Mark { .. } => 0,
-        }
+            Entry::Mark { name, .. } => name.len() as u64,
+            Entry::Flush { .. } => 0,
+        };
+        size_of::<Entry>() as u64 + more
     }
 }
 
@@ -142,6 +149,7 @@ impl Log {
             bytes: 0,
             forgotten: 0,
             forgotten_flush: None,
+            flushes: VecDeque::new(),
         }
     }
 
@@ -177,28 +185,42 @@ impl Log {
             return;
         }
         self.bytes += entry.cost();
+        if let Entry::Flush { from, .. } = entry {
+            self.flushes
+                .push_back((self.forgotten + self.entries.len() as u64, from));
+        }
         self.entries.push_back(entry);
-        let durable = self.durable();
         match self.keep {
-            Keep::Volatile => self.forget(durable),
-            Keep::All { bytes_max } => {
-                let mut left = durable;
+            Keep::Volatile => {
+                let durable = self.durable();
+                self.forget(durable);
+            }
+            Keep::All { bytes_max } if self.bytes > bytes_max => {
+                let mut left = self.durable();
                 while self.bytes > bytes_max && left > 0 {
                     self.forget(1);
                     left -= 1;
                 }
             }
+            Keep::All { .. } => {}
         }
     }
 
     /// How many of the entries are durable by now.
-    pub(super) fn durable(&self) -> usize {
-        self.durable_of(self.entries.len(), Instant::now()).unwrap_or(0)
+    pub(super) fn durable(&mut self) -> usize {
+        let now = Instant::now();
+        let Some(last) = self.flushes.iter().rposition(|(_, from)| *from <= now) else {
+            return 0;
+        };
+        // Those before it have no say any more.
+        self.flushes.drain(..last);
+        let number = self.flushes.front().map_or(0, |(number, _)| number + 1);
+        usize::try_from(number.saturating_sub(self.forgotten)).unwrap_or(usize::MAX)
     }
 
     /// How many of the first entries were durable at a time; nothing if that was forgotten.
     pub(super) fn durable_of(&self, first: usize, at: Instant) -> Option<usize> {
-        let done = |entry: &Entry| matches!(entry, Entry::Flush { from } if *from <= at);
+        let done = |entry: &Entry| matches!(entry, Entry::Flush { from, .. } if *from <= at);
         let flush = self.entries.range(..first).rposition(done);
         let all_known = self.forgotten == 0 || self.forgotten_flush.is_some_and(|from| from <= at);
         flush.map(|flush| flush + 1).or(all_known.then_some(0))
@@ -209,7 +231,7 @@ impl Log {
             self.bytes -= entry.cost();
             self.forgotten += 1;
             self.forgotten_flush = match entry {
-                Entry::Flush { from } => Some(from),
+                Entry::Flush { from, .. } => Some(from),
                 _ => None,
             };
         }
@@ -249,6 +271,11 @@ impl Log {
     pub(super) fn take_from(&mut self, left: usize) -> VecDeque<Entry> {
         let taken = self.entries.split_off(left.min(self.entries.len()));
         self.bytes -= taken.iter().map(Entry::cost).sum::<u64>();
+        let flush = |(number, entry): (u64, &Entry)| match entry {
+            Entry::Flush { from, .. } => Some((number, *from)),
+            _ => None,
+        };
+        self.flushes = (self.forgotten..).zip(&self.entries).filter_map(flush).collect();
         taken
     }
 }

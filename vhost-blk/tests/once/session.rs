@@ -124,8 +124,9 @@ impl Session {
                 self.leave();
             }
             Step::Cut => {
+                // What it loses is another test's; without a history nobody knows what that would be.
                 self.tell(&Command::Cut {
-                    lose: None,
+                    lose: Some("none".to_owned()),
                     torn: None,
                     seed: 1,
                 });

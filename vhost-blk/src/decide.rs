@@ -6,7 +6,8 @@
 //! A request takes the first matching action that says *when* it completes (`delay`, `hold`, `reorder`) and the first
 //! that says *how* (`fail`, `short`, …), so that a request can be held and then fail. A rule counts every request that looks
 //! like its trigger, whether or not an earlier rule got it: `nth=3` is the third such request, not the third left over. What is
-//! said of the time (`after`, `before`, `when`, `first-after`, `covers`) is a part of what a request looks like.
+//! said of the time (`after`, `before`, `when`, `first-after`, `covers`) is a part of what a request looks like, and so is that the
+//! action can be done to it: `drop any` does not mean reads.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -149,7 +150,7 @@ impl Decision {
     /// Lets one more rule have its say, in their order.
     pub(crate) fn ask(&mut self, index: usize, armed: &Armed, world: &World, seed: u64, ordinal: u64, facts: &Facts) {
         let trigger = &armed.rule.trigger;
-        if !trigger.matcher.matches(facts) || !armed.is_its_time(world, facts) {
+        if !armed.looks(facts) || !armed.is_its_time(world, facts) {
             return;
         }
         self.seen.push(index);
@@ -160,8 +161,6 @@ impl Decision {
             _ => self.outcome.is_some(),
         };
         if taken
-            // `short any` leaves alone what moves no data, and so on.
-            || !armed.rule.action.goes_with(facts.op)
             || trigger.nth.is_some_and(|nth| nth != count)
             || trigger.every.is_some_and(|every| !count.is_multiple_of(every))
             || trigger.limit.is_some_and(|limit| armed.hits >= limit)
@@ -344,6 +343,11 @@ impl Armed {
                 .is_none_or(|sectors| self.completes(sectors, facts))
     }
 
+    /// Whether a request looks like its trigger, and its action can be done to it: `short any` does not mean what moves no data, and so on.
+    fn looks(&self, facts: &Facts) -> bool {
+        self.rule.action.goes_with(facts.op) && self.rule.trigger.matcher.matches(facts)
+    }
+
     /// Whether these sectors are covered by its row of requests with this one, and were not without it.
     fn completes(&self, sectors: &Range<u64>, facts: &Facts) -> bool {
         let covers = |row: &Range<u64>| row.start <= sectors.start && row.end >= sectors.end;
@@ -370,11 +374,11 @@ impl Armed {
         if let Some(op) = trigger.first_after {
             if op == facts.op {
                 self.primed = true;
-            } else if self.primed && trigger.matcher.matches(facts) {
+            } else if self.primed && self.looks(facts) {
                 self.primed = false;
             }
         }
-        if trigger.covers.is_some() && trigger.matcher.matches(facts) {
+        if trigger.covers.is_some() && self.looks(facts) {
             self.row = Some((facts.op, self.row_with(facts)));
         }
     }

@@ -293,3 +293,22 @@ fn any_leaves_alone_what_an_action_cannot_do() {
     assert_eq!(hits("drop any", &[r.clone(), w.clone(), f.clone()]), [2, 3]);
     assert_eq!(hits("corrupt any flip=1bit", &[f, r, w]), [2, 3]);
 }
+
+#[test]
+fn any_does_not_count_what_an_action_cannot_do() {
+    let [r, w, f, d] = [Op::Read, Op::Write, Op::Flush, Op::Discard].map(|op| request(op, 0, 8));
+    let row = |row: &[&Facts]| row.iter().map(|facts| (*facts).clone()).collect::<Vec<_>>();
+    assert_eq!(hits("drop any nth=1", &row(&[&r, &w, &f])), [2]);
+    assert_eq!(hits("short any bytes=1 then=ok every=2", &row(&[&f, &w, &d, &r])), [4]);
+    assert_eq!(hits("early any for=1s nth=2", &row(&[&f, &w, &f])), [3]);
+    // What it cannot do is not the first since the flush either.
+    let first = "corrupt any flip=1bit first-after=flush";
+    assert_eq!(hits(first, &row(&[&f, &d, &w, &w])), [3]);
+    let mut rules = armed(&["drop any"]);
+    let world = &mut World::default();
+    for (ordinal, facts) in (1..).zip(&row(&[&r, &r, &w])) {
+        let decision = decide(&rules, world, 0, ordinal, facts);
+        Armed::record(&mut rules, world, &decision, facts);
+    }
+    assert_eq!((rules[0].seen, rules[0].hits), (1, 1));
+}

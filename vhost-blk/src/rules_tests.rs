@@ -19,6 +19,9 @@ fn rule() -> impl Strategy<Value = String> {
         ("corrupt", " flip=1bit"),
         ("cut", ""),
         ("short", " bytes=512 then=ok"),
+        ("early", " for=1s"),
+        ("disconnect", ""),
+        ("hold", " until=mark(m)"),
     ]);
     let op = select(vec!["any", "read", "write", "flush", "discard"]);
     let pair = |key: &'static str, max: u64| {

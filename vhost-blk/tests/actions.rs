@@ -152,3 +152,13 @@ fn the_first_write_after_a_flush_fails() {
     assert_eq!(driver.done().status, common::IOERR);
     write(&mut driver, 0, 3);
 }
+
+#[test]
+fn any_counts_only_what_the_action_can_be_done_to() {
+    let device = rules(&["drop any nth=1"]);
+    let mut driver = Driver::connect(&device);
+    read(&mut driver, 0);
+    write(&mut driver, 0, 7);
+    assert_eq!(hits(&device), [1], "the first request that is no read");
+    assert!(read(&mut driver, 0).iter().all(|byte| *byte == 0));
+}

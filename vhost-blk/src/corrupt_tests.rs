@@ -49,6 +49,7 @@ impl Bed {
             op,
             sector: SECTOR,
             len: LEN as u64,
+            ranges: Vec::new(),
             queue: 0,
             tag: None,
             prefix: Prefix::default(),

@@ -35,8 +35,8 @@ pub struct Armed {
     pub hits: u64,
     /// Whether its `first-after` has come and no request that it means since.
     primed: bool,
-    /// The row of requests for its `covers`: sectors, and the operation.
-    row: Option<(Op, Range<u64>)>,
+    /// The rows of requests for its `covers`, each operation's its own.
+    rows: SmallVec<[(Op, Range<u64>); 1]>,
 }
 
 /// What rules know beside requests and their own counters.
@@ -308,6 +308,11 @@ impl World {
     }
 }
 
+/// A row of requests with one more range: the old row goes on, or a new one begins.
+fn longer(goes_on: Option<Range<u64>>, piece: Range<u64>) -> Range<u64> {
+    goes_on.map_or(piece.start, |row| row.start)..piece.end
+}
+
 impl Armed {
     /// A rule that has seen nothing yet; without a name of its own it gets `rN`.
     #[must_use]
@@ -319,7 +324,7 @@ impl Armed {
             seen: 0,
             hits: 0,
             primed: false,
-            row: None,
+            rows: SmallVec::new(),
         }
     }
 
@@ -348,18 +353,35 @@ impl Armed {
         self.rule.action.goes_with(facts.op) && self.rule.trigger.matcher.matches(facts)
     }
 
-    /// Whether these sectors are covered by its row of requests with this one, and were not without it.
+    /// Whether these sectors are covered by a row of requests with this one, and were not without it.
     fn completes(&self, sectors: &Range<u64>, facts: &Facts) -> bool {
         let covers = |row: &Range<u64>| row.start <= sectors.start && row.end >= sectors.end;
-        let without = self.row.as_ref().filter(|(op, _)| *op == facts.op).map(|(_, row)| row);
-        covers(&self.row_with(facts)) && !without.is_some_and(|row| covers(row) && row.end == facts.sector)
+        let mut row = self.row(facts.op).cloned();
+        facts.pieces().any(|piece| {
+            let goes_on = row.take().filter(|row| row.end == piece.start);
+            let covered = goes_on.as_ref().is_some_and(covers);
+            covers(row.insert(longer(goes_on, piece))) && !covered
+        })
     }
 
-    /// Its row of requests with this one: the old one if it goes on where that ended, else a new one.
-    fn row_with(&self, facts: &Facts) -> Range<u64> {
-        match &self.row {
-            Some((op, row)) if *op == facts.op && row.end == facts.sector => row.start..facts.end(),
-            _ => facts.sector..facts.end(),
+    /// The row of requests of an operation so far.
+    fn row(&self, op: Op) -> Option<&Range<u64>> {
+        self.rows.iter().find(|(of, _)| *of == op).map(|(_, row)| row)
+    }
+
+    /// Takes note of a request for `covers`.
+    fn go_on(&mut self, facts: &Facts) {
+        // A flush lies nowhere: it neither ends a row nor begins one.
+        if facts.op == Op::Flush {
+            return;
+        }
+        let last = facts.pieces().fold(self.row(facts.op).cloned(), |row, piece| {
+            Some(longer(row.filter(|row| row.end == piece.start), piece))
+        });
+        let Some(last) = last else { return };
+        match self.rows.iter_mut().find(|(of, _)| *of == facts.op) {
+            Some((_, row)) => *row = last,
+            None => self.rows.push((facts.op, last)),
         }
     }
 
@@ -379,7 +401,7 @@ impl Armed {
             }
         }
         if trigger.covers.is_some() && self.looks(facts) {
-            self.row = Some((facts.op, self.row_with(facts)));
+            self.go_on(facts);
         }
     }
 

@@ -19,6 +19,7 @@ fn write(sector: u64, len: u64, tag: Option<(u64, u64)>) -> Facts {
         op: Op::Write,
         sector,
         len,
+        ranges: Vec::new(),
         queue: 0,
         tag: tag.map(Tag::from),
         prefix: Prefix::default(),
@@ -86,6 +87,7 @@ fn short_leaves_flushes_alone() {
         op: Op::Flush,
         sector: 0,
         len: 0,
+        ranges: Vec::new(),
         queue: 0,
         tag: None,
         prefix: Prefix::default(),
@@ -212,6 +214,48 @@ fn a_row_that_covers_sectors() {
             &[w(0, 8), request(Op::Read, 100, 8), w(8, 8)]
         ),
         [3]
+    );
+}
+
+#[test]
+fn each_operation_has_its_own_row() {
+    let w = |sector, sectors| request(Op::Write, sector, sectors);
+    let any = "fail any covers=0..16";
+    let [r, f] = [request(Op::Read, 0, 8), request(Op::Flush, 0, 0)];
+    assert_eq!(hits(any, &[w(0, 8), f, w(8, 8)]), [3], "a flush lies nowhere");
+    assert_eq!(
+        hits(any, &[w(0, 8), r.clone(), w(8, 8), request(Op::Read, 8, 8)]),
+        [3, 4]
+    );
+    assert_eq!(hits(any, &[r, w(8, 8)]), [0usize; 0], "a read and a write are no row");
+}
+
+#[test]
+fn ranges_of_a_discard_are_a_row_one_by_one() {
+    let d = |ranges: &[Range<u64>]| Facts {
+        ranges: ranges.to_vec(),
+        ..request(
+            Op::Discard,
+            ranges[0].start,
+            ranges.iter().map(|range| range.end - range.start).sum(),
+        )
+    };
+    let rule = "fail discard covers=0..16";
+    assert_eq!(hits(rule, &[d(&[0..8, 8..16])]), [1]);
+    assert_eq!(
+        hits(rule, &[d(&[0..8, 100..108])]),
+        [0usize; 0],
+        "16 sectors, but not these"
+    );
+    assert_eq!(hits(rule, &[d(&[100..108, 0..8]), d(&[8..16, 50..58])]), [2]);
+    assert_eq!(
+        hits(rule, &[d(&[0..8, 100..108]), request(Op::Discard, 8, 8)]),
+        [0usize; 0]
+    );
+    assert_eq!(
+        hits(rule, &[d(&[0..16, 16..24]), request(Op::Discard, 24, 8)]),
+        [1],
+        "it was covered already"
     );
 }
 

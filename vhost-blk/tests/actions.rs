@@ -5,6 +5,7 @@ mod common;
 
 use common::{DeviceProcess, Driver, SOON, WHILE};
 use vhost_blk::control::{Command, Reply};
+use vm_memory::{Bytes, GuestAddress};
 
 /// Sends a command that the device must obey.
 fn tell(device: &DeviceProcess, command: &Command) -> Reply {
@@ -161,4 +162,31 @@ fn any_counts_only_what_the_action_can_be_done_to() {
     write(&mut driver, 0, 7);
     assert_eq!(hits(&device), [1], "the first request that is no read");
     assert!(read(&mut driver, 0).iter().all(|byte| *byte == 0));
+}
+
+/// Discards two ranges of 8 sectors with one request; its status.
+fn discard_two(driver: &mut Driver, first: u64, second: u64) -> u8 {
+    let slot = driver.free_slot();
+    driver.put_range(slot, first, 8, 0);
+    let mut range = [0; 16];
+    range[..8].copy_from_slice(&second.to_le_bytes());
+    range[8..12].copy_from_slice(&8u32.to_le_bytes());
+    let at = driver.data(slot).0 + 16;
+    driver.mem.write_slice(&range, GuestAddress(at)).expect("a range");
+    driver.queue(11, 0, 32, false);
+    driver.kick();
+    driver.done().status
+}
+
+#[test]
+fn a_discard_lies_where_each_of_its_ranges_lies() {
+    let device = rules(&[
+        "fail discard sectors=1000..1008",
+        "fail discard sectors=8..16",
+        "delay any for=1us sectors=0..8",
+    ]);
+    let mut driver = Driver::connect(&device);
+    assert_eq!(discard_two(&mut driver, 0, 1000), common::IOERR);
+    assert_eq!(discard_two(&mut driver, 0, 2000), 0, "nothing from 8 to 16 is touched");
+    assert_eq!(hits(&device), [1, 0, 2]);
 }

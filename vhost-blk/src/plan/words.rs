@@ -266,7 +266,8 @@ pub const RULE_KEYS: [KeyWord; 11] = [
     KeyWord {
         name: "covers",
         value: "A..B",
-        about: "only the one that completes a row of requests of one operation, each beginning where the last ended, over these sectors",
+        about: "only the one that completes a row of requests of one operation, each beginning where the last ended, over these sectors; with `any` each \
+                operation has its own row, a flush is in none, and several ranges of one request count one by one",
     },
     KeyWord {
         name: "after",
@@ -346,7 +347,10 @@ pub fn reference() -> String {
             let _ = writeln!(page, "- `{example}`  \n  {sentence}");
         }
     }
-    page.push_str("\n## What a request looks like\n\nAlso in `next(…)` and `done(…)`.\n\n");
+    page.push_str(
+        "\n## What a request looks like\n\nAlso in `next(…)` and `done(…)`. A discard or write-zeroes can have several ranges: it touches what one of them \
+         touches, is as long as all of them, and aligned if each of them is.\n\n",
+    );
     table(&mut page, &MATCHER_KEYS);
     page.push_str("\n## Which of them, and when\n\n");
     table(&mut page, &RULE_KEYS);

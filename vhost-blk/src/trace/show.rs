@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::ops::Range;
 
-use super::{Complete, Record, RequestLine, Status, requests};
+use super::{Complete, Record, RequestLine, Status, Submit, requests};
 use crate::op::Op;
 use crate::plan::units::print_bytes;
 
@@ -16,7 +16,7 @@ pub struct Filter {
     pub rule: Option<String>,
     /// Only requests that ended so.
     pub status: Option<Status>,
-    /// Only requests that touch these sectors.
+    /// Only requests that touch these sectors, with one of their ranges.
     pub sectors: Option<Range<u64>>,
     /// Only from this mark on, the last of the name.
     pub from: Option<String>,
@@ -82,10 +82,7 @@ impl Filter {
         self.op.is_none_or(|op| op == submit.op)
             && self.rule.as_ref().is_none_or(|rule| submit.rules.contains(rule))
             && self.status.is_none_or(|wanted| status == Some(wanted))
-            && self.sectors.as_ref().is_none_or(|sectors| {
-                let end = submit.sector + submit.len.div_ceil(512).max(1);
-                submit.op != Op::Flush && submit.sector < sectors.end && sectors.start < end
-            })
+            && self.sectors.as_ref().is_none_or(|sectors| touches(submit, sectors))
     }
 
     /// Whether what is no request is wanted: not where only some requests are, but for what changes a place of the disk where that is asked for.
@@ -97,6 +94,17 @@ impl Filter {
             )
         };
         self.op.is_none() && self.rule.is_none() && self.status.is_none() && (self.sectors.is_none() || changes_disk())
+    }
+}
+
+/// Whether a request touches these sectors, with one of its ranges. What has no length lies in the sector that it begins with.
+fn touches(submit: &Submit, sectors: &Range<u64>) -> bool {
+    let touches = |start: u64, count: u64| start < sectors.end && sectors.start < start.saturating_add(count.max(1));
+    match submit.ranges.as_slice() {
+        [] => submit.op != Op::Flush && touches(submit.sector, submit.len.div_ceil(512)),
+        ranges => ranges
+            .iter()
+            .any(|range| touches(range.sector, u64::from(range.sectors))),
     }
 }
 

@@ -178,7 +178,7 @@ pub const ACTION_KEYS: [KeyWord; 16] = [
     KeyWord {
         name: "flip",
         value: "Nbit",
-        about: "inverts N bits, at places chosen by the seed",
+        about: "inverts N bits, at places chosen by the seed; all, if the request has fewer",
     },
     KeyWord {
         name: "zero",

@@ -4,7 +4,8 @@
 //! decided; so the same requests in the same order meet the same faults.
 //!
 //! A request takes the first matching action that says *when* it completes (`delay`, `hold`, `reorder`) and the first
-//! that says *how* (`fail`, `short`, …), so that a request can be held and then fail. A rule counts every request that looks
+//! that says *how* (`fail`, `short`, …), so that a request can be held and then fail. The first that says what becomes of the device
+//! (`cut`, `disconnect`) goes before both: such a request never completes, and no other rule is applied to it. A rule counts every request that looks
 //! like its trigger, whether or not an earlier rule got it: `nth=3` is the third such request, not the third left over. What is
 //! said of the time (`after`, `before`, `when`, `first-after`, `covers`) is a part of what a request looks like, and so is that the
 //! action can be done to it: `drop any` does not mean reads.
@@ -126,7 +127,7 @@ pub enum Blow {
 pub struct Decision {
     /// Rules whose trigger the request looks like.
     pub seen: SmallVec<[usize; 8]>,
-    /// When it completes, and the rule that says so; `None` is at once.
+    /// When it completes, and the rule that says so; `None` is at once, or never with a `blow`.
     pub timing: Option<(usize, Timing)>,
     /// How it completes, and the rule that says so; `None` is as the disk says.
     pub outcome: Option<(usize, Outcome)>,
@@ -143,6 +144,7 @@ pub fn decide(rules: &[Armed], world: &World, seed: u64, ordinal: u64, facts: &F
     for (index, armed) in rules.iter().enumerate() {
         decision.ask(index, armed, world, seed, ordinal, facts);
     }
+    decision.settle();
     decision
 }
 
@@ -175,6 +177,13 @@ impl Decision {
             Chosen::Timing(timing) => self.timing = Some((index, timing)),
             Chosen::Outcome(outcome) => self.outcome = Some((index, outcome)),
             Chosen::Blow(blow) => self.blow = Some((index, blow)),
+        }
+    }
+
+    /// Ends the row of rules: a request that is never answered completes neither at some time nor in some way.
+    pub(crate) fn settle(&mut self) {
+        if self.blow.is_some() {
+            (self.timing, self.outcome) = (None, None);
         }
     }
 
@@ -328,6 +337,17 @@ impl Armed {
         }
     }
 
+    /// The mark until which it holds.
+    fn awaited_mark(&self) -> Option<&String> {
+        match &self.rule.action {
+            Action::Hold {
+                until: Until::Mark(name),
+                ..
+            } => Some(name),
+            _ => None,
+        }
+    }
+
     /// Whether what the trigger says beside the request's looks is so now.
     fn is_its_time(&self, world: &World, facts: &Facts) -> bool {
         let trigger = &self.rule.trigger;
@@ -337,6 +357,8 @@ impl Armed {
         };
         trigger.after.as_ref().is_none_or(happened)
             && !trigger.before.as_ref().is_some_and(happened)
+            // What is waited for has happened: there is nothing to hold a request for.
+            && !self.awaited_mark().is_some_and(|name| world.marks.contains(name))
             && trigger
                 .when
                 .as_ref()

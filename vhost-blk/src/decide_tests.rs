@@ -71,6 +71,49 @@ fn timing_and_outcome_compose_and_the_first_wins() {
 }
 
 #[test]
+fn a_request_that_is_never_answered_meets_nothing_else() {
+    for blow in ["cut write nth=1", "disconnect write nth=1"] {
+        let mut rules = armed(&[
+            "fail write limit=1 set=failed:1",
+            "delay write for=1ms",
+            blow,
+            "corrupt write flip=1bit",
+        ]);
+        let mut world = World::default();
+        let mut send = |ordinal| {
+            let decision = decide(&rules, &world, 0, ordinal, &write(0, 512, None));
+            Armed::record(&mut rules, &mut world, &decision, &write(0, 512, None));
+            let counts: Vec<(u64, u64)> = rules.iter().map(|armed| (armed.seen, armed.hits)).collect();
+            (decision, counts, world.clone())
+        };
+        let (decision, counts, world) = send(1);
+        assert_eq!((decision.timing, decision.outcome), (None, None));
+        assert_eq!(decision.blow.map(|(index, _)| index), Some(2));
+        assert_eq!(counts, [(1, 0), (1, 0), (1, 1), (1, 0)], "all have seen it");
+        assert!(world.vars.is_empty() && world.applied.iter().eq(["r3"]));
+        // The limit of `fail` is not used up.
+        let (_, counts, world) = send(2);
+        assert_eq!(counts, [(2, 1), (2, 1), (2, 1), (2, 0)]);
+        assert_eq!(world.var("failed"), 1);
+    }
+}
+
+#[test]
+fn nothing_is_held_until_a_mark_that_was_made() {
+    let mut rules = armed(&["hold write until=mark(m)", "delay write for=1ms"]);
+    let mut world = World::default();
+    let mut by = Vec::new();
+    for ordinal in 1..=2 {
+        let decision = decide(&rules, &world, 0, ordinal, &write(0, 512, None));
+        Armed::record(&mut rules, &mut world, &decision, &write(0, 512, None));
+        by.extend(decision.timing.map(|(index, _)| index));
+        world.marks.insert("m".to_owned());
+    }
+    assert_eq!(by, [0, 1]);
+    assert_eq!((rules[0].seen, rules[0].hits), (1, 1));
+}
+
+#[test]
 fn payload_names_the_page() {
     let rules = armed(&["fail write payload=tag:7.2"]);
     let hit = |facts: &Facts| decide(&rules, &World::default(), 0, 1, facts).outcome.is_some();

@@ -79,6 +79,7 @@ impl Rules {
                 decision.ask(number, armed, world, seed, ordinal, facts);
             }
         }
+        decision.settle();
         decision
     }
 

@@ -116,6 +116,10 @@ proptest! {
             rules.record(&mut same, &expected, facts);
             prop_assert_eq!(&rules[..], &all[..]);
             prop_assert_eq!(&world, &same);
+            if ordinal == 20 {
+                world.marks.insert("m".to_owned());
+                same.marks.insert("m".to_owned());
+            }
         }
     }
 }

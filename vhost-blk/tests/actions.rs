@@ -5,6 +5,7 @@ mod common;
 
 use common::{DeviceProcess, Driver, SOON, WHILE};
 use vhost_blk::control::{Command, Reply};
+use vhost_blk::trace::{self, Record};
 use vm_memory::{Bytes, GuestAddress};
 
 /// Sends a command that the device must obey.
@@ -189,4 +190,36 @@ fn a_discard_lies_where_each_of_its_ranges_lies() {
     assert_eq!(discard_two(&mut driver, 0, 1000), common::IOERR);
     assert_eq!(discard_two(&mut driver, 0, 2000), 0, "nothing from 8 to 16 is touched");
     assert_eq!(hits(&device), [1, 0, 2]);
+}
+
+#[test]
+fn what_comes_after_a_mark_is_not_held_until_it() {
+    let device = rules(&["hold read until=mark(mounted) max=60s"]);
+    let mut driver = Driver::connect(&device);
+    let held = driver.read(0, 512);
+    assert!(driver.next_used(WHILE).is_none(), "the mark was not made yet");
+    mark(&device, "mounted");
+    assert_eq!(driver.done().slot, held);
+    // Within the time that the driver gives an answer, far less than `max`.
+    read(&mut driver, 0);
+    assert_eq!(hits(&device), [1]);
+}
+
+#[test]
+fn of_a_request_that_cuts_the_power_only_the_cut_is_told() {
+    let device = rules(&[
+        "fail write name=f",
+        "delay write for=1ms name=d",
+        "cut write nth=1 name=c",
+    ]);
+    let mut driver = Driver::connect(&device);
+    driver.write(0, &[1; 4096]);
+    assert!(driver.next_used(WHILE).is_none());
+    assert_eq!(hits(&device), [0, 0, 1]);
+    let records = trace::read(&device.path("trace")).expect("a trace");
+    let rules = records.iter().find_map(|record| match record {
+        Record::Submit(submit) => Some(submit.rules.clone()),
+        _ => None,
+    });
+    assert_eq!(rules.expect("a request"), ["c"]);
 }

@@ -52,7 +52,8 @@ pub const ACTIONS: [ActionWord; 12] = [
     },
     ActionWord {
         name: "hold",
-        about: "The request completes when something else has happened, but after `max` at the latest.",
+        about: "The request completes when something else has happened, but after `max` at the latest. Until a mark that was made already nothing is held: the \
+                rule has an implied `before` of that mark.",
         keys: &["until", "max"],
         examples: &[
             "hold write nth=1 until=next(write)",
@@ -323,8 +324,9 @@ pub fn reference() -> String {
          A rule is one line, the same in a plan file, on the command line, at run time and from inside the guest:\n\n    \
          ACTION [OP] [key=value]… [# comment]\n\n\
          OP is `read`, `write`, `flush`, `discard`, `write-zeroes` or `any` (the default). A request takes the first rule that applies and says *when* it \
-         completes, and the first that says *how*; so it can be held and then fail. A rule counts every request that looks like its trigger, also those that \
-         an earlier rule took. Every random choice follows from the plan's seed, the rule's name and the request's number. Times are `500us`, `20ms` or `5s`, bytes \
+         completes, and the first that says *how*; so it can be held and then fail. If a rule says that the power goes or the connection ends (`cut`, \
+         `disconnect`), the request never completes: only that rule is applied to it, wherever it stands. A rule counts every request that looks like its \
+         trigger, also those that another rule took. Every random choice follows from the plan's seed, the rule's name and the request's number. Times are `500us`, `20ms` or `5s`, bytes \
          `512`, `4k`, `2M` or `1G`.\n\n\
          `vhost-blk explain 'RULE'` says in a sentence what a rule does.\n\n## Actions\n",
     );

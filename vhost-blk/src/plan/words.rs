@@ -242,12 +242,12 @@ pub const RULE_KEYS: [KeyWord; 11] = [
     KeyWord {
         name: "nth",
         value: "N",
-        about: "only the Nth such request",
+        about: "only the Nth such request; what `first-after`, `covers`, `after`, `before` or `when` rules out does not count",
     },
     KeyWord {
         name: "every",
         value: "N",
-        about: "only every Nth",
+        about: "only every Nth, counted likewise",
     },
     KeyWord {
         name: "p",
@@ -262,7 +262,7 @@ pub const RULE_KEYS: [KeyWord; 11] = [
     KeyWord {
         name: "first-after",
         value: "OP",
-        about: "only the first since the last request of this operation",
+        about: "only the first after each request of this operation",
     },
     KeyWord {
         name: "covers",

@@ -34,7 +34,44 @@ pub struct NoMark {
     pub known: Vec<String>,
 }
 
+/// A rule that the trace does not have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no rule `{name}` in the trace: {}", if known.is_empty() { "it has none".to_owned() } else { format!("it has {}", known.join(", ")) })]
+pub struct NoRule {
+    /// The name.
+    pub name: String,
+    /// The rules there are.
+    pub known: Vec<String>,
+}
+
 impl Filter {
+    /// Checks that the trace has the rule that is wanted, whether or not it was applied to any request.
+    ///
+    /// # Errors
+    /// There is no such rule.
+    pub fn check(&self, records: &[Record]) -> Result<(), NoRule> {
+        let Some(name) = &self.rule else { return Ok(()) };
+        let mut known: Vec<String> = Vec::new();
+        // A part of a trace may have requests without the rules that they met.
+        let names = records.iter().flat_map(|record| match record {
+            Record::RuleAdded { name, .. } => std::slice::from_ref(name),
+            Record::Submit(submit) => submit.rules.as_slice(),
+            _ => &[],
+        });
+        for found in names {
+            if found == name {
+                return Ok(());
+            }
+            if !known.contains(found) {
+                known.push(found.clone());
+            }
+        }
+        Err(NoRule {
+            name: name.clone(),
+            known,
+        })
+    }
+
     /// The records between the marks.
     ///
     /// # Errors

@@ -253,3 +253,16 @@ fn a_discard_is_where_each_of_its_ranges_is() {
     assert!(lists(7..8) && lists(1000..1001) && lists(1007..2000));
     assert!(!lists(8..16) && !lists(999..1000) && !lists(1008..2000));
 }
+
+#[test]
+fn a_rule_that_the_trace_does_not_have() {
+    let of = |rule: &str| {
+        let filter = Filter {
+            rule: Some(rule.into()),
+            ..Filter::default()
+        };
+        filter.check(&records())
+    };
+    assert_eq!(of("unused"), Ok(()), "it was never applied, but it is there");
+    insta::assert_snapshot!(of("nosuch").unwrap_err(), @"no rule `nosuch` in the trace: it has r1, fault, unused");
+}

@@ -133,7 +133,7 @@ fn errors_point_at_the_place() {
      |                   ^^^^
     "#);
     insta::assert_snapshot!(message("delay write for=80ms..20ms"), @r#"
-    column 17: bad value `80ms..20ms` for `for`: expected a time like 20ms, or a range like 20ms..80ms
+    column 17: bad value `80ms..20ms` for `for`: expected a range with the shorter time first, like 20ms..80ms
      |
      | delay write for=80ms..20ms
      |                 ^^^^^^^^^^
@@ -253,7 +253,7 @@ fn errors_point_at_the_place() {
      |                      ^^^^^^
     "#);
     insta::assert_snapshot!(message("hold write until=relase"), @r#"
-    column 18: bad value `relase` for `until`: expected next(TRIGGER), done(TRIGGER), mark(NAME), release or a time like 500ms; did you mean `release`?
+    column 18: bad value `relase` for `until`: expected next(TRIGGER), done(TRIGGER), mark(NAME), release or a time of at most 3600s like 500ms; did you mean `release`?
      |
      | hold write until=relase
      |                  ^^^^^^
@@ -433,6 +433,12 @@ fn matcher_knows_edges() {
         empty.trigger.matcher.matches(&several(&[0..8, 1000..1000])),
         "it lies where it begins"
     );
+    let short: Rule = "fail any len=0..4k".parse().expect("rule");
+    assert!(
+        !short.trigger.matcher.matches(&facts(Op::Flush, 0, 0)),
+        "a flush has no length"
+    );
+    assert!(short.trigger.matcher.matches(&facts(Op::Write, 0, 512)));
     let any: Rule = "fail".parse().expect("rule");
     assert!(
         !any.trigger.matcher.matches(&facts(Op::GetId, 0, 20)),

@@ -169,8 +169,8 @@ impl Matcher {
         if facts.op == Op::GetId || self.op.is_some_and(|op| op != facts.op) {
             return false;
         }
-        // A flush lies nowhere; a rule that names a place does not mean it.
-        if facts.op == Op::Flush && (self.sectors.is_some() || self.align.is_some()) {
+        // A flush lies nowhere and has no length; a rule that names one of these does not mean it.
+        if facts.op == Op::Flush && (self.sectors.is_some() || self.len.is_some() || self.align.is_some()) {
             return false;
         }
         if let Some(sectors) = &self.sectors

@@ -251,8 +251,8 @@ pub const RULE_KEYS: [KeyWord; 11] = [
     },
     KeyWord {
         name: "p",
-        value: "0 to 1",
-        about: "only with this probability, by the seed",
+        value: "P",
+        about: "only with the probability P, from 0 to 1, by the seed",
     },
     KeyWord {
         name: "limit",
@@ -303,6 +303,22 @@ pub fn action(name: &str) -> Option<&'static ActionWord> {
     ACTIONS.iter().find(|action| action.name == name)
 }
 
+/// The ways to write a key with its value; nothing if there is no such key.
+#[must_use]
+pub fn with_value(key: &str) -> Option<String> {
+    let key = ACTION_KEYS
+        .iter()
+        .chain(&MATCHER_KEYS)
+        .chain(&RULE_KEYS)
+        .find(|known| known.name == key)?;
+    let ways: Vec<String> = key
+        .value
+        .split(" | ")
+        .map(|value| format!("`{}={value}`", key.name))
+        .collect();
+    Some(ways.join(" or "))
+}
+
 /// The words of all actions.
 pub fn action_names() -> impl Iterator<Item = &'static str> + Clone {
     ACTIONS.iter().map(|action| action.name)
@@ -351,7 +367,7 @@ pub fn reference() -> String {
     }
     page.push_str(
         "\n## What a request looks like\n\nAlso in `next(…)` and `done(…)`. A discard or write-zeroes can have several ranges: it touches what one of them \
-         touches, is as long as all of them, and aligned if each of them is.\n\n",
+         touches, is as long as all of them, and aligned if each of them is. A flush lies nowhere and has no length.\n\n",
     );
     table(&mut page, &MATCHER_KEYS);
     page.push_str("\n## Which of them, and when\n\n");

@@ -94,6 +94,23 @@ fn a_corrupted_read_is_right_the_next_time() {
 }
 
 #[test]
+fn as_many_bits_are_inverted_as_the_rule_says() {
+    let device = rules(&["corrupt read flip=4096bit"]);
+    let mut driver = Driver::connect(&device);
+    // All bits of one sector, every eighth of a page: one that is chosen twice would be missing.
+    for (len, bits) in [(512, 4096), (4096, 4096)] {
+        let slot = driver.read(0, len);
+        assert_eq!(driver.done().status, 0);
+        let inverted: u32 = driver
+            .bytes(slot, len as usize)
+            .iter()
+            .map(|byte| byte.count_ones())
+            .sum();
+        assert_eq!(inverted, bits, "of {len} bytes");
+    }
+}
+
+#[test]
 fn a_corrupted_write_stays_wrong() {
     let device = rules(&[
         "corrupt write misdirect=8 limit=1 name=lost",

@@ -15,7 +15,7 @@ use vhost_blk::plan::explain::explain;
 use vhost_blk::plan::{Plan, PlanError, Rule, RuleError, file, words};
 use vhost_blk::replay::{Script, ScriptError};
 use vhost_blk::server::{Options, ServeError};
-use vhost_blk::trace::show::{Filter, NoMark, listing};
+use vhost_blk::trace::show::{Filter, NoMark, NoRule, listing};
 use vhost_blk::trace::summary::summary;
 use vhost_blk::trace::{self, Status};
 
@@ -49,8 +49,9 @@ struct Args {
 enum Question {
     /// Say in a sentence what a rule will do
     Explain {
-        /// The rule, as one word: 'fail write nth=3'
-        rule: String,
+        /// The rule: 'fail write nth=3', or its words one by one
+        #[arg(required = true)]
+        rule: Vec<String>,
     },
     /// Print a trace, a line a request, or what it comes to
     Trace(ShowTrace),
@@ -205,6 +206,8 @@ pub enum Failure {
     Script { path: PathBuf, problem: ScriptError },
     #[error(transparent)]
     NoMark(#[from] NoMark),
+    #[error(transparent)]
+    NoRule(#[from] NoRule),
     #[error("cannot create the trace {}: {source}", path.display())]
     Trace { path: PathBuf, source: io::Error },
     #[error(transparent)]
@@ -226,7 +229,7 @@ impl Task {
         let args = Args::try_parse().map_err(Failure::Usage)?;
         match (args.command, args.serve) {
             (Some(Question::Explain { rule }), _) => {
-                let rule: Rule = rule.parse()?;
+                let rule: Rule = rule.join(" ").parse()?;
                 Ok(Task::Say(format!("{}\n", explain(&rule))))
             }
             (Some(Question::Trace(wanted)), _) => wanted.text().map(Task::Say),
@@ -265,6 +268,7 @@ impl ShowTrace {
             from: self.from,
             to: self.to,
         };
+        filter.check(&records)?;
         Ok(if self.summary {
             summary(&records, &filter)?
         } else {
@@ -338,7 +342,7 @@ impl Failure {
     pub fn exit_code(&self) -> u8 {
         match self {
             Failure::Usage(error) if !error.use_stderr() => 0,
-            Failure::Usage(_) | Failure::Rule(_) | Failure::NoMark(_) => 64,
+            Failure::Usage(_) | Failure::Rule(_) | Failure::NoMark(_) | Failure::NoRule(_) => 64,
             Failure::ReadTrace(trace::ReadError::Line { .. }) | Failure::Script { .. } => 65,
             Failure::ReadTrace(trace::ReadError::Read { .. }) => 66,
             Failure::Plan(_) => 65,

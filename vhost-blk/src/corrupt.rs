@@ -1,5 +1,6 @@
 //! Reads and writes that move other data than they should.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use vm_memory::VolatileSlice;
@@ -39,11 +40,8 @@ pub(crate) fn corrupt(request: &Request, target: Target<'_>, mem: &Mem, how: Cor
         }
         Corruption::Flip(bits) => {
             access.move_part(request, mem, all, facts.sector)?;
-            for _ in 0..bits {
-                let (at, bit) = (rng.below(facts.len), rng.below(8));
-                if at >= facts.len {
-                    break;
-                }
+            for place in distinct(u64::from(bits), facts.len * 8, &mut rng) {
+                let (at, bit) = (place / 8, place % 8);
                 if reads {
                     for_each_piece(request, mem, at..at + 1, |_, slice| flip(slice, bit))?;
                 } else {
@@ -73,6 +71,18 @@ pub(crate) fn corrupt(request: &Request, target: Target<'_>, mem: &Mem, how: Cor
         }
     }
     Ok((facts.len, written(request, facts.len)))
+}
+
+/// So many different numbers below `bound`, or all there are (Floyd's algorithm): a bit that is inverted twice is as it was.
+fn distinct(count: u64, bound: u64, rng: &mut Rng) -> BTreeSet<u64> {
+    let mut chosen = BTreeSet::new();
+    for last in bound.saturating_sub(count)..bound {
+        let number = rng.below(last + 1);
+        if !chosen.insert(number) {
+            chosen.insert(last);
+        }
+    }
+    chosen
 }
 
 /// The bytes of a request's data that a row of its sectors takes.

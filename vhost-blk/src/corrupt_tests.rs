@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
 use vm_memory::{Bytes, GuestAddress};
 
 use super::*;
@@ -49,6 +50,7 @@ impl Bed {
             op,
             sector: SECTOR,
             len: LEN as u64,
+            ranges: Vec::new(),
             queue: 0,
             tag: None,
             prefix: Prefix::default(),
@@ -160,11 +162,42 @@ fn a_write_is_damaged_on_the_disk() {
     let bed = Bed::new();
     bed.put(&[0x33; LEN]);
     bed.run(Op::Write, "corrupt write flip=3bit");
-    let flipped = bits_that_differ(&bed.written(), &[0x33; LEN]);
-    assert!(
-        flipped == 3 || flipped == 1,
-        "{flipped}: a bit that is chosen twice flips back"
-    );
+    assert_eq!(bits_that_differ(&bed.written(), &[0x33; LEN]), 3);
+}
+
+#[test]
+fn as_many_bits_are_inverted_as_the_rule_says() {
+    // A tenth of all bits: chosen one by one some would be chosen twice.
+    for op in [Op::Read, Op::Write] {
+        let bed = Bed::new();
+        bed.put(&[0x33; LEN]);
+        bed.run(op, &format!("corrupt {op} flip=3277bit"));
+        let flipped = match op {
+            Op::Read => bits_that_differ(&bed.got(), &[0x22; LEN]),
+            _ => bits_that_differ(&bed.written(), &[0x33; LEN]),
+        };
+        assert_eq!(flipped, 3277, "{op}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn distinct_numbers(count in 0u64..70, bound in 0u64..70, seed: u64) {
+        let numbers = distinct(count, bound, &mut Rng::for_choice(seed, "x", 0));
+        prop_assert_eq!(numbers.len() as u64, count.min(bound));
+        prop_assert!(numbers.iter().all(|number| *number < bound));
+    }
+}
+
+#[test]
+fn every_bit_is_as_likely_as_another() {
+    let mut counts = [0; 8];
+    for ordinal in 0..8000 {
+        for number in distinct(3, 8, &mut Rng::for_choice(1, "x", ordinal)) {
+            counts[number as usize] += 1;
+        }
+    }
+    assert!(counts.iter().all(|count| (2800..3200).contains(count)), "{counts:?}");
 }
 
 #[test]

@@ -4,9 +4,11 @@
 //! decided; so the same requests in the same order meet the same faults.
 //!
 //! A request takes the first matching action that says *when* it completes (`delay`, `hold`, `reorder`) and the first
-//! that says *how* (`fail`, `short`, …), so that a request can be held and then fail. A rule counts every request that looks
+//! that says *how* (`fail`, `short`, …), so that a request can be held and then fail. The first that says what becomes of the device
+//! (`cut`, `disconnect`) goes before both: such a request never completes, and no other rule is applied to it. A rule counts every request that looks
 //! like its trigger, whether or not an earlier rule got it: `nth=3` is the third such request, not the third left over. What is
-//! said of the time (`after`, `before`, `when`, `first-after`, `covers`) is a part of what a request looks like.
+//! said of the time (`after`, `before`, `when`, `first-after`, `covers`) is a part of what a request looks like, and so is that the
+//! action can be done to it: `drop any` does not mean reads.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -34,8 +36,8 @@ pub struct Armed {
     pub hits: u64,
     /// Whether its `first-after` has come and no request that it means since.
     primed: bool,
-    /// The row of requests for its `covers`: sectors, and the operation.
-    row: Option<(Op, Range<u64>)>,
+    /// The rows of requests for its `covers`, each operation's its own.
+    rows: SmallVec<[(Op, Range<u64>); 1]>,
 }
 
 /// What rules know beside requests and their own counters.
@@ -125,7 +127,7 @@ pub enum Blow {
 pub struct Decision {
     /// Rules whose trigger the request looks like.
     pub seen: SmallVec<[usize; 8]>,
-    /// When it completes, and the rule that says so; `None` is at once.
+    /// When it completes, and the rule that says so; `None` is at once, or never with a `blow`.
     pub timing: Option<(usize, Timing)>,
     /// How it completes, and the rule that says so; `None` is as the disk says.
     pub outcome: Option<(usize, Outcome)>,
@@ -142,6 +144,7 @@ pub fn decide(rules: &[Armed], world: &World, seed: u64, ordinal: u64, facts: &F
     for (index, armed) in rules.iter().enumerate() {
         decision.ask(index, armed, world, seed, ordinal, facts);
     }
+    decision.settle();
     decision
 }
 
@@ -149,7 +152,7 @@ impl Decision {
     /// Lets one more rule have its say, in their order.
     pub(crate) fn ask(&mut self, index: usize, armed: &Armed, world: &World, seed: u64, ordinal: u64, facts: &Facts) {
         let trigger = &armed.rule.trigger;
-        if !trigger.matcher.matches(facts) || !armed.is_its_time(world, facts) {
+        if !armed.looks(facts) || !armed.is_its_time(world, facts) {
             return;
         }
         self.seen.push(index);
@@ -160,8 +163,6 @@ impl Decision {
             _ => self.outcome.is_some(),
         };
         if taken
-            // `short any` leaves alone what moves no data, and so on.
-            || !armed.rule.action.goes_with(facts.op)
             || trigger.nth.is_some_and(|nth| nth != count)
             || trigger.every.is_some_and(|every| !count.is_multiple_of(every))
             || trigger.limit.is_some_and(|limit| armed.hits >= limit)
@@ -176,6 +177,13 @@ impl Decision {
             Chosen::Timing(timing) => self.timing = Some((index, timing)),
             Chosen::Outcome(outcome) => self.outcome = Some((index, outcome)),
             Chosen::Blow(blow) => self.blow = Some((index, blow)),
+        }
+    }
+
+    /// Ends the row of rules: a request that is never answered completes neither at some time nor in some way.
+    pub(crate) fn settle(&mut self) {
+        if self.blow.is_some() {
+            (self.timing, self.outcome) = (None, None);
         }
     }
 
@@ -309,6 +317,11 @@ impl World {
     }
 }
 
+/// A row of requests with one more range: the old row goes on, or a new one begins.
+fn longer(goes_on: Option<Range<u64>>, piece: Range<u64>) -> Range<u64> {
+    goes_on.map_or(piece.start, |row| row.start)..piece.end
+}
+
 impl Armed {
     /// A rule that has seen nothing yet; without a name of its own it gets `rN`.
     #[must_use]
@@ -320,7 +333,18 @@ impl Armed {
             seen: 0,
             hits: 0,
             primed: false,
-            row: None,
+            rows: SmallVec::new(),
+        }
+    }
+
+    /// The mark until which it holds.
+    fn awaited_mark(&self) -> Option<&String> {
+        match &self.rule.action {
+            Action::Hold {
+                until: Until::Mark(name),
+                ..
+            } => Some(name),
+            _ => None,
         }
     }
 
@@ -333,6 +357,8 @@ impl Armed {
         };
         trigger.after.as_ref().is_none_or(happened)
             && !trigger.before.as_ref().is_some_and(happened)
+            // What is waited for has happened: there is nothing to hold a request for.
+            && !self.awaited_mark().is_some_and(|name| world.marks.contains(name))
             && trigger
                 .when
                 .as_ref()
@@ -344,18 +370,40 @@ impl Armed {
                 .is_none_or(|sectors| self.completes(sectors, facts))
     }
 
-    /// Whether these sectors are covered by its row of requests with this one, and were not without it.
-    fn completes(&self, sectors: &Range<u64>, facts: &Facts) -> bool {
-        let covers = |row: &Range<u64>| row.start <= sectors.start && row.end >= sectors.end;
-        let without = self.row.as_ref().filter(|(op, _)| *op == facts.op).map(|(_, row)| row);
-        covers(&self.row_with(facts)) && !without.is_some_and(|row| covers(row) && row.end == facts.sector)
+    /// Whether a request looks like its trigger, and its action can be done to it: `short any` does not mean what moves no data, and so on.
+    fn looks(&self, facts: &Facts) -> bool {
+        self.rule.action.goes_with(facts.op) && self.rule.trigger.matcher.matches(facts)
     }
 
-    /// Its row of requests with this one: the old one if it goes on where that ended, else a new one.
-    fn row_with(&self, facts: &Facts) -> Range<u64> {
-        match &self.row {
-            Some((op, row)) if *op == facts.op && row.end == facts.sector => row.start..facts.end(),
-            _ => facts.sector..facts.end(),
+    /// Whether these sectors are covered by a row of requests with this one, and were not without it.
+    fn completes(&self, sectors: &Range<u64>, facts: &Facts) -> bool {
+        let covers = |row: &Range<u64>| row.start <= sectors.start && row.end >= sectors.end;
+        let mut row = self.row(facts.op).cloned();
+        facts.pieces().any(|piece| {
+            let goes_on = row.take().filter(|row| row.end == piece.start);
+            let covered = goes_on.as_ref().is_some_and(covers);
+            covers(row.insert(longer(goes_on, piece))) && !covered
+        })
+    }
+
+    /// The row of requests of an operation so far.
+    fn row(&self, op: Op) -> Option<&Range<u64>> {
+        self.rows.iter().find(|(of, _)| *of == op).map(|(_, row)| row)
+    }
+
+    /// Takes note of a request for `covers`.
+    fn go_on(&mut self, facts: &Facts) {
+        // A flush lies nowhere: it neither ends a row nor begins one.
+        if facts.op == Op::Flush {
+            return;
+        }
+        let last = facts.pieces().fold(self.row(facts.op).cloned(), |row, piece| {
+            Some(longer(row.filter(|row| row.end == piece.start), piece))
+        });
+        let Some(last) = last else { return };
+        match self.rows.iter_mut().find(|(of, _)| *of == facts.op) {
+            Some((_, row)) => *row = last,
+            None => self.rows.push((facts.op, last)),
         }
     }
 
@@ -370,12 +418,12 @@ impl Armed {
         if let Some(op) = trigger.first_after {
             if op == facts.op {
                 self.primed = true;
-            } else if self.primed && trigger.matcher.matches(facts) {
+            } else if self.primed && self.looks(facts) {
                 self.primed = false;
             }
         }
-        if trigger.covers.is_some() && trigger.matcher.matches(facts) {
-            self.row = Some((facts.op, self.row_with(facts)));
+        if trigger.covers.is_some() && self.looks(facts) {
+            self.go_on(facts);
         }
     }
 

@@ -19,6 +19,7 @@ fn write(sector: u64, len: u64, tag: Option<(u64, u64)>) -> Facts {
         op: Op::Write,
         sector,
         len,
+        ranges: Vec::new(),
         queue: 0,
         tag: tag.map(Tag::from),
         prefix: Prefix::default(),
@@ -70,6 +71,49 @@ fn timing_and_outcome_compose_and_the_first_wins() {
 }
 
 #[test]
+fn a_request_that_is_never_answered_meets_nothing_else() {
+    for blow in ["cut write nth=1", "disconnect write nth=1"] {
+        let mut rules = armed(&[
+            "fail write limit=1 set=failed:1",
+            "delay write for=1ms",
+            blow,
+            "corrupt write flip=1bit",
+        ]);
+        let mut world = World::default();
+        let mut send = |ordinal| {
+            let decision = decide(&rules, &world, 0, ordinal, &write(0, 512, None));
+            Armed::record(&mut rules, &mut world, &decision, &write(0, 512, None));
+            let counts: Vec<(u64, u64)> = rules.iter().map(|armed| (armed.seen, armed.hits)).collect();
+            (decision, counts, world.clone())
+        };
+        let (decision, counts, world) = send(1);
+        assert_eq!((decision.timing, decision.outcome), (None, None));
+        assert_eq!(decision.blow.map(|(index, _)| index), Some(2));
+        assert_eq!(counts, [(1, 0), (1, 0), (1, 1), (1, 0)], "all have seen it");
+        assert!(world.vars.is_empty() && world.applied.iter().eq(["r3"]));
+        // The limit of `fail` is not used up.
+        let (_, counts, world) = send(2);
+        assert_eq!(counts, [(2, 1), (2, 1), (2, 1), (2, 0)]);
+        assert_eq!(world.var("failed"), 1);
+    }
+}
+
+#[test]
+fn nothing_is_held_until_a_mark_that_was_made() {
+    let mut rules = armed(&["hold write until=mark(m)", "delay write for=1ms"]);
+    let mut world = World::default();
+    let mut by = Vec::new();
+    for ordinal in 1..=2 {
+        let decision = decide(&rules, &world, 0, ordinal, &write(0, 512, None));
+        Armed::record(&mut rules, &mut world, &decision, &write(0, 512, None));
+        by.extend(decision.timing.map(|(index, _)| index));
+        world.marks.insert("m".to_owned());
+    }
+    assert_eq!(by, [0, 1]);
+    assert_eq!((rules[0].seen, rules[0].hits), (1, 1));
+}
+
+#[test]
 fn payload_names_the_page() {
     let rules = armed(&["fail write payload=tag:7.2"]);
     let hit = |facts: &Facts| decide(&rules, &World::default(), 0, 1, facts).outcome.is_some();
@@ -86,6 +130,7 @@ fn short_leaves_flushes_alone() {
         op: Op::Flush,
         sector: 0,
         len: 0,
+        ranges: Vec::new(),
         queue: 0,
         tag: None,
         prefix: Prefix::default(),
@@ -216,6 +261,48 @@ fn a_row_that_covers_sectors() {
 }
 
 #[test]
+fn each_operation_has_its_own_row() {
+    let w = |sector, sectors| request(Op::Write, sector, sectors);
+    let any = "fail any covers=0..16";
+    let [r, f] = [request(Op::Read, 0, 8), request(Op::Flush, 0, 0)];
+    assert_eq!(hits(any, &[w(0, 8), f, w(8, 8)]), [3], "a flush lies nowhere");
+    assert_eq!(
+        hits(any, &[w(0, 8), r.clone(), w(8, 8), request(Op::Read, 8, 8)]),
+        [3, 4]
+    );
+    assert_eq!(hits(any, &[r, w(8, 8)]), [0usize; 0], "a read and a write are no row");
+}
+
+#[test]
+fn ranges_of_a_discard_are_a_row_one_by_one() {
+    let d = |ranges: &[Range<u64>]| Facts {
+        ranges: ranges.to_vec(),
+        ..request(
+            Op::Discard,
+            ranges[0].start,
+            ranges.iter().map(|range| range.end - range.start).sum(),
+        )
+    };
+    let rule = "fail discard covers=0..16";
+    assert_eq!(hits(rule, &[d(&[0..8, 8..16])]), [1]);
+    assert_eq!(
+        hits(rule, &[d(&[0..8, 100..108])]),
+        [0usize; 0],
+        "16 sectors, but not these"
+    );
+    assert_eq!(hits(rule, &[d(&[100..108, 0..8]), d(&[8..16, 50..58])]), [2]);
+    assert_eq!(
+        hits(rule, &[d(&[0..8, 100..108]), request(Op::Discard, 8, 8)]),
+        [0usize; 0]
+    );
+    assert_eq!(
+        hits(rule, &[d(&[0..16, 16..24]), request(Op::Discard, 24, 8)]),
+        [1],
+        "it was covered already"
+    );
+}
+
+#[test]
 fn after_and_before_other_rules_and_marks() {
     let w = request(Op::Write, 0, 8);
     let row = vec![w; 6];
@@ -292,4 +379,23 @@ fn any_leaves_alone_what_an_action_cannot_do() {
     let [r, w, f] = [Op::Read, Op::Write, Op::Flush].map(|op| request(op, 0, 8));
     assert_eq!(hits("drop any", &[r.clone(), w.clone(), f.clone()]), [2, 3]);
     assert_eq!(hits("corrupt any flip=1bit", &[f, r, w]), [2, 3]);
+}
+
+#[test]
+fn any_does_not_count_what_an_action_cannot_do() {
+    let [r, w, f, d] = [Op::Read, Op::Write, Op::Flush, Op::Discard].map(|op| request(op, 0, 8));
+    let row = |row: &[&Facts]| row.iter().map(|facts| (*facts).clone()).collect::<Vec<_>>();
+    assert_eq!(hits("drop any nth=1", &row(&[&r, &w, &f])), [2]);
+    assert_eq!(hits("short any bytes=1 then=ok every=2", &row(&[&f, &w, &d, &r])), [4]);
+    assert_eq!(hits("early any for=1s nth=2", &row(&[&f, &w, &f])), [3]);
+    // What it cannot do is not the first since the flush either.
+    let first = "corrupt any flip=1bit first-after=flush";
+    assert_eq!(hits(first, &row(&[&f, &d, &w, &w])), [3]);
+    let mut rules = armed(&["drop any"]);
+    let world = &mut World::default();
+    for (ordinal, facts) in (1..).zip(&row(&[&r, &r, &w])) {
+        let decision = decide(&rules, world, 0, ordinal, facts);
+        Armed::record(&mut rules, world, &decision, facts);
+    }
+    assert_eq!((rules[0].seen, rules[0].hits), (1, 1));
 }

@@ -205,6 +205,7 @@ mod tests {
             op,
             sector,
             len: 4096,
+            ranges: Vec::new(),
             queue: 0,
             tag: None,
             prefix: Prefix::default(),

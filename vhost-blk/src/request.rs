@@ -4,7 +4,7 @@
 //! chain is trusted. What is no request is [`Malformed`], and still knows its head and, where there is one, its status
 //! byte, for the driver is to get both back.
 
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
@@ -50,6 +50,14 @@ pub struct RangeOnDisk {
     pub sectors: u32,
     /// Flags; bit 0 is "may unmap".
     pub flags: u32,
+}
+
+impl RangeOnDisk {
+    /// Its sectors.
+    #[must_use]
+    pub fn sectors(&self) -> Range<u64> {
+        self.sector..self.sector.saturating_add(u64::from(self.sectors))
+    }
 }
 
 /// A well-formed request.
@@ -201,6 +209,7 @@ impl Chain {
                 op,
                 sector,
                 len: 0,
+                ranges: Vec::new(),
                 queue,
                 tag: None,
                 prefix: Prefix::default(),
@@ -240,6 +249,10 @@ impl Chain {
                 let sectors: u64 = request.ranges.iter().map(|range| u64::from(range.sectors)).sum();
                 request.facts.sector = request.ranges.first().map_or(0, |range| range.sector);
                 request.facts.len = sectors * SECTOR_BYTES;
+                if let [_, _, ..] = request.ranges.as_slice() {
+                    let places = request.ranges.iter().map(RangeOnDisk::sectors);
+                    request.facts.ranges = places.collect();
+                }
             }
         }
         Ok(request)

@@ -60,6 +60,7 @@ fn a_write_in_three_descriptors() {
         op: Op::Write,
         sector: 2048,
         len: 4096,
+        ranges: Vec::new(),
         queue: 0,
         tag: Some(Tag { tag: 7, page: 2 }),
         prefix: Prefix::of(&[&Tag { tag: 7, page: 2 }.header()[..], &[0; 8]].concat()),
@@ -118,6 +119,7 @@ fn indirect_tables() {
             op: Op::Flush,
             sector: 0,
             len: 0,
+            ranges: Vec::new(),
             queue: 0,
             tag: None,
             prefix: Prefix::default()
@@ -218,6 +220,7 @@ fn discard_ranges_and_get_id() {
         .request
         .expect("request");
     assert_eq!((request.facts.sector, request.facts.len), (64, 24 * 512));
+    assert_eq!(request.facts.ranges, [64..72, 128..144]);
     assert_eq!(
         request.ranges[1],
         RangeOnDisk {
@@ -225,6 +228,15 @@ fn discard_ranges_and_get_id() {
             sectors: 16,
             flags: 1
         }
+    );
+    let one = parsed(&mem, &[(HEADER, 16, 0), (DATA, 16, 0), (STATUS, 1, WRITE)])
+        .request
+        .expect("request");
+    let facts = &one.facts;
+    assert_eq!(
+        (facts.sector, facts.len, facts.ranges.len()),
+        (64, 8 * 512, 0),
+        "sector and length say it"
     );
     put_header(&mem, virtio_blk::VIRTIO_BLK_T_GET_ID, 0);
     let request = parsed(&mem, &[(HEADER, 16, 0), (DATA, 20, WRITE), (STATUS, 1, WRITE)])

@@ -79,6 +79,7 @@ impl Rules {
                 decision.ask(number, armed, world, seed, ordinal, facts);
             }
         }
+        decision.settle();
         decision
     }
 
@@ -164,11 +165,13 @@ impl Index {
         for (len, of_length) in &self.prefixes {
             take(facts.prefix.bytes().get(..*len).and_then(|bytes| of_length.get(bytes)));
         }
-        // What has no length lies in the sector that it begins with.
-        let end = facts.end().max(facts.sector.saturating_add(1));
-        found.extend(self.sectors.overlapping(facts.sector..end));
+        for place in facts.places() {
+            found.extend(self.sectors.overlapping(place));
+        }
         found.extend(self.lengths.overlapping(facts.len..facts.len.saturating_add(1)));
         found.sort_unstable();
+        // Several ranges of a request may touch what one rule names.
+        found.dedup();
         found
     }
 }

@@ -19,6 +19,9 @@ fn rule() -> impl Strategy<Value = String> {
         ("corrupt", " flip=1bit"),
         ("cut", ""),
         ("short", " bytes=512 then=ok"),
+        ("early", " for=1s"),
+        ("disconnect", ""),
+        ("hold", " until=mark(m)"),
     ]);
     let op = select(vec!["any", "read", "write", "flush", "discard"]);
     let pair = |key: &'static str, max: u64| {
@@ -71,13 +74,27 @@ fn facts() -> impl Strategy<Value = Facts> {
         Tag { tag: 1, page: 2 }.header().to_vec(),
         Tag { tag: 2, page: 1 }.header().to_vec(),
     ]);
-    (op, 0u64..4096, 0u64..4096, 0u16..2, start).prop_map(|(op, sector, len, queue, start)| Facts {
-        op,
-        sector,
-        len,
-        queue,
-        tag: Tag::read(&start),
-        prefix: Prefix::of(&start),
+    let ranges = vec((0u64..4096, 0u64..600), 2..5);
+    (op, 0u64..4096, 0u64..4096, ranges, 0u16..2, start).prop_map(|(op, sector, len, ranges, queue, start)| {
+        let facts = Facts {
+            op,
+            sector,
+            len,
+            ranges: Vec::new(),
+            queue,
+            tag: Tag::read(&start),
+            prefix: Prefix::of(&start),
+        };
+        // Every second discard has several ranges.
+        if op != Op::Discard || len % 2 == 0 {
+            return facts;
+        }
+        Facts {
+            sector: ranges[0].0,
+            len: ranges.iter().map(|(_, count)| count * 512).sum(),
+            ranges: ranges.iter().map(|(start, count)| *start..start + count).collect(),
+            ..facts
+        }
     })
 }
 
@@ -99,6 +116,10 @@ proptest! {
             rules.record(&mut same, &expected, facts);
             prop_assert_eq!(&rules[..], &all[..]);
             prop_assert_eq!(&world, &same);
+            if ordinal == 20 {
+                world.marks.insert("m".to_owned());
+                same.marks.insert("m".to_owned());
+            }
         }
     }
 }

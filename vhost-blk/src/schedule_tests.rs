@@ -26,6 +26,7 @@ fn facts(op: Op) -> Facts {
         op,
         sector: 0,
         len: 512,
+        ranges: Vec::new(),
         queue: 0,
         tag: None,
         prefix: Prefix::default(),

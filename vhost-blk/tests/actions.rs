@@ -5,6 +5,8 @@ mod common;
 
 use common::{DeviceProcess, Driver, SOON, WHILE};
 use vhost_blk::control::{Command, Reply};
+use vhost_blk::trace::{self, Record};
+use vm_memory::{Bytes, GuestAddress};
 
 /// Sends a command that the device must obey.
 fn tell(device: &DeviceProcess, command: &Command) -> Reply {
@@ -92,6 +94,23 @@ fn a_corrupted_read_is_right_the_next_time() {
 }
 
 #[test]
+fn as_many_bits_are_inverted_as_the_rule_says() {
+    let device = rules(&["corrupt read flip=4096bit"]);
+    let mut driver = Driver::connect(&device);
+    // All bits of one sector, every eighth of a page: one that is chosen twice would be missing.
+    for (len, bits) in [(512, 4096), (4096, 4096)] {
+        let slot = driver.read(0, len);
+        assert_eq!(driver.done().status, 0);
+        let inverted: u32 = driver
+            .bytes(slot, len as usize)
+            .iter()
+            .map(|byte| byte.count_ones())
+            .sum();
+        assert_eq!(inverted, bits, "of {len} bytes");
+    }
+}
+
+#[test]
 fn a_corrupted_write_stays_wrong() {
     let device = rules(&[
         "corrupt write misdirect=8 limit=1 name=lost",
@@ -151,4 +170,73 @@ fn the_first_write_after_a_flush_fails() {
     driver.write(0, &[2; 4096]);
     assert_eq!(driver.done().status, common::IOERR);
     write(&mut driver, 0, 3);
+}
+
+#[test]
+fn any_counts_only_what_the_action_can_be_done_to() {
+    let device = rules(&["drop any nth=1"]);
+    let mut driver = Driver::connect(&device);
+    read(&mut driver, 0);
+    write(&mut driver, 0, 7);
+    assert_eq!(hits(&device), [1], "the first request that is no read");
+    assert!(read(&mut driver, 0).iter().all(|byte| *byte == 0));
+}
+
+/// Discards two ranges of 8 sectors with one request; its status.
+fn discard_two(driver: &mut Driver, first: u64, second: u64) -> u8 {
+    let slot = driver.free_slot();
+    driver.put_range(slot, first, 8, 0);
+    let mut range = [0; 16];
+    range[..8].copy_from_slice(&second.to_le_bytes());
+    range[8..12].copy_from_slice(&8u32.to_le_bytes());
+    let at = driver.data(slot).0 + 16;
+    driver.mem.write_slice(&range, GuestAddress(at)).expect("a range");
+    driver.queue(11, 0, 32, false);
+    driver.kick();
+    driver.done().status
+}
+
+#[test]
+fn a_discard_lies_where_each_of_its_ranges_lies() {
+    let device = rules(&[
+        "fail discard sectors=1000..1008",
+        "fail discard sectors=8..16",
+        "delay any for=1us sectors=0..8",
+    ]);
+    let mut driver = Driver::connect(&device);
+    assert_eq!(discard_two(&mut driver, 0, 1000), common::IOERR);
+    assert_eq!(discard_two(&mut driver, 0, 2000), 0, "nothing from 8 to 16 is touched");
+    assert_eq!(hits(&device), [1, 0, 2]);
+}
+
+#[test]
+fn what_comes_after_a_mark_is_not_held_until_it() {
+    let device = rules(&["hold read until=mark(mounted) max=60s"]);
+    let mut driver = Driver::connect(&device);
+    let held = driver.read(0, 512);
+    assert!(driver.next_used(WHILE).is_none(), "the mark was not made yet");
+    mark(&device, "mounted");
+    assert_eq!(driver.done().slot, held);
+    // Within the time that the driver gives an answer, far less than `max`.
+    read(&mut driver, 0);
+    assert_eq!(hits(&device), [1]);
+}
+
+#[test]
+fn of_a_request_that_cuts_the_power_only_the_cut_is_told() {
+    let device = rules(&[
+        "fail write name=f",
+        "delay write for=1ms name=d",
+        "cut write nth=1 name=c",
+    ]);
+    let mut driver = Driver::connect(&device);
+    driver.write(0, &[1; 4096]);
+    assert!(driver.next_used(WHILE).is_none());
+    assert_eq!(hits(&device), [0, 0, 1]);
+    let records = trace::read(&device.path("trace")).expect("a trace");
+    let rules = records.iter().find_map(|record| match record {
+        Record::Submit(submit) => Some(submit.rules.clone()),
+        _ => None,
+    });
+    assert_eq!(rules.expect("a request"), ["c"]);
 }

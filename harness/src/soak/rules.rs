@@ -153,7 +153,11 @@ fn trigger(rng: &mut Rng, workload: &Workload, before: &[String], rule: &str) ->
             pick(rng, &["write", "read", "flush", "discard"])
         ));
     }
-    words.extend(event(rng, before, op));
+    // What is held until the mark comes before it.
+    let until_mark = format!("until=mark({READING})");
+    let after_mark = format!("after=mark({READING})");
+    let event = event(rng, before, op);
+    words.extend(event.filter(|word| *word != after_mark || !rule.contains(&until_mark)));
     if rng.below(4) == 0 {
         words.push(format!("set=phase:{}", rng.below(2)));
     }

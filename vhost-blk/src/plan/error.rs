@@ -128,6 +128,16 @@ pub enum Problem {
         /// The operations that it goes with.
         expected: &'static str,
     },
+    /// Two words that no request can meet together.
+    #[error("with `{other}` no request ever meets `{word}`, for {why}: keep one of them")]
+    Never {
+        /// The word that the message points at.
+        word: String,
+        /// The other.
+        other: String,
+        /// Why they exclude each other.
+        why: &'static str,
+    },
     /// A parenthesis without its counterpart.
     #[error("`{found}` has no counterpart: parentheses stand as in until=next(write payload=tag:7)")]
     Parenthesis {
@@ -185,11 +195,33 @@ fn excerpt(line: &str, column: usize, width: usize, number: &str) -> String {
     format!("{gutter} |\n{shown}\n{gutter} | {before}{}", "^".repeat(width.max(1)))
 }
 
-/// "; did you mean `x`?" for the candidate nearest to what was found, or nothing when none is near.
+/// What others call ours.
+const OTHER_NAMES: [(&str, &str); 12] = [
+    ("trim", "discard"),
+    ("unmap", "discard"),
+    ("sync", "flush"),
+    ("fsync", "flush"),
+    ("zero", "write-zeroes"),
+    ("zeroes", "write-zeroes"),
+    ("prob", "p"),
+    ("probability", "p"),
+    ("eio", "ioerr"),
+    ("error", "ioerr"),
+    ("error", "fail"),
+    ("eopnotsupp", "unsupp"),
+];
+
+/// "; did you mean `x`?" for the candidate that is meant by this name elsewhere, or nearest to what was found, or nothing when none is near. Upper and
+/// lower case are alike.
 pub(super) fn hint<'a>(found: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
+    let found = found.to_lowercase();
+    let distance = |candidate: &str| match OTHER_NAMES.contains(&(&found, candidate)) {
+        true => 0,
+        false => strsim::damerau_levenshtein(&found, candidate),
+    };
     let near = candidates
         .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(found, candidate), candidate))
+        .map(|candidate| (distance(candidate), candidate))
         .filter(|(distance, candidate)| *distance <= 2 && *distance < candidate.len())
         .min();
     match near {

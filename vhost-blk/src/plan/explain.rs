@@ -8,11 +8,16 @@ use super::{
     Action, Align, Corruption, Event, FailStatus, Lose, Matcher, Order, PayloadMatch, Rule, Sectors, ShortStatus, Span,
     Spread, Trigger, Until, Watch, Window,
 };
+use crate::op::Op;
 
 /// Says what a rule will do.
 #[must_use]
 pub fn explain(rule: &Rule) -> String {
-    let mut sentence = format!("{} {}.", which(&rule.trigger, &rule.action), what(&rule.action));
+    let mut sentence = format!(
+        "{} {}.",
+        which(&rule.trigger, &rule.action),
+        what(&rule.action, &rule.trigger.matcher)
+    );
     if let Some(set) = &rule.set {
         let _ = write!(
             sentence,
@@ -40,21 +45,20 @@ fn which(trigger: &Trigger, action: &Action) -> String {
         before,
         when,
     } = trigger;
+    let noun = noun(matcher, action);
+    let every = every.filter(|every| *every > 1);
+    // `nth` and `every` count what `first-after` leaves.
     let mut text = match (nth, every, first_after) {
-        (Some(nth), ..) => format!("The {} {}", ordinal(*nth), noun(matcher, action, false)),
-        (None, Some(every), _) => format!("Every {} {}", ordinal(*every), noun(matcher, action, false)),
-        (None, None, Some(_)) => format!("The first {}", noun(matcher, action, false)),
-        (None, None, None) => format!("Every {}", noun(matcher, action, false)),
+        (Some(nth), _, None) => format!("The {} {noun}", ordinal(*nth)),
+        (None, Some(every), None) => format!("Every {} {noun}", ordinal(every)),
+        (None, None, None) => format!("Every {noun}"),
+        (Some(nth), _, Some(op)) => format!("The {} time: the first {noun} after a {op}", ordinal(*nth)),
+        (None, Some(every), Some(op)) => format!("Every {} time: the first {noun} after a {op}", ordinal(every)),
+        (None, None, Some(op)) => format!("The first {noun} after each {op}"),
     };
-    if let Some(op) = first_after {
-        let _ = write!(text, " since the last {}", op.name());
-    }
-    if let Some(Range { start, end }) = covers {
-        let _ = write!(
-            text,
-            " that completes a sequential row over sectors {start} to {}",
-            end - 1
-        );
+    if let Some(range) = covers {
+        let of_one = if matcher.op.is_none() { " of one operation" } else { "" };
+        let _ = write!(text, " that completes a sequential row{of_one} over {}", sectors(range));
     }
     if let Some(probability) = probability {
         let _ = write!(text, ", with a probability of {probability},");
@@ -72,19 +76,15 @@ fn which(trigger: &Trigger, action: &Action) -> String {
 }
 
 /// What a request looks like.
-fn noun(matcher: &Matcher, action: &Action, another: bool) -> String {
-    let op = match (matcher.op, action) {
+fn noun(matcher: &Matcher, action: &Action) -> String {
+    let mut text = match (matcher.op, action) {
         (Some(op), _) => op.name(),
         (None, Action::Short { .. } | Action::Corrupt(_)) => "read or write",
         (None, Action::Drop) => "request that is no read",
         (None, Action::Early(_)) => "flush",
         (None, _) => "request",
-    };
-    let mut text = if another {
-        format!("another {op}")
-    } else {
-        op.to_owned()
-    };
+    }
+    .to_owned();
     if let Some(len) = &matcher.len {
         if len.end - len.start == 1 {
             let _ = write!(text, " of {} bytes", print_bytes(len.start));
@@ -97,8 +97,8 @@ fn noun(matcher: &Matcher, action: &Action, another: bool) -> String {
             );
         }
     }
-    if let Some(Range { start, end }) = &matcher.sectors {
-        let _ = write!(text, " that touches sectors {start} to {}", end - 1);
+    if let Some(range) = &matcher.sectors {
+        let _ = write!(text, " that touches {}", sectors(range));
     }
     match matcher.align {
         Some(Align::To(bytes)) => {
@@ -127,8 +127,15 @@ fn noun(matcher: &Matcher, action: &Action, another: bool) -> String {
     text
 }
 
-/// The predicate: what happens to them.
-fn what(action: &Action) -> String {
+fn sectors(range: &Range<u64>) -> String {
+    match range.end - range.start {
+        1 => format!("sector {}", range.start),
+        _ => format!("sectors {} to {}", range.start, range.end - 1),
+    }
+}
+
+/// The predicate: what happens to them, which look like this.
+fn what(action: &Action, matcher: &Matcher) -> String {
     match action {
         Action::Fail(FailStatus::IoErr) => "fails with an I/O error; the disk is not touched".to_owned(),
         Action::Fail(FailStatus::Unsupp) => "fails as not supported; the disk is not touched".to_owned(),
@@ -151,7 +158,11 @@ fn what(action: &Action) -> String {
             until: Until::Time(time),
             ..
         } => format!("is held for {}", print_time(*time)),
-        Action::Hold { until, max } => format!("is held until {}, for {} at most", waits_for(until), print_time(*max)),
+        Action::Hold { until, max } => format!(
+            "is held until {}, for {} at most",
+            waits_for(until, matcher),
+            print_time(*max)
+        ),
         Action::Hang => "never completes, unless it is released or the rules are cleared".to_owned(),
         Action::Reorder { window, order, max } => {
             let order = match order {
@@ -205,7 +216,8 @@ fn corruption(how: Corruption) -> String {
         Corruption::Stale(sectors) => format!("{} an older version", of_it(sectors)),
         Corruption::Misdirect(by) => {
             let side = if by < 0 { "before" } else { "after" };
-            format!("its data lies {} sectors {side} where it should", by.unsigned_abs())
+            let unit = if by.unsigned_abs() == 1 { "sector" } else { "sectors" };
+            format!("its data lies {} {unit} {side} where it should", by.unsigned_abs())
         }
     }
 }
@@ -218,16 +230,15 @@ fn of_it(sectors: Sectors) -> String {
     }
 }
 
-fn waits_for(until: &Until) -> String {
+/// What a request that looks like `held` is held for.
+fn waits_for(until: &Until, held: &Matcher) -> String {
+    let op = |matcher: &Matcher| matcher.op.or(matcher.payload.as_ref().map(|_| Op::Write));
     let other = |Watch { matcher, nth }: &Watch, done: &str| {
-        if *nth == 1 {
-            format!("{} was {done}", noun(matcher, &Action::Hang, true))
-        } else {
-            format!(
-                "the {} {} since was {done}",
-                ordinal(*nth),
-                noun(matcher, &Action::Hang, false)
-            )
+        let noun = noun(matcher, &Action::Hang);
+        match (op(matcher), op(held)) {
+            _ if *nth > 1 => format!("the {} {noun} since was {done}", ordinal(*nth)),
+            (Some(other), Some(held)) if other != held => format!("a {noun} was {done}"),
+            _ => format!("another {noun} was {done}"),
         }
     };
     match until {
@@ -292,13 +303,22 @@ mod tests {
         insta::assert_snapshot!(said("corrupt read sectors=2048..2064 flip=1bit when=phase:2 set=phase:3"), @r#"Every read that touches sectors 2048 to 2063 while the state variable phase is 2 reports success, but one bit of its data, chosen by the seed, is inverted. Each time, the state variable phase becomes 3."#);
         insta::assert_snapshot!(said("corrupt write stale=2 covers=0..16"), @r#"Every write that completes a sequential row over sectors 0 to 15 reports success, but 2 of its sectors, chosen by the seed, are an older version."#);
         insta::assert_snapshot!(said("corrupt any misdirect=-8 align=not(4k) queue=1"), @r#"Every read or write not aligned to 4k bytes from queue 1 reports success, but its data lies 8 sectors before where it should."#);
-        insta::assert_snapshot!(said("drop any first-after=flush payload=hex:cafe"), @r#"The first request that is no read whose data begins with the bytes cafe since the last flush reports success, but nothing is done."#);
+        insta::assert_snapshot!(said("drop any first-after=flush payload=hex:cafe"), @r#"The first request that is no read whose data begins with the bytes cafe after each flush reports success, but nothing is done."#);
         insta::assert_snapshot!(said("reorder write window=epoch order=shuffle every=11"), @r#"Every 11th write is collected, up to the next flush, and completed in an order chosen by the seed; a window without a new request for 50ms is let go."#);
         insta::assert_snapshot!(said("slow read for=1ms..2s over=500 len=4k"), @r#"Every read of 4k bytes completes late: by 1ms at first, by 2s from the 501st on."#);
         insta::assert_snapshot!(said("cut write nth=7 lose=some torn=4k"), @r#"The 7th write cuts the power: it is never answered, about half of the requests that no flush made durable, chosen by the seed, are lost, and the last write is torn at a multiple of 4k bytes."#);
         insta::assert_snapshot!(said("early any for=500ms"), @r#"Every flush is answered at once, and makes durable what came before it only after 500ms."#);
         insta::assert_snapshot!(said("early flush for=10ms..2s p=0.5"), @r#"Every flush, with a probability of 0.5, is answered at once, and makes durable what came before it only after 10ms to 2s."#);
         insta::assert_snapshot!(said("disconnect read"), @r#"Every read is never answered: the device hangs up on the front end."#);
+        insta::assert_snapshot!(said("fail write nth=3 first-after=flush"), @"The third time: the first write after a flush fails with an I/O error; the disk is not touched.");
+        insta::assert_snapshot!(said("fail write every=2 first-after=flush"), @"Every second time: the first write after a flush fails with an I/O error; the disk is not touched.");
+        insta::assert_snapshot!(said("fail write every=1 sectors=5..6"), @"Every write that touches sector 5 fails with an I/O error; the disk is not touched.");
+        insta::assert_snapshot!(said("fail any every=1 first-after=flush covers=5..6"), @"The first request after each flush that completes a sequential row of one operation over sector 5 fails with an I/O error; the disk is not touched.");
+        insta::assert_snapshot!(said("hold write until=done(flush)"), @"Every write is held until a flush was completed, for 10s at most.");
+        insta::assert_snapshot!(said("hold flush until=done(flush)"), @"Every flush is held until another flush was completed, for 10s at most.");
+        insta::assert_snapshot!(said("hold any until=next(write)"), @"Every request is held until another write was submitted, for 10s at most.");
+        insta::assert_snapshot!(said("hold read until=next(any payload=tag:7)"), @"Every read is held until a request whose data begins with a page of tag 7 was submitted, for 10s at most.");
+        insta::assert_snapshot!(said("corrupt write misdirect=-1"), @"Every write reports success, but its data lies 1 sector before where it should.");
         insta::assert_snapshot!(said("short any bytes=4k then=ok len=4k..1M"), @r#"Every read or write of 4k to less than 1M bytes moves only its first 4k bytes and reports success."#);
     }
 }

@@ -53,4 +53,6 @@ pub struct Rule {
 #[cfg(test)]
 mod random_tests;
 #[cfg(test)]
+mod refusal_tests;
+#[cfg(test)]
 mod tests;

@@ -3,9 +3,10 @@
 use std::str::FromStr;
 
 use super::error::{Problem, RuleError, hint};
-use super::values::{Arg, Args};
+use super::values::{Arg, Args, without_value};
 use super::{
-    Action, Corruption, FailStatus, Lose, Matcher, Order, Rule, ShortStatus, Spread, Torn, Trigger, Until, Watch, words,
+    Action, Corruption, Event, FailStatus, Lose, Matcher, Order, Rule, ShortStatus, Spread, Torn, Trigger, Until,
+    Watch, words,
 };
 use crate::op::Op;
 
@@ -68,10 +69,20 @@ fn parse_rule(text: &str) -> Result<Rule, Misfit> {
             hint: hint(found, words::action_names()),
         }));
     };
-    let (op, op_word, rest) = parse_op(rest)?;
-    let mut args = Args::parse(*action_word, rest, &words::keys_of(action))?;
+    let known = words::keys_of(action);
+    let (op, op_word, rest) = parse_op(rest, &known)?;
+    let mut args = Args::parse(*action_word, rest, &known)?;
+    let words = ["until", "name", "after", "before"].map(|key| args.word(key));
     let action = parse_action(&mut args)?;
-    let trigger = parse_trigger(op, &mut args)?;
+    // Whatever operation a rule for any names, it means those that its action can be done to.
+    let only = op.or(matches!(action, Action::Early(_)).then_some(Op::Flush));
+    let trigger = Trigger {
+        matcher: Matcher {
+            op,
+            ..parse_matcher(only, &mut args)?
+        },
+        ..parse_trigger(only, &mut args)?
+    };
     if let Some(op) = trigger.matcher.op.filter(|op| !action.goes_with(*op)) {
         let goes_with = match action {
             Action::Drop => "write, flush, discard, write-zeroes or any",
@@ -86,12 +97,50 @@ fn parse_rule(text: &str) -> Result<Rule, Misfit> {
     }
     let set = args.take("set").map(Arg::var).transpose()?;
     let name = args.take("name").map(Arg::ident).transpose()?;
-    Ok(Rule {
+    let rule = Rule {
         name,
         action,
         trigger,
         set,
-    })
+    };
+    refuse_never(&rule, words)?;
+    Ok(rule)
+}
+
+/// Refuses a rule that no request can ever meet, by its words with `until`, `name`, `after` and `before`.
+fn refuse_never(rule: &Rule, [until, name, after, before]: [Option<Word<'_>>; 4]) -> Result<(), Misfit> {
+    let never = |word: Option<Word<'_>>, other: Option<Word<'_>>, why| match (word, other) {
+        (Some(word), Some(other)) => Err(word.misfit(Problem::Never {
+            word: word.text.to_owned(),
+            other: other.text.to_owned(),
+            why,
+        })),
+        _ => Ok(()),
+    };
+    let Trigger {
+        after: Some(event),
+        before: until_then,
+        ..
+    } = &rule.trigger
+    else {
+        return Ok(());
+    };
+    if until_then.as_ref() == Some(event) {
+        return never(before, after, "what has happened stays so");
+    }
+    match (event, &rule.action) {
+        (Event::Rule(other), _) if rule.name.as_ref() == Some(other) => {
+            never(after, name, "a rule is not applied before itself")
+        }
+        (
+            Event::Mark(mark),
+            Action::Hold {
+                until: Until::Mark(awaited),
+                ..
+            },
+        ) if mark == awaited => never(after, until, "nothing is held until a mark that was made"),
+        _ => Ok(()),
+    }
 }
 
 fn list<'a>(words: impl Iterator<Item = &'a str>) -> String {
@@ -150,8 +199,8 @@ fn split_words(line: Word<'_>) -> Result<Vec<Word<'_>>, Misfit> {
 
 type OpAndRest<'w, 'a> = (Option<Op>, Option<Word<'a>>, &'w [Word<'a>]);
 
-/// The optional operation at the head of `words`.
-fn parse_op<'w, 'a>(words: &'w [Word<'a>]) -> Result<OpAndRest<'w, 'a>, Misfit> {
+/// The optional operation at the head of `words`; these keys are known after it.
+fn parse_op<'w, 'a>(words: &'w [Word<'a>], known: &[&str]) -> Result<OpAndRest<'w, 'a>, Misfit> {
     let Some((word, rest)) = words.split_first().filter(|(word, _)| !word.text.contains('=')) else {
         return Ok((None, None, words));
     };
@@ -163,7 +212,7 @@ fn parse_op<'w, 'a>(words: &'w [Word<'a>]) -> Result<OpAndRest<'w, 'a>, Misfit> 
         None => Err(word.misfit(Problem::UnknownOp {
             found: word.text.to_owned(),
             expected: OP_NAMES.join(", "),
-            hint: hint(word.text, OP_NAMES),
+            hint: without_value(word.text, known).unwrap_or_else(|| hint(word.text, OP_NAMES)),
         })),
     }
 }
@@ -262,8 +311,8 @@ fn parse_corruption(args: &mut Args<'_>) -> Result<Corruption, Misfit> {
     how.map(|(_, corruption)| corruption).ok_or_else(missing)
 }
 
+/// All of a trigger but its matcher.
 fn parse_trigger(op: Option<Op>, args: &mut Args<'_>) -> Result<Trigger, Misfit> {
-    let matcher = parse_matcher(op, args)?;
     let nth = args.take("nth").map(Arg::count).transpose()?;
     let every = args.take("every");
     if let (Some(_), Some(every)) = (nth, &every) {
@@ -281,7 +330,7 @@ fn parse_trigger(op: Option<Op>, args: &mut Args<'_>) -> Result<Trigger, Misfit>
         }));
     }
     Ok(Trigger {
-        matcher,
+        matcher: Matcher::default(),
         nth,
         every: every.map(Arg::count).transpose()?,
         probability: args.take("p").map(Arg::probability).transpose()?,
@@ -305,8 +354,8 @@ fn parse_matcher(op: Option<Op>, args: &mut Args<'_>) -> Result<Matcher, Misfit>
         };
         return Err(arg.word.misfit(problem));
     }
-    let align = args.take("align");
-    for (what, arg) in [("sectors", &sectors), ("align", &align)] {
+    let (len, align) = (args.take("len"), args.take("align"));
+    for (what, arg) in [("sectors", &sectors), ("len", &len), ("align", &align)] {
         if let (Some(Op::Flush), Some(arg)) = (op, arg) {
             return Err(arg.word.misfit(Problem::WrongOp {
                 what,
@@ -318,7 +367,7 @@ fn parse_matcher(op: Option<Op>, args: &mut Args<'_>) -> Result<Matcher, Misfit>
     Ok(Matcher {
         op,
         sectors: sectors.map(Arg::sectors).transpose()?,
-        len: args.take("len").map(Arg::len_range).transpose()?,
+        len: len.map(Arg::len_range).transpose()?,
         align: align.map(Arg::align).transpose()?,
         queue: args.take("queue").map(Arg::queue).transpose()?,
         payload: payload.map(Arg::payload).transpose()?,
@@ -328,8 +377,8 @@ fn parse_matcher(op: Option<Op>, args: &mut Args<'_>) -> Result<Matcher, Misfit>
 /// The trigger in `next(…)` and `done(…)`.
 pub(super) fn parse_watch(text: Word<'_>) -> Result<Watch, Misfit> {
     let words = split_words(text)?;
-    let (op, _, rest) = parse_op(&words)?;
     let known: Vec<&str> = words::MATCHER_KEYS.iter().map(|key| key.name).chain(["nth"]).collect();
+    let (op, _, rest) = parse_op(&words, &known)?;
     let mut args = Args::parse(
         Word {
             text: "a trigger to wait for",

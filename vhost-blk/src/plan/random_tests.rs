@@ -52,14 +52,24 @@ prop_compose! {
         queue in any::<Option<u16>>(),
         payload in of(payload()),
     ) -> Matcher {
-        Matcher {
+        let matcher = Matcher {
             op,
-            sectors: sectors.filter(|_| op != Some(Op::Flush)),
+            sectors,
             len,
-            align: align.filter(|_| op != Some(Op::Flush)),
+            align,
             queue,
             payload: payload.filter(|_| op.is_none_or(|op| op == Op::Write)),
-        }
+        };
+        if op == Some(Op::Flush) { of_flush(&matcher) } else { matcher }
+    }
+}
+
+/// What can be said of a flush.
+fn of_flush(matcher: &Matcher) -> Matcher {
+    Matcher {
+        op: matcher.op,
+        queue: matcher.queue,
+        ..Matcher::default()
     }
 }
 
@@ -145,9 +155,21 @@ prop_compose! {
         if matcher.op.is_some_and(|op| !action.goes_with(op)) {
             matcher.op = None;
         }
+        let flushes = matcher.op == Some(Op::Flush) || matches!(action, Action::Early(_));
+        if flushes {
+            matcher = of_flush(&matcher);
+        }
         let every = every.filter(|_| nth.is_none());
-        let covers = when.covers.clone().filter(|_| matcher.op != Some(Op::Flush));
-        Rule { name, action, trigger: Trigger { matcher, nth, every, probability, limit, covers, ..when }, set }
+        let covers = when.covers.clone().filter(|_| !flushes);
+        // What no request can meet is refused.
+        let own = name.clone().map(Event::Rule);
+        let awaited = match &action {
+            Action::Hold { until: Until::Mark(mark), .. } => Some(Event::Mark(mark.clone())),
+            _ => None,
+        };
+        let never = [own, awaited, when.before.clone()];
+        let after = when.after.clone().filter(|after| never.iter().flatten().all(|event| event != after));
+        Rule { name, action, trigger: Trigger { matcher, nth, every, probability, limit, covers, after, ..when }, set }
     }
 }
 

@@ -1,5 +1,7 @@
 //! The rule language: what it takes, what it gives back, and what each error says.
 
+use std::ops::Range;
+
 use super::*;
 use crate::op::Op;
 
@@ -131,7 +133,7 @@ fn errors_point_at_the_place() {
      |                   ^^^^
     "#);
     insta::assert_snapshot!(message("delay write for=80ms..20ms"), @r#"
-    column 17: bad value `80ms..20ms` for `for`: expected a time like 20ms, or a range like 20ms..80ms
+    column 17: bad value `80ms..20ms` for `for`: expected a range with the shorter time first, like 20ms..80ms
      |
      | delay write for=80ms..20ms
      |                 ^^^^^^^^^^
@@ -251,7 +253,7 @@ fn errors_point_at_the_place() {
      |                      ^^^^^^
     "#);
     insta::assert_snapshot!(message("hold write until=relase"), @r#"
-    column 18: bad value `relase` for `until`: expected next(TRIGGER), done(TRIGGER), mark(NAME), release or a time like 500ms; did you mean `release`?
+    column 18: bad value `relase` for `until`: expected next(TRIGGER), done(TRIGGER), mark(NAME), release or a time of at most 3600s like 500ms; did you mean `release`?
      |
      | hold write until=relase
      |                  ^^^^^^
@@ -367,6 +369,7 @@ fn matcher_knows_edges() {
         op,
         sector,
         len,
+        ranges: Vec::new(),
         queue: 3,
         tag: None,
         prefix: Prefix::of(&[0xca, 0xfe, 0x01]),
@@ -398,6 +401,44 @@ fn matcher_knows_edges() {
             "{text}"
         );
     }
+    let several = |ranges: &[Range<u64>]| Facts {
+        len: ranges.iter().map(|range| (range.end - range.start) * 512).sum(),
+        ranges: ranges.to_vec(),
+        ..facts(Op::Discard, ranges[0].start, 0)
+    };
+    // Sectors: any range; a length: all together; an alignment: each.
+    let discard = several(&[0..8, 1000..1008]);
+    for (text, wanted) in [
+        ("fail sectors=1007..1008", true),
+        ("fail sectors=7..8", true),
+        ("fail sectors=8..1000", false),
+        ("fail len=8k", true),
+        ("fail len=4k", false),
+        ("fail align=4k", true),
+    ] {
+        let rule: Rule = text.parse().expect(text);
+        assert_eq!(rule.trigger.matcher.matches(&discard), wanted, "{text}");
+    }
+    for (text, wanted) in [
+        ("fail align=4k", false),
+        ("fail align=not(4k)", true),
+        ("fail align=512", true),
+    ] {
+        let rule: Rule = text.parse().expect(text);
+        let off = several(&[0..8, 1001..1009]);
+        assert_eq!(rule.trigger.matcher.matches(&off), wanted, "{text}");
+    }
+    let empty: Rule = "fail sectors=1000..1001".parse().expect("rule");
+    assert!(
+        empty.trigger.matcher.matches(&several(&[0..8, 1000..1000])),
+        "it lies where it begins"
+    );
+    let short: Rule = "fail any len=0..4k".parse().expect("rule");
+    assert!(
+        !short.trigger.matcher.matches(&facts(Op::Flush, 0, 0)),
+        "a flush has no length"
+    );
+    assert!(short.trigger.matcher.matches(&facts(Op::Write, 0, 512)));
     let any: Rule = "fail".parse().expect("rule");
     assert!(
         !any.trigger.matcher.matches(&facts(Op::GetId, 0, 20)),

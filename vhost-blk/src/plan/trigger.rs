@@ -35,7 +35,7 @@ pub struct Trigger {
 pub struct Matcher {
     /// Operation; `None` is any.
     pub op: Option<Op>,
-    /// Sectors of 512 bytes; the request must overlap them.
+    /// Sectors of 512 bytes; the request must overlap them, with one of its ranges.
     pub sectors: Option<Range<u64>>,
     /// Length in bytes.
     pub len: Option<Range<u64>>,
@@ -50,7 +50,7 @@ pub struct Matcher {
 /// How a request lies on the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Align {
-    /// Begins and ends at multiples of this many bytes.
+    /// Begins and ends at multiples of this many bytes, with each of its ranges.
     To(u64),
     /// Does not.
     Off(u64),
@@ -114,8 +114,10 @@ pub struct Facts {
     pub op: Op,
     /// First sector of 512 bytes.
     pub sector: u64,
-    /// Length in bytes.
+    /// Length in bytes, of all ranges together.
     pub len: u64,
+    /// The sectors of a discard or write-zeroes request with several ranges; empty where `sector` and `len` say it.
+    pub ranges: Vec<Range<u64>>,
     /// The virtqueue that it came from.
     pub queue: u16,
     /// The tag that a write's data begins with.
@@ -146,10 +148,17 @@ impl Prefix {
 }
 
 impl Facts {
-    /// The first sector after the request.
-    #[must_use]
-    pub fn end(&self) -> u64 {
-        self.sector.saturating_add(self.len.div_ceil(512))
+    /// The sectors of each range of the request, in the order in which it has them; all but a discard or write-zeroes have one.
+    pub fn pieces(&self) -> impl Iterator<Item = Range<u64>> {
+        let only = self.sector..self.sector.saturating_add(self.len.div_ceil(512));
+        let only = self.ranges.is_empty().then_some(only);
+        only.into_iter().chain(self.ranges.iter().cloned())
+    }
+
+    /// As [`pieces`](Self::pieces), but what has no length lies in the sector that it begins with.
+    pub fn places(&self) -> impl Iterator<Item = Range<u64>> {
+        self.pieces()
+            .map(|piece| piece.start..piece.end.max(piece.start.saturating_add(1)))
     }
 }
 
@@ -160,15 +169,16 @@ impl Matcher {
         if facts.op == Op::GetId || self.op.is_some_and(|op| op != facts.op) {
             return false;
         }
-        // A flush lies nowhere; a rule that names a place does not mean it.
-        if facts.op == Op::Flush && (self.sectors.is_some() || self.align.is_some()) {
+        // A flush lies nowhere and has no length; a rule that names one of these does not mean it.
+        if facts.op == Op::Flush && (self.sectors.is_some() || self.len.is_some() || self.align.is_some()) {
             return false;
         }
-        if let Some(sectors) = &self.sectors {
-            let end = facts.end().max(facts.sector.saturating_add(1));
-            if facts.sector >= sectors.end || end <= sectors.start {
-                return false;
-            }
+        if let Some(sectors) = &self.sectors
+            && !facts
+                .places()
+                .any(|place| place.start < sectors.end && sectors.start < place.end)
+        {
+            return false;
         }
         if self.len.as_ref().is_some_and(|len| !len.contains(&facts.len)) {
             return false;
@@ -191,7 +201,12 @@ impl Matcher {
 
 impl Align {
     fn matches(self, facts: &Facts) -> bool {
-        let aligned = |bytes: u64| (facts.sector.saturating_mul(512) | facts.len).is_multiple_of(bytes);
+        let aligned = |bytes: u64| match facts.ranges.as_slice() {
+            [] => (facts.sector.saturating_mul(512) | facts.len).is_multiple_of(bytes),
+            ranges => ranges
+                .iter()
+                .all(|range| ((range.start | range.end).saturating_mul(512)).is_multiple_of(bytes)),
+        };
         match self {
             Align::To(bytes) => aligned(bytes),
             Align::Off(bytes) => !aligned(bytes),

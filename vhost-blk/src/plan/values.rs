@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::error::{Problem, hint};
 use super::parse::{Misfit, OP_NAMES, Word, parse_watch};
 use super::units::{parse_bytes, parse_time};
+use super::words::with_value;
 use super::{Align, Event, PREFIX_BYTES, PayloadMatch, Sectors, Span, Until, Var, Watch, Window};
 use crate::op::Op;
 
@@ -33,7 +34,7 @@ impl<'a> Args<'a> {
                 let hint = if OP_NAMES.contains(&word.text) {
                     "; an operation stands right after the action".to_owned()
                 } else {
-                    hint(word.text, known.iter().copied())
+                    without_value(word.text, known).unwrap_or_else(|| hint(word.text, known.iter().copied()))
                 };
                 return Err(word.misfit(Problem::NotKeyValue {
                     found: word.text.to_owned(),
@@ -49,7 +50,11 @@ impl<'a> Args<'a> {
                     found: key.to_owned(),
                     what: action.text.to_owned(),
                     expected: known.join(", "),
-                    hint: hint(key, known.iter().copied()),
+                    hint: if key == "op" {
+                        "; an operation stands right after the action, by itself".to_owned()
+                    } else {
+                        hint(key, known.iter().copied())
+                    },
                 }));
             }
             if let Some(first) = left.iter().find(|arg| arg.key == key) {
@@ -75,6 +80,11 @@ impl<'a> Args<'a> {
     pub(super) fn take(&mut self, key: &str) -> Option<Arg<'a>> {
         let index = self.left.iter().position(|arg| arg.key == key)?;
         Some(self.left.remove(index))
+    }
+
+    /// A key's whole word, which stays.
+    pub(super) fn word(&self, key: &str) -> Option<Word<'a>> {
+        self.left.iter().find(|arg| arg.key == key).map(|arg| arg.word)
     }
 
     pub(super) fn need(&mut self, key: &'static str, example: &'static str) -> Result<Arg<'a>, Misfit> {
@@ -253,7 +263,7 @@ impl Arg<'_> {
     }
 
     pub(super) fn span(self) -> Result<Span, Misfit> {
-        let expected = "a time like 20ms, or a range like 20ms..80ms";
+        let expected = "a time of at most 3600s like 20ms, or a range like 20ms..80ms";
         let (min, max) = self
             .value
             .text
@@ -261,6 +271,7 @@ impl Arg<'_> {
             .unwrap_or((self.value.text, self.value.text));
         match (parse_time(min), parse_time(max)) {
             (Some(min), Some(max)) if min <= max => Ok(Span { min, max }),
+            (Some(_), Some(_)) => Err(self.bad("a range with the shorter time first, like 20ms..80ms")),
             _ => Err(self.bad(expected)),
         }
     }
@@ -325,9 +336,15 @@ impl Arg<'_> {
                 })?));
             }
         }
-        let expected = "next(TRIGGER), done(TRIGGER), mark(NAME), release or a time like 500ms";
+        let expected = "next(TRIGGER), done(TRIGGER), mark(NAME), release or a time of at most 3600s like 500ms";
         Err(self.bad_hint(expected, hint(text, ["release"])))
     }
+}
+
+/// The hint for a known key that stands without a value; nothing for another word.
+pub(super) fn without_value(word: &str, known: &[&str]) -> Option<String> {
+    let ways = known.contains(&word).then(|| with_value(word)).flatten()?;
+    Some(format!("; write {ways}"))
 }
 
 impl Var {

@@ -52,7 +52,8 @@ pub const ACTIONS: [ActionWord; 12] = [
     },
     ActionWord {
         name: "hold",
-        about: "The request completes when something else has happened, but after `max` at the latest.",
+        about: "The request completes when something else has happened, but after `max` at the latest. Until a mark that was made already nothing is held: the \
+                rule has an implied `before` of that mark.",
         keys: &["until", "max"],
         examples: &[
             "hold write nth=1 until=next(write)",
@@ -178,7 +179,7 @@ pub const ACTION_KEYS: [KeyWord; 16] = [
     KeyWord {
         name: "flip",
         value: "Nbit",
-        about: "inverts N bits, at places chosen by the seed",
+        about: "inverts N bits, at places chosen by the seed; all, if the request has fewer",
     },
     KeyWord {
         name: "zero",
@@ -241,17 +242,17 @@ pub const RULE_KEYS: [KeyWord; 11] = [
     KeyWord {
         name: "nth",
         value: "N",
-        about: "only the Nth such request",
+        about: "only the Nth such request; what `first-after`, `covers`, `after`, `before` or `when` rules out does not count",
     },
     KeyWord {
         name: "every",
         value: "N",
-        about: "only every Nth",
+        about: "only every Nth, counted likewise",
     },
     KeyWord {
         name: "p",
-        value: "0 to 1",
-        about: "only with this probability, by the seed",
+        value: "P",
+        about: "only with the probability P, from 0 to 1, by the seed",
     },
     KeyWord {
         name: "limit",
@@ -261,12 +262,13 @@ pub const RULE_KEYS: [KeyWord; 11] = [
     KeyWord {
         name: "first-after",
         value: "OP",
-        about: "only the first since the last request of this operation",
+        about: "only the first after each request of this operation",
     },
     KeyWord {
         name: "covers",
         value: "A..B",
-        about: "only the one that completes a row of requests of one operation, each beginning where the last ended, over these sectors",
+        about: "only the one that completes a row of requests of one operation, each beginning where the last ended, over these sectors; with `any` each \
+                operation has its own row, a flush is in none, and several ranges of one request count one by one",
     },
     KeyWord {
         name: "after",
@@ -301,6 +303,22 @@ pub fn action(name: &str) -> Option<&'static ActionWord> {
     ACTIONS.iter().find(|action| action.name == name)
 }
 
+/// The ways to write a key with its value; nothing if there is no such key.
+#[must_use]
+pub fn with_value(key: &str) -> Option<String> {
+    let key = ACTION_KEYS
+        .iter()
+        .chain(&MATCHER_KEYS)
+        .chain(&RULE_KEYS)
+        .find(|known| known.name == key)?;
+    let ways: Vec<String> = key
+        .value
+        .split(" | ")
+        .map(|value| format!("`{}={value}`", key.name))
+        .collect();
+    Some(ways.join(" or "))
+}
+
 /// The words of all actions.
 pub fn action_names() -> impl Iterator<Item = &'static str> + Clone {
     ACTIONS.iter().map(|action| action.name)
@@ -322,8 +340,9 @@ pub fn reference() -> String {
          A rule is one line, the same in a plan file, on the command line, at run time and from inside the guest:\n\n    \
          ACTION [OP] [key=value]… [# comment]\n\n\
          OP is `read`, `write`, `flush`, `discard`, `write-zeroes` or `any` (the default). A request takes the first rule that applies and says *when* it \
-         completes, and the first that says *how*; so it can be held and then fail. A rule counts every request that looks like its trigger, also those that \
-         an earlier rule took. Every random choice follows from the plan's seed, the rule's name and the request's number. Times are `500us`, `20ms` or `5s`, bytes \
+         completes, and the first that says *how*; so it can be held and then fail. If a rule says that the power goes or the connection ends (`cut`, \
+         `disconnect`), the request never completes: only that rule is applied to it, wherever it stands. A rule counts every request that looks like its \
+         trigger, also those that another rule took. Every random choice follows from the plan's seed, the rule's name and the request's number. Times are `500us`, `20ms` or `5s`, bytes \
          `512`, `4k`, `2M` or `1G`.\n\n\
          `vhost-blk explain 'RULE'` says in a sentence what a rule does.\n\n## Actions\n",
     );
@@ -346,7 +365,10 @@ pub fn reference() -> String {
             let _ = writeln!(page, "- `{example}`  \n  {sentence}");
         }
     }
-    page.push_str("\n## What a request looks like\n\nAlso in `next(…)` and `done(…)`.\n\n");
+    page.push_str(
+        "\n## What a request looks like\n\nAlso in `next(…)` and `done(…)`. A discard or write-zeroes can have several ranges: it touches what one of them \
+         touches, is as long as all of them, and aligned if each of them is. A flush lies nowhere and has no length.\n\n",
+    );
     table(&mut page, &MATCHER_KEYS);
     page.push_str("\n## Which of them, and when\n\n");
     table(&mut page, &RULE_KEYS);

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::ops::Range;
 
-use super::{Complete, Record, RequestLine, Status, requests};
+use super::{Complete, Record, RequestLine, Status, Submit, requests};
 use crate::op::Op;
 use crate::plan::units::print_bytes;
 
@@ -16,7 +16,7 @@ pub struct Filter {
     pub rule: Option<String>,
     /// Only requests that ended so.
     pub status: Option<Status>,
-    /// Only requests that touch these sectors.
+    /// Only requests that touch these sectors, with one of their ranges.
     pub sectors: Option<Range<u64>>,
     /// Only from this mark on, the last of the name.
     pub from: Option<String>,
@@ -34,7 +34,44 @@ pub struct NoMark {
     pub known: Vec<String>,
 }
 
+/// A rule that the trace does not have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no rule `{name}` in the trace: {}", if known.is_empty() { "it has none".to_owned() } else { format!("it has {}", known.join(", ")) })]
+pub struct NoRule {
+    /// The name.
+    pub name: String,
+    /// The rules there are.
+    pub known: Vec<String>,
+}
+
 impl Filter {
+    /// Checks that the trace has the rule that is wanted, whether or not it was applied to any request.
+    ///
+    /// # Errors
+    /// There is no such rule.
+    pub fn check(&self, records: &[Record]) -> Result<(), NoRule> {
+        let Some(name) = &self.rule else { return Ok(()) };
+        let mut known: Vec<String> = Vec::new();
+        // A part of a trace may have requests without the rules that they met.
+        let names = records.iter().flat_map(|record| match record {
+            Record::RuleAdded { name, .. } => std::slice::from_ref(name),
+            Record::Submit(submit) => submit.rules.as_slice(),
+            _ => &[],
+        });
+        for found in names {
+            if found == name {
+                return Ok(());
+            }
+            if !known.contains(found) {
+                known.push(found.clone());
+            }
+        }
+        Err(NoRule {
+            name: name.clone(),
+            known,
+        })
+    }
+
     /// The records between the marks.
     ///
     /// # Errors
@@ -82,10 +119,7 @@ impl Filter {
         self.op.is_none_or(|op| op == submit.op)
             && self.rule.as_ref().is_none_or(|rule| submit.rules.contains(rule))
             && self.status.is_none_or(|wanted| status == Some(wanted))
-            && self.sectors.as_ref().is_none_or(|sectors| {
-                let end = submit.sector + submit.len.div_ceil(512).max(1);
-                submit.op != Op::Flush && submit.sector < sectors.end && sectors.start < end
-            })
+            && self.sectors.as_ref().is_none_or(|sectors| touches(submit, sectors))
     }
 
     /// Whether what is no request is wanted: not where only some requests are, but for what changes a place of the disk where that is asked for.
@@ -97,6 +131,17 @@ impl Filter {
             )
         };
         self.op.is_none() && self.rule.is_none() && self.status.is_none() && (self.sectors.is_none() || changes_disk())
+    }
+}
+
+/// Whether a request touches these sectors, with one of its ranges. What has no length lies in the sector that it begins with.
+fn touches(submit: &Submit, sectors: &Range<u64>) -> bool {
+    let touches = |start: u64, count: u64| start < sectors.end && sectors.start < start.saturating_add(count.max(1));
+    match submit.ranges.as_slice() {
+        [] => submit.op != Op::Flush && touches(submit.sector, submit.len.div_ceil(512)),
+        ranges => ranges
+            .iter()
+            .any(|range| touches(range.sector, u64::from(range.sectors))),
     }
 }
 

@@ -234,3 +234,35 @@ fn parts_between_marks() {
     let missing = between(Some("bgin"), None).unwrap_err();
     insta::assert_snapshot!(missing, @"no mark `bgin` in the trace: it has begin, end");
 }
+
+#[test]
+fn a_discard_is_where_each_of_its_ranges_is() {
+    let records: Vec<Record> = [
+        r#"{"ev":"submit","seq":1,"t_us":1,"queue":0,"gen":1,"op":"discard","sector":0,"len":8192,"segs":0,"ranges":[{"sector":0,"sectors":8,"flags":0},{"sector":1000,"sectors":8,"flags":0}]}"#,
+        r#"{"ev":"complete","seq":1,"t_us":2,"status":"ok","bytes":8192,"latency_us":1}"#,
+    ]
+    .map(|line| serde_json::from_str(line).unwrap())
+    .into();
+    let lists = |sectors| {
+        let filter = Filter {
+            sectors: Some(sectors),
+            ..Filter::default()
+        };
+        listing(&records, &filter).contains("discard")
+    };
+    assert!(lists(7..8) && lists(1000..1001) && lists(1007..2000));
+    assert!(!lists(8..16) && !lists(999..1000) && !lists(1008..2000));
+}
+
+#[test]
+fn a_rule_that_the_trace_does_not_have() {
+    let of = |rule: &str| {
+        let filter = Filter {
+            rule: Some(rule.into()),
+            ..Filter::default()
+        };
+        filter.check(&records())
+    };
+    assert_eq!(of("unused"), Ok(()), "it was never applied, but it is there");
+    insta::assert_snapshot!(of("nosuch").unwrap_err(), @"no rule `nosuch` in the trace: it has r1, fault, unused");
+}

@@ -108,11 +108,7 @@ pub fn of_key(key: &str, op: Op) -> Option<Pair> {
     let pairs = match key {
         "sectors" if flush => return refused("sectors=16..24", "sectors does not go with `flush`"),
         "sectors" => vec![trial(op, "sectors=16..24", simple)],
-        // A flush has no length, and no other flush has another.
-        "len" if flush => vec![Trigger {
-            text: "any len=0..1".to_owned(),
-            ..trial(op, "", vec![Miss(there(Op::Write)), Hit(here(op))])
-        }],
+        "len" if flush => return refused("len=0..1", "len does not go with `flush`"),
         "len" => {
             let longer = Ask::at(op, THERE * PAGE_SECTORS, 2 * PAGE);
             vec![

@@ -1,0 +1,55 @@
+//! What the binary is asked without a disk: a rule in a sentence, a trace as a listing.
+#![allow(clippy::expect_used, reason = "a panic here is the test's failure")]
+
+use std::process::{Command, Output};
+
+fn ask(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_vhost-blk"))
+        .args(args)
+        .output()
+        .expect("the binary")
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+#[test]
+fn a_rule_is_one_word_or_several() {
+    let sentence = "The third write fails with an I/O error; the disk is not touched.\n";
+    for args in [
+        &["explain", "fail write nth=3"][..],
+        &["explain", "fail", "write", "nth=3"],
+        &["explain", "fail write", "nth=3"],
+    ] {
+        let output = ask(args);
+        assert!(output.status.success(), "{args:?}: {}", said(&output));
+        assert_eq!(said(&output), sentence, "{args:?}");
+    }
+    assert_eq!(ask(&["explain"]).status.code(), Some(64));
+    let bad = ask(&["explain", "fail", "wirte"]);
+    assert_eq!(bad.status.code(), Some(64));
+    assert!(said(&bad).contains("did you mean `write`?"), "{}", said(&bad));
+}
+
+#[test]
+fn a_rule_that_the_trace_does_not_have_is_told() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("trace");
+    let lines = [
+        r#"{"ev":"start","version":1,"disk_bytes":1048576,"seed":0}"#,
+        r#"{"ev":"rule-added","t_us":5,"name":"late","text":"delay write for=1ms"}"#,
+    ];
+    std::fs::write(&path, lines.join("\n") + "\n").expect("a trace");
+    let file = path.to_str().expect("a path");
+    for more in [&[][..], &["--summary"]] {
+        let output = ask(&[&["trace", file, "--rule", "latte"], more].concat());
+        assert_eq!(output.status.code(), Some(64), "{}", said(&output));
+        assert_eq!(said(&output), "vhost-blk: no rule `latte` in the trace: it has late\n");
+        assert!(
+            ask(&[&["trace", file, "--rule", "late"], more].concat())
+                .status
+                .success()
+        );
+    }
+}

@@ -28,7 +28,7 @@ use vhost_blk::trace::{self, Status};
 /// Once it listens it keeps no more rights than it needs (landlock, seccomp): it opens no file but for exports, and a system call that it has
 /// no need of ends it by the signal SIGSYS, with a word on what it was.
 ///
-/// Exit codes: 0 ended in order, 64 bad usage, 65 the plan cannot be read, 66 the image cannot be used, 71 the system
+/// Exit codes: 0 ended in order, 64 bad usage, 65 the plan or the trace cannot be read or replayed, 66 the image cannot be used, 71 the system
 /// refuses something, 73 a socket or the trace cannot be made.
 #[derive(Debug, Parser)]
 #[command(
@@ -339,7 +339,8 @@ impl Failure {
         match self {
             Failure::Usage(error) if !error.use_stderr() => 0,
             Failure::Usage(_) | Failure::Rule(_) | Failure::NoMark(_) => 64,
-            Failure::ReadTrace(trace::ReadError::Line { .. }) | Failure::Script { .. } => 65,
+            Failure::ReadTrace(trace::ReadError::Line { .. } | trace::ReadError::Version { .. })
+            | Failure::Script { .. } => 65,
             Failure::ReadTrace(trace::ReadError::Read { .. }) => 66,
             Failure::Plan(_) => 65,
             Failure::Disk(_) => 66,

@@ -3,7 +3,11 @@
 
 mod common;
 
-use common::{DeviceProcess, Driver};
+use std::io::Read;
+use std::path::Path;
+use std::process::{Output, Stdio};
+
+use common::{DeviceProcess, Driver, command};
 use vhost_blk::control::{Command, Reply, Stats};
 use vhost_blk::trace::{self, Record};
 
@@ -72,4 +76,46 @@ fn the_same_guest_meets_the_same_faults_and_another_is_told() {
         (expected.as_str(), found.as_str()),
         ("write of 4096 bytes at sector 0", "write of 4096 bytes at sector 8")
     );
+}
+
+/// How a run ends that is to end at once.
+fn ends(command: &mut std::process::Command) -> Output {
+    let piped = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = piped.spawn().expect("spawn");
+    // One that listens would not end.
+    let mut word = [0; 6];
+    let stdout = child.stdout.as_mut().expect("stdout");
+    if stdout.read_exact(&mut word).is_ok() && word == *b"ready\n" {
+        let _ = child.kill();
+    }
+    child.wait_with_output().expect("its end")
+}
+
+#[test]
+fn a_trace_that_is_of_no_use_is_refused() {
+    let dir = tempfile::tempdir().expect("a directory");
+    std::fs::write(dir.path().join("image"), vec![0; 1 << 20]).expect("an image");
+    let file = dir.path().join("old");
+    let refused = |text: &str| {
+        std::fs::write(&file, text).expect("a trace");
+        let output = ends(command(dir.path()).arg("--replay").arg(&file));
+        let said = String::from_utf8(output.stderr).expect("text");
+        let said = said.replace(&*dir.path().to_string_lossy(), "DIR");
+        assert_eq!(output.status.code(), Some(65), "{said}");
+        assert!(!dir.path().join("trace").exists(), "no trace was begun");
+        said
+    };
+    let newer = "{\"ev\":\"start\",\"version\":2,\"when\":\"now\"}\n{\"ev\":\"new\"}\n";
+    insta::assert_snapshot!(refused(newer), @"vhost-blk: the trace DIR/old has version 2: this vhost-blk reads version 1, use the one that wrote it");
+
+    let output = ends(show(&file).arg("--summary"));
+    let said = String::from_utf8(output.stderr).expect("text");
+    assert!(said.contains("has version 2: this vhost-blk reads version 1"), "{said}");
+    assert_eq!(output.status.code(), Some(65));
+}
+
+fn show(file: &Path) -> std::process::Command {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_vhost-blk"));
+    command.arg("trace").arg(file);
+    command
 }

@@ -281,6 +281,10 @@ impl Settings {
             plan.rules.push(rule);
         }
         plan.seed = args.seed.unwrap_or(plan.seed);
+        let replay = args.replay.as_deref().map(script).transpose()?;
+        if let Some(script) = &replay {
+            plan.seed = script.seed();
+        }
         let config = Config {
             num_queues: args.num_queues,
             queue_size: args.queue_size,
@@ -306,7 +310,7 @@ impl Settings {
                 _ => Storage::Memory,
             },
             history: args.history,
-            replay: args.replay.as_deref().map(script).transpose()?,
+            replay,
             trace: args.trace,
             config,
             plan,

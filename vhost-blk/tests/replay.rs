@@ -7,15 +7,37 @@ use std::io::Read;
 use std::path::Path;
 use std::process::{Output, Stdio};
 
-use common::{DeviceProcess, Driver, command};
-use vhost_blk::control::{Command, Reply, Stats};
+use common::helpers::{stats, submitted};
+use common::{DeviceProcess, Driver, IOERR, command};
+use vhost_blk::control::{Command, Reply};
 use vhost_blk::trace::{self, Record};
 
-fn stats(device: &DeviceProcess) -> Stats {
-    match device.control().call(&Command::Stats).expect("stats") {
-        Reply::Stats(stats) => stats,
-        other => panic!("{other:?}"),
-    }
+fn tell(device: &DeviceProcess, command: &Command) -> Reply {
+    device.control().call(command).expect("an answer")
+}
+
+fn with_rules(seed: &str, rules: &[&str]) -> DeviceProcess {
+    let mut args = vec!["--seed", seed];
+    args.extend(rules.iter().flat_map(|rule| ["--rule", rule]));
+    DeviceProcess::start(&args)
+}
+
+/// Another device that makes the decisions of this one's trace again.
+fn again(first: &DeviceProcess) -> DeviceProcess {
+    // It hands the trace to the kernel.
+    stats(first);
+    DeviceProcess::start(&["--replay", &first.path("trace").to_string_lossy()])
+}
+
+/// So many writes that the device is told of at once; the order in which they complete.
+fn writes_at_once(driver: &mut Driver, count: u16) -> Vec<u16> {
+    let slots: Vec<u16> = (0..count)
+        .map(|number| driver.queue(1, u64::from(number) * 8, 4096, false))
+        .collect();
+    driver.kick();
+    let place = |slot| slots.iter().position(|other| *other == slot).expect("one of them");
+    let order = driver.order(slots.len());
+    order.into_iter().map(|(slot, _)| place(slot) as u16).collect()
 }
 
 /// Writes and reads; what each write was told, and what is read.
@@ -45,10 +67,7 @@ fn the_same_guest_meets_the_same_faults_and_another_is_told() {
         "corrupt read flip=2bit p=0.5",
     ]);
     let seen = work(&mut Driver::connect(&first), 0);
-    assert!(
-        seen.0.contains(&0) && seen.0.contains(&common::IOERR),
-        "the seed gives both"
-    );
+    assert!(seen.0.contains(&0) && seen.0.contains(&IOERR), "the seed gives both");
     stats(&first);
     let trace = first.path("trace");
     let trace = trace.to_string_lossy();
@@ -78,6 +97,154 @@ fn the_same_guest_meets_the_same_faults_and_another_is_told() {
     );
 }
 
+#[test]
+fn a_shuffled_window_has_the_same_order() {
+    let shuffle = "reorder write window=8 order=shuffle max=20s";
+    let orders = ["1", "7"].map(|seed| {
+        let first = with_rules(seed, &[shuffle]);
+        let mut driver = Driver::connect(&first);
+        let seen = [writes_at_once(&mut driver, 8), writes_at_once(&mut driver, 8)];
+        let second = again(&first);
+        let mut driver = Driver::connect(&second);
+        assert_eq!(
+            [writes_at_once(&mut driver, 8), writes_at_once(&mut driver, 8)],
+            seen,
+            "seed {seed}"
+        );
+        assert_eq!(stats(&second).diverged_at, None);
+        seen
+    });
+    assert_ne!(orders[0], orders[1], "the seed says the order");
+}
+
+#[test]
+fn a_plan_and_a_clear_come_where_they_came() {
+    let first = with_rules("1", &["reorder write window=2 order=reverse max=20s"]);
+    let second_plan = Command::Plan {
+        seed: 5,
+        rules: vec!["reorder write window=4 order=shuffle max=20s".to_owned()],
+    };
+    let third_rule = Command::Add {
+        rule: "reorder write window=4 order=shuffle max=20s name=r1".to_owned(),
+    };
+    let between = |commands: &[Command]| commands.iter().for_each(|command| drop(tell(&first, command)));
+    let mut driver = Driver::connect(&first);
+    let mut seen = vec![writes_at_once(&mut driver, 2)];
+    between(&[second_plan]);
+    seen.extend((0..3).map(|_| writes_at_once(&mut driver, 4)));
+    // Windows are numbered anew, and the order goes by the number.
+    between(&[Command::Clear, third_rule]);
+    seen.extend((0..3).map(|_| writes_at_once(&mut driver, 4)));
+    between(&[Command::Clear]);
+    seen.push(writes_at_once(&mut driver, 4));
+    assert_eq!(seen[0], [1, 0]);
+    assert_eq!(seen[1..4], seen[4..7]);
+    assert_eq!(seen[7], [0, 1, 2, 3]);
+
+    let second = again(&first);
+    let mut driver = Driver::connect(&second);
+    let found: Vec<Vec<u16>> = [2, 4, 4, 4, 4, 4, 4, 4]
+        .map(|count| writes_at_once(&mut driver, count))
+        .into();
+    assert_eq!(found, seen);
+    assert_eq!(stats(&second).diverged_at, None);
+}
+
+#[test]
+fn what_waited_for_a_plan_waits_no_longer_than_for_the_request_after_it() {
+    let first = with_rules("1", &["hang write", "fail read"]);
+    let work = |device: &DeviceProcess, between: &dyn Fn()| {
+        let mut driver = Driver::connect(device);
+        let wrote = driver.write(0, &[1; 4096]);
+        submitted(device, 1);
+        between();
+        let read = driver.read(0, 4096);
+        let order = driver.order(2);
+        order
+            .into_iter()
+            .map(|(slot, status)| (slot == wrote, slot == read, status))
+            .collect::<Vec<_>>()
+    };
+    let seen = work(&first, &|| {
+        let rules = vec!["fail read status=unsupp".to_owned()];
+        assert_eq!(tell(&first, &Command::Plan { seed: 2, rules }), Reply::Done);
+    });
+    assert_eq!(seen, [(true, false, 0), (false, true, common::UNSUPP)]);
+    assert_eq!(work(&again(&first), &|| ()), seen);
+}
+
+#[test]
+fn what_hangs_can_be_released_by_the_rules_name() {
+    let first = with_rules(
+        "0",
+        &["hang write nth=1 name=stuck", "hold write nth=2 until=release max=300s"],
+    );
+    let release = |device: &DeviceProcess, rule: &str| {
+        let mut driver = Driver::connect(device);
+        let slots = [driver.write(0, &[1; 4096]), driver.write(8, &[1; 4096])];
+        submitted(device, 2);
+        let listed = tell(device, &Command::List);
+        let rule = Some(rule.to_owned());
+        assert_eq!(
+            tell(device, &Command::Release { rule }),
+            Reply::Released { requests: 1 }
+        );
+        assert_eq!(driver.done().slot, slots[0]);
+        assert_eq!(
+            tell(device, &Command::Release { rule: None }),
+            Reply::Released { requests: 1 }
+        );
+        assert_eq!(driver.done().slot, slots[1]);
+        let Reply::Rules { rules } = listed else {
+            panic!("{listed:?}")
+        };
+        rules
+            .into_iter()
+            .map(|rule| (rule.name, rule.text, rule.hits, rule.holding))
+            .collect::<Vec<_>>()
+    };
+    let listed = release(&first, "stuck");
+    let holding: Vec<usize> = listed.iter().map(|(.., holding)| *holding).collect();
+    assert_eq!(holding, [1, 1]);
+    let second = again(&first);
+    assert_eq!(release(&second, "stuck"), listed);
+    let rule = Some("other".to_owned());
+    let refused = device_says(&second, &Command::Release { rule });
+    assert!(refused.ends_with("known rules: stuck, r2"), "{refused}");
+}
+
+/// What a device says to a command that it does not carry out.
+fn device_says(device: &DeviceProcess, command: &Command) -> String {
+    match device.control().call(command) {
+        Ok(reply) => format!("{reply:?}"),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn the_trace_of_a_replay_can_be_replayed_and_summed_up() {
+    let first = with_rules(
+        "4",
+        &["fail write p=0.5 name=coin", "corrupt read flip=2bit", "drop flush"],
+    );
+    let seen = work(&mut Driver::connect(&first), 0);
+    let second = again(&first);
+    assert!(work(&mut Driver::connect(&second), 0) == seen);
+    let third = again(&second);
+    assert!(work(&mut Driver::connect(&third), 0) == seen);
+    let rules = [&first, &second, &third].map(|device| {
+        stats(device);
+        let records = trace::read(&device.path("trace")).expect("trace");
+        let summary = trace::summary::summary(&records, &trace::show::Filter::default()).expect("no marks");
+        let (_, rules) = summary.split_once("\nrule ").expect("rules");
+        let (rules, _) = rules.split_once("\n\n").expect("the queue depth");
+        rules.to_owned()
+    });
+    assert!(rules[0].contains("fail write p=0.5 name=coin"), "{}", rules[0]);
+    assert_eq!(rules[1], rules[0]);
+    assert_eq!(rules[2], rules[0]);
+}
+
 /// How a run ends that is to end at once.
 fn ends(command: &mut std::process::Command) -> Output {
     let piped = command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -105,6 +272,8 @@ fn a_trace_that_is_of_no_use_is_refused() {
         assert!(!dir.path().join("trace").exists(), "no trace was begun");
         said
     };
+    insta::assert_snapshot!(refused(""), @"vhost-blk: cannot replay DIR/old: it does not begin with the line `start`, which has the seed: expected the whole file of a device's --trace");
+    insta::assert_snapshot!(refused("{\"ev\":\"power\",\"t_us\":1}\n"), @"vhost-blk: cannot replay DIR/old: it does not begin with the line `start`, which has the seed: expected the whole file of a device's --trace");
     let newer = "{\"ev\":\"start\",\"version\":2,\"when\":\"now\"}\n{\"ev\":\"new\"}\n";
     insta::assert_snapshot!(refused(newer), @"vhost-blk: the trace DIR/old has version 2: this vhost-blk reads version 1, use the one that wrote it");
 

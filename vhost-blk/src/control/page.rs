@@ -66,7 +66,7 @@ fn about(command: &Command) -> &'static str {
         }
         Command::List => {
             "Asks for the rules in force, in their order: how many requests looked like each one's trigger (`seen`), to how many it was applied (`hits`: 0 is \
-             a rule that never fired), and how many it makes wait now (`holding`)."
+             a rule that never fired), and how many it makes wait now (`holding`). In a replay they are the trace's, as they were in force at its last request that came; no trigger is asked, and `seen` is `hits`."
         }
         Command::Clear => "Takes all rules off and lets go everything that waits.",
         Command::Release { .. } => "Lets go what one rule keeps waiting, or, without `rule`, all that is held.",

@@ -2,8 +2,8 @@
 //!
 //! A trace says which rules were applied to each request, and has the rules' texts and seeds; together they give the same decision again, down to the bit
 //! that was flipped. What was done to the rules between two requests is done again between them, so that reorder windows begin where they began and
-//! their orders have the same seed. A guest that does the same meets the same, whatever the rules would make of it; at the first request that is another
-//! one, the script ends, and the trace of this run says where.
+//! their orders have the same seed. Requests that came while the power was off were decided on by nobody, and are left out. A guest that does the same
+//! meets the same, whatever the rules would make of it; at the first request that is another one, the script ends, and the trace of this run says where.
 
 mod look;
 
@@ -112,7 +112,7 @@ impl Script {
             seed: *seed,
             ..Script::default()
         };
-        let (mut seed, mut ordinal) = (*seed, 0);
+        let (mut seed, mut ordinal, mut powered) = (*seed, 0, true);
         let mut rules: Vec<Armed> = Vec::new();
         for record in records {
             match record {
@@ -135,6 +135,10 @@ impl Script {
                     rules.push(armed.clone());
                     script.steps.push_back(Step::Change(Change::Rule(Box::new(armed))));
                 }
+                Record::Cut { .. } => powered = false,
+                Record::Power { .. } => powered = true,
+                // Without power nobody looked at it: it was neither decided on nor counted.
+                Record::Submit(_) if !powered => {}
                 Record::Submit(submit) => {
                     ordinal += 1;
                     let mut scripted = Scripted::default();

@@ -29,6 +29,11 @@ fn again(first: &DeviceProcess) -> DeviceProcess {
     DeviceProcess::start(&["--replay", &first.path("trace").to_string_lossy()])
 }
 
+fn write(driver: &mut Driver, sector: u64) -> u8 {
+    driver.write(sector, &[1; 4096]);
+    driver.done().status
+}
+
 /// So many writes that the device is told of at once; the order in which they complete.
 fn writes_at_once(driver: &mut Driver, count: u16) -> Vec<u16> {
     let slots: Vec<u16> = (0..count)
@@ -171,6 +176,32 @@ fn what_waited_for_a_plan_waits_no_longer_than_for_the_request_after_it() {
     });
     assert_eq!(seen, [(true, false, 0), (false, true, common::UNSUPP)]);
     assert_eq!(work(&again(&first), &|| ()), seen);
+}
+
+#[test]
+fn what_came_without_power_is_no_part_of_it() {
+    let work = |device: &DeviceProcess, in_the_dark: u64| {
+        let mut driver = Driver::connect(device);
+        assert_eq!(write(&mut driver, 0), 0);
+        driver.write(8, &[2; 4096]);
+        for sector in 0..in_the_dark {
+            driver.read(sector, 4096);
+        }
+        submitted(device, 2 + in_the_dark);
+        assert!(stats(device).dark);
+        tell(device, &Command::Power);
+        drop(driver);
+        let mut driver = Driver::connect(device);
+        (0..20).map(|page| write(&mut driver, page * 16)).collect::<Vec<u8>>()
+    };
+    let first = with_rules("3", &["cut write nth=2", "fail write p=0.5 after=rule(r1)"]);
+    let seen = work(&first, 3);
+    assert!(seen.contains(&0) && seen.contains(&IOERR), "the seed gives both");
+    for in_the_dark in [3, 1] {
+        let second = again(&first);
+        assert_eq!(work(&second, in_the_dark), seen);
+        assert_eq!(stats(&second).diverged_at, None);
+    }
 }
 
 #[test]

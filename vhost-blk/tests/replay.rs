@@ -11,6 +11,7 @@ use common::helpers::{stats, submitted};
 use common::{DeviceProcess, Driver, IOERR, command};
 use vhost_blk::control::{Command, Reply};
 use vhost_blk::trace::{self, Record};
+use vm_memory::{Bytes, GuestAddress};
 
 fn tell(device: &DeviceProcess, command: &Command) -> Reply {
     device.control().call(command).expect("an answer")
@@ -201,6 +202,47 @@ fn what_came_without_power_is_no_part_of_it() {
         let second = again(&first);
         assert_eq!(work(&second, in_the_dark), seen);
         assert_eq!(stats(&second).diverged_at, None);
+    }
+}
+
+/// A write-zeroes of eight sectors each at two places.
+fn zero_two(driver: &mut Driver, sectors: [u64; 2], flags: u32) {
+    let slot = driver.free_slot();
+    driver.put_range(slot, sectors[0], 8, 0);
+    let at = |offset| GuestAddress(driver.data(slot).0 + 16 + offset);
+    driver.mem.write_obj(sectors[1], at(0)).expect("range");
+    driver.mem.write_obj(8u32, at(8)).expect("range");
+    driver.mem.write_obj(flags, at(12)).expect("range");
+    driver.ask(13, 0, 32, false);
+    assert_eq!(driver.done().status, 0);
+}
+
+#[test]
+fn each_range_of_a_request_is_a_part_of_how_it_looks() {
+    let first = with_rules("0", &[]);
+    zero_two(&mut Driver::connect(&first), [0, 1000], 0);
+    for (sectors, flags, found) in [
+        ([0, 1000], 0, None),
+        (
+            [0, 2000],
+            0,
+            Some("write-zeroes of 8192 bytes at sector 0, sectors 0..8, 2000..2008"),
+        ),
+        (
+            [0, 1000],
+            1,
+            Some("write-zeroes of 8192 bytes at sector 0, sectors 0..8, 1000..1008 with flags 1"),
+        ),
+    ] {
+        let second = again(&first);
+        zero_two(&mut Driver::connect(&second), sectors, flags);
+        assert_eq!(stats(&second).diverged_at, found.map(|_| 1));
+        let records = trace::read(&second.path("trace")).expect("trace");
+        let told = records.iter().find_map(|record| match record {
+            Record::Diverged { found, .. } => Some(found.as_str()),
+            _ => None,
+        });
+        assert_eq!(told, found);
     }
 }
 

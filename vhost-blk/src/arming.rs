@@ -11,7 +11,7 @@ use crate::history::Keep;
 use crate::plan::file::{name_taken, parse_in_plan};
 use crate::plan::{Action, Plan, Rule, RuleError, Var};
 use crate::replay::{Change, Script};
-use crate::schedule::Released;
+use crate::schedule::{Released, ReleasedBy};
 use crate::trace::Record;
 
 /// A rule in force, as `list` tells it.
@@ -130,10 +130,15 @@ impl Device {
         released
     }
 
-    /// Takes all rules off and lets go everything that waits; returns how many requests that were.
+    /// Takes all rules off and lets go everything that waits; returns how many requests that were. In a replay the rules, their counters and their windows
+    /// stay: they are the trace's.
     pub fn clear_rules(&self) -> usize {
         let mut state = self.lock();
-        let released = self.take_all_off(&mut state);
+        let released = if state.script.is_some() {
+            state.schedule.remove(|_| true, ReleasedBy::Clear)
+        } else {
+            self.take_all_off(&mut state)
+        };
         drop(state);
         self.complete_released(released)
     }
@@ -146,6 +151,12 @@ impl Device {
             t_us: self.trace().now_us(),
         });
         released
+    }
+
+    /// Whether the decisions of a trace are made again, so that no rule is asked.
+    #[must_use]
+    pub fn is_replay(&self) -> bool {
+        self.lock().script.is_some()
     }
 
     /// Does to the rules what was done to them in the trace that is replayed, up to its next request; returns what that lets go.

@@ -263,10 +263,8 @@ fn what_hangs_can_be_released_by_the_rules_name() {
             Reply::Released { requests: 1 }
         );
         assert_eq!(driver.done().slot, slots[0]);
-        assert_eq!(
-            tell(device, &Command::Release { rule: None }),
-            Reply::Released { requests: 1 }
-        );
+        // What else there is of rules is the trace's and stays, but what waits is let go.
+        assert_eq!(tell(device, &Command::Clear), Reply::Released { requests: 1 });
         assert_eq!(driver.done().slot, slots[1]);
         let Reply::Rules { rules } = listed else {
             panic!("{listed:?}")
@@ -292,6 +290,29 @@ fn device_says(device: &DeviceProcess, command: &Command) -> String {
         Ok(reply) => format!("{reply:?}"),
         Err(error) => error.to_string(),
     }
+}
+
+#[test]
+fn its_rules_are_not_to_be_changed_and_letting_go_does_not_change_them() {
+    let first = with_rules("1", &["reorder write window=3 order=shuffle max=300s"]);
+    let mut driver = Driver::connect(&first);
+    let seen: Vec<Vec<u16>> = (0..4).map(|_| writes_at_once(&mut driver, 3)).collect();
+    let second = again(&first);
+    let rules = vec!["fail write".to_owned()];
+    for command in [
+        Command::Add { rule: rules[0].clone() },
+        Command::Plan { seed: 1, rules },
+    ] {
+        let refused = device_says(&second, &command);
+        assert!(refused.contains("start one without --replay"), "{refused}");
+    }
+    let mut driver = Driver::connect(&second);
+    for order in seen {
+        assert_eq!(writes_at_once(&mut driver, 3), order);
+        assert_eq!(tell(&second, &Command::Clear), Reply::Released { requests: 0 });
+    }
+    assert_eq!(write(&mut driver, 0), 0, "the trace is at its end");
+    assert_eq!(stats(&second).diverged_at, None);
 }
 
 #[test]

@@ -159,6 +159,12 @@ impl Device {
         self.lock().script.is_some()
     }
 
+    /// What is to be said in the end of a guest that did not do all that it did in the trace that is replayed.
+    #[must_use]
+    pub fn replay_ending(&self) -> Option<String> {
+        self.lock().script.as_ref().and_then(Script::ending)
+    }
+
     /// Does to the rules what was done to them in the trace that is replayed, up to its next request; returns what that lets go.
     pub(crate) fn catch_up(&self, state: &mut State) -> Vec<Released<Pending>> {
         let mut released = Vec::new();

@@ -45,13 +45,18 @@ pub enum Change {
 pub struct Script {
     seed: u64,
     steps: VecDeque<Step>,
+    /// Requests that have not come as they did in the trace.
+    left: u64,
+    /// All requests.
+    requests: u64,
+    divergence: Option<Divergence>,
 }
 
 #[derive(Debug, Clone)]
 enum Step {
     Change(Change),
-    /// A request; for most nothing was decided.
-    Request(Look, Option<Box<Scripted>>),
+    /// A request with its number in the trace; for most nothing was decided.
+    Request(u64, Look, Option<Box<Scripted>>),
 }
 
 /// A trace that cannot be replayed.
@@ -151,13 +156,15 @@ impl Script {
                         scripted.add(armed, seed, ordinal);
                     }
                     let scripted = (!submit.rules.is_empty()).then(|| Box::new(scripted));
-                    let step = Step::Request(Look::from(submit), scripted);
+                    let step = Step::Request(submit.seq, Look::from(submit), scripted);
                     script.steps.push_back(step);
+                    script.requests += 1;
                 }
                 Record::Missed { lines, .. } => return Err(ScriptError::Missed { lines: *lines }),
                 _ => {}
             }
         }
+        script.left = script.requests;
         Ok(script)
     }
 
@@ -185,15 +192,43 @@ impl Script {
     /// It is another one than in the trace; the script is over then.
     pub fn next(&mut self, seq: u64, request: &Request) -> Result<Scripted, Box<Divergence>> {
         while self.change().is_some() {}
-        let Some(Step::Request(expected, scripted)) = self.steps.pop_front() else {
+        let Some(Step::Request(_, expected, scripted)) = self.steps.pop_front() else {
             return Ok(Scripted::default());
         };
         let found = Look::from(request);
         if expected == found {
+            self.left -= 1;
             return Ok(scripted.map_or_else(Scripted::default, |scripted| *scripted));
         }
         self.steps.clear();
-        Err(Box::new(Divergence { seq, expected, found }))
+        let divergence = Divergence { seq, expected, found };
+        self.divergence = Some(divergence.clone());
+        Err(Box::new(divergence))
+    }
+
+    /// Requests of the trace that have not come.
+    #[must_use]
+    pub fn left(&self) -> u64 {
+        self.left
+    }
+
+    /// What is to be said in the end of a guest that did something else than in the trace, or less; nothing of one that did the same.
+    #[must_use]
+    pub fn ending(&self) -> Option<String> {
+        if let Some(Divergence { seq, expected, found }) = &self.divergence {
+            return Some(format!(
+                "the guest diverged from the replayed trace at request {seq}: {found} instead of {expected}; nothing was injected after it"
+            ));
+        }
+        let next = self.steps.iter().find_map(|step| match step {
+            Step::Request(seq, look, _) => Some((seq, look)),
+            Step::Change(_) => None,
+        });
+        let (seq, look) = next?;
+        let Script { left, requests, .. } = self;
+        Some(format!(
+            "the guest stopped before request {seq} of the replayed trace, {look}: {left} of its {requests} requests did not come"
+        ))
     }
 }
 
@@ -331,6 +366,7 @@ mod tests {
             for (facts, scripted) in wanted {
                 prop_assert_eq!(script.next(1, &request(&facts)), Ok(scripted));
             }
+            prop_assert_eq!(script.ending(), None);
             prop_assert_eq!(script.next(1, &request(&facts(Op::Read, 0))), Ok(Scripted::default()), "at its end");
         }
     }
@@ -348,6 +384,7 @@ mod tests {
             format!("{} instead of {}", divergence.found, divergence.expected),
             @"write of 4096 bytes at sector 8 instead of read of 4096 bytes at sector 8"
         );
+        assert_eq!(script.left(), 2);
         assert_eq!(script.next(6, &request(&facts(Op::Read, 16))), Ok(Scripted::default()));
     }
 

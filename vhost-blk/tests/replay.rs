@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Output, Stdio};
 
 use common::helpers::{stats, submitted};
-use common::{DeviceProcess, Driver, IOERR, command};
+use common::{DeviceProcess, Driver, IOERR, command, spawn_ready};
 use vhost_blk::control::{Command, Reply};
 use vhost_blk::trace::{self, Record};
 use vm_memory::{Bytes, GuestAddress};
@@ -202,6 +202,7 @@ fn what_came_without_power_is_no_part_of_it() {
         let second = again(&first);
         assert_eq!(work(&second, in_the_dark), seen);
         assert_eq!(stats(&second).diverged_at, None);
+        assert_eq!(stats(&second).replay_left, Some(0));
     }
 }
 
@@ -337,6 +338,54 @@ fn the_trace_of_a_replay_can_be_replayed_and_summed_up() {
     assert!(rules[0].contains("fail write p=0.5 name=coin"), "{}", rules[0]);
     assert_eq!(rules[1], rules[0]);
     assert_eq!(rules[2], rules[0]);
+}
+
+#[test]
+fn in_the_end_it_says_where_the_guest_left_the_trace() {
+    let first = with_rules("0", &["fail write nth=3"]);
+    let mut driver = Driver::connect(&first);
+    for _ in 0..3 {
+        write(&mut driver, 0);
+    }
+    let said = |sectors: &[u64]| {
+        let mut second = again_with_complaints(&first);
+        let mut driver = Driver::connect(&second);
+        for sector in sectors {
+            write(&mut driver, *sector);
+        }
+        let left = stats(&second).replay_left;
+        tell(&second, &Command::Quit);
+        let mut said = String::new();
+        let mut stderr = second.child.stderr.take().expect("its complaints");
+        stderr.read_to_string(&mut said).expect("text");
+        (left, said)
+    };
+    assert_eq!(said(&[0, 0, 0]), (Some(0), String::new()));
+    let (left, stopped) = said(&[0]);
+    assert_eq!(left, Some(2));
+    insta::assert_snapshot!(stopped, @r"
+    vhost-blk: the guest stopped before request 2 of the replayed trace, write of 4096 bytes at sector 0: 2 of its 3 requests did not come
+    vhost-blk: 1 rule never fired:
+      r1: fail write nth=3 (in a replay nobody asks for its trigger)
+    ");
+    let (left, diverged) = said(&[0, 8, 0]);
+    assert_eq!(left, Some(2));
+    insta::assert_snapshot!(diverged, @r"
+    vhost-blk: the guest diverged from the replayed trace at request 2: write of 4096 bytes at sector 8 instead of write of 4096 bytes at sector 0; nothing was injected after it
+    vhost-blk: 1 rule never fired:
+      r1: fail write nth=3 (in a replay nobody asks for its trigger)
+    ");
+}
+
+/// A replay of this device's trace whose complaints can be read.
+fn again_with_complaints(first: &DeviceProcess) -> DeviceProcess {
+    stats(first);
+    let dir = tempfile::tempdir().expect("a directory");
+    std::fs::copy(first.path("image"), dir.path().join("image")).expect("an image");
+    let mut command = command(dir.path());
+    command.arg("--replay").arg(first.path("trace")).stderr(Stdio::piped());
+    let child = spawn_ready(&mut command);
+    DeviceProcess { dir, child }
 }
 
 /// How a run ends that is to end at once.

@@ -108,7 +108,7 @@ fn about(command: &Command) -> &'static str {
         }
         Command::Stats => {
             "Asks for the counters since the start. `outstanding` requests are submitted and not completed, `held` of them by rules; `dropped` ones were out when their ring or connection ended; \
-             `trace_lost` lines of the trace found no room on its disk; `diverged_at` is the first request that was another one than in the trace that is replayed; \
+             `trace_lost` lines of the trace found no room on its disk; `diverged_at` is the first request that was another one than in the trace that is replayed, `replay_left` how many of the trace's requests have not come as they did there; \
              `sandbox` says what keeps the device from what it does not need."
         }
         Command::Subscribe => {
@@ -117,7 +117,7 @@ fn about(command: &Command) -> &'static str {
         }
         Command::FlushTrace => "Hands the trace to the kernel: what happened until now can be read from its file.",
         Command::Quit => {
-            "Ends the device, in order, after the answer. Rules that never fired are named on its standard error."
+            "Ends the device, in order, after the answer. Rules that never fired are named on its standard error, and, in a replay, the request at which the guest diverged or before which it stopped."
         }
     }
 }

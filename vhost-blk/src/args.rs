@@ -178,7 +178,8 @@ struct Serve {
 /// What the command line comes to.
 pub struct Settings {
     pub history: Option<u64>,
-    pub replay: Option<Script>,
+    /// A trace, and its script.
+    pub replay: Option<(PathBuf, Script)>,
     pub image: PathBuf,
     pub storage: Storage,
     pub trace: Option<PathBuf>,
@@ -247,11 +248,11 @@ impl Task {
 }
 
 /// The script of a trace.
-fn script(path: &Path) -> Result<Script, Failure> {
-    Script::of(&trace::read(path)?).map_err(|problem| Failure::Script {
-        path: path.to_owned(),
-        problem,
-    })
+fn script(path: PathBuf) -> Result<(PathBuf, Script), Failure> {
+    match Script::of(&trace::read(&path)?) {
+        Ok(script) => Ok((path, script)),
+        Err(problem) => Err(Failure::Script { path, problem }),
+    }
 }
 
 impl ShowTrace {
@@ -281,8 +282,8 @@ impl Settings {
             plan.rules.push(rule);
         }
         plan.seed = args.seed.unwrap_or(plan.seed);
-        let replay = args.replay.as_deref().map(script).transpose()?;
-        if let Some(script) = &replay {
+        let replay = args.replay.map(script).transpose()?;
+        if let Some((_, script)) = &replay {
             plan.seed = script.seed();
         }
         let config = Config {

@@ -10,6 +10,7 @@ mod look;
 use std::collections::VecDeque;
 
 use crate::decide::{Armed, Blow, Chosen, Outcome, Timing, chosen};
+use crate::plan::units::print_bytes;
 use crate::request::Request;
 use crate::rng::Rng;
 use crate::trace::Record;
@@ -44,6 +45,7 @@ pub enum Change {
 #[derive(Debug, Clone, Default)]
 pub struct Script {
     seed: u64,
+    disk_bytes: u64,
     steps: VecDeque<Step>,
     /// Requests that have not come as they did in the trace.
     left: u64,
@@ -67,6 +69,14 @@ pub enum ScriptError {
         "it does not begin with the line `start`, which has the seed: expected the whole file of a device's --trace"
     )]
     NoStart,
+    /// It is of a disk of another size.
+    #[error("it is of a disk of {} bytes, and the image has {}: expected the image that it was made with", print_bytes(*.traced), print_bytes(*.image))]
+    Disk {
+        /// The trace's size.
+        traced: u64,
+        /// The image's.
+        image: u64,
+    },
     /// A rule in it cannot be read by this version.
     #[error("rule {name} of the trace cannot be read: {problem}")]
     Rule {
@@ -110,11 +120,12 @@ impl Script {
     /// # Errors
     /// Its beginning is missing, a rule of it is missing or cannot be read, or lines are missing.
     pub fn of(records: &[Record]) -> Result<Script, ScriptError> {
-        let Some(Record::Start { seed, .. }) = records.first() else {
+        let Some(Record::Start { seed, disk_bytes, .. }) = records.first() else {
             return Err(ScriptError::NoStart);
         };
         let mut script = Script {
             seed: *seed,
+            disk_bytes: *disk_bytes,
             ..Script::default()
         };
         let (mut seed, mut ordinal, mut powered) = (*seed, 0, true);
@@ -172,6 +183,20 @@ impl Script {
     #[must_use]
     pub fn seed(&self) -> u64 {
         self.seed
+    }
+
+    /// Looks whether a disk has the size of the trace's.
+    ///
+    /// # Errors
+    /// It has another one.
+    pub fn fits(&self, disk_bytes: u64) -> Result<(), ScriptError> {
+        if self.disk_bytes == disk_bytes {
+            return Ok(());
+        }
+        Err(ScriptError::Disk {
+            traced: self.disk_bytes,
+            image: disk_bytes,
+        })
     }
 
     /// What was done to the rules before the next request; to be asked until there is no more of it.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -28,7 +29,7 @@ use vhost_blk::trace::{self, Status};
 /// Once it listens it keeps no more rights than it needs (landlock, seccomp): it opens no file but for exports, and a system call that it has
 /// no need of ends it by the signal SIGSYS, with a word on what it was.
 ///
-/// Exit codes: 0 ended in order, 64 bad usage, 65 the plan cannot be read, 66 the image cannot be used, 71 the system
+/// Exit codes: 0 ended in order, 64 bad usage, 65 the plan or the trace cannot be read or replayed, 66 the image cannot be used, 71 the system
 /// refuses something, 73 a socket or the trace cannot be made.
 #[derive(Debug, Parser)]
 #[command(
@@ -179,7 +180,8 @@ struct Serve {
 /// What the command line comes to.
 pub struct Settings {
     pub history: Option<u64>,
-    pub replay: Option<Script>,
+    /// A trace, and its script.
+    pub replay: Option<(PathBuf, Script)>,
     pub image: PathBuf,
     pub storage: Storage,
     pub trace: Option<PathBuf>,
@@ -210,6 +212,8 @@ pub enum Failure {
     NoRule(#[from] NoRule),
     #[error("cannot create the trace {}: {source}", path.display())]
     Trace { path: PathBuf, source: io::Error },
+    #[error("the trace would be written over {}, the file of `{option}`: expected another name for `--trace`", path.display())]
+    TraceOver { path: PathBuf, option: &'static str },
     #[error(transparent)]
     Serve(#[from] ServeError),
     #[error("{what}: {source}")]
@@ -249,12 +253,18 @@ impl Task {
     }
 }
 
+/// Whether two names are of one file.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let identity = |path: &Path| path.metadata().map(|file| (file.dev(), file.ino())).ok();
+    identity(one).is_some() && identity(one) == identity(other)
+}
+
 /// The script of a trace.
-fn script(path: &Path) -> Result<Script, Failure> {
-    Script::of(&trace::read(path)?).map_err(|problem| Failure::Script {
-        path: path.to_owned(),
-        problem,
-    })
+fn script(path: PathBuf) -> Result<(PathBuf, Script), Failure> {
+    match Script::of(&trace::read(&path)?) {
+        Ok(script) => Ok((path, script)),
+        Err(problem) => Err(Failure::Script { path, problem }),
+    }
 }
 
 impl ShowTrace {
@@ -279,12 +289,29 @@ impl ShowTrace {
 
 impl Settings {
     fn of(args: Serve) -> Result<Settings, Failure> {
+        if let Some(trace) = &args.trace {
+            let read = [
+                ("--image", Some(&args.image)),
+                ("--replay", args.replay.as_ref()),
+                ("--plan", args.plan.as_ref()),
+            ];
+            for (option, file) in read {
+                if file.is_some_and(|file| is_same(file, trace)) {
+                    let path = trace.clone();
+                    return Err(Failure::TraceOver { path, option });
+                }
+            }
+        }
         let mut plan = args.plan.as_deref().map(file::read).transpose()?.unwrap_or_default();
         for text in &args.rules {
             let rule = file::parse_option(text, &plan)?;
             plan.rules.push(rule);
         }
         plan.seed = args.seed.unwrap_or(plan.seed);
+        let replay = args.replay.map(script).transpose()?;
+        if let Some((_, script)) = &replay {
+            plan.seed = script.seed();
+        }
         let config = Config {
             num_queues: args.num_queues,
             queue_size: args.queue_size,
@@ -310,7 +337,7 @@ impl Settings {
                 _ => Storage::Memory,
             },
             history: args.history,
-            replay: args.replay.as_deref().map(script).transpose()?,
+            replay,
             trace: args.trace,
             config,
             plan,
@@ -342,8 +369,13 @@ impl Failure {
     pub fn exit_code(&self) -> u8 {
         match self {
             Failure::Usage(error) if !error.use_stderr() => 0,
-            Failure::Usage(_) | Failure::Rule(_) | Failure::NoMark(_) | Failure::NoRule(_) => 64,
-            Failure::ReadTrace(trace::ReadError::Line { .. }) | Failure::Script { .. } => 65,
+            Failure::Usage(_)
+            | Failure::Rule(_)
+            | Failure::NoMark(_)
+            | Failure::NoRule(_)
+            | Failure::TraceOver { .. } => 64,
+            Failure::ReadTrace(trace::ReadError::Line { .. } | trace::ReadError::Version { .. })
+            | Failure::Script { .. } => 65,
             Failure::ReadTrace(trace::ReadError::Read { .. }) => 66,
             Failure::Plan(_) => 65,
             Failure::Disk(_) => 66,

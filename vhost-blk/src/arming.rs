@@ -6,10 +6,12 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::decide::{Armed, World};
-use crate::device::{Device, State};
+use crate::device::{Device, Pending, State};
 use crate::history::Keep;
 use crate::plan::file::{name_taken, parse_in_plan};
 use crate::plan::{Action, Plan, Rule, RuleError, Var};
+use crate::replay::{Change, Script};
+use crate::schedule::{Released, ReleasedBy};
 use crate::trace::Record;
 
 /// A rule in force, as `list` tells it.
@@ -111,29 +113,75 @@ impl Device {
             plan.rules.push(rule);
         }
         let mut state = self.lock();
-        take_off(&mut state);
-        let released = state.schedule.clear();
-        self.trace().write(|| Record::PlanSet {
-            t_us: self.trace().now_us(),
-            seed,
-        });
-        self.install(&mut state, &plan);
+        let released = self.replace(&mut state, &plan);
         drop(state);
         self.complete_released(released);
         Ok(())
     }
 
-    /// Takes all rules off and lets go everything that waits; returns how many requests that were.
+    fn replace(&self, state: &mut State, plan: &Plan) -> Vec<Released<Pending>> {
+        take_off(state);
+        let released = state.schedule.clear();
+        self.trace().write(|| Record::PlanSet {
+            t_us: self.trace().now_us(),
+            seed: plan.seed,
+        });
+        self.install(state, plan);
+        released
+    }
+
+    /// Takes all rules off and lets go everything that waits; returns how many requests that were. In a replay the rules, their counters and their windows
+    /// stay: they are the trace's.
     pub fn clear_rules(&self) -> usize {
         let mut state = self.lock();
-        take_off(&mut state);
+        let released = if state.script.is_some() {
+            state.schedule.remove(|_| true, ReleasedBy::Clear)
+        } else {
+            self.take_all_off(&mut state)
+        };
+        drop(state);
+        self.complete_released(released)
+    }
+
+    fn take_all_off(&self, state: &mut State) -> Vec<Released<Pending>> {
+        take_off(state);
         state.world = World::default();
         let released = state.schedule.clear();
         self.trace().write(|| Record::Cleared {
             t_us: self.trace().now_us(),
         });
-        drop(state);
-        self.complete_released(released)
+        released
+    }
+
+    /// Whether the decisions of a trace are made again, so that no rule is asked.
+    #[must_use]
+    pub fn is_replay(&self) -> bool {
+        self.lock().script.is_some()
+    }
+
+    /// What is to be said in the end of a guest that did not do all that it did in the trace that is replayed.
+    #[must_use]
+    pub fn replay_ending(&self) -> Option<String> {
+        self.lock().script.as_ref().and_then(Script::ending)
+    }
+
+    /// Does to the rules what was done to them in the trace that is replayed, up to its next request; returns what that lets go.
+    pub(crate) fn catch_up(&self, state: &mut State) -> Vec<Released<Pending>> {
+        let mut released = Vec::new();
+        while let Some(change) = state.script.as_mut().and_then(Script::change) {
+            match change {
+                Change::Plan { seed } => released.extend(self.replace(
+                    state,
+                    &Plan {
+                        seed,
+                        rules: Vec::new(),
+                    },
+                )),
+                Change::Clear => released.extend(self.take_all_off(state)),
+                Change::Rule(armed) => self.put_in_force(state, *armed),
+            }
+        }
+        released
     }
 
     /// Lets go what one rule keeps waiting, or all that is held; returns how many requests that were.
@@ -166,6 +214,7 @@ impl Device {
     #[must_use]
     pub fn never_fired(&self) -> Option<String> {
         let mut state = self.lock();
+        let is_replay = state.script.is_some();
         take_off(&mut state);
         let Unfired { rules, more } = std::mem::take(&mut state.unfired);
         drop(state);
@@ -179,6 +228,7 @@ impl Device {
         } in rules
         {
             let seen = match seen {
+                _ if is_replay => "in a replay nobody asks for its trigger".to_owned(),
                 0 => "no request looked like its trigger".to_owned(),
                 1 => "1 request looked like its trigger".to_owned(),
                 seen => format!("{seen} requests looked like its trigger"),
@@ -239,16 +289,20 @@ impl Device {
             }
         };
         let name = armed.name.clone();
+        self.put_in_force(state, armed);
+        name
+    }
+
+    fn put_in_force(&self, state: &mut State, armed: Armed) {
         if matches!(armed.rule.action, Action::Cut { .. } | Action::Early(_)) {
             // From here on it must be known what is durable.
             self.disk().history.keep(Keep::Volatile);
         }
         self.trace().write(|| Record::RuleAdded {
             t_us: self.trace().now_us(),
-            name: name.clone(),
+            name: armed.name.clone(),
             text: armed.rule.to_string(),
         });
         state.rules.push(armed);
-        name
     }
 }

@@ -40,10 +40,16 @@ fn start() -> Result<(), Failure> {
     if let Some(bytes_max) = settings.history {
         disk.keep_history(Keep::All { bytes_max });
     }
+    if let Some((path, script)) = &settings.replay {
+        script.fits(disk.bytes()).map_err(|problem| Failure::Script {
+            path: path.clone(),
+            problem,
+        })?;
+    }
     let trace = trace::Writer::create(settings.trace.as_deref(), started)
         .map_err(|source| Failure::trace(settings.trace.as_deref(), source))?;
     let device = Arc::new(Device::new(settings.config, disk, trace, started, &settings.plan));
-    if let Some(script) = settings.replay {
+    if let Some((_, script)) = settings.replay {
         device.replay(script);
     }
     server::run(&device, &settings.listen, || {

@@ -1,27 +1,20 @@
 //! The decisions of an earlier run, request by request.
 //!
 //! A trace says which rules were applied to each request, and has the rules' texts and seeds; together they give the same decision again, down to the bit
-//! that was flipped. A guest that does the same meets the same, whatever the rules would make of it; at the first request that is another one, the
-//! script ends, and the trace of this run says where.
+//! that was flipped. What was done to the rules between two requests is done again between them, so that reorder windows begin where they began and
+//! their orders have the same seed. Requests that came while the power was off were decided on by nobody, and are left out. A guest that does the same
+//! meets the same, whatever the rules would make of it; at the first request that is another one, the script ends, and the trace of this run says where.
+
+mod look;
 
 use std::collections::VecDeque;
-use std::fmt;
 
 use crate::decide::{Armed, Blow, Chosen, Outcome, Timing, chosen};
-use crate::op::Op;
-use crate::payload::Tag;
-use crate::plan::Facts;
+use crate::plan::units::print_bytes;
+use crate::request::Request;
 use crate::rng::Rng;
-use crate::trace::{Record, Submit};
-
-/// What a request looked like, as far as a trace knows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Look {
-    op: Op,
-    sector: u64,
-    len: u64,
-    tag: Option<Tag>,
-}
+use crate::trace::Record;
+pub use look::Look;
 
 /// What was decided for a request; rules by name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -34,15 +27,56 @@ pub struct Scripted {
     pub blow: Option<(String, Blow)>,
 }
 
-/// Requests that are still to come, with their decisions.
+/// What was done to the rules between two requests.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// All were replaced, with a new seed; the new ones follow.
+    Plan {
+        /// The seed.
+        seed: u64,
+    },
+    /// All were taken off.
+    Clear,
+    /// One came into force.
+    Rule(Box<Armed>),
+}
+
+/// Requests that are still to come, with their decisions, and what was done to the rules between them.
 #[derive(Debug, Clone, Default)]
 pub struct Script {
-    requests: VecDeque<(Look, Scripted)>,
+    seed: u64,
+    disk_bytes: u64,
+    steps: VecDeque<Step>,
+    /// Requests that have not come as they did in the trace.
+    left: u64,
+    /// All requests.
+    requests: u64,
+    divergence: Option<Divergence>,
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Change(Change),
+    /// A request with its number in the trace; for most nothing was decided.
+    Request(u64, Look, Option<Box<Scripted>>),
 }
 
 /// A trace that cannot be replayed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ScriptError {
+    /// It is empty, or its beginning is missing.
+    #[error(
+        "it does not begin with the line `start`, which has the seed: expected the whole file of a device's --trace"
+    )]
+    NoStart,
+    /// It is of a disk of another size.
+    #[error("it is of a disk of {} bytes, and the image has {}: expected the image that it was made with", print_bytes(*.traced), print_bytes(*.image))]
+    Disk {
+        /// The trace's size.
+        traced: u64,
+        /// The image's.
+        image: u64,
+    },
     /// A rule in it cannot be read by this version.
     #[error("rule {name} of the trace cannot be read: {problem}")]
     Rule {
@@ -70,64 +104,43 @@ pub enum ScriptError {
 }
 
 /// A guest that does something else than in the trace.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Divergence {
-    /// What came in the trace; `None` at its end.
+    /// The number of the request that came.
+    pub seq: u64,
+    /// What came in the trace.
     pub expected: Look,
     /// What comes now.
     pub found: Look,
-}
-
-impl fmt::Display for Look {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Look { op, sector, len, tag } = self;
-        write!(f, "{op} of {len} bytes at sector {sector}")?;
-        match tag {
-            Some(tag) => write!(f, " with tag {tag}"),
-            None => Ok(()),
-        }
-    }
-}
-
-impl From<&Submit> for Look {
-    fn from(submit: &Submit) -> Look {
-        Look {
-            op: submit.op,
-            sector: submit.sector,
-            len: submit.len,
-            tag: submit.tag,
-        }
-    }
-}
-
-impl From<&Facts> for Look {
-    fn from(facts: &Facts) -> Look {
-        Look {
-            op: facts.op,
-            sector: facts.sector,
-            len: facts.len,
-            tag: facts.tag,
-        }
-    }
 }
 
 impl Script {
     /// The script of a trace.
     ///
     /// # Errors
-    /// A rule of it is missing or cannot be read, or lines are missing.
+    /// Its beginning is missing, a rule of it is missing or cannot be read, or lines are missing.
     pub fn of(records: &[Record]) -> Result<Script, ScriptError> {
-        let mut script = Script::default();
-        let (mut seed, mut ordinal) = (0, 0);
+        let Some(Record::Start { seed, disk_bytes, .. }) = records.first() else {
+            return Err(ScriptError::NoStart);
+        };
+        let mut script = Script {
+            seed: *seed,
+            disk_bytes: *disk_bytes,
+            ..Script::default()
+        };
+        let (mut seed, mut ordinal, mut powered) = (*seed, 0, true);
         let mut rules: Vec<Armed> = Vec::new();
         for record in records {
             match record {
-                Record::Start { seed: of_plan, .. } => seed = *of_plan,
                 Record::PlanSet { seed: of_plan, .. } => {
                     (seed, ordinal) = (*of_plan, 0);
                     rules.clear();
+                    script.steps.push_back(Step::Change(Change::Plan { seed }));
                 }
-                Record::Cleared { .. } => rules.clear(),
+                Record::Cleared { .. } => {
+                    rules.clear();
+                    script.steps.push_back(Step::Change(Change::Clear));
+                }
                 Record::RuleAdded { name, text, .. } => {
                     let rule = text.parse().map_err(|error| ScriptError::Rule {
                         name: name.clone(),
@@ -135,8 +148,13 @@ impl Script {
                     })?;
                     let mut armed = Armed::new(rule, 0);
                     armed.name.clone_from(name);
-                    rules.push(armed);
+                    rules.push(armed.clone());
+                    script.steps.push_back(Step::Change(Change::Rule(Box::new(armed))));
                 }
+                Record::Cut { .. } => powered = false,
+                Record::Power { .. } => powered = true,
+                // Without power nobody looked at it: it was neither decided on nor counted.
+                Record::Submit(_) if !powered => {}
                 Record::Submit(submit) => {
                     ordinal += 1;
                     let mut scripted = Scripted::default();
@@ -148,33 +166,105 @@ impl Script {
                         })?;
                         scripted.add(armed, seed, ordinal);
                     }
-                    script.requests.push_back((Look::from(submit), scripted));
+                    let scripted = (!submit.rules.is_empty()).then(|| Box::new(scripted));
+                    let step = Step::Request(submit.seq, Look::from(submit), scripted);
+                    script.steps.push_back(step);
+                    script.requests += 1;
                 }
                 Record::Missed { lines, .. } => return Err(ScriptError::Missed { lines: *lines }),
                 _ => {}
             }
         }
+        script.left = script.requests;
         Ok(script)
     }
 
-    /// What was decided for the next request; at the end of the script, nothing.
+    /// The seed that the run began with.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Looks whether a disk has the size of the trace's.
+    ///
+    /// # Errors
+    /// It has another one.
+    pub fn fits(&self, disk_bytes: u64) -> Result<(), ScriptError> {
+        if self.disk_bytes == disk_bytes {
+            return Ok(());
+        }
+        Err(ScriptError::Disk {
+            traced: self.disk_bytes,
+            image: disk_bytes,
+        })
+    }
+
+    /// What was done to the rules before the next request; to be asked until there is no more of it.
+    pub fn change(&mut self) -> Option<Change> {
+        match self.steps.pop_front()? {
+            Step::Change(change) => Some(change),
+            request @ Step::Request(..) => {
+                self.steps.push_front(request);
+                None
+            }
+        }
+    }
+
+    /// What was decided for the next request, which has the number `seq` now; at the end of the script, nothing. Changes before it that were not asked
+    /// for are passed over.
     ///
     /// # Errors
     /// It is another one than in the trace; the script is over then.
-    pub fn next(&mut self, facts: &Facts) -> Result<Scripted, Divergence> {
-        let Some((expected, scripted)) = self.requests.pop_front() else {
+    pub fn next(&mut self, seq: u64, request: &Request) -> Result<Scripted, Box<Divergence>> {
+        while self.change().is_some() {}
+        let Some(Step::Request(_, expected, scripted)) = self.steps.pop_front() else {
             return Ok(Scripted::default());
         };
-        let found = Look::from(facts);
+        let found = Look::from(request);
         if expected == found {
-            return Ok(scripted);
+            self.left -= 1;
+            return Ok(scripted.map_or_else(Scripted::default, |scripted| *scripted));
         }
-        self.requests.clear();
-        Err(Divergence { expected, found })
+        self.steps.clear();
+        let divergence = Divergence { seq, expected, found };
+        self.divergence = Some(divergence.clone());
+        Err(Box::new(divergence))
+    }
+
+    /// Requests of the trace that have not come.
+    #[must_use]
+    pub fn left(&self) -> u64 {
+        self.left
+    }
+
+    /// What is to be said in the end of a guest that did something else than in the trace, or less; nothing of one that did the same.
+    #[must_use]
+    pub fn ending(&self) -> Option<String> {
+        if let Some(Divergence { seq, expected, found }) = &self.divergence {
+            return Some(format!(
+                "the guest diverged from the replayed trace at request {seq}: {found} instead of {expected}; nothing was injected after it"
+            ));
+        }
+        let next = self.steps.iter().find_map(|step| match step {
+            Step::Request(seq, look, _) => Some((seq, look)),
+            Step::Change(_) => None,
+        });
+        let (seq, look) = next?;
+        let Script { left, requests, .. } = self;
+        Some(format!(
+            "the guest stopped before request {seq} of the replayed trace, {look}: {left} of its {requests} requests did not come"
+        ))
     }
 }
 
 impl Scripted {
+    /// Names of the rules that are applied.
+    pub fn rules(&self) -> impl Iterator<Item = &String> {
+        let timing = self.timing.iter().map(|(rule, _)| rule);
+        let outcome = self.outcome.iter().map(|(rule, _)| rule);
+        timing.chain(outcome).chain(self.blow.iter().map(|(rule, _)| rule))
+    }
+
     fn add(&mut self, armed: &mut Armed, seed: u64, ordinal: u64) {
         let mut rng = Rng::for_choice(seed, &armed.name, ordinal);
         if let Some(probability) = armed.rule.trigger.probability {
@@ -198,7 +288,10 @@ mod tests {
 
     use super::*;
     use crate::decide::{World, decide};
-    use crate::plan::Prefix;
+    use crate::op::Op;
+    use crate::plan::{Facts, Prefix};
+    use crate::request::Buffers;
+    use crate::trace::Submit;
 
     fn facts(op: Op, sector: u64) -> Facts {
         Facts {
@@ -209,6 +302,22 @@ mod tests {
             queue: 0,
             tag: None,
             prefix: Prefix::default(),
+        }
+    }
+
+    fn request(facts: &Facts) -> Request {
+        Request {
+            facts: facts.clone(),
+            buffers: Buffers::default(),
+            ranges: Vec::new(),
+        }
+    }
+
+    fn start(seed: u64) -> Record {
+        Record::Start {
+            version: 1,
+            disk_bytes: 1 << 20,
+            seed,
         }
     }
 
@@ -248,9 +357,9 @@ mod tests {
             let mut rules: Vec<Armed> =
                 (1..).zip(RULES).map(|(number, text)| Armed::new(text.parse().unwrap(), number)).collect();
             let mut world = World::default();
-            let mut records = vec![Record::Start { version: 1, disk_bytes: 0, seed }];
+            let mut records = vec![start(seed)];
             if second {
-                records[0] = Record::Start { version: 1, disk_bytes: 0, seed: 0 };
+                records[0] = start(0);
                 records.push(submit(1, &facts(Op::Read, 0), Vec::new()));
                 records.push(Record::PlanSet { t_us: 0, seed });
             }
@@ -278,33 +387,36 @@ mod tests {
             }
             let mut script = Script::of(&records).unwrap();
             if second {
-                prop_assert_eq!(script.next(&facts(Op::Read, 0)), Ok(Scripted::default()));
+                prop_assert_eq!(script.next(1, &request(&facts(Op::Read, 0))), Ok(Scripted::default()));
             }
             for (facts, scripted) in wanted {
-                prop_assert_eq!(script.next(&facts), Ok(scripted));
+                prop_assert_eq!(script.next(1, &request(&facts)), Ok(scripted));
             }
-            prop_assert_eq!(script.next(&facts(Op::Read, 0)), Ok(Scripted::default()), "at its end");
+            prop_assert_eq!(script.ending(), None);
+            prop_assert_eq!(script.next(1, &request(&facts(Op::Read, 0))), Ok(Scripted::default()), "at its end");
         }
     }
 
     #[test]
     fn another_request_ends_the_script() {
         let records = [
+            start(0),
             submit(1, &facts(Op::Read, 8), Vec::new()),
             submit(2, &facts(Op::Read, 16), Vec::new()),
         ];
         let mut script = Script::of(&records).unwrap();
-        let divergence = script.next(&facts(Op::Write, 8)).unwrap_err();
+        let divergence = script.next(5, &request(&facts(Op::Write, 8))).unwrap_err();
         insta::assert_snapshot!(
             format!("{} instead of {}", divergence.found, divergence.expected),
             @"write of 4096 bytes at sector 8 instead of read of 4096 bytes at sector 8"
         );
-        assert_eq!(script.next(&facts(Op::Read, 16)), Ok(Scripted::default()));
+        assert_eq!(script.left(), 2);
+        assert_eq!(script.next(6, &request(&facts(Op::Read, 16))), Ok(Scripted::default()));
     }
 
     #[test]
     fn a_rule_that_is_missing_is_named() {
-        let records = [submit(7, &facts(Op::Read, 8), vec!["r1".into()])];
+        let records = [start(0), submit(7, &facts(Op::Read, 8), vec!["r1".into()])];
         let error = Script::of(&records).unwrap_err();
         insta::assert_snapshot!(error, @"request 7 of the trace was met by rule r1, which the trace does not have");
     }

@@ -104,6 +104,16 @@ impl Rules {
     }
 }
 
+impl Rules {
+    /// Writes down that a rule was applied which was not asked: so it was in the trace that is replayed.
+    pub fn applied(&mut self, world: &mut World, name: &str) {
+        if let Some(armed) = self.armed.iter_mut().find(|armed| armed.name == name) {
+            armed.seen += 1;
+            armed.hit(world);
+        }
+    }
+}
+
 impl Deref for Rules {
     type Target = [Armed];
 

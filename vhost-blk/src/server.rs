@@ -156,8 +156,8 @@ pub fn run(device: &Arc<Device>, options: &Options, ready: impl FnOnce()) -> Res
         }
     }
     device.stop();
-    if let Some(rules) = device.never_fired() {
-        anstream::eprintln!("vhost-blk: {rules}");
+    for said in [device.replay_ending(), device.never_fired()].into_iter().flatten() {
+        anstream::eprintln!("vhost-blk: {said}");
     }
     Ok(())
 }

@@ -40,6 +40,9 @@ pub struct Stats {
     /// The first request that was another one than in the trace that is replayed.
     #[serde(default)]
     pub diverged_at: Option<u64>,
+    /// Requests of the trace that is replayed that have not come as they did there; none without a replay.
+    #[serde(default)]
+    pub replay_left: Option<u64>,
     /// Lines of the trace that its file did not take.
     #[serde(default)]
     pub trace_lost: u64,

@@ -10,6 +10,7 @@ use thiserror::Error;
 use crate::device::{Device, Pending, Ready, State};
 use crate::export::{ExportError, Exported, export};
 use crate::history::{UnknownMark, Wanted};
+use crate::replay::Script;
 use crate::resize::Resized;
 use crate::sandbox::Sandbox;
 use crate::schedule::ReleasedBy;
@@ -112,6 +113,7 @@ impl Device {
         let mut stats = state.stats.clone();
         stats.outstanding = stats.submitted - stats.completed;
         stats.held = state.schedule.len() as u64;
+        stats.replay_left = state.script.as_ref().map(Script::left);
         stats.trace_lost = self.trace().lost();
         stats.sandbox = self.sandbox().map_or_else(|| "none".to_owned(), ToString::to_string);
         stats.uptime_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);

@@ -53,3 +53,31 @@ fn a_rule_that_the_trace_does_not_have_is_told() {
         );
     }
 }
+
+#[test]
+fn a_trace_is_not_written_over_what_the_device_reads() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| dir.path().join(name).to_str().expect("a path").to_owned();
+    std::fs::write(path("image"), [7; 4096]).expect("an image");
+    std::fs::write(path("trace"), "what was there\n").expect("a trace");
+    std::fs::hard_link(path("image"), path("link")).expect("a link");
+    let serve = |more: &[&str]| {
+        let (socket, image) = (path("socket"), path("image"));
+        ask(&[&["--socket", &socket, "--image", &image][..], more].concat())
+    };
+    for (name, option, more) in [
+        ("link", "--image", &[][..]),
+        ("trace", "--replay", &["--replay", &path("trace")]),
+        ("trace", "--plan", &["--plan", &path("trace")]),
+    ] {
+        let output = serve(&[&["--trace", &path(name)], more].concat());
+        assert_eq!(output.status.code(), Some(64), "{}", said(&output));
+        assert!(
+            said(&output).contains(&format!("the file of `{option}`: expected another name")),
+            "{}",
+            said(&output)
+        );
+    }
+    assert_eq!(std::fs::read(path("image")).expect("the image"), [7; 4096]);
+    assert_eq!(std::fs::read(path("trace")).expect("the trace"), b"what was there\n");
+}

@@ -59,18 +59,20 @@ fn answered(reply: Reply) -> String {
 fn about(command: &Command) -> &'static str {
     match command {
         Command::Add { .. } => {
-            "Adds a rule after those in force; its text is that of [the rule language](rule-language.md). A rule without `name=` gets one."
+            "Adds a rule after those in force; its text is that of [the rule language](rule-language.md). A rule without `name=` gets one. Refused in a replay (`--replay`): no rule is asked there."
         }
         Command::Plan { .. } => {
-            "Replaces all rules and the seed, sets all counters, marks and variables back, and lets go what waits. With a bad rule nothing changes."
+            "Replaces all rules and the seed, sets all counters, marks and variables back, and lets go what waits. With a bad rule nothing changes. Refused in a replay."
         }
         Command::List => {
             "Asks for the rules in force, in their order: how many requests looked like each one's trigger (`seen`), to how many it was applied (`hits`: 0 is \
-             a rule that never fired), and how many it makes wait now (`holding`)."
+             a rule that never fired), and how many it makes wait now (`holding`). In a replay they are the trace's, as they were in force at its last request that came; no trigger is asked, and `seen` is `hits`."
         }
-        Command::Clear => "Takes all rules off and lets go everything that waits.",
+        Command::Clear => {
+            "Takes all rules off and lets go everything that waits. In a replay it only lets go: the decisions are the trace's, also those that are still to come."
+        }
         Command::Release { .. } => "Lets go what one rule keeps waiting, or, without `rule`, all that is held.",
-        Command::Set { .. } => "Sets a state variable, for which rules ask with `when=`.",
+        Command::Set { .. } => "Sets a state variable, for which rules ask with `when=`. In a replay none asks.",
         Command::Mark { .. } => {
             "Makes a mark: a name in the trace, for which rules can wait (`until=mark(…)`, `after=mark(…)`), and to which `rollback` can go back while history is kept."
         }
@@ -107,7 +109,7 @@ fn about(command: &Command) -> &'static str {
         }
         Command::Stats => {
             "Asks for the counters since the start. `outstanding` requests are submitted and not completed, `held` of them by rules; `dropped` ones were out when their ring or connection ended; \
-             `trace_lost` lines of the trace found no room on its disk; `diverged_at` is the first request that was another one than in the trace that is replayed; \
+             `trace_lost` lines of the trace found no room on its disk; `diverged_at` is the first request that was another one than in the trace that is replayed, `replay_left` how many of the trace's requests have not come as they did there; \
              `sandbox` says what keeps the device from what it does not need."
         }
         Command::Subscribe => {
@@ -116,7 +118,7 @@ fn about(command: &Command) -> &'static str {
         }
         Command::FlushTrace => "Hands the trace to the kernel: what happened until now can be read from its file.",
         Command::Quit => {
-            "Ends the device, in order, after the answer. Rules that never fired are named on its standard error."
+            "Ends the device, in order, after the answer. Rules that never fired are named on its standard error, and, in a replay, the request at which the guest diverged or before which it stopped."
         }
     }
 }

@@ -92,6 +92,9 @@ fn parse(line: &[u8]) -> Result<Command, String> {
 
 fn obey(device: &Device, command: Command) -> Reply {
     match command {
+        Command::Add { .. } | Command::Plan { .. } if device.is_replay() => refusal(
+            "this device makes the decisions of a trace again (--replay) and asks no rules: start one without --replay to add some".to_owned(),
+        ),
         Command::Add { rule } => match device.add_rule(&rule) {
             Ok(name) => Reply::Added { name },
             Err(error) => rule_refusal(&error, None),

@@ -7,7 +7,7 @@ use crate::completion::{Completion, Effect};
 use crate::decide::Blow;
 use crate::history::Keep;
 use crate::plan::Facts;
-use crate::replay::{Divergence, Script, Scripted};
+use crate::replay::{Script, Scripted};
 use crate::request::{Malformed, Request};
 use crate::schedule::ReleasedBy;
 use crate::trace::{Record, Status, Submit};
@@ -54,7 +54,10 @@ impl Device {
         let facts = &request.facts;
         // Without power nobody looks at it.
         let Scripted { timing, outcome, blow } = if power.on {
-            self.decide(state, facts)
+            match state.script {
+                Some(_) => self.decide_again(state, &request, round),
+                None => decide(state, facts),
+            }
         } else {
             Scripted::default()
         };
@@ -121,42 +124,43 @@ impl Device {
         struck
     }
 
-    /// What is to become of the next request: as the rules say, or as it was in the trace that is replayed.
-    fn decide(&self, state: &mut State, facts: &Facts) -> Scripted {
+    /// What is to become of the next request, as it was in the trace that is replayed. What was done to the rules before it is done first, and what
+    /// that lets go is to complete before it.
+    fn decide_again(&self, state: &mut State, request: &Request, round: &mut Round) -> Scripted {
+        round.ready.extend(self.catch_up(state).into_iter().map(Ready::from));
         state.ordinal += 1;
-        if let Some(script) = &mut state.script {
-            return script.next(facts).unwrap_or_else(|Divergence { expected, found }| {
+        let Some(script) = &mut state.script else {
+            return Scripted::default();
+        };
+        match script.next(state.seq, request) {
+            Ok(scripted) => {
+                for rule in scripted.rules() {
+                    state.rules.applied(&mut state.world, rule);
+                }
+                scripted
+            }
+            Err(divergence) => {
                 self.trace.write(|| Record::Diverged {
                     t_us: self.trace.now_us(),
-                    seq: state.seq,
-                    expected: expected.to_string(),
-                    found: found.to_string(),
+                    seq: divergence.seq,
+                    expected: divergence.expected.to_string(),
+                    found: divergence.found.to_string(),
                 });
-                state.stats.diverged_at.get_or_insert(state.seq);
+                state.stats.diverged_at.get_or_insert(divergence.seq);
                 Scripted::default()
-            });
-        }
-        let decision = state.rules.decide(&state.world, state.seed, state.ordinal, facts);
-        state.rules.record(&mut state.world, &decision, facts);
-        let name = |index: usize| {
-            state
-                .rules
-                .get(index)
-                .map(|armed| armed.name.clone())
-                .unwrap_or_default()
-        };
-        Scripted {
-            timing: decision.timing.map(|(index, timing)| (name(index), timing)),
-            outcome: decision.outcome.map(|(index, outcome)| (name(index), outcome)),
-            blow: decision.blow.map(|(index, blow)| (name(index), blow)),
+            }
         }
     }
 
-    /// Makes the decisions of a script from here on, in place of the rules' own.
+    /// Makes the decisions of a script from here on, in place of the rules' own. The device is one without rules that began with the script's seed.
     pub fn replay(&self, script: Script) {
         // It may cut the power.
         self.disk.keep_history(Keep::Volatile);
-        self.lock().script = Some(script);
+        let mut state = self.lock();
+        state.script = Some(script);
+        let released = self.catch_up(&mut state);
+        drop(state);
+        self.complete_released(released);
     }
 
     /// Gives a chain back that is no request.
@@ -176,5 +180,24 @@ impl Device {
             bytes: 0,
             written: 0,
         });
+    }
+}
+
+/// What is to become of the next request, as the rules say.
+fn decide(state: &mut State, facts: &Facts) -> Scripted {
+    state.ordinal += 1;
+    let decision = state.rules.decide(&state.world, state.seed, state.ordinal, facts);
+    state.rules.record(&mut state.world, &decision, facts);
+    let name = |index: usize| {
+        state
+            .rules
+            .get(index)
+            .map(|armed| armed.name.clone())
+            .unwrap_or_default()
+    };
+    Scripted {
+        timing: decision.timing.map(|(index, timing)| (name(index), timing)),
+        outcome: decision.outcome.map(|(index, outcome)| (name(index), outcome)),
+        blow: decision.blow.map(|(index, blow)| (name(index), blow)),
     }
 }

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
 use thiserror::Error;
 
-use super::{Complete, Record, Submit};
+use super::{Complete, Record, Submit, VERSION};
 
 /// A trace that cannot be read.
 #[derive(Debug, Error)]
@@ -18,6 +19,14 @@ pub enum ReadError {
         /// Why.
         source: std::io::Error,
     },
+    /// It has another version.
+    #[error("the trace {} has version {version}: this vhost-blk reads version {VERSION}, use the one that wrote it", path.display())]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        version: u64,
+    },
     /// A line that is not the last is no record.
     #[error("{}:{line}: not a trace record: {source}", path.display())]
     Line {
@@ -28,6 +37,13 @@ pub enum ReadError {
         /// Why.
         source: serde_json::Error,
     },
+}
+
+/// What every version's first line has.
+#[derive(Deserialize)]
+#[serde(tag = "ev", rename_all = "kebab-case")]
+enum FirstLine {
+    Start { version: u64 },
 }
 
 /// A request from submission to completion.
@@ -42,12 +58,22 @@ pub struct RequestLine {
 /// Reads a trace file. A last line without its line end is what a killed writer leaves behind, and is left out.
 ///
 /// # Errors
-/// The file cannot be read, or one of its whole lines is no record.
+/// The file cannot be read, it has another version than [`VERSION`], or one of its whole lines is no record.
 pub fn read(path: &Path) -> Result<Vec<Record>, ReadError> {
     let text = std::fs::read(path).map_err(|source| ReadError::Read {
         path: path.to_owned(),
         source,
     })?;
+    // It is looked at first: another version's lines need not look like ours.
+    let first = text.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
+    if let Ok(FirstLine::Start { version }) = serde_json::from_slice(first)
+        && version != u64::from(VERSION)
+    {
+        return Err(ReadError::Version {
+            path: path.to_owned(),
+            version,
+        });
+    }
     let mut records = Vec::new();
     for (index, line) in text.split_inclusive(|byte| *byte == b'\n').enumerate() {
         match serde_json::from_slice(line) {

@@ -45,19 +45,46 @@ pub struct Tally {
     pub noticed: u64,
 }
 
-/// Judges a phase that has ended; all lines that the trace has of it were taken. `refused` are the writes of the round of which fio was told that they failed, by a rule.
+/// What writes that a rule made fail leave behind in the guest's kernel.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Aftermath {
+    /// Writes of the round of which fio was told that they failed, by a rule.
+    pub refused: Vec<Range>,
+    /// Whether there may have been a write-back that failed, and no sync was told since. Linux keeps that with the disk (`errseq_t`), also when nobody has it
+    /// open, and tells whoever opens it next, at his first sync: maybe rounds later.
+    pub untold: bool,
+}
+
+impl Aftermath {
+    /// Before another round: what fio is to write then was never refused.
+    pub fn next_round(&mut self) {
+        self.refused.clear();
+    }
+
+    /// Takes note of a phase in which fio wrote.
+    fn after(&mut self, ledger: &Ledger, reports: &[Report]) {
+        let syncs = |report: &Report| match report {
+            Report::Job(job) => job.syncs > 0,
+            Report::Failed { op, .. } => is_sync(op),
+            _ => false,
+        };
+        self.untold = ledger.failed_to_write().is_some() || (self.untold && !reports.iter().any(syncs));
+    }
+}
+
+/// Judges a phase that has ended; all lines that the trace has of it were taken.
 pub fn phase(
     ledger: &Ledger,
     workload: &Workload,
     phase: Phase,
     reports: &[Report],
-    refused: &mut Vec<Range>,
+    aftermath: &mut Aftermath,
 ) -> (Tally, Vec<Finding>) {
     let mut judge = Judge {
         ledger,
         workload,
         phase,
-        refused,
+        aftermath,
         tally: Tally::default(),
         findings: Vec::new(),
         differing: BTreeSet::new(),
@@ -66,7 +93,7 @@ pub fn phase(
         judge.report(report);
     }
     match phase {
-        Phase::Writing => {}
+        Phase::Writing => judge.aftermath.after(ledger, reports),
         Phase::Reading => judge.noticed_reads(),
         Phase::Checking => {
             judge.noticed_changes();
@@ -80,7 +107,7 @@ struct Judge<'a> {
     ledger: &'a Ledger,
     workload: &'a Workload,
     phase: Phase,
-    refused: &'a mut Vec<Range>,
+    aftermath: &'a mut Aftermath,
     tally: Tally,
     findings: Vec<Finding>,
     /// Offsets of blocks that differed.
@@ -114,10 +141,11 @@ impl Judge<'_> {
                 }
             }
             Report::Failed { op, range, error } => {
-                if is_explained(self.ledger, self.phase, op, *range) {
+                let told_late = self.phase == Phase::Writing && self.aftermath.untold && is_sync(op);
+                if told_late || is_explained(self.ledger, self.phase, op, *range) {
                     self.tally.errors += 1;
                     if op == "write" {
-                        self.refused.push(*range);
+                        self.aftermath.refused.push(*range);
                     }
                 } else {
                     let what = format!(
@@ -135,7 +163,7 @@ impl Judge<'_> {
     /// it does so with the next direct write, wherever that goes.
     fn never_asked_for(&self, block: Range) -> Option<&str> {
         let holds = |refused: &Range| (refused.offset..refused.offset + refused.len).contains(&block.offset);
-        let refused = self.refused.iter().any(holds);
+        let refused = self.aftermath.refused.iter().any(holds);
         refused.then(|| self.ledger.failed_to_write()).flatten()
     }
 
@@ -220,18 +248,23 @@ impl Judge<'_> {
     }
 }
 
+/// Whether fio's word for an operation is one for making all durable.
+fn is_sync(op: &str) -> bool {
+    matches!(op, "sync" | "datasync")
+}
+
 /// Whether a rule made a request fail that fio, or what zeroes beside it, saw fail as this.
 fn is_explained(ledger: &Ledger, phase: Phase, op: &str, range: Range) -> bool {
     let sectors = sectors_of(range);
     // fio opens the disk of a job that trims without O_DIRECT. What the kernel could not write back for it is told to whoever reads, writes or flushes next; the
-    // last to close the disk is told of the rest, so nothing of it is left for a later phase.
+    // last to close the disk is told of the rest, so nothing of it is left for a later phase, but for syncs (see [`Aftermath`]).
     let not_written_back = phase == Phase::Writing && ledger.failed_to_write().is_some();
     match op {
         "read" => ledger.failed(&[Op::Read], &sectors) || not_written_back,
         "write" => ledger.failed(&[Op::Write], &sectors) || not_written_back,
         "trim" => ledger.failed(&[Op::Discard], &sectors) || not_written_back,
         // The place that fio tells with it is that of the last request.
-        "sync" | "datasync" => ledger.failed(&[Op::Flush], &(0..0)) || not_written_back,
+        sync if is_sync(sync) => ledger.failed(&[Op::Flush], &(0..0)) || not_written_back,
         // The kernel writes zeros where the device does not zero.
         "zero" => ledger.failed(&[Op::WriteZeroes, Op::Write], &sectors),
         _ => false,

@@ -7,9 +7,9 @@ use vhost_blk::control::{Command, Reply, RuleStatus};
 use vhost_blk::plan::Rule;
 use vhost_blk::rng::Rng;
 
-use guest_tests::soak::{Range, Report};
+use guest_tests::soak::Report;
 
-use super::judge::{self, Finding, Phase, Tally};
+use super::judge::{self, Aftermath, Finding, Phase, Tally};
 use super::ledger::Ledger;
 use super::machine::{Machine, MachineError, Nudges};
 use super::rules;
@@ -76,8 +76,7 @@ pub struct Bench {
     pub machine: Machine,
     tail: Tail,
     ledger: Ledger,
-    /// Writes of the round of which fio was told that they failed, by a rule.
-    refused: Vec<Range>,
+    aftermath: Aftermath,
     /// Bytes of the console that were looked at.
     console: usize,
 }
@@ -93,7 +92,7 @@ impl Bench {
             machine,
             tail,
             ledger: Ledger::default(),
-            refused: Vec::new(),
+            aftermath: Aftermath::default(),
             console: 0,
         })
     }
@@ -122,7 +121,7 @@ impl Bench {
     fn phases(&mut self, round: &mut Round, workload: &Workload, rules: Vec<String>) -> Result<(), RoundError> {
         self.catch_up()?;
         self.ledger.begin_round(workload);
-        self.refused.clear();
+        self.aftermath.next_round();
         self.tell(
             "mark",
             &Command::Mark {
@@ -166,7 +165,7 @@ impl Bench {
         };
         let reports: Vec<Report> = self.machine.run(jobs, zero, &mut round.nudges)?;
         self.catch_up()?;
-        let (tally, findings) = judge::phase(&self.ledger, workload, phase, &reports, &mut self.refused);
+        let (tally, findings) = judge::phase(&self.ledger, workload, phase, &reports, &mut self.aftermath);
         round.phases.insert(phase, tally);
         round.findings.extend(findings);
         let problems = self.ledger.problems();

@@ -10,7 +10,7 @@ use vhost_blk::plan::units::{parse_bytes, print_bytes};
 
 pub use serve::serve;
 
-use crate::verdict::evidence::{ARM_MARK, DISARM_MARK};
+use crate::verdict::evidence::{ARM_MARK, BEGIN_MARK, DISARM_MARK};
 
 /// What can be said, for a message.
 const EXPECTED: &str = "a rule, or one of list, clear, release [RULE-NAME], mark NAME, set NAME:VALUE, cut now [lose=…] [torn=…] [seed=N], power, rollback [MARK], resize BYTES, \
@@ -79,9 +79,11 @@ pub fn parse_in_guest<S: AsRef<str>>(words: &[S]) -> Result<Command, String> {
         return Err("a guest cannot end its device; `poweroff` ends guest and device".to_owned());
     }
     match parse(words)? {
-        Command::Mark { name } if [ARM_MARK, DISARM_MARK].contains(&&*name) => Err(format!(
-            "the mark `{name}` is the harness's own, it tells where a case's faults begin and end: choose another name"
-        )),
+        Command::Mark { name } if [ARM_MARK, DISARM_MARK].contains(&&*name) || name.starts_with(BEGIN_MARK) => {
+            Err(format!(
+                "the mark `{name}` is the harness's own, it tells where a case's faults begin and end: choose another name"
+            ))
+        }
         command => Ok(command),
     }
 }
@@ -271,6 +273,7 @@ mod tests {
         insta::assert_snapshot!(refused(&["log", "/tmp/log"]), @"a guest cannot write files of its host: run `cargo xtask inject log FILE` there");
         insta::assert_snapshot!(refused(&["subscribe"]), @"what a guest says is answered and done with, and `subscribe` goes on: run `cargo xtask inject subscribe` on the host");
         insta::assert_snapshot!(refused(&["quit"]), @"a guest cannot end its device; `poweroff` ends guest and device");
+        assert!(refused(&["mark", "begin-overlap"]).contains("choose another name"));
         insta::assert_snapshot!(refused(&["mark", "arm"]), @"the mark `arm` is the harness's own, it tells where a case's faults begin and end: choose another name");
     }
 

@@ -31,7 +31,7 @@ What a command does is done when its answer comes: the next request of the guest
         let _ = writeln!(page, "## `{}`\n\n{}\n", name.unwrap_or_default(), about(&command));
         let _ = writeln!(page, "    → {}\n    ← {}\n", sent(command), answered(reply));
     }
-    page.push_str("## Errors\n\nA command that was not carried out changes nothing. A bad rule is answered with what is wrong with it and where (`column`, in characters from 1; `rule_index` in a plan).\n\n");
+    page.push_str("## Errors\n\nA command that was not carried out changes nothing. One with a field that it does not know is not carried out. A bad rule is answered with what is wrong with it and where (`column`, in characters from 1; `rule_index` in a plan).\n\n");
     let error = Reply::Error {
         message: "unknown action `fial`: expected one of …".to_owned(),
         column: Some(1),
@@ -72,7 +72,8 @@ fn about(command: &Command) -> &'static str {
         Command::Release { .. } => "Lets go what one rule keeps waiting, or, without `rule`, all that is held.",
         Command::Set { .. } => "Sets a state variable, for which rules ask with `when=`.",
         Command::Mark { .. } => {
-            "Makes a mark: a name in the trace, for which rules can wait (`until=mark(…)`, `after=mark(…)`), and to which `rollback` can go back while history is kept."
+            "Makes a mark: a name in the trace, for which rules can wait (`until=mark(…)`, `after=mark(…)`), and to which `rollback` can go back while history is kept. Its name is one \
+             as rules have them: at most 64 letters, digits, `_` and `-`, the first a letter or `_`."
         }
         Command::Rollback { .. } => {
             "Makes the disk the image again, or, with `to`, what it was at a mark (`--history` keeps what that takes). The disk's size goes back as well, to the image's or the mark's; \
@@ -237,25 +238,20 @@ fn examples() -> Vec<(Command, Reply)> {
 #[cfg(test)]
 #[allow(clippy::expect_used, reason = "a panic here is the test's failure")]
 mod tests {
+    use super::super::parse::{COMMANDS, parse};
     use super::*;
 
     #[test]
     fn every_command_has_an_example_that_reads_back() {
-        // serde names what it knows when it is asked for what it does not.
-        let unknown = serde_json::from_str::<Command>(r#"{"cmd":"?"}"#)
-            .expect_err("no command")
-            .to_string();
-        let names: Vec<&str> = unknown.split('`').skip(3).step_by(2).collect();
-        assert!(names.len() > 15, "{unknown}");
         let page = reference();
         let headings: Vec<&str> = page
             .lines()
             .filter_map(|line| line.strip_prefix("## `")?.strip_suffix('`'))
             .collect();
-        assert_eq!(headings, names, "in their order");
+        assert_eq!(headings, COMMANDS.map(|(word, _)| word), "in their order");
         for line in page.lines() {
             if let Some(command) = line.strip_prefix("    → ") {
-                serde_json::from_str::<CommandLine>(command).expect(command);
+                parse(command.as_bytes()).expect(command);
             }
             if let Some(reply) = line.strip_prefix("    ← ") {
                 serde_json::from_str::<ReplyLine>(reply).expect(reply);

@@ -186,7 +186,7 @@ fn excerpt(line: &str, column: usize, width: usize, number: &str) -> String {
 }
 
 /// "; did you mean `x`?" for the candidate nearest to what was found, or nothing when none is near.
-pub(super) fn hint<'a>(found: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
+pub(crate) fn hint<'a>(found: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
     let near = candidates
         .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(found, candidate), candidate))

@@ -195,7 +195,7 @@ impl Runner<'_> {
             Want::Disarm => self.disarm().map(|()| String::new()).map_err(|error| describe(&error)),
             Want::Command { words } => {
                 let command = inject::parse_in_guest(words)?;
-                if command == Command::Clear {
+                if matches!(command, Command::Clear | Command::Remove { .. }) {
                     // Rules that are taken off take their hits along.
                     let now = hits(self.boot).map_err(|error| describe(&error))?;
                     merge_hits(&mut self.rules, now);

@@ -70,6 +70,18 @@ fn statuses(state: &State) -> impl Iterator<Item = RuleStatus> {
     })
 }
 
+/// Whether a rule of this name is in force.
+fn in_force(state: &State, name: &str) -> Result<(), UnknownRule> {
+    if state.rules.iter().any(|armed| armed.name == name) {
+        return Ok(());
+    }
+    let known = state.rules.iter().map(|armed| armed.name.clone()).collect();
+    Err(UnknownRule {
+        name: name.to_owned(),
+        known,
+    })
+}
+
 /// Takes all rules off, and keeps in mind which of them never fired.
 fn take_off(state: &mut State) {
     let mut unfired = std::mem::take(&mut state.unfired);
@@ -123,6 +135,26 @@ impl Device {
         Ok(())
     }
 
+    /// Takes one rule off and lets go what it keeps waiting; returns how many requests that were.
+    ///
+    /// # Errors
+    /// No rule has this name.
+    pub fn remove_rule(&self, name: &str) -> Result<usize, UnknownRule> {
+        let mut state = self.lock();
+        in_force(&state, name)?;
+        let mut unfired = std::mem::take(&mut state.unfired);
+        unfired.add(statuses(&state).filter(|rule| rule.name == name));
+        state.unfired = unfired;
+        state.rules.remove(name);
+        let released = state.schedule.clear_rule(name);
+        self.trace().write(|| Record::RuleRemoved {
+            t_us: self.trace().now_us(),
+            name: name.to_owned(),
+        });
+        drop(state);
+        Ok(self.complete_released(released))
+    }
+
     /// Takes all rules off and lets go everything that waits; returns how many requests that were.
     pub fn clear_rules(&self) -> usize {
         let mut state = self.lock();
@@ -142,14 +174,8 @@ impl Device {
     /// No rule has this name.
     pub fn release(&self, rule: Option<&str>) -> Result<usize, UnknownRule> {
         let mut state = self.lock();
-        if let Some(name) = rule
-            && !state.rules.iter().any(|armed| armed.name == name)
-        {
-            let known = state.rules.iter().map(|armed| armed.name.clone()).collect();
-            return Err(UnknownRule {
-                name: name.to_owned(),
-                known,
-            });
+        if let Some(name) = rule {
+            in_force(&state, name)?;
         }
         let released = state.schedule.release(rule);
         drop(state);
@@ -239,6 +265,8 @@ impl Device {
             }
         };
         let name = armed.name.clone();
+        // One that had this name before and was taken off is not meant any more.
+        state.world.applied.remove(&name);
         if matches!(armed.rule.action, Action::Cut { .. } | Action::Early(_)) {
             // From here on it must be known what is durable.
             self.disk().history.keep(Keep::Volatile);

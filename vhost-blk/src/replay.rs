@@ -128,6 +128,7 @@ impl Script {
                     rules.clear();
                 }
                 Record::Cleared { .. } => rules.clear(),
+                Record::RuleRemoved { name, .. } => rules.retain(|armed| armed.name != *name),
                 Record::RuleAdded { name, text, .. } => {
                     let rule = text.parse().map_err(|error| ScriptError::Rule {
                         name: name.clone(),

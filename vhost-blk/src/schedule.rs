@@ -29,7 +29,7 @@ pub enum ReleasedBy {
     Done,
     /// Somebody said `release`.
     Release,
-    /// The rules were cleared or replaced.
+    /// The rule was taken off, or all were cleared or replaced.
     Clear,
     /// What it waited for did not come in time.
     Max,
@@ -326,6 +326,15 @@ impl<T> Schedule<T> {
         let seqs: Vec<u64> = self.entries.keys().copied().collect();
         let released = self.take(&seqs, ReleasedBy::Clear);
         self.windows.clear();
+        released
+    }
+
+    /// Lets go what one rule keeps waiting, in the order of submission, and forgets its window.
+    pub fn clear_rule(&mut self, rule: &str) -> Vec<Released<T>> {
+        let of_rule = self.entries.iter().filter(|(_, entry)| entry.rule == rule);
+        let seqs: Vec<u64> = of_rule.map(|(seq, _)| *seq).collect();
+        let released = self.take(&seqs, ReleasedBy::Clear);
+        self.windows.remove(rule);
         released
     }
 

@@ -142,6 +142,46 @@ fn marks_and_variables_reach_the_rules() {
 }
 
 #[test]
+fn a_rule_that_is_taken_off_lets_go_what_it_holds_and_leaves_the_others() {
+    let device = rules(&[
+        "hold write sectors=0..8 until=release max=60s name=first",
+        "reorder write sectors=8..64 window=4 order=reverse max=60s name=window",
+        "fail read after=rule(window) name=fails",
+        "fail read sectors=8..16 nth=2 name=counts",
+    ]);
+    let mut driver = Driver::connect(&device);
+    let waiting: Vec<u16> = [0, 8, 16].map(|sector| driver.write(sector, &[1; 4096])).to_vec();
+    common::helpers::submitted(&device, 3);
+    let remove = |rule: &str| tell(&device, &Command::Remove { rule: rule.to_owned() });
+    assert_eq!(remove("window"), Reply::Released { requests: 2 });
+    assert_eq!(driver.order(2), [(waiting[1], 0), (waiting[2], 0)], "as they came");
+    assert!(driver.next_used(WHILE).is_none(), "the other rule holds its own");
+    // The rules behind it are found and counted as before.
+    let status = |driver: &mut Driver| {
+        driver.read(8, 4096);
+        driver.done().status
+    };
+    assert_eq!(status(&mut driver), common::IOERR, "the rule that is off was applied");
+    assert_eq!(remove("fails"), Reply::Released { requests: 0 });
+    assert_eq!(status(&mut driver), common::IOERR, "the second that it sees");
+    assert_eq!(hits(&device), [1, 1], "first and counts");
+    // Another rule of the same name is another rule, and its window a new one.
+    for rule in [
+        "fail read after=rule(window) name=again",
+        "reorder write sectors=8..64 window=2 order=reverse max=60s name=window",
+    ] {
+        let rule = rule.to_owned();
+        tell(&device, &Command::Add { rule });
+    }
+    assert_eq!(status(&mut driver), 0);
+    let pair = [8, 16].map(|sector| driver.write(sector, &[2; 4096]));
+    assert_eq!(driver.order(2), [(pair[1], 0), (pair[0], 0)]);
+    assert_eq!(status(&mut driver), common::IOERR);
+    assert_eq!(remove("first"), Reply::Released { requests: 1 });
+    assert_eq!(driver.done().slot, waiting[0]);
+}
+
+#[test]
 fn the_first_write_after_a_flush_fails() {
     let device = rules(&["fail write first-after=flush"]);
     let mut driver = Driver::connect(&device);

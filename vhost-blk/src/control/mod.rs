@@ -49,6 +49,11 @@ pub enum Command {
     },
     /// Asks for the rules in force.
     List,
+    /// Takes one rule off and lets go what it keeps waiting.
+    Remove {
+        /// The rule's name.
+        rule: String,
+    },
     /// Takes all rules off and lets go everything that waits.
     Clear,
     /// Lets go what one rule keeps waiting, or all that is held.

@@ -68,6 +68,10 @@ fn about(command: &Command) -> &'static str {
             "Asks for the rules in force, in their order: how many requests looked like each one's trigger (`seen`), to how many it was applied (`hits`: 0 is \
              a rule that never fired), and how many it makes wait now (`holding`)."
         }
+        Command::Remove { .. } => {
+            "Takes one rule off and lets go what it keeps waiting, as `clear` does with all; the others go on as they are. That it was applied stays true for `after=rule(…)` and \
+             `before=rule(…)`, until a rule of the same name is added."
+        }
         Command::Clear => "Takes all rules off and lets go everything that waits.",
         Command::Release { .. } => "Lets go what one rule keeps waiting, or, without `rule`, all that is held.",
         Command::Set { .. } => "Sets a state variable, for which rules ask with `when=`.",
@@ -148,6 +152,12 @@ fn examples() -> Vec<(Command, Reply)> {
                     holding: 1,
                 }],
             },
+        ),
+        (
+            Command::Remove {
+                rule: "slow".to_owned(),
+            },
+            Reply::Released { requests: 1 },
         ),
         (Command::Clear, Reply::Released { requests: 1 }),
         (

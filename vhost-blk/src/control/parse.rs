@@ -6,10 +6,11 @@ use super::{Command, VERSION};
 use crate::plan::error::hint;
 
 /// The commands' words, in their order, and the fields that each can have.
-pub(super) const COMMANDS: [(&str, &[&str]); 18] = [
+pub(super) const COMMANDS: [(&str, &[&str]); 19] = [
     ("add", &["rule"]),
     ("plan", &["seed", "rules"]),
     ("list", &[]),
+    ("remove", &["rule"]),
     ("clear", &[]),
     ("release", &["rule"]),
     ("set", &["var"]),
@@ -107,8 +108,8 @@ mod tests {
         insta::assert_snapshot!(refused(r#"{"v":1,"cmd":"cut","loose":"none"}"#), @"unknown field `loose` for `cut`: known fields: lose, torn, seed; did you mean `lose`?");
         insta::assert_snapshot!(refused(r#"{"cmd":"release","rulle":"x"}"#), @"unknown field `rulle` for `release`: known fields: rule; did you mean `rule`?");
         insta::assert_snapshot!(refused(r#"{"cmd":"clear","rule":"x"}"#), @"unknown field `rule` for `clear`: it takes none");
-        insta::assert_snapshot!(refused(r#"{"cmd":"lsit"}"#), @"unknown command `lsit`: expected one of add, plan, list, clear, release, set, mark, rollback, resize, cut, power, disconnect, export, export-log, stats, subscribe, flush-trace, quit; did you mean `list`?");
-        insta::assert_snapshot!(refused("{}"), @"not a command: expected `cmd` to be one of add, plan, list, clear, release, set, mark, rollback, resize, cut, power, disconnect, export, export-log, stats, subscribe, flush-trace, quit");
+        insta::assert_snapshot!(refused(r#"{"cmd":"lsit"}"#), @"unknown command `lsit`: expected one of add, plan, list, remove, clear, release, set, mark, rollback, resize, cut, power, disconnect, export, export-log, stats, subscribe, flush-trace, quit; did you mean `list`?");
+        insta::assert_snapshot!(refused("{}"), @"not a command: expected `cmd` to be one of add, plan, list, remove, clear, release, set, mark, rollback, resize, cut, power, disconnect, export, export-log, stats, subscribe, flush-trace, quit");
         insta::assert_snapshot!(refused("[1]"), @r#"not a command: expected an object, like {"cmd":"list"}"#);
         insta::assert_snapshot!(refused(r#"{"v":"1","cmd":"list"}"#), @r#"protocol version "1": this device speaks 1"#);
         insta::assert_snapshot!(refused(r#"{"cmd":"add"}"#), @"not a command: missing field `rule`");

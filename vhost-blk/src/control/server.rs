@@ -90,6 +90,10 @@ fn obey(device: &Device, command: Command) -> Reply {
             Err((index, error)) => rule_refusal(&error, Some(index)),
         },
         Command::List => Reply::Rules { rules: device.rules() },
+        Command::Remove { rule } => match device.remove_rule(&rule) {
+            Ok(requests) => Reply::Released { requests },
+            Err(error) => refusal(error.to_string()),
+        },
         Command::Clear => Reply::Released {
             requests: device.clear_rules(),
         },

@@ -94,6 +94,27 @@ fn rules_come_and_go() {
 }
 
 #[test]
+fn one_rule_is_taken_off_by_its_name() {
+    let mut rig = rig();
+    for rule in ["fail write", "fail read name=b", "hold any until=release"] {
+        rig.call(&Command::Add { rule: rule.into() });
+    }
+    let remove = |rule: &str| Command::Remove { rule: rule.into() };
+    assert_eq!(rig.call(&remove("b")), Reply::Released { requests: 0 });
+    assert_eq!(rig.names(), ["r1", "r3"]);
+    let (message, ..) = rig.refused(&remove("b"));
+    insta::assert_snapshot!(message, @"no rule is named `b`: known rules: r1, r3");
+    let rule = "fail flush".into();
+    assert_eq!(rig.call(&Command::Add { rule }), Reply::Added { name: "r4".into() });
+    let records = trace::read(&rig.dir.path().join("trace")).expect("trace");
+    let removed = records.iter().filter_map(|record| match record {
+        trace::Record::RuleRemoved { name, .. } => Some(name.as_str()),
+        _ => None,
+    });
+    assert_eq!(removed.collect::<Vec<_>>(), ["b"]);
+}
+
+#[test]
 fn bad_rules_change_nothing_and_say_where() {
     let mut rig = rig();
     rig.call(&Command::Add {
@@ -159,7 +180,7 @@ fn lines_by_hand() {
     {"v":1,"ok":true,"reply":"released","requests":0}
     {"v":1,"ok":false,"reply":"error","message":"not a command: expected ident at line 1 column 2"}
     {"v":1,"ok":false,"reply":"error","message":"protocol version 2: this device speaks 1"}
-    {"v":1,"ok":false,"reply":"error","message":"unknown command `lsit`: expected one of add, plan, list, clear, release, set, mark, rollback, resize, cut, power, disconnect, export, export-log, stats, subscribe, flush-trace, quit; did you mean `list`?"}
+    {"v":1,"ok":false,"reply":"error","message":"unknown command `lsit`: expected one of add, plan, list, remove, clear, release, set, mark, rollback, resize, cut, power, disconnect, export, export-log, stats, subscribe, flush-trace, quit; did you mean `list`?"}
     "#);
 }
 

@@ -142,6 +142,12 @@ fn rules<'a>(all: &'a [Record], part: Range<usize>, wanted: &[RequestLine]) -> V
                 applied: 0,
                 wanted: 0,
             }),
+            Record::RuleRemoved { name, .. } => {
+                let life = lives.iter_mut().rfind(|life| life.name == name && life.end.is_none());
+                if let Some(life) = life {
+                    life.end = Some(index);
+                }
+            }
             Record::PlanSet { .. } | Record::Cleared { .. } => {
                 lives.iter_mut().for_each(|life| life.end = life.end.or(Some(index)));
             }

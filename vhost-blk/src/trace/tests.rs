@@ -219,6 +219,31 @@ fn rules_of_a_summary() {
 }
 
 #[test]
+fn a_rule_that_is_taken_off_ends_there_and_the_others_go_on() {
+    let mut records = records();
+    for line in [
+        r#"{"ev":"rule-removed","t_us":3000,"name":"fault"}"#,
+        r#"{"ev":"mark","t_us":3001,"name":"late"}"#,
+        r#"{"ev":"rule-added","t_us":3002,"name":"fault","text":"fail read"}"#,
+        r#"{"ev":"submit","seq":5,"t_us":3005,"queue":0,"gen":1,"op":"read","sector":0,"len":512,"segs":1,"rules":["fault"]}"#,
+    ] {
+        records.push(serde_json::from_str(line).unwrap());
+    }
+    let late = Filter {
+        from: Some("late".into()),
+        ..Filter::default()
+    };
+    let text = summary(&records, &late).unwrap();
+    let (_, rules) = text.split_once("rule           requests\n").unwrap();
+    insta::assert_snapshot!(rules.split("\n\n").next().unwrap(), @r"
+    r1                    0  never applied:  hold write until=next(write) limit=1
+    unused                0  never applied:  drop flush nth=9
+    fault                 1  fail read
+    ");
+    assert!(listing(&records, &Filter::default()).contains("3.000 -- rule fault off\n"));
+}
+
+#[test]
 fn parts_between_marks() {
     let between = |from: Option<&str>, to: Option<&str>| {
         let filter = Filter {

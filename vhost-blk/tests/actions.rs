@@ -120,6 +120,28 @@ fn an_epoch_is_reordered_up_to_its_flush() {
 }
 
 #[test]
+fn a_window_that_goes_on_filling_is_let_go_in_time_all_the_same() {
+    let device = rules(&["reorder write window=1024 order=reverse max=200ms"]);
+    let mut driver = Driver::connect(&device);
+    let mut sent = Vec::new();
+    let first = loop {
+        assert!(sent.len() < 20, "the first still waits after {} others", sent.len());
+        sent.push(driver.write(0, &[1; 512]));
+        // One follows after the other, each long before the window's time is up.
+        if let Some(used) = driver.next_used(WHILE / 4) {
+            break used;
+        }
+    };
+    assert!(sent.len() > 1);
+    assert_eq!(first.status, 0);
+    // The first of them was in that window: it came with it, as its last.
+    let released = sent.iter().position(|slot| *slot == first.slot).expect("one of them");
+    for slot in sent[..released].iter().rev() {
+        assert_eq!(driver.done().slot, *slot);
+    }
+}
+
+#[test]
 fn marks_and_variables_reach_the_rules() {
     let device = rules(&[
         "hold write until=mark(go) max=60s limit=1",

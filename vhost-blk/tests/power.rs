@@ -6,6 +6,7 @@ mod common;
 use std::time::Instant;
 
 use common::{DeviceProcess, Driver, SOON, WHILE};
+use vhost::VhostBackend;
 use vhost_blk::control::{Command, Reply};
 use vhost_blk::trace::{self, Record};
 
@@ -133,6 +134,58 @@ fn without_a_write_cache_nothing_is_volatile() {
     drop(driver);
     let mut driver = Driver::connect(&device);
     assert_eq!(read(&mut driver, 0), 1);
+}
+
+/// Has the driver take all features but these.
+fn take_all_but(driver: &Driver, features: &[u32]) {
+    let offered = driver.frontend.get_features().expect("features");
+    let left = features.iter().fold(1 << 29, |bits, feature| bits | 1 << feature);
+    driver.frontend.set_features(offered & !left).expect("features");
+    // It is answered after that.
+    driver.frontend.get_features().expect("features");
+}
+
+#[test]
+fn a_driver_that_knows_of_no_write_cache_has_none() {
+    const FLUSH: u32 = 9;
+    const CONFIG_WCE: u32 = 11;
+    let device = DeviceProcess::start(&["--history", "1M"]);
+    // What a driver leaves, what it says of the cache where it can, and whether a completed write is there after a cut.
+    for (left, writeback, durable) in [
+        (&[][..], Some(1), false),
+        (&[], Some(0), true),
+        // A new connection, as of one driver that comes again: what it switched off is off.
+        (&[], None, true),
+        (&[], Some(1), false),
+        (&[CONFIG_WCE], None, false),
+        (&[FLUSH, CONFIG_WCE], None, true),
+        (&[], None, false),
+    ] {
+        let mut driver = Driver::connect(&device);
+        take_all_but(&driver, left);
+        if let Some(on) = writeback {
+            driver.set_config(32, &[on]);
+            assert_eq!(driver.config(32, 1), [on]);
+        }
+        write(&mut driver, 0, 1);
+        tell(
+            &device,
+            &Command::Cut {
+                lose: None,
+                torn: None,
+                seed: 0,
+            },
+        );
+        tell(&device, &Command::Power);
+        let there = read(&mut driver, 0);
+        assert_eq!(
+            there == 1,
+            durable,
+            "without {left:?}, the cache switched {writeback:?}"
+        );
+        drop(driver);
+        tell(&device, &Command::Rollback { to: None });
+    }
 }
 
 #[test]

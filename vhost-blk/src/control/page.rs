@@ -94,7 +94,9 @@ fn about(command: &Command) -> &'static str {
         }
         Command::Cut { .. } => {
             "Cuts the power: nothing is answered until it comes back, and what was not durable is lost: all of it (`lose`: `all`, if left out), some, chosen by `seed`, \
-             or `none`; `torn` tears the last write at a multiple of `512` or `4k` bytes. What is durable is known with `--history`, or from when a rule `cut` or `early` came into force; what was written before counts as durable."
+             or `none`; `torn` tears the last write at a multiple of `512` or `4k` bytes. A write is durable once a flush that came after it is completed; without a write cache (`--no-flush`, a driver \
+             that switched it off in the configuration, or one that took neither of the features `FLUSH` and `CONFIG_WCE`), once it is completed. A driver that is gone leaves the cache as it switched it, for \
+             nothing tells the next one from the same one connected again. What is durable is known with `--history`, or from when a rule `cut` or `early` came into force; what was written before counts as durable."
         }
         Command::Power => "Gives power again. What was out when it went is never answered.",
         Command::Disconnect => "Hangs up on the front end. One that connects again is served.",

@@ -247,11 +247,11 @@ pub struct ShellArgs {
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  cargo xtask inject 'fail write limit=1'\n  cargo xtask inject list\n  \
-    cargo xtask inject release r1\n  cargo xtask inject clear\n  cargo xtask inject stats\n  \
+    cargo xtask inject release r1\n  cargo xtask inject remove r1\n  cargo xtask inject clear\n  cargo xtask inject stats\n  \
     cargo xtask inject subscribe"
 )]
 pub struct InjectArgs {
-    /// A rule to add (with or without `add` before it), or one of: list, clear, release [RULE-NAME], mark NAME, set NAME:VALUE,
+    /// A rule to add (with or without `add` before it), or one of: list, remove RULE-NAME, clear, release [RULE-NAME], mark NAME, set NAME:VALUE,
     /// cut now [lose=…] [torn=…] [seed=N], power, rollback, rollback MARK, resize BYTES, disconnect now, export FILE [at=MARK] [lose=…] [torn=…] [seed=N], log FILE, stats, subscribe.
     #[arg(value_name = "RULE | COMMAND", required = true, num_args = 1..)]
     pub words: Vec<String>,

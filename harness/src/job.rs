@@ -11,7 +11,7 @@ use crate::boot::Boot;
 use crate::device::DeviceError;
 use crate::golden::{self, Fs};
 use crate::inject;
-use crate::verdict::evidence::{ARM_MARK, DISARM_MARK, Ending, Fsck, RuleHits, Timed};
+use crate::verdict::evidence::{ARM_MARK, BEGIN_MARK, DISARM_MARK, Ending, Fsck, RuleHits, Timed};
 use crate::verdict::hang::{self, HostView};
 
 /// How long a case may go on without an end and without evidence of a hang before it is given up as broken. Cases take
@@ -195,7 +195,7 @@ impl Runner<'_> {
             Want::Disarm => self.disarm().map(|()| String::new()).map_err(|error| describe(&error)),
             Want::Command { words } => {
                 let command = inject::parse_in_guest(words)?;
-                if command == Command::Clear {
+                if matches!(command, Command::Clear | Command::Remove { .. }) {
                     // Rules that are taken off take their hits along.
                     let now = hits(self.boot).map_err(|error| describe(&error))?;
                     merge_hits(&mut self.rules, now);
@@ -240,8 +240,9 @@ impl Runner<'_> {
     }
 }
 
+/// The mark at which a case begins: its name, in the letters that a mark can have.
 fn begin_mark(case: &str) -> String {
-    format!("begin {case}")
+    format!("{BEGIN_MARK}{}", case.replace('.', "-"))
 }
 
 /// An error with its sources on one line.
@@ -308,4 +309,25 @@ fn read_trace(boot: &mut Boot, case: &str) -> Vec<trace::Record> {
         .iter()
         .rposition(|record| matches!(record, trace::Record::Mark { name, .. } if *name == mark));
     start.map_or_else(Vec::new, |start| records[start..].to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use vhost_blk::plan::Rule;
+
+    use super::begin_mark;
+    use crate::cases::{EXEC, all};
+
+    #[test]
+    fn every_case_begins_at_a_mark_of_its_own() {
+        let cases = || all().map(|case| case.name).chain([EXEC]);
+        let marks: BTreeSet<String> = cases().map(begin_mark).collect();
+        assert_eq!(marks.len(), cases().count(), "{marks:?}");
+        for mark in marks {
+            let rule = format!("fail write after=mark({mark})");
+            rule.parse::<Rule>().unwrap_or_else(|error| panic!("{error}"));
+        }
+    }
 }

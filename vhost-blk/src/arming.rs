@@ -72,6 +72,18 @@ fn statuses(state: &State) -> impl Iterator<Item = RuleStatus> {
     })
 }
 
+/// Whether a rule of this name is in force.
+fn in_force(state: &State, name: &str) -> Result<(), UnknownRule> {
+    if state.rules.iter().any(|armed| armed.name == name) {
+        return Ok(());
+    }
+    let known = state.rules.iter().map(|armed| armed.name.clone()).collect();
+    Err(UnknownRule {
+        name: name.to_owned(),
+        known,
+    })
+}
+
 /// Takes all rules off, and keeps in mind which of them never fired.
 fn take_off(state: &mut State) {
     let mut unfired = std::mem::take(&mut state.unfired);
@@ -130,6 +142,34 @@ impl Device {
         released
     }
 
+    /// Takes one rule off and lets go what it keeps waiting; returns how many requests that were. In a replay it stays, as with [`clear_rules`](Self::clear_rules).
+    ///
+    /// # Errors
+    /// No rule has this name.
+    pub fn remove_rule(&self, name: &str) -> Result<usize, UnknownRule> {
+        let mut state = self.lock();
+        in_force(&state, name)?;
+        let released = if state.script.is_some() {
+            state.schedule.release(Some(name))
+        } else {
+            self.take_one_off(&mut state, name)
+        };
+        drop(state);
+        Ok(self.complete_released(released))
+    }
+
+    fn take_one_off(&self, state: &mut State, name: &str) -> Vec<Released<Pending>> {
+        let mut unfired = std::mem::take(&mut state.unfired);
+        unfired.add(statuses(state).filter(|rule| rule.name == name));
+        state.unfired = unfired;
+        state.rules.remove(name);
+        self.trace().write(|| Record::RuleRemoved {
+            t_us: self.trace().now_us(),
+            name: name.to_owned(),
+        });
+        state.schedule.clear_rule(name)
+    }
+
     /// Takes all rules off and lets go everything that waits; returns how many requests that were. In a replay the rules, their counters and their windows
     /// stay: they are the trace's.
     pub fn clear_rules(&self) -> usize {
@@ -178,6 +218,7 @@ impl Device {
                     },
                 )),
                 Change::Clear => released.extend(self.take_all_off(state)),
+                Change::Remove { name } => released.extend(self.take_one_off(state, &name)),
                 Change::Rule(armed) => self.put_in_force(state, *armed),
             }
         }
@@ -190,14 +231,8 @@ impl Device {
     /// No rule has this name.
     pub fn release(&self, rule: Option<&str>) -> Result<usize, UnknownRule> {
         let mut state = self.lock();
-        if let Some(name) = rule
-            && !state.rules.iter().any(|armed| armed.name == name)
-        {
-            let known = state.rules.iter().map(|armed| armed.name.clone()).collect();
-            return Err(UnknownRule {
-                name: name.to_owned(),
-                known,
-            });
+        if let Some(name) = rule {
+            in_force(&state, name)?;
         }
         let released = state.schedule.release(rule);
         drop(state);
@@ -294,6 +329,8 @@ impl Device {
     }
 
     fn put_in_force(&self, state: &mut State, armed: Armed) {
+        // One that had this name before and was taken off is not meant any more.
+        state.world.applied.remove(&armed.name);
         if matches!(armed.rule.action, Action::Cut { .. } | Action::Early(_)) {
             // From here on it must be known what is durable.
             self.disk().history.keep(Keep::Volatile);

@@ -91,6 +91,8 @@ impl Session {
     /// It cannot be accepted, or threads and descriptors have run out.
     pub fn accept(device: &Arc<Device>, listener: &UnixListener) -> Result<Session, SessionError> {
         let (front, _) = listener.accept().map_err(SessionError::Relay)?;
+        // What the driver before took is not this one's; it says itself, on a new connection of the same driver, too.
+        device.set_taken(0);
         let mem = Memory::new(Mem::new());
         let connection = Arc::new(Connection::new(Arc::clone(device), &mem));
         let mut daemon = VhostUserDaemon::new("vhost-user".to_owned(), Arc::clone(&connection), mem)
@@ -287,6 +289,10 @@ impl VhostUserBackend for Connection {
 
     fn features(&self) -> u64 {
         self.device.config().features() | VhostUserVirtioFeatures::PROTOCOL_FEATURES.bits()
+    }
+
+    fn acked_features(&self, features: u64) {
+        self.device.set_taken(features);
     }
 
     fn protocol_features(&self) -> VhostUserProtocolFeatures {

@@ -70,13 +70,13 @@ pub enum Timing {
     },
     /// Never, unless it is released.
     Hang,
-    /// When its window is full, or idle for `max`.
+    /// When its window is full, or `max` after its first.
     Reorder {
         /// Requests in the window.
         window: Window,
         /// Their order.
         order: Order,
-        /// The longest idle time.
+        /// The longest wait of its first.
         max: Duration,
     },
 }

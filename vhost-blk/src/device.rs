@@ -7,11 +7,12 @@
 mod submit;
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Instant;
 
 use smallvec::SmallVec;
+use virtio_bindings::virtio_blk::{VIRTIO_BLK_F_CONFIG_WCE, VIRTIO_BLK_F_FLUSH};
 
 use crate::arming::Unfired;
 use crate::completion::{Completion, Effect, Ring};
@@ -38,6 +39,8 @@ pub struct Device {
     /// What keeps the process from what it does not need.
     pub(crate) sandbox: OnceLock<Sandbox>,
     writeback: AtomicBool,
+    /// The features that the driver of the front end that is connected has taken.
+    taken: AtomicU64,
     /// Work on the disk is done while this is shared, so that after a cut no late work follows. Taken before the lock of `state`.
     pub(crate) power: RwLock<Power>,
     /// Hangs up on the front end that is connected.
@@ -136,6 +139,7 @@ impl Device {
         });
         let device = Device {
             writeback: AtomicBool::new(config.offer.flush),
+            taken: AtomicU64::new(config.features()),
             config,
             disk,
             trace,
@@ -183,6 +187,23 @@ impl Device {
         self.writeback.store(on, Ordering::Relaxed);
     }
 
+    /// Notes which features the driver has taken of those that are offered.
+    pub fn set_taken(&self, features: u64) {
+        self.taken.store(features, Ordering::Relaxed);
+    }
+
+    /// Whether what is written is durable once it is completed. The configuration says so to a driver that looks there (`CONFIG_WCE`); one that does
+    /// not, and does not flush either, must be able to rely on it (virtio 1.2, 5.2.6.2).
+    fn write_through(&self) -> bool {
+        let taken = self.taken.load(Ordering::Relaxed);
+        let has = |feature: u32| taken & 1 << feature != 0;
+        if has(VIRTIO_BLK_F_CONFIG_WCE) {
+            !self.writeback()
+        } else {
+            !has(VIRTIO_BLK_F_FLUSH)
+        }
+    }
+
     /// The power; it stays as it is while the answer is kept.
     pub(crate) fn power(&self) -> RwLockReadGuard<'_, Power> {
         self.power.read().unwrap_or_else(PoisonError::into_inner)
@@ -193,7 +214,7 @@ impl Device {
         Target {
             disk: &self.disk,
             read_only: self.config.read_only,
-            write_through: !self.writeback(),
+            write_through: self.write_through(),
             serial: &self.config.serial,
         }
     }

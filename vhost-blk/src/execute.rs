@@ -42,7 +42,6 @@ pub fn execute(request: &Request, target: Target<'_>, mem: &Mem, outcome: Option
     let (limit, instead) = match outcome {
         Some(Outcome::Fail(FailStatus::IoErr)) => return failed(Status::IoErr),
         Some(Outcome::Fail(FailStatus::Unsupp)) => return failed(Status::Unsupp),
-        Some(Outcome::Corrupt { how, seed }) => return told(corrupt(request, target, mem, how, seed), None),
         Some(Outcome::Early(time)) => {
             target.disk.history.flush(time);
             return told(Ok((0, 0)), None);
@@ -56,17 +55,19 @@ pub fn execute(request: &Request, target: Target<'_>, mem: &Mem, outcome: Option
             bytes,
             then: ShortStatus::Ok,
         }) => (bytes, None),
-        None => (u64::MAX, None),
+        Some(Outcome::Corrupt { .. }) | None => (u64::MAX, None),
     };
-    let done = match request.facts.op {
-        Op::Read | Op::Write => move_data(request, target, mem, limit),
-        Op::Flush => {
+    let done = match (outcome, request.facts.op) {
+        (Some(Outcome::Corrupt { how, seed }), _) => corrupt(request, target, mem, how, seed),
+        (_, Op::Read | Op::Write) => move_data(request, target, mem, limit),
+        (_, Op::Flush) => {
             target.disk.history.flush(Duration::ZERO);
             Ok((0, 0))
         }
-        Op::GetId => get_id(request, target, mem),
-        Op::Discard | Op::WriteZeroes => zero_ranges(request, target),
+        (_, Op::GetId) => get_id(request, target, mem),
+        (_, Op::Discard | Op::WriteZeroes) => zero_ranges(request, target),
     };
+    // Whatever an outcome has put there, too: it is acknowledged.
     if target.write_through && request.facts.op != Op::Read {
         target.disk.history.flush(Duration::ZERO);
     }
@@ -257,7 +258,8 @@ fn get_id(request: &Request, target: Target<'_>, mem: &Mem) -> Done {
         left = later;
     }
     let written = SERIAL_BYTES - left.len();
-    Ok((written as u64, u32::try_from(written).unwrap_or(0)))
+    // None of it comes from the disk.
+    Ok((0, u32::try_from(written).unwrap_or(0)))
 }
 
 /// Checks all ranges: a request is done as a whole or not at all.
@@ -282,11 +284,9 @@ fn check_ranges(request: &Request, target: Target<'_>) -> Result<(), Status> {
 fn zero_ranges(request: &Request, target: Target<'_>) -> Done {
     check_ranges(request, target)?;
     let mut access = Access::of(request, target.disk);
-    let mut bytes = 0;
     for RangeOnDisk { sector, sectors, .. } in &request.ranges {
-        let len = u64::from(*sectors) * SECTOR_BYTES;
-        access.zero(sector * SECTOR_BYTES, len)?;
-        bytes += len;
+        access.zero(sector * SECTOR_BYTES, u64::from(*sectors) * SECTOR_BYTES)?;
     }
-    Ok((bytes, 0))
+    // However large they are, nothing is moved.
+    Ok((0, 0))
 }

@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::decide::Blow;
 use crate::device::{Device, Pending, Power};
-use crate::execute::execute;
+use crate::execute::{Target, execute};
 use crate::history::{Cut, PowerCut};
 use crate::op::Op;
 use crate::plan::{Lose, Torn};
@@ -63,14 +63,19 @@ impl Device {
             on: false,
             cuts: power.cuts + 1,
         };
-        // A write that was on its way may get to the disk in part. A flush that is not answered has made nothing durable.
+        // A write that was on its way may get to the disk in part, also without a write cache: it was not completed. A flush that is not
+        // answered has made nothing durable.
         let writes = |pending: &&Pending| !matches!(pending.request.facts.op, Op::Read | Op::Flush | Op::GetId);
         if let Some(pending) = last
             .as_ref()
             .filter(|pending| !pending.completion.is_stale())
             .filter(writes)
         {
-            let _ = execute(&pending.request, self.target(), pending.completion.mem(), None);
+            let target = Target {
+                write_through: false,
+                ..self.target()
+            };
+            let _ = execute(&pending.request, target, pending.completion.mem(), None);
         }
         let waiting = state.schedule.clear();
         let cut = self.disk().history.cut(PowerCut { lose, torn, seed }, self.disk());

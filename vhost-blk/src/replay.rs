@@ -37,6 +37,11 @@ pub enum Change {
     },
     /// All were taken off.
     Clear,
+    /// One was taken off.
+    Remove {
+        /// Its name.
+        name: String,
+    },
     /// One came into force.
     Rule(Box<Armed>),
 }
@@ -140,6 +145,12 @@ impl Script {
                 Record::Cleared { .. } => {
                     rules.clear();
                     script.steps.push_back(Step::Change(Change::Clear));
+                }
+                Record::RuleRemoved { name, .. } => {
+                    rules.retain(|armed| armed.name != *name);
+                    script
+                        .steps
+                        .push_back(Step::Change(Change::Remove { name: name.clone() }));
                 }
                 Record::RuleAdded { name, text, .. } => {
                     let rule = text.parse().map_err(|error| ScriptError::Rule {

@@ -1,7 +1,7 @@
 //! Requests that do not complete at once: delayed, held, or collected to be reordered.
 //!
 //! The schedule is a plain data structure: it is told the time and what happened, and answers with what is to complete now,
-//! in that order. Each entry but those of `hang` has an end: a time, a longest wait, or an idle limit. Its size
+//! in that order. Each entry but those of `hang` has an end: a time, or the longest wait of it or of its window. Its size
 //! is bounded by its user (a driver cannot have more requests out than its rings hold).
 
 use std::collections::BTreeMap;
@@ -29,14 +29,13 @@ pub enum ReleasedBy {
     Done,
     /// Somebody said `release`.
     Release,
-    /// The rules were cleared or replaced.
+    /// The rule was taken off, or all were cleared or replaced.
     Clear,
-    /// What it waited for did not come in time.
+    /// What it waited for did not come in time, or its reorder window was not full in time.
+    #[serde(alias = "idle")]
     Max,
     /// Its reorder window was full.
     Window,
-    /// Its reorder window got no new request for too long.
-    Idle,
     /// Its ring was stopped: the virtual machine pauses, resets or ends.
     Stop,
 }
@@ -55,7 +54,6 @@ impl ReleasedBy {
             ReleasedBy::Clear => "clear",
             ReleasedBy::Max => "max",
             ReleasedBy::Window => "window",
-            ReleasedBy::Idle => "idle",
             ReleasedBy::Stop => "stop",
         }
     }
@@ -184,8 +182,11 @@ impl<T> Schedule<T> {
                     epoch: wanted == plan::Window::Epoch,
                     end: now,
                 });
+                // No member waits longer than this, however many follow.
+                if window.members.is_empty() {
+                    window.end = now + max;
+                }
                 window.members.push(seq);
-                window.end = now + max;
                 (Kind::Window, window.members.len() >= wanted.size())
             }
         };
@@ -275,14 +276,14 @@ impl<T> Schedule<T> {
         for (_, seq, by) in times {
             released.extend(self.take(&[seq], by));
         }
-        let idle: Vec<String> = self
+        let late: Vec<String> = self
             .windows
             .iter()
             .filter(|(_, window)| !window.members.is_empty() && window.end <= now)
             .map(|(rule, _)| rule.clone())
             .collect();
-        for rule in idle {
-            released.extend(self.close_window(&rule, seed, ReleasedBy::Idle));
+        for rule in late {
+            released.extend(self.close_window(&rule, seed, ReleasedBy::Max));
         }
         released
     }
@@ -326,6 +327,15 @@ impl<T> Schedule<T> {
         let seqs: Vec<u64> = self.entries.keys().copied().collect();
         let released = self.take(&seqs, ReleasedBy::Clear);
         self.windows.clear();
+        released
+    }
+
+    /// Lets go what one rule keeps waiting, in the order of submission, and forgets its window.
+    pub fn clear_rule(&mut self, rule: &str) -> Vec<Released<T>> {
+        let of_rule = self.entries.iter().filter(|(_, entry)| entry.rule == rule);
+        let seqs: Vec<u64> = of_rule.map(|(seq, _)| *seq).collect();
+        let released = self.take(&seqs, ReleasedBy::Clear);
+        self.windows.remove(rule);
         released
     }
 

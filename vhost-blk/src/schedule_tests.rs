@@ -79,7 +79,7 @@ fn hold_ends_at_its_maximum() {
 }
 
 #[test]
-fn windows_complete_full_or_idle() {
+fn windows_complete_full_or_in_the_end() {
     let (mut schedule, now) = (Schedule::default(), Instant::now());
     let reverse = || timing("reorder any window=3 order=reverse max=50ms");
     assert!(schedule.add(now, 0, 1, (), "r1", reverse()).is_empty());
@@ -95,14 +95,26 @@ fn windows_complete_full_or_idle() {
     );
     schedule.add(now, 0, 4, (), "r1", reverse());
     schedule.add(now + 40 * MS, 0, 5, (), "r1", reverse());
-    assert!(
-        schedule.due(now + 50 * MS, 0).is_empty(),
-        "each arrival extends the idle time"
+    assert!(schedule.due(now + 49 * MS, 0).is_empty());
+    assert_eq!(
+        schedule.next_end(),
+        Some(now + 50 * MS),
+        "what follows does not have the first wait longer"
     );
     assert_eq!(
-        seqs(&schedule.due(now + 90 * MS, 0)),
-        [(5, ReleasedBy::Idle), (4, ReleasedBy::Idle)]
+        seqs(&schedule.due(now + 50 * MS, 0)),
+        [(5, ReleasedBy::Max), (4, ReleasedBy::Max)]
     );
+    // The next window has its own time.
+    schedule.add(now + 60 * MS, 0, 6, (), "r1", reverse());
+    assert!(schedule.due(now + 109 * MS, 0).is_empty());
+    assert_eq!(seqs(&schedule.due(now + 110 * MS, 0)), [(6, ReleasedBy::Max)]);
+    // As has one whose first member was taken out of it, and that is empty.
+    schedule.add(now + 120 * MS, 0, 7, (), "r1", reverse());
+    assert_eq!(schedule.release(Some("r1")).len(), 1);
+    schedule.add(now + 160 * MS, 0, 8, (), "r1", reverse());
+    assert_eq!(schedule.next_end(), Some(now + 210 * MS));
+    assert_eq!(schedule.clear().len(), 1);
     assert!(schedule.is_empty());
 }
 

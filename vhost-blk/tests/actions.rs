@@ -139,6 +139,28 @@ fn an_epoch_is_reordered_up_to_its_flush() {
 }
 
 #[test]
+fn a_window_that_goes_on_filling_is_let_go_in_time_all_the_same() {
+    let device = rules(&["reorder write window=1024 order=reverse max=200ms"]);
+    let mut driver = Driver::connect(&device);
+    let mut sent = Vec::new();
+    let first = loop {
+        assert!(sent.len() < 20, "the first still waits after {} others", sent.len());
+        sent.push(driver.write(0, &[1; 512]));
+        // One follows after the other, each long before the window's time is up.
+        if let Some(used) = driver.next_used(WHILE / 4) {
+            break used;
+        }
+    };
+    assert!(sent.len() > 1);
+    assert_eq!(first.status, 0);
+    // The first of them was in that window: it came with it, as its last.
+    let released = sent.iter().position(|slot| *slot == first.slot).expect("one of them");
+    for slot in sent[..released].iter().rev() {
+        assert_eq!(driver.done().slot, *slot);
+    }
+}
+
+#[test]
 fn marks_and_variables_reach_the_rules() {
     let device = rules(&[
         "hold write until=mark(go) max=60s limit=1",
@@ -158,6 +180,46 @@ fn marks_and_variables_reach_the_rules() {
     let refused = device.control().call(&Command::Set { var: "phase".into() });
     let refused = refused.expect_err("no variable").to_string();
     assert!(refused.contains("a name and a number, like phase:2"), "{refused}");
+}
+
+#[test]
+fn a_rule_that_is_taken_off_lets_go_what_it_holds_and_leaves_the_others() {
+    let device = rules(&[
+        "hold write sectors=0..8 until=release max=60s name=first",
+        "reorder write sectors=8..64 window=4 order=reverse max=60s name=window",
+        "fail read after=rule(window) name=fails",
+        "fail read sectors=8..16 nth=2 name=counts",
+    ]);
+    let mut driver = Driver::connect(&device);
+    let waiting: Vec<u16> = [0, 8, 16].map(|sector| driver.write(sector, &[1; 4096])).to_vec();
+    common::helpers::submitted(&device, 3);
+    let remove = |rule: &str| tell(&device, &Command::Remove { rule: rule.to_owned() });
+    assert_eq!(remove("window"), Reply::Released { requests: 2 });
+    assert_eq!(driver.order(2), [(waiting[1], 0), (waiting[2], 0)], "as they came");
+    assert!(driver.next_used(WHILE).is_none(), "the other rule holds its own");
+    // The rules behind it are found and counted as before.
+    let status = |driver: &mut Driver| {
+        driver.read(8, 4096);
+        driver.done().status
+    };
+    assert_eq!(status(&mut driver), common::IOERR, "the rule that is off was applied");
+    assert_eq!(remove("fails"), Reply::Released { requests: 0 });
+    assert_eq!(status(&mut driver), common::IOERR, "the second that it sees");
+    assert_eq!(hits(&device), [1, 1], "first and counts");
+    // Another rule of the same name is another rule, and its window a new one.
+    for rule in [
+        "fail read after=rule(window) name=again",
+        "reorder write sectors=8..64 window=2 order=reverse max=60s name=window",
+    ] {
+        let rule = rule.to_owned();
+        tell(&device, &Command::Add { rule });
+    }
+    assert_eq!(status(&mut driver), 0);
+    let pair = [8, 16].map(|sector| driver.write(sector, &[2; 4096]));
+    assert_eq!(driver.order(2), [(pair[1], 0), (pair[0], 0)]);
+    assert_eq!(status(&mut driver), common::IOERR);
+    assert_eq!(remove("first"), Reply::Released { requests: 1 });
+    assert_eq!(driver.done().slot, waiting[0]);
 }
 
 #[test]

@@ -66,6 +66,12 @@ fn ended_by_a_signal_it_names_them_and_those_that_were_taken_off() {
     let mut device = three_rules();
     let rules = vec!["fail read name=read".to_owned()];
     assert_eq!(tell(&device, &Command::Plan { seed: 1, rules }), Reply::Done);
+    tell(
+        &device,
+        &Command::Remove {
+            rule: "read".to_owned(),
+        },
+    );
     tell(&device, &Command::Clear);
     tell(
         &device,

@@ -6,6 +6,7 @@ mod common;
 use std::time::Instant;
 
 use common::{DeviceProcess, Driver, SOON, WHILE};
+use vhost::VhostBackend;
 use vhost_blk::control::{Command, Reply};
 use vhost_blk::trace::{self, Record};
 
@@ -189,6 +190,120 @@ fn without_a_write_cache_nothing_is_volatile() {
     drop(driver);
     let mut driver = Driver::connect(&device);
     assert_eq!(read(&mut driver, 0), 1);
+}
+
+/// Has the driver take all features but these.
+fn take_all_but(driver: &Driver, features: &[u32]) {
+    let offered = driver.frontend.get_features().expect("features");
+    let left = features.iter().fold(1 << 29, |bits, feature| bits | 1 << feature);
+    driver.frontend.set_features(offered & !left).expect("features");
+    // It is answered after that.
+    driver.frontend.get_features().expect("features");
+}
+
+#[test]
+fn a_driver_that_knows_of_no_write_cache_has_none() {
+    const FLUSH: u32 = 9;
+    const CONFIG_WCE: u32 = 11;
+    let device = DeviceProcess::start(&["--history", "1M"]);
+    // What a driver leaves, what it says of the cache where it can, and whether a completed write is there after a cut.
+    for (left, writeback, durable) in [
+        (&[][..], Some(1), false),
+        (&[], Some(0), true),
+        // A new connection, as of one driver that comes again: what it switched off is off.
+        (&[], None, true),
+        (&[], Some(1), false),
+        (&[CONFIG_WCE], None, false),
+        (&[FLUSH, CONFIG_WCE], None, true),
+        (&[], None, false),
+    ] {
+        let mut driver = Driver::connect(&device);
+        take_all_but(&driver, left);
+        if let Some(on) = writeback {
+            driver.set_config(32, &[on]);
+            assert_eq!(driver.config(32, 1), [on]);
+        }
+        write(&mut driver, 0, 1);
+        tell(
+            &device,
+            &Command::Cut {
+                lose: None,
+                torn: None,
+                seed: 0,
+            },
+        );
+        tell(&device, &Command::Power);
+        let there = read(&mut driver, 0);
+        assert_eq!(
+            there == 1,
+            durable,
+            "without {left:?}, the cache switched {writeback:?}"
+        );
+        drop(driver);
+        tell(&device, &Command::Rollback { to: None });
+    }
+}
+
+#[test]
+fn what_a_rule_makes_of_an_acknowledged_write_is_no_more_volatile_than_the_write() {
+    // The bytes that are there after the cut: all, or all but a sector.
+    for (rule, there) in [
+        ("corrupt write zero=1", 4096 - 512),
+        ("corrupt write misdirect=8", 0),
+        ("short write bytes=1k then=ok", 1024),
+        ("short write bytes=1k then=ioerr", 1024),
+        ("delay write for=1ms", 4096),
+    ] {
+        let device = DeviceProcess::start(&["--no-flush", "--rule", rule, "--rule", "cut read"]);
+        let mut driver = Driver::connect(&device);
+        driver.write(0, &[1; 4096]);
+        driver.done();
+        driver.read(0, 4096);
+        assert!(driver.next_used(WHILE).is_none());
+        tell(&device, &Command::Clear);
+        tell(&device, &Command::Power);
+        drop(driver);
+        let mut driver = Driver::connect(&device);
+        let slot = driver.read(0, 8192);
+        assert_eq!(driver.done().status, 0);
+        let bytes = driver.bytes(slot, 8192);
+        let ones = |bytes: &[u8]| bytes.iter().filter(|byte| **byte == 1).count();
+        let elsewhere = if there == 0 { 4096 } else { 0 };
+        assert_eq!(
+            (ones(&bytes[..4096]), ones(&bytes[4096..])),
+            (there, elsewhere),
+            "{rule}"
+        );
+    }
+}
+
+#[test]
+fn a_write_in_flight_is_torn_without_a_write_cache_too() {
+    let torn_at = |seed: &str| {
+        let device = DeviceProcess::start(&["--no-flush", "--seed", seed, "--rule", "cut write nth=2 torn=512"]);
+        let mut driver = Driver::connect(&device);
+        write(&mut driver, 8, 7);
+        driver.write(0, &[1; 4096]);
+        assert!(driver.next_used(WHILE).is_none());
+        tell(&device, &Command::Power);
+        drop(driver);
+        let mut driver = Driver::connect(&device);
+        assert_eq!(read(&mut driver, 8), 7, "one that was completed is whole");
+        let slot = driver.read(0, 4096);
+        assert_eq!(driver.done().status, 0);
+        let there = driver.bytes(slot, 4096).iter().filter(|byte| **byte == 1).count();
+        let records = trace::read(&device.path("trace")).expect("trace");
+        let cut = records.iter().find_map(|record| match record {
+            Record::Cut {
+                volatile, torn_bytes, ..
+            } => Some((*volatile, *torn_bytes)),
+            _ => None,
+        });
+        assert_eq!(cut, Some((1, Some(there as u64))), "seed {seed}");
+        there
+    };
+    let torn = ["1", "2", "3"].map(torn_at);
+    assert!(torn.iter().any(|bytes| (1..4096).contains(bytes)), "{torn:?}");
 }
 
 #[test]

@@ -432,3 +432,28 @@ fn show(file: &Path) -> std::process::Command {
     command.arg("trace").arg(file);
     command
 }
+
+#[test]
+fn a_rule_that_was_taken_off_is_another_than_the_next_of_its_name() {
+    let work = |device: &DeviceProcess, between: &dyn Fn()| {
+        let mut driver = Driver::connect(device);
+        let mut seen = work(&mut driver, 0);
+        between();
+        seen.0.extend(work(&mut driver, 0).0);
+        seen
+    };
+    let rule = |text: &str| text.to_owned();
+    let first = DeviceProcess::start(&["--seed", "7", "--rule", "fail write name=x p=0.5"]);
+    let seen = work(&first, &|| {
+        let mut control = first.control();
+        control.call(&Command::Remove { rule: rule("x") }).expect("it is off");
+        let rule = rule("corrupt read flip=2bit name=x");
+        control.call(&Command::Add { rule }).expect("another");
+    });
+    assert!(seen.0[8..].iter().all(|status| *status == 0));
+    stats(&first);
+    let trace = first.path("trace");
+    let second = DeviceProcess::start(&["--replay", &trace.to_string_lossy()]);
+    assert!(work(&second, &|| ()) == seen);
+    assert_eq!(stats(&second).diverged_at, None);
+}

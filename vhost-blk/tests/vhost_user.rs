@@ -149,6 +149,27 @@ fn holds_and_windows_order_completions() {
 }
 
 #[test]
+fn only_what_is_moved_counts_as_moved() {
+    let device = DeviceProcess::start(&[]);
+    let mut driver = Driver::connect(&device);
+    // What writes, reads, discards, makes zeros and asks for the serial number.
+    driver.write(0, &[1; 4096]);
+    driver.done();
+    driver.read(0, 512);
+    driver.done();
+    for kind in [11, 13] {
+        driver.range(kind, 0, 8192);
+        assert_eq!(driver.done().status, 0);
+    }
+    driver.ask(8, 0, 20, true);
+    assert_eq!(driver.done().len, 21);
+    assert_eq!(stats(&device).bytes, 4096 + 512);
+    let lines = trace::requests(&trace::read(&device.path("trace")).expect("trace"));
+    let moved = lines.iter().filter_map(|line| Some(line.complete.as_ref()?.bytes));
+    assert_eq!(moved.collect::<Vec<_>>(), [4096, 512, 0, 0, 0]);
+}
+
+#[test]
 fn the_write_cache_is_the_drivers_to_switch() {
     let device = DeviceProcess::start(&[]);
     let mut driver = Driver::connect(&device);

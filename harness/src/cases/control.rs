@@ -17,7 +17,7 @@ pub(super) const CASES: &[Case] = &[
         about: "the same on a disk that answers late and out of order",
         params: &[("size", "524288")],
         rules: &[
-            "reorder write payload=tag:2 window=4 order=reverse name=order",
+            "reorder write payload=tag:2 window=4 order=reverse max=150ms name=order",
             "delay write for=1ms..5ms p=0.2 name=late",
         ],
         needs: &[Need::ReleasedByCondition("order")],

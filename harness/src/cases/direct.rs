@@ -58,7 +58,7 @@ pub(super) const CASES: &[Case] = &[
         name: "partial-write.split",
         about: "bios split into 64 KiB requests that complete in reverse order",
         params: &[("size", "524288"), ("present", "64")],
-        rules: &["reorder write payload=tag:1 window=4 order=reverse name=order"],
+        rules: &["reorder write payload=tag:1 window=4 order=reverse max=150ms name=order"],
         needs: &[
             Need::WriteRequests { tag: 1, at_least: 4 },
             Need::ReleasedByCondition("order"),

@@ -10,10 +10,10 @@ use vhost_blk::plan::units::{parse_bytes, print_bytes};
 
 pub use serve::serve;
 
-use crate::verdict::evidence::{ARM_MARK, DISARM_MARK};
+use crate::verdict::evidence::{ARM_MARK, BEGIN_MARK, DISARM_MARK};
 
 /// What can be said, for a message.
-const EXPECTED: &str = "a rule, or one of list, clear, release [RULE-NAME], mark NAME, set NAME:VALUE, cut now [lose=…] [torn=…] [seed=N], power, rollback [MARK], resize BYTES, \
+const EXPECTED: &str = "a rule, or one of list, remove RULE-NAME, clear, release [RULE-NAME], mark NAME, set NAME:VALUE, cut now [lose=…] [torn=…] [seed=N], power, rollback [MARK], resize BYTES, \
                         disconnect now, export FILE [at=MARK] [lose=…] [torn=…] [seed=N], log FILE, stats, subscribe";
 
 /// Reads what stands after `inject`: a command, or else a rule, with or without `add` before it.
@@ -25,6 +25,9 @@ pub fn parse<S: AsRef<str>>(words: &[S]) -> Result<Command, String> {
     Ok(match words.as_slice() {
         [] | ["add"] => return Err(format!("`inject` is told nothing; expected {EXPECTED}")),
         ["list"] => Command::List,
+        ["remove", rule] => Command::Remove {
+            rule: (*rule).to_owned(),
+        },
         ["clear"] => Command::Clear,
         ["stats"] => Command::Stats,
         ["subscribe"] => Command::Subscribe,
@@ -47,12 +50,12 @@ pub fn parse<S: AsRef<str>>(words: &[S]) -> Result<Command, String> {
         ["log", path] => Command::ExportLog { path: absolute(path) },
         ["set", var] => Command::Set { var: (*var).to_owned() },
         [
-            "list" | "clear" | "stats" | "subscribe" | "release" | "mark" | "set" | "power" | "rollback" | "resize"
-            | "export" | "log",
+            "list" | "remove" | "clear" | "stats" | "subscribe" | "release" | "mark" | "set" | "power" | "rollback"
+            | "resize" | "export" | "log",
             ..,
         ] => {
             return Err(
-                "`list`, `clear`, `stats` and `subscribe` take nothing more, `power` neither, `release` a rule's name, `mark` and `rollback` a mark's, `set` NAME:VALUE, `resize` a size, `export` a file and how, `log` a file"
+                "`list`, `clear`, `stats` and `subscribe` take nothing more, `power` neither, `remove` and `release` a rule's name, `mark` and `rollback` a mark's, `set` NAME:VALUE, `resize` a size, `export` a file and how, `log` a file"
                     .to_owned(),
             );
         }
@@ -79,9 +82,11 @@ pub fn parse_in_guest<S: AsRef<str>>(words: &[S]) -> Result<Command, String> {
         return Err("a guest cannot end its device; `poweroff` ends guest and device".to_owned());
     }
     match parse(words)? {
-        Command::Mark { name } if [ARM_MARK, DISARM_MARK].contains(&&*name) => Err(format!(
-            "the mark `{name}` is the harness's own, it tells where a case's faults begin and end: choose another name"
-        )),
+        Command::Mark { name } if [ARM_MARK, DISARM_MARK].contains(&&*name) || name.starts_with(BEGIN_MARK) => {
+            Err(format!(
+                "the mark `{name}` is the harness's own, it tells where a case's faults begin and end: choose another name"
+            ))
+        }
         command => Ok(command),
     }
 }
@@ -171,6 +176,9 @@ pub fn say(command: &Command, reply: &Reply) -> String {
             lines.collect::<Vec<_>>().join("\n")
         }
         Reply::Added { name } => format!("rule {name} is in force"),
+        Reply::Released { requests } if let Command::Remove { rule } = command => {
+            format!("rule {rule} is off; let go {requests} held requests")
+        }
         Reply::Released { requests } if *command == Command::Power => {
             format!("the power is on; {requests} requests are never answered")
         }
@@ -248,6 +256,7 @@ mod tests {
         }
         for words in [
             "list",
+            "remove r1",
             "clear",
             "release r1",
             "mark here",
@@ -271,6 +280,7 @@ mod tests {
         insta::assert_snapshot!(refused(&["log", "/tmp/log"]), @"a guest cannot write files of its host: run `cargo xtask inject log FILE` there");
         insta::assert_snapshot!(refused(&["subscribe"]), @"what a guest says is answered and done with, and `subscribe` goes on: run `cargo xtask inject subscribe` on the host");
         insta::assert_snapshot!(refused(&["quit"]), @"a guest cannot end its device; `poweroff` ends guest and device");
+        assert!(refused(&["mark", "begin-overlap"]).contains("choose another name"));
         insta::assert_snapshot!(refused(&["mark", "arm"]), @"the mark `arm` is the harness's own, it tells where a case's faults begin and end: choose another name");
     }
 
@@ -290,7 +300,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said() {
-        insta::assert_snapshot!(refused(&[]), @"`inject` is told nothing; expected a rule, or one of list, clear, release [RULE-NAME], mark NAME, set NAME:VALUE, cut now [lose=…] [torn=…] [seed=N], power, rollback [MARK], resize BYTES, disconnect now, export FILE [at=MARK] [lose=…] [torn=…] [seed=N], log FILE, stats, subscribe");
+        insta::assert_snapshot!(refused(&[]), @"`inject` is told nothing; expected a rule, or one of list, remove RULE-NAME, clear, release [RULE-NAME], mark NAME, set NAME:VALUE, cut now [lose=…] [torn=…] [seed=N], power, rollback [MARK], resize BYTES, disconnect now, export FILE [at=MARK] [lose=…] [torn=…] [seed=N], log FILE, stats, subscribe");
         insta::assert_snapshot!(refused(&["resize", "1T"]), @"bad size `1T`: `resize` takes the disk's new size in bytes, like 67108864, 65536k, 64M or 1G");
         insta::assert_snapshot!(refused(&["cut", "now", "lots"]), @"`cut now` takes lose=all|some|none, torn=512|4k and seed=N, not `lots`");
         insta::assert_snapshot!(refused(&["cut now lose=all lose=none"]), @"`cut now` takes lose=all|some|none, torn=512|4k and seed=N, not `lose=none`");
@@ -299,6 +309,7 @@ mod tests {
         insta::assert_snapshot!(export("export f at=x loose=all"), @"`export` takes a file, and at=MARK, lose=all|some|none, torn=512|4k and seed=N, not `loose=all`");
         assert!(export("export at=x").contains("`export` a file and how"));
         assert!(refused(&["fial write"]).contains("did you mean `fail`?"));
+        assert!(refused(&["remove"]).contains("`remove` and `release` a rule's name"));
         assert!(refused(&["list", "more"]).contains("take nothing more"));
     }
 
@@ -308,6 +319,11 @@ mod tests {
         assert_eq!(said(Reply::Done), "done");
         assert_eq!(said(Reply::Rules { rules: Vec::new() }), "no rules");
         assert_eq!(said(Reply::Released { requests: 2 }), "let go 2 held requests");
+        let rule = "r1".to_owned();
+        assert_eq!(
+            say(&Command::Remove { rule }, &Reply::Released { requests: 2 }),
+            "rule r1 is off; let go 2 held requests"
+        );
         assert_eq!(
             say(&Command::Power, &Reply::Released { requests: 2 }),
             "the power is on; 2 requests are never answered"

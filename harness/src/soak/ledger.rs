@@ -117,6 +117,7 @@ impl Ledger {
                 )),
             },
             Record::PlanSet { .. } | Record::Cleared { .. } => self.rules.clear(),
+            Record::RuleRemoved { name, .. } => drop(self.rules.remove(name)),
             Record::RuleAdded { name, text, .. } => self.armed(name, text),
             Record::Cut {
                 rule,

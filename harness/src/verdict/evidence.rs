@@ -7,6 +7,8 @@ use super::hang::Stall;
 use crate::cases::Need;
 use crate::vm::process::VmEnd;
 
+/// What the mark in the trace at which a case begins begins with; its name follows.
+pub const BEGIN_MARK: &str = "begin-";
 /// Mark in the trace from which on the plan is in force.
 pub const ARM_MARK: &str = "arm";
 /// Mark in the trace at which the plan is taken off.

@@ -174,7 +174,7 @@ fn inject_needs_a_running_shell() {
     exit code 69
     ");
     insta::assert_snapshot!(place.run(&["inject", "list", "more"]), @r#"
-    error: `list`, `clear`, `stats` and `subscribe` take nothing more, `power` neither, `release` a rule's name, `mark` and `rollback` a mark's, `set` NAME:VALUE, `resize` a size, `export` a file and how, `log` a file
+    error: `list`, `clear`, `stats` and `subscribe` take nothing more, `power` neither, `remove` and `release` a rule's name, `mark` and `rollback` a mark's, `set` NAME:VALUE, `resize` a size, `export` a file and how, `log` a file
     exit code 64
     "#);
 }

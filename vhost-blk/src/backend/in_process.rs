@@ -29,6 +29,8 @@ impl InProcess {
     /// # Errors
     /// The device's largest queue size is none that a queue can have.
     pub fn connect(device: &Arc<Device>, mem: Mem) -> Result<InProcess, QueueError> {
+        // Nobody says here what is taken: all is.
+        device.set_taken(device.config().features());
         let mem = Memory::new(mem);
         let connection = Arc::new(Connection::new(Arc::clone(device), &mem));
         let (queues, size_max) = connection.limits();

@@ -10,6 +10,7 @@
 
 mod client;
 mod page;
+mod parse;
 mod server;
 
 use std::path::PathBuf;
@@ -32,7 +33,7 @@ pub const LINE_BYTES_MAX: u64 = 4 << 20;
 
 /// What a device can be told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "cmd", rename_all = "kebab-case")]
+#[serde(tag = "cmd", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Command {
     /// Adds a rule after those in force.
     Add {
@@ -48,6 +49,11 @@ pub enum Command {
     },
     /// Asks for the rules in force.
     List,
+    /// Takes one rule off and lets go what it keeps waiting.
+    Remove {
+        /// The rule's name.
+        rule: String,
+    },
     /// Takes all rules off and lets go everything that waits.
     Clear,
     /// Lets go what one rule keeps waiting, or all that is held.
@@ -209,10 +215,9 @@ pub enum Reply {
     },
 }
 
-/// A command with the protocol's version.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A command with the protocol's version, as it is sent; [`parse`] reads it.
+#[derive(Debug, Serialize)]
 struct CommandLine {
-    #[serde(default = "current_version")]
     v: u32,
     #[serde(flatten)]
     command: Command,
@@ -225,10 +230,6 @@ struct ReplyLine {
     ok: bool,
     #[serde(flatten)]
     reply: Reply,
-}
-
-fn current_version() -> u32 {
-    VERSION
 }
 
 #[cfg(test)]

@@ -5,11 +5,13 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::thread;
 
-use super::{Command, CommandLine, LINE_BYTES_MAX, Reply, ReplyLine, VERSION};
+use super::parse::parse;
+use super::{Command, LINE_BYTES_MAX, Reply, ReplyLine, VERSION};
 use crate::device::Device;
 use crate::export::Exported;
 use crate::history::{Cut, PowerCut, Wanted};
-use crate::plan::{Action, Rule, RuleError, Var};
+use crate::plan::error::hint;
+use crate::plan::{Lose, RuleError, Torn, Var, is_name};
 use crate::resize::Resized;
 use crate::trace::Heard;
 
@@ -77,19 +79,6 @@ fn subscribe(mut stream: &UnixStream, device: &Device) -> io::Result<()> {
     Ok(())
 }
 
-fn parse(line: &[u8]) -> Result<Command, String> {
-    // The version is looked at first: a newer protocol's commands need not look like ours.
-    let value: serde_json::Value = serde_json::from_slice(line).map_err(|error| format!("not a command: {error}"))?;
-    match value.get("v").and_then(serde_json::Value::as_u64) {
-        None if value.get("v").is_none() => {}
-        Some(v) if v == u64::from(VERSION) => {}
-        _ => return Err(format!("protocol version {}: this device speaks {VERSION}", value["v"])),
-    }
-    serde_json::from_value::<CommandLine>(value)
-        .map(|line| line.command)
-        .map_err(|error| format!("not a command: {error}"))
-}
-
 fn obey(device: &Device, command: Command) -> Reply {
     match command {
         Command::Add { .. } | Command::Plan { .. } if device.is_replay() => refusal(
@@ -104,6 +93,10 @@ fn obey(device: &Device, command: Command) -> Reply {
             Err((index, error)) => rule_refusal(&error, Some(index)),
         },
         Command::List => Reply::Rules { rules: device.rules() },
+        Command::Remove { rule } => match device.remove_rule(&rule) {
+            Ok(requests) => Reply::Released { requests },
+            Err(error) => refusal(error.to_string()),
+        },
         Command::Clear => Reply::Released {
             requests: device.clear_rules(),
         },
@@ -120,10 +113,14 @@ fn obey(device: &Device, command: Command) -> Reply {
                 "bad variable `{var}`: expected a name and a number, like phase:2"
             )),
         },
-        Command::Mark { name } => {
+        Command::Mark { name } if is_name(&name) => {
             device.mark(&name);
             Reply::Done
         }
+        Command::Mark { name } => refusal(format!(
+            "bad mark name `{}`: expected a name as rules have them: at most 64 letters, digits, `_` and `-`, the first a letter or `_`",
+            name.escape_debug()
+        )),
         Command::Cut { lose, torn, seed } => match power_cut(lose.as_deref(), torn.as_deref(), seed) {
             Ok(PowerCut { lose, torn, seed }) => match device.cut(lose, torn, seed) {
                 Ok(Cut {
@@ -198,20 +195,35 @@ fn obey(device: &Device, command: Command) -> Reply {
     }
 }
 
-/// How the power is to be cut; the words are those of the rule.
+/// How the power is to be cut; the words are those of the rule, and nothing of a rule goes with them.
 fn power_cut(lose: Option<&str>, torn: Option<&str>, seed: u64) -> Result<PowerCut, Box<Reply>> {
-    let mut text = String::from("cut");
-    for (key, value) in [("lose", lose), ("torn", torn)] {
-        if let Some(value) = value {
-            text.push_str(&format!(" {key}={value}"));
-        }
-    }
-    match text.parse::<Rule>().map(|rule| rule.action) {
-        Ok(Action::Cut { lose, torn }) => Ok(PowerCut { lose, torn, seed }),
-        // A value cannot make it another action.
-        Ok(_) => Err(Box::new(refusal("not a power cut".to_owned()))),
-        Err(error) => Err(Box::new(rule_refusal(&error, None))),
-    }
+    let lose = lose.map_or(Ok(Lose::All), |lose| {
+        choice("lose", lose, Lose::ALL, Lose::name, "all, some or none")
+    })?;
+    let torn = torn.map(|torn| choice("torn", torn, Torn::ALL, Torn::name, "512 or 4k"));
+    Ok(PowerCut {
+        lose,
+        torn: torn.transpose()?,
+        seed,
+    })
+}
+
+/// The one of all that has this name.
+fn choice<T: Copy, const N: usize>(
+    field: &str,
+    value: &str,
+    all: [T; N],
+    name: fn(T) -> &'static str,
+    expected: &str,
+) -> Result<T, Box<Reply>> {
+    let found = all.into_iter().find(|item| name(*item) == value);
+    found.ok_or_else(|| {
+        let hint = hint(value, all.map(name));
+        let value = value.escape_debug();
+        Box::new(refusal(format!(
+            "bad value `{value}` for `{field}`: expected {expected}{hint}"
+        )))
+    })
 }
 
 fn told(resized: Resized) -> Reply {

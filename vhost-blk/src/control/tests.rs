@@ -94,6 +94,27 @@ fn rules_come_and_go() {
 }
 
 #[test]
+fn one_rule_is_taken_off_by_its_name() {
+    let mut rig = rig();
+    for rule in ["fail write", "fail read name=b", "hold any until=release"] {
+        rig.call(&Command::Add { rule: rule.into() });
+    }
+    let remove = |rule: &str| Command::Remove { rule: rule.into() };
+    assert_eq!(rig.call(&remove("b")), Reply::Released { requests: 0 });
+    assert_eq!(rig.names(), ["r1", "r3"]);
+    let (message, ..) = rig.refused(&remove("b"));
+    insta::assert_snapshot!(message, @"no rule is named `b`: known rules: r1, r3");
+    let rule = "fail flush".into();
+    assert_eq!(rig.call(&Command::Add { rule }), Reply::Added { name: "r4".into() });
+    let records = trace::read(&rig.dir.path().join("trace")).expect("trace");
+    let removed = records.iter().filter_map(|record| match record {
+        trace::Record::RuleRemoved { name, .. } => Some(name.as_str()),
+        _ => None,
+    });
+    assert_eq!(removed.collect::<Vec<_>>(), ["b"]);
+}
+
+#[test]
 fn bad_rules_change_nothing_and_say_where() {
     let mut rig = rig();
     rig.call(&Command::Add {
@@ -159,8 +180,63 @@ fn lines_by_hand() {
     {"v":1,"ok":true,"reply":"released","requests":0}
     {"v":1,"ok":false,"reply":"error","message":"not a command: expected ident at line 1 column 2"}
     {"v":1,"ok":false,"reply":"error","message":"protocol version 2: this device speaks 1"}
-    {"v":1,"ok":false,"reply":"error","message":"not a command: unknown variant `lsit`, expected one of `add`, `plan`, `list`, `clear`, `release`, `set`, `mark`, `rollback`, `resize`, `cut`, `power`, `disconnect`, `export`, `export-log`, `stats`, `subscribe`, `flush-trace`, `quit`"}
+    {"v":1,"ok":false,"reply":"error","message":"unknown command `lsit`: expected one of add, plan, list, remove, clear, release, set, mark, rollback, resize, cut, power, disconnect, export, export-log, stats, subscribe, flush-trace, quit; did you mean `list`?"}
     "#);
+}
+
+#[test]
+fn a_mark_has_a_name_that_rules_can_say() {
+    let mut rig = rig();
+    let names = ["", "a b\nc", "1st", "a.b", &"x".repeat(65)];
+    for bad in names {
+        let (message, ..) = rig.refused(&Command::Mark { name: bad.into() });
+        assert!(message.contains("expected a name as rules have them"), "{message}");
+        assert!(!message.contains('\n'), "{message}");
+    }
+    for good in ["a", "_", "round-1", &"x".repeat(64)] {
+        assert_eq!(rig.call(&Command::Mark { name: good.into() }), Reply::Done);
+    }
+    let records = trace::read(&rig.dir.path().join("trace")).expect("trace");
+    let marks = records
+        .iter()
+        .filter(|record| matches!(record, trace::Record::Mark { .. }));
+    assert_eq!(marks.count(), 4);
+}
+
+#[test]
+fn what_a_cut_loses_is_one_word() {
+    let mut rig = rig();
+    let words = |lose: Option<&str>, torn: Option<&str>| (lose.map(str::to_owned), torn.map(str::to_owned));
+    for (lose, torn) in [
+        words(Some("all nth=3"), None),
+        words(Some("all # x"), None),
+        words(Some(""), None),
+        words(None, Some("512 name=x")),
+        words(Some("all torn=512"), Some("4k")),
+    ] {
+        let cut = Command::Cut {
+            lose: lose.clone(),
+            torn: torn.clone(),
+            seed: 0,
+        };
+        let (message, ..) = rig.refused(&cut);
+        assert!(message.starts_with("bad value `"), "{message}");
+        let export = Command::Export {
+            path: rig.dir.path().join("export"),
+            at: None,
+            lose,
+            torn,
+            seed: None,
+        };
+        let (message, ..) = rig.refused(&export);
+        assert!(message.starts_with("bad value `"), "{message}");
+    }
+    let (message, ..) = rig.refused(&Command::Cut {
+        lose: Some("al".into()),
+        torn: None,
+        seed: 0,
+    });
+    insta::assert_snapshot!(message, @"bad value `al` for `lose`: expected all, some or none; did you mean `all`?");
 }
 
 #[test]

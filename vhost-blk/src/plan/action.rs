@@ -39,7 +39,7 @@ pub enum Action {
         window: Window,
         /// The order in which they complete.
         order: Order,
-        /// A window that is not full completes after this long without a new request.
+        /// A window that is not full completes this long after its first request.
         max: Duration,
     },
     /// Moves only the first bytes of a read or write.
@@ -197,7 +197,7 @@ impl Action {
     /// How long a request is held at most when the rule does not say.
     pub const HOLD_MAX_DEFAULT: Duration = Duration::from_secs(10);
 
-    /// How long a reorder window stays open without a new request when the rule does not say.
+    /// How long a reorder window stays open after its first request when the rule does not say.
     pub const REORDER_MAX_DEFAULT: Duration = Duration::from_millis(50);
 
     /// The action's word in the rule language.

@@ -175,7 +175,7 @@ fn what(action: &Action, matcher: &Matcher) -> String {
                 Window::Epoch => "up to the next flush".to_owned(),
             };
             format!(
-                "is collected, {collected}, and completed {order}; a window without a new request for {} is let go",
+                "is collected, {collected}, and completed {order}; a window is let go at the latest {} after its first request",
                 print_time(*max)
             )
         }
@@ -304,7 +304,7 @@ mod tests {
         insta::assert_snapshot!(said("corrupt write stale=2 covers=0..16"), @r#"Every write that completes a sequential row over sectors 0 to 15 reports success, but 2 of its sectors, chosen by the seed, are an older version."#);
         insta::assert_snapshot!(said("corrupt any misdirect=-8 align=not(4k) queue=1"), @r#"Every read or write not aligned to 4k bytes from queue 1 reports success, but its data lies 8 sectors before where it should."#);
         insta::assert_snapshot!(said("drop any first-after=flush payload=hex:cafe"), @r#"The first request that is no read whose data begins with the bytes cafe after each flush reports success, but nothing is done."#);
-        insta::assert_snapshot!(said("reorder write window=epoch order=shuffle every=11"), @r#"Every 11th write is collected, up to the next flush, and completed in an order chosen by the seed; a window without a new request for 50ms is let go."#);
+        insta::assert_snapshot!(said("reorder write window=epoch order=shuffle every=11"), @r#"Every 11th write is collected, up to the next flush, and completed in an order chosen by the seed; a window is let go at the latest 50ms after its first request."#);
         insta::assert_snapshot!(said("slow read for=1ms..2s over=500 len=4k"), @r#"Every read of 4k bytes completes late: by 1ms at first, by 2s from the 501st on."#);
         insta::assert_snapshot!(said("cut write nth=7 lose=some torn=4k"), @r#"The 7th write cuts the power: it is never answered, about half of the requests that no flush made durable, chosen by the seed, are lost, and the last write is torn at a multiple of 4k bytes."#);
         insta::assert_snapshot!(said("early any for=500ms"), @r#"Every flush is answered at once, and makes durable what came before it only after 500ms."#);

@@ -27,6 +27,7 @@ pub use action::{
 };
 pub use error::{PlanError, Problem, RuleError};
 pub use trigger::{Align, Event, Facts, Matcher, PREFIX_BYTES, PayloadMatch, Prefix, Trigger, Var, Watch};
+pub(crate) use values::is_name;
 
 /// A seed and the rules in the order in which they are asked.
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -154,7 +154,7 @@ pub const ACTION_KEYS: [KeyWord; 16] = [
     KeyWord {
         name: "max",
         value: "TIME",
-        about: "the longest wait: 10s for hold; for reorder the longest time without a new request, 50ms",
+        about: "the longest wait: 10s for hold; for reorder that of a window's first request, 50ms: then the window is let go, full or not",
     },
     KeyWord {
         name: "window",

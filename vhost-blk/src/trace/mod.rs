@@ -77,6 +77,13 @@ pub enum Record {
         /// Its text.
         text: String,
     },
+    /// A rule was taken off and the requests that it held let go.
+    RuleRemoved {
+        /// When.
+        t_us: u64,
+        /// Its name.
+        name: String,
+    },
     /// All rules were replaced; the new ones follow.
     PlanSet {
         /// When.

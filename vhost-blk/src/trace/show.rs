@@ -238,6 +238,7 @@ pub(super) fn event(record: &Record) -> Option<(u64, String)> {
         Record::QueueDead { t_us, queue, problem } => (t_us, format!("queue {queue} is dead: {problem}")),
         Record::Mark { t_us, name } => (t_us, format!("mark {name}")),
         Record::RuleAdded { t_us, name, text } => (t_us, format!("rule {name}: {text}")),
+        Record::RuleRemoved { t_us, name } => (t_us, format!("rule {name} off")),
         Record::PlanSet { t_us, seed } => (t_us, format!("new plan with seed {seed}")),
         Record::Cleared { t_us } => (t_us, "all rules off".to_owned()),
         Record::Rollback { t_us, to: None } => (t_us, "rollback to the golden image".to_owned()),

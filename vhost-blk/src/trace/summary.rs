@@ -50,10 +50,13 @@ pub fn summary(all: &[Record], filter: &Filter) -> Result<String, NoMark> {
     Ok(text)
 }
 
+/// The latencies of those that were answered: how long one was out that was dropped says nothing of the disk.
 fn latencies(lines: &[RequestLine], op: Op) -> Vec<u64> {
     let of_op = lines.iter().filter(|line| line.submit.op == op);
-    let mut latencies: Vec<u64> = of_op
-        .filter_map(|line| Some(line.complete.as_ref()?.latency_us))
+    let ended = of_op.filter_map(|line| line.complete.as_ref());
+    let mut latencies: Vec<u64> = ended
+        .filter(|complete| complete.status != Status::Dropped)
+        .map(|complete| complete.latency_us)
         .collect();
     latencies.sort_unstable();
     latencies
@@ -142,6 +145,12 @@ fn rules<'a>(all: &'a [Record], part: Range<usize>, wanted: &[RequestLine]) -> V
                 applied: 0,
                 wanted: 0,
             }),
+            Record::RuleRemoved { name, .. } => {
+                let life = lives.iter_mut().rfind(|life| life.name == name && life.end.is_none());
+                if let Some(life) = life {
+                    life.end = Some(index);
+                }
+            }
             Record::PlanSet { .. } | Record::Cleared { .. } => {
                 lives.iter_mut().for_each(|life| life.end = life.end.or(Some(index)));
             }
@@ -197,9 +206,11 @@ fn depth(text: &mut String, lines: &[RequestLine]) {
     let end = ends.max().unwrap_or(start).max(start + 1);
     let mut changes: Vec<(u64, i64)> = Vec::new();
     for line in lines {
-        changes.push((line.submit.t_us, 1));
-        if let Some(complete) = &line.complete {
-            changes.push((complete.t_us, -1));
+        match &line.complete {
+            // It comes and goes within one microsecond.
+            Some(complete) if complete.t_us == line.submit.t_us => changes.push((complete.t_us, 0)),
+            Some(complete) => changes.extend([(line.submit.t_us, 1), (complete.t_us, -1)]),
+            None => changes.push((line.submit.t_us, 1)),
         }
     }
     // What ends when another begins makes room for it.
@@ -214,7 +225,7 @@ fn depth(text: &mut String, lines: &[RequestLine]) {
             raise(&mut most, slice, out);
         }
         out += change;
-        raise(&mut most, slice, out);
+        raise(&mut most, slice, if change == 0 { out + 1 } else { out });
     }
     let deepest = most.iter().copied().max().unwrap_or(0).max(1);
     let bar = |depth: &i64| {

@@ -162,6 +162,46 @@ fn a_summary() {
 }
 
 #[test]
+fn a_summary_of_what_is_never_answered_and_of_what_takes_no_time() {
+    let submit = |seq: u64, t_us: u64| {
+        let line = format!(
+            r#"{{"ev":"submit","seq":{seq},"t_us":{t_us},"queue":0,"gen":1,"op":"write","sector":0,"len":512,"segs":1}}"#
+        );
+        serde_json::from_str::<Record>(&line).unwrap()
+    };
+    let complete = |seq: u64, t_us: u64, status: &str, latency_us: u64| {
+        let bytes = if status == "ok" { 512 } else { 0 };
+        let line = format!(
+            r#"{{"ev":"complete","seq":{seq},"t_us":{t_us},"status":"{status}","bytes":{bytes},"latency_us":{latency_us}}}"#
+        );
+        serde_json::from_str::<Record>(&line).unwrap()
+    };
+    let mut records = Vec::new();
+    for (seq, t_us) in [(1, 0), (2, 500), (3, 500), (4, 1000)] {
+        records.extend([submit(seq, t_us), complete(seq, t_us, "ok", 0)]);
+    }
+    insta::assert_snapshot!(summary(&records, &Filter::default()).unwrap(), @r"
+    operation      requests   errors  no answer     moved      p50      p95      p99      max
+    write                 4        0          0        2k     0 us     0 us     0 us     0 us
+
+    latency of write
+      <     1 us        4 ########################################
+
+    requests out at once over 1000 us: at most 1
+    |█                             █                            █|
+    ");
+    records.extend([submit(5, 1000), complete(5, 9_001_000, "dropped", 9_000_000)]);
+    let text = summary(&records, &Filter::default()).unwrap();
+    insta::assert_snapshot!(text.split("\n\nrequests").next().unwrap(), @r"
+    operation      requests   errors  no answer     moved      p50      p95      p99      max
+    write                 5        0          1        2k     0 us     0 us     0 us     0 us
+
+    latency of write
+      <     1 us        4 ########################################
+    ");
+}
+
+#[test]
 fn rules_of_a_summary() {
     let of_rules = |records: &[Record], filter: &Filter| {
         let text = summary(records, filter).unwrap();
@@ -216,6 +256,31 @@ fn rules_of_a_summary() {
     r1                    1  drop flush
     gone                  1
     ");
+}
+
+#[test]
+fn a_rule_that_is_taken_off_ends_there_and_the_others_go_on() {
+    let mut records = records();
+    for line in [
+        r#"{"ev":"rule-removed","t_us":3000,"name":"fault"}"#,
+        r#"{"ev":"mark","t_us":3001,"name":"late"}"#,
+        r#"{"ev":"rule-added","t_us":3002,"name":"fault","text":"fail read"}"#,
+        r#"{"ev":"submit","seq":5,"t_us":3005,"queue":0,"gen":1,"op":"read","sector":0,"len":512,"segs":1,"rules":["fault"]}"#,
+    ] {
+        records.push(serde_json::from_str(line).unwrap());
+    }
+    let late = Filter {
+        from: Some("late".into()),
+        ..Filter::default()
+    };
+    let text = summary(&records, &late).unwrap();
+    let (_, rules) = text.split_once("rule           requests\n").unwrap();
+    insta::assert_snapshot!(rules.split("\n\n").next().unwrap(), @r"
+    r1                    0  never applied:  hold write until=next(write) limit=1
+    unused                0  never applied:  drop flush nth=9
+    fault                 1  fail read
+    ");
+    assert!(listing(&records, &Filter::default()).contains("3.000 -- rule fault off\n"));
 }
 
 #[test]

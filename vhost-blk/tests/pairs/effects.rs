@@ -124,11 +124,11 @@ impl Case<'_> {
     }
 
     fn reorders(self, rig: &mut Rig, asks: &[Ask], order: Order) {
-        // A window that never fills is let go when nothing more comes.
+        // A window that never fills is let go in the end.
         let by = if asks.len() == 3 {
             ReleasedBy::Window
         } else {
-            ReleasedBy::Idle
+            ReleasedBy::Max
         };
         for index in permutation(order, asks.len(), self.seed, self.name, 0) {
             rig.ends_as_usual(&asks[index]);

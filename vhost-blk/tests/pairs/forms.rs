@@ -120,7 +120,7 @@ pub const FORMS: [Form; 33] = [
     waits(
         "reorder",
         "window=8 order=reverse max=1ms",
-        Until::Time(1000, ReleasedBy::Idle),
+        Until::Time(1000, ReleasedBy::Max),
     ),
     form("reorder", "window=epoch order=reverse", Effect::ReordersEpoch),
     data("short", "bytes=1k then=ioerr", Effect::Short(1024, IOERR)),

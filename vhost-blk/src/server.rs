@@ -143,10 +143,10 @@ pub fn run(device: &Arc<Device>, options: &Options, ready: impl FnOnce()) -> Res
         match Session::accept(device, &front.listener) {
             Ok(session) => {
                 if let Err(error) = serve(device, session, &stopper, event) {
-                    anstream::eprintln!("vhost-blk: the front end broke the protocol: {error}");
+                    crate::say!("the front end broke the protocol: {error}");
                 }
             }
-            Err(error) => anstream::eprintln!("vhost-blk: cannot serve a front end: {error}"),
+            Err(error) => crate::say!("cannot serve a front end: {error}"),
         }
         *stopper.lock().unwrap_or_else(PoisonError::into_inner) = None;
         device.set_hang_up(None);
@@ -157,7 +157,7 @@ pub fn run(device: &Arc<Device>, options: &Options, ready: impl FnOnce()) -> Res
     }
     device.stop();
     if let Some(rules) = device.never_fired() {
-        anstream::eprintln!("vhost-blk: {rules}");
+        crate::say!("{rules}");
     }
     Ok(())
 }
@@ -165,12 +165,12 @@ pub fn run(device: &Arc<Device>, options: &Options, ready: impl FnOnce()) -> Res
 /// Enters the sandbox, if one is wanted, and says what it lacks.
 fn confine(options: &Options, device: &Device) -> Result<Sandbox, SandboxError> {
     if !options.sandbox {
-        anstream::eprintln!("vhost-blk: runs without a sandbox (--no-sandbox)");
+        crate::say!("runs without a sandbox (--no-sandbox)");
         return Ok(Sandbox::default());
     }
     let sandbox = sandbox::enter(&options.allowed(device.disk().is_in_file()))?;
     for gap in sandbox.gaps() {
-        anstream::eprintln!("vhost-blk: the sandbox lacks something: {gap}");
+        crate::say!("the sandbox lacks something: {gap}");
     }
     Ok(sandbox)
 }

@@ -267,7 +267,7 @@ fn take_area(front: &UnixStream, message: Message<'_>, fds: Vec<OwnedFd>, watche
         Ok(area) => watcher.inflight(area),
         Err(error) if message.flags & FLAG_NEED_REPLY == 0 => return Err(error),
         Err(error) => {
-            anstream::eprintln!("vhost-blk: cannot use the front end's record of requests in flight: {error}");
+            crate::say!("cannot use the front end's record of requests in flight: {error}");
         }
     }
     acknowledge(front, message, taken)

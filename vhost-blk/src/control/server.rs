@@ -24,7 +24,7 @@ pub fn serve(listener: &UnixListener, device: &Arc<Device>, quit: fn()) {
             })
         });
         if let Err(error) = started {
-            anstream::eprintln!("vhost-blk: cannot take a control client: {error}");
+            crate::say!("cannot take a control client: {error}");
         }
     }
 }

@@ -174,8 +174,8 @@ impl<W: Write> Sink<W> {
         if let Some(error) = &problem
             && !self.failing
         {
-            anstream::eprintln!(
-                "vhost-blk: cannot write the trace: {error}: the device goes on, lines that are lost are counted in `stats`"
+            crate::say!(
+                "cannot write the trace: {error}: the device goes on, lines that are lost are counted in `stats`"
             );
         }
         self.failing = problem.is_some();

@@ -189,3 +189,32 @@ fn a_silent_device_is_a_timeout() {
     let missing = Client::connect(&dir.path().join("none"), Duration::from_millis(50));
     assert!(matches!(missing, Err(ClientError::Connect { .. })));
 }
+
+#[test]
+fn a_plan_of_very_many_rules_is_in_force_at_once() {
+    let mut rig = rig();
+    let rules = |count: usize, rule: fn(usize) -> String| Command::Plan {
+        seed: 1,
+        rules: (0..count).map(rule).collect(),
+    };
+    // The client waits for 10 s: time that grew with the square of their number would be minutes.
+    assert_eq!(rig.call(&rules(60_000, |_| "hang any".to_owned())), Reply::Done);
+    assert_eq!(
+        rig.call(&rules(60_000, |number| format!("hang any name=n{number}"))),
+        Reply::Done
+    );
+    // Names that a rule without one would get after them.
+    assert_eq!(
+        rig.call(&rules(60_000, |number| format!("hang any name=r{}", number + 60_001))),
+        Reply::Done
+    );
+    let add = Command::Add {
+        rule: "hang any".to_owned(),
+    };
+    assert_eq!(
+        rig.call(&add),
+        Reply::Added {
+            name: "r120001".to_owned()
+        }
+    );
+}

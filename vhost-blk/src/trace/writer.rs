@@ -110,6 +110,16 @@ impl Writer {
         let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
         sink.flush(|| self.now_us());
     }
+
+    /// The same, for the last time: returns how many lines the file lacks, those included for which it has no room now.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.flush();
+        let Some(sink) = &self.file else { return 0 };
+        let sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = sink.waiting.iter().filter(|byte| **byte == b'\n').count();
+        sink.lost.saturating_add(waiting as u64)
+    }
 }
 
 impl<W: Write> Sink<W> {

@@ -57,7 +57,8 @@ pub(super) trait Watcher: Send + Sync {
 
 /// One connection's relay.
 pub(super) struct Relay {
-    front: UnixStream,
+    /// Shared with all who may hang up: to make them one each would take descriptors.
+    front: Arc<UnixStream>,
     bell: Arc<Bell>,
     thread: Option<JoinHandle<io::Result<()>>>,
 }
@@ -69,7 +70,7 @@ impl Relay {
     /// Descriptors or threads have run out.
     pub(super) fn start(front: UnixStream, watcher: Arc<dyn Watcher>) -> io::Result<(Relay, UnixListener)> {
         let (listener, back) = private_connection()?;
-        let ours = front.try_clone()?;
+        let ours = Arc::new(front.try_clone()?);
         let bell = Arc::new(Bell::new()?);
         let channel = Channel::new(Arc::clone(&bell), watcher.was_resized());
         let thread = thread::Builder::new().name("relay".to_owned()).spawn(move || {
@@ -88,12 +89,9 @@ impl Relay {
         Ok((relay, listener))
     }
 
-    /// Something that hangs up on the front end.
-    ///
-    /// # Errors
-    /// Descriptors have run out.
-    pub(super) fn front(&self) -> io::Result<UnixStream> {
-        self.front.try_clone()
+    /// The connection to the front end, to hang up on it.
+    pub(super) fn front(&self) -> Arc<UnixStream> {
+        Arc::clone(&self.front)
     }
 
     /// Something that tells the front end that the disk has another size.

@@ -218,3 +218,21 @@ fn a_plan_of_very_many_rules_is_in_force_at_once() {
         }
     );
 }
+
+#[test]
+fn a_line_that_is_too_long_is_answered_and_what_is_left_of_it_is_no_command() {
+    let rig = rig();
+    let mut stream = UnixStream::connect(rig.dir.path().join("control")).expect("connect");
+    let mut line = vec![b' '; usize::try_from(LINE_BYTES_MAX).expect("small")];
+    line.extend(b"{\"cmd\":\"mark\",\"name\":\"never\"}\n");
+    // It hangs up before it has read all.
+    let _ = stream.write_all(&line);
+    let mut reader = BufReader::new(stream);
+    let mut answer = String::new();
+    reader.read_line(&mut answer).expect("an answer");
+    assert!(answer.contains("a line of more than 4 MiB"), "{answer}");
+    let mut more = String::new();
+    // Whether the end comes with a reset depends on what was read.
+    let _ = reader.read_to_string(&mut more);
+    assert_eq!(more, "", "and it hangs up");
+}

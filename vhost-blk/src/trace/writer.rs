@@ -7,11 +7,10 @@
 use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::path::Path;
-use std::sync::mpsc::Receiver;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use super::tap::{Heard, Taps};
+use super::tap::{Listener, Taps};
 use super::{Record, line};
 
 /// Bytes that are written at once.
@@ -69,8 +68,10 @@ impl Writer {
     }
 
     /// Listens to what is written from now on.
-    #[must_use]
-    pub fn listen(&self) -> Receiver<Heard> {
+    ///
+    /// # Errors
+    /// Descriptors have run out.
+    pub fn listen(&self) -> std::io::Result<Listener<'_>> {
         self.taps.add()
     }
 

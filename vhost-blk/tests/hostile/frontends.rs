@@ -1,6 +1,13 @@
 //! Front ends that vanish with requests out, come twice, or take memory away: nothing of theirs is kept, nothing is written where it was, and the next is served.
 
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::time::Instant;
+
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use vhost::VhostBackend;
+use vhost::vhost_user::message::VhostUserProtocolFeatures;
 use vhost_blk::control::{Command, Reply};
 use vm_memory::{Bytes, GuestAddress};
 
@@ -64,7 +71,7 @@ fn a_front_end_that_vanishes_while_it_begins() {
         drop(crate::common::handshake(
             &device,
             &mem,
-            vhost::vhost_user::message::VhostUserProtocolFeatures::empty(),
+            VhostUserProtocolFeatures::empty(),
         ));
         let mut driver = Driver::connect(&device);
         driver.write(0, &page(1, 0, 1));
@@ -170,4 +177,81 @@ fn memory_that_goes_while_the_ring_is_busy() {
     assert_eq!(rest, [0; 4096]);
     drop(driver);
     serves(&device);
+}
+
+/// Descriptors and threads of a device.
+fn has(device: &DeviceProcess) -> (usize, usize) {
+    let count = |what: &str| {
+        let dir = std::fs::read_dir(format!("/proc/{}/{what}", device.child.id()));
+        dir.expect("a process").count()
+    };
+    (count("fd"), count("task"))
+}
+
+#[test]
+fn front_ends_for_which_there_are_no_descriptors_leave_nothing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let image = File::create(dir.path().join("image")).expect("an image");
+    image.set_len(8 << 20).expect("an image");
+    let stderr = File::create_new(dir.path().join("stderr")).expect("a file");
+    let mut command = crate::common::command(dir.path());
+    let child = crate::common::spawn_ready(command.args(["--num-queues", "4"]).stderr(stderr));
+    let device = DeviceProcess { dir, child };
+    serves(&device);
+    until(&device, |stats| !stats.connected);
+    let pid = Some(Pid::from_child(&device.child));
+    let before = settled(&device, None);
+    let mut served = 0;
+    for more in (2..80).step_by(3) {
+        let hard = getrlimit(Resource::Nofile).maximum;
+        let limit = |current| Rlimit { current, maximum: hard };
+        prlimit(pid, Resource::Nofile, limit(Some((before.0 + more) as u64))).expect("a limit");
+        let mut front = UnixStream::connect(device.path("socket")).expect("it connects");
+        front.set_read_timeout(Some(SOON)).expect("a timeout");
+        // GET_FEATURES, whose answer has 20 bytes; nothing comes if it is hung up on.
+        let _ = front.write_all(&[1u32, 1, 0].map(u32::to_ne_bytes).concat());
+        let answer = front.read(&mut [0; 20]).unwrap_or(0);
+        served += usize::from(answer == 20);
+        drop(front);
+        prlimit(pid, Resource::Nofile, limit(Some(1024))).expect("a limit");
+        settled(&device, Some(before));
+    }
+    assert!(
+        (1..26).contains(&served),
+        "{served} were served: some with, some without enough"
+    );
+    serves(&device);
+}
+
+/// Waits until the device has these descriptors and threads, or, without any, the same as a moment ago.
+fn settled(device: &DeviceProcess, wanted: Option<(usize, usize)>) -> (usize, usize) {
+    let deadline = Instant::now() + SOON;
+    let mut last = has(device);
+    loop {
+        std::thread::yield_now();
+        stats(device);
+        let now = has(device);
+        if now == wanted.unwrap_or(last) {
+            return now;
+        }
+        assert!(Instant::now() < deadline, "{now:?} are left, not {wanted:?}");
+        last = now;
+    }
+}
+
+#[test]
+fn a_front_end_that_says_nothing_can_be_hung_up_on_for_the_next_one() {
+    let device = DeviceProcess::start(&[]);
+    let mut silent = UnixStream::connect(device.path("socket")).expect("it connects");
+    until(&device, |stats| stats.connected);
+    std::thread::scope(|scope| {
+        let second = scope.spawn(|| {
+            let mut second = Driver::connect(&device);
+            second.write(64, &page(1, 0, 2));
+            second.done().status
+        });
+        assert_eq!(device.control().call(&Command::Disconnect).expect("done"), Reply::Done);
+        assert_eq!(silent.read(&mut [0]).expect("its end"), 0);
+        assert_eq!(second.join().expect("no panic"), 0);
+    });
 }

@@ -53,7 +53,7 @@ use crate::device::Device;
 use crate::request::Mem;
 use crate::resize::Teller;
 use inflight::Area;
-use lost_memory::Watched;
+use lost_memory::{Watched, WatchedMemory};
 use queue::{Queue, Worker};
 use relay::{Relay, Watcher};
 use vring::Vring;
@@ -199,8 +199,10 @@ impl Session {
 
 /// The backend of one connection.
 struct Connection {
-    /// What the front end gave. First, so that nothing is watched any more when it is unmapped.
-    watched: Mutex<Vec<Watched>>,
+    /// The memory that the front end gave. First, so that nothing is watched any more when it is unmapped.
+    memory: Mutex<WatchedMemory>,
+    /// Its records of requests in flight, likewise.
+    records: Mutex<Vec<Watched>>,
     device: Arc<Device>,
     queues: Vec<Arc<Queue>>,
     /// The descriptors by which the queues' threads were told to end: the crate underneath forgets to close them.
@@ -217,7 +219,8 @@ impl Connection {
             device,
             queues,
             exit_events: Mutex::default(),
-            watched: Mutex::default(),
+            memory: Mutex::default(),
+            records: Mutex::default(),
             lost_before: lost_memory::count(),
         }
     }
@@ -287,13 +290,6 @@ impl Connection {
         }
     }
 
-    fn watch(&self, watched: Watched) {
-        self.watched
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(watched);
-    }
-
     fn bury(&self, queue: &Queue, problem: &str) {
         queue.bury();
         // It flushes the trace, too.
@@ -302,12 +298,17 @@ impl Connection {
 }
 
 impl Watcher for Connection {
-    fn inflight(&self, area: Area) {
-        self.watch(Watched::mapping(area.mapping()));
+    fn inflight(&self, area: Area) -> io::Result<()> {
+        let watched = Watched::mapping(area.mapping())?;
+        self.records
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(watched);
         let area = Arc::new(area);
         for queue in &self.queues {
             queue.keep_inflight(&area);
         }
+        Ok(())
     }
 
     fn gone(&self) {
@@ -368,8 +369,8 @@ impl VhostUserBackend for Connection {
 
     fn update_memory(&self, mem: Memory) -> io::Result<()> {
         // The queues share the atomic that was just replaced. What requests were made with before is watched on.
-        self.watch(Watched::memory(&mem.memory()));
-        Ok(())
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        memory.update(&mem.memory().into_inner())
     }
 
     fn queues_per_thread(&self) -> Vec<u64> {

@@ -46,7 +46,10 @@ const INFLIGHT_BYTES: usize = 24;
 /// What becomes of a connection; called by the relay's thread.
 pub(super) trait Watcher: Send + Sync {
     /// The area that the front end keeps.
-    fn inflight(&self, area: Area);
+    ///
+    /// # Errors
+    /// It cannot be watched.
+    fn inflight(&self, area: Area) -> io::Result<()>;
     /// The front end is gone, or is taken to be.
     fn gone(&self);
     /// Most queues and the largest queue there can be.
@@ -259,10 +262,10 @@ fn take_area(front: &UnixStream, message: Message<'_>, fds: Vec<OwnedFd>, watche
     let file = fds.into_iter().next().map(File::from);
     let file =
         file.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "SET_INFLIGHT_FD without a descriptor"))?;
-    let mapped = Area::map(file, offset, bytes, num_queues, queue_size);
+    let mapped = Area::map(file, offset, bytes, num_queues, queue_size).and_then(|area| watcher.inflight(area));
     let taken = mapped.is_ok();
     match mapped {
-        Ok(area) => watcher.inflight(area),
+        Ok(()) => {}
         Err(error) if message.flags & FLAG_NEED_REPLY == 0 => return Err(error),
         Err(error) => {
             crate::say!("cannot use the front end's record of requests in flight: {error}");

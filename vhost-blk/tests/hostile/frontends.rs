@@ -2,12 +2,15 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::time::Instant;
 
+use rustix::fs::MemfdFlags;
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
-use vhost::VhostBackend;
+use vhost::vhost_user::VhostUserFrontend;
 use vhost::vhost_user::message::VhostUserProtocolFeatures;
+use vhost::{VhostBackend, VhostUserMemoryRegionInfo};
 use vhost_blk::control::{Command, Reply};
 use vm_memory::{Bytes, GuestAddress};
 
@@ -176,6 +179,51 @@ fn memory_that_goes_while_the_ring_is_busy() {
         .expect("memory");
     assert_eq!(rest, [0; 4096]);
     drop(driver);
+    serves(&device);
+}
+
+#[test]
+fn memory_in_very_many_regions_that_is_cut_off() {
+    const REGIONS: u64 = 300;
+    const ROUNDS: u64 = 8;
+    const PAGE: u64 = 4096;
+    const STRIDE: u64 = (ROUNDS + 1) * PAGE;
+    let device = DeviceProcess::start(&[]);
+    let mut driver = Driver::stopped(&device, 1, VhostUserProtocolFeatures::CONFIGURE_MEM_SLOTS);
+    let file = File::from(rustix::fs::memfd_create("more", MemfdFlags::CLOEXEC).expect("memfd"));
+    file.set_len(REGIONS * STRIDE).expect("set_len");
+    let address = |number: u64| (1 << 32) + number * STRIDE;
+    let region = |number: u64, round: u64| VhostUserMemoryRegionInfo {
+        guest_phys_addr: address(number),
+        memory_size: (round + 1) * PAGE,
+        userspace_addr: 0x7100_0000_0000 + number * STRIDE,
+        mmap_offset: number * STRIDE,
+        mmap_handle: file.as_raw_fd(),
+    };
+    // More than are watched at once, were those that are gone watched on.
+    for round in 0..ROUNDS {
+        for number in 0..REGIONS {
+            if round > 0 {
+                let old = region(number, round - 1);
+                driver.frontend.remove_mem_region(&old).expect("it goes");
+            }
+            driver
+                .frontend
+                .add_mem_region(&region(number, round))
+                .expect("it comes");
+        }
+    }
+    driver.start_ring();
+    let ask = |driver: &mut Driver| {
+        let slot = driver.queue(1, 8, 4096, false);
+        driver.put_desc(slot * 3 + 1, address(REGIONS - 1), 4096, 1, slot * 3 + 2);
+        driver.kick();
+    };
+    ask(&mut driver);
+    assert_eq!(driver.done().status, 0);
+    file.set_len(0).expect("it is cut off");
+    ask(&mut driver);
+    until(&device, |stats| !stats.connected);
     serves(&device);
 }
 

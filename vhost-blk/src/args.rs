@@ -390,7 +390,7 @@ impl Failure {
             Failure::Usage(error) => {
                 let _ = error.print();
             }
-            other => anstream::eprintln!("vhost-blk: {other}"),
+            other => vhost_blk::say!("{other}"),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Rules put in force and taken off while the device runs.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
@@ -8,7 +9,7 @@ use thiserror::Error;
 use crate::decide::{Armed, World};
 use crate::device::{Device, Pending, State};
 use crate::history::Keep;
-use crate::plan::file::{name_taken, parse_in_plan};
+use crate::plan::file::name_taken;
 use crate::plan::{Action, Plan, Rule, RuleError, Var};
 use crate::replay::{Change, Script};
 use crate::schedule::{Released, ReleasedBy};
@@ -120,8 +121,14 @@ impl Device {
             seed,
             rules: Vec::with_capacity(rules.len()),
         };
+        let mut names = HashSet::new();
         for (index, text) in rules.iter().enumerate() {
-            let rule = parse_in_plan(text, &plan).map_err(|error| (index, error))?;
+            let rule: Rule = text.parse().map_err(|error| (index, error))?;
+            if let Some(name) = &rule.name
+                && !names.insert(name.clone())
+            {
+                return Err((index, name_taken(text, name)));
+            }
             plan.rules.push(rule);
         }
         let mut state = self.lock();
@@ -304,22 +311,24 @@ impl Device {
         state.world = World::default();
         state.rules_made = 0;
         // A rule without a name must not get one that a later rule brings along.
-        let reserved: Vec<String> = plan.rules.iter().filter_map(|rule| rule.name.clone()).collect();
+        let mut taken: HashSet<String> = plan.rules.iter().filter_map(|rule| rule.name.clone()).collect();
         for rule in &plan.rules {
-            self.arm_beside(state, rule, &reserved);
+            let name = self.arm_beside(state, rule, &taken);
+            taken.insert(name);
         }
     }
 
     fn arm(&self, state: &mut State, rule: &Rule) -> String {
-        self.arm_beside(state, rule, &[])
+        let taken = state.rules.iter().map(|armed| armed.name.clone()).collect();
+        self.arm_beside(state, rule, &taken)
     }
 
-    fn arm_beside(&self, state: &mut State, rule: &Rule, reserved: &[String]) -> String {
+    /// Puts a rule in force. If it has no name it gets one that is not taken: a set, for a plan may have very many rules, and the device stands still meanwhile.
+    fn arm_beside(&self, state: &mut State, rule: &Rule, taken: &HashSet<String>) -> String {
         let armed = loop {
             state.rules_made += 1;
             let armed = Armed::new(rule.clone(), state.rules_made);
-            let taken = |name: &String| state.rules.iter().any(|other| other.name == *name) || reserved.contains(name);
-            if rule.name.is_some() || !taken(&armed.name) {
+            if rule.name.is_some() || !taken.contains(&armed.name) {
                 break armed;
             }
         };

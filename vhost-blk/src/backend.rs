@@ -16,6 +16,8 @@
 //!   flight (`backend/inflight.rs`), those are taken once more when it comes again, in the order in which they came;
 //! - a front end that cuts off the file of its memory ends its connection, and not the device: `backend/lost_memory.rs`;
 //! - the crate refuses the messages for that record, so a relay stands before it (`backend/relay.rs`);
+//! - a session that it cannot start for want of descriptors leaves it with the threads that it has started: none is begun without a reserve, and what is left
+//!   over is told to end;
 //! - and it has none to tell a front end that the disk's size has changed: the relay sends that, too (`backend/channel.rs`).
 
 mod channel;
@@ -33,9 +35,10 @@ mod vring;
 use std::io;
 use std::net::Shutdown;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rustix::event::{EventfdFlags, eventfd};
 use thiserror::Error;
 use vhost::vhost_user::message::{VhostUserProtocolFeatures, VhostUserVirtioFeatures};
 use vhost::vhost_user::{Error as VhostUserError, Listener};
@@ -50,7 +53,7 @@ use crate::device::Device;
 use crate::request::Mem;
 use crate::resize::Teller;
 use inflight::Area;
-use lost_memory::Watched;
+use lost_memory::{Watched, WatchedMemory};
 use queue::{Queue, Worker};
 use relay::{Relay, Watcher};
 use vring::Vring;
@@ -65,9 +68,36 @@ pub(crate) fn prepare() {
     poll::max_here();
 }
 
+/// Descriptors that a session takes, but for its queues: those of its connections, and some for what the front end sends.
+const DESCRIPTORS: usize = 16;
+/// Descriptors that a queue takes: five of the crate underneath, three of the front end.
+const DESCRIPTORS_A_QUEUE: usize = 8;
+
+/// Makes sure that so many descriptors are to be had, for the crate underneath keeps threads and descriptors of a session for which there are not enough.
+fn reserve(count: usize) -> Result<(), SessionError> {
+    let opened: Result<Vec<OwnedFd>, _> = (0..count).map(|_| eventfd(0, EventfdFlags::CLOEXEC)).collect();
+    opened.map(drop).map_err(|source| SessionError::Descriptors {
+        count,
+        source: source.into(),
+    })
+}
+
 /// A session that ended other than by the front end going away.
 #[derive(Debug, Error)]
 pub enum SessionError {
+    /// The front end cannot be accepted, and waits at the listener still.
+    #[error("cannot accept a front end: {0}")]
+    Accept(io::Error),
+    /// There are no descriptors for it.
+    #[error(
+        "it takes {count} descriptors, and there are not so many: {source}: close control clients, or raise the limit (`ulimit -n`)"
+    )]
+    Descriptors {
+        /// How many it takes.
+        count: usize,
+        /// Why there are fewer.
+        source: io::Error,
+    },
     /// The crate underneath says so.
     #[error("{0}")]
     Daemon(DaemonError),
@@ -90,16 +120,18 @@ impl Session {
     /// # Errors
     /// It cannot be accepted, or threads and descriptors have run out.
     pub fn accept(device: &Arc<Device>, listener: &UnixListener) -> Result<Session, SessionError> {
-        let (front, _) = listener.accept().map_err(SessionError::Relay)?;
+        let (front, _) = listener.accept().map_err(SessionError::Accept)?;
+        let queues = usize::from(device.config().num_queues);
+        reserve(DESCRIPTORS + queues * DESCRIPTORS_A_QUEUE)?;
         // What the driver before took is not this one's; it says itself, on a new connection of the same driver, too.
         device.set_taken(0);
         let mem = Memory::new(Mem::new());
         let connection = Arc::new(Connection::new(Arc::clone(device), &mem));
-        let mut daemon = VhostUserDaemon::new("vhost-user".to_owned(), Arc::clone(&connection), mem)
-            .map_err(SessionError::Daemon)?;
-        let (relay, inner) =
-            Relay::start(front, Arc::clone(&connection) as Arc<dyn Watcher>).map_err(SessionError::Relay)?;
-        daemon.start(&mut Listener::from(inner)).map_err(SessionError::Daemon)?;
+        let begun = Session::begin(front, &connection, mem);
+        if begun.is_err() {
+            connection.close_exit_events();
+        }
+        let (daemon, relay) = begun?;
         let number = device.connected();
         Ok(Session {
             daemon,
@@ -109,19 +141,34 @@ impl Session {
         })
     }
 
+    /// Starts the threads of a session, or none.
+    fn begin(
+        front: UnixStream,
+        connection: &Arc<Connection>,
+        mem: Memory,
+    ) -> Result<(VhostUserDaemon<Arc<Connection>>, Relay), SessionError> {
+        let mut daemon =
+            VhostUserDaemon::new("vhost-user".to_owned(), Arc::clone(connection), mem).map_err(SessionError::Daemon)?;
+        let (relay, inner) =
+            Relay::start(front, Arc::clone(connection) as Arc<dyn Watcher>).map_err(SessionError::Relay)?;
+        if let Err(error) = daemon.start(&mut Listener::from(inner)) {
+            let _ = relay.end();
+            return Err(SessionError::Daemon(error));
+        }
+        Ok((daemon, relay))
+    }
+
     /// Something that ends the session from another thread.
-    ///
-    /// # Errors
-    /// Descriptors have run out.
-    pub fn stopper(&self) -> Result<Box<dyn Fn() + Send>, SessionError> {
-        let front = self.relay.front().map_err(SessionError::Relay)?;
+    #[must_use]
+    pub fn stopper(&self) -> Box<dyn Fn() + Send> {
+        let front = self.relay.front();
         let connection = Arc::clone(&self.connection);
-        Ok(Box::new(move || {
+        Box::new(move || {
             // What the front end finds in its rings when it learns of this is what it will find there later.
             connection.close();
             // It may be gone already.
             let _ = front.shutdown(Shutdown::Both);
-        }))
+        })
     }
 
     /// Something that tells the front end that the disk has another size, from another thread.
@@ -154,8 +201,10 @@ impl Session {
 
 /// The backend of one connection.
 struct Connection {
-    /// What the front end gave. First, so that nothing is watched any more when it is unmapped.
-    watched: Mutex<Vec<Watched>>,
+    /// The memory that the front end gave. First, so that nothing is watched any more when it is unmapped.
+    memory: Mutex<WatchedMemory>,
+    /// Its records of requests in flight, likewise.
+    records: Mutex<Vec<Watched>>,
     device: Arc<Device>,
     queues: Vec<Arc<Queue>>,
     /// The descriptors by which the queues' threads were told to end: the crate underneath forgets to close them.
@@ -172,7 +221,8 @@ impl Connection {
             device,
             queues,
             exit_events: Mutex::default(),
-            watched: Mutex::default(),
+            memory: Mutex::default(),
+            records: Mutex::default(),
             lost_before: lost_memory::count(),
         }
     }
@@ -195,12 +245,16 @@ impl Connection {
         self.device.drop_stale();
     }
 
-    /// Closes what the crate underneath leaves open (0.24 takes the descriptors of the events and never closes them). Its threads have ended.
+    /// Closes what the crate underneath leaves open (0.24 takes the descriptors of the events and never closes them). Its threads have ended, but for
+    /// those that it has started and forgotten, as it does when it cannot start all of them: the event ends these.
     fn close_exit_events(&self) {
         let mut events = self.exit_events.lock().unwrap_or_else(PoisonError::into_inner);
         for event in events.drain(..) {
-            // SAFETY: it was given to the crate, which made a bare number of it and closes it nowhere; who waited for it has ended.
-            drop(unsafe { OwnedFd::from_raw_fd(event) });
+            // SAFETY: it was given to the crate, which made a bare number of it and closes it nowhere. Who waits for it still has another descriptor of
+            // the same event.
+            let event = unsafe { OwnedFd::from_raw_fd(event) };
+            // The only way to fail is a counter that is full, and then it is readable already.
+            let _ = rustix::io::write(&event, &1u64.to_ne_bytes());
         }
     }
 
@@ -238,13 +292,6 @@ impl Connection {
         }
     }
 
-    fn watch(&self, watched: Watched) {
-        self.watched
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(watched);
-    }
-
     fn bury(&self, queue: &Queue, problem: &str) {
         queue.bury();
         // It flushes the trace, too.
@@ -253,12 +300,17 @@ impl Connection {
 }
 
 impl Watcher for Connection {
-    fn inflight(&self, area: Area) {
-        self.watch(Watched::mapping(area.mapping()));
+    fn inflight(&self, area: Area) -> io::Result<()> {
+        let watched = Watched::mapping(area.mapping())?;
+        self.records
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(watched);
         let area = Arc::new(area);
         for queue in &self.queues {
             queue.keep_inflight(&area);
         }
+        Ok(())
     }
 
     fn gone(&self) {
@@ -323,8 +375,8 @@ impl VhostUserBackend for Connection {
 
     fn update_memory(&self, mem: Memory) -> io::Result<()> {
         // The queues share the atomic that was just replaced. What requests were made with before is watched on.
-        self.watch(Watched::memory(&mem.memory()));
-        Ok(())
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        memory.update(&mem.memory().into_inner())
     }
 
     fn queues_per_thread(&self) -> Vec<u64> {

@@ -103,7 +103,7 @@ impl Completion {
         self.spend(work)
     }
 
-    /// Lets the request go without a word to the driver; right only when its ring is stopped.
+    /// Lets the request go without a word to the driver; right only when its ring is stopped, or was told that it is [lost](Ring::lose).
     pub fn abandon(mut self) {
         self.spent = true;
     }

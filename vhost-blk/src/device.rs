@@ -424,11 +424,14 @@ impl Device {
         }
     }
 
-    /// Ends [`run_timer`](Self::run_timer) and hands the trace to the kernel.
+    /// Ends [`run_timer`](Self::run_timer) and hands the trace to the kernel; says so if lines of it are missing.
     pub fn stop(&self) {
         self.lock().stopping = true;
         self.timer.notify_all();
-        self.trace.flush();
+        let lost = self.trace.end();
+        if lost > 0 {
+            crate::say!("{lost} lines of the trace are lost: its file took no more");
+        }
     }
 }
 

@@ -31,6 +31,7 @@ pub mod resize;
 pub mod rng;
 pub mod rules;
 pub mod sandbox;
+pub mod say;
 pub mod schedule;
 pub mod server;
 pub mod stats;

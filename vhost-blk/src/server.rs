@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::fs::Mode;
 use rustix::io::Errno;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use thiserror::Error;
 use vmm_sys_util::signal::register_signal_handler;
 
@@ -22,6 +23,12 @@ use crate::sandbox::{self, Allowed, Sandbox, SandboxError};
 
 /// Threads beside those of queues that may move bytes of the disk at once: the timer's, and control clients'.
 const OTHER_THREADS: usize = 3;
+
+/// How long after a front end could not be accepted it is tried again: descriptors that have run out come back at no event.
+const TRY_AGAIN: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 100_000_000,
+};
 
 /// Where a device listens, and what it may do from then on.
 #[derive(Debug, Clone)]
@@ -95,6 +102,7 @@ extern "C" fn on_signal(_: libc::c_int, _: *mut libc::siginfo_t, _: *mut libc::c
 /// A socket cannot be made, or the system gives no descriptor or thread. Nothing stays behind.
 pub fn run(device: &Arc<Device>, options: &Options, ready: impl FnOnce()) -> Result<(), ServeError> {
     let system = |what| move |source| ServeError::System { what, source };
+    raise_descriptor_limit();
     let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
         .map_err(|error| system("the quit event")(error.into()))?;
     let event = QUIT.get_or_init(|| event);
@@ -139,14 +147,27 @@ pub fn run(device: &Arc<Device>, options: &Options, ready: impl FnOnce()) -> Res
         spawn("control", move || control::serve(&listener, &device, quit))?;
     }
     ready();
+    let mut failing = false;
     while wait(&[event, &front.listener]) == Woken::Second {
-        match Session::accept(device, &front.listener) {
+        let accepted = Session::accept(device, &front.listener);
+        if let Err(error @ SessionError::Accept(_)) = &accepted {
+            // It waits at the listener still.
+            if !std::mem::replace(&mut failing, true) {
+                crate::say!("{error}: it is tried again until that is possible");
+            }
+            if is_readable(event, TRY_AGAIN) {
+                break;
+            }
+            continue;
+        }
+        failing = false;
+        match accepted {
             Ok(session) => {
                 if let Err(error) = serve(device, session, &stopper, event) {
-                    anstream::eprintln!("vhost-blk: the front end broke the protocol: {error}");
+                    crate::say!("the front end broke the protocol: {error}");
                 }
             }
-            Err(error) => anstream::eprintln!("vhost-blk: cannot serve a front end: {error}"),
+            Err(error) => crate::say!("cannot serve a front end: {error}"),
         }
         *stopper.lock().unwrap_or_else(PoisonError::into_inner) = None;
         device.set_hang_up(None);
@@ -157,7 +178,7 @@ pub fn run(device: &Arc<Device>, options: &Options, ready: impl FnOnce()) -> Res
     }
     device.stop();
     for said in [device.replay_ending(), device.never_fired()].into_iter().flatten() {
-        anstream::eprintln!("vhost-blk: {said}");
+        crate::say!("{said}");
     }
     Ok(())
 }
@@ -165,12 +186,12 @@ pub fn run(device: &Arc<Device>, options: &Options, ready: impl FnOnce()) -> Res
 /// Enters the sandbox, if one is wanted, and says what it lacks.
 fn confine(options: &Options, device: &Device) -> Result<Sandbox, SandboxError> {
     if !options.sandbox {
-        anstream::eprintln!("vhost-blk: runs without a sandbox (--no-sandbox)");
+        crate::say!("runs without a sandbox (--no-sandbox)");
         return Ok(Sandbox::default());
     }
     let sandbox = sandbox::enter(&options.allowed(device.disk().is_in_file()))?;
     for gap in sandbox.gaps() {
-        anstream::eprintln!("vhost-blk: the sandbox lacks something: {gap}");
+        crate::say!("the sandbox lacks something: {gap}");
     }
     Ok(sandbox)
 }
@@ -209,10 +230,10 @@ fn dir_of(path: &Path) -> PathBuf {
 
 /// Serves a front end, so that the device's end and `disconnect` end it.
 fn serve(device: &Device, session: Session, stopper: &Stopper, quit: &OwnedFd) -> Result<(), SessionError> {
-    let (stop, hang_up) = (session.stopper()?, session.stopper()?);
+    let (stop, hang_up) = (session.stopper(), session.stopper());
     *stopper.lock().unwrap_or_else(PoisonError::into_inner) = Some(stop);
     // The quit thread may have looked before the stopper was there; from here on it finds it.
-    if is_readable(quit) {
+    if is_readable(quit, Timespec::default()) {
         hang_up();
     }
     device.set_hang_up(Some(hang_up));
@@ -262,10 +283,23 @@ fn wait(descriptors: &[&dyn std::os::fd::AsFd]) -> Woken {
     }
 }
 
-fn is_readable(event: &OwnedFd) -> bool {
+/// Whether the event can be read, now or within a time.
+fn is_readable(event: &OwnedFd, within: Timespec) -> bool {
     let mut polled = [PollFd::new(event, PollFlags::IN)];
-    let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
-    matches!(poll(&mut polled, Some(&now)), Ok(1))
+    matches!(poll(&mut polled, Some(&within)), Ok(1))
+}
+
+/// Lets the process have as many descriptors as it may: the limit that most are started with is meant for who uses `select`.
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    // Where it cannot be raised the device does with what there is.
+    let _ = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: limit.maximum,
+            ..limit
+        },
+    );
 }
 
 /// A listening socket that takes its file away with it.

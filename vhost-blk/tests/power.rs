@@ -3,12 +3,16 @@
 
 mod common;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use common::{DeviceProcess, Driver, SOON, WHILE};
+use common::helpers::stats;
+use common::{DeviceProcess, Driver, SOON, UNSUPP, WHILE};
 use vhost::VhostBackend;
 use vhost_blk::control::{Command, Reply};
 use vhost_blk::trace::{self, Record};
+
+/// A stop that waits for a request that is being done takes longer.
+const STOP_MAX: Duration = Duration::from_secs(5);
 
 fn tell(device: &DeviceProcess, command: &Command) -> Reply {
     device.control().call(command).expect("the device obeys")
@@ -396,4 +400,33 @@ fn a_log_is_whole_whatever_bytes_a_rule_left() {
         };
         assert_eq!(sectors, [first, (8, 8)], "{rule}");
     }
+}
+
+#[test]
+fn without_power_a_chain_that_is_no_request_is_not_answered_either() {
+    let device = DeviceProcess::start(&[]);
+    let mut driver = Driver::connect(&device);
+    tell(
+        &device,
+        &Command::Cut {
+            lose: Some("none".to_owned()),
+            torn: None,
+            seed: 0,
+        },
+    );
+    // No known type, and a length that is none.
+    driver.ask(99, 0, 512, true);
+    driver.ask(1, 0, 100, false);
+    driver.read(0, 4096);
+    assert_eq!(driver.next_used(WHILE), None);
+    assert_eq!((stats(&device).malformed, stats(&device).outstanding), (2, 1));
+    // A stop does not wait for them.
+    let before = Instant::now();
+    let base = driver.frontend.get_vring_base(0).expect("base");
+    assert!(before.elapsed() < STOP_MAX, "nobody will answer them");
+    assert_eq!((base, driver.unseen()), (3, 0));
+    driver.resume_ring(base);
+    tell(&device, &Command::Power);
+    driver.ask(99, 0, 512, true);
+    assert_eq!(driver.done().status, UNSUPP, "with power it is");
 }

@@ -64,8 +64,7 @@ impl InProcess {
     /// It cannot be mapped, or is too small.
     pub fn keep_record(&self, file: File, bytes: u64, queues: u16, size: u16) -> io::Result<()> {
         let area = Area::map(file, 0, bytes, queues, size)?;
-        self.connection.inflight(area);
-        Ok(())
+        self.connection.inflight(area)
     }
 
     /// Starts a ring: descriptor table, available ring and used ring, and the next entry of the available ring.

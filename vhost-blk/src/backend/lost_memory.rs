@@ -3,16 +3,20 @@
 //!
 //! Only memory that front ends gave is treated so. A fault anywhere else, as in a golden image that was cut off, ends the process as ever.
 
-use std::ptr;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+use std::{io, ptr};
 
 use vm_memory::{GuestMemoryBackend, GuestMemoryRegion, MmapRegion};
 use vmm_sys_util::signal::register_signal_handler;
 
 use crate::request::Mem;
 
-/// Most mappings that are watched at once; faults in others end the process.
-const RANGES_MAX: usize = 256;
+/// Most mappings that are watched at once: as many slots for memory as a front end has (the crate underneath says 509), while as many of before are in use
+/// by requests, and more.
+const RANGES_MAX: usize = 2048;
 const PAGE_BYTES: usize = 4096;
 /// A range that is taken, but not in force.
 const TAKEN: usize = 1;
@@ -32,28 +36,23 @@ static RANGES: [Range; RANGES_MAX] = [const {
 }; RANGES_MAX];
 static LOST: AtomicU64 = AtomicU64::new(0);
 
-/// Mappings that are watched as long as this lives.
-#[derive(Debug, Default)]
-pub(super) struct Watched(Vec<usize>);
+/// A mapping that is watched as long as this lives.
+#[derive(Debug)]
+pub(super) struct Watched {
+    /// Its place in the table.
+    index: usize,
+}
 
 impl Watched {
-    /// Watches the guest's memory.
-    pub(super) fn memory(mem: &Mem) -> Watched {
-        let mut watched = Watched::default();
-        for region in mem.iter() {
-            watched.add(region.as_ptr() as usize, region.len() as usize);
-        }
-        watched
-    }
-
     /// Watches one mapping.
-    pub(super) fn mapping(region: &MmapRegion) -> Watched {
-        let mut watched = Watched::default();
-        watched.add(region.as_ptr() as usize, region.size());
-        watched
+    ///
+    /// # Errors
+    /// Too many are watched.
+    pub(super) fn mapping(region: &MmapRegion) -> io::Result<Watched> {
+        Watched::new(region.as_ptr() as usize, region.size())
     }
 
-    fn add(&mut self, begin: usize, bytes: usize) {
+    fn new(begin: usize, bytes: usize) -> io::Result<Watched> {
         let take = |range: &Range| {
             let taken = range
                 .begin
@@ -61,20 +60,57 @@ impl Watched {
             taken.is_ok()
         };
         let Some((index, range)) = RANGES.iter().enumerate().find(|(_, range)| take(range)) else {
-            return;
+            return Err(io::Error::new(
+                io::ErrorKind::QuotaExceeded,
+                format!("a region of memory more than can be watched: expected at most {RANGES_MAX} that are in use"),
+            ));
         };
         range.end.store(begin.saturating_add(bytes), Ordering::Release);
         range.begin.store(begin, Ordering::Release);
-        self.0.push(index);
+        Ok(Watched { index })
     }
 }
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        for range in self.0.iter().filter_map(|index| RANGES.get(*index)) {
+        if let Some(range) = RANGES.get(self.index) {
             range.end.store(0, Ordering::Release);
             range.begin.store(0, Ordering::Release);
         }
+    }
+}
+
+/// Address and size of a mapping.
+type Mapping = (usize, usize);
+
+/// The guest's memory as it changes: each mapping is watched once, and as long as somebody can touch it.
+#[derive(Debug, Default)]
+pub(super) struct WatchedMemory {
+    /// What the guest's memory was, and is now, as far as it is in use: requests keep what they were made with.
+    memories: Vec<(Weak<Mem>, Vec<Mapping>)>,
+    watched: BTreeMap<Mapping, Watched>,
+}
+
+impl WatchedMemory {
+    /// From here on the guest's memory is this.
+    ///
+    /// # Errors
+    /// Too many mappings are in use.
+    pub(super) fn update(&mut self, mem: &Arc<Mem>) -> io::Result<()> {
+        let mappings = mem
+            .iter()
+            .map(|region| (region.as_ptr() as usize, region.len() as usize));
+        self.memories.retain(|(mem, _)| mem.strong_count() > 0);
+        self.memories.push((Arc::downgrade(mem), mappings.collect()));
+        let in_use = self.memories.iter().flat_map(|(_, mappings)| mappings);
+        let in_use: BTreeSet<Mapping> = in_use.copied().collect();
+        self.watched.retain(|mapping, _| in_use.contains(mapping));
+        for mapping in in_use {
+            if let Entry::Vacant(place) = self.watched.entry(mapping) {
+                place.insert(Watched::new(mapping.0, mapping.1)?);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -87,9 +123,8 @@ pub(super) fn count() -> u64 {
 ///
 /// # Errors
 /// The system takes no handler.
-pub(crate) fn guard() -> std::io::Result<()> {
-    register_signal_handler(libc::SIGBUS, on_bus_error)
-        .map_err(|error| std::io::Error::from_raw_os_error(error.errno()))
+pub(crate) fn guard() -> io::Result<()> {
+    register_signal_handler(libc::SIGBUS, on_bus_error).map_err(|error| io::Error::from_raw_os_error(error.errno()))
 }
 
 /// Safe in a signal handler: it reads atomics and makes system calls, no more.

@@ -46,7 +46,10 @@ const INFLIGHT_BYTES: usize = 24;
 /// What becomes of a connection; called by the relay's thread.
 pub(super) trait Watcher: Send + Sync {
     /// The area that the front end keeps.
-    fn inflight(&self, area: Area);
+    ///
+    /// # Errors
+    /// It cannot be watched.
+    fn inflight(&self, area: Area) -> io::Result<()>;
     /// The front end is gone, or is taken to be.
     fn gone(&self);
     /// Most queues and the largest queue there can be.
@@ -57,7 +60,8 @@ pub(super) trait Watcher: Send + Sync {
 
 /// One connection's relay.
 pub(super) struct Relay {
-    front: UnixStream,
+    /// Shared with all who may hang up: to make them one each would take descriptors.
+    front: Arc<UnixStream>,
     bell: Arc<Bell>,
     thread: Option<JoinHandle<io::Result<()>>>,
 }
@@ -69,7 +73,7 @@ impl Relay {
     /// Descriptors or threads have run out.
     pub(super) fn start(front: UnixStream, watcher: Arc<dyn Watcher>) -> io::Result<(Relay, UnixListener)> {
         let (listener, back) = private_connection()?;
-        let ours = front.try_clone()?;
+        let ours = Arc::new(front.try_clone()?);
         let bell = Arc::new(Bell::new()?);
         let channel = Channel::new(Arc::clone(&bell), watcher.was_resized());
         let thread = thread::Builder::new().name("relay".to_owned()).spawn(move || {
@@ -88,12 +92,9 @@ impl Relay {
         Ok((relay, listener))
     }
 
-    /// Something that hangs up on the front end.
-    ///
-    /// # Errors
-    /// Descriptors have run out.
-    pub(super) fn front(&self) -> io::Result<UnixStream> {
-        self.front.try_clone()
+    /// The connection to the front end, to hang up on it.
+    pub(super) fn front(&self) -> Arc<UnixStream> {
+        Arc::clone(&self.front)
     }
 
     /// Something that tells the front end that the disk has another size.
@@ -261,13 +262,13 @@ fn take_area(front: &UnixStream, message: Message<'_>, fds: Vec<OwnedFd>, watche
     let file = fds.into_iter().next().map(File::from);
     let file =
         file.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "SET_INFLIGHT_FD without a descriptor"))?;
-    let mapped = Area::map(file, offset, bytes, num_queues, queue_size);
+    let mapped = Area::map(file, offset, bytes, num_queues, queue_size).and_then(|area| watcher.inflight(area));
     let taken = mapped.is_ok();
     match mapped {
-        Ok(area) => watcher.inflight(area),
+        Ok(()) => {}
         Err(error) if message.flags & FLAG_NEED_REPLY == 0 => return Err(error),
         Err(error) => {
-            anstream::eprintln!("vhost-blk: cannot use the front end's record of requests in flight: {error}");
+            crate::say!("cannot use the front end's record of requests in flight: {error}");
         }
     }
     acknowledge(front, message, taken)

@@ -121,10 +121,11 @@ impl Client {
             .get_ref()
             .set_write_timeout(Some(self.timeout))
             .map_err(|error| self.io_error(error))?;
-        self.stream
-            .get_mut()
-            .write_all(&text)
-            .map_err(|error| self.io_error(error))?;
+        match self.stream.get_mut().write_all(&text) {
+            // A device that hangs up on a client has said before why.
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(self.io_error(error)),
+            _ => {}
+        }
         let answer = self.read_line(deadline)?;
         let answer: ReplyLine = serde_json::from_slice(&answer).map_err(|source| self.answer_error(source))?;
         match answer.reply {

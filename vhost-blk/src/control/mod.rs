@@ -31,6 +31,9 @@ pub const VERSION: u32 = 1;
 /// Longest line that either side takes, in bytes.
 pub const LINE_BYTES_MAX: u64 = 4 << 20;
 
+/// Most clients at once: each costs the device a thread and a descriptor, and one that leaves none would keep front ends out.
+pub const CLIENTS_MAX: usize = 64;
+
 /// What a device can be told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "cmd", rename_all = "kebab-case", deny_unknown_fields)]

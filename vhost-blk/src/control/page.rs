@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::{Command, CommandLine, Cut, FrontEnd, LINE_BYTES_MAX, Reply, ReplyLine, RuleStatus, Stats, VERSION};
+use super::{
+    CLIENTS_MAX, Command, CommandLine, Cut, FrontEnd, LINE_BYTES_MAX, Reply, ReplyLine, RuleStatus, Stats, VERSION,
+};
 
 /// The page, in Markdown.
 #[must_use]
@@ -13,7 +15,8 @@ pub fn reference() -> String {
 *Made by `vhost-blk reference control`; a test compares it with the code.*
 
 `--control C` listens at a unix stream socket that only its owner can use (mode 0700; a directory that is missing is made with mode 0700). A client
-sends commands as JSON, one a line of at most {} MiB, and gets an answer a command, in order, each before the next command is read. Any number of clients can be connected.
+sends commands as JSON, one a line of at most {} MiB, and gets an answer a command, in order, each before the next command is read; after a longer line, and the
+error that answers it, the device hangs up. {CLIENTS_MAX} clients can be connected at once: one more gets an error and is hung up on.
 `v` is the protocol's version, {VERSION}; a command may leave it out, an answer never does. `ok` is false exactly when `reply` is `error`.
 What a command does is done when its answer comes: the next request of the guest meets it.
 
@@ -102,7 +105,10 @@ fn about(command: &Command) -> &'static str {
              Where nothing is known of that, a cut that would lose or tear something is refused. Marks outlive it: `rollback` goes back to those before it, too."
         }
         Command::Power => "Gives power again. What was out when it went is never answered.",
-        Command::Disconnect => "Hangs up on the front end. One that connects again is served.",
+        Command::Disconnect => {
+            "Hangs up on the front end. One that connects again is served, or one that has waited: the device serves one at a time, and another waits until the first is gone, also \
+             while that one says nothing."
+        }
         Command::Export { .. } => {
             "Writes the disk to a file on the device's machine, sparse; beside it first, then renamed. Alone that is the disk as it stands; with `at` as it stood at a mark; with `lose`, `torn` and `seed`, \
              which are those of `cut`, as it would stand had the power been cut so, then or now. Nothing is cut or changed, and requests that wait count as for `cut`: they have done nothing. All but the disk as it \

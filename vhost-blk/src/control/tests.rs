@@ -265,3 +265,50 @@ fn a_silent_device_is_a_timeout() {
     let missing = Client::connect(&dir.path().join("none"), Duration::from_millis(50));
     assert!(matches!(missing, Err(ClientError::Connect { .. })));
 }
+
+#[test]
+fn a_plan_of_very_many_rules_is_in_force_at_once() {
+    let mut rig = rig();
+    let rules = |count: usize, rule: fn(usize) -> String| Command::Plan {
+        seed: 1,
+        rules: (0..count).map(rule).collect(),
+    };
+    // The client waits for 10 s: time that grew with the square of their number would be minutes.
+    assert_eq!(rig.call(&rules(60_000, |_| "hang any".to_owned())), Reply::Done);
+    assert_eq!(
+        rig.call(&rules(60_000, |number| format!("hang any name=n{number}"))),
+        Reply::Done
+    );
+    // Names that a rule without one would get after them.
+    assert_eq!(
+        rig.call(&rules(60_000, |number| format!("hang any name=r{}", number + 60_001))),
+        Reply::Done
+    );
+    let add = Command::Add {
+        rule: "hang any".to_owned(),
+    };
+    assert_eq!(
+        rig.call(&add),
+        Reply::Added {
+            name: "r120001".to_owned()
+        }
+    );
+}
+
+#[test]
+fn a_line_that_is_too_long_is_answered_and_what_is_left_of_it_is_no_command() {
+    let rig = rig();
+    let mut stream = UnixStream::connect(rig.dir.path().join("control")).expect("connect");
+    let mut line = vec![b' '; usize::try_from(LINE_BYTES_MAX).expect("small")];
+    line.extend(b"{\"cmd\":\"mark\",\"name\":\"never\"}\n");
+    // It hangs up before it has read all.
+    let _ = stream.write_all(&line);
+    let mut reader = BufReader::new(stream);
+    let mut answer = String::new();
+    reader.read_line(&mut answer).expect("an answer");
+    assert!(answer.contains("a line of more than 4 MiB"), "{answer}");
+    let mut more = String::new();
+    // Whether the end comes with a reset depends on what was read.
+    let _ = reader.read_to_string(&mut more);
+    assert_eq!(more, "", "and it hangs up");
+}

@@ -163,15 +163,22 @@ impl Device {
         self.complete_released(released);
     }
 
-    /// Gives a chain back that is no request.
+    /// Gives a chain back that is no request; without power it is never answered, as any other.
     fn refuse(&self, problem: &Malformed, completion: Completion, round: &mut Round) {
         let queue = completion.ring().index();
+        let power = self.power();
         self.lock().stats.malformed += 1;
         self.trace.write(|| Record::Malformed {
             t_us: self.trace.now_us(),
             queue,
             problem: problem.to_string(),
         });
+        if !power.on {
+            // It was counted as no request, so nobody has to let it go when the power comes back.
+            completion.ring().lose(completion.generation());
+            completion.abandon();
+            return;
+        }
         round.add(completion.ring());
         let unsupported = matches!(problem, Malformed::UnknownType(_));
         let status = if unsupported { Status::Unsupp } else { Status::IoErr };

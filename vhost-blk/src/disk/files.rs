@@ -118,7 +118,7 @@ impl Files {
     /// Goes on without io_uring.
     fn do_without(&self, error: &io::Error) {
         if !self.plain.swap(true, Ordering::Relaxed) {
-            anstream::eprintln!("vhost-blk: no io_uring here ({error}): plain reads and writes in its place");
+            crate::say!("no io_uring here ({error}): plain reads and writes in its place");
         }
     }
 

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use live::Live;
 pub use reader::{ReadError, RequestLine, read, requests};
-pub use tap::Heard;
+pub use tap::{Heard, Listener};
 pub use writer::Writer;
 
 use crate::op::Op;

@@ -40,7 +40,7 @@ pub fn summary(all: &[Record], filter: &Filter) -> Result<String, NoMark> {
         Record::Missed { lines, .. } => *lines,
         _ => 0,
     });
-    let missed: u64 = missed.sum();
+    let missed = missed.fold(0, u64::saturating_add);
     if missed > 0 {
         let _ = writeln!(
             text,
@@ -82,7 +82,7 @@ fn by_op(text: &mut String, lines: &[RequestLine]) {
             .filter(|complete| matches!(complete.status, Status::IoErr | Status::Unsupp))
             .count();
         let answered = ended().filter(|complete| complete.status != Status::Dropped).count();
-        let moved: u64 = ended().map(|complete| complete.bytes).sum();
+        let moved = ended().fold(0u64, |sum, complete| sum.saturating_add(complete.bytes));
         let sorted = latencies(lines, op);
         let at = |percent| percentile(&sorted, percent).map_or_else(|| "-".to_owned(), time);
         let _ = writeln!(
@@ -109,7 +109,8 @@ fn histograms(text: &mut String, lines: &[RequestLine]) {
         // Buckets of powers of two: the key is the first microsecond that is too long.
         let mut buckets: BTreeMap<u64, usize> = BTreeMap::new();
         for latency in &sorted {
-            *buckets.entry((latency + 1).next_power_of_two()).or_default() += 1;
+            let below = latency.saturating_add(1).checked_next_power_of_two();
+            *buckets.entry(below.unwrap_or(u64::MAX)).or_default() += 1;
         }
         let most = buckets.values().copied().max().unwrap_or(1);
         let _ = writeln!(text, "\nlatency of {}", op.name());
@@ -203,7 +204,7 @@ fn depth(text: &mut String, lines: &[RequestLine]) {
             .as_ref()
             .map_or(line.submit.t_us, |complete| complete.t_us)
     });
-    let end = ends.max().unwrap_or(start).max(start + 1);
+    let end = ends.max().unwrap_or(start).max(start.saturating_add(1));
     let mut changes: Vec<(u64, i64)> = Vec::new();
     for line in lines {
         match &line.complete {
@@ -215,7 +216,11 @@ fn depth(text: &mut String, lines: &[RequestLine]) {
     }
     // What ends when another begins makes room for it.
     changes.sort_unstable();
-    let slice_of = |t_us: u64| ((t_us - start) * SLICES / (end - start)).min(SLICES - 1);
+    // A trace may come from anywhere: its times may be as large as numbers are.
+    let slice_of = |t_us: u64| {
+        let slice = u128::from(t_us - start) * u128::from(SLICES) / u128::from(end - start).max(1);
+        u64::try_from(slice).unwrap_or(SLICES).min(SLICES - 1)
+    };
     let mut most = vec![0i64; usize::try_from(SLICES).unwrap_or(1)];
     let (mut out, mut slice) = (0i64, 0u64);
     for (t_us, change) in changes {

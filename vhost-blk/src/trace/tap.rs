@@ -2,9 +2,13 @@
 //!
 //! A listener that is slow never slows the device. It misses lines, and is told how many as soon as it has room again.
 
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustix::event::{EventfdFlags, eventfd};
 
 /// Lines that wait for a listener at most.
 const WAITING_MAX: usize = 4096;
@@ -22,12 +26,27 @@ pub enum Heard {
 #[derive(Debug, Default)]
 pub(super) struct Taps {
     any: AtomicBool,
-    taps: Mutex<Vec<Tap>>,
+    taps: Mutex<Vec<Arc<Tap>>>,
+}
+
+/// One of those who listen, until this is dropped.
+#[derive(Debug)]
+pub struct Listener<'a> {
+    taps: &'a Taps,
+    tap: Arc<Tap>,
 }
 
 #[derive(Debug)]
 struct Tap {
-    to: SyncSender<Heard>,
+    room: usize,
+    waiting: Mutex<Waiting>,
+    /// Readable while something waits. A descriptor, because a listener waits for the end of its connection, too.
+    event: OwnedFd,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    heard: VecDeque<Heard>,
     missed: u64,
 }
 
@@ -38,48 +57,88 @@ impl Taps {
     }
 
     /// Listens from now on.
-    pub(super) fn add(&self) -> Receiver<Heard> {
+    ///
+    /// # Errors
+    /// Descriptors have run out.
+    pub(super) fn add(&self) -> io::Result<Listener<'_>> {
         self.add_with_room(WAITING_MAX)
     }
 
-    fn add_with_room(&self, room: usize) -> Receiver<Heard> {
-        let (to, heard) = sync_channel(room);
-        let mut taps = self.taps.lock().unwrap_or_else(PoisonError::into_inner);
-        taps.push(Tap { to, missed: 0 });
+    fn add_with_room(&self, room: usize) -> io::Result<Listener<'_>> {
+        let tap = Arc::new(Tap {
+            room,
+            waiting: Mutex::default(),
+            event: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
+        });
+        let mut taps = self.lock();
+        taps.push(Arc::clone(&tap));
         self.any.store(true, Ordering::Relaxed);
-        heard
+        drop(taps);
+        Ok(Listener { taps: self, tap })
     }
 
-    /// Tells everybody; those who went away are forgotten.
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Tap>>> {
+        self.taps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells everybody.
     pub(super) fn tell(&self, line: &[u8]) {
         let line: Arc<[u8]> = line.into();
-        let mut taps = self.taps.lock().unwrap_or_else(PoisonError::into_inner);
-        taps.retain_mut(|tap| tap.tell(&line));
-        self.any.store(!taps.is_empty(), Ordering::Relaxed);
+        for tap in &*self.lock() {
+            tap.tell(&line);
+        }
     }
 }
 
 impl Tap {
-    /// Whether it still listens.
-    fn tell(&mut self, line: &Arc<[u8]>) -> bool {
-        if self.missed > 0 {
-            match self.to.try_send(Heard::Missed(self.missed)) {
-                Ok(()) => self.missed = 0,
-                Err(TrySendError::Full(_)) => {
-                    self.missed += 1;
-                    return true;
-                }
-                Err(TrySendError::Disconnected(_)) => return false,
-            }
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, line: &Arc<[u8]>) {
+        let mut waiting = self.lock();
+        let Waiting { heard, missed } = &mut *waiting;
+        if heard.len() >= self.room {
+            *missed += 1;
+            return;
         }
-        match self.to.try_send(Heard::Line(Arc::clone(line))) {
-            Ok(()) => true,
-            Err(TrySendError::Full(_)) => {
-                self.missed += 1;
-                true
-            }
-            Err(TrySendError::Disconnected(_)) => false,
+        let was_empty = heard.is_empty();
+        if *missed > 0 {
+            heard.push_back(Heard::Missed(std::mem::take(missed)));
         }
+        heard.push_back(Heard::Line(Arc::clone(line)));
+        if was_empty {
+            // The only way to fail is a counter that is full, and then it is readable already.
+            let _ = rustix::io::write(&self.event, &1u64.to_ne_bytes());
+        }
+    }
+}
+
+impl Listener<'_> {
+    /// What was heard next, if there is something.
+    #[must_use]
+    pub fn next(&self) -> Option<Heard> {
+        let mut waiting = self.tap.lock();
+        let heard = waiting.heard.pop_front();
+        if heard.is_none() {
+            // While the lock is held, so that what comes next is not taken for what is told of here. It may be unreadable already.
+            let _ = rustix::io::read(&self.tap.event, &mut [0; 8]);
+        }
+        heard
+    }
+
+    /// Readable, after [`next`](Self::next) had nothing, as soon as it has something.
+    #[must_use]
+    pub fn event(&self) -> BorrowedFd<'_> {
+        self.tap.event.as_fd()
+    }
+}
+
+impl Drop for Listener<'_> {
+    fn drop(&mut self) {
+        let mut taps = self.taps.lock();
+        taps.retain(|tap| !Arc::ptr_eq(tap, &self.tap));
+        self.taps.any.store(!taps.is_empty(), Ordering::Relaxed);
     }
 }
 
@@ -91,26 +150,45 @@ mod tests {
     fn a_slow_listener_misses_lines_and_is_told_how_many() {
         let taps = Taps::default();
         assert!(!taps.any());
-        let slow = taps.add_with_room(2);
-        let quick = taps.add();
-        let line = |number: u8| Heard::Line([number].into());
+        let slow = taps.add_with_room(2).expect("a listener");
+        let quick = taps.add().expect("a listener");
+        let line = |number: u8| Some(Heard::Line([number].into()));
         for number in 1..=5 {
             taps.tell(&[number]);
         }
-        assert_eq!((slow.recv().unwrap(), slow.recv().unwrap()), (line(1), line(2)));
+        assert_eq!((slow.next(), slow.next()), (line(1), line(2)));
         taps.tell(&[6]);
-        assert_eq!(
-            (slow.recv().unwrap(), slow.recv().unwrap()),
-            (Heard::Missed(3), line(6))
-        );
-        assert_eq!(
-            quick.try_iter().collect::<Vec<_>>(),
-            (1..=6).map(line).collect::<Vec<_>>()
-        );
+        assert_eq!((slow.next(), slow.next()), (Some(Heard::Missed(3)), line(6)));
+        assert_eq!(slow.next(), None);
+        for number in 1..=6 {
+            assert_eq!(quick.next(), line(number));
+        }
         drop(slow);
+        assert!(taps.any());
         drop(quick);
-        assert!(taps.any(), "nobody was told yet");
-        taps.tell(&[7]);
-        assert!(!taps.any());
+        assert!(!taps.any(), "those who went away are forgotten at once");
+    }
+
+    #[test]
+    fn a_listener_that_waits_is_woken_by_the_next_line() {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+        let taps = Taps::default();
+        let listener = taps.add().expect("a listener");
+        let is_woken = || {
+            let event = listener.event();
+            let mut polled = [PollFd::from_borrowed_fd(event, PollFlags::IN)];
+            let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+            poll(&mut polled, Some(&now)).expect("poll") == 1
+        };
+        assert!(!is_woken());
+        for number in 1..=3 {
+            taps.tell(&[number]);
+            taps.tell(&[number]);
+            assert!(is_woken());
+            assert!(listener.next().is_some() && listener.next().is_some());
+            assert_eq!(listener.next(), None);
+            assert!(!is_woken());
+        }
     }
 }

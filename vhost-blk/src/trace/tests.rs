@@ -331,3 +331,23 @@ fn a_rule_that_the_trace_does_not_have() {
     assert_eq!(of("unused"), Ok(()), "it was never applied, but it is there");
     insta::assert_snapshot!(of("nosuch").unwrap_err(), @"no rule `nosuch` in the trace: it has r1, fault, unused");
 }
+
+#[test]
+fn a_summary_of_times_as_large_as_numbers_are() {
+    let mut all = records();
+    for record in &mut all {
+        match record {
+            Record::Submit(submit) if submit.seq > 1 => submit.t_us = u64::MAX,
+            Record::Complete(complete) => {
+                (complete.t_us, complete.latency_us, complete.bytes) = (u64::MAX, u64::MAX, u64::MAX);
+            }
+            _ => {}
+        }
+    }
+    let text = summary(&all, &Filter::default()).unwrap();
+    assert!(text.contains("requests out at once"), "{text}");
+    // None is there but one that came at the last moment there is.
+    all.retain(|record| matches!(record, Record::Submit(submit) if submit.t_us == u64::MAX));
+    let text = summary(&all, &Filter::default()).unwrap();
+    assert!(text.contains("requests out at once over 0"), "{text}");
+}

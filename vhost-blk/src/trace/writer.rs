@@ -7,11 +7,10 @@
 use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::path::Path;
-use std::sync::mpsc::Receiver;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use super::tap::{Heard, Taps};
+use super::tap::{Listener, Taps};
 use super::{Record, line};
 
 /// Bytes that are written at once.
@@ -69,8 +68,10 @@ impl Writer {
     }
 
     /// Listens to what is written from now on.
-    #[must_use]
-    pub fn listen(&self) -> Receiver<Heard> {
+    ///
+    /// # Errors
+    /// Descriptors have run out.
+    pub fn listen(&self) -> std::io::Result<Listener<'_>> {
         self.taps.add()
     }
 
@@ -109,6 +110,16 @@ impl Writer {
         let Some(sink) = &self.file else { return };
         let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
         sink.flush(|| self.now_us());
+    }
+
+    /// The same, for the last time: returns how many lines the file lacks, those included for which it has no room now.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.flush();
+        let Some(sink) = &self.file else { return 0 };
+        let sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = sink.waiting.iter().filter(|byte| **byte == b'\n').count();
+        sink.lost.saturating_add(waiting as u64)
     }
 }
 
@@ -174,8 +185,8 @@ impl<W: Write> Sink<W> {
         if let Some(error) = &problem
             && !self.failing
         {
-            anstream::eprintln!(
-                "vhost-blk: cannot write the trace: {error}: the device goes on, lines that are lost are counted in `stats`"
+            crate::say!(
+                "cannot write the trace: {error}: the device goes on, lines that are lost are counted in `stats`"
             );
         }
         self.failing = problem.is_some();

@@ -1,6 +1,16 @@
 //! Front ends that vanish with requests out, come twice, or take memory away: nothing of theirs is kept, nothing is written where it was, and the next is served.
 
-use vhost::VhostBackend;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::time::Instant;
+
+use rustix::fs::MemfdFlags;
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+use vhost::vhost_user::VhostUserFrontend;
+use vhost::vhost_user::message::VhostUserProtocolFeatures;
+use vhost::{VhostBackend, VhostUserMemoryRegionInfo};
 use vhost_blk::control::{Command, Reply};
 use vm_memory::{Bytes, GuestAddress};
 
@@ -64,7 +74,7 @@ fn a_front_end_that_vanishes_while_it_begins() {
         drop(crate::common::handshake(
             &device,
             &mem,
-            vhost::vhost_user::message::VhostUserProtocolFeatures::empty(),
+            VhostUserProtocolFeatures::empty(),
         ));
         let mut driver = Driver::connect(&device);
         driver.write(0, &page(1, 0, 1));
@@ -170,4 +180,126 @@ fn memory_that_goes_while_the_ring_is_busy() {
     assert_eq!(rest, [0; 4096]);
     drop(driver);
     serves(&device);
+}
+
+#[test]
+fn memory_in_very_many_regions_that_is_cut_off() {
+    const REGIONS: u64 = 300;
+    const ROUNDS: u64 = 8;
+    const PAGE: u64 = 4096;
+    const STRIDE: u64 = (ROUNDS + 1) * PAGE;
+    let device = DeviceProcess::start(&[]);
+    let mut driver = Driver::stopped(&device, 1, VhostUserProtocolFeatures::CONFIGURE_MEM_SLOTS);
+    let file = File::from(rustix::fs::memfd_create("more", MemfdFlags::CLOEXEC).expect("memfd"));
+    file.set_len(REGIONS * STRIDE).expect("set_len");
+    let address = |number: u64| (1 << 32) + number * STRIDE;
+    let region = |number: u64, round: u64| VhostUserMemoryRegionInfo {
+        guest_phys_addr: address(number),
+        memory_size: (round + 1) * PAGE,
+        userspace_addr: 0x7100_0000_0000 + number * STRIDE,
+        mmap_offset: number * STRIDE,
+        mmap_handle: file.as_raw_fd(),
+    };
+    // More than are watched at once, were those that are gone watched on.
+    for round in 0..ROUNDS {
+        for number in 0..REGIONS {
+            if round > 0 {
+                let old = region(number, round - 1);
+                driver.frontend.remove_mem_region(&old).expect("it goes");
+            }
+            driver
+                .frontend
+                .add_mem_region(&region(number, round))
+                .expect("it comes");
+        }
+    }
+    driver.start_ring();
+    let ask = |driver: &mut Driver| {
+        let slot = driver.queue(1, 8, 4096, false);
+        driver.put_desc(slot * 3 + 1, address(REGIONS - 1), 4096, 1, slot * 3 + 2);
+        driver.kick();
+    };
+    ask(&mut driver);
+    assert_eq!(driver.done().status, 0);
+    file.set_len(0).expect("it is cut off");
+    ask(&mut driver);
+    until(&device, |stats| !stats.connected);
+    serves(&device);
+}
+
+/// Descriptors and threads of a device.
+fn has(device: &DeviceProcess) -> (usize, usize) {
+    let count = |what: &str| {
+        let dir = std::fs::read_dir(format!("/proc/{}/{what}", device.child.id()));
+        dir.expect("a process").count()
+    };
+    (count("fd"), count("task"))
+}
+
+#[test]
+fn front_ends_for_which_there_are_no_descriptors_leave_nothing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let image = File::create(dir.path().join("image")).expect("an image");
+    image.set_len(8 << 20).expect("an image");
+    let stderr = File::create_new(dir.path().join("stderr")).expect("a file");
+    let mut command = crate::common::command(dir.path());
+    let child = crate::common::spawn_ready(command.args(["--num-queues", "4"]).stderr(stderr));
+    let device = DeviceProcess { dir, child };
+    serves(&device);
+    until(&device, |stats| !stats.connected);
+    let pid = Some(Pid::from_child(&device.child));
+    let before = settled(&device, None);
+    let mut served = 0;
+    for more in (2..80).step_by(3) {
+        let hard = getrlimit(Resource::Nofile).maximum;
+        let limit = |current| Rlimit { current, maximum: hard };
+        prlimit(pid, Resource::Nofile, limit(Some((before.0 + more) as u64))).expect("a limit");
+        let mut front = UnixStream::connect(device.path("socket")).expect("it connects");
+        front.set_read_timeout(Some(SOON)).expect("a timeout");
+        // GET_FEATURES, whose answer has 20 bytes; nothing comes if it is hung up on.
+        let _ = front.write_all(&[1u32, 1, 0].map(u32::to_ne_bytes).concat());
+        let answer = front.read(&mut [0; 20]).unwrap_or(0);
+        served += usize::from(answer == 20);
+        drop(front);
+        prlimit(pid, Resource::Nofile, limit(Some(1024))).expect("a limit");
+        settled(&device, Some(before));
+    }
+    assert!(
+        (1..26).contains(&served),
+        "{served} were served: some with, some without enough"
+    );
+    serves(&device);
+}
+
+/// Waits until the device has these descriptors and threads, or, without any, the same as a moment ago.
+fn settled(device: &DeviceProcess, wanted: Option<(usize, usize)>) -> (usize, usize) {
+    let deadline = Instant::now() + SOON;
+    let mut last = has(device);
+    loop {
+        std::thread::yield_now();
+        stats(device);
+        let now = has(device);
+        if now == wanted.unwrap_or(last) {
+            return now;
+        }
+        assert!(Instant::now() < deadline, "{now:?} are left, not {wanted:?}");
+        last = now;
+    }
+}
+
+#[test]
+fn a_front_end_that_says_nothing_can_be_hung_up_on_for_the_next_one() {
+    let device = DeviceProcess::start(&[]);
+    let mut silent = UnixStream::connect(device.path("socket")).expect("it connects");
+    until(&device, |stats| stats.connected);
+    std::thread::scope(|scope| {
+        let second = scope.spawn(|| {
+            let mut second = Driver::connect(&device);
+            second.write(64, &page(1, 0, 2));
+            second.done().status
+        });
+        assert_eq!(device.control().call(&Command::Disconnect).expect("done"), Reply::Done);
+        assert_eq!(silent.read(&mut [0]).expect("its end"), 0);
+        assert_eq!(second.join().expect("no panic"), 0);
+    });
 }

@@ -273,3 +273,32 @@ fn marks_have_sizes_and_a_power_cut_takes_none_back() {
         );
     }
 }
+
+#[test]
+fn a_disk_that_was_as_large_as_can_be_is_small_again_at_once_and_leaves_no_memory() {
+    let device = DeviceProcess::start(&[]);
+    let mut driver = Driver::connect(&device);
+    // A client waits for 20 s: to look at each block of so many takes longer.
+    for bytes in [1 << 40, 16 << 40] {
+        resize(&device, bytes);
+    }
+    assert_eq!(write(&mut driver, (16 << 40) - 4096, 7), 0);
+    assert_eq!(write(&mut driver, IMAGE, 8), 0);
+    resize(&device, IMAGE);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", device.child.id())).expect("its status");
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = resident.and_then(|text| text.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    assert!(kib.expect("a number") < 256 << 10, "{resident:?}");
+    resize(&device, 16 << 40);
+    assert_eq!(
+        read(&mut driver, (16 << 40) - 4096),
+        Ok(0),
+        "zeros where it was cut off"
+    );
+    assert_eq!(read(&mut driver, IMAGE), Ok(0));
+    // Down to less than the image, and up again: what was cut off is zeros.
+    assert_eq!(write(&mut driver, IMAGE - 4096, 9), 0);
+    resize(&device, MIB);
+    resize(&device, IMAGE);
+    assert_eq!(read(&mut driver, IMAGE - 4096), Ok(0));
+}

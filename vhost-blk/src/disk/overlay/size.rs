@@ -36,6 +36,10 @@ impl Overlay {
             }
             return Ok(());
         }
+        // It may have been given back since there was room.
+        self.blocks
+            .reserve(blocks(bytes))
+            .map_err(|error| AccessError::Storage(error.kind()))?;
         // Behind the disk's end there may be anything in the block that it ends in.
         let last = old / BLOCK_BYTES * BLOCK_BYTES..old;
         let kept = if last.is_empty() || self.blocks.get(old / BLOCK_BYTES).kind() == Kind::Zero {

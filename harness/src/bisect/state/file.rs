@@ -203,5 +203,12 @@ impl Journal {
     }
 }
 
+impl Drop for Journal {
+    fn drop(&mut self) {
+        // Closing is not enough: a child that another thread has just forked has the file open, too, until it becomes another program.
+        let _ = flock(self.file.as_fd(), FlockOperation::Unlock);
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -261,10 +261,14 @@ impl Device {
     /// Does the work of those requests that no rule has a say in, where a disk is quicker with many at once than one by one. What cannot be
     /// done so is left, and done when the request is completed.
     fn do_together(&self, round: &mut Round) {
+        if !self.disk.is_in_file() {
+            return;
+        }
+        // In the order in which locks are taken: who resizes has the power's while it waits for the overlay's.
+        let power = self.power();
         let Some(mut together) = self.disk.together() else {
             return;
         };
-        let power = self.power();
         let mut effects: SmallVec<[(usize, Effect); 32]> = SmallVec::new();
         for (index, ready) in round.ready.iter().enumerate() {
             let plain = ready.pending.outcome.is_none() && ready.done.is_none();

@@ -19,6 +19,7 @@
 //! - and it has none to tell a front end that the disk's size has changed: the relay sends that, too (`backend/channel.rs`).
 
 mod channel;
+mod generation;
 #[doc(hidden)]
 pub mod in_process;
 mod inflight;

@@ -14,7 +14,7 @@ use std::time::Instant;
 use smallvec::SmallVec;
 
 use crate::arming::Unfired;
-use crate::completion::{Completion, Effect, Ring};
+use crate::completion::{AtWork, Completion, Effect, Ring};
 use crate::config::Config;
 use crate::decide::{Outcome, World};
 use crate::disk::Disk;
@@ -270,6 +270,8 @@ impl Device {
             return;
         };
         let mut effects: SmallVec<[(usize, Effect); 32]> = SmallVec::new();
+        // Until all is done: a ring that is stopped meanwhile, or whose front end is gone, waits for that.
+        let mut at_work = AtWork::default();
         for (index, ready) in round.ready.iter().enumerate() {
             let plain = ready.pending.outcome.is_none() && ready.done.is_none();
             let powered = *power
@@ -277,14 +279,16 @@ impl Device {
                     on: true,
                     cuts: ready.pending.cuts,
                 });
-            if powered && plain && !ready.pending.completion.is_stale() {
+            if powered && plain && at_work.enter(&ready.pending.completion) {
                 let mem = ready.pending.completion.mem();
                 let added = gather(&ready.pending.request, self.target(), mem, &mut together);
                 effects.extend(added.map(|effect| (index, effect)));
             }
         }
         // If that fails each is tried by itself, to see which of them it was.
-        if together.finish().is_ok() {
+        let finished = together.finish();
+        drop(at_work);
+        if finished.is_ok() {
             for (index, effect) in effects {
                 if let Some(ready) = round.ready.get_mut(index) {
                     ready.done = Some(effect);

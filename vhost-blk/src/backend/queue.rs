@@ -1,6 +1,6 @@
 //! One queue of a connection: takes chains out of its ring, puts completions back, stops.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use vhost_user_backend::VringT;
 use virtio_queue::{DescriptorChain, Error as QueueError, Queue as VirtQueue, QueueOwnedT, QueueT};
 use vm_memory::{Bytes, GuestAddress, GuestAddressSpace};
 
+use super::generation::Generation;
 use super::inflight::{Area, Tracker};
 use super::poll::Poll;
 use super::vring::Vring;
@@ -28,7 +29,7 @@ pub(super) struct Queue {
     index: u16,
     mem: Memory,
     vring: OnceLock<Vring>,
-    generation: AtomicU64,
+    generation: Generation,
     /// Nothing waits for a ring that is about to be stopped.
     stopping: AtomicBool,
     /// No request is out of the ring any more.
@@ -79,7 +80,7 @@ impl Queue {
             index,
             mem,
             vring: OnceLock::new(),
-            generation: AtomicU64::new(0),
+            generation: Generation::default(),
             stopping: AtomicBool::new(false),
             idle: Condvar::new(),
             gate: Mutex::default(),
@@ -130,14 +131,16 @@ impl Queue {
         self.begin_generation(gate);
     }
 
-    /// Makes everything that is out of this ring stale.
+    /// Makes everything that is out of this ring stale, and waits until nothing is done for it any more.
     fn begin_generation(&self, mut gate: MutexGuard<'_, Gate>) {
-        self.generation.fetch_add(1, Ordering::AcqRel);
+        self.generation.end();
         self.stopping.store(false, Ordering::Release);
         *gate = Gate {
             closed: gate.closed,
             ..Gate::default()
         };
+        drop(gate);
+        self.generation.until_left();
     }
 
     /// Takes nothing more, ever: a front end that is gone must not find requests done that it has given to another device.
@@ -147,7 +150,9 @@ impl Queue {
     pub fn close(&self) {
         let mut gate = self.lock();
         if gate.closed {
-            return;
+            // Somebody else may be at it still.
+            drop(gate);
+            return self.generation.until_left();
         }
         gate.closed = true;
         if gate.tracker.is_some() {
@@ -326,7 +331,7 @@ impl Ring for Queue {
     }
 
     fn generation(&self) -> u64 {
-        self.generation.load(Ordering::Acquire)
+        self.generation.current()
     }
 
     fn is_stopping(&self) -> bool {
@@ -359,6 +364,14 @@ impl Ring for Queue {
         }
         self.tell_if_idle(&gate);
         true
+    }
+
+    fn enter(&self, generation: u64) -> bool {
+        self.generation.enter(generation)
+    }
+
+    fn leave(&self) {
+        self.generation.leave();
     }
 
     fn lose(&self, generation: u64) {

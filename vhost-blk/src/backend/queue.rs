@@ -128,14 +128,29 @@ impl Queue {
         if let Some(tracker) = &gate.tracker {
             tracker.stopped();
         }
-        self.begin_generation(gate);
+        self.begin_generation(gate, false);
+    }
+
+    /// The driver has forgotten what is out of this ring, and the ring: nothing of it is answered, and nothing more taken before it is stopped.
+    pub fn abandon(&self) {
+        let gate = self.lock();
+        if let Some(tracker) = &gate.tracker {
+            tracker.stopped();
+        }
+        self.begin_generation(gate, true);
+    }
+
+    /// Whether something is out of this ring that the driver waits for.
+    pub fn has_out(&self) -> bool {
+        self.lock().outstanding > 0
     }
 
     /// Makes everything that is out of this ring stale, and waits until nothing is done for it any more.
-    fn begin_generation(&self, mut gate: MutexGuard<'_, Gate>) {
+    fn begin_generation(&self, mut gate: MutexGuard<'_, Gate>, dead: bool) {
         self.generation.end();
         self.stopping.store(false, Ordering::Release);
         *gate = Gate {
+            dead,
             closed: gate.closed,
             ..Gate::default()
         };
@@ -158,7 +173,7 @@ impl Queue {
         if gate.tracker.is_some() {
             self.show(&mut gate);
         }
-        self.begin_generation(gate);
+        self.begin_generation(gate, false);
     }
 
     /// Waits until all that came out of this ring is completed, but for what never will be.

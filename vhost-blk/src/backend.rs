@@ -12,6 +12,9 @@
 //!   for both: until the answer the rings and the buffers are the driver's, and a reset may find a request done or not. (To answer
 //!   with the index of the oldest request that waits, so that it is fetched again, would do those after it twice, and count
 //!   all of them twice for the rules.) Then the ring's generation moves on, so that nothing ever lands in a new ring;
+//! - a front end may reset its device by RESET_OWNER alone, at which the crate stops nothing. The driver has forgotten its requests then, and
+//!   nobody waits for an answer before its memory is used anew: what is out is dropped, and the rings are stopped (`backend/relay.rs`). One that gives
+//!   a ring another place or another base while requests are out has them completed first, where the ring was;
 //! - a front end that goes away without a word gets nothing more: what is held for it is dropped. If it has kept a record of requests in
 //!   flight (`backend/inflight.rs`), those are taken once more when it comes again, in the order in which they came;
 //! - a front end that cuts off the file of its memory ends its connection, and not the device: `backend/lost_memory.rs`;
@@ -21,6 +24,7 @@
 //! - and it has none to tell a front end that the disk's size has changed: the relay sends that, too (`backend/channel.rs`).
 
 mod channel;
+mod generation;
 #[doc(hidden)]
 pub mod in_process;
 mod inflight;
@@ -315,6 +319,20 @@ impl Watcher for Connection {
 
     fn gone(&self) {
         self.close();
+    }
+
+    fn reset(&self) {
+        for queue in &self.queues {
+            queue.abandon();
+        }
+        self.device.drop_stale();
+    }
+
+    fn moves(&self, ring: u32) {
+        let queue = usize::try_from(ring).ok().and_then(|index| self.queues.get(index));
+        if let Some(queue) = queue.filter(|queue| queue.has_out()) {
+            self.stop(queue);
+        }
     }
 
     fn limits(&self) -> (u16, u16) {

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
 use vm_memory::{Bytes, GuestAddress};
 
 use crate::request::Mem;
@@ -26,6 +27,13 @@ pub trait Ring: Send + Sync {
     /// If the ring is still of this generation: runs `effect` and puts `head` into the used ring with the length that it
     /// returns, for the driver to see at the next [`publish`](Self::publish). The ring cannot be stopped while `effect` runs.
     fn complete(&self, generation: u64, head: u16, effect: &mut dyn FnMut() -> u32) -> bool;
+
+    /// Begins work for requests of this generation before they are completed; not if the ring was stopped since. The generation's end waits until
+    /// that work has [left](Self::leave): what is done then touches the guest's memory no more. Takes no lock that others wait under.
+    fn enter(&self, generation: u64) -> bool;
+
+    /// Ends such work.
+    fn leave(&self);
 
     /// Notes that a request of this generation is never going to be completed: a stop does not wait for it.
     fn lose(&self, generation: u64);
@@ -123,6 +131,32 @@ impl Completion {
             effect.written.saturating_add(1)
         });
         done
+    }
+}
+
+/// Rings for whose requests work is done before they are completed; it ends when this is dropped.
+#[derive(Default)]
+pub(crate) struct AtWork(SmallVec<[(Arc<dyn Ring>, u64); 2]>);
+
+impl AtWork {
+    /// Begins it for a request; not if its ring was stopped since.
+    pub(crate) fn enter(&mut self, completion: &Completion) -> bool {
+        let Completion { ring, generation, .. } = completion;
+        let known = |(other, entered): &(Arc<dyn Ring>, u64)| Arc::ptr_eq(other, ring) && entered == generation;
+        let entered = self.0.iter().any(known);
+        if !entered && ring.enter(*generation) {
+            self.0.push((Arc::clone(ring), *generation));
+            return true;
+        }
+        entered
+    }
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        for (ring, _) in &self.0 {
+            ring.leave();
+        }
     }
 }
 

@@ -17,7 +17,7 @@ pub const WRITEBACK_OFFSET: usize = 32;
 const SPACE_BYTES: usize = 60;
 
 /// Most sectors of one discard or write-zeroes range: 1 GiB.
-const RANGE_SECTORS_MAX: u32 = 1 << 21;
+pub const RANGE_SECTORS_MAX: u32 = 1 << 21;
 
 /// What can be chosen about the device.
 #[derive(Debug, Clone, PartialEq, Eq)]

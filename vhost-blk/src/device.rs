@@ -5,6 +5,7 @@
 //! whatever thread lets them go: a queue's, the timer's, or one of the control socket's.
 
 mod submit;
+mod together;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -19,7 +20,7 @@ use crate::completion::{Completion, Effect, Ring};
 use crate::config::Config;
 use crate::decide::{Outcome, World};
 use crate::disk::Disk;
-use crate::execute::{Target, execute, gather};
+use crate::execute::{Target, execute};
 use crate::plan::Plan;
 use crate::replay::Script;
 use crate::request::{Malformed, Request};
@@ -276,37 +277,6 @@ impl Device {
             self.finish(&mut state, seq, at, effect, timing, outcome);
             drop(state);
             round.completed(effect.map_or(0, |effect| effect.bytes));
-        }
-    }
-
-    /// Does the work of those requests that no rule has a say in, where a disk is quicker with many at once than one by one. What cannot be
-    /// done so is left, and done when the request is completed.
-    fn do_together(&self, round: &mut Round) {
-        let Some(mut together) = self.disk.together() else {
-            return;
-        };
-        let power = self.power();
-        let mut effects: SmallVec<[(usize, Effect); 32]> = SmallVec::new();
-        for (index, ready) in round.ready.iter().enumerate() {
-            let plain = ready.pending.outcome.is_none() && ready.done.is_none();
-            let powered = *power
-                == (Power {
-                    on: true,
-                    cuts: ready.pending.cuts,
-                });
-            if powered && plain && !ready.pending.completion.is_stale() {
-                let mem = ready.pending.completion.mem();
-                let added = gather(&ready.pending.request, self.target(), mem, &mut together);
-                effects.extend(added.map(|effect| (index, effect)));
-            }
-        }
-        // If that fails each is tried by itself, to see which of them it was.
-        if together.finish().is_ok() {
-            for (index, effect) in effects {
-                if let Some(ready) = round.ready.get_mut(index) {
-                    ready.done = Some(effect);
-                }
-            }
         }
     }
 

@@ -405,3 +405,51 @@ fn nobody_sees_what_memory_held_before_it_was_a_blocks() {
         disk.rollback().expect("rolled back");
     }
 }
+
+#[test]
+fn what_a_block_held_does_not_come_back_when_it_is_zeroed_while_a_part_is_written() {
+    let golden = golden();
+    let storage = Storage::File {
+        dir: golden.dir.path().to_owned(),
+    };
+    let disk = Disk::open_in(&golden.path, 512, &storage).expect("open");
+    write(&disk, 0, vec![1; 4096]);
+    // The second block becomes a written one with the first one's last part.
+    let (mut part, mut more) = ([2; 512], [3; 4608]);
+    let mut together = disk.together().expect("a disk in a file");
+    for (offset, bytes) in [(0, &mut part[..]), (3584, &mut more[..])] {
+        assert_eq!(together.write(offset, &VolatileSlice::from(bytes)), Ok(true));
+    }
+    disk.zero(0, 4096).expect("zeroed");
+    together.finish().expect("written");
+    assert_eq!(read(&disk, 0, 4096), [0; 4096], "the writes came first");
+    assert_eq!(read(&disk, 4096, 4096), [3; 4096]);
+}
+
+#[test]
+fn what_the_image_holds_does_not_come_back_either() {
+    let golden = golden();
+    let storages = [
+        Storage::Memory,
+        Storage::File {
+            dir: golden.dir.path().to_owned(),
+        },
+    ];
+    for storage in storages {
+        let disk = Disk::open_in(&golden.path, 512, &storage).expect("open");
+        for round in 0..300 {
+            let both = std::sync::Barrier::new(2);
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    both.wait();
+                    write(&disk, 1 << 16, vec![1; 512]);
+                });
+                both.wait();
+                disk.zero(1 << 16, 4096).expect("zeroed");
+            });
+            let rest = read(&disk, (1 << 16) + 512, 3584);
+            assert!(rest == [0; 3584], "{storage:?}, round {round}");
+            disk.rollback().expect("rolled back");
+        }
+    }
+}

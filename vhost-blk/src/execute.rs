@@ -6,6 +6,7 @@ use std::time::Duration;
 use vm_memory::{GuestAddress, GuestMemory, Permissions, VolatileSlice};
 
 use crate::completion::Effect;
+use crate::config::RANGE_SECTORS_MAX;
 use crate::corrupt::corrupt;
 use crate::decide::Outcome;
 use crate::disk::{Changes, Disk, Together};
@@ -275,6 +276,10 @@ fn check_ranges(request: &Request, target: Target<'_>) -> Result<(), Status> {
     for RangeOnDisk { sector, sectors, flags } in &request.ranges {
         if flags & !allowed != 0 {
             return Err(Status::Unsupp);
+        }
+        // A driver must not, and one that did could keep its ring from being stopped for as long as it likes.
+        if *sectors > RANGE_SECTORS_MAX {
+            return Err(Status::IoErr);
         }
         disk_range(*sector, u64::from(*sectors) * SECTOR_BYTES, target.disk)?;
     }

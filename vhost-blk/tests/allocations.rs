@@ -63,6 +63,12 @@ impl Ring for Sink {
         true
     }
 
+    fn enter(&self, _generation: u64) -> bool {
+        true
+    }
+
+    fn leave(&self) {}
+
     fn lose(&self, _generation: u64) {}
 
     fn publish(&self) {}

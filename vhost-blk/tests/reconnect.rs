@@ -5,14 +5,15 @@ mod common;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use common::helpers::{stats, submitted};
+use common::helpers::{stats, submitted, until_gone};
 use common::reconnect::Record;
 use common::{DeviceProcess, Driver, SOON, WHILE};
 use vhost::VhostBackend;
 use vhost_blk::control::{Command, Reply};
 use vhost_blk::trace::{self, Record as Line};
+use vm_memory::Bytes;
 
 fn tell(device: &DeviceProcess, command: &Command) -> Reply {
     device.control().call(command).expect("an answer")
@@ -155,7 +156,7 @@ impl Load {
                 self.written[usize::from(slot)] = self.sent;
                 let data = self.sent.to_le_bytes().repeat(64);
                 let at = driver.data(slot);
-                vm_memory::Bytes::write_slice(&driver.mem, &data, at).expect("data");
+                driver.mem.write_slice(&data, at).expect("data");
                 driver.queue_in(slot, 1, 8 * u64::from(slot), 512);
             }
         }
@@ -249,4 +250,49 @@ fn a_thousand_reconnections_under_load_lose_double_and_leak_nothing() {
     let completes = lines.iter().filter(|line| matches!(line, Line::Complete(_))).count() as u64;
     assert_eq!(submits, completes, "every request ends, dropped ones too");
     assert!(submits > load.sent, "some were taken again, or the test shows nothing");
+}
+
+#[test]
+fn after_it_has_hung_up_the_device_writes_nothing_to_the_guests_memory() {
+    const READS: u16 = 20;
+    const LEN: usize = 64 << 10;
+    for storage in ["memory", "file"] {
+        let device = DeviceProcess::with_image(&vec![7; 8 << 20], &["--storage", storage]);
+        for round in 0..100 {
+            let mut driver = Driver::connect(&device);
+            let slots: Vec<u16> = (0..READS)
+                .map(|number| driver.queue(0, u64::from(number) * 128, LEN as u32, true))
+                .collect();
+            let mut control = device.control();
+            let into = Duration::from_micros(round * 37 % 1500);
+            // Into the middle of the reads, at another place each time.
+            let hang_up = std::thread::spawn(move || {
+                let since = Instant::now();
+                while since.elapsed() < into {
+                    std::hint::spin_loop();
+                }
+                // The device may not know yet that somebody is connected.
+                while control.call(&Command::Disconnect).is_err() {
+                    assert!(since.elapsed() < SOON, "it never hung up");
+                }
+            });
+            driver.kick();
+            driver.until_hung_up();
+            // From here on the memory is the driver's.
+            let used = driver.used_index();
+            for slot in &slots {
+                driver
+                    .mem
+                    .write_slice(&[0x55; LEN], driver.data(*slot))
+                    .expect("memory");
+            }
+            hang_up.join().expect("it hangs up");
+            until_gone(&device);
+            assert_eq!(driver.used_index(), used, "{storage}, round {round}");
+            for slot in slots {
+                let kept = driver.bytes(slot, LEN).iter().all(|byte| *byte == 0x55);
+                assert!(kept, "{storage}, round {round}: late data for request {slot}");
+            }
+        }
+    }
 }

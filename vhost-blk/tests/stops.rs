@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use common::helpers::{page, stats, submitted};
 use common::{DeviceProcess, Driver, IOERR, WHILE};
 use vhost::VhostBackend;
+use vhost::vhost_user::VhostUserFrontend;
 use vhost_blk::control::{Command, Reply};
 use vhost_blk::schedule::ReleasedBy;
 use vhost_blk::trace::{self, Status};
@@ -133,4 +134,58 @@ fn a_stop_does_not_wait_for_what_a_power_cut_left_unanswered() {
     assert_eq!(driver.done().slot, read);
     assert_eq!(stop(&mut driver), 4);
     assert_eq!(stats(&device).dropped, 3);
+}
+
+#[test]
+fn what_is_held_when_the_owner_is_reset_never_reaches_the_new_ring() {
+    let device = DeviceProcess::start(&["--rule", "hang any limit=3"]);
+    let mut driver = Driver::connect(&device);
+    driver.write(0, &page(1, 0, 1));
+    let read = driver.read(8, 4096);
+    submitted(&device, 2);
+    // As VMMs in Rust reset a device: without GET_VRING_BASE.
+    driver.frontend.set_vring_enable(0, false).expect("disabled");
+    driver.frontend.reset_owner().expect("reset");
+    driver.frontend.set_owner().expect("owner");
+    let features = driver.frontend.get_features().expect("features");
+    assert_eq!(driver.unseen(), 0, "nothing is said of what the driver has forgotten");
+    assert_eq!(driver.bytes(read, 4096), [0x55; 4096], "nor is it done");
+    let now = stats(&device);
+    assert_eq!((now.outstanding, now.held, now.dropped), (0, 0, 2), "{now:?}");
+    driver.frontend.set_features(features & !(1 << 29)).expect("features");
+    driver.start_ring();
+    let hangs = driver.read(0, 512);
+    submitted(&device, 3);
+    let release = Command::Release { rule: None };
+    assert_eq!(
+        device.control().call(&release).expect("release"),
+        Reply::Released { requests: 1 }
+    );
+    assert_eq!(driver.order(1), [(hangs, 0)]);
+    let read = driver.read(0, 4096);
+    assert_eq!(driver.order(1), [(read, 0)], "and the ring goes on");
+    assert_eq!(driver.bytes(read, 4096), [0; 4096], "the write was dropped");
+    assert_eq!(driver.next_used(WHILE), None, "nothing of before comes late");
+}
+
+#[test]
+fn what_is_out_of_a_ring_that_is_given_another_base_or_place_is_completed_first() {
+    let device = DeviceProcess::start(&["--num-queues", "2", "--rule", "hang write limit=2"]);
+    let mut driver = Driver::with_queues(&device, 2);
+    driver.write(0, &page(1, 0, 1));
+    submitted(&device, 1);
+    driver.frontend.set_vring_base(0, 1).expect("base");
+    // Answered after it.
+    driver.frontend.get_features().expect("features");
+    assert_eq!(driver.order(1), [(0, 0)]);
+    driver.write(8, &page(1, 1, 1));
+    submitted(&device, 2);
+    // The same place once more changes nothing; the other ring's is another one.
+    driver.place_queue(0, 0);
+    driver.frontend.get_features().expect("features");
+    assert_eq!(stats(&device).held, 1);
+    driver.place_queue(0, 1);
+    driver.frontend.get_features().expect("features");
+    assert_eq!(driver.order(1), [(1, 0)], "where it came from");
+    assert_eq!(stats(&device).held, 0);
 }

@@ -111,6 +111,57 @@ fn many_at_once_and_faults_among_them() {
     }
 }
 
+/// Puts a write into the ring without telling the device.
+fn queue_write(driver: &mut Driver, sector: u64, data: &[u8]) {
+    let slot = driver.free_slot();
+    vm_memory::Bytes::write_slice(&driver.mem, data, driver.data(slot)).expect("data");
+    driver.queue(1, sector, data.len() as u32, false);
+}
+
+#[test]
+fn what_overlaps_in_a_batch_is_done_in_the_order_in_which_it_completes() {
+    for storage in STORAGES {
+        let device = device(storage, &[]);
+        let mut driver = Driver::connect(&device);
+        for round in 0..40u64 {
+            // A block of its own each time, for what was never written cannot be written in part together with others.
+            let sector = round * 8;
+            queue_write(&mut driver, sector, &[1; 512]);
+            queue_write(&mut driver, sector, &[2; 4096]);
+            let zeroes = driver.free_slot();
+            driver.put_range(zeroes, sector, 4, 0);
+            driver.queue(13, 0, 16, false);
+            queue_write(&mut driver, sector + 1, &[3; 512]);
+            let before = driver.queue(0, sector, 4096, true);
+            queue_write(&mut driver, sector, &[4; 4096]);
+            driver.kick();
+            assert!(driver.order(6).iter().all(|(_, status)| *status == 0), "{storage}");
+            let expected = [[0; 512], [3; 512], [0; 512], [0; 512]].concat();
+            let expected = [expected, vec![2; 2048]].concat();
+            assert!(driver.bytes(before, 4096) == expected, "{storage}, round {round}");
+            assert!(read(&mut driver, sector, 4096) == [4; 4096], "{storage}, round {round}");
+            driver = again(driver, &device);
+        }
+    }
+}
+
+#[test]
+fn what_a_reorder_window_turns_round_is_done_the_other_way_round() {
+    for storage in STORAGES {
+        let device = device(storage, &["--rule", "reorder write window=2 order=reverse max=60s"]);
+        let mut driver = Driver::connect(&device);
+        for round in 0..20u64 {
+            let sector = round * 8;
+            queue_write(&mut driver, sector, &[2; 4096]);
+            queue_write(&mut driver, sector, &[1; 512]);
+            driver.kick();
+            driver.order(2);
+            assert!(read(&mut driver, sector, 4096) == [2; 4096], "{storage}, round {round}");
+            driver = again(driver, &device);
+        }
+    }
+}
+
 /// Another driver: a ring of this one has room for 21 requests.
 fn again(driver: Driver, device: &DeviceProcess) -> Driver {
     drop(driver);

@@ -342,3 +342,18 @@ fn a_socket_in_use_is_left_alone_and_a_stale_one_replaced() {
     device.restart(&[]);
     drop(Driver::connect(&device));
 }
+
+#[test]
+fn a_range_that_is_longer_than_is_offered_is_refused() {
+    let device = DeviceProcess::with_disk(&[], 4 << 30, &[]);
+    let mut driver = Driver::connect(&device);
+    for (kind, offset) in [(11, 36), (13, 48)] {
+        let most: [u8; 4] = driver.config(offset, 4).try_into().expect("4 bytes");
+        let most = u32::from_le_bytes(most);
+        assert_eq!(most, 1 << 21);
+        for (sectors, status) in [(most, 0), (most + 1, IOERR)] {
+            let slot = driver.range(kind, 0, sectors);
+            assert_eq!(driver.order(1), [(slot, status)], "{sectors} sectors of type {kind}");
+        }
+    }
+}

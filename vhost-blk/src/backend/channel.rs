@@ -191,6 +191,11 @@ impl Channel {
             );
     }
 
+    /// No ring runs any more.
+    pub(super) fn rings_stopped(&mut self) {
+        self.running = 0;
+    }
+
     /// The front end was answered.
     pub(super) fn answered(&mut self) {
         self.waited_for = false;

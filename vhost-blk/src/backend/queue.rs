@@ -1,6 +1,6 @@
 //! One queue of a connection: takes chains out of its ring, puts completions back, stops.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use vhost_user_backend::VringT;
 use virtio_queue::{DescriptorChain, Error as QueueError, Queue as VirtQueue, QueueOwnedT, QueueT};
 use vm_memory::{Bytes, GuestAddress, GuestAddressSpace};
 
+use super::generation::Generation;
 use super::inflight::{Area, Tracker};
 use super::poll::Poll;
 use super::vring::Vring;
@@ -28,7 +29,7 @@ pub(super) struct Queue {
     index: u16,
     mem: Memory,
     vring: OnceLock<Vring>,
-    generation: AtomicU64,
+    generation: Generation,
     /// Nothing waits for a ring that is about to be stopped.
     stopping: AtomicBool,
     /// No request is out of the ring any more.
@@ -79,7 +80,7 @@ impl Queue {
             index,
             mem,
             vring: OnceLock::new(),
-            generation: AtomicU64::new(0),
+            generation: Generation::default(),
             stopping: AtomicBool::new(false),
             idle: Condvar::new(),
             gate: Mutex::default(),
@@ -127,17 +128,34 @@ impl Queue {
         if let Some(tracker) = &gate.tracker {
             tracker.stopped();
         }
-        self.begin_generation(gate);
+        self.begin_generation(gate, false);
     }
 
-    /// Makes everything that is out of this ring stale.
-    fn begin_generation(&self, mut gate: MutexGuard<'_, Gate>) {
-        self.generation.fetch_add(1, Ordering::AcqRel);
+    /// The driver has forgotten what is out of this ring, and the ring: nothing of it is answered, and nothing more taken before it is stopped.
+    pub fn abandon(&self) {
+        let gate = self.lock();
+        if let Some(tracker) = &gate.tracker {
+            tracker.stopped();
+        }
+        self.begin_generation(gate, true);
+    }
+
+    /// Whether something is out of this ring that the driver waits for.
+    pub fn has_out(&self) -> bool {
+        self.lock().outstanding > 0
+    }
+
+    /// Makes everything that is out of this ring stale, and waits until nothing is done for it any more.
+    fn begin_generation(&self, mut gate: MutexGuard<'_, Gate>, dead: bool) {
+        self.generation.end();
         self.stopping.store(false, Ordering::Release);
         *gate = Gate {
+            dead,
             closed: gate.closed,
             ..Gate::default()
         };
+        drop(gate);
+        self.generation.until_left();
     }
 
     /// Takes nothing more, ever: a front end that is gone must not find requests done that it has given to another device.
@@ -147,13 +165,15 @@ impl Queue {
     pub fn close(&self) {
         let mut gate = self.lock();
         if gate.closed {
-            return;
+            // Somebody else may be at it still.
+            drop(gate);
+            return self.generation.until_left();
         }
         gate.closed = true;
         if gate.tracker.is_some() {
             self.show(&mut gate);
         }
-        self.begin_generation(gate);
+        self.begin_generation(gate, false);
     }
 
     /// Waits until all that came out of this ring is completed, but for what never will be.
@@ -326,7 +346,7 @@ impl Ring for Queue {
     }
 
     fn generation(&self) -> u64 {
-        self.generation.load(Ordering::Acquire)
+        self.generation.current()
     }
 
     fn is_stopping(&self) -> bool {
@@ -359,6 +379,14 @@ impl Ring for Queue {
         }
         self.tell_if_idle(&gate);
         true
+    }
+
+    fn enter(&self, generation: u64) -> bool {
+        self.generation.enter(generation)
+    }
+
+    fn leave(&self) {
+        self.generation.leave();
     }
 
     fn lose(&self, generation: u64) {

@@ -1,9 +1,12 @@
 //! Between the front end and the crate underneath: hands every message on, but for the two about requests in flight, which the crate refuses
 //! (vhost-user-backend 0.24, `get_inflight_fd` and `set_inflight_fd`) and the device answers itself, and the one that gives the device a channel
-//! of its own (`channel.rs`), of which the crate makes too little.
+//! of its own (`channel.rs`), of which the crate makes too little. And before a message that gives a ring to somebody else (RESET_OWNER, and places
+//! for a ring that has some already) the device learns of it, for the crate tells it nothing then: what is out belongs to the ring before.
 //!
 //! The crate wants a listener and takes what connects to it; so there is one, for a moment, with room for one
 //! connection, and that is the relay's. What the crate answers goes back as it is.
+
+mod rings;
 
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -25,6 +28,7 @@ use smallvec::SmallVec;
 use super::channel::{Bell, Channel};
 use super::inflight::Area;
 use crate::resize::FrontEnd;
+use rings::Rings;
 
 /// Bytes of a message's header: request, flags, size of what follows, each a `u32`.
 pub(super) const HEADER_BYTES: usize = 12;
@@ -34,6 +38,7 @@ const BODY_BYTES_MAX: usize = 4096;
 const FDS_MAX: usize = 32;
 
 // Requests and flags as of the vhost-user specification.
+const RESET_OWNER: u32 = 4;
 const SET_BACKEND_REQ_FD: u32 = 21;
 const GET_INFLIGHT_FD: u32 = 31;
 const SET_INFLIGHT_FD: u32 = 32;
@@ -52,6 +57,10 @@ pub(super) trait Watcher: Send + Sync {
     fn inflight(&self, area: Area) -> io::Result<()>;
     /// The front end is gone, or is taken to be.
     fn gone(&self);
+    /// The driver has forgotten all that is out: nothing of it is to be completed, and no ring to be looked at before it is stopped.
+    fn reset(&self);
+    /// A ring goes on elsewhere: what is out is to be completed where it is.
+    fn moves(&self, ring: u32);
     /// Most queues and the largest queue there can be.
     fn limits(&self) -> (u16, u16);
     /// Whether the disk had another size once: a front end that comes again may have that in mind.
@@ -144,6 +153,7 @@ fn private_connection() -> io::Result<(UnixListener, UnixStream)> {
 /// Hands messages on until one side is gone.
 fn hand_on(front: &UnixStream, back: &UnixStream, mut channel: Channel, watcher: &dyn Watcher) -> io::Result<()> {
     let mut bytes = [0; HEADER_BYTES + BODY_BYTES_MAX];
+    let mut rings = Rings::new(watcher.limits().0);
     loop {
         let Some([of_front, of_back, called, said]) = wait(front, back, &channel)? else {
             channel.quiet();
@@ -157,12 +167,12 @@ fn hand_on(front: &UnixStream, back: &UnixStream, mut channel: Channel, watcher:
         }
         // Answers first: they are older than what the front end says next.
         if of_back {
-            let (len, fds) = receive(back, &mut bytes)?;
-            if len == 0 {
+            let Some((answer, fds)) = message(back, &mut bytes)? else {
                 return Ok(());
-            }
+            };
+            rings.answered(answer);
             channel.answered();
-            send(front, bytes.get(..len).unwrap_or_default(), &fds)?;
+            send(front, answer.bytes, &fds)?;
         }
         if of_front {
             let Some((message, fds)) = message(front, &mut bytes)? else {
@@ -176,6 +186,16 @@ fn hand_on(front: &UnixStream, back: &UnixStream, mut channel: Channel, watcher:
                     acknowledge(front, message, true)?;
                 }
                 _ => {
+                    if message.request == RESET_OWNER {
+                        watcher.reset();
+                        if !rings.stop(front, back)? {
+                            return Ok(());
+                        }
+                        channel.rings_stopped();
+                    }
+                    if let Some(ring) = rings.moving(message) {
+                        watcher.moves(ring);
+                    }
                     channel.hears(message);
                     send(back, message.bytes, &fds)?;
                 }
@@ -202,7 +222,7 @@ fn wait(front: &UnixStream, back: &UnixStream, channel: &Channel) -> io::Result<
     })))
 }
 
-/// A message of the front end.
+/// A message of the front end, or an answer of the crate.
 #[derive(Clone, Copy)]
 pub(super) struct Message<'a> {
     pub(super) request: u32,

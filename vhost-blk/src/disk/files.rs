@@ -149,7 +149,8 @@ impl Files {
     pub(super) unsafe fn transfer(&self, pieces: &mut [Piece]) -> io::Result<()> {
         if !self.plain.load(Ordering::Relaxed) {
             // SAFETY: as the caller promises.
-            match self.rings.with(|ring| unsafe { self.by_ring(ring, pieces) }) {
+            let by_ring = |ring: &mut IoUring| unsafe { self.by_ring(ring, pieces, |ring| ring.submit_and_wait(1)) };
+            match self.rings.with(by_ring) {
                 Ok(Some(done)) => {
                     done?;
                     return pieces
@@ -165,36 +166,50 @@ impl Files {
         }
         for piece in pieces {
             while piece.len > 0 {
+                let (fd, direct) = self.fd(piece);
                 // SAFETY: as the caller promises.
-                let moved = unsafe { self.by_call(piece) };
-                self.moved(piece, moved)?;
+                let moved = unsafe { by_call(fd, piece) };
+                self.moved(piece, direct, moved)?;
             }
         }
         Ok(())
     }
 
+    /// Moves pieces with a ring. `wait` hands what is in the ring to the kernel and waits for the end of one at least.
+    ///
     /// # Safety
     /// As of [`transfer`](Self::transfer).
-    unsafe fn by_ring(&self, ring: &mut IoUring, pieces: &mut [Piece]) -> io::Result<()> {
+    unsafe fn by_ring(
+        &self,
+        ring: &mut IoUring,
+        pieces: &mut [Piece],
+        mut wait: impl FnMut(&mut IoUring) -> io::Result<usize>,
+    ) -> io::Result<()> {
         let mut problem = None;
         for pieces in pieces.chunks_mut(ENTRIES as usize) {
             let mut left = pieces.len();
             let mut next: Vec<usize> = (0..pieces.len()).collect();
+            // Which were sent past the page cache, a bit each.
+            let mut direct = 0u64;
             while left > 0 {
                 for index in next.drain(..) {
                     let Some(piece) = pieces.get(index) else { continue };
-                    let entry = self.entry(piece).user_data(index as u64);
+                    let (fd, is_direct) = self.fd(piece);
+                    direct = direct & !(1 << index) | u64::from(is_direct) << index;
+                    let entry = entry(fd, piece).user_data(index as u64);
                     // SAFETY: as the caller promises; no more are pushed than there is room for.
                     if unsafe { ring.submission().push(&entry) }.is_err() {
                         return Err(io::Error::other("the submission queue is full"));
                     }
                 }
                 // What was submitted uses the caller's memory: nothing but its end may end this wait.
-                while let Err(error) = ring.submit_and_wait(1) {
-                    if error.kind() != io::ErrorKind::Interrupted {
+                if let Err(error) = wait(ring) {
+                    if !passes(&error) {
                         // Nothing can be known of what is under way.
                         std::process::abort();
                     }
+                    // What has ended makes room; if nothing has, others may.
+                    std::thread::yield_now();
                 }
                 for done in ring.completion() {
                     let Some((index, piece)) = usize::try_from(done.user_data())
@@ -205,7 +220,7 @@ impl Files {
                     };
                     let moved =
                         usize::try_from(done.result()).map_err(|_| io::Error::from_raw_os_error(-done.result()));
-                    match self.moved(piece, moved) {
+                    match self.moved(piece, direct & 1 << index != 0, moved) {
                         Ok(()) if piece.len > 0 => next.push(index),
                         Ok(()) => left -= 1,
                         Err(error) => {
@@ -219,31 +234,8 @@ impl Files {
         problem.map_or(Ok(()), Err)
     }
 
-    fn entry(&self, piece: &Piece) -> squeue::Entry {
-        let fd = types::Fd(self.fd(piece));
-        let len = u32::try_from(piece.len).unwrap_or(!0xFFF);
-        if piece.write {
-            opcode::Write::new(fd, piece.memory, len).offset(piece.at).build()
-        } else {
-            opcode::Read::new(fd, piece.memory, len).offset(piece.at).build()
-        }
-    }
-
-    /// # Safety
-    /// As of [`transfer`](Self::transfer).
-    unsafe fn by_call(&self, piece: &Piece) -> io::Result<usize> {
-        let (fd, at) = (self.fd(piece), piece.at.cast_signed());
-        let moved = if piece.write {
-            // SAFETY: as the caller promises.
-            unsafe { libc::pwrite(fd, piece.memory.cast(), piece.len, at) }
-        } else {
-            // SAFETY: as the caller promises.
-            unsafe { libc::pread(fd, piece.memory.cast(), piece.len, at) }
-        };
-        usize::try_from(moved).map_err(|_| io::Error::last_os_error())
-    }
-
-    fn fd(&self, piece: &Piece) -> RawFd {
+    /// What a piece is sent to, and whether that is past the page cache.
+    fn fd(&self, piece: &Piece) -> (RawFd, bool) {
         let opened = match piece.which {
             Which::Image => &self.image,
             Which::Written => &self.written,
@@ -252,11 +244,11 @@ impl Files {
             && piece.memory.addr().is_multiple_of(DIRECT_ALIGN)
             && !self.cached.load(Ordering::Relaxed);
         let direct = opened.direct.as_ref().filter(|_| aligned);
-        direct.unwrap_or(&opened.file).as_raw_fd()
+        (direct.unwrap_or(&opened.file).as_raw_fd(), direct.is_some())
     }
 
     /// Notes what of a piece was moved; the rest of it is to be moved then.
-    fn moved(&self, piece: &mut Piece, moved: io::Result<usize>) -> io::Result<()> {
+    fn moved(&self, piece: &mut Piece, direct: bool, moved: io::Result<usize>) -> io::Result<()> {
         match moved {
             Ok(0) => Err(end_of_file()),
             Ok(bytes) => {
@@ -267,13 +259,43 @@ impl Files {
                 Ok(())
             }
             Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => Ok(()),
-            // Some file systems say only now that they cannot.
-            Err(error) if error.raw_os_error() == Some(libc::EINVAL) && !self.cached.swap(true, Ordering::Relaxed) => {
+            // Some file systems say only now that they cannot, and of all that was sent to them so.
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) && direct => {
+                self.cached.store(true, Ordering::Relaxed);
                 Ok(())
             }
             Err(error) => Err(error),
         }
     }
+}
+
+fn entry(fd: RawFd, piece: &Piece) -> squeue::Entry {
+    let fd = types::Fd(fd);
+    let len = u32::try_from(piece.len).unwrap_or(!0xFFF);
+    if piece.write {
+        opcode::Write::new(fd, piece.memory, len).offset(piece.at).build()
+    } else {
+        opcode::Read::new(fd, piece.memory, len).offset(piece.at).build()
+    }
+}
+
+/// # Safety
+/// As of [`Files::transfer`].
+unsafe fn by_call(fd: RawFd, piece: &Piece) -> io::Result<usize> {
+    let at = piece.at.cast_signed();
+    let moved = if piece.write {
+        // SAFETY: as the caller promises.
+        unsafe { libc::pwrite(fd, piece.memory.cast(), piece.len, at) }
+    } else {
+        // SAFETY: as the caller promises.
+        unsafe { libc::pread(fd, piece.memory.cast(), piece.len, at) }
+    };
+    usize::try_from(moved).map_err(|_| io::Error::last_os_error())
+}
+
+/// Whether a ring can be waited for once more: a signal, a kernel short of memory (EAGAIN), or ends that are to be taken out first (EBUSY).
+fn passes(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EINTR | libc::EAGAIN | libc::EBUSY))
 }
 
 fn end_of_file() -> io::Error {
@@ -324,6 +346,64 @@ mod tests {
                 assert!(back == memory, "pieces of {len}, plain {plain}");
             }
         }
+    }
+
+    #[test]
+    fn a_kernel_that_takes_no_more_for_now_is_asked_again() {
+        let files = files(false);
+        let mut memory = vec![7; 4096 * 100];
+        let mut pieces: Vec<Piece> = memory
+            .chunks_mut(4096)
+            .zip(0..)
+            .map(|(chunk, index)| Piece {
+                which: Which::Written,
+                write: true,
+                at: index * 4096,
+                memory: chunk.as_mut_ptr(),
+                len: chunk.len(),
+            })
+            .collect();
+        let mut refusals = [libc::EAGAIN, libc::EBUSY, libc::EINTR].into_iter().cycle().take(9);
+        let done = files.rings.with(|ring| {
+            let wait = |ring: &mut IoUring| match refusals.next() {
+                Some(code) => Err(io::Error::from_raw_os_error(code)),
+                None => ring.submit_and_wait(1),
+            };
+            // SAFETY: the chunks are apart and outlive the call.
+            unsafe { files.by_ring(ring, &mut pieces, wait) }
+        });
+        // Not every kernel has io_uring.
+        if let Ok(done) = done {
+            done.expect("a ring").expect("written");
+            assert_eq!(refusals.next(), None, "it was refused as often as it was to be");
+            assert!(pieces.iter().all(|piece| piece.len == 0));
+        }
+        assert!(!passes(&io::Error::from_raw_os_error(libc::EBADF)));
+    }
+
+    #[test]
+    fn what_cannot_be_sent_past_the_page_cache_goes_through_it_all_of_it() {
+        let files = files(true);
+        let invalid = || Err(io::Error::from_raw_os_error(libc::EINVAL));
+        let mut memory = vec![0u8; 4096];
+        let mut piece = Piece {
+            which: Which::Written,
+            write: true,
+            at: 0,
+            memory: memory.as_mut_ptr(),
+            len: memory.len(),
+        };
+        // Several that were under way at once.
+        for _ in 0..3 {
+            files
+                .moved(&mut piece, true, invalid())
+                .expect("it is to be sent once more");
+        }
+        assert!(!files.fd(&piece).1, "through the page cache");
+        let error = files
+            .moved(&mut piece, false, invalid())
+            .expect_err("it was not sent past it");
+        assert_eq!(error.raw_os_error(), Some(libc::EINVAL));
     }
 
     #[test]

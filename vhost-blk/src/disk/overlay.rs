@@ -41,10 +41,8 @@ enum Store {
 #[derive(Debug, Default)]
 pub(super) struct Pieces<'m> {
     list: SmallVec<[Piece; 8]>,
-    /// Blocks that are written ones then.
-    written: SmallVec<[Range<u64>; 4]>,
-    /// Whether some of them are none yet.
-    fresh: bool,
+    /// Blocks that are no written ones yet, and are then.
+    fresh: SmallVec<[Range<u64>; 4]>,
     /// The memory outlives this.
     memory: PhantomData<VolatileSlice<'m>>,
 }
@@ -231,20 +229,23 @@ impl Overlay {
         pieces: &mut Pieces<'m>,
     ) -> Result<bool, AccessError> {
         self.check(offset, from.len() as u64)?;
-        let mut fresh = false;
+        let before = pieces.fresh.len();
         for (block, part) in parts(offset, from.len() as u64) {
-            let written = self.blocks.get(block).kind() == Kind::Written;
-            if !written && part != self.block(block) {
+            // One that is written now is left alone: if somebody zeroes it before this is done, what is not of this write must not come back.
+            if self.blocks.get(block).kind() == Kind::Written {
+                continue;
+            }
+            if part != self.block(block) {
+                pieces.fresh.truncate(before);
                 return Ok(false);
             }
-            fresh |= !written;
+            match pieces.fresh.get_mut(before..).and_then(<[_]>::last_mut) {
+                Some(last) if last.end == block => last.end += 1,
+                _ => pieces.fresh.push(block..block + 1),
+            }
         }
         if !from.is_empty() {
             pieces.add(Which::Written, true, offset, from);
-            pieces.fresh |= fresh;
-            pieces
-                .written
-                .push(offset / BLOCK_BYTES..(offset + from.len() as u64).div_ceil(BLOCK_BYTES));
         }
         Ok(true)
     }
@@ -254,12 +255,10 @@ impl Overlay {
         let Store::Files(files) = &self.store else {
             return Ok(());
         };
-        let _guard = pieces
-            .fresh
-            .then(|| self.reviving.lock().unwrap_or_else(PoisonError::into_inner));
+        let _guard = (!pieces.fresh.is_empty()).then(|| self.reviving.lock().unwrap_or_else(PoisonError::into_inner));
         // SAFETY: each piece is a part of a slice of memory that outlives `pieces`, and so this call.
         unsafe { files.transfer(&mut pieces.list) }.map_err(|error| AccessError::Storage(error.kind()))?;
-        for block in pieces.written.into_iter().flatten() {
+        for block in pieces.fresh.into_iter().flatten() {
             self.blocks.written_in_place(block);
         }
         Ok(())
@@ -276,6 +275,7 @@ impl Overlay {
         // Somebody may have written to its other part meanwhile.
         if !self.gather_write(part.start, from, &mut pieces)? {
             let whole = self.block(block);
+            let was = self.blocks.get(block);
             let mut bytes = self.copy(&whole)?;
             let at = (part.start - whole.start) as usize;
             if let Some(place) = bytes.get_mut(at..at + from.len()) {
@@ -284,9 +284,11 @@ impl Overlay {
             let mut all = Pieces::default();
             let slice = VolatileSlice::from(&mut bytes[..]);
             self.gather_write(whole.start, &slice, &mut all)?;
-            // The lock is held here.
-            all.fresh = false;
-            return self.run(all);
+            // The lock is held here. If somebody has zeroed the block meanwhile it stays so: what was copied is of before.
+            all.fresh.clear();
+            self.run(all)?;
+            self.blocks.written(block, was, 0);
+            return Ok(());
         }
         self.run(pieces)
     }

@@ -177,9 +177,20 @@ impl Driver {
 
     /// The same, for a queue.
     pub fn resume_queue(&mut self, index: usize, base: u32) {
+        self.frontend.set_vring_num(index, QUEUE_SIZE).expect("num");
+        self.place_queue(index, index);
         let Driver { frontend, queues } = self;
         let queue = &queues[index];
-        let [desc, avail, used] = queue.rings().map(|addr| USER_BASE + addr);
+        let base = u16::try_from(base).expect("16 bits");
+        frontend.set_vring_base(index, base).expect("base");
+        frontend.set_vring_call(index, &queue.call).expect("call");
+        frontend.set_vring_kick(index, &queue.kick).expect("kick");
+        frontend.set_vring_enable(index, true).expect("enable");
+    }
+
+    /// Tells the device that a queue's ring is where this one's is: its own, or another.
+    pub fn place_queue(&self, index: usize, place: usize) {
+        let [desc, avail, used] = self.queues[place].rings().map(|addr| USER_BASE + addr);
         let config = VringConfigData {
             queue_max_size: QUEUE_SIZE,
             queue_size: QUEUE_SIZE,
@@ -189,13 +200,7 @@ impl Driver {
             avail_ring_addr: avail,
             log_addr: None,
         };
-        let base = u16::try_from(base).expect("16 bits");
-        frontend.set_vring_num(index, QUEUE_SIZE).expect("num");
-        frontend.set_vring_addr(index, &config).expect("addr");
-        frontend.set_vring_base(index, base).expect("base");
-        frontend.set_vring_call(index, &queue.call).expect("call");
-        frontend.set_vring_kick(index, &queue.kick).expect("kick");
-        frontend.set_vring_enable(index, true).expect("enable");
+        self.frontend.set_vring_addr(index, &config).expect("addr");
     }
 
     pub fn config(&mut self, offset: u32, len: u32) -> Vec<u8> {

@@ -72,6 +72,15 @@ impl Driver {
         self.queue(kind, sector, len, kind == 0);
     }
 
+    /// Waits until the device has hung up.
+    pub fn until_hung_up(&self) {
+        // SAFETY: it outlives this call, which does not close it.
+        let frontend = unsafe { BorrowedFd::borrow_raw(self.frontend.as_raw_fd()) };
+        let limit = Timespec::try_from(super::SOON).expect("a short time");
+        let mut polled = [PollFd::new(&frontend, PollFlags::IN)];
+        assert_eq!(poll(&mut polled, Some(&limit)), Ok(1), "it never hung up");
+    }
+
     /// The next entry of the used ring; nothing once the device has hung up and there is none.
     pub fn next_used_or_end(&mut self, timeout: Duration) -> Option<Used> {
         loop {

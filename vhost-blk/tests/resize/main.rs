@@ -197,6 +197,36 @@ fn a_request_that_waits_meets_the_end_where_it_is_when_it_is_done() {
 }
 
 #[test]
+fn a_disk_is_resized_under_load() {
+    const RESIZES: u64 = 500;
+    for storage in STORAGES {
+        let device = DeviceProcess::start(&["--storage", storage, "--num-queues", "4"]);
+        let mut driver = Driver::with_queues(&device, 4);
+        let mut control = device.control();
+        std::thread::scope(|scope| {
+            let resizer = scope.spawn(move || {
+                for round in 0..RESIZES {
+                    let bytes = IMAGE + round % 2 * 4096;
+                    // With a time limit: whoever waits for a lock for ever fails here.
+                    control.call(&Command::Resize { bytes }).expect("another size");
+                }
+            });
+            while !resizer.is_finished() {
+                for queue in &mut driver.queues {
+                    for _ in 0..8 {
+                        queue.queue(0, 8, 4096, true);
+                    }
+                    queue.kick();
+                }
+                for queue in &mut driver.queues {
+                    assert!(queue.order(8).iter().all(|(_, status)| *status == 0), "{storage}");
+                }
+            }
+        });
+    }
+}
+
+#[test]
 fn marks_have_sizes_and_a_power_cut_takes_none_back() {
     for storage in STORAGES {
         let image = vec![7; IMAGE as usize];

@@ -10,6 +10,7 @@
 
 pub mod arming;
 pub mod backend;
+pub mod buffers;
 pub mod completion;
 pub mod config;
 pub mod control;

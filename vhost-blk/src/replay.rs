@@ -298,10 +298,10 @@ mod tests {
     use proptest::sample::select;
 
     use super::*;
+    use crate::buffers::Buffers;
     use crate::decide::{World, decide};
     use crate::op::Op;
     use crate::plan::{Facts, Prefix};
-    use crate::request::Buffers;
     use crate::trace::Submit;
 
     fn facts(op: Op, sector: u64) -> Facts {

@@ -7,12 +7,12 @@
 use std::ops::{Deref, Range};
 
 use serde::{Deserialize, Serialize};
-use smallvec::SmallVec;
 use thiserror::Error;
 use virtio_bindings::virtio_blk;
 use virtio_queue::DescriptorChain;
 use vm_memory::{Bytes, GuestAddress, GuestMemory, GuestMemoryMmap, Permissions};
 
+use crate::buffers::Buffers;
 use crate::op::Op;
 use crate::payload::Tag;
 use crate::plan::{Facts, PREFIX_BYTES, Prefix};
@@ -37,9 +37,6 @@ pub struct Buffer {
     /// Its length in bytes.
     pub len: u32,
 }
-
-/// The buffers of a request; so many that a request of a page or a few needs no memory of its own.
-pub type Buffers = SmallVec<[Buffer; 8]>;
 
 /// One range of a discard or write-zeroes request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -265,13 +262,18 @@ impl Chain {
             return Err(Malformed::Header(found as u64));
         }
         let mut left = REQUEST_HEADER_BYTES as u32;
-        self.readable.retain_mut(|buffer| {
+        let mut taken = 0;
+        for buffer in self.readable.iter_mut() {
             let cut = left.min(buffer.len);
             left -= cut;
             buffer.len -= cut;
             buffer.addr.0 += u64::from(cut);
-            buffer.len > 0
-        });
+            if buffer.len > 0 {
+                break;
+            }
+            taken += 1;
+        }
+        self.readable.skip(taken);
         Ok(())
     }
 }

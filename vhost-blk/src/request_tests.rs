@@ -67,7 +67,7 @@ fn a_write_in_three_descriptors() {
     };
     assert_eq!(request.facts, facts);
     assert_eq!(
-        request.buffers.as_slice(),
+        &*request.buffers,
         [Buffer {
             addr: GuestAddress(DATA),
             len: 4096

@@ -34,5 +34,6 @@ pub mod sandbox;
 pub mod schedule;
 pub mod server;
 pub mod stats;
+mod still;
 pub mod trace;
 pub mod upkeep;

@@ -286,6 +286,8 @@ impl Device {
 
     /// Puts a name into the trace, and lets rules know of it; returns how many requests that let go.
     pub fn mark(&self, name: &str) -> usize {
+        // It may have the history, for which nobody must wait who has the device's lock.
+        let no_export = self.disk().history.is_kept().then(|| self.no_export(|| false));
         let mut state = self.lock();
         self.trace().write(|| Record::Mark {
             t_us: self.trace().now_us(),
@@ -294,7 +296,7 @@ impl Device {
         state.world.marks.insert(name.to_owned());
         self.disk().history.mark(name);
         let released = state.schedule.marked(name);
-        drop(state);
+        drop((state, no_export));
         self.complete_released(released)
     }
 
@@ -340,7 +342,8 @@ impl Device {
     fn put_in_force(&self, state: &mut State, armed: Armed) {
         // One that had this name before and was taken off is not meant any more.
         state.world.applied.remove(&armed.name);
-        if matches!(armed.rule.action, Action::Cut { .. } | Action::Early(_)) {
+        let wants = matches!(armed.rule.action, Action::Cut { .. } | Action::Early(_));
+        if wants && !self.disk().history.is_kept() {
             // From here on it must be known what is durable.
             self.disk().history.keep(Keep::Volatile);
         }

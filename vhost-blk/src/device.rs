@@ -29,6 +29,7 @@ use crate::rules::Rules;
 use crate::sandbox::Sandbox;
 use crate::schedule::{Released, Schedule};
 use crate::stats::Stats;
+use crate::still::Exports;
 use crate::trace::{self, Complete, OutcomeNote, Record, Status, TimingNote};
 
 /// A fault-injecting disk, apart from any transport.
@@ -44,6 +45,10 @@ pub struct Device {
     taken: AtomicU64,
     /// Work on the disk is done while this is shared, so that after a cut no late work follows. Taken before the lock of `state`.
     pub(crate) power: RwLock<Power>,
+    /// Exports that have the power's lock alone or wait for that (`still.rs`). Taken before that one.
+    pub(crate) exports: Mutex<Exports>,
+    /// One of them has begun or ended, or somebody waits for that in vain.
+    pub(crate) exported: Condvar,
     /// Hangs up on the front end that is connected.
     hang_up: Mutex<Option<HangUp>>,
     /// Tells it that the disk has another size.
@@ -147,6 +152,8 @@ impl Device {
             started,
             sandbox: OnceLock::new(),
             power: RwLock::new(Power { on: true, cuts: 0 }),
+            exports: Mutex::default(),
+            exported: Condvar::new(),
             hang_up: Mutex::new(None),
             teller: Mutex::new(None),
             was_resized: AtomicBool::new(false),
@@ -242,7 +249,12 @@ impl Device {
     fn drive(&self, round: &mut Round) {
         self.do_together(round);
         while let Some(Ready { pending, timing, done }) = round.ready.pop_front() {
-            let power = self.power();
+            let Some(power) = self.power_unless(|| pending.completion.is_stale()) else {
+                // An export has outlasted its ring.
+                let mut state = self.lock();
+                self.forget(&mut state, vec![pending]);
+                continue;
+            };
             if *power
                 != (Power {
                     on: true,

@@ -36,5 +36,6 @@ pub mod say;
 pub mod schedule;
 pub mod server;
 pub mod stats;
+mod still;
 pub mod trace;
 pub mod upkeep;

@@ -26,7 +26,11 @@ impl Device {
     pub(crate) fn struck(&self, pending: Pending, rule: &str, blow: Blow) {
         match blow {
             Blow::Cut { lose, torn, seed } => {
+                let Some(no_export) = self.no_export(|| pending.completion.is_stale()) else {
+                    return self.lose(self.lock(), [pending]);
+                };
                 self.cut_with(Some(pending), Some(rule), lose, torn, seed);
+                drop(no_export);
             }
             Blow::Disconnect => {
                 self.lose(self.lock(), [pending]);

@@ -10,6 +10,7 @@ use thiserror::Error;
 use crate::device::{Device, Pending, Ready, State};
 use crate::export::{ExportError, Exported, export};
 use crate::history::{UnknownMark, Wanted};
+use crate::log_writes::LogError;
 use crate::replay::Script;
 use crate::resize::Resized;
 use crate::sandbox::Sandbox;
@@ -87,6 +88,7 @@ impl Device {
 
     /// Lets go, without a word to anyone, what is held for rings that are gone.
     pub fn drop_stale(&self) {
+        self.waits_in_vain();
         let mut state = self.lock();
         let stale = |pending: &Pending| pending.completion.is_stale();
         let (gone, lost) = std::mem::take(&mut state.lost).into_iter().partition(stale);
@@ -131,6 +133,8 @@ impl Device {
             self.disk().history.knows(name)?;
         }
         self.power_on();
+        // It would keep the history or the disk, for which nobody must wait who has the device's lock.
+        let no_export = self.no_export(|| false);
         let moving = |state: &mut State| state.stats.submitted != state.stats.completed && state.schedule.is_empty();
         let mut state = self.lock();
         state.settling += 1;
@@ -157,7 +161,7 @@ impl Device {
             to: to.map(str::to_owned),
         });
         self.trace_size(from);
-        drop(state);
+        drop((state, no_export));
         self.trace().flush();
         let bytes = self.disk().bytes();
         Ok((bytes != from).then(|| Resized {
@@ -188,6 +192,15 @@ impl Device {
     /// # Errors
     /// The file cannot be written, or what is wanted is not known.
     pub fn export(&self, path: &Path, wanted: &Wanted<'_>) -> Result<Exported, ExportError> {
-        export(self.disk(), path, wanted)
+        self.standing_still(|| export(self.disk(), path, wanted))
+    }
+
+    /// Writes the history as a log of dm-log-writes; returns the number of its entries, and the largest size that the disk had since it had the
+    /// image's.
+    ///
+    /// # Errors
+    /// The file cannot be written, or the history does not go back to the image.
+    pub(crate) fn export_log(&self, path: &Path) -> Result<(u64, u64), LogError> {
+        self.standing_still(|| self.disk().history.export(path, self.disk().image_bytes()))
     }
 }

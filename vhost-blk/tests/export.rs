@@ -3,8 +3,12 @@
 
 mod common;
 
-use common::helpers::submitted;
-use common::{DeviceProcess, Driver};
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+
+use common::helpers::{stats, submitted, until_gone};
+use common::{DeviceProcess, Driver, SOON, WHILE};
+use vhost::VhostBackend;
 use vhost_blk::control::{Command, Cut, Reply};
 
 /// How the power goes: what is lost, whether the last write is torn, and the seed.
@@ -174,4 +178,90 @@ fn what_cannot_be_shown_is_refused_and_leaves_no_file() {
     insta::assert_snapshot!(say(None, Some("most"), None, None), @"bad value `most` for `lose`: expected all, some or none");
     insta::assert_snapshot!(say(None, None, Some("1"), None), @"bad value `1` for `torn`: expected 512 or 4k; did you mean `512`?");
     assert!(!device.path("export").exists());
+}
+
+/// An export that does not end, and a driver with one write out that waits for it.
+fn stuck(args: &[&str]) -> (DeviceProcess, Driver) {
+    let device = DeviceProcess::start(args);
+    let mut driver = Driver::connect(&device);
+    let out = device.path("out");
+    // Nobody reads from it, so nobody comes to write to it.
+    let partial = device.path(&format!("out.partial-{}", device.child.id()));
+    let made = std::process::Command::new("mkfifo")
+        .arg(&partial)
+        .status()
+        .expect("mkfifo");
+    assert!(made.success());
+    let mut control = device.control();
+    // It has no answer before the device ends.
+    std::thread::spawn(move || drop(control.call(&Command::export(out))));
+    let since = Instant::now();
+    loop {
+        driver.write(8, &[1; 4096]);
+        if driver.next_used(WHILE).is_none() {
+            return (device, driver);
+        }
+        assert!(since.elapsed() < SOON, "the export never began");
+    }
+}
+
+/// Tells the device to end, which must not take long.
+fn ends(mut device: DeviceProcess) {
+    let pid = rustix::process::Pid::from_child(&device.child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("a process");
+    let since = Instant::now();
+    while device.child.try_wait().expect("a process").is_none() {
+        assert!(since.elapsed() < Duration::from_secs(5), "it does not end");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn an_export_keeps_nobody_from_hanging_up_and_from_ending_the_device() {
+    for storage in ["memory", "file"] {
+        let (device, driver) = stuck(&["--storage", storage]);
+        let since = Instant::now();
+        assert_eq!(tell(&device, &Command::Disconnect), Reply::Done);
+        driver.until_hung_up();
+        until_gone(&device);
+        let now = stats(&device);
+        assert_eq!((now.outstanding, now.dropped), (0, 1), "{now:?}");
+        let mut driver = Driver::connect(&device);
+        driver.write(8, &[1; 4096]);
+        submitted(&device, now.submitted + 1);
+        assert_eq!(driver.next_used(WHILE), None, "it stands still");
+        assert!(since.elapsed() < Duration::from_secs(5), "{:?}", since.elapsed());
+        ends(device);
+    }
+}
+
+fn stops(storage: &str) {
+    let (device, mut driver) = stuck(&["--storage", storage]);
+    let (frontend, (stopped, stops)) = (driver.frontend.clone(), channel());
+    std::thread::spawn(move || stopped.send(frontend.get_vring_base(0).expect("base")));
+    // However long the export takes, a front end is not kept longer.
+    let base = stops.recv_timeout(Duration::from_secs(15));
+    base.expect("the ring is stopped");
+    let now = stats(&device);
+    assert_eq!((now.outstanding, now.dropped), (0, 1), "{now:?}");
+    driver.start_ring();
+    driver.write(8, &[1; 4096]);
+    let since = Instant::now();
+    let stop = std::thread::spawn(move || {
+        // It may be answered, or not any more.
+        let _ = driver.frontend.get_vring_base(0);
+    });
+    ends(device);
+    assert!(since.elapsed() < Duration::from_secs(5), "{:?}", since.elapsed());
+    stop.join().expect("it ends");
+}
+
+#[test]
+fn an_export_does_not_keep_a_ring_in_memory_from_being_stopped() {
+    stops("memory");
+}
+
+#[test]
+fn an_export_does_not_keep_a_ring_in_files_from_being_stopped() {
+    stops("file");
 }

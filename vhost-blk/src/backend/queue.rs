@@ -20,8 +20,8 @@ use crate::request::{Mem, parse};
 /// Most chains taken from a ring before they are worked on, so that completions do not wait for a whole ring.
 const BATCH_MAX: usize = 32;
 
-/// How long a stop waits for requests that are being done right now. They copy memory and wait for nothing but an export, so
-/// this only exists for the front end never to freeze; what is not done by then is dropped.
+/// How long a stop waits for requests that are being done right now. They copy memory and wait for nothing but an export
+/// (`still.rs`), so this only exists for the front end never to freeze; what is not done by then is dropped.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 
 /// One queue of one connection.
@@ -155,6 +155,8 @@ impl Queue {
             ..Gate::default()
         };
         drop(gate);
+        // A stop waits for nothing any more.
+        self.idle.notify_all();
         self.generation.until_left();
     }
 

@@ -111,7 +111,9 @@ fn about(command: &Command) -> &'static str {
         }
         Command::Export { .. } => {
             "Writes the disk to a file on the device's machine, sparse; beside it first, then renamed. Alone that is the disk as it stands; with `at` as it stood at a mark; with `lose`, `torn` and `seed`, \
-             which are those of `cut`, as it would stand had the power been cut so, then or now. Nothing is cut or changed, and requests that wait count as for `cut`: they have done nothing. All but the disk as it \
+             which are those of `cut`, as it would stand had the power been cut so, then or now. Nothing is cut or changed, and requests that wait count as for `cut`: they have done nothing. \
+             The disk stands still meanwhile: requests wait for the end of the export, but for those of a ring that is stopped, which are \
+             dropped after 10 s. All but the disk as it \
              stands needs a history (`--history`); `cut` in the answer is what the power cut did. The sandbox allows it below the directories of `--export-dir`, or, where that was not given, below the \
              device's current directory and that of this socket."
         }

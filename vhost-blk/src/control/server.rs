@@ -233,7 +233,7 @@ fn obey(device: &Device, command: Command) -> Reply {
                 Err(error) => refusal(device.why_unwritten(&path, &error.to_string(), error.io_error())),
             }
         }
-        Command::ExportLog { path } => match device.disk().history.export(&path, device.disk().image_bytes()) {
+        Command::ExportLog { path } => match device.export_log(&path) {
             Ok((entries, disk_bytes)) => Reply::Logged { entries, disk_bytes },
             Err(error) => refusal(device.why_unwritten(&path, &error.to_string(), error.io_error())),
         },

@@ -47,7 +47,7 @@ impl Device {
         round: &mut Round,
     ) -> Option<(Pending, String, Blow)> {
         let at = Instant::now();
-        let power = self.power();
+        let power = self.power_seen();
         let mut guard = self.lock();
         let state = &mut *guard;
         state.seq += 1;

@@ -22,7 +22,8 @@ impl Device {
             return;
         }
         // In the order in which locks are taken: who resizes has the power's while it waits for the overlay's.
-        let power = self.power();
+        let stale = || round.ready.iter().all(|ready| ready.pending.completion.is_stale());
+        let Some(power) = self.power_unless(stale) else { return };
         let Some(mut together) = self.disk.together() else {
             return;
         };

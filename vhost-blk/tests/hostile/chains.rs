@@ -65,9 +65,11 @@ struct Hostile {
     table: u64,
 }
 
+const STORAGES: [&str; 2] = ["memory", "file"];
+
 impl Hostile {
-    fn start() -> Hostile {
-        let device = DeviceProcess::start(&[]);
+    fn start(storage: &str) -> Hostile {
+        let device = DeviceProcess::start(&["--storage", storage]);
         let driver = Driver::connect(&device);
         Hostile {
             header: driver.header_at(SLOT).0,
@@ -129,193 +131,201 @@ impl Hostile {
 
 #[test]
 fn header_data_and_status_missing_or_in_the_wrong_direction() {
-    let mut hostile = Hostile::start();
-    let Hostile {
-        header, data, status, ..
-    } = hostile;
-    let (head, tail) = (out(header, 16), into(status, 1));
-    let page = out(data, 4096);
-    for (what, chain, answer) in [
-        ("no header", vec![tail], Some(IOERR)),
-        ("half a header", vec![out(header, 8), tail], Some(IOERR)),
-        ("a header of no bytes", vec![out(header, 0), tail], Some(IOERR)),
-        (
-            "a header for the device to write",
-            vec![into(header, 16), tail],
-            Some(IOERR),
-        ),
-        ("no status", vec![head, page], None),
-        ("only a header", vec![head], None),
-        ("a status of no bytes", vec![head, page, into(status, 0)], None),
-        (
-            "a status for the device to read",
-            vec![head, page, out(status, 1)],
-            None,
-        ),
-        ("data after the status", vec![head, tail, page], Some(IOERR)),
-        (
-            "data to be written in a buffer for the device",
-            vec![head, into(data, 4096), tail],
-            Some(IOERR),
-        ),
-        (
-            "data that is no whole sector",
-            vec![head, out(data, 4097), tail],
-            Some(IOERR),
-        ),
-    ] {
-        hostile.answers(what, 1, 0, &linked(&chain, HEAD), answer);
+    for storage in STORAGES {
+        let mut hostile = Hostile::start(storage);
+        let Hostile {
+            header, data, status, ..
+        } = hostile;
+        let (head, tail) = (out(header, 16), into(status, 1));
+        let page = out(data, 4096);
+        for (what, chain, answer) in [
+            ("no header", vec![tail], Some(IOERR)),
+            ("half a header", vec![out(header, 8), tail], Some(IOERR)),
+            ("a header of no bytes", vec![out(header, 0), tail], Some(IOERR)),
+            (
+                "a header for the device to write",
+                vec![into(header, 16), tail],
+                Some(IOERR),
+            ),
+            ("no status", vec![head, page], None),
+            ("only a header", vec![head], None),
+            ("a status of no bytes", vec![head, page, into(status, 0)], None),
+            (
+                "a status for the device to read",
+                vec![head, page, out(status, 1)],
+                None,
+            ),
+            ("data after the status", vec![head, tail, page], Some(IOERR)),
+            (
+                "data to be written in a buffer for the device",
+                vec![head, into(data, 4096), tail],
+                Some(IOERR),
+            ),
+            (
+                "data that is no whole sector",
+                vec![head, out(data, 4097), tail],
+                Some(IOERR),
+            ),
+        ] {
+            hostile.answers(what, 1, 0, &linked(&chain, HEAD), answer);
+        }
+        let chain = linked(&[head, page, tail], HEAD);
+        hostile.answers("a read into data of the driver's", 0, 0, &chain, Some(IOERR));
+        let chain = linked(&[head, out(data, 512), tail], HEAD);
+        hostile.answers("a flush with data", 4, 0, &chain, Some(IOERR));
+        hostile.ends(13);
     }
-    let chain = linked(&[head, page, tail], HEAD);
-    hostile.answers("a read into data of the driver's", 0, 0, &chain, Some(IOERR));
-    let chain = linked(&[head, out(data, 512), tail], HEAD);
-    hostile.answers("a flush with data", 4, 0, &chain, Some(IOERR));
-    hostile.ends(13);
 }
 
 #[test]
 fn buffers_and_descriptors_that_are_not_there() {
-    let mut hostile = Hostile::start();
-    let Hostile {
-        header, data, status, ..
-    } = hostile;
-    let (head, tail) = (out(header, 16), into(status, 1));
-    for (what, chain, answer) in [
-        ("a header outside memory", vec![out(OUTSIDE, 16), tail], Some(IOERR)),
-        ("data outside memory", vec![head, out(OUTSIDE, 512), tail], Some(IOERR)),
-        (
-            "data that ends outside memory",
-            vec![head, out((16 << 20) - 512, 1024), tail],
-            Some(IOERR),
-        ),
-        (
-            "data at the end of all addresses",
-            vec![head, out(u64::MAX - 100, 512), tail],
-            Some(IOERR),
-        ),
-        // More than a chain may have: what comes after it is not looked at.
-        ("4 GiB of data", vec![head, out(data, u32::MAX), tail], None),
-        (
-            "a status outside memory",
-            vec![head, out(data, 512), into(OUTSIDE, 1)],
-            None,
-        ),
-    ] {
-        hostile.answers(what, 1, 0, &linked(&chain, HEAD), answer);
+    for storage in STORAGES {
+        let mut hostile = Hostile::start(storage);
+        let Hostile {
+            header, data, status, ..
+        } = hostile;
+        let (head, tail) = (out(header, 16), into(status, 1));
+        for (what, chain, answer) in [
+            ("a header outside memory", vec![out(OUTSIDE, 16), tail], Some(IOERR)),
+            ("data outside memory", vec![head, out(OUTSIDE, 512), tail], Some(IOERR)),
+            (
+                "data that ends outside memory",
+                vec![head, out((16 << 20) - 512, 1024), tail],
+                Some(IOERR),
+            ),
+            (
+                "data at the end of all addresses",
+                vec![head, out(u64::MAX - 100, 512), tail],
+                Some(IOERR),
+            ),
+            // More than a chain may have: what comes after it is not looked at.
+            ("4 GiB of data", vec![head, out(data, u32::MAX), tail], None),
+            (
+                "a status outside memory",
+                vec![head, out(data, 512), into(OUTSIDE, 1)],
+                None,
+            ),
+        ] {
+            hostile.answers(what, 1, 0, &linked(&chain, HEAD), answer);
+        }
+        let beyond = Desc {
+            flags: NEXT,
+            next: QUEUE_SIZE + 7,
+            ..head
+        };
+        hostile.answers("a descriptor beyond the table", 1, 0, &[beyond], None);
+        let mut circle = linked(&[head, out(data, 512), tail], HEAD);
+        circle[2].flags |= NEXT;
+        circle[2].next = HEAD;
+        // The chain has no end, but what would be its status is known before it comes round.
+        let used = hostile.send(&circle);
+        assert!(used.len <= 1);
+        hostile.ends(8);
     }
-    let beyond = Desc {
-        flags: NEXT,
-        next: QUEUE_SIZE + 7,
-        ..head
-    };
-    hostile.answers("a descriptor beyond the table", 1, 0, &[beyond], None);
-    let mut circle = linked(&[head, out(data, 512), tail], HEAD);
-    circle[2].flags |= NEXT;
-    circle[2].next = HEAD;
-    // The chain has no end, but what would be its status is known before it comes round.
-    let used = hostile.send(&circle);
-    assert!(used.len <= 1);
-    hostile.ends(8);
 }
 
 #[test]
 fn indirect_tables_of_odd_lengths_and_places() {
-    let mut hostile = Hostile::start();
-    let Hostile {
-        header,
-        data,
-        status,
-        table,
-        ..
-    } = hostile;
-    let whole = linked(&[out(header, 16), out(data, 512), into(status, 1)], 0);
-    hostile.write_table(&whole);
-    let indirect = |len| Desc {
-        flags: INDIRECT,
-        ..out(table, len)
-    };
-    hostile.answers("a good one", 1, 0, &[indirect(48)], Some(0));
-    for len in [0, 1, 15, 17, 47, 49, u32::MAX] {
-        hostile.answers(&format!("a table of {len} bytes"), 1, 0, &[indirect(len)], None);
+    for storage in STORAGES {
+        let mut hostile = Hostile::start(storage);
+        let Hostile {
+            header,
+            data,
+            status,
+            table,
+            ..
+        } = hostile;
+        let whole = linked(&[out(header, 16), out(data, 512), into(status, 1)], 0);
+        hostile.write_table(&whole);
+        let indirect = |len| Desc {
+            flags: INDIRECT,
+            ..out(table, len)
+        };
+        hostile.answers("a good one", 1, 0, &[indirect(48)], Some(0));
+        for len in [0, 1, 15, 17, 47, 49, u32::MAX] {
+            hostile.answers(&format!("a table of {len} bytes"), 1, 0, &[indirect(len)], None);
+        }
+        hostile.answers("a table without its last entry", 1, 0, &[indirect(32)], None);
+        let elsewhere = Desc {
+            addr: OUTSIDE,
+            ..indirect(48)
+        };
+        hostile.answers("a table outside memory", 1, 0, &[elsewhere], None);
+        let mut nested = whole.clone();
+        nested[1] = Desc {
+            flags: NEXT | INDIRECT,
+            ..nested[1]
+        };
+        hostile.write_table(&nested);
+        hostile.answers("a table in a table", 1, 0, &[indirect(48)], None);
+        let mut circle = whole;
+        circle[1].next = 0;
+        hostile.write_table(&circle);
+        hostile.answers("a table that goes round", 1, 0, &[indirect(48)], None);
+        hostile.ends(11);
     }
-    hostile.answers("a table without its last entry", 1, 0, &[indirect(32)], None);
-    let elsewhere = Desc {
-        addr: OUTSIDE,
-        ..indirect(48)
-    };
-    hostile.answers("a table outside memory", 1, 0, &[elsewhere], None);
-    let mut nested = whole.clone();
-    nested[1] = Desc {
-        flags: NEXT | INDIRECT,
-        ..nested[1]
-    };
-    hostile.write_table(&nested);
-    hostile.answers("a table in a table", 1, 0, &[indirect(48)], None);
-    let mut circle = whole;
-    circle[1].next = 0;
-    hostile.write_table(&circle);
-    hostile.answers("a table that goes round", 1, 0, &[indirect(48)], None);
-    hostile.ends(11);
 }
 
 #[test]
 fn requests_that_cannot_be_done() {
-    let mut hostile = Hostile::start();
-    let Hostile {
-        header, data, status, ..
-    } = hostile;
-    let chain = |middle| linked(&[out(header, 16), middle, into(status, 1)], HEAD);
-    for sector in [DISK_SECTORS, DISK_SECTORS - 7, u64::MAX, u64::MAX / 512, u64::MAX - 7] {
-        hostile.answers(
-            &format!("a write at {sector}"),
-            1,
-            sector,
-            &chain(out(data, 4096)),
-            Some(IOERR),
-        );
-        hostile.answers(
-            &format!("a read at {sector}"),
-            0,
-            sector,
-            &chain(into(data, 4096)),
-            Some(IOERR),
-        );
-        for kind in [11, 13] {
-            hostile.driver.put_range(SLOT, sector, 8, 0);
+    for storage in STORAGES {
+        let mut hostile = Hostile::start(storage);
+        let Hostile {
+            header, data, status, ..
+        } = hostile;
+        let chain = |middle| linked(&[out(header, 16), middle, into(status, 1)], HEAD);
+        for sector in [DISK_SECTORS, DISK_SECTORS - 7, u64::MAX, u64::MAX / 512, u64::MAX - 7] {
             hostile.answers(
-                &format!("type {kind} at {sector}"),
+                &format!("a write at {sector}"),
+                1,
+                sector,
+                &chain(out(data, 4096)),
+                Some(IOERR),
+            );
+            hostile.answers(
+                &format!("a read at {sector}"),
+                0,
+                sector,
+                &chain(into(data, 4096)),
+                Some(IOERR),
+            );
+            for kind in [11, 13] {
+                hostile.driver.put_range(SLOT, sector, 8, 0);
+                hostile.answers(
+                    &format!("type {kind} at {sector}"),
+                    kind,
+                    0,
+                    &chain(out(data, 16)),
+                    Some(IOERR),
+                );
+            }
+        }
+        for (flags, kind) in [(1, 11), (2, 13), (u32::MAX, 13)] {
+            hostile.driver.put_range(SLOT, 0, 8, flags);
+            hostile.answers(
+                &format!("flags {flags} of type {kind}"),
                 kind,
                 0,
                 &chain(out(data, 16)),
+                Some(UNSUPP),
+            );
+        }
+        hostile.driver.put_range(SLOT, 0, u32::MAX, 0);
+        hostile.answers("4 Gi sectors of zeros", 13, 0, &chain(out(data, 16)), Some(IOERR));
+        let done = stats(&hostile.device).malformed;
+        assert_eq!(done, 0, "those were requests; what follows is none");
+        for len in [8, 17, 65 * 16] {
+            hostile.answers(
+                &format!("{len} bytes of ranges"),
+                11,
+                0,
+                &chain(out(data, len)),
                 Some(IOERR),
             );
         }
+        for kind in [2, 5, 12, 77, u32::MAX] {
+            hostile.answers(&format!("type {kind}"), kind, 0, &chain(out(data, 512)), Some(UNSUPP));
+        }
+        hostile.ends(8);
     }
-    for (flags, kind) in [(1, 11), (2, 13), (u32::MAX, 13)] {
-        hostile.driver.put_range(SLOT, 0, 8, flags);
-        hostile.answers(
-            &format!("flags {flags} of type {kind}"),
-            kind,
-            0,
-            &chain(out(data, 16)),
-            Some(UNSUPP),
-        );
-    }
-    hostile.driver.put_range(SLOT, 0, u32::MAX, 0);
-    hostile.answers("4 Gi sectors of zeros", 13, 0, &chain(out(data, 16)), Some(IOERR));
-    let done = stats(&hostile.device).malformed;
-    assert_eq!(done, 0, "those were requests; what follows is none");
-    for len in [8, 17, 65 * 16] {
-        hostile.answers(
-            &format!("{len} bytes of ranges"),
-            11,
-            0,
-            &chain(out(data, len)),
-            Some(IOERR),
-        );
-    }
-    for kind in [2, 5, 12, 77, u32::MAX] {
-        hostile.answers(&format!("type {kind}"), kind, 0, &chain(out(data, 512)), Some(UNSUPP));
-    }
-    hostile.ends(8);
 }

@@ -12,9 +12,9 @@ use proptest::prelude::*;
 use session::Session;
 use story::{Story, story};
 
-/// Takes a story to its end, and looks at all that is left of it.
-fn play(story: &Story) {
-    let mut session = Session::start(story);
+/// Takes a story to its end, on a disk of this storage, and looks at all that is left of it.
+fn play(story: &Story, storage: &str) {
+    let mut session = Session::start(story, storage);
     for step in &story.steps {
         session.step(step);
     }
@@ -31,6 +31,11 @@ proptest! {
 
     #[test]
     fn every_request_completes_once_or_a_rule_says_why_not(story in story()) {
-        play(&story);
+        play(&story, "memory");
+    }
+
+    #[test]
+    fn so_it_does_where_what_is_written_lies_in_a_file(story in story()) {
+        play(&story, "file");
     }
 }

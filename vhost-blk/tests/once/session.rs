@@ -55,8 +55,8 @@ pub struct Session {
 const SECTORS: u64 = 2;
 
 impl Session {
-    pub fn start(story: &Story) -> Session {
-        let device = DeviceProcess::start(&[]);
+    pub fn start(story: &Story, storage: &str) -> Session {
+        let device = DeviceProcess::start(&["--storage", storage]);
         let mut session = Session {
             control: device.control(),
             driver: Driver::with_queues(&device, QUEUES),

@@ -3,13 +3,14 @@
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use serde::{Deserialize, Serialize};
 
 use crate::cases::Profile;
 use crate::commands::bisect::ahead::When;
 use crate::error::{Failure, USAGE};
 use crate::golden::Fs;
+use crate::soak::machine::Storage;
 use crate::vm::accel::Choice;
 
 /// Kernel regression harness: direct I/O, page faults and a misbehaving disk.
@@ -261,26 +262,6 @@ pub struct InjectArgs {
     /// Print what the device says as it says it, in JSON; of `subscribe` the trace's own lines.
     #[arg(long)]
     pub json: bool,
-}
-
-/// Where a device keeps what is written (`vhost-blk --storage`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Storage {
-    /// In memory.
-    Memory,
-    /// In a file without a name, by io_uring.
-    File,
-}
-
-impl Storage {
-    /// The word for it on the command line.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Storage::Memory => "memory",
-            Storage::File => "file",
-        }
-    }
 }
 
 /// `cargo xtask soak`.

@@ -5,7 +5,7 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::helpers::stats;
+use common::helpers::{cut, stats};
 use common::{DeviceProcess, Driver, SOON, UNSUPP, WHILE};
 use vhost::VhostBackend;
 use vhost_blk::control::{Command, Reply};
@@ -85,12 +85,7 @@ fn a_cut_by_command_loses_what_it_is_told_to() {
     let device = DeviceProcess::start(&["--history", "1M"]);
     let mut driver = Driver::connect(&device);
     write(&mut driver, 0, 1);
-    let cut = |lose: &str| Command::Cut {
-        lose: Some(lose.to_owned()),
-        torn: None,
-        seed: 1,
-    };
-    let kept = tell(&device, &cut("none"));
+    let kept = tell(&device, &cut(Some("none")));
     assert_eq!(
         kept,
         Reply::Cut {
@@ -103,7 +98,7 @@ fn a_cut_by_command_loses_what_it_is_told_to() {
     assert_eq!(read(&mut driver, 0), 1, "nothing was out, so the same driver goes on");
     let refused = device
         .control()
-        .call(&cut("nothing"))
+        .call(&cut(Some("nothing")))
         .expect_err("a bad word")
         .to_string();
     assert!(refused.contains("expected all, some or none"), "{refused}");
@@ -114,11 +109,6 @@ fn a_cut_of_which_nobody_knows_what_it_would_lose_is_refused() {
     let device = DeviceProcess::start(&[]);
     let mut driver = Driver::connect(&device);
     write(&mut driver, 0, 1);
-    let cut = |lose: Option<&str>| Command::Cut {
-        lose: lose.map(str::to_owned),
-        torn: None,
-        seed: 1,
-    };
     let refused = device
         .control()
         .call(&cut(None))
@@ -147,12 +137,7 @@ fn a_rollback_to_no_mark_leaves_the_power_off() {
     };
     tell(&device, &mark("there"));
     write(&mut driver, 0, 2);
-    let cut = Command::Cut {
-        lose: None,
-        torn: None,
-        seed: 1,
-    };
-    tell(&device, &cut);
+    tell(&device, &cut(None));
     let refused = device
         .control()
         .call(&back("nowhere"))
@@ -228,14 +213,7 @@ fn a_driver_that_knows_of_no_write_cache_has_none() {
             assert_eq!(driver.config(32, 1), [on]);
         }
         write(&mut driver, 0, 1);
-        tell(
-            &device,
-            &Command::Cut {
-                lose: None,
-                torn: None,
-                seed: 0,
-            },
-        );
+        tell(&device, &cut(None));
         tell(&device, &Command::Power);
         let there = read(&mut driver, 0);
         assert_eq!(
@@ -406,14 +384,7 @@ fn a_log_is_whole_whatever_bytes_a_rule_left() {
 fn without_power_a_chain_that_is_no_request_is_not_answered_either() {
     let device = DeviceProcess::start(&[]);
     let mut driver = Driver::connect(&device);
-    tell(
-        &device,
-        &Command::Cut {
-            lose: Some("none".to_owned()),
-            torn: None,
-            seed: 0,
-        },
-    );
+    tell(&device, &cut(Some("none")));
     // No known type, and a length that is none.
     driver.ask(99, 0, 512, true);
     driver.ask(1, 0, 100, false);

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use common::helpers::{stats, submitted, until_gone};
+use common::helpers::{cut, stats, submitted, until_gone};
 use common::reconnect::Record;
 use common::{DeviceProcess, Driver, SOON, WHILE};
 use vhost::VhostBackend;
@@ -102,14 +102,7 @@ fn a_ring_that_was_stopped_in_order_has_nothing_in_flight() {
     let device = DeviceProcess::start(&[]);
     let (mut driver, record) = Driver::connect_with_record(&device);
     // Without power nobody is answered, and a stop does not wait for what never will be.
-    tell(
-        &device,
-        &Command::Cut {
-            lose: Some("none".to_owned()),
-            torn: None,
-            seed: 0,
-        },
-    );
+    tell(&device, &cut(Some("none")));
     driver.write(0, &[1; 4096]);
     submitted(&device, 1);
     driver.frontend.get_vring_base(0).expect("it stops");

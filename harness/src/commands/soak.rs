@@ -14,14 +14,14 @@ use vhost_blk::plan::file::parse_in_plan;
 use vhost_blk::plan::{Action, Plan};
 
 use super::prepare;
-use crate::cli::{SoakArgs, Storage};
+use crate::cli::SoakArgs;
 use crate::error::{Failure, INTERNAL, UNAVAILABLE, USAGE};
 use crate::golden::Fs;
 use crate::host::Places;
 use crate::kernels::{Artifact, Kernel, Manifest, Options};
 use crate::progress::{Progress, Step};
 use crate::run::write_beside;
-use crate::soak::machine::{Machine, Setup};
+use crate::soak::machine::{Machine, Setup, Storage};
 use crate::soak::round::{Bench, Round, seed_of};
 use crate::soak::workload::DISK_BYTES;
 use crate::soak::{Summary, evidence, libraries};
@@ -240,7 +240,7 @@ impl Soak<'_> {
             artifact: self.artifact,
             initramfs: &self.initramfs,
             image: &self.image,
-            storage: self.args.storage.word(),
+            storage: self.args.storage,
             accel: self.accel,
             dir: &dir,
             sockets: self.sockets,

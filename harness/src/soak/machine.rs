@@ -32,6 +32,26 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// After so many looks at a device that has nothing to do, a guest that says nothing is given up.
 const IDLE_LOOKS_MAX: u32 = 360;
 
+/// Where a device keeps what is written (`vhost-blk --storage`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Storage {
+    /// In memory.
+    Memory,
+    /// In a file without a name, by io_uring.
+    File,
+}
+
+impl Storage {
+    /// The word for it on the command line.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Storage::Memory => "memory",
+            Storage::File => "file",
+        }
+    }
+}
+
 /// What every boot of a soak needs.
 pub struct Setup<'a> {
     /// The `vhost-blk` binary.
@@ -43,7 +63,7 @@ pub struct Setup<'a> {
     /// The disk's content at first.
     pub image: &'a Path,
     /// Where the device keeps what is written: its `--storage`.
-    pub storage: &'a str,
+    pub storage: Storage,
     /// What executes guest code.
     pub accel: Accel,
     /// Where logs and the trace go.
@@ -114,7 +134,7 @@ impl Machine {
             disk: SHAPE,
             // A soak exports nothing.
             exports: &[],
-            options: &["--storage", setup.storage],
+            options: &["--storage", setup.storage.word()],
         })?;
         let socket = setup.sockets.join("soak.sock");
         // One of an earlier boot.

@@ -15,6 +15,15 @@ pub fn stats(device: &DeviceProcess) -> Stats {
     }
 }
 
+/// A power cut by command that tears nothing; without a word it loses all.
+pub fn cut(lose: Option<&str>) -> Command {
+    Command::Cut {
+        lose: lose.map(str::to_owned),
+        torn: None,
+        seed: 0,
+    }
+}
+
 /// Waits until the device has taken what was sent.
 pub fn submitted(device: &DeviceProcess, count: u64) {
     let deadline = Instant::now() + SOON;

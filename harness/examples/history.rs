@@ -17,11 +17,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use fastrand::Rng;
-use harness::cache::Cache;
-use harness::kernels::manifest::{PackageSource, Wanted};
-use harness::kernels::source::{Listing, Repo, Tree};
-use harness::kernels::{ConfigPart, Options, Origin, TreeSource, source_tree};
-use harness::progress::Progress;
+use host::cache::Cache;
+use host::progress::Progress;
+use kernels::manifest::{PackageSource, Wanted};
+use kernels::source::{Listing, Repo, Tree};
+use kernels::{ConfigPart, Options, Origin, TreeSource, source_tree};
 
 type Failed = Box<dyn Error>;
 

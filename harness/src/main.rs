@@ -1,10 +1,14 @@
-//! `bioscope`: what `cargo xtask` hands its commands to.
+//! `bioscope`: what `cargo xtask` hands its commands to. The command line and the wiring of the crates behind it; nothing else.
+
+mod cli;
+mod commands;
+mod flags;
 
 use std::process::ExitCode;
 
 use clap::Parser;
-use harness::cli::{Cli, Command};
-use harness::{commands, error};
+use cli::{Cli, Command};
+use host::error;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {

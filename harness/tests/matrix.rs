@@ -6,9 +6,9 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use harness::results::{Cell, Tally};
-use harness::run::{RUN_ENV, Run, Trial};
 use libtest_mimic::{Arguments, Failed};
+use run::{RUN_ENV, Run, Trial};
+use verdict::results::{Cell, Tally};
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
@@ -17,7 +17,7 @@ fn main() -> ExitCode {
         Some(Ok(run)) => run,
         Some(Err(error)) => {
             eprintln!("error: {error}");
-            return ExitCode::from(harness::error::INTERNAL);
+            return ExitCode::from(host::error::INTERNAL);
         }
     };
     let tests = run.trials.iter().map(|trial| {
@@ -28,7 +28,7 @@ fn main() -> ExitCode {
 }
 
 fn execute(run: &Run, trial: &Trial) -> Result<(), Failed> {
-    let cells = harness::trial::run(run, trial)?;
+    let cells = run::trial::run(run, trial)?;
     let unexpected: Vec<&Cell> = cells.iter().filter(|cell| cell.tally() != Tally::AsExpected).collect();
     if unexpected.is_empty() {
         return Ok(());

@@ -10,15 +10,15 @@
 
 use std::path::Path;
 
+use bisect::signature::{Comparison, Signature};
+use evidence::needs::Need;
+use evidence::parts::{Ending, Fsck, RuleHits, Timed, VmEnd};
+use evidence::{Evidence, judge};
 use guest_tests::pattern;
 use guest_tests::wire::{Event, FindingCause, Outcome, Phase};
-use harness::bisect::signature::{Comparison, Signature};
-use harness::cases::Need;
-use harness::golden::Fs;
-use harness::results::Cell;
-use harness::verdict::evidence::{Ending, Fsck, RuleHits, Timed};
-use harness::verdict::{Cause, Evidence, Judgement, Verdict, judge};
-use harness::vm::process::VmEnd;
+use host::fs::Fs;
+use verdict::results::Cell;
+use verdict::{Cause, Judgement, Verdict};
 use vhost_blk::payload::Tag;
 use vhost_blk::trace::Record;
 

@@ -6,8 +6,8 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use harness::results::Begun;
-use harness::vm::args::{MEMORY_MIB, test_cmdline};
+use machine::vm::args::{MEMORY_MIB, test_cmdline};
+use verdict::results::Begun;
 
 use crate::measure::{self, Measured, Whole};
 use crate::stats::{median, ms, spread};

@@ -39,14 +39,18 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
-use harness::boot::snapshot;
-use harness::cache::Cache;
-use harness::golden::{self, Fs};
-use harness::host::Places;
-use harness::kernels::{self, Artifact, Manifest};
-use harness::progress::Progress;
-use harness::results::Begun;
-use harness::{boot, doctor, machine, modules};
+use host::cache::Cache;
+use host::doctor;
+use host::fs::Fs;
+use host::places::Places;
+use host::progress::Progress;
+use kernels::modules;
+use kernels::{self, Artifact, Manifest};
+use machine::boot::snapshot;
+use machine::golden;
+use machine::{boot, provision};
+use run::programs::programs;
+use verdict::results::Begun;
 
 use crate::measure::Measured;
 
@@ -183,7 +187,11 @@ impl Setting {
         let image = golden::image(Fs::Btrfs, &cache)?;
         let snapshots = snapshot::Plan {
             root: places.runs().join("snapshots"),
-            identity: machine::identity(&places.guest_bins, None, &doctor::qemu_version().unwrap_or_default())?,
+            identity: provision::identity(
+                &places.guest_bins,
+                &programs(&places.guest_bins, None),
+                &doctor::qemu_version().unwrap_or_default(),
+            )?,
         };
         Ok(Setting {
             snapshots,
@@ -203,11 +211,11 @@ fn scratch() -> Result<tempfile::TempDir> {
 /// A copy of the golden image that a guest may write to, as sparse as the original.
 fn copy_of(image: &Path, dir: &Path) -> Result<PathBuf> {
     let copy = dir.join("disk.raw");
-    let mut command = harness::tool::command("cp", "coreutils")?;
+    let mut command = host::tool::command("cp", "coreutils")?;
     command
         .args(["--sparse=always", "--reflink=auto"])
         .arg(image)
         .arg(&copy);
-    harness::tool::run_ok(&mut command, measure::DEADLINE)?;
+    host::tool::run_ok(&mut command, measure::DEADLINE)?;
     Ok(copy)
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use harness::tool;
+use host::tool;
 
 use crate::Result;
 

@@ -3,15 +3,19 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use evidence::judge;
+use evidence::parts::Evidence;
 use guest_tests::wire::{Job, JobKind};
-use harness::golden::Fs;
-use harness::job::{self, FaultPlan};
-use harness::machine::{self, Wanted};
-use harness::results::Begun;
-use harness::verdict::console;
-use harness::verdict::evidence::Evidence;
-use harness::verdict::{Verdict, judge};
-use harness::vm::args::{Accel, DiskShape};
+use host::fs::Fs;
+use machine::golden;
+use machine::provision::{self, Wanted};
+use machine::vm::args::{Accel, DiskShape};
+use run::FaultPlan;
+use run::job;
+use run::programs::programs;
+use verdict::Verdict;
+use verdict::console;
+use verdict::results::Begun;
 
 use crate::measure::{Measured, Whole, ms};
 use crate::{Result, Setting};
@@ -24,12 +28,13 @@ pub fn run(setting: &Setting, begun: Begun) -> Result<Measured> {
     let whole = Whole::start();
     let dir = crate::scratch()?;
     let started = Instant::now();
-    let (mut boot, how) = machine::get(&Wanted {
+    let provided = provision::get(&Wanted {
         vhost_blk: &setting.places.vhost_blk,
         guest_bins: &setting.places.guest_bins,
         accel: Accel::Tcg,
         snapshots: (begun == Begun::Restored).then_some(&setting.snapshots),
-        exec: None,
+        programs: &programs(&setting.places.guest_bins, None),
+        suffix: "",
         kernel: &setting.kernel,
         fs: Fs::Btrfs,
         image: &setting.image,
@@ -39,7 +44,8 @@ pub fn run(setting: &Setting, begun: Begun) -> Result<Measured> {
         scratch: dir.path(),
     })
     .map_err(|(ending, _)| format!("the guest did not get ready: {ending:?}"))?;
-    if how != begun {
+    let mut boot = provided.boot;
+    if provided.restored != (begun == Begun::Restored) {
         return Err("the guest could not be restored from a snapshot, so there is nothing to compare".into());
     }
     let ready_ms = ms(started.elapsed());
@@ -78,7 +84,7 @@ fn job() -> Job {
         case: CASE.into(),
         fs: Fs::Btrfs.to_string(),
         device: "/dev/vda".into(),
-        mount_options: Fs::Btrfs.mount_options().into(),
+        mount_options: golden::mount_options(Fs::Btrfs).into(),
         program: format!("/bin/{CASE}"),
         kind: JobKind::Test {
             params: BTreeMap::from([("size".into(), "524288".into())]),

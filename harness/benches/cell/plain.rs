@@ -8,9 +8,9 @@ use std::process::Command;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use harness::initramfs::{self, Content, Entry};
-use harness::tool;
-use harness::vm::args::{MEMORY_MIB, QEMU};
+use host::tool;
+use machine::initramfs::{self, Content, Entry};
+use machine::vm::args::{MEMORY_MIB, QEMU};
 
 use crate::measure::{self, Measured, READY, Whole};
 use crate::{Result, Setting};

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use harness::tool;
-use harness::vm::args::MEMORY_MIB;
+use host::tool;
+use machine::vm::args::MEMORY_MIB;
 
 use crate::measure::{self, DEADLINE, Measured, READY, Whole};
 use crate::plain::{WORK, check};

@@ -18,9 +18,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 use cost::{Cost, Meter};
-use harness::host::Places;
-use harness::kernels::build::closure::Closure;
-use harness::kernels::source::Listing;
+use host::places::Places;
+use kernels::build::closure::Closure;
+use kernels::source::Listing;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 

@@ -18,10 +18,10 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use cost::{Cost, Meter};
-use harness::cache::Cache;
-use harness::host::Places;
-use harness::kernels::{Manifest, Options, Source, source_tree};
-use harness::progress::Progress;
+use host::cache::Cache;
+use host::places::Places;
+use host::progress::Progress;
+use kernels::{Manifest, Options, Source, source_tree};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 

@@ -1,403 +1,203 @@
-//! `cargo xtask bisect`: from a kernel that fails and one that passes to the change between them.
+//! `cargo xtask bisect`: the flags; the work is `bisect_run`'s.
 
-pub mod ahead;
-mod bench;
-mod cell;
-mod delta;
-mod dry_run;
-mod git;
-mod judged;
-mod plan;
-mod releases;
-mod report;
-mod repository;
-mod revert;
-mod series;
-mod trees;
+use std::path::PathBuf;
 
-use std::path::{Path, PathBuf};
+use bisect_run::Request;
+use bisect_run::ahead::When;
+use clap::{Args, ValueEnum};
+use host::error::Failure;
+use host::fs::Fs;
 
-use sha2::{Digest, Sha256};
+use crate::flags::{ExecArgs, HostArgs, MachineArgs, ManifestArgs, ProfileWord};
 
-use super::prepare;
-use crate::bisect::driver::{Driver, DriverError, Finding, Range, short};
-use crate::bisect::search::{Conclusion, Direction};
-use crate::bisect::state::file::{Journal, JournalError};
-use crate::bisect::state::{FORMAT, Header, Kind, State};
-use crate::cli::BisectArgs;
-use crate::doctor;
-use crate::error::{CANNOT_CREATE, DATA, Failure, INTERNAL, USAGE};
-use crate::host::Places;
-use crate::kernels::store::hex;
-use crate::kernels::{Lock, Manifest};
-use crate::progress::Progress;
-use crate::report::counted;
-use crate::run::Exec;
-use crate::trial::CASE_SEED;
-use bench::{Machines, Maker, Setting};
-use cell::Selection;
-use plan::Planned;
-use releases::Releases;
+/// `cargo xtask bisect`.
+#[derive(Debug, Clone, Args)]
+#[allow(clippy::struct_excessive_bools)]
+#[command(
+    after_help = "Examples:\n  cargo xtask bisect --case partial-write --bad debian-6.1.170 --good debian-6.1.192\n  \
+    cargo xtask bisect --exec './repro 262144' --bad debian-6.1.170 --good debian-6.1.192\n  \
+    cargo xtask bisect --case partial-write --tree ~/linux --bad v6.4 --good v6.3 -- fs/btrfs\n  \
+    cargo xtask bisect --case partial-write --series fixes.mbox --tree ~/linux --base v6.3\n\n\
+    The newer end may be the bad one (a regression is looked for) or the good one (a fix is). The same command again goes on with a bisection that was ended."
+)]
+pub struct BisectArgs {
+    /// The end that fails: a kernel of kernels.toml, by its id, or a revision of --tree.
+    #[arg(long, value_name = "ID | REV", required_unless_present = "series")]
+    pub bad: Option<String>,
+    /// The end that passes.
+    #[arg(long, value_name = "ID | REV", required_unless_present = "series")]
+    pub good: Option<String>,
+    /// Bisect the commits of this git repository of Linux. It is only read.
+    #[arg(long, value_name = "DIR")]
+    pub tree: Option<PathBuf>,
+    /// For --tree: a part of the configuration, as for `cargo xtask test`; may be given more than once.
+    #[arg(long, value_name = "PART", requires = "tree")]
+    pub config: Vec<String>,
+    /// For --tree: a patch, mailbox or folder of them that every commit gets; may be given more than once.
+    #[arg(long, value_name = "FILE", requires = "tree")]
+    pub patch: Vec<PathBuf>,
+    /// For --tree: the compiler.
+    #[arg(long, value_name = "CC", requires = "tree")]
+    pub cc: Option<String>,
+    /// Bisect a series of patches (a mailbox, or a folder of patches) over a base; says of each state whether it builds and passes. The base is good and
+    /// the series bad, unless `--bad base --good series` looks for the patch that fixes.
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["paths", "skip", "first_parent", "term_old", "term_new", "patch"])]
+    pub series: Option<PathBuf>,
+    /// For --series: the kernel of kernels.toml, coming as source, that it is applied to; with --tree a revision [default: HEAD].
+    #[arg(long, value_name = "ID | REV", requires = "series")]
+    pub base: Option<String>,
+    /// Compare the source of the ends instead of looking at what lies between: find the smallest set of hunks of the good end that makes the bad one
+    /// pass. The ends are kernels of kernels.toml that come as source, or revisions of --tree; with paths only hunks within them.
+    #[arg(long, conflicts_with_all = ["series", "skip", "first_parent", "term_old", "term_new", "patch"])]
+    pub delta: bool,
+    /// For --tree: follow only the first parent of merges, and find the merge.
+    #[arg(long, requires = "tree")]
+    pub first_parent: bool,
+    /// For --tree: a commit that is known not to be testable; may be given more than once.
+    #[arg(long, value_name = "REV", requires = "tree")]
+    pub skip: Vec<String>,
+    /// For --tree: the word in the log for commits before the change [default: good, or broken where a fix is looked for].
+    #[arg(long, value_name = "TERM", requires = "tree", value_parser = term)]
+    pub term_old: Option<String>,
+    /// For --tree: the word in the log for commits since the change [default: bad, or fixed].
+    #[arg(long, value_name = "TERM", requires = "tree", value_parser = term)]
+    pub term_new: Option<String>,
+    /// For --tree: only commits that touch these paths.
+    #[arg(last = true, value_name = "PATH")]
+    pub paths: Vec<String>,
+    /// The case, by name or glob; of several cells that match just one may fail at the bad end.
+    #[arg(long = "case", value_name = "GLOB", required_unless_present = "exec")]
+    pub case: Vec<String>,
+    /// File system [default: those that kernels.toml names for the bad end].
+    #[arg(long, value_name = "FS")]
+    pub fs: Vec<Fs>,
+    /// Which cases a glob finds.
+    #[arg(long, value_enum, default_value_t = ProfileWord::Default)]
+    pub profile: ProfileWord,
+    #[command(flatten)]
+    pub exec: ExecArgs,
+    /// Seed of the faults' random choices; each run has one of its own that follows from it.
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Probability with which the result may be wrong.
+    #[arg(long, value_name = "P", default_value_t = 0.01, value_parser = probability)]
+    pub error: f64,
+    /// Runs of the bad end without a failure after which it counts as one that does not fail.
+    #[arg(long, value_name = "N", default_value = "60", value_parser = clap::value_parser!(u32).range(1..))]
+    pub patience: u32,
+    /// Say what the range is and what it will take; nothing is built, fetched or booted.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Forget what an earlier bisection of the same found, and begin anew.
+    #[arg(long)]
+    pub anew: bool,
+    /// While a guest runs, build the kernels that are likely to be wanted next.
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = WhenWord::Auto)]
+    pub ahead: WhenWord,
+    /// Where journal, runs and report are kept [default: a directory that follows from what is asked, below target/bioscope/bisect].
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub machine: MachineArgs,
+    #[command(flatten)]
+    pub host: HostArgs,
+    #[command(flatten)]
+    pub manifest: ManifestArgs,
+}
 
-/// The journal in a bisection's directory.
-const JOURNAL: &str = "journal.jsonl";
-/// Snapshots of kernels that were built for it.
-const SNAPSHOTS: &str = "snapshots";
-/// Nothing can be named: wrong ends, or none that can be tested.
-const NO_ANSWER: u8 = 2;
+/// Words of `--ahead`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum WhenWord {
+    /// Where there are four processors or more: a guest and its device keep two busy.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl From<WhenWord> for When {
+    fn from(word: WhenWord) -> When {
+        match word {
+            WhenWord::Auto => When::Auto,
+            WhenWord::Always => When::Always,
+            WhenWord::Never => When::Never,
+        }
+    }
+}
+
+impl From<&BisectArgs> for Request {
+    fn from(args: &BisectArgs) -> Request {
+        let args = args.clone();
+        Request {
+            bad: args.bad,
+            good: args.good,
+            tree: args.tree,
+            config: args.config,
+            patch: args.patch,
+            cc: args.cc,
+            series: args.series,
+            base: args.base,
+            delta: args.delta,
+            first_parent: args.first_parent,
+            skip: args.skip,
+            term_old: args.term_old,
+            term_new: args.term_new,
+            paths: args.paths,
+            case: args.case,
+            fs: args.fs,
+            profile: args.profile.into(),
+            exec: args.exec.exec,
+            plan: args.exec.plan,
+            rule: args.exec.rule,
+            seed: args.seed,
+            error: args.error,
+            patience: args.patience,
+            dry_run: args.dry_run,
+            anew: args.anew,
+            ahead: args.ahead.into(),
+            dir: args.dir,
+            accel: args.machine.accel.into(),
+            cold_boot: args.machine.cold_boot,
+            offline: args.host.offline,
+            yes: args.host.yes,
+            manifest: args.manifest.manifest,
+        }
+    }
+}
 
 /// Runs the command.
 ///
 /// # Errors
 /// Anything that keeps the bisection from going on; what was done is kept.
 pub fn run(args: &BisectArgs) -> Result<u8, Failure> {
-    let places = Places::find();
-    let exec = args
-        .exec
-        .as_deref()
-        .map(|line| prepare::exec(line, args.plan.as_deref(), &args.rule, args.seed))
-        .transpose()?;
-    let setting = Setting {
-        seed: args
-            .seed
-            .or(exec.as_ref().map(|exec| exec.plan.seed))
-            .unwrap_or(CASE_SEED),
-        exec,
-        accel: args.accel,
-        cold_boot: args.cold_boot,
-        anew: args.anew,
-        snapshots: None,
-        places: places.clone(),
-    };
-    let has_exec = setting.exec.is_some();
-    let manifest_path = places.manifest(args.manifest.as_deref());
-    if args.delta {
-        prepare::host(args.yes)?;
-        let (planned, trees, kernel) = delta::range(args, &places, &manifest_path)?;
-        let bisection = Bisection {
-            args,
-            selection: Selection::of(args, &kernel, has_exec)?,
-            planned,
-            setting,
-        };
-        prepare::builders(&[&kernel], args.yes)?;
-        return bisection.delta(trees);
-    }
-    if !args.paths.is_empty() && args.tree.is_none() {
-        return Err(Failure::new(
-            USAGE,
-            "paths choose among the commits of --tree, or the hunks of --delta",
-        ));
-    }
-    if args.tree.is_some() || args.series.is_some() {
-        let (planned, trees, kernel) = match &args.series {
-            Some(series) => {
-                prepare::host(args.yes)?;
-                series::range(args, series, &places, &manifest_path)?
-            }
-            None => git::range(args, &places)?,
-        };
-        let bisection = Bisection {
-            args,
-            selection: Selection::of(args, &kernel, has_exec)?,
-            planned,
-            setting,
-        };
-        if !args.dry_run {
-            prepare::builders(&[&kernel], args.yes)?;
-        }
-        return bisection.run(trees);
-    }
-    let (bad, good) = args.ends()?;
-    let manifest = Manifest::load(&manifest_path).map_err(|error| Failure::of(error.exit_code(), &error))?;
-    let lock = Lock::load(&prepare::lock_of(&manifest_path)).map_err(|error| Failure::of(error.exit_code(), &error))?;
-    let (planned, kernels) = releases::range(&manifest, &lock, bad, good)?;
-    let bisection = Bisection {
-        args,
-        selection: Selection::of(args, kernels[planned.ends().0], has_exec)?,
-        planned,
-        setting,
-    };
-    let maker = Releases {
-        kernels,
-        manifest: &manifest_path,
-        manifest_named: args.manifest.is_some(),
-        offline: args.offline,
-    };
-    bisection.run(maker)
+    bisect_run::run(&args.into())
 }
 
-/// A bisection, whatever kind of range it is over.
-struct Bisection<'a> {
-    args: &'a BisectArgs,
-    planned: Planned,
-    selection: Selection,
-    setting: Setting,
+/// A word that `git bisect` takes for a term.
+fn term(word: &str) -> Result<String, String> {
+    const TAKEN: [&str; 10] = [
+        "help",
+        "start",
+        "skip",
+        "next",
+        "reset",
+        "visualize",
+        "view",
+        "replay",
+        "log",
+        "run",
+    ];
+    let plain = !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+    if !plain || TAKEN.contains(&word) || word.starts_with('-') {
+        return Err("expected a word of letters, digits, - and _ that is no subcommand of git bisect".to_owned());
+    }
+    Ok(word.to_owned())
 }
 
-impl Bisection<'_> {
-    fn run<M: Maker>(mut self, maker: M) -> Result<u8, Failure> {
-        let search = self.planned.search(self.args.error, self.args.patience)?;
-        self.introduce();
-        if self.args.dry_run {
-            self.dry_run(&search, &maker)?;
-            return Ok(0);
-        }
-        prepare::host(self.args.yes)?;
-        let dir = self.directory()?;
-        if self.planned.kind != Kind::Releases {
-            // A snapshot a kernel that nobody will want again.
-            self.setting.snapshots = Some(dir.join(SNAPSHOTS));
-        }
-        let progress = Progress::stderr();
-        let mut bench = Machines::new(maker, &self.setting, progress.clone());
-        let Some(trial) = self
-            .selection
-            .choose(&mut bench, self.planned.ends().0, &dir, self.setting.seed)?
-        else {
-            return Ok(NO_ANSWER);
-        };
-        let cell = format!("{} on {}", trial.cases[0].name, trial.fs);
-        let header = self.header(&trial.cases[0].name, trial.fs);
-        bench.look_at(trial.clone());
-        let (journal, notices) = open(&dir.join(JOURNAL), &header)?;
-        for notice in notices {
-            progress.say(&notice);
-        }
-        let before = (journal.state().runs.0, journal.state().concluded.is_some());
-        match before {
-            (_, true) => anstream::eprintln!("it came to its end before; `--anew` begins anew"),
-            (0, false) => {}
-            (runs, false) => anstream::eprintln!("going on after {}", counted(runs as usize, "run")),
-        }
-        let parents = |item: usize| self.planned.parents[item].clone();
-        let range = Range {
-            names: &self.planned.names,
-            parents: &parents,
-            ends: self.planned.ends(),
-        };
-        let mut driver = Driver::new(search, &range, journal, &dir, &mut bench);
-        let finding = driver.go().map_err(broke_off)?;
-        if self.planned.kind == Kind::Series {
-            driver.each().map_err(broke_off)?;
-        }
-        let state = driver.state().clone();
-        let reverted = match &finding {
-            Finding::Search(Conclusion::Found { item, .. }) => {
-                revert::confirm(&mut bench, *item, &state, &self.planned, &dir, self.args.patience)?
-            }
-            _ => None,
-        };
-        let code = self.conclude(&finding, &state, &cell, &dir, &mut bench, reverted)?;
-        let _ = std::fs::remove_dir_all(dir.join(SNAPSHOTS));
-        Ok(code)
-    }
-
-    fn delta(mut self, trees: trees::Trees) -> Result<u8, Failure> {
-        let what = self.selection.describe();
-        anstream::eprintln!(
-            "bisecting {what} over the difference of {} (bad end) and {} (good end)",
-            self.planned.labels[0],
-            self.planned.labels[1]
-        );
-        if self.args.dry_run {
-            anstream::println!("how many hunks reach the build is not known before both ends are built");
-            return Ok(0);
-        }
-        let dir = self.directory()?;
-        self.setting.snapshots = Some(dir.join(SNAPSHOTS));
-        let mut bench = Machines::new(trees, &self.setting, Progress::stderr());
-        let header = |case: &str, fs| self.header(case, fs);
-        delta::run(
-            self.args,
-            &self.planned,
-            &mut bench,
-            &self.selection,
-            &self.setting,
-            &dir,
-            header,
-        )
-    }
-
-    /// Says what is looked for.
-    fn introduce(&self) {
-        let planned = &self.planned;
-        let looked_for = match planned.direction {
-            Direction::Regression => "the first that fails",
-            Direction::Fix => "the first that passes",
-        };
-        let what = self.selection.describe();
-        let label = |item: usize| match planned.labels[item].as_str() {
-            "" => planned.names[item].clone(),
-            label => format!("{} ({label})", short(&planned.names[item])),
-        };
-        let (bad, good) = planned.ends();
-        anstream::eprintln!(
-            "bisecting {what} over {}, bad end {}, good end {}: {looked_for} is looked for",
-            counted(planned.names.len(), planned.noun()),
-            label(bad),
-            label(good)
-        );
-        for note in &planned.notes {
-            anstream::eprintln!("{note}");
-        }
-    }
-
-    /// The bisection's directory, made if need be.
-    fn directory(&self) -> Result<PathBuf, Failure> {
-        let dir =
-            match &self.args.dir {
-                Some(dir) => std::path::absolute(dir).unwrap_or_else(|_| dir.clone()),
-                None => self.setting.places.runs().join("bisect").join(format!(
-                    "{}-{}",
-                    self.planned.kind,
-                    &self.asked()[..12]
-                )),
-            };
-        if self.args.anew && dir.join(JOURNAL).is_file() {
-            std::fs::remove_dir_all(&dir)
-                .map_err(|error| Failure::cannot_create(&dir.display().to_string(), &error))?;
-        }
-        std::fs::create_dir_all(&dir).map_err(|error| Failure::cannot_create(&dir.display().to_string(), &error))?;
-        anstream::eprintln!("journal and evidence: {}", dir.display());
-        Ok(dir)
-    }
-
-    /// A hash of what was asked: the same command finds its bisection again.
-    fn asked(&self) -> String {
-        let planned = &self.planned;
-        let mut sum = Sha256::new();
-        let mut take = |part: &str| {
-            sum.update((part.len() as u64).to_le_bytes());
-            sum.update(part);
-        };
-        take(&planned.bad);
-        take(&planned.good);
-        planned.scope.iter().for_each(|part| take(part));
-        take(&self.selection.asked());
-        exec_words(self.setting.exec.as_ref())
-            .iter()
-            .for_each(|part| take(part));
-        rules(self.setting.exec.as_ref()).iter().for_each(|part| take(part));
-        take(&self.setting.seed.to_string());
-        take(&self.args.error.to_string());
-        hex(&sum.finalize())
-    }
-
-    fn header(&self, case: &str, fs: crate::golden::Fs) -> Header {
-        let planned = &self.planned;
-        let mut range = Sha256::new();
-        for name in &planned.names {
-            range.update(name);
-            range.update([b'\n']);
-        }
-        Header {
-            format: FORMAT,
-            kind: planned.kind,
-            bad: planned.bad.clone(),
-            good: planned.good.clone(),
-            scope: planned.scope.clone(),
-            items: planned.names.len(),
-            range: hex(&range.finalize())[..16].to_owned(),
-            direction: planned.direction,
-            case: case.to_owned(),
-            fs,
-            exec: exec_words(self.setting.exec.as_ref()),
-            rules: rules(self.setting.exec.as_ref()),
-            seed: self.setting.seed,
-            error: self.args.error,
-            versions: [
-                ("bioscope".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
-                ("QEMU".to_owned(), doctor::qemu_version().unwrap_or_default()),
-            ]
-            .into(),
-        }
-    }
-
-    fn conclude<M: Maker>(
-        &self,
-        finding: &Finding,
-        state: &State,
-        cell: &str,
-        dir: &Path,
-        bench: &mut Machines<'_, M>,
-        reverted: Option<revert::Reverted>,
-    ) -> Result<u8, Failure> {
-        let said = match finding {
-            Finding::Swapped { failure } => Some(format!(
-                "the ends are swapped: {} passes and {} fails ({failure}); exchange --bad and --good",
-                short(&self.planned.bad),
-                short(&self.planned.good)
-            )),
-            Finding::Search(conclusion) => report::wrong_ends(conclusion, &self.planned, state),
-        };
-        if let Some(said) = said {
-            anstream::println!("\n{said}\nevidence: {}", dir.join("runs").display());
-            return Ok(NO_ANSWER);
-        }
-        let Finding::Search(conclusion) = finding else {
-            return Ok(NO_ANSWER);
-        };
-        let report = report::Report {
-            planned: &self.planned,
-            state,
-            conclusion,
-            cell,
-            setting: &self.setting,
-            reverted,
-            hunks: Vec::new(),
-            dir,
-        };
-        report.write(bench)?;
-        anstream::print!("\n{}", report.render());
-        Ok(match conclusion {
-            Conclusion::Found { .. } => 0,
-            _ => NO_ANSWER,
-        })
-    }
-}
-
-/// A user's own program, by its content, and its arguments.
-fn exec_words(exec: Option<&Exec>) -> Vec<String> {
-    let Some(exec) = exec else { return Vec::new() };
-    let program = std::fs::read(&exec.program).unwrap_or_default();
-    std::iter::once(hex(&Sha256::digest(&program))[..16].to_owned())
-        .chain(exec.args.iter().cloned())
-        .collect()
-}
-
-fn rules(exec: Option<&Exec>) -> Vec<String> {
-    exec.map(|exec| exec.plan.rules.clone()).unwrap_or_default()
-}
-
-/// Begins the journal, or goes on with the one that is there.
-fn open(path: &Path, header: &Header) -> Result<(Journal, Vec<String>), Failure> {
-    let result = if path.is_file() {
-        Journal::resume(path, header).map(|resumed| (resumed.journal, resumed.notices))
-    } else {
-        Journal::create(path, header).map(|journal| (journal, Vec::new()))
-    };
-    result.map_err(|error| journal_failure(&error))
-}
-
-fn journal_failure(error: &JournalError) -> Failure {
-    let code = match error {
-        JournalError::Io { .. } => CANNOT_CREATE,
-        JournalError::Parse { .. } | JournalError::Foreign { .. } => DATA,
-        JournalError::Exists { .. } | JournalError::InUse { .. } => INTERNAL,
-    };
-    Failure::of(code, error)
-}
-
-/// A bisection that broke off, and how it is gone on with.
-fn broke_off(error: DriverError<Failure>) -> Failure {
-    let mut failure = match error {
-        DriverError::Bench(failure) => failure,
-        DriverError::Journal(error) => journal_failure(&error),
-        error @ DriverError::Dir { .. } => Failure::of(CANNOT_CREATE, &error),
-    };
-    failure
-        .message
-        .push_str("\nthe bisection broke off; nothing that was done is lost: the same command goes on with it");
-    failure
+fn probability(word: &str) -> Result<f64, &'static str> {
+    word.parse()
+        .ok()
+        .filter(|p| *p > 0.0 && *p < 0.5)
+        .ok_or("expected a number above 0 and below 0.5, like 0.01")
 }

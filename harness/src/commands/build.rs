@@ -1,10 +1,29 @@
 //! `cargo xtask build`: kernels from source, ready to boot.
 
-use super::prepare;
-use crate::cli::BuildArgs;
-use crate::error::{Failure, USAGE};
-use crate::host::Places;
-use crate::kernels::{Kernel, Manifest, Options, Source};
+use std::path::Path;
+
+use clap::Args;
+use host::error::{Failure, USAGE};
+use host::places::Places;
+use kernels::{Kernel, Manifest, Options, Source};
+use run::prepare;
+
+use super::kernel_choice::{self, KernelChoice};
+use crate::flags::{HostArgs, ManifestArgs, TreeArgs};
+
+/// `cargo xtask build`.
+#[derive(Debug, Args)]
+pub struct BuildArgs {
+    /// Kernels to build, by id, glob or group (truth) [default: all that come as source].
+    #[arg(value_name = "ID")]
+    pub kernel: Vec<String>,
+    #[command(flatten)]
+    pub tree: TreeArgs,
+    #[command(flatten)]
+    pub host: HostArgs,
+    #[command(flatten)]
+    pub manifest: ManifestArgs,
+}
 
 /// Runs the command.
 ///
@@ -12,36 +31,18 @@ use crate::kernels::{Kernel, Manifest, Options, Source};
 /// An unknown kernel, source that cannot be had, or a build that fails.
 pub fn run(args: &BuildArgs) -> Result<u8, Failure> {
     let places = Places::find();
-    let path = places.manifest(args.manifest.as_deref());
-    let (manifest, given, patched);
-    let kernels: Vec<&Kernel> = if let Some(kernel) = prepare::tree_kernel(&args.tree, &[], &places)? {
-        given = kernel;
-        vec![&given]
-    } else {
-        manifest = Manifest::load(&path).map_err(|error| Failure::of(error.exit_code(), &error))?;
-        let all = ["*".to_owned()];
-        let wanted = if args.kernel.is_empty() { &all[..] } else { &args.kernel };
-        let selected = manifest
-            .select(wanted)
-            .map_err(|error| Failure::of(error.exit_code(), &error))?;
-        let patches = &args.tree.patch;
-        if patches.is_empty() {
-            let built = |kernel: &&Kernel| matches!(kernel.source, Source::Tree(_));
-            selected.into_iter().filter(built).collect()
-        } else {
-            patched = prepare::patched(&selected, !args.kernel.is_empty(), patches, &manifest)?;
-            patched.iter().collect()
-        }
-    };
+    let path = places.manifest(args.manifest.manifest.as_deref());
+    let choice = choose(args, &places, &path)?;
+    let kernels: Vec<&Kernel> = choice.kernels.iter().collect();
     if kernels.is_empty() {
         return Err(Failure::new(
             USAGE,
             "none of these kernels comes as source: `cargo xtask test` fetches packages by itself; kernels.toml's head shows how to name source",
         ));
     }
-    prepare::builders(&kernels, args.yes)?;
+    prepare::builders(&kernels, args.host.yes)?;
     let options = Options {
-        offline: args.offline,
+        offline: args.host.offline,
         ..Options::default()
     };
     for artifact in prepare::kernels(&path, &kernels, &options)? {
@@ -54,4 +55,23 @@ pub fn run(args: &BuildArgs) -> Result<u8, Failure> {
         );
     }
     Ok(0)
+}
+
+/// The kernels that the flags ask for: those that come as source, where none is named.
+fn choose(args: &BuildArgs, places: &Places, path: &Path) -> Result<KernelChoice, Failure> {
+    if let Some(choice) = kernel_choice::of_tree(&args.tree, &[], &places.configs())? {
+        return Ok(choice);
+    }
+    let manifest = Manifest::load(path).map_err(|error| Failure::of(error.exit_code(), &error))?;
+    let all = ["*".to_owned()];
+    let is_named = !args.kernel.is_empty();
+    let wanted = if is_named { &args.kernel } else { &all[..] };
+    let mut selected = manifest
+        .select(wanted)
+        .map_err(|error| Failure::of(error.exit_code(), &error))?;
+    let patches = &args.tree.patch;
+    if patches.is_empty() {
+        selected.retain(|kernel| matches!(kernel.source, Source::Tree(_)));
+    }
+    kernel_choice::of_manifest(&manifest, &selected, is_named, patches, args.manifest.manifest.as_ref())
 }

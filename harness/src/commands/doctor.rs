@@ -1,8 +1,16 @@
 //! `cargo xtask doctor`: what the host needs, what it has, and how to get the rest.
 
-use crate::cli::DoctorArgs;
-use crate::doctor;
-use crate::error::Failure;
+use clap::Args;
+use host::doctor;
+use host::error::Failure;
+
+/// `cargo xtask doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Install what is missing without asking.
+    #[arg(long)]
+    pub yes: bool,
+}
 
 /// Runs the command.
 ///

@@ -9,12 +9,32 @@ use vhost_blk::trace::show::HEADER;
 use vhost_blk::trace::{Live, Record};
 
 use super::shell;
-use crate::cli::InjectArgs;
-use crate::error::{Failure, INTERNAL, NO_INPUT, UNAVAILABLE, USAGE};
-use crate::host::Places;
-use crate::inject;
+use clap::Args;
+use host::error::{Failure, INTERNAL, NO_INPUT, UNAVAILABLE, USAGE};
+use host::places::Places;
+use run::inject;
 
 const WITHIN: Duration = Duration::from_secs(10);
+
+/// `cargo xtask inject`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  cargo xtask inject 'fail write limit=1'\n  cargo xtask inject list\n  \
+    cargo xtask inject release r1\n  cargo xtask inject remove r1\n  cargo xtask inject clear\n  cargo xtask inject stats\n  \
+    cargo xtask inject subscribe"
+)]
+pub struct InjectArgs {
+    /// A rule to add (with or without `add` before it), or one of: list, remove RULE-NAME, clear, release [RULE-NAME], mark NAME, set NAME:VALUE,
+    /// cut now [lose=…] [torn=…] [seed=N], power, rollback, rollback MARK, resize BYTES, disconnect now, export FILE [at=MARK] [lose=…] [torn=…] [seed=N], log FILE, stats, subscribe.
+    #[arg(value_name = "RULE | COMMAND", required = true, num_args = 1..)]
+    pub words: Vec<String>,
+    /// Control socket of the device [default: that of the shell that was started last].
+    #[arg(long, value_name = "SOCKET")]
+    pub control: Option<PathBuf>,
+    /// Print what the device says as it says it, in JSON; of `subscribe` the trace's own lines.
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// Runs the command.
 ///

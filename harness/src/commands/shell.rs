@@ -8,21 +8,22 @@ use std::thread;
 use serde::{Deserialize, Serialize};
 use vhost_blk::control::{Command, Reply};
 
-use super::prepare;
-use crate::boot;
-use crate::cli::ShellArgs;
-use crate::device::{Config, Device};
-use crate::error::{Failure, INTERNAL, UNAVAILABLE, USAGE};
-use crate::host::Places;
-use crate::initramfs::{self, Content, INJECT};
-use crate::inject;
-use crate::kernels::{Artifact, Manifest, Options};
-use crate::modules;
-use crate::run::write_beside;
-use crate::scratch;
-use crate::vm::args::{Disk, DiskShape, MEMORY_MIB, Memory, Serial, Spec, Start};
-use crate::vm::channel::Channel;
-use crate::vm::process;
+use clap::Args;
+use host::atomic::write_beside;
+use host::error::{Failure, INTERNAL, UNAVAILABLE, USAGE};
+use host::fs::Fs;
+use host::places::Places;
+use host::scratch;
+use kernels::modules;
+use kernels::{Artifact, Manifest, Options};
+use machine::boot;
+use machine::device::{Config, Device};
+use machine::initramfs::{self, Content, INJECT};
+use machine::vm::args::{Disk, DiskShape, MEMORY_MIB, Memory, Serial, Spec, Start};
+use machine::vm::channel::Channel;
+use machine::vm::process;
+use run::inject;
+use run::{exec, prepare};
 
 /// The shell's pid 1, a script for busybox.
 const INIT: &str = include_str!("shell-init.sh");
@@ -46,13 +47,38 @@ pub fn current(places: &Places) -> Option<PathBuf> {
     alive.then_some(current.control)
 }
 
+use crate::flags::{AccelArgs, HostArgs, ManifestArgs};
+
+/// `cargo xtask shell`.
+#[derive(Debug, Args)]
+pub struct ShellArgs {
+    /// The kernel to boot, by id.
+    #[arg(long, value_name = "ID")]
+    pub kernel: String,
+    /// File system of the disk.
+    #[arg(long, value_name = "FS", default_value = "btrfs")]
+    pub fs: Fs,
+    /// Rules that are in force from the start; may be given more than once.
+    #[arg(long, value_name = "RULE")]
+    pub rule: Vec<String>,
+    /// Where `inject export` and `inject log` may write: below this directory; may be given more than once [default: the current directory].
+    #[arg(long, value_name = "DIR")]
+    pub export_dir: Vec<PathBuf>,
+    #[command(flatten)]
+    pub accel: AccelArgs,
+    #[command(flatten)]
+    pub host: HostArgs,
+    #[command(flatten)]
+    pub manifest: ManifestArgs,
+}
+
 /// Runs the command until the person powers the guest off or ends QEMU.
 ///
 /// # Errors
 /// The kernel cannot be had, or device or QEMU cannot be started.
 pub fn run(args: &ShellArgs) -> Result<u8, Failure> {
     let places = Places::find();
-    let manifest_path = places.manifest(args.manifest.as_deref());
+    let manifest_path = places.manifest(args.manifest.manifest.as_deref());
     let manifest = Manifest::load(&manifest_path).map_err(|error| Failure::of(error.exit_code(), &error))?;
     let selected = manifest
         .select(&[&args.kernel])
@@ -64,16 +90,16 @@ pub fn run(args: &ShellArgs) -> Result<u8, Failure> {
         ));
     };
     for rule in &args.rule {
-        prepare::check_rule(rule)?;
+        exec::check_rule(rule)?;
     }
-    prepare::host(args.yes)?;
+    prepare::host(args.host.yes)?;
     let options = Options {
-        offline: args.offline,
+        offline: args.host.offline,
         ..Options::default()
     };
     let artifacts = prepare::kernels(&manifest_path, &[kernel], &options)?;
     let images = prepare::images(&[args.fs].into())?;
-    let accel = prepare::accel(args.accel, &places, &artifacts, &images)?;
+    let accel = prepare::accel(args.accel.into(), &places, &artifacts, &images)?;
     let (Some(artifact), Some(image)) = (artifacts.first(), images.get(&args.fs)) else {
         return Err(Failure::new(INTERNAL, "the kernel or its disk was not prepared"));
     };
@@ -145,7 +171,7 @@ fn tell_unfired(device: &mut Device) {
 
 /// The initramfs: busybox, the script, `inject`, and the modules for disk and file system.
 fn pack(places: &Places, artifact: &Artifact, args: &ShellArgs, scratch: &Path) -> Result<PathBuf, Failure> {
-    let busybox = prepare::busybox()?;
+    let busybox = exec::busybox()?;
     let modules =
         modules::closure(artifact, &boot::modules_for(args.fs)).map_err(|error| Failure::of(UNAVAILABLE, &error))?;
     let init = scratch.join("init");

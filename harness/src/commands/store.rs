@@ -4,19 +4,52 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::prepare;
-use crate::cache::Cache;
-use crate::cli::{StoreArgs, StoreAsk};
-use crate::error::{Failure, USAGE};
-use crate::host::Places;
-use crate::kernels::build::line;
-use crate::kernels::store::{self, Kept};
-use crate::kernels::{Kernel, Manifest, Options, Source};
-use crate::progress::Progress;
-use crate::suggest;
+use clap::{Args, Subcommand};
+use host::cache::Cache;
+use host::error::{Failure, USAGE};
+use host::places::Places;
+use host::progress::Progress;
+use host::suggest;
+use kernels::build::line;
+use kernels::store::{self, Kept};
+use kernels::{Kernel, Manifest, Options, Source};
+use run::prepare;
 
 /// Changed files that `why` names.
 const CHANGED_MAX: usize = 10;
+
+/// `cargo xtask store`.
+#[derive(Debug, Args)]
+pub struct StoreArgs {
+    /// What is asked.
+    #[command(subcommand)]
+    pub ask: StoreAsk,
+}
+
+/// What can be asked of the store.
+#[derive(Debug, Subcommand)]
+pub enum StoreAsk {
+    /// What is in it: kernels and build folders, with sizes and when they were last used.
+    List,
+    /// Remove what nobody used for a time; what runs need again is made or fetched again.
+    Gc {
+        /// Days that something may lie unused.
+        #[arg(long, value_name = "N", default_value_t = 30)]
+        days: u64,
+        /// Only say what would go.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// What a kernel of kernels.toml, or an artifact, was made of, and what would make it anew.
+    Why {
+        /// The kernel's id, or the first letters of an artifact's hash.
+        #[arg(value_name = "ID")]
+        id: String,
+        /// The list of kernels [default: kernels.toml of this repository].
+        #[arg(long, value_name = "FILE")]
+        manifest: Option<PathBuf>,
+    },
+}
 
 /// Runs the command.
 ///
@@ -129,9 +162,9 @@ fn why(cache: &Cache, id: &str, manifest_path: &Path) -> Result<(), Failure> {
 }
 
 fn why_taken(cache: &Cache, kernel: &Kernel, kept: &[Kept], manifest_path: &Path) -> Result<(), Failure> {
-    let lock = crate::kernels::Lock::load(&prepare::lock_of(manifest_path))
+    let lock = kernels::Lock::load(&prepare::lock_of(manifest_path))
         .map_err(|error| Failure::of(error.exit_code(), &error))?;
-    let ready = crate::kernels::ready(kernel, &lock, cache).map_err(|error| Failure::of(error.exit_code(), &error))?;
+    let ready = kernels::ready(kernel, &lock, cache).map_err(|error| Failure::of(error.exit_code(), &error))?;
     for deb in lock.get(&kernel.id).into_iter().flat_map(|pinned| &pinned.debs) {
         anstream::println!("package {} {}, sha256 {}", deb.name, deb.version, deb.sha256);
     }
@@ -152,7 +185,7 @@ fn why_built(cache: &Cache, kernel: &Kernel, kept: &[Kept], manifest_path: &Path
         ..Options::default()
     };
     let lock = prepare::lock_of(manifest_path);
-    let (repo, tree) = crate::kernels::source_tree(&kernel.id, source, &lock, cache, &options, &Progress::stderr())
+    let (repo, tree) = kernels::source_tree(&kernel.id, source, &lock, cache, &options, &Progress::stderr())
         .map_err(|error| Failure::of(error.exit_code(), &error))?;
     let now = repo
         .listing(&tree)

@@ -5,16 +5,78 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::prepare;
-use crate::cli::{TestArgs, TreeArgs};
-use crate::error::{CANNOT_CREATE, Failure, INTERNAL, UNAVAILABLE};
-use crate::host::{self, Places};
-use crate::kernels::{Kernel, Manifest, Options};
-use crate::report::{self, counted};
-use crate::results::{Cell, Results};
-use crate::run::{Exec, Image, RUN_ENV, Run, Trial, write_beside};
-use crate::select::{self, Wanted};
-use crate::verdict::{Judgement, Verdict};
+use clap::Args;
+use host::fs::Fs;
+
+use host::atomic::write_beside;
+use host::error::{CANNOT_CREATE, Failure, INTERNAL, UNAVAILABLE};
+use host::places::Places;
+use host::words::counted;
+use kernels::{Kernel, Manifest, Options};
+use run::cases::Profile;
+use run::prepare;
+use run::select::{self, Wanted};
+use run::{Exec, RUN_ENV, Run, Trial};
+
+use super::kernel_choice::{self, KernelChoice};
+use crate::flags::{ExecArgs, HostArgs, MachineArgs, ManifestArgs, ProfileWord, TreeArgs};
+
+/// `cargo xtask test`.
+#[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools)]
+pub struct TestArgs {
+    /// Kernels to run, by id or glob; may be given more than once [default: all that kernels.toml does not leave out].
+    #[arg(long, value_name = "GLOB")]
+    pub kernel: Vec<String>,
+    /// File systems to run [default: those of each kernel in kernels.toml].
+    #[arg(long, value_name = "FS")]
+    pub fs: Vec<Fs>,
+    /// Cases to run, by name or glob; a full name also finds cases outside the profile.
+    #[arg(long = "case", value_name = "GLOB")]
+    pub case: Vec<String>,
+    /// How much to run.
+    #[arg(long, value_enum, default_value_t = ProfileWord::Default)]
+    pub profile: ProfileWord,
+    /// Virtual machines at once [default: as many as cores and memory allow].
+    #[arg(long, value_name = "N", value_parser = machines)]
+    pub jobs: Option<NonZeroUsize>,
+    /// Keep the disk images of cells that passed, too.
+    #[arg(long)]
+    pub keep: bool,
+    /// Also write the results to this file.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Use the newest versions the archive holds where kernels.toml says `latest`, and write them to kernels.lock.
+    #[arg(long, conflicts_with = "offline")]
+    pub update: bool,
+    /// List the cells that would run; nothing is built, fetched or booted.
+    #[arg(long)]
+    pub list: bool,
+    /// Run this kernel image (bzImage or vmlinux) instead of the kernels of kernels.toml.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["kernel", "tree", "patch"])]
+    pub image: Option<PathBuf>,
+    /// Directory with the image's modules: one that holds lib/modules/RELEASE, or is it.
+    #[arg(long, value_name = "DIR", requires = "image")]
+    pub modules: Option<PathBuf>,
+    #[command(flatten)]
+    pub tree: TreeArgs,
+    #[command(flatten)]
+    pub exec: ExecArgs,
+    /// Seed of the plan's random choices.
+    #[arg(long, value_name = "N", requires = "exec")]
+    pub seed: Option<u64>,
+    #[command(flatten)]
+    pub machine: MachineArgs,
+    #[command(flatten)]
+    pub host: HostArgs,
+    #[command(flatten)]
+    pub manifest: ManifestArgs,
+}
+
+fn machines(word: &str) -> Result<NonZeroUsize, &'static str> {
+    word.parse()
+        .map_err(|_| "expected a number of virtual machines of at least 1")
+}
 
 /// Runs the command; the exit code says how the run went.
 ///
@@ -22,53 +84,31 @@ use crate::verdict::{Judgement, Verdict};
 /// Anything that keeps the matrix from running at all.
 pub fn run(args: &TestArgs) -> Result<u8, Failure> {
     let places = Places::find();
-    let manifest_path = places.manifest(args.manifest.as_deref());
-    let manifest;
-    let given;
-    let patched;
-    let kernels = if let Some(image) = &args.image {
-        given = prepare::image_kernel(image, args.modules.as_deref())?;
-        vec![&given]
-    } else if let Some(kernel) = prepare::tree_kernel(&args.tree, &args.fs, &places)? {
-        given = kernel;
-        vec![&given]
-    } else {
-        manifest = Manifest::load(&manifest_path).map_err(|error| Failure::of(error.exit_code(), &error))?;
-        let kernels = match args.profile.group().filter(|_| args.kernel.is_empty()) {
-            Some(group) => manifest.group(group),
-            None => manifest
-                .select(&args.kernel)
-                .map_err(|error| Failure::of(error.exit_code(), &error))?,
-        };
-        let patches = &args.tree.patch;
-        if patches.is_empty() {
-            kernels
-        } else {
-            patched = prepare::patched(&kernels, !args.kernel.is_empty(), patches, &manifest)?;
-            patched.iter().collect()
-        }
-    };
-    let exec = args
+    let manifest_path = places.manifest(args.manifest.manifest.as_deref());
+    let choice = choose(args, &places, &manifest_path)?;
+    let kernels: Vec<&Kernel> = choice.kernels.iter().collect();
+    let exec = &args.exec;
+    let exec = exec
         .exec
         .as_deref()
-        .map(|line| prepare::exec(line, args.plan.as_deref(), &args.rule, args.seed))
+        .map(|line| run::exec::exec(line, exec.plan.as_deref(), &exec.rule, args.seed))
         .transpose()?;
     let wanted = Wanted {
         fs: &args.fs,
         cases: &args.case,
         exec: exec.is_some(),
-        profile: Some(args.profile),
+        profile: Some(args.profile.into()),
     };
     let trials = select::trials(&kernels, &wanted)?;
     if args.list {
         list(&trials);
         return Ok(0);
     }
-    prepare::host(args.yes)?;
-    prepare::builders(&kernels, args.yes)?;
-    let run = resolve(args, &places, &manifest_path, &kernels, trials, exec)?;
+    prepare::host(args.host.yes)?;
+    prepare::builders(&kernels, args.host.yes)?;
+    let run = resolve(args, &places, &manifest_path, &choice, trials, exec)?;
     matrix(&run, &places, args.jobs.map(NonZeroUsize::get))?;
-    let results = collect(&run);
+    let results = run.collect();
     let json = serde_json::to_vec_pretty(&results).map_err(|error| Failure::of(INTERNAL, &error))?;
     for path in std::iter::once(run.dir.join("results.json")).chain(args.json.clone()) {
         write_beside(&path, &json).map_err(|error| Failure::cannot_create(&path.display().to_string(), &error))?;
@@ -102,29 +142,46 @@ fn list(trials: &[Trial]) {
     anstream::eprintln!("{} in {}", counted(cells, "cell"), counted(trials.len(), "trial"));
 }
 
+/// The kernels that the flags ask for.
+fn choose(args: &TestArgs, places: &Places, manifest_path: &Path) -> Result<KernelChoice, Failure> {
+    if let Some(image) = &args.image {
+        return kernel_choice::of_image(image, args.modules.as_deref());
+    }
+    if let Some(choice) = kernel_choice::of_tree(&args.tree, &args.fs, &places.configs())? {
+        return Ok(choice);
+    }
+    let manifest = Manifest::load(manifest_path).map_err(|error| Failure::of(error.exit_code(), &error))?;
+    let is_named = !args.kernel.is_empty();
+    let selected = match Profile::from(args.profile).group().filter(|_| !is_named) {
+        Some(group) => manifest.group(group),
+        None => manifest
+            .select(&args.kernel)
+            .map_err(|error| Failure::of(error.exit_code(), &error))?,
+    };
+    let named = args.manifest.manifest.as_ref();
+    kernel_choice::of_manifest(&manifest, &selected, is_named, &args.tree.patch, named)
+}
+
 /// Fetches, unpacks and makes what the run needs, and writes it down as the run's file.
 fn resolve(
     args: &TestArgs,
     places: &Places,
     manifest_path: &Path,
-    kernels: &[&Kernel],
+    choice: &KernelChoice,
     trials: Vec<Trial>,
     exec: Option<Exec>,
 ) -> Result<Run, Failure> {
     let options = Options {
-        offline: args.offline,
+        offline: args.host.offline,
         update: args.update,
         ..Options::default()
     };
-    let artifacts = prepare::kernels(manifest_path, kernels, &options)?;
+    let kernels: Vec<&Kernel> = choice.kernels.iter().collect();
+    let artifacts = prepare::kernels(manifest_path, &kernels, &options)?;
     let images = prepare::images(&trials.iter().map(|trial| trial.fs).collect())?;
-    let accel = prepare::accel(args.accel, places, &artifacts, &images)?;
-    let snapshots = prepare::snapshots(args.cold_boot, accel, places, exec.as_ref())?;
+    let accel = prepare::accel(args.machine.accel.into(), places, &artifacts, &images)?;
+    let snapshots = prepare::snapshots(args.machine.cold_boot, accel, places, exec.as_ref())?;
     let dir = prepare::run_dir(&places.runs())?;
-    let image = args.image.as_ref().map(|image| Image {
-        image: image.clone(),
-        modules: args.modules.clone(),
-    });
     let run = Run {
         dir,
         vhost_blk: places.vhost_blk.clone(),
@@ -132,10 +189,8 @@ fn resolve(
         accel,
         snapshots,
         keep: args.keep,
-        profile: args.profile,
-        manifest: args.manifest.clone(),
-        image,
-        tree: (args.tree != TreeArgs::default()).then(|| args.tree.clone()),
+        profile: args.profile.into(),
+        origin: choice.origin.clone(),
         exec,
         seed: None,
         images,
@@ -152,7 +207,7 @@ fn resolve(
 
 /// Runs the matrix. nextest's own exit code is not used: what counts are the cells.
 fn matrix(run: &Run, places: &Places, jobs: Option<usize>) -> Result<(), Failure> {
-    let jobs = jobs.unwrap_or_else(host::jobs).max(1);
+    let jobs = jobs.unwrap_or_else(run::jobs::jobs).max(1);
     let cells: usize = run.trials.iter().map(|trial| trial.cases.len()).sum();
     anstream::eprintln!(
         "running {} in {}, up to {} at once",
@@ -196,34 +251,5 @@ fn matrix(run: &Run, places: &Places, jobs: Option<usize>) -> Result<(), Failure
             INTERNAL,
             "cargo nextest was ended by a signal; nothing of this run counts",
         )),
-    }
-}
-
-/// Reads every cell of the run; one that left no result is broken.
-fn collect(run: &Run) -> Results {
-    let mut results = Results::default();
-    for trial in &run.trials {
-        for case in &trial.cases {
-            let dir = run.cell_dir(&trial.kernel, trial.fs, &case.name);
-            let cell = Cell::load(&dir).unwrap_or_else(|| missing(trial, &case.name, dir));
-            results.cells.push(cell);
-        }
-    }
-    results
-}
-
-fn missing(trial: &Trial, case: &str, dir: PathBuf) -> Cell {
-    let judgement = Judgement {
-        verdict: Verdict::Broken,
-        cause: None,
-        phase: None,
-        detail: "harness: the trial ended without a result (killed, or out of its time limit)".into(),
-        place: None,
-        armed: false,
-        evidence: Vec::new(),
-    };
-    Cell {
-        dir,
-        ..Cell::new(&trial.kernel, trial.fs, case, judgement, None)
     }
 }

@@ -1,25 +1,49 @@
 //! `cargo xtask update`: moves kernels.lock to what the archive holds now.
 
-use crate::cli::UpdateArgs;
-use crate::error::Failure;
-use crate::host::Places;
-use crate::kernels::Manifest;
+use clap::Args;
+use host::error::Failure;
+use host::places::Places;
+use host::progress::Progress;
+use kernels::Manifest;
+use run::prepare;
+
+use crate::flags::ManifestArgs;
+
+/// `cargo xtask update`.
+#[derive(Debug, Args)]
+pub struct UpdateArgs {
+    /// Kernels to move, by id or glob [default: all].
+    #[arg(value_name = "ID")]
+    pub ids: Vec<String>,
+    #[command(flatten)]
+    pub manifest: ManifestArgs,
+}
 
 /// Runs the command.
 ///
 /// # Errors
 /// An unknown kernel, no network, or nothing in the archive that fits.
 pub fn run(args: &UpdateArgs) -> Result<u8, Failure> {
-    let path = args
-        .manifest
-        .clone()
-        .unwrap_or_else(|| Places::find().root.join("kernels.toml"));
+    let path = Places::find().manifest(args.manifest.manifest.as_deref());
     let manifest = Manifest::load(&path).map_err(|error| Failure::of(error.exit_code(), &error))?;
     let all = ["*".to_owned()];
     let wanted = if args.ids.is_empty() { &all[..] } else { &args.ids };
     let kernels = manifest
         .select(wanted)
         .map_err(|error| Failure::of(error.exit_code(), &error))?;
-    super::prepare::update(&path, &kernels)?;
+    let changes = kernels::update(
+        &kernels,
+        &prepare::lock_of(&path),
+        &prepare::cache()?,
+        &Progress::stderr(),
+    )
+    .map_err(|error| Failure::of(error.exit_code(), &error))?;
+    for change in &changes {
+        let before = change.before.as_deref().unwrap_or("not pinned");
+        anstream::println!("{}: {before} -> {}", change.id, change.after);
+    }
+    if changes.is_empty() {
+        anstream::println!("kernels.lock is up to date");
+    }
     Ok(0)
 }

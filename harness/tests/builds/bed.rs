@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
 use std::time::SystemTime;
 
-use harness::cache::Cache;
-use harness::kernels::{Manifest, Options, Source, source_tree};
-use harness::progress::Progress;
+use host::cache::Cache;
+use host::progress::Progress;
+use kernels::{Manifest, Options, Source, source_tree};
 use rustix::fs::inotify;
 
 use super::namespace::{self, Namespace};

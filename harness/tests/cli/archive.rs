@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use harness::kernels::fetch::sha256;
+use kernels::fetch::sha256;
 
 use super::namespace::skipped;
 use super::place::Place;
@@ -47,7 +47,7 @@ impl Archive {
             std::fs::create_dir_all(folder).unwrap();
         }
         for tool in ["gpg", "dpkg-deb", "apt-get"] {
-            if harness::tool::find(tool).is_none() {
+            if host::tool::find(tool).is_none() {
                 skipped(&format!("there is no {tool}, so no apt archive can be made"));
                 return None;
             }

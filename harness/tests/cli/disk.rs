@@ -1,7 +1,7 @@
 //! What a person sees whose cache cannot be written: real file systems that are full or read-only, mounted in a mount namespace of
 //! the test's own.
 
-use harness::kernels::fetch::sha256;
+use kernels::fetch::sha256;
 
 use super::archive::{Archive, Bytes};
 use super::namespace::{self, Namespace};

@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use harness::kernels::lock::Lock;
+use kernels::lock::Lock;
 
 use super::archive::{Archive, Bytes, damage, point_at};
 use super::namespace::{self, Namespace};
@@ -288,8 +288,8 @@ fn a_host_without_qemu_is_told_how_to_get_it() {
     let tools = place.dir().join("tools");
     std::fs::create_dir(&tools).unwrap();
     let qemu = "qemu-system-x86_64";
-    for need in harness::doctor::needs::ALL.iter().filter(|need| need.program != qemu) {
-        if let Some(path) = harness::tool::find(need.program) {
+    for need in host::doctor::needs::ALL.iter().filter(|need| need.program != qemu) {
+        if let Some(path) = host::tool::find(need.program) {
             std::os::unix::fs::symlink(path, tools.join(need.program)).unwrap();
         }
     }

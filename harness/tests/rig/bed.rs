@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use harness::host::Places;
-use harness::results::{Cell, Results};
+use host::places::Places;
+use verdict::results::{Cell, Results};
 
 /// A kernel that passes everything, so that what fails here is what was done to it.
 pub const KERNEL: &str = "debian-6.1.192";

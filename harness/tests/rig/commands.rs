@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use guest_tests::wire::{Event, GuestMessage, from_line};
-use harness::verdict::Verdict;
+use verdict::Verdict;
 
 use crate::bed::{KERNEL, Rig, chaos, find, text};
 

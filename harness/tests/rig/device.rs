@@ -3,9 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use harness::cache::Cache;
-use harness::golden::{self, Fs};
-use harness::vm::args::DiskShape;
+use host::cache::Cache;
+use host::fs::Fs;
+use machine::golden;
+use machine::vm::args::DiskShape;
 use vhost_blk::op::Op;
 use vhost_blk::request::RangeOnDisk;
 use vhost_blk::trace::{RequestLine, Status};

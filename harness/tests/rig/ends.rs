@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use harness::vm::args::DiskShape;
+use machine::vm::args::DiskShape;
 use vhost_blk::op::Op;
 
 use crate::guest::{Guest, MIB, Setup, WITHIN};

@@ -18,8 +18,8 @@ mod soak;
 
 use std::process::Command;
 
-use harness::results::Cell;
-use harness::verdict::{Cause, Verdict};
+use verdict::results::Cell;
+use verdict::{Cause, Verdict};
 
 use crate::bed::{KERNEL, Rig, chaos, find, kill, text};
 
@@ -134,7 +134,7 @@ fn a_kernel_without_its_btrfs_module_is_broken() {
     // The store's own copy of the kernel, with its modules but btrfs.
     let output = rig.test(&["--kernel", KERNEL, "--fs", "btrfs", "--case", "rw-verify"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
-    let run = harness::run::Run::load(&rig.dir.path().join("latest")).expect("the run");
+    let run = run::Run::load(&rig.dir.path().join("latest")).expect("the run");
     let artifact = &run.kernels[KERNEL];
     let modules = rig.dir.path().join("modules");
     let root = artifact.modules_root.as_ref().expect("modules");

@@ -1,7 +1,7 @@
 //! A virtual machine that is paused, reset or powered off while rules keep its requests waiting: nothing freezes, and what the guest
 //! will still ask for is neither lost nor done twice.
 
-use harness::vm::args::DiskShape;
+use machine::vm::args::DiskShape;
 use vhost_blk::op::Op;
 use vhost_blk::schedule::ReleasedBy;
 use vhost_blk::trace::Status;

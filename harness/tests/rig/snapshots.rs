@@ -1,7 +1,7 @@
 //! Snapshots of booted guests: the same verdicts as from power-on, and never the reason for one.
 
-use harness::results::Begun;
-use harness::verdict::{Cause, Verdict};
+use verdict::results::Begun;
+use verdict::{Cause, Verdict};
 
 use crate::bed::{KERNEL, Rig, find, text};
 

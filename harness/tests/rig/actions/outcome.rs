@@ -1,7 +1,8 @@
 //! Actions that say how a request completes.
 
-use harness::cache::Cache;
-use harness::golden::{self, Fs};
+use host::cache::Cache;
+use host::fs::Fs;
+use machine::golden;
 use vhost_blk::control::Command;
 
 use crate::guest::{FILL, Guest, Setup};

@@ -9,14 +9,16 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use harness::commands::prepare;
-use harness::device::{Config, Device};
-use harness::host::Places;
-use harness::kernels::{Manifest, Options};
-use harness::vm::args::{Accel, Disk, DiskShape, MEMORY_MIB, Memory, Serial, Spec, Start, test_cmdline};
-use harness::vm::process::{Vm, VmEnd};
-use harness::vm::qmp::{Qmp, Waiting};
-use harness::{initramfs, modules, scratch};
+use host::places::Places;
+use host::scratch;
+use kernels::modules;
+use kernels::{Manifest, Options};
+use machine::device::{Config, Device};
+use machine::initramfs;
+use machine::vm::args::{Accel, Disk, DiskShape, MEMORY_MIB, Memory, Serial, Spec, Start, test_cmdline};
+use machine::vm::process::{Vm, VmEnd};
+use machine::vm::qmp::{Qmp, Waiting};
+use run::prepare;
 
 pub use disk::status;
 

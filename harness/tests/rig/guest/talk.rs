@@ -3,7 +3,7 @@
 use std::io::{BufRead, Write};
 use std::time::{Duration, Instant};
 
-use harness::vm::args::Serial;
+use machine::vm::args::Serial;
 
 use super::{Guest, MIB, WITHIN};
 

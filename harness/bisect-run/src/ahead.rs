@@ -1,0 +1,138 @@
+//! Kernels that a bisection is likely to want next, built while a guest runs.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use host::cache::Cache;
+use kernels::TreeSource;
+use kernels::build::{self, Stop};
+use kernels::source::{self, Repo, Tree};
+
+/// Processors from which on some are idle while a guest runs: its one and the device's take two.
+const IDLE_FROM: usize = 4;
+
+/// Whether kernels are built ahead of their need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// Where there are four processors or more: a guest and its device keep two busy.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl When {
+    /// Whether it is so here.
+    #[must_use]
+    pub fn is_now(self) -> bool {
+        match self {
+            When::Auto => std::thread::available_parallelism().is_ok_and(|count| count.get() >= IDLE_FROM),
+            When::Always => true,
+            When::Never => false,
+        }
+    }
+}
+
+/// A kernel to build.
+pub struct Wanted {
+    /// The item.
+    pub item: usize,
+    /// What it is called as a kernel.
+    pub id: String,
+    /// Its source, without the patches of `source`.
+    pub tree: Tree,
+}
+
+/// Kernels that are built in the background, one after the other.
+pub struct Ahead {
+    stop: Arc<Stop>,
+    /// The item whose build is under way, and those that came to their end.
+    at: Arc<Mutex<At>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct At {
+    now: Option<usize>,
+    built: BTreeSet<usize>,
+    /// No more after the one that is under way.
+    last: bool,
+}
+
+impl Ahead {
+    /// Begins to build. What goes wrong is found out again when the kernel is wanted.
+    #[must_use]
+    pub fn begin(cache: &Cache, repo: &Repo, source: &TreeSource, wanted: Vec<Wanted>) -> Ahead {
+        let (stop, at) = (Arc::new(Stop::default()), Arc::new(Mutex::new(At::default())));
+        let (cache, repo, source) = (cache.clone(), repo.clone(), source.clone());
+        let thread = {
+            let (stop, at) = (Arc::clone(&stop), Arc::clone(&at));
+            std::thread::spawn(move || {
+                for Wanted { item, id, tree } in wanted {
+                    {
+                        let mut at = at.lock().unwrap_or_else(PoisonError::into_inner);
+                        if at.last || stop.is_stopped() {
+                            return;
+                        }
+                        at.now = Some(item);
+                    }
+                    let made = source::apply(&repo, &cache, tree, &source.patches)
+                        .ok()
+                        .and_then(|tree| build::build_ahead(&cache, &repo, &id, &tree, &source, &stop).ok());
+                    let mut at = at.lock().unwrap_or_else(PoisonError::into_inner);
+                    at.now = None;
+                    if made.is_some() {
+                        at.built.insert(item);
+                    }
+                }
+            })
+        };
+        Ahead {
+            stop,
+            at,
+            thread: Some(thread),
+        }
+    }
+
+    /// Whether this is the item whose build is under way.
+    #[must_use]
+    pub fn is_at(&self, item: usize) -> bool {
+        self.at().now == Some(item)
+    }
+
+    /// Ends it, for an item that is wanted now: if that is the one whose build is under way, once it is built. The items that were built.
+    pub fn end(mut self, item: Option<usize>) -> BTreeSet<usize> {
+        let is_it = {
+            let mut at = self.at();
+            at.last = true;
+            item.is_some() && at.now == item
+        };
+        if !is_it {
+            self.stop.stop();
+        }
+        self.join();
+        std::mem::take(&mut self.at().built)
+    }
+
+    fn at(&self) -> std::sync::MutexGuard<'_, At> {
+        self.at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn join(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            // A panic there is a kernel that is not built ahead.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Ahead {
+    fn drop(&mut self) {
+        if self.thread.is_some() {
+            self.stop.stop();
+            self.join();
+        }
+    }
+}

@@ -1,0 +1,387 @@
+//! Makes kernels and runs the one cell on them, a virtual machine a run.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::dry_run::Pace;
+use super::judged::Judged;
+use bisect::driver::{Bench, Made, Ran};
+use bisect::signature::{Obstacle, Reason};
+use host::error::{CANNOT_CREATE, Failure, INTERNAL};
+use host::fs::Fs;
+use host::places::Places;
+use host::progress::Progress;
+use kernels::Artifact;
+use machine::boot::snapshot;
+use machine::vm::accel::Choice;
+use machine::vm::args::Accel;
+use run::cases::Profile;
+use run::prepare;
+use run::programs::programs;
+use run::trial;
+use run::{Exec, KernelOrigin, Run, Trial};
+use verdict::results::Cell;
+
+/// Who makes the kernels of a range.
+pub trait Maker {
+    /// What a person calls an item in `cargo xtask test`, and how the item is run again with it: `--kernel debian-6.1.176`.
+    fn again(&self, item: usize) -> String;
+
+    /// What an item's source has beyond that of what [`Maker::again`] names, for `--patch`.
+    ///
+    /// # Errors
+    /// git fails.
+    fn patch(&self, _item: usize) -> Result<Option<Vec<u8>>, Failure> {
+        Ok(None)
+    }
+
+    /// Where an item's kernel will lie, as far as that is known beforehand.
+    fn place(&self, item: usize) -> PathBuf;
+
+    /// Makes a kernel; the inner error says what is wrong with the item.
+    ///
+    /// # Errors
+    /// Something failed that is not the item's fault.
+    fn make(&mut self, item: usize) -> Result<Result<Artifact, Reason>, Failure>;
+
+    /// The kernel of the newest item with an item's change taken back, if it can be taken back; the inner error says why it does not build.
+    ///
+    /// # Errors
+    /// Something failed that is not the change's fault.
+    fn reverted(&mut self, _item: usize) -> Result<Option<Result<Artifact, Reason>>, Failure> {
+        Ok(None)
+    }
+
+    /// Pairs of items between which nothing differs that reaches the build, by what the builds of these read.
+    ///
+    /// # Errors
+    /// What differs cannot be found out.
+    fn same(&self, _made: &BTreeMap<usize, Artifact>) -> Result<Vec<(usize, usize)>, Failure> {
+        Ok(Vec::new())
+    }
+
+    /// The same, by what was built some time before; none if nothing was.
+    ///
+    /// # Errors
+    /// What differs cannot be found out.
+    fn foresee(&self) -> Result<Option<Vec<(usize, usize)>>, Failure> {
+        Ok(None)
+    }
+
+    /// Items that may be wanted soon, the likeliest first. May make them meanwhile.
+    fn ahead(&mut self, _items: &[usize]) {}
+
+    /// What earlier builds like those of this range took.
+    fn pace(&self) -> Pace {
+        Pace::default()
+    }
+}
+
+/// What every run has in common.
+#[derive(Debug, Clone)]
+pub struct Setting {
+    /// The places of this installation.
+    pub places: Places,
+    /// A user's own program.
+    pub exec: Option<Exec>,
+    /// Seed that each run's own follows from.
+    pub seed: u64,
+    /// What executes guest code.
+    pub accel: Choice,
+    /// Whether every machine boots.
+    pub cold_boot: bool,
+    /// Whether results of earlier bisections are left alone.
+    pub anew: bool,
+    /// Where snapshots of booted guests are kept; none for the place that all runs share.
+    pub snapshots: Option<PathBuf>,
+}
+
+/// The machine of a bisection, once it is known.
+struct Rig {
+    accel: Accel,
+    snapshots: Option<snapshot::Plan>,
+    image: PathBuf,
+}
+
+/// A range's kernels in virtual machines.
+pub struct Machines<'a, M> {
+    /// Who makes the kernels.
+    pub maker: M,
+    setting: &'a Setting,
+    progress: Progress,
+    artifacts: BTreeMap<usize, Artifact>,
+    rigs: BTreeMap<Fs, Rig>,
+    judged: Option<Judged>,
+    /// What all runs depend on besides kernel, cell and seed.
+    identity: Option<String>,
+    /// The trial that is run; its kernel is filled in.
+    trial: Option<Trial>,
+}
+
+impl<'a, M: Maker> Machines<'a, M> {
+    /// Nothing is made yet.
+    pub fn new(maker: M, setting: &'a Setting, progress: Progress) -> Self {
+        Machines {
+            maker,
+            setting,
+            progress,
+            artifacts: BTreeMap::new(),
+            rigs: BTreeMap::new(),
+            judged: prepare::cache().ok().map(|cache| Judged::of(&cache)),
+            identity: None,
+            trial: None,
+        }
+    }
+
+    /// Says which one cell is run.
+    pub fn look_at(&mut self, trial: Trial) {
+        self.trial = Some(trial);
+    }
+
+    /// An item's kernel, made if need be.
+    ///
+    /// # Errors
+    /// Something failed that is not the item's fault.
+    pub fn artifact(&mut self, item: usize) -> Result<Result<Artifact, Reason>, Failure> {
+        if let Some(artifact) = self.artifacts.get(&item) {
+            return Ok(Ok(artifact.clone()));
+        }
+        let made = self.maker.make(item)?;
+        if let Ok(artifact) = &made {
+            self.artifacts.insert(item, artifact.clone());
+        }
+        Ok(made)
+    }
+
+    /// An item is another one from here on.
+    pub fn forget(&mut self, item: usize) {
+        self.artifacts.remove(&item);
+    }
+
+    /// Runs trials on a kernel, and gives back their cells.
+    ///
+    /// # Errors
+    /// A machine or the directory cannot be had.
+    pub fn trials(
+        &mut self,
+        artifact: &Artifact,
+        trials: &[Trial],
+        dir: &Path,
+        seed: u64,
+    ) -> Result<Vec<Cell>, Failure> {
+        std::fs::create_dir_all(dir).map_err(|error| Failure::cannot_create(&dir.display().to_string(), &error))?;
+        for trial in trials {
+            self.rig(artifact, trial.fs)?;
+        }
+        let run = self.describe(artifact, trials, dir, seed);
+        let mut cells = Vec::new();
+        run.save().map_err(|error| Failure::of(CANNOT_CREATE, &error))?;
+        for trial in &run.trials {
+            let done = trial::run(&run, trial)
+                .map_err(|error| Failure::cannot_create(&format!("the evidence in {}", dir.display()), &error))?;
+            cells.extend(done);
+        }
+        Ok(cells)
+    }
+
+    /// Trials on a kernel as a run.
+    fn describe(&self, artifact: &Artifact, trials: &[Trial], dir: &Path, seed: u64) -> Run {
+        let of_kernel = |trial: &Trial| Trial {
+            kernel: artifact.id.clone(),
+            ..trial.clone()
+        };
+        let mut exec = self.setting.exec.clone();
+        if let Some(exec) = &mut exec {
+            exec.plan.seed = seed;
+        }
+        let rig = trials.first().and_then(|trial| self.rigs.get(&trial.fs));
+        Run {
+            dir: dir.to_owned(),
+            vhost_blk: self.setting.places.vhost_blk.clone(),
+            guest_bins: self.setting.places.guest_bins.clone(),
+            accel: rig.map_or(Accel::Tcg, |rig| rig.accel),
+            snapshots: rig.and_then(|rig| rig.snapshots.clone()),
+            keep: false,
+            profile: Profile::Default,
+            origin: KernelOrigin::Manifest {
+                named: None,
+                patches: Vec::new(),
+            },
+            exec,
+            seed: Some(seed),
+            images: self.rigs.iter().map(|(fs, rig)| (*fs, rig.image.clone())).collect(),
+            kernels: [(artifact.id.clone(), artifact.clone())].into(),
+            trials: trials.iter().map(of_kernel).collect(),
+        }
+    }
+
+    /// Runs the one cell on a kernel for the nth time.
+    ///
+    /// # Errors
+    /// A machine or the directory cannot be had.
+    pub fn run_on(&mut self, artifact: &Artifact, dir: &Path, nth: u32) -> Result<Ran, Failure> {
+        let trial = self.trial.clone();
+        let trial = trial.ok_or_else(|| Failure::new(INTERNAL, "no cell was selected"))?;
+        self.rig(artifact, trial.fs)?;
+        let seed = self.setting.seed.wrapping_add(u64::from(nth) - 1);
+        let key = self.key(artifact, &trial, seed)?;
+        if !self.setting.anew
+            && let Some(judged) = &self.judged
+        {
+            let into = dir
+                .join(&artifact.id)
+                .join(trial.fs.to_string())
+                .join(&trial.cases[0].name);
+            if let Some(cell) = judged.take(&key, &into) {
+                let run = self.describe(artifact, std::slice::from_ref(&trial), dir, seed);
+                run.save().map_err(|error| Failure::of(CANNOT_CREATE, &error))?;
+                let console = console(&cell.dir);
+                return Ok(Ran {
+                    cell,
+                    console,
+                    known: true,
+                });
+            }
+        }
+        let cells = self.trials(artifact, std::slice::from_ref(&trial), dir, seed)?;
+        let cell = cells.into_iter().next();
+        let cell = cell.ok_or_else(|| Failure::new(INTERNAL, format!("the run in {} left no cell", dir.display())))?;
+        if let Some(judged) = &self.judged {
+            judged.keep(&key, &cell);
+        }
+        let console = console(&cell.dir);
+        Ok(Ran {
+            cell,
+            console,
+            known: false,
+        })
+    }
+
+    /// All that a run's result depends on.
+    fn key(&mut self, artifact: &Artifact, trial: &Trial, seed: u64) -> Result<Vec<String>, Failure> {
+        let setting = self.setting;
+        let identity = match &self.identity {
+            Some(identity) => identity.clone(),
+            None => {
+                let program = setting.exec.as_ref().map(|exec| exec.program.as_path());
+                let bins = &setting.places.guest_bins;
+                let qemu = host::doctor::qemu_version().unwrap_or_default();
+                let guest = machine::provision::identity(bins, &programs(bins, program), &qemu)
+                    .map_err(|error| Failure::of(INTERNAL, &error))?;
+                let device = std::fs::read(&setting.places.vhost_blk).map_err(|error| Failure::of(INTERNAL, &error))?;
+                kernels::store::hash(&[guest.as_bytes(), &device])
+            }
+        };
+        self.identity = Some(identity.clone());
+        let accel = self.rigs.get(&trial.fs).map_or("", |rig| rig.accel.word());
+        let mut key = vec![
+            env!("CARGO_PKG_VERSION").to_owned(),
+            artifact.hash.clone(),
+            trial.cases[0].name.clone(),
+            trial.fs.to_string(),
+            seed.to_string(),
+            identity,
+            accel.to_owned(),
+            setting.cold_boot.to_string(),
+        ];
+        if let Some(exec) = &setting.exec {
+            key.extend(exec.args.iter().chain(&exec.plan.rules).cloned());
+        } else if let Some(case) = run::cases::find(&trial.cases[0].name) {
+            key.push(format!("{:?}", (case.params, case.rules, case.needs, case.disk)));
+        }
+        Ok(key)
+    }
+
+    /// Accelerator, snapshots and image, decided on with the first kernel.
+    fn rig(&mut self, artifact: &Artifact, fs: Fs) -> Result<(), Failure> {
+        if self.rigs.contains_key(&fs) {
+            return Ok(());
+        }
+        let images = prepare::images(&[fs].into())?;
+        let setting = self.setting;
+        let accel = match self.rigs.values().next() {
+            Some(rig) => rig.accel,
+            None => prepare::accel(setting.accel, &setting.places, std::slice::from_ref(artifact), &images)?,
+        };
+        let mut snapshots = prepare::snapshots(setting.cold_boot, accel, &setting.places, setting.exec.as_ref())?;
+        if let (Some(plan), Some(root)) = (&mut snapshots, &setting.snapshots) {
+            plan.root.clone_from(root);
+        }
+        let image = images.get(&fs).cloned().unwrap_or_default();
+        self.rigs.insert(
+            fs,
+            Rig {
+                accel,
+                snapshots,
+                image,
+            },
+        );
+        Ok(())
+    }
+}
+
+impl<M: Maker> Bench for Machines<'_, M> {
+    type Error = Failure;
+
+    fn place(&self, item: usize) -> PathBuf {
+        self.maker.place(item)
+    }
+
+    fn make(&mut self, item: usize) -> Result<Made, Failure> {
+        Ok(match self.artifact(item)? {
+            Ok(artifact) => Made::Ready {
+                artifact: artifact.hash,
+            },
+            Err(reason) => Made::Unfit(reason),
+        })
+    }
+
+    fn run(&mut self, item: usize, dir: &Path, nth: u32) -> Result<Ran, Failure> {
+        match self.artifact(item)? {
+            Ok(artifact) => self.run_on(&artifact, dir, nth),
+            Err(reason) => Err(Failure::new(INTERNAL, reason.to_string())),
+        }
+    }
+
+    fn left(&self, _item: usize, dir: &Path) -> Option<Ran> {
+        let trial = self.trial.as_ref()?;
+        let run = Run::load(dir).ok()?;
+        let kernel = run.kernels.keys().next()?;
+        // A cell's result is the last file that a run writes.
+        let cell = Cell::load(&run.cell_dir(kernel, trial.fs, &trial.cases.first()?.name))?;
+        let console = console(&cell.dir);
+        Some(Ran {
+            cell,
+            console,
+            known: false,
+        })
+    }
+
+    fn same(&mut self) -> Result<Vec<(usize, usize)>, Failure> {
+        self.maker.same(&self.artifacts)
+    }
+
+    fn ahead(&mut self, items: &[usize]) {
+        self.maker.ahead(items);
+    }
+
+    fn say(&self, line: &str) {
+        self.progress.say(line);
+    }
+}
+
+fn console(dir: &Path) -> String {
+    let bytes = std::fs::read(dir.join("console.log")).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// An item that cannot be tested since its kernel cannot be had.
+#[must_use]
+pub fn unfit(obstacle: Obstacle, failure: &dyn std::fmt::Display) -> Reason {
+    Reason {
+        obstacle,
+        detail: failure.to_string(),
+        files: Vec::new(),
+        noted: Vec::new(),
+    }
+}

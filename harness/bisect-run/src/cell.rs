@@ -1,0 +1,151 @@
+//! Which one cell is bisected: the selection is that of `cargo xtask test`, and of several cells just one may fail at the bad end.
+
+use std::path::Path;
+
+use super::bench::{Machines, Maker};
+use crate::request::Request;
+use host::atomic::write_beside;
+use host::error::{CANNOT_CREATE, DATA, Failure, USAGE};
+use host::words::counted;
+use kernels::Kernel;
+use run::Trial;
+use run::select::{self, Wanted};
+use verdict::Verdict;
+use verdict::results::Cell;
+
+/// Where the choice is kept, so that a resumed bisection does not make it again.
+const FILE: &str = "cell.json";
+
+/// Cells that match.
+#[derive(Debug, Clone)]
+pub struct Selection {
+    trials: Vec<Trial>,
+}
+
+impl Selection {
+    /// What matches on the bad end.
+    ///
+    /// # Errors
+    /// As for `cargo xtask test`: a glob matches no case, or nothing is left.
+    pub fn of(args: &Request, bad_end: &Kernel, exec: bool) -> Result<Self, Failure> {
+        let wanted = Wanted {
+            fs: &args.fs,
+            cases: &args.case,
+            exec,
+            profile: Some(args.profile),
+        };
+        Ok(Selection {
+            trials: select::trials(&[bad_end], &wanted)?,
+        })
+    }
+
+    /// Each cell as a trial of its own.
+    fn cells(&self) -> impl Iterator<Item = Trial> {
+        self.trials.iter().flat_map(|trial| {
+            trial.cases.iter().map(|case| Trial {
+                cases: vec![case.clone()],
+                ..trial.clone()
+            })
+        })
+    }
+
+    /// For a person.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let mut cells = self.cells();
+        match (cells.next(), cells.count()) {
+            (Some(only), 0) => name(&only),
+            (_, more) => format!("what fails of {}", counted(more + 1, "cell")),
+        }
+    }
+
+    /// For a program: every cell.
+    #[must_use]
+    pub fn asked(&self) -> String {
+        self.cells().map(|trial| name(&trial)).collect::<Vec<_>>().join("; ")
+    }
+
+    /// The one cell: the only one that matches, or the only one that fails at the bad end. None if none fails, which was then said.
+    ///
+    /// # Errors
+    /// Several fail; the bad end cannot be had.
+    pub fn choose<M: Maker>(
+        &self,
+        bench: &mut Machines<'_, M>,
+        bad_end: usize,
+        dir: &Path,
+        seed: u64,
+    ) -> Result<Option<Trial>, Failure> {
+        let mut cells = self.cells();
+        if let (Some(only), None) = (cells.next(), cells.next()) {
+            return Ok(Some(only));
+        }
+        let file = dir.join(FILE);
+        if let Ok(text) = std::fs::read(&file) {
+            let chosen = serde_json::from_slice(&text)
+                .map_err(|error| Failure::new(DATA, format!("{}: {error}; `--anew` begins anew", file.display())))?;
+            return Ok(Some(chosen));
+        }
+        anstream::eprintln!(
+            "{} match: which of them fail at the bad end comes first",
+            counted(self.cells().count(), "cell")
+        );
+        let artifact = match bench.artifact(bad_end)? {
+            Ok(artifact) => artifact,
+            Err(reason) => {
+                anstream::println!("\nthe bad end cannot be tested: {reason}\nname another one");
+                return Ok(None);
+            }
+        };
+        let ran = bench.trials(&artifact, &self.trials, &dir.join("select"), seed)?;
+        let failing: Vec<&Cell> = ran.iter().filter(|cell| cell.verdict == Verdict::Fail).collect();
+        let list = |cells: &[&Cell]| {
+            let lines = cells.iter().map(|cell| {
+                let cause = cell
+                    .cause
+                    .map_or_else(|| cell.verdict.to_string(), |cause| cause.to_string());
+                let place = cell
+                    .place
+                    .as_ref()
+                    .map_or_else(String::new, |place| format!(", {place}"));
+                format!("  {} on {}: {cause}{place}", cell.case, cell.fs)
+            });
+            lines.collect::<Vec<_>>().join("\n")
+        };
+        match failing.as_slice() {
+            [] => {
+                anstream::println!(
+                    "\nnone of these cells fails at the bad end:\n{}\nperhaps the ends are swapped; a failure that shows now and then is bisected with its case and file system named in full\nevidence: {}",
+                    list(&ran.iter().collect::<Vec<_>>()),
+                    dir.join("select").display()
+                );
+                Ok(None)
+            }
+            [only] => {
+                let chosen = self
+                    .cells()
+                    .find(|trial| trial.fs == only.fs && trial.cases[0].name == only.case);
+                if let Some(chosen) = &chosen {
+                    let text = serde_json::to_vec_pretty(chosen).map_err(|error| Failure::of(CANNOT_CREATE, &error))?;
+                    write_beside(&file, &text)
+                        .map_err(|error| Failure::cannot_create(&file.display().to_string(), &error))?;
+                    anstream::eprintln!("{} is what fails", name(chosen));
+                }
+                Ok(chosen)
+            }
+            several => Err(Failure::new(
+                USAGE,
+                format!(
+                    "{} of the selected cells fail at the bad end, and a bisection follows one failure:\n{}\nname one of them in full with --case and --fs",
+                    several.len(),
+                    list(several)
+                ),
+            )),
+        }
+    }
+}
+
+fn name(trial: &Trial) -> String {
+    let cases: Vec<&str> = trial.cases.iter().map(|case| case.name.as_str()).collect();
+    format!("{} on {}", cases.join(","), trial.fs)
+}

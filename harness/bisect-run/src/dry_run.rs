@@ -1,0 +1,192 @@
+//! What a bisection will take: the range, what of it need not be built, and how many kernels, runs and minutes.
+
+use std::collections::BTreeSet;
+
+use super::Bisection;
+use super::bench::Maker;
+use super::judged::Judged;
+use super::plan::{Estimate, Planned};
+use bisect::driver::short;
+use bisect::search::Search;
+use bisect::state::Kind;
+use host::error::Failure;
+use host::words::counted;
+use run::prepare;
+
+/// Items of a long range that are listed at each end.
+const LISTED: usize = 20;
+
+/// What earlier builds and runs took, in seconds: the middle one of each.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Pace {
+    /// A build of everything.
+    pub whole_s: Option<f64>,
+    /// A build in a folder where another version was built before.
+    pub next_s: Option<f64>,
+    /// A run.
+    pub run_s: Option<f64>,
+}
+
+impl Bisection<'_> {
+    pub(super) fn dry_run<M: Maker>(&mut self, fresh: &Search, maker: &M) -> Result<(), Failure> {
+        let same = maker.foresee()?;
+        let is_known = same.is_some();
+        self.planned.same = same.unwrap_or_default();
+        let planned = &self.planned;
+        list(planned);
+        if planned.kind != Kind::Releases {
+            let left_out: BTreeSet<usize> = planned.same.iter().map(|(item, _)| *item).collect();
+            if is_known {
+                anstream::println!(
+                    "of {} {} do not reach the build, by what the last one read",
+                    counted(planned.names.len() - 1, planned.noun()),
+                    left_out.len()
+                );
+            } else {
+                anstream::println!(
+                    "nothing of it was built yet, so what does not reach the build is not known before both ends are"
+                );
+            }
+        }
+        let estimate = planned.estimate(fresh);
+        anstream::println!(
+            "if every run of a bad kernel fails: {:.1} kernels (at most {}) and {:.1} runs (at most {}), both ends among them; more of both if it fails now and then",
+            estimate.kernels.0,
+            estimate.kernels.1,
+            estimate.runs.0,
+            estimate.runs.1
+        );
+        let judged = prepare::cache().ok().map(|cache| Judged::of(&cache));
+        let pace = Pace {
+            run_s: judged.and_then(|judged| median(judged.durations_ms())),
+            ..maker.pace()
+        };
+        anstream::println!("{}", minutes(&estimate, pace, planned.kind != Kind::Releases));
+        Ok(())
+    }
+}
+
+fn list(planned: &Planned) {
+    let (bad, good) = planned.ends();
+    let last = planned.names.len();
+    for (item, name) in planned.names.iter().enumerate() {
+        if item == LISTED && last > 2 * LISTED {
+            anstream::println!("… {} more", last - 2 * LISTED);
+        }
+        if (LISTED..last.saturating_sub(LISTED)).contains(&item) && last > 2 * LISTED {
+            continue;
+        }
+        let end = if item == bad {
+            "  (bad end)"
+        } else if item == good {
+            "  (good end)"
+        } else {
+            ""
+        };
+        let same = planned.same.iter().find(|(same, _)| *same == item);
+        let same = same.map_or_else(String::new, |(_, other)| {
+            format!("  (does not reach the build: as {})", short(&planned.names[*other]))
+        });
+        anstream::println!("{}  {}{end}{same}", short(name), planned.labels[item]);
+    }
+}
+
+/// The middle one of times in milliseconds, in seconds.
+pub fn median(mut times_ms: Vec<u64>) -> Option<f64> {
+    times_ms.sort_unstable();
+    times_ms.get(times_ms.len() / 2).map(|ms| *ms as f64 / 1000.0)
+}
+
+/// How long it will take, as far as that can be said.
+fn minutes(estimate: &Estimate, pace: Pace, builds: bool) -> String {
+    // Of the first one nobody knows how much of it is there already.
+    let (kernels, runs) = (estimate.kernels.0, estimate.runs.0);
+    let build_s = match (pace.next_s.or(pace.whole_s), pace.whole_s) {
+        _ if !builds => Some((0.0, String::new())),
+        (None, _) => None,
+        (Some(next_s), None) => Some((kernels * next_s, format!("{} a kernel", span(next_s)))),
+        (Some(next_s), Some(whole_s)) => Some((
+            whole_s + (kernels - 1.0).max(0.0) * next_s,
+            format!(
+                "{} the first kernel, {} each of the others",
+                span(whole_s),
+                span(next_s)
+            ),
+        )),
+    };
+    match (build_s, pace.run_s) {
+        (Some((build_s, said)), Some(run_s)) => {
+            let total = (build_s + runs * run_s) / 60.0;
+            let comma = if said.is_empty() { "" } else { ", " };
+            format!(
+                "about {} here, kernels that are kept from before not taken off: {said}{comma}{} a run, as earlier ones took",
+                span(total * 60.0),
+                span(run_s)
+            )
+        }
+        (None, _) => {
+            "how many minutes that takes is not known before a kernel was built with this configuration".to_owned()
+        }
+        (_, None) => "how many minutes that takes is not known before something was run by a bisection".to_owned(),
+    }
+}
+
+/// Seconds, for a person.
+fn span(seconds: f64) -> String {
+    if seconds < 90.0 {
+        format!("{seconds:.0} s")
+    } else {
+        format!("{:.0} min", seconds / 60.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn minutes_are_those_of_builds_and_runs() {
+        let estimate = Estimate {
+            kernels: (7.0, 8),
+            runs: (20.0, 28),
+        };
+        let pace = Pace {
+            whole_s: Some(300.0),
+            next_s: Some(60.0),
+            run_s: Some(3.0),
+        };
+        let said = minutes(&estimate, pace, true);
+        // 300 + 6 * 60 + 20 * 3 s
+        assert!(said.starts_with("about 12 min here"), "{said}");
+        assert!(
+            said.contains("5 min the first kernel, 60 s each of the others, 3 s a run"),
+            "{said}"
+        );
+        let said = minutes(&estimate, Pace { whole_s: None, ..pace }, true);
+        assert!(said.starts_with("about 8 min here"), "{said}");
+        let said = minutes(
+            &estimate,
+            Pace {
+                run_s: Some(3.0),
+                ..Pace::default()
+            },
+            false,
+        );
+        assert!(said.starts_with("about 60 s here"), "{said}");
+        let unknown = minutes(
+            &estimate,
+            Pace {
+                run_s: Some(3.0),
+                ..Pace::default()
+            },
+            true,
+        );
+        assert!(unknown.contains("not known before a kernel was built"), "{unknown}");
+    }
+
+    #[test]
+    fn the_middle_one_counts() {
+        assert_eq!(median(vec![9000, 1000, 2000]), Some(2.0));
+        assert_eq!(median(Vec::new()), None);
+    }
+}

@@ -1,0 +1,242 @@
+//! A range of commits of a repository.
+
+use std::collections::HashMap;
+
+use super::plan::Planned;
+use super::repository::Repository;
+use super::trees::{Background, Trees};
+use crate::request::Request;
+use bisect::search::Direction;
+use bisect::state::Kind;
+use host::error::{Failure, USAGE};
+use host::places::Places;
+use host::progress::Progress;
+use host::words::quoted;
+use kernels::given::tree_kernel;
+use kernels::source::{self, Repo, Tree};
+use kernels::{Kernel, Source, TreeSource};
+use run::prepare;
+
+/// Letters of a commit as a kernel's name.
+const SHORT: usize = 12;
+/// What a build costs, in runs: minutes against seconds.
+const BUILD_COST: f64 = 30.0;
+
+/// The range between two commits, and who builds it. Also the bad end as a kernel, for its cells.
+///
+/// # Errors
+/// No repository, an unknown revision, ends that are one or do not follow on each other.
+pub fn range(args: &Request, places: &Places) -> Result<(Planned, Trees, Kernel), Failure> {
+    let given = args
+        .source(None)
+        .ok_or_else(|| Failure::new(USAGE, "commits are those of a repository: --tree DIR"))?;
+    let kernel = tree_kernel(&given, &args.fs, &places.configs())?;
+    let dir = &given.tree;
+    let repository = Repository::open(dir)?;
+    let (bad_rev, good_rev) = args.ends()?;
+    let (bad, good) = (
+        repository.commit("--bad", bad_rev)?,
+        repository.commit("--good", good_rev)?,
+    );
+    if bad == good {
+        return Err(Failure::new(
+            USAGE,
+            format!(
+                "--bad {bad_rev} and --good {good_rev} are the same commit, {}: a bisection needs one that fails and another one that passes",
+                short(&bad)
+            ),
+        ));
+    }
+    let direction = if repository.contains(&bad, &good)? {
+        Direction::Regression
+    } else if repository.contains(&good, &bad)? {
+        Direction::Fix
+    } else {
+        return Err(apart(&repository, &bad, &good)?);
+    };
+    let (old, new) = match direction {
+        Direction::Regression => (&good, &bad),
+        Direction::Fix => (&bad, &good),
+    };
+    let cache = prepare::cache()?;
+    let repo = Repo::open(&cache).map_err(|error| Failure::of(error.exit_code(), &error))?;
+    let progress = Progress::stderr();
+    // It is a Linux at both ends.
+    for end in [&bad, &good] {
+        source::git(
+            &repo,
+            &cache,
+            &repository.dir.to_string_lossy(),
+            end,
+            false,
+            args.offline,
+            &progress,
+        )
+        .map_err(|error| Failure::of(error.exit_code(), &error))?;
+    }
+    let commits = repository.range(old, new, args.first_parent, &args.paths)?;
+    let index: HashMap<&str, usize> = commits
+        .iter()
+        .enumerate()
+        .map(|(at, commit)| (commit.id.as_str(), at))
+        .collect();
+    let parents: Vec<Vec<usize>> = commits
+        .iter()
+        .enumerate()
+        .map(|(at, commit)| {
+            // What is not in the range forked off before it.
+            let mut parents: Vec<usize> = commit
+                .parents
+                .iter()
+                .map(|id| index.get(id.as_str()).copied().unwrap_or(0))
+                .collect();
+            if at > 0 && parents.is_empty() {
+                parents.push(0);
+            }
+            parents.sort_unstable();
+            parents.dedup();
+            parents
+        })
+        .collect();
+    let mut notes = Vec::new();
+    if repository.is_dirty()? {
+        notes.push(
+            "the working copy has changes that are not committed; it is not looked at, and stays as it is".to_owned(),
+        );
+    }
+    let mut skip = Vec::new();
+    for rev in &args.skip {
+        let commit = repository.commit("--skip", rev)?;
+        match index.get(commit.as_str()) {
+            Some(at) => skip.push(*at),
+            None => notes.push(format!("--skip {rev}: it is not in the range")),
+        }
+    }
+    let merges = commits.iter().filter(|commit| commit.parents.len() > 1).count();
+    if merges > 0 {
+        notes.push(format!(
+            "{merges} of the commits are merges; --first-parent looks at them only as what they merged"
+        ));
+    }
+    let usual = Planned::terms(direction);
+    let planned = Planned {
+        kind: Kind::Git,
+        scope: scope(args, &repository),
+        names: commits.iter().map(|commit| commit.id.clone()).collect(),
+        labels: commits.iter().map(|commit| commit.subject.clone()).collect(),
+        parents: parents.clone(),
+        same: Vec::new(),
+        skip,
+        direction,
+        terms: (
+            args.term_old.clone().unwrap_or(usual.0),
+            args.term_new.clone().unwrap_or(usual.1),
+        ),
+        build_cost: BUILD_COST,
+        notes,
+        bad,
+        good,
+    };
+    let trees = commits.iter().map(|commit| {
+        Ok(Tree {
+            id: commit.tree.clone(),
+            name: short(&commit.id),
+            alternates: vec![repository.objects.clone()],
+        })
+    });
+    let source = source_of(&kernel).ok_or_else(|| Failure::new(USAGE, "--tree is no source"))?;
+    let trees = Trees {
+        trees: trees.collect(),
+        ids: commits.iter().map(|commit| short(&commit.id)).collect(),
+        patched_over: None,
+        again: commits
+            .iter()
+            .map(|commit| again(args, &repository, &commit.id))
+            .collect(),
+        parents,
+        repo,
+        cache,
+        repository,
+        source,
+        progress,
+        ahead: Background::new(args.ahead),
+    };
+    Ok((planned, trees, kernel))
+}
+
+/// How a commit is built: as `test --tree` does it, so that both share a build folder.
+fn source_of(kernel: &Kernel) -> Option<TreeSource> {
+    match &kernel.source {
+        Source::Tree(source) => Some((**source).clone()),
+        _ => None,
+    }
+}
+
+/// What the range depends on besides its ends.
+fn scope(args: &Request, repository: &Repository) -> Vec<String> {
+    let mut scope = vec![repository.dir.to_string_lossy().into_owned()];
+    scope.extend(args.config.iter().map(|part| format!("--config {part}")));
+    scope.extend(args.patch.iter().map(|patch| format!("--patch {}", patch.display())));
+    scope.extend(args.cc.iter().map(|cc| format!("--cc {cc}")));
+    scope.extend(args.first_parent.then(|| "--first-parent".to_owned()));
+    scope.extend(args.skip.iter().map(|rev| format!("--skip {rev}")));
+    scope.extend(args.paths.iter().cloned());
+    scope
+}
+
+/// How `cargo xtask test` is told to run a commit.
+fn again(args: &Request, repository: &Repository, rev: &str) -> String {
+    let mut words = vec![
+        format!("--tree {}", quoted(&repository.dir.to_string_lossy())),
+        format!("--rev {rev}"),
+    ];
+    words.extend(build_options(args));
+    words.join(" ")
+}
+
+/// How `cargo xtask test` is told to run the base of a series that is a tree's.
+pub fn again_source(args: &Request) -> Option<String> {
+    let tree = args.tree.as_ref()?;
+    let mut words = vec![
+        format!("--tree {}", quoted(&tree.to_string_lossy())),
+        format!("--rev {}", quoted(args.base.as_deref().unwrap_or("HEAD"))),
+    ];
+    words.extend(build_options(args));
+    Some(words.join(" "))
+}
+
+/// The options of the build, as they were given.
+pub fn build_options(args: &Request) -> Vec<String> {
+    let config = args.config.iter().map(|part| format!("--config {}", quoted(part)));
+    let patch = args
+        .patch
+        .iter()
+        .map(|patch| format!("--patch {}", quoted(&patch.to_string_lossy())));
+    let cc = args.cc.iter().map(|cc| format!("--cc {}", quoted(cc)));
+    config.chain(patch).chain(cc).collect()
+}
+
+/// Ends of which neither contains the other.
+fn apart(repository: &Repository, bad: &str, good: &str) -> Result<Failure, Failure> {
+    let what = match repository.merge_base(bad, good)? {
+        Some(base) => format!(
+            "their histories part at {}: test that one (--tree … --rev), and bisect between it and the end that differs from it",
+            short(&base)
+        ),
+        None => "they have no history in common".to_owned(),
+    };
+    Ok(Failure::new(
+        USAGE,
+        format!(
+            "neither of --bad {} and --good {} contains the other; {what}",
+            short(bad),
+            short(good)
+        ),
+    ))
+}
+
+/// A commit's id as a person writes it.
+#[must_use]
+pub fn short(id: &str) -> String {
+    id.chars().take(SHORT).collect()
+}

@@ -1,0 +1,137 @@
+//! Results of runs, kept in the cache: an identical kernel with the same cell and seed gets its result at once, in whichever bisection it was run first.
+//!
+//! A bisection never takes two runs of one kernel with one seed, so what is kept is as good as a run of its own. Only what says something is kept.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use host::atomic::write_beside;
+use host::cache::Cache;
+use kernels::store;
+use verdict::Verdict;
+use verdict::results::Cell;
+
+/// Where they are, in the cache.
+const FOLDER: &str = "judged";
+/// What a run leaves, its result last.
+const FILES: [&str; 5] = ["console.log", "events.jsonl", "trace.jsonl", "fsck.log", "ending.json"];
+const RESULT: &str = "cell.json";
+/// How long one that nobody asks for is kept.
+const KEEP: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Results that are kept.
+#[derive(Debug, Clone)]
+pub struct Judged(Cache);
+
+impl Judged {
+    /// Those of a cache; what nobody asked for in a month goes.
+    #[must_use]
+    pub fn of(cache: &Cache) -> Judged {
+        let judged = Judged(cache.clone());
+        let old = |dir: &Path| {
+            let used = fs::metadata(dir.join(RESULT)).and_then(|meta| meta.modified());
+            used.is_ok_and(|used| SystemTime::now().duration_since(used).is_ok_and(|age| age > KEEP))
+        };
+        let entries = fs::read_dir(cache.root().join(FOLDER)).into_iter().flatten().flatten();
+        for dir in entries.map(|entry| entry.path()).filter(|dir| old(dir)) {
+            // Tidying up is not what anybody waits for.
+            let _ = fs::remove_dir_all(dir);
+        }
+        judged
+    }
+
+    fn place(&self, parts: &[String]) -> PathBuf {
+        self.0.root().join(FOLDER).join(store::hash(parts))
+    }
+
+    /// Copies a result with its evidence into a directory, if there is one.
+    #[must_use]
+    pub fn take(&self, parts: &[String], into: &Path) -> Option<Cell> {
+        let place = self.place(parts);
+        let mut cell = Cell::load(&place)?;
+        fs::create_dir_all(into).ok()?;
+        for file in FILES {
+            if place.join(file).is_file() {
+                fs::copy(place.join(file), into.join(file)).ok()?;
+            }
+        }
+        into.clone_into(&mut cell.dir);
+        cell.save().ok()?;
+        if let Ok(file) = fs::File::options().append(true).open(place.join(RESULT)) {
+            let _ = file.set_modified(SystemTime::now());
+        }
+        Some(cell)
+    }
+
+    /// How long the runs took that are kept, in milliseconds.
+    #[must_use]
+    pub fn durations_ms(&self) -> Vec<u64> {
+        let entries = fs::read_dir(self.0.root().join(FOLDER)).into_iter().flatten().flatten();
+        let cells = entries.filter_map(|entry| Cell::load(&entry.path()));
+        cells.map(|cell| cell.duration_ms).collect()
+    }
+
+    /// Keeps a result, if it says something. One that cannot be kept is one less to go by, and no more.
+    pub fn keep(&self, parts: &[String], cell: &Cell) {
+        if !matches!(cell.verdict, Verdict::Pass | Verdict::Fail) {
+            return;
+        }
+        let place = self.place(parts);
+        let kept = fs::create_dir_all(&place).and_then(|()| {
+            for file in FILES {
+                if cell.dir.join(file).is_file() {
+                    fs::copy(cell.dir.join(file), place.join(file))?;
+                }
+            }
+            write_beside(&place.join(RESULT), &serde_json::to_vec_pretty(cell)?)
+        });
+        if kept.is_err() {
+            let _ = fs::remove_dir_all(&place);
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a panic here is the test's failure")]
+mod tests {
+    use super::*;
+    use host::fs::Fs;
+    use verdict::{Cause, Judgement};
+
+    fn cell(dir: &Path, verdict: Verdict) -> Cell {
+        let judgement = Judgement {
+            verdict,
+            cause: (verdict == Verdict::Fail).then_some(Cause::Corruption),
+            phase: None,
+            detail: "data".into(),
+            place: None,
+            armed: true,
+            evidence: Vec::new(),
+        };
+        Cell {
+            dir: dir.to_owned(),
+            ..Cell::new("k", Fs::Btrfs, "partial-write", judgement, None)
+        }
+    }
+
+    #[test]
+    fn what_says_something_is_kept_with_its_evidence_and_what_does_not_is_not() {
+        let root = tempfile::tempdir().unwrap();
+        let judged = Judged::of(&Cache::at(root.path().join("cache")));
+        let ran = root.path().join("run");
+        fs::create_dir(&ran).unwrap();
+        fs::write(ran.join("console.log"), "boot").unwrap();
+        let key = |seed: u64| vec!["artifact".to_owned(), seed.to_string()];
+        judged.keep(&key(1), &cell(&ran, Verdict::Fail));
+        judged.keep(&key(2), &cell(&ran, Verdict::Broken));
+        let into = root.path().join("other");
+        let taken = judged.take(&key(1), &into).unwrap();
+        assert_eq!((taken.verdict, taken.dir.as_path()), (Verdict::Fail, into.as_path()));
+        assert_eq!(fs::read_to_string(into.join("console.log")).unwrap(), "boot");
+        assert_eq!(Cell::load(&into).unwrap(), taken);
+        for seed in [2, 3] {
+            assert!(judged.take(&key(seed), &root.path().join("none")).is_none());
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! What is bisected, whatever kind of range it is, and what that will take.
+
+use bisect::history::History;
+use bisect::search::{Config, Direction, Outcome, Played, Search};
+use bisect::state::Kind;
+use host::error::{Failure, INTERNAL};
+
+/// Places of the change that an estimate plays through.
+const PLAYED: usize = 9;
+
+/// A range, resolved.
+#[derive(Debug, Clone)]
+pub struct Planned {
+    /// What sort of range.
+    pub kind: Kind,
+    /// The bad end, resolved.
+    pub bad: String,
+    /// The good end, resolved.
+    pub good: String,
+    /// What it is limited to or based on.
+    pub scope: Vec<String>,
+    /// Names of the items, oldest first, both ends among them.
+    pub names: Vec<String>,
+    /// What a person knows each item by, besides its name: a version, a commit's subject.
+    pub labels: Vec<String>,
+    /// For each item those that it follows on.
+    pub parents: Vec<Vec<usize>>,
+    /// Pairs of items between which nothing differs that reaches the build.
+    pub same: Vec<(usize, usize)>,
+    /// Items that a person knows not to be testable.
+    pub skip: Vec<usize>,
+    /// Which end is the newer one.
+    pub direction: Direction,
+    /// The words for an item on the old end's side and for one on the new end's side, as git has them.
+    pub terms: (String, String),
+    /// What making an item costs, in runs.
+    pub build_cost: f64,
+    /// What a person should know beforehand.
+    pub notes: Vec<String>,
+}
+
+/// What a bisection will take if every run of a bad item fails.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Estimate {
+    /// Kernels that are made, both ends among them: the mean, and the most.
+    pub kernels: (f64, usize),
+    /// Runs.
+    pub runs: (f64, usize),
+}
+
+impl Planned {
+    /// The parents of a line.
+    #[must_use]
+    pub fn line(items: usize) -> Vec<Vec<usize>> {
+        (0..items)
+            .map(|item: usize| item.checked_sub(1).into_iter().collect())
+            .collect()
+    }
+
+    /// What an item is called.
+    #[must_use]
+    pub fn noun(&self) -> &'static str {
+        match self.kind {
+            Kind::Releases => "kernel",
+            Kind::Git => "commit",
+            Kind::Series => "state",
+            Kind::Delta => "hunk",
+        }
+    }
+
+    /// The usual words for an item on either side, old and new.
+    #[must_use]
+    pub fn terms(direction: Direction) -> (String, String) {
+        let (old, new) = match direction {
+            Direction::Regression => ("good", "bad"),
+            Direction::Fix => ("broken", "fixed"),
+        };
+        (old.to_owned(), new.to_owned())
+    }
+
+    /// The bad end and the good one.
+    #[must_use]
+    pub fn ends(&self) -> (usize, usize) {
+        let newest = self.names.len().saturating_sub(1);
+        match self.direction {
+            Direction::Regression => (newest, 0),
+            Direction::Fix => (0, newest),
+        }
+    }
+
+    /// A search over it that has not begun.
+    ///
+    /// # Errors
+    /// A setting makes no sense.
+    pub fn search(&self, error: f64, patience: u32) -> Result<Search, Failure> {
+        let history = History::of_parents(&self.parents).map_err(|error| Failure::of(INTERNAL, &error))?;
+        let config = Config {
+            direction: self.direction,
+            error,
+            give_up_after: patience,
+            build_cost: self.build_cost,
+            ..Config::default()
+        };
+        let mut search = Search::new(history, config).map_err(|error| Failure::of(INTERNAL, &error))?;
+        for item in &self.skip {
+            search.observe(*item, Outcome::Untestable);
+        }
+        Ok(search)
+    }
+
+    /// Plays the search for changes all over the range.
+    #[must_use]
+    pub fn estimate(&self, fresh: &Search) -> Estimate {
+        let mut fresh = fresh.clone();
+        for (item, other) in &self.same {
+            fresh.identical(*item, *other);
+        }
+        let candidates: Vec<usize> = (1..self.names.len())
+            .filter(|item| !self.same.iter().any(|(same, _)| same == item))
+            .collect();
+        let step = candidates.len().div_ceil(PLAYED).max(1);
+        // Where every run of a bad item fails.
+        let plays: Vec<Played> = candidates
+            .iter()
+            .step_by(step)
+            .map(|change| fresh.played(*change, 1.0, u32::MAX))
+            .collect();
+        let of = |part: fn(&Played) -> u32| {
+            let sum: u32 = plays.iter().map(part).sum();
+            (
+                f64::from(sum) / plays.len().max(1) as f64,
+                plays.iter().map(part).max().unwrap_or(0) as usize,
+            )
+        };
+        Estimate {
+            kernels: of(|play| play.builds),
+            runs: of(|play| play.runs),
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! What is asked of a person's repository. It is only read: no working copy, index or reference of it is touched.
+
+use std::collections::HashMap;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use host::error::{Failure, NO_INPUT, USAGE};
+use host::tool::{self, Finished, ToolError};
+
+/// Long enough for the history of a kernel on a cold disk.
+const DEADLINE: Duration = Duration::from_secs(1800);
+
+/// A repository.
+#[derive(Debug, Clone)]
+pub struct Repository {
+    /// Its folder.
+    pub dir: PathBuf,
+    /// Where its objects are.
+    pub objects: PathBuf,
+    /// Folders with more objects that its trees are made of.
+    pub alternates: Vec<PathBuf>,
+}
+
+/// A commit of the range.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Commit {
+    /// Its id.
+    pub id: String,
+    /// Its tree.
+    pub tree: String,
+    /// The first line of its message.
+    pub subject: String,
+    /// Its parents, as far as history is looked at.
+    pub parents: Vec<String>,
+}
+
+fn failed(error: &ToolError) -> Failure {
+    Failure::of(error.exit_code(), error)
+}
+
+impl Repository {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn open(dir: &Path) -> Result<Self, Failure> {
+        let dir = dir.canonicalize().map_err(|error| {
+            Failure::new(
+                NO_INPUT,
+                format!("--tree {}: {error}; expected a git repository of Linux", dir.display()),
+            )
+        })?;
+        let repository = Repository {
+            objects: PathBuf::new(),
+            alternates: Vec::new(),
+            dir,
+        };
+        let finished = repository.git(&["rev-parse", "--path-format=absolute", "--git-common-dir"], "")?;
+        if !finished.status.success() {
+            return Err(Failure::new(
+                NO_INPUT,
+                format!(
+                    "--tree {} is no git repository, so it has no commits to bisect: {}",
+                    repository.dir.display(),
+                    String::from_utf8_lossy(&finished.stderr).trim()
+                ),
+            ));
+        }
+        let common = String::from_utf8_lossy(&finished.stdout).trim().to_owned();
+        Ok(Repository {
+            objects: Path::new(&common).join("objects"),
+            ..repository
+        })
+    }
+
+    fn command(&self) -> Result<Command, Failure> {
+        let mut command = tool::command("git", "git").map_err(|error| failed(&error))?;
+        for variable in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY"] {
+            command.env_remove(variable);
+        }
+        command.arg("-C").arg(&self.dir).args(["-c", "core.quotePath=false"]);
+        command.env("GIT_OPTIONAL_LOCKS", "0");
+        if !self.alternates.is_empty() {
+            let joined: Vec<_> = self.alternates.iter().map(|path| path.as_os_str()).collect();
+            command.env(
+                "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+                joined.join(std::ffi::OsStr::new(":")),
+            );
+        }
+        Ok(command)
+    }
+
+    fn git(&self, args: &[&str], input: &str) -> Result<Finished, Failure> {
+        let mut command = self.command()?;
+        command.args(args);
+        // A file, so that nobody waits for anybody who waits to be read.
+        if !input.is_empty() {
+            let mut file = tempfile::tempfile().map_err(|error| Failure::cannot_create("a temporary file", &error))?;
+            let written = file
+                .write_all(input.as_bytes())
+                .and_then(|()| std::io::Seek::rewind(&mut file));
+            written.map_err(|error| Failure::cannot_create("a temporary file", &error))?;
+            command.stdin(file);
+        }
+        tool::run(&mut command, DEADLINE).map_err(|error| failed(&error))
+    }
+
+    fn text(&self, args: &[&str], input: &str) -> Result<String, Failure> {
+        let finished = self.git(args, input)?;
+        if !finished.status.success() {
+            let said = String::from_utf8_lossy(&finished.stderr).trim().to_owned();
+            return Err(Failure::new(
+                host::error::INTERNAL,
+                format!(
+                    "git {} failed in {}: {said}",
+                    args.first().unwrap_or(&""),
+                    self.dir.display()
+                ),
+            ));
+        }
+        Ok(String::from_utf8_lossy(&finished.stdout).into_owned())
+    }
+
+    /// The commit that a revision names.
+    ///
+    /// # Errors
+    /// It names none.
+    pub fn commit(&self, option: &str, rev: &str) -> Result<String, Failure> {
+        let wanted = format!("{rev}^{{commit}}");
+        let finished = self.git(&["rev-parse", "--verify", "--quiet", "--end-of-options", &wanted], "")?;
+        if finished.status.success() {
+            return Ok(String::from_utf8_lossy(&finished.stdout).trim().to_owned());
+        }
+        let names = self.text(
+            &["for-each-ref", "--format=%(refname:short)", "refs/tags", "refs/heads"],
+            "",
+        )?;
+        let near = host::suggest::closest(rev, names.lines())
+            .map_or_else(String::new, |near| format!(" (did you mean `{near}`?)"));
+        Err(Failure::new(
+            NO_INPUT,
+            format!(
+                "{option} {rev}: {} has no such revision{near}; expected a commit, tag or branch",
+                self.dir.display()
+            ),
+        ))
+    }
+
+    /// Whether one commit is contained in another.
+    ///
+    /// # Errors
+    /// git fails.
+    pub fn contains(&self, newer: &str, older: &str) -> Result<bool, Failure> {
+        Ok(self
+            .git(&["merge-base", "--is-ancestor", older, newer], "")?
+            .status
+            .success())
+    }
+
+    /// Where the histories of two commits part, if they have one in common.
+    ///
+    /// # Errors
+    /// git fails.
+    pub fn merge_base(&self, one: &str, other: &str) -> Result<Option<String>, Failure> {
+        let finished = self.git(&["merge-base", one, other], "")?;
+        let text = String::from_utf8_lossy(&finished.stdout);
+        Ok(text.lines().next().map(str::to_owned))
+    }
+
+    /// Whether tracked files of the working copy differ from what is committed.
+    ///
+    /// # Errors
+    /// git fails.
+    pub fn is_dirty(&self) -> Result<bool, Failure> {
+        let finished = self.git(&["status", "--porcelain", "--untracked-files=no"], "")?;
+        // A bare repository has no working copy.
+        Ok(finished.status.success() && !finished.stdout.is_empty())
+    }
+
+    /// The commits after the old end up to the new one, each after its parents; the old end is the first of them. With paths only commits
+    /// that touch them, and the new end.
+    ///
+    /// # Errors
+    /// git fails; no commit touches the paths.
+    pub fn range(&self, old: &str, new: &str, first_parent: bool, paths: &[String]) -> Result<Vec<Commit>, Failure> {
+        let between = format!("{old}..{new}");
+        let mut args = vec!["rev-list", "--topo-order", "--reverse", "--parents"];
+        if first_parent {
+            args.push("--first-parent");
+        }
+        args.push(&between);
+        args.push("--");
+        args.extend(paths.iter().map(String::as_str));
+        let listed = self.text(&args, "")?;
+        let mut graph: Vec<(String, Vec<String>)> = listed
+            .lines()
+            .filter_map(|line| {
+                let mut ids = line.split(' ').map(str::to_owned);
+                Some((ids.next()?, ids.collect()))
+            })
+            .collect();
+        if graph.is_empty() {
+            return Err(Failure::new(
+                USAGE,
+                format!(
+                    "no commit between the ends touches {}: there is nothing to bisect",
+                    paths.join(" ")
+                ),
+            ));
+        }
+        if !graph.iter().any(|(id, _)| id == new) {
+            // It is what all of them come together in.
+            let has_child: std::collections::HashSet<&String> = graph.iter().flat_map(|(_, parents)| parents).collect();
+            let tips = graph
+                .iter()
+                .map(|(id, _)| id)
+                .filter(|id| !has_child.contains(id))
+                .cloned()
+                .collect();
+            graph.push((new.to_owned(), tips));
+        }
+        let ids: String = std::iter::once(old)
+            .chain(graph.iter().map(|(id, _)| id.as_str()))
+            .map(|id| format!("{id}\n"))
+            .collect();
+        let told = self.text(
+            &["log", "--no-walk=unsorted", "--stdin", "--format=%H%x09%T%x09%s"],
+            &ids,
+        )?;
+        let told: HashMap<&str, (&str, &str)> = told
+            .lines()
+            .filter_map(|line| {
+                let mut parts = line.splitn(3, '\t');
+                Some((parts.next()?, (parts.next()?, parts.next()?)))
+            })
+            .collect();
+        let commit = |id: String, parents: Vec<String>| {
+            let (tree, subject) = told.get(id.as_str()).copied().unwrap_or_default();
+            Commit {
+                tree: tree.to_owned(),
+                subject: subject.to_owned(),
+                parents: if first_parent {
+                    parents.into_iter().take(1).collect()
+                } else {
+                    parents
+                },
+                id,
+            }
+        };
+        Ok(std::iter::once((old.to_owned(), Vec::new()))
+            .chain(graph)
+            .map(|(id, parents)| commit(id, parents))
+            .collect())
+    }
+
+    /// Paths that differ between pairs of trees, each with whether it is only in one of them.
+    ///
+    /// # Errors
+    /// git fails.
+    pub fn differences(&self, pairs: &[(String, String)]) -> Result<Vec<Vec<(String, bool)>>, Failure> {
+        let input: String = pairs.iter().map(|(from, to)| format!("{from} {to}\n")).collect();
+        let text = self.text(&["diff-tree", "--stdin", "-r", "--no-renames", "--name-status"], &input)?;
+        let mut by_pair: HashMap<(&str, &str), Vec<(String, bool)>> = HashMap::new();
+        let mut at = ("", "");
+        for line in text.lines() {
+            match line.split_once('\t') {
+                Some((status, path)) => by_pair
+                    .entry(at)
+                    .or_default()
+                    .push((path.to_owned(), status != "M" && status != "T")),
+                None => at = line.split_once(' ').unwrap_or_default(),
+            }
+        }
+        Ok(pairs
+            .iter()
+            .map(|(from, to)| by_pair.get(&(from.as_str(), to.as_str())).cloned().unwrap_or_default())
+            .collect())
+    }
+}

@@ -1,0 +1,120 @@
+//! The last confirmation: the newest item with the change taken back.
+
+use std::fmt;
+use std::path::Path;
+
+use super::bench::{Machines, Maker};
+use super::plan::Planned;
+use bisect::driver::{Bench, short};
+use bisect::search::{Direction, Outcome};
+use bisect::state::State;
+use host::error::Failure;
+
+/// What the newest item shows without the change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reverted {
+    /// The newest item and the change, for a person.
+    pub what: String,
+    /// What came of it.
+    pub outcome: Came,
+}
+
+/// What came of taking a change back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Came {
+    /// Runs, by what they showed: failed as pinned, passed, anything else.
+    Ran(u32, u32, u32),
+    /// It does not build.
+    DoesNotBuild(String),
+}
+
+impl fmt::Display for Reverted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.what)?;
+        match &self.outcome {
+            Came::Ran(failed, passed, 0) => write!(f, "{failed} of {} runs fail", failed + passed),
+            Came::Ran(failed, passed, other) => {
+                write!(
+                    f,
+                    "{failed} of {} runs fail, {other} say nothing of it",
+                    failed + passed + other
+                )
+            }
+            Came::DoesNotBuild(why) => write!(f, "does not build: {why}"),
+        }
+    }
+}
+
+/// Runs the newest item with a change taken back, if that goes cleanly: where it should pass, as often as the item before the change passed; where
+/// it should fail, until it does.
+///
+/// # Errors
+/// The kernel or a machine cannot be had.
+pub fn confirm<M: Maker>(
+    bench: &mut Machines<'_, M>,
+    item: usize,
+    state: &State,
+    planned: &Planned,
+    dir: &Path,
+    patience: u32,
+) -> Result<Option<Reverted>, Failure> {
+    let Some(pinned) = &state.pinned else { return Ok(None) };
+    let Some(made) = bench.maker.reverted(item)? else {
+        return Ok(None);
+    };
+    let newest = planned.names.len() - 1;
+    let what = format!(
+        "{} without {}",
+        short(&planned.names[newest]),
+        short(&planned.names[item])
+    );
+    let artifact = match made {
+        Ok(artifact) => artifact,
+        Err(reason) => {
+            return Ok(Some(Reverted {
+                what,
+                outcome: Came::DoesNotBuild(reason.detail),
+            }));
+        }
+    };
+    let before = planned.parents[item].first();
+    let shown = before
+        .into_iter()
+        .flat_map(|parent| state.shown_by(&planned.names[*parent]));
+    let passes = shown.filter(|shown| shown.outcome == Outcome::Passed);
+    let wanted = match planned.direction {
+        Direction::Regression => u32::try_from(passes.count()).unwrap_or(1).max(1),
+        Direction::Fix => patience,
+    };
+    let (mut failed, mut passed, mut other) = (0, 0, 0);
+    for nth in 1..=wanted {
+        let place = dir.join("reverted").join(format!("{nth:04}"));
+        // A run that a killed bisection finished; its result is the last file that it writes.
+        let ran = match bench.left(newest, &place) {
+            Some(ran) => ran,
+            None => {
+                if place.exists() {
+                    std::fs::remove_dir_all(&place)
+                        .map_err(|error| Failure::cannot_create(&place.display().to_string(), &error))?;
+                }
+                bench.run_on(&artifact, &place, nth)?
+            }
+        };
+        let outcome = pinned.compare(&ran.cell, &ran.console).outcome();
+        match outcome {
+            Outcome::Failed => failed += 1,
+            Outcome::Passed => passed += 1,
+            Outcome::Other | Outcome::Untestable => other += 1,
+        }
+        // One failure is proof; and what says nothing once and again, will not say more.
+        if failed > 0 || other > 1 {
+            break;
+        }
+    }
+    let reverted = Reverted {
+        what,
+        outcome: Came::Ran(failed, passed, other),
+    };
+    bench.say(&reverted.to_string());
+    Ok(Some(reverted))
+}

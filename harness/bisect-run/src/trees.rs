@@ -1,0 +1,376 @@
+//! Builds the kernels of a range of trees: commits, patches of a series, sets of hunks.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::ahead::{Ahead, Wanted, When};
+use super::bench::{Maker, unfit};
+use super::dry_run::{Pace, median};
+use super::repository::Repository;
+use bisect::signature::{Obstacle, Reason};
+use host::cache::Cache;
+use host::error::Failure;
+use host::progress::Progress;
+use host::tool::{self, ToolError};
+use kernels::build::closure::{Closure, is_kconfig};
+use kernels::build::make::kconfig_complaint;
+use kernels::build::{self, BuildError};
+use kernels::source::{self, Repo, SourceError, Tree};
+use kernels::{Artifact, TreeSource, store};
+
+/// Words of a compiler's or linker's line that says what is wrong,
+const ERRORS: &[&str] = &["error:", "undefined reference"];
+/// and of one that says what it has to do with.
+const NOTES: &[&str] = &["note:"];
+/// Long enough to read a kernel's tree on a busy machine.
+const DEADLINE: Duration = Duration::from_secs(600);
+
+/// Trees, and how they are built.
+pub struct Trees {
+    /// The cache's repository.
+    pub repo: Repo,
+    /// The cache.
+    pub cache: Cache,
+    /// What lends its objects, and knows what differs between two trees.
+    pub repository: Repository,
+    /// Each item's tree; the reason if there is none.
+    pub trees: Vec<Result<Tree, Reason>>,
+    /// What each item is called as a kernel: letters that a path may have.
+    pub ids: Vec<String>,
+    /// For each item those that it follows on.
+    pub parents: Vec<Vec<usize>>,
+    /// How they are built.
+    pub source: TreeSource,
+    /// For each item how `cargo xtask test` is told to run it,
+    pub again: Vec<String>,
+    /// and, where that names the source of this item for all, that the others are it with a patch.
+    pub patched_over: Option<usize>,
+    /// Shows what is built.
+    pub progress: Progress,
+    /// What is built while guests run, if that is done.
+    pub ahead: Background,
+}
+
+/// Kernels that are built before they are wanted.
+pub struct Background {
+    is_on: bool,
+    running: Option<Ahead>,
+    /// Those that were built and not wanted yet.
+    built: BTreeSet<usize>,
+}
+
+impl Background {
+    /// Nothing is built yet.
+    #[must_use]
+    pub fn new(when: When) -> Background {
+        Background {
+            is_on: when.is_now(),
+            running: None,
+            built: BTreeSet::new(),
+        }
+    }
+}
+
+impl Trees {
+    /// Pairs of an item and one that it follows on between which nothing differs that a build of either end reads.
+    fn pairs(&self, closures: &[Closure]) -> Result<Vec<(usize, usize)>, Failure> {
+        let tree = |item: usize| self.trees[item].as_ref().ok().map(|tree| tree.id.clone());
+        let edges: Vec<(usize, usize)> = (0..self.trees.len())
+            .flat_map(|item| self.parents[item].iter().map(move |parent| (item, *parent)))
+            .collect();
+        let known: Vec<(usize, usize, String, String)> = edges
+            .into_iter()
+            .filter_map(|(item, parent)| Some((item, parent, tree(parent)?, tree(item)?)))
+            .collect();
+        let trees: Vec<(String, String)> = known
+            .iter()
+            .map(|(_, _, from, to)| (from.clone(), to.clone()))
+            .collect();
+        let differences = self.repository.differences(&trees)?;
+        let reaches = reaching(closures);
+        Ok(known
+            .into_iter()
+            .zip(differences)
+            .filter(|(_, differ)| !differ.iter().any(|(path, only)| reaches(path, *only)))
+            .map(|((item, parent, ..), _)| (item, parent))
+            .collect())
+    }
+
+    /// Builds a tree; the inner error says why it does not build.
+    ///
+    /// # Errors
+    /// Something failed that is not the tree's fault.
+    pub fn build(&self, id: &str, tree: &Tree) -> Result<Result<Artifact, Reason>, Failure> {
+        match build::build(&self.cache, &self.repo, id, tree, &self.source, &self.progress) {
+            Ok(artifact) => Ok(Ok(artifact)),
+            Err(error) => match Trees::reason(&error) {
+                Some(reason) => Ok(Err(reason)),
+                None => Err(Failure::of(error.exit_code(), &error)),
+            },
+        }
+    }
+
+    fn reason(error: &BuildError) -> Option<Reason> {
+        let first = |said: &str| {
+            let lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
+            let mut lines = lines.skip_while(|line| !line.contains("error"));
+            lines
+                .next()
+                .or_else(|| said.lines().next())
+                .unwrap_or_default()
+                .to_owned()
+        };
+        match error {
+            BuildError::Make { said, log, .. } => Some(Reason {
+                obstacle: Obstacle::Build,
+                detail: format!("{} (log: {})", first(said), log.display()),
+                files: said
+                    .lines()
+                    .filter_map(kconfig_complaint)
+                    .map(str::to_owned)
+                    .chain(named(said, ERRORS))
+                    .collect(),
+                noted: named(said, NOTES),
+            }),
+            BuildError::Vanished { vanished, .. } => Some(Reason {
+                obstacle: Obstacle::Build,
+                detail: format!(
+                    "{} options of the configuration do not exist here, {} among them",
+                    vanished.len(),
+                    vanished.first().map_or("", |lost| &lost.option)
+                ),
+                files: Vec::new(),
+                noted: Vec::new(),
+            }),
+            BuildError::TooOld { source, .. } => Trees::reason(source),
+            _ => None,
+        }
+    }
+}
+
+impl Maker for Trees {
+    fn again(&self, item: usize) -> String {
+        self.again[item].clone()
+    }
+
+    fn patch(&self, item: usize) -> Result<Option<Vec<u8>>, Failure> {
+        let (Some(Ok(from)), Some(Ok(to))) = (self.patched_over.map(|over| &self.trees[over]), self.trees.get(item))
+        else {
+            return Ok(None);
+        };
+        let patch = self
+            .repo
+            .diff(from, to)
+            .map_err(|error| Failure::of(error.exit_code(), &error))?;
+        Ok((!patch.is_empty()).then_some(patch))
+    }
+
+    fn place(&self, _item: usize) -> PathBuf {
+        self.cache.root().join(build::line::FOLDER)
+    }
+
+    fn ahead(&mut self, items: &[usize]) {
+        // What is under way goes on until something else is wanted.
+        if !self.ahead.is_on || self.ahead.running.is_some() {
+            return;
+        }
+        let wanted = items
+            .iter()
+            .filter(|item| !self.ahead.built.contains(item))
+            .filter_map(|item| {
+                Some(Wanted {
+                    item: *item,
+                    id: self.ids[*item].clone(),
+                    tree: self.trees[*item].as_ref().ok()?.clone(),
+                })
+            });
+        let wanted: Vec<Wanted> = wanted.collect();
+        if !wanted.is_empty() {
+            self.ahead.running = Some(Ahead::begin(&self.cache, &self.repo, &self.source, wanted));
+        }
+    }
+
+    fn make(&mut self, item: usize) -> Result<Result<Artifact, Reason>, Failure> {
+        if let Some(running) = self.ahead.running.take() {
+            let is_it = running.is_at(item);
+            let _step = is_it.then(|| {
+                self.progress
+                    .spinner(format!("{} is being built already", self.ids[item]))
+            });
+            self.ahead.built.extend(running.end(Some(item)));
+        }
+        if self.ahead.built.remove(&item) {
+            self.progress
+                .say(&format!("{} was built while a guest ran", self.ids[item]));
+        }
+        let tree = match &self.trees[item] {
+            Ok(tree) => tree.clone(),
+            Err(reason) => return Ok(Err(reason.clone())),
+        };
+        let tree = match source::apply(&self.repo, &self.cache, tree, &self.source.patches) {
+            Ok(tree) => tree,
+            Err(error @ SourceError::Patch { .. }) => return Ok(Err(unfit(Obstacle::Build, &error))),
+            Err(error) => return Err(Failure::of(error.exit_code(), &error)),
+        };
+        self.build(&self.ids[item], &tree)
+    }
+
+    fn reverted(&mut self, item: usize) -> Result<Option<Result<Artifact, Reason>>, Failure> {
+        let newest = self.trees.len() - 1;
+        // Of the newest item's own change nothing would be left; a merge is no change of its own.
+        let [parent] = self.parents[item].as_slice() else {
+            return Ok(None);
+        };
+        let (Ok(tip), Ok(changed), Ok(before)) = (&self.trees[newest], &self.trees[item], &self.trees[*parent]) else {
+            return Ok(None);
+        };
+        if item == newest {
+            return Ok(None);
+        }
+        let scratch = self
+            .cache
+            .scratch("indexes")
+            .map_err(|error| Failure::of(error.exit_code(), &error))?;
+        let index = scratch.path().join("index");
+        let patch = scratch.path().join("revert.patch");
+        let git = |args: &[&str]| {
+            let mut command = self.repo.git(&tip.alternates)?;
+            command.args(args).env("GIT_INDEX_FILE", &index);
+            tool::run(&mut command, DEADLINE)
+        };
+        let failed = |error: ToolError| Failure::of(error.exit_code(), &error);
+        git(&["read-tree", &tip.id]).map_err(failed)?;
+        let back = [
+            "diff-tree",
+            "-r",
+            "-p",
+            "--binary",
+            "--full-index",
+            &changed.id,
+            &before.id,
+        ];
+        let diff = git(&back).map_err(failed)?;
+        std::fs::write(&patch, &diff.stdout).map_err(|error| Failure::cannot_create("a patch", &error))?;
+        let applied = git(&["apply", "--cached", &patch.to_string_lossy()]).map_err(failed)?;
+        if !applied.status.success() {
+            return Ok(None);
+        }
+        let written = git(&["write-tree"]).map_err(failed)?;
+        let tree = Tree {
+            id: String::from_utf8_lossy(&written.stdout).trim().to_owned(),
+            name: format!("{} without {}", tip.name, changed.name),
+            alternates: tip.alternates.clone(),
+        };
+        let id = format!("{}-reverted", self.ids[newest]);
+        self.build(&id, &tree).map(Some)
+    }
+
+    fn same(&self, made: &BTreeMap<usize, Artifact>) -> Result<Vec<(usize, usize)>, Failure> {
+        let closures: Vec<Closure> = made.values().filter_map(|artifact| closure(&artifact.dir)).collect();
+        if closures.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.pairs(&closures)
+    }
+
+    fn foresee(&self) -> Result<Option<Vec<(usize, usize)>>, Failure> {
+        // What another configuration reads says nothing.
+        let what = build::line::what(&self.source);
+        let built = build::line::all(&self.cache)
+            .into_iter()
+            .filter(|(_, state)| state.what == what)
+            .filter_map(|(_, state)| state.built.first().cloned());
+        let kept = store::all(&self.cache);
+        let closures: Vec<Closure> = built
+            .filter_map(|built| kept.iter().find(|kept| kept.hash == built.artifact).cloned())
+            .filter_map(|kept| closure(&kept.dir))
+            .collect();
+        if closures.is_empty() {
+            return Ok(None);
+        }
+        self.pairs(&closures).map(Some)
+    }
+
+    fn pace(&self) -> Pace {
+        let what = build::line::what(&self.source);
+        let lines = build::line::all(&self.cache).into_iter().map(|(_, state)| state);
+        let mut pace = Pace::default();
+        for state in lines.filter(|state| state.what == what) {
+            // Nearly everything is as good as everything.
+            let is_whole = |built: &build::line::Built, took: &build::line::Took| {
+                let whole = state.whole.get(&built.config);
+                whole.is_some_and(|whole| took.objects * 10 >= whole * 9)
+            };
+            let took = state.built.iter().filter_map(|built| Some((built, built.took?)));
+            let (whole, next): (Vec<_>, Vec<_>) = took.partition(|(built, took)| is_whole(built, took));
+            let ms = |builds: Vec<(&build::line::Built, build::line::Took)>| {
+                builds.iter().map(|(_, took)| took.ms).collect()
+            };
+            pace.whole_s = median(ms(whole));
+            pace.next_s = median(ms(next));
+        }
+        pace
+    }
+}
+
+/// The files that a compiler or linker names on lines with one of these words, relative to the source; a linker may know only a file's own name.
+fn named(said: &str, words: &[&str]) -> Vec<String> {
+    let mut files: Vec<String> = Vec::new();
+    for line in said.lines().filter(|line| words.iter().any(|word| line.contains(word))) {
+        for word in line.split([' ', '`', '\'', '(']) {
+            let path = word.split(':').next().unwrap_or(word);
+            // `/CACHE/builds/LINE/source/fs/open.c`, or relative to the objects.
+            let path = path.rsplit_once("/source/").map_or(path, |(_, path)| path);
+            let path = path.trim_start_matches("../").trim_start_matches("source/");
+            let is_source = [".c", ".h", ".S"].iter().any(|ending| path.ends_with(ending));
+            if is_source && !files.iter().any(|known| known == path) {
+                files.push(path.to_owned());
+            }
+        }
+    }
+    files
+}
+
+/// Whether a path that differs reaches a build that read these files; `only_in_one` of the trees is it there.
+pub fn reaching(closures: &[Closure]) -> impl Fn(&str, bool) -> bool {
+    let reach: Vec<_> = closures.iter().map(Closure::reach).collect();
+    move |path, only_in_one| {
+        is_kconfig(path)
+            || path.ends_with("defconfig")
+            || path.ends_with(".config")
+            || reach
+                .iter()
+                .any(|reach| reach.reads(path) || only_in_one && reach.could_read(path))
+    }
+}
+
+/// What an artifact's build read.
+pub fn closure(dir: &std::path::Path) -> Option<Closure> {
+    let text = std::fs::read_to_string(dir.join("inputs")).ok()?;
+    let files = text.lines().filter_map(|line| Some(line.split_once(' ')?.1.to_owned()));
+    Some(Closure::from_files(files.collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_compiler_and_a_linker_complain_of_is_a_file_of_the_source() {
+        let said = "  CC      fs/btrfs/inode.o\n/cache/builds/ab12/source/fs/btrfs/inode.c:12:5: error: implicit declaration of function 'x'\n\
+            ../source/fs/open.c: In function 'y':\n../source/fs/open.c:3:1: error: unknown type name 'z'\n\
+            ld: fs/btrfs/file.o: in function `w':\nfile.c:(.text+0x1): undefined reference to `v'\n\
+            /cache/builds/ab12/source/fs/btrfs/super.c:9: undefined reference to `u'\n";
+        assert_eq!(
+            named(said, ERRORS),
+            ["fs/btrfs/inode.c", "fs/open.c", "file.c", "fs/btrfs/super.c"]
+        );
+        assert_eq!(named("make: *** [Makefile:12: all] Error 2", ERRORS), [""; 0]);
+        let said = "/c/builds/9/source/mm/page_alloc.c:807:13: error: static declaration of 'f' follows non-static declaration\n\
+            In file included from /c/builds/9/source/mm/page_alloc.c:82:\n\
+            /c/builds/9/source/mm/internal.h:392:6: note: previous declaration of 'f' with type 'void(struct page *)'\n";
+        assert_eq!(named(said, ERRORS), ["mm/page_alloc.c"]);
+        assert_eq!(named(said, NOTES), ["mm/internal.h"]);
+    }
+}

@@ -1,0 +1,409 @@
+//! Pins a failure, so that another run can be told to show the same one, another one, none, or nothing.
+//!
+//! A bisection that takes any failure for the one it looks for ends at the wrong commit; that is how most wrong bisections come about. What is pinned
+//! is the case, the cause and the place (the phase and function of a hang, the oracle of a finding, how a program ended), and, for a report in
+//! the kernel's log, its kind and the innermost functions of its stack. Of those everything that changes from build to build is taken off:
+//! offsets, addresses, line numbers, modules, the compiler's suffixes, and the functions that only make the report.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::search::Outcome;
+use verdict::results::Cell;
+use verdict::{Cause, Verdict, console};
+
+/// Functions of a report's stack that are kept, innermost first.
+const FRAMES_KEPT: usize = 5;
+/// Functions that have to agree: the one that the report is about, and its caller. Farther out, one bug is reached in many ways.
+const FRAMES_COMPARED: usize = 2;
+
+/// What identifies a failure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signature {
+    /// The case.
+    pub case: String,
+    /// In what way the kernel failed.
+    pub cause: Cause,
+    /// The kind of a report in the kernel's log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Where it shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
+    /// The innermost functions of a report, innermost first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub frames: Vec<String>,
+}
+
+/// How a run compares with a pinned failure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Comparison {
+    /// It shows the pinned failure.
+    Same,
+    /// It shows another failure.
+    Other(Signature),
+    /// It passed.
+    Pass,
+    /// It says nothing.
+    Untestable(Reason),
+}
+
+impl Comparison {
+    /// What the search makes of it.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Comparison::Same => Outcome::Failed,
+            Comparison::Other(_) => Outcome::Other,
+            Comparison::Pass => Outcome::Passed,
+            Comparison::Untestable(_) => Outcome::Untestable,
+        }
+    }
+}
+
+/// Why an item says nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// What was in the way.
+    pub obstacle: Obstacle,
+    /// One line for a person.
+    pub detail: String,
+    /// For a build: files that did not compile, as far as is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<String>,
+    /// And those that the compiler points to besides, say where something was declared otherwise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub noted: Vec<String>,
+}
+
+/// What is in the way of a verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Obstacle {
+    /// It does not build.
+    Build,
+    /// Its packages are not to be had any more.
+    NotHeld,
+    /// It does not boot.
+    Boot,
+    /// The thing under test never happened.
+    Inconclusive,
+    /// The case does not apply.
+    NotApplicable,
+    /// Our own rig went wrong.
+    Broken,
+}
+
+impl Obstacle {
+    /// Whether another run may say something after all: the rig may have been at fault, or chance.
+    #[must_use]
+    pub fn may_pass(self) -> bool {
+        matches!(self, Obstacle::Boot | Obstacle::Inconclusive | Obstacle::Broken)
+    }
+
+    /// The word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Obstacle::Build => "does not build",
+            Obstacle::NotHeld => "not to be had",
+            Obstacle::Boot => "does not boot",
+            Obstacle::Inconclusive => "inconclusive",
+            Obstacle::NotApplicable => "does not apply",
+            Obstacle::Broken => "broken",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.obstacle.word(), self.detail)
+    }
+}
+
+impl Signature {
+    /// One that no failure has: what does not fail is compared with it as long as no failure is pinned.
+    #[must_use]
+    pub fn none() -> Signature {
+        Signature {
+            case: String::new(),
+            cause: Cause::Error,
+            kind: None,
+            place: None,
+            frames: Vec::new(),
+        }
+    }
+
+    /// The signature of a cell that failed, with the kernel's log of its case; none of one that did not fail.
+    #[must_use]
+    pub fn of(cell: &Cell, console: &str) -> Option<Signature> {
+        let cause = (cell.verdict == Verdict::Fail).then_some(cell.cause).flatten()?;
+        let report = matches!(cause, Cause::Crash | Cause::Warning)
+            .then(|| report(console, cause))
+            .flatten();
+        let place = cell.place.as_deref().map(place);
+        Some(match report {
+            None => Signature {
+                case: cell.case.clone(),
+                cause,
+                kind: None,
+                place,
+                frames: Vec::new(),
+            },
+            Some((kind, frames)) => Signature {
+                case: cell.case.clone(),
+                cause,
+                kind: Some(kind),
+                place: place.or_else(|| frames.first().cloned()),
+                frames,
+            },
+        })
+    }
+
+    /// How a run of the same case compares with this failure.
+    #[must_use]
+    pub fn compare(&self, cell: &Cell, console: &str) -> Comparison {
+        let untestable = |obstacle| {
+            Comparison::Untestable(Reason {
+                obstacle,
+                detail: cell.detail.clone(),
+                files: Vec::new(),
+                noted: Vec::new(),
+            })
+        };
+        match (cell.verdict, Signature::of(cell, console)) {
+            (Verdict::Pass, _) => Comparison::Pass,
+            (Verdict::Fail, Some(found)) if self.is_same(&found) => Comparison::Same,
+            (Verdict::Fail, Some(found)) => Comparison::Other(found),
+            (Verdict::Inconclusive, _) => untestable(Obstacle::Inconclusive),
+            (Verdict::Skipped, _) => untestable(Obstacle::NotApplicable),
+            (Verdict::Broken, _) if cell.detail.starts_with(BOOT_STAGE) => untestable(Obstacle::Boot),
+            // A failure without a cause is nothing that our judge writes.
+            (Verdict::Broken | Verdict::Fail, _) => untestable(Obstacle::Broken),
+        }
+    }
+
+    /// Whether a failure is this one. What is not known of the pinned one is not compared.
+    fn is_same(&self, found: &Signature) -> bool {
+        let callers =
+            |signature: &Signature| -> Vec<String> { signature.frames.iter().take(FRAMES_COMPARED).cloned().collect() };
+        self.case == found.case
+            && self.cause == found.cause
+            && (self.kind.is_none() || self.kind == found.kind)
+            && (self.place.is_none() || self.place == found.place)
+            && (self.frames.is_empty() || callers(self) == callers(found))
+    }
+}
+
+impl fmt::Display for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.case, self.cause)?;
+        if let Some(kind) = &self.kind {
+            write!(f, ", {kind}")?;
+        }
+        if let Some(place) = &self.place {
+            write!(f, ", {place}")?;
+        }
+        if !self.frames.is_empty() {
+            write!(f, " ({})", self.frames.join(" < "))?;
+        }
+        Ok(())
+    }
+}
+
+/// How the detail of a cell begins of which the kernel did not boot.
+const BOOT_STAGE: &str = "boot: ";
+
+/// A place without what changes from build to build.
+fn place(place: &str) -> String {
+    match place.split_once(": ") {
+        // The phase and function of a hang.
+        Some((phase, function)) => format!("{phase}: {}", function_name(function)),
+        None => function_name(place).to_owned(),
+    }
+}
+
+/// The first report of a cause in the kernel's log: its kind, and the functions of its stack that say something.
+fn report(log: &str, cause: Cause) -> Option<(String, Vec<String>)> {
+    let report = console::reports(log).into_iter().find(|report| report.cause == cause)?;
+    let mut frames: Vec<String> = Vec::new();
+    let mut in_trace = false;
+    // The next "end trace" or the first stack ends what belongs to the report.
+    for line in log.lines().skip(report.index + 1).map(console::message) {
+        if line.starts_with("---[ end trace") {
+            break;
+        }
+        if let Some(function) = line.strip_prefix("RIP: 0010:").and_then(frame) {
+            if frames.is_empty() && !is_machinery(&function) {
+                frames.push(function);
+            }
+        } else if line.starts_with("Call Trace:") {
+            in_trace = true;
+        } else if in_trace {
+            if ["<TASK>", "</TASK>", "<IRQ>", "</IRQ>", "?"]
+                .iter()
+                .any(|mark| line.starts_with(mark))
+            {
+                continue;
+            }
+            let Some(function) = frame(line) else { break };
+            if !is_machinery(&function) && frames.last() != Some(&function) {
+                frames.push(function);
+            }
+        }
+    }
+    frames.truncate(FRAMES_KEPT);
+    Some((kind(&report), frames))
+}
+
+/// What sort of report a line opens, without numbers.
+fn kind(report: &console::Report) -> String {
+    let line = report.line.as_str();
+    let from = line.find(report.opening).and_then(|at| line.get(at..)).unwrap_or(line);
+    let upto = |end: &str| {
+        from.split(end)
+            .next()
+            .unwrap_or(from)
+            .trim_end_matches(['.', '!'])
+            .to_owned()
+    };
+    match report.opening {
+        "WARNING: CPU:" => "WARNING".to_owned(),
+        // A reason, as far as it has no numbers or names in it.
+        "Kernel panic - not syncing"
+        | "WARNING: possible"
+        | "WARNING: inconsistent lock"
+        | "WARNING: suspicious RCU" => upto(" in: ")
+            .split(|c: char| c.is_ascii_digit())
+            .next()
+            .unwrap_or_default()
+            .trim_end()
+            .to_owned(),
+        // The sanitizers say what, and then where.
+        "BUG: KASAN" | "BUG: KFENCE" | "BUG: KMSAN" | "UBSAN:" => upto(" in "),
+        // The file, and then the line.
+        "kernel BUG at" => upto(":"),
+        // The condition, and then the file.
+        "assertion failed:" | "BTRFS: assertion failed" => upto(", in "),
+        opening => opening.trim_end_matches([':', ' ', '(']).to_owned(),
+    }
+}
+
+/// The function of a stack's line `function+0x12/0x34 [module]`.
+fn frame(line: &str) -> Option<String> {
+    let (name, offset) = line.split_once("+0x")?;
+    let hex = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let (at, size) = offset.split_whitespace().next()?.split_once("/0x")?;
+    let named = !name.is_empty()
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'$'));
+    (named && hex(at) && hex(size)).then(|| function_name(name).to_owned())
+}
+
+/// A function's name without what the compiler appends to that of a part or a copy of it.
+fn function_name(name: &str) -> &str {
+    let cut = [".isra", ".constprop", ".part", ".cold", ".llvm", ".lto_priv"];
+    let at = cut.iter().filter_map(|suffix| name.find(suffix)).min();
+    at.and_then(|at| name.get(..at))
+        .filter(|name| !name.is_empty())
+        .unwrap_or(name)
+}
+
+/// Whether a function is there to make the report, to catch what it reports or to take a lock, and says nothing of the failure.
+fn is_machinery(function: &str) -> bool {
+    const NAMES: &[&str] = &[
+        "dump_stack",
+        "dump_stack_lvl",
+        "show_stack",
+        "show_regs",
+        "__show_regs",
+        "print_report",
+        "print_address_description",
+        "panic",
+        "vpanic",
+        "nmi_panic",
+        "die",
+        "__die",
+        "__die_body",
+        "oops_begin",
+        "oops_end",
+        "oops_exit",
+        "page_fault_oops",
+        "no_context",
+        "__bad_area_nosemaphore",
+        "bad_area_nosemaphore",
+        "kernelmode_fixup_or_oops",
+        "do_user_addr_fault",
+        "exc_page_fault",
+        "asm_exc_page_fault",
+        "do_kern_addr_fault",
+        "exc_general_protection",
+        "asm_exc_general_protection",
+        "exc_invalid_op",
+        "asm_exc_invalid_op",
+        "handle_bug",
+        "report_bug",
+        "do_trap",
+        "do_error_trap",
+        "do_invalid_op",
+        "invalid_op",
+        "exc_divide_error",
+        "asm_exc_divide_error",
+        "fixup_bug",
+        "__warn",
+        "warn_slowpath_fmt",
+        "__warn_printk",
+        "__list_del_entry_valid",
+        "__list_del_entry_valid_or_report",
+        "__list_add_valid",
+        "__list_add_valid_or_report",
+        "refcount_warn_saturate",
+        "ubsan_epilogue",
+        "print_circular_bug",
+        "check_noncircular",
+        "check_prev_add",
+        "check_prevs_add",
+        "validate_chain",
+        "print_usage_bug",
+        "mark_lock",
+        "print_deadlock_bug",
+        "__lock_acquire",
+        "lock_acquire",
+        "lockdep_rcu_suspicious",
+        "print_unlock_imbalance_bug",
+        "lock_release",
+        "__might_resched",
+        "__might_sleep",
+        "___might_sleep",
+        "__schedule_bug",
+        "debug_object_assert_init",
+        "check_flush_dependency",
+    ];
+    const PREFIXES: &[&str] = &[
+        "_raw_spin_",
+        "_raw_read_",
+        "_raw_write_",
+        "down_read",
+        "down_write",
+        "mutex_lock",
+        "__mutex_lock",
+        "kasan_",
+        "__kasan_",
+        "__asan_",
+        "__hwasan_",
+        "kfence_",
+        "kmsan_",
+        "__msan_",
+        "__ubsan_",
+        "__kcsan_",
+        "__tsan_",
+    ];
+    NAMES.contains(&function) || PREFIXES.iter().any(|prefix| function.starts_with(prefix))
+}
+
+#[cfg(test)]
+#[path = "signature_tests.rs"]
+mod tests;

@@ -1,0 +1,106 @@
+//! A kernel's configuration made by its own tools, and what decides how it comes out.
+
+use std::fs;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use super::super::store::hex;
+use super::super::tree::ConfigPart;
+use super::closure::is_kconfig;
+use super::config::{self, Options};
+use super::make::{self, Make};
+use super::{BuildError, Job, write};
+use host::cache::CacheError;
+
+impl Job<'_> {
+    /// The sum of all that decides the configuration.
+    pub(super) fn config_inputs(&self) -> String {
+        let decides = |path: &&String| {
+            is_kconfig(path)
+                || path.starts_with("scripts/kconfig/")
+                || path.ends_with("tiny.config")
+                || path.ends_with("tiny-base.config")
+                || path.ends_with("x86_64_defconfig")
+        };
+        let mut files: Vec<&String> = self.all.keys().filter(decides).collect();
+        files.sort();
+        let mut sum = Sha256::new();
+        for path in files {
+            sum.update(format!("{path} {}\n", self.all[path]));
+        }
+        for part in &self.source.config {
+            sum.update(format!("{part}\n"));
+        }
+        for (_, text) in &self.parts {
+            sum.update(format!("{}\n{text}", text.len()));
+        }
+        sum.update(self.with());
+        hex(&sum.finalize())
+    }
+
+    /// Makes the configuration; gives back its sum.
+    pub(super) fn configure(&self, make: &Make<'_>) -> Result<String, BuildError> {
+        let place = make.objects.join(".config");
+        let jobs = make::jobs();
+        let mut fragments = self.parts.as_slice();
+        match self.source.config.first() {
+            Some(ConfigPart::Default) => drop(make.run(&["defconfig"], jobs, None)?),
+            Some(ConfigPart::Whole(_)) => {
+                if let Some(((_, text), rest)) = self.parts.split_first() {
+                    write(&place, text)?;
+                    fragments = rest;
+                }
+            }
+            _ => drop(make.run(&["tinyconfig"], jobs, None)?),
+        }
+        let read = || fs::read_to_string(&place).map_err(|source| CacheError::io("read", &place, source));
+        let mut options = Options::parse(&read()?);
+        for (_, text) in fragments {
+            options.merge(text);
+        }
+        write(&place, &options.to_text())?;
+        make.run(&["olddefconfig"], jobs, None)?;
+        let text = read()?;
+        let mut vanished = config::vanished(fragments, &Options::parse(&text));
+        if !vanished.is_empty() {
+            for lost in &mut vanished {
+                lost.declared = self.declared(make.source, &lost.option);
+            }
+            return Err(BuildError::Vanished {
+                id: self.id.to_owned(),
+                vanished,
+            });
+        }
+        config_sum(make.objects)
+            .ok_or_else(|| CacheError::io("read", &place, std::io::ErrorKind::NotFound.into()).into())
+    }
+
+    /// What the source says of an option.
+    fn declared(&self, folder: &Path, option: &str) -> Option<String> {
+        let files = self.all.keys().filter(|path| is_kconfig(path));
+        files
+            .filter_map(|path| fs::read_to_string(folder.join(path)).ok())
+            .find_map(|text| config::declaration(&text, option))
+    }
+}
+
+/// The sum of the configuration that stands in a folder of objects, if one does.
+pub(super) fn config_sum(objects: &Path) -> Option<String> {
+    let text = fs::read_to_string(objects.join(".config")).ok()?;
+    let mut sum = Sha256::new();
+    // The head comment names the version and the compiler; the options are what counts.
+    for line in text
+        .lines()
+        .filter(|line| !line.starts_with('#') || line.ends_with(" is not set"))
+    {
+        sum.update(line);
+        sum.update([b'\n']);
+    }
+    Some(hex(&sum.finalize()))
+}
+
+pub(super) fn has_modules(objects: &Path) -> bool {
+    let config = fs::read_to_string(objects.join(".config")).unwrap_or_default();
+    Options::parse(&config).get("MODULES") == "y"
+}

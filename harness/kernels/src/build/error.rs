@@ -1,0 +1,101 @@
+//! Why a kernel is not built.
+
+use std::path::PathBuf;
+
+use super::super::source::SourceError;
+use super::super::unpack::UnpackError;
+use super::config::Vanished;
+use host::cache::CacheError;
+use host::tool::ToolError;
+
+/// How many vanished options an error lists.
+const VANISHED_MAX: usize = 12;
+
+/// Why a kernel is not built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The source cannot be had.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// A part of the configuration cannot be read.
+    #[error("cannot read {}, which the configuration of {id} names", path.display())]
+    Config {
+        /// The kernel.
+        id: String,
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// Options did not survive.
+    #[error(
+        "{id}: {} of the fragments' options did not survive `make olddefconfig`:\n{}\nset what they depend on in the same fragment, or take them out",
+        vanished.len(), list(vanished)
+    )]
+    Vanished {
+        /// The kernel.
+        id: String,
+        /// The options.
+        vanished: Vec<Vanished>,
+    },
+    /// make failed.
+    #[error("make {targets} failed:\n{said}\nthe whole log: {}", log.display())]
+    Make {
+        /// What was to be made.
+        targets: String,
+        /// The compiler's own words.
+        said: String,
+        /// Where all of them are.
+        log: PathBuf,
+    },
+    /// make failed on a tree that is older than what was tried with this compiler.
+    #[error(
+        "{source}\nthis tree is of {}.{}, older than what this compiler ({compiler}) is known to build: name an older one with `cc`, like \"gcc-10\"",
+        version.0, version.1
+    )]
+    TooOld {
+        /// The tree's version.
+        version: (u32, u32),
+        /// What the compiler calls itself.
+        compiler: String,
+        /// What went wrong.
+        source: Box<BuildError>,
+    },
+    /// What was built is no kernel that boots.
+    #[error(transparent)]
+    Unpack(#[from] UnpackError),
+    /// A host tool failed.
+    #[error(transparent)]
+    Tool(#[from] ToolError),
+    /// The cache cannot be used.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+}
+
+impl BuildError {
+    /// The program's exit code for this error.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            BuildError::Source(error) => error.exit_code(),
+            BuildError::Config { .. } => 66,
+            BuildError::Vanished { .. } => 65,
+            BuildError::Make { .. } | BuildError::TooOld { .. } => 74,
+            BuildError::Unpack(error) => error.exit_code(),
+            BuildError::Tool(error) => error.exit_code(),
+            BuildError::Cache(error) => error.exit_code(),
+        }
+    }
+}
+
+fn list(vanished: &[Vanished]) -> String {
+    let mut lines: Vec<String> = vanished
+        .iter()
+        .take(VANISHED_MAX)
+        .map(|lost| format!("  {lost}"))
+        .collect();
+    if vanished.len() > VANISHED_MAX {
+        lines.push(format!("  and {} more", vanished.len() - VANISHED_MAX));
+    }
+    lines.join("\n")
+}

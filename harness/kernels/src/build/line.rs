@@ -1,0 +1,252 @@
+//! A build folder: source and objects of one line of kernels with one configuration, kept so that the next version costs little.
+
+use std::collections::{BTreeMap, HashSet};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::super::source::{Repo, Tree};
+use super::super::store;
+use super::super::tree::TreeSource;
+use super::BuildError;
+use super::closure::Closure;
+use host::atomic::write_beside;
+use host::cache::{Cache, CacheError, LockGuard};
+
+/// Where build folders are, in the cache.
+pub const FOLDER: &str = "builds";
+const STATE: &str = "state.json";
+const CLOSURES: &str = "closures";
+/// There while a checkout is going on: what it leaves when it is killed is neither the old tree nor the new one.
+const UNFINISHED: &str = "checkout-unfinished";
+/// Builds that are remembered, the newest first: more only cost time to compare with.
+const REMEMBERED_MAX: usize = 64;
+
+/// A build folder that this run alone uses.
+#[derive(Debug)]
+pub struct Line {
+    dir: PathBuf,
+    state: State,
+    lock: LockGuard,
+}
+
+/// What is known of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    /// What it is for, for a person.
+    pub what: String,
+    /// Sums of configurations, by the sum of what decides them.
+    pub configs: BTreeMap<String, String>,
+    /// Objects that a whole build makes, by the sum of the configuration.
+    pub whole: BTreeMap<String, u64>,
+    /// Builds, the newest first.
+    pub built: Vec<Built>,
+}
+
+/// A build that came to an end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Built {
+    /// The tree.
+    pub tree: String,
+    /// Where more of its objects are.
+    pub alternates: Vec<PathBuf>,
+    /// Its name, for a person.
+    pub name: String,
+    /// Sum of the configuration.
+    pub config: String,
+    /// What its result depends on besides source and configuration.
+    pub with: String,
+    /// Sum of the list of files that it read.
+    pub closure: String,
+    /// The artifact.
+    pub artifact: String,
+    /// What it took; none of builds of before that was written down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub took: Option<Took>,
+}
+
+/// What a build took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Took {
+    /// Time from the checkout to what came out, in milliseconds.
+    pub ms: u64,
+    /// Objects that were made.
+    pub objects: u64,
+}
+
+impl Built {
+    /// The tree that was built.
+    #[must_use]
+    pub fn tree(&self) -> Tree {
+        Tree {
+            id: self.tree.clone(),
+            name: self.name.clone(),
+            alternates: self.alternates.clone(),
+        }
+    }
+}
+
+/// What a build folder is for: sources and configuration of one kind.
+#[must_use]
+pub fn what(source: &TreeSource) -> String {
+    let parts: Vec<String> = source.config.iter().map(ToString::to_string).collect();
+    let variables: Vec<String> = source
+        .make
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    [
+        source.origin.line(),
+        format!("config {}", parts.join(" ")),
+        format!("cc {}", source.cc.as_deref().unwrap_or("gcc")),
+        variables.join(" "),
+    ]
+    .join("; ")
+}
+
+impl Line {
+    /// Opens a build folder, making it if need be; waits for other runs that use it.
+    ///
+    /// # Errors
+    /// The cache cannot be used.
+    pub fn open(cache: &Cache, source: &TreeSource, on_wait: impl FnOnce()) -> Result<Self, BuildError> {
+        let what = what(source);
+        let name = store::hash(&["line", &what]);
+        let lock = cache.lock(&format!("build-{name}"), on_wait)?;
+        let dir = cache.folder(&format!("{FOLDER}/{name}"))?;
+        for part in ["source", "objects", CLOSURES] {
+            cache.folder(&format!("{FOLDER}/{name}/{part}"))?;
+        }
+        // One that cannot be read is one less to go by, and no more.
+        let state = std::fs::read(dir.join(STATE))
+            .ok()
+            .and_then(|text| serde_json::from_slice(&text).ok());
+        let state = State {
+            what,
+            ..state.unwrap_or_default()
+        };
+        Ok(Line { dir, state, lock })
+    }
+
+    /// What is known of it.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The source.
+    #[must_use]
+    pub fn source(&self) -> PathBuf {
+        self.dir.join("source")
+    }
+
+    /// What is made.
+    #[must_use]
+    pub fn objects(&self) -> PathBuf {
+        self.dir.join("objects")
+    }
+
+    /// The lock, for make to hold as well.
+    #[must_use]
+    pub fn lock(&self) -> BorrowedFd<'_> {
+        self.lock.as_fd()
+    }
+
+    /// Makes the source this tree.
+    ///
+    /// # Errors
+    /// git fails, the disk is full.
+    pub fn check_out(&self, repo: &Repo, tree: &Tree) -> Result<(), BuildError> {
+        let (source, index) = (self.source(), self.dir.join("index"));
+        let unfinished = self.dir.join(UNFINISHED);
+        let failed = |source| CacheError::io("write", &unfinished, source);
+        let was_cut_off = unfinished.exists();
+        std::fs::write(&unfinished, "").map_err(failed)?;
+        repo.check_out(tree, &source, &index)?;
+        if was_cut_off {
+            repo.clean(&source, &index)?;
+        }
+        std::fs::remove_file(&unfinished).map_err(failed)?;
+        Ok(())
+    }
+
+    /// The list of files that a build read, if it is still there.
+    #[must_use]
+    pub fn closure(&self, sum: &str) -> Option<Closure> {
+        let text = std::fs::read_to_string(self.dir.join(CLOSURES).join(sum)).ok()?;
+        Some(Closure::from_files(text.lines().map(str::to_owned).collect()))
+    }
+
+    /// Remembers a build.
+    ///
+    /// # Errors
+    /// The cache cannot be written.
+    pub fn remember(&mut self, built: Built, closure: &Closure, whole: Option<u64>) -> Result<(), BuildError> {
+        let path = self.dir.join(CLOSURES).join(&built.closure);
+        if !path.is_file() {
+            let text = closure.files().join("\n");
+            write_beside(&path, text.as_bytes()).map_err(|source| CacheError::io("write", &path, source))?;
+        }
+        if let Some(whole) = whole {
+            self.state.whole.insert(built.config.clone(), whole);
+        }
+        self.state
+            .built
+            .retain(|old| old.tree != built.tree || old.config != built.config || old.with != built.with);
+        self.state.built.insert(0, built);
+        self.state.built.truncate(REMEMBERED_MAX);
+        let used: HashSet<&str> = self.state.built.iter().map(|built| built.closure.as_str()).collect();
+        for entry in std::fs::read_dir(self.dir.join(CLOSURES))
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            if !used.contains(entry.file_name().to_string_lossy().as_ref()) {
+                // One list too many does no harm.
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+        self.save()
+    }
+
+    /// Remembers what a configuration came to.
+    ///
+    /// # Errors
+    /// The cache cannot be written.
+    pub fn remember_config(&mut self, inputs: &str, config: &str) -> Result<(), BuildError> {
+        if self.state.configs.get(inputs).is_some_and(|known| known == config) {
+            return Ok(());
+        }
+        self.state.configs.insert(inputs.to_owned(), config.to_owned());
+        self.save()
+    }
+
+    fn save(&self) -> Result<(), BuildError> {
+        let path = self.dir.join(STATE);
+        let write = |source| BuildError::from(CacheError::io("write", &path, source));
+        let text = serde_json::to_vec_pretty(&self.state).map_err(|error| write(std::io::Error::other(error)))?;
+        write_beside(&path, &text).map_err(write)
+    }
+}
+
+/// What is known of every build folder, with its place.
+#[must_use]
+pub fn all(cache: &Cache) -> Vec<(PathBuf, State)> {
+    let entries = std::fs::read_dir(cache.root().join(FOLDER))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let state = |dir: &Path| serde_json::from_slice(&std::fs::read(dir.join(STATE)).ok()?).ok();
+    let mut all: Vec<(PathBuf, State)> = entries
+        .map(|entry| entry.path())
+        .filter(|dir| dir.is_dir())
+        .map(|dir| {
+            let state = state(&dir).unwrap_or_default();
+            (dir, state)
+        })
+        .collect();
+    all.sort_by(|a, b| a.0.cmp(&b.0));
+    all
+}

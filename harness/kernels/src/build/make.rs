@@ -1,0 +1,330 @@
+//! Runs the kernel's own build, and reads what it says.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::os::fd::BorrowedFd;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+
+use super::{BuildError, Stop};
+use host::cache::CacheError;
+use host::progress::Step;
+use host::tool::{self, ToolError};
+
+/// Lines of an error that are shown; the log has all.
+const SHOWN_LINES_MAX: usize = 24;
+
+/// How make is called for one kernel: source, objects, variables.
+pub struct Make<'a> {
+    /// The source.
+    pub source: &'a Path,
+    /// Where everything that is made goes.
+    pub objects: &'a Path,
+    /// Variables of this kernel's own.
+    pub variables: BTreeMap<String, String>,
+    /// The lock on the build folder; what make starts holds it too, so that a build whose caller was killed keeps others out until it has ended.
+    pub lock: BorrowedFd<'a>,
+    /// Where everything that make says is kept.
+    pub log: &'a Path,
+    /// How it is stopped; then it runs below everything else.
+    pub stop: Option<&'a Stop>,
+}
+
+impl Make<'_> {
+    /// Makes targets; `step` counts what was made.
+    ///
+    /// # Errors
+    /// make is missing or fails: the error has the compiler's own words.
+    pub fn run(&self, targets: &[&str], jobs: usize, step: Option<&Step>) -> Result<u64, BuildError> {
+        let mut command = self.command()?;
+        command.arg(format!("-j{jobs}")).args(targets);
+        let failed = |source| ToolError::Run {
+            program: "make".to_owned(),
+            source,
+        };
+        let log = |source| CacheError::io("write", self.log, source);
+        let mut file = File::options().create(true).append(true).open(self.log).map_err(log)?;
+        writeln!(file, "$ {}", shown(&command)).map_err(log)?;
+        let file = Mutex::new(file);
+        let lock = self.lock.try_clone_to_owned().map_err(failed)?;
+        // The lock's copy must outlive this process in make's hands.
+        rustix::io::fcntl_setfd(&lock, rustix::io::FdFlags::empty()).map_err(|errno| failed(errno.into()))?;
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let spawned = match self.stop {
+            Some(stop) => stop.spawn(&mut command),
+            None => command.spawn(),
+        };
+        let mut child = spawned.map_err(failed)?;
+        drop(lock);
+        let keep = |line: &str| {
+            if let Ok(mut file) = file.lock() {
+                // A disk that is full shows in what make says, too.
+                let _ = writeln!(file, "{line}");
+            }
+        };
+        let (out, err) = (child.stdout.take(), child.stderr.take());
+        let (made, said) = std::thread::scope(|scope| {
+            let said = scope.spawn(|| {
+                let mut said = Vec::new();
+                for line in err.into_iter().flat_map(|err| lines(BufReader::new(err))) {
+                    keep(&line);
+                    said.push(line);
+                }
+                said
+            });
+            let mut made = 0;
+            for line in out.into_iter().flat_map(|out| lines(BufReader::new(out))) {
+                keep(&line);
+                if is_made(&line) {
+                    made += 1;
+                    if let Some(step) = step {
+                        step.set(made);
+                    }
+                }
+            }
+            (made, said.join().unwrap_or_default())
+        });
+        let status = child.wait().map_err(failed)?;
+        if let Some(stop) = self.stop {
+            stop.ended();
+        }
+        if status.success() {
+            return Ok(made);
+        }
+        if said.iter().any(|line| line.contains("No space left on device")) {
+            return Err(CacheError::DiskFull {
+                path: self.objects.to_owned(),
+            }
+            .into());
+        }
+        Err(BuildError::Make {
+            targets: targets.join(" "),
+            said: telling(&said).join("\n"),
+            log: self.log.to_owned(),
+        })
+    }
+
+    /// A value that make tells when asked: `kernelrelease`.
+    ///
+    /// # Errors
+    /// make is missing or fails.
+    pub fn ask(&self, target: &str) -> Result<String, BuildError> {
+        let mut command = self.command()?;
+        let finished = tool::run_ok(command.args(["-s", target]), std::time::Duration::from_secs(600))?;
+        let text = String::from_utf8_lossy(&finished.stdout);
+        Ok(text.lines().last().unwrap_or_default().trim().to_owned())
+    }
+
+    fn command(&self) -> Result<Command, ToolError> {
+        let make = tool::command("make", "make")?;
+        let mut command = match self.stop {
+            None => make,
+            Some(_) => {
+                let mut nice = tool::command("nice", "coreutils")?;
+                nice.args(["-n", "19"]).arg(make.get_program());
+                nice
+            }
+        };
+        // What the environment says to make is not part of the artifact's name.
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy().into_owned();
+            let ours =
+                ["PATH", "HOME", "TMPDIR", "LANG", "TERM"].contains(&name.as_str()) || name.starts_with("CCACHE_");
+            if !ours {
+                command.env_remove(name);
+            }
+        }
+        command
+            .env("LC_ALL", "C")
+            .args(["--no-print-directory", "-C"])
+            .arg(self.source)
+            .arg(format!("O={}", self.objects.display()));
+        command.arg("ARCH=x86_64");
+        for (name, value) in &self.variables {
+            command.arg(format!("{name}={value}"));
+        }
+        Ok(command)
+    }
+}
+
+/// The command line, for the log.
+fn shown(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+fn lines(from: impl BufRead) -> impl Iterator<Item = String> {
+    from.split(b'\n')
+        .map_while(Result::ok)
+        .map(|line| String::from_utf8_lossy(&line).trim_end().to_owned())
+}
+
+/// `  CC      fs/open.o`: something was made.
+fn is_made(line: &str) -> bool {
+    let Some(rest) = line.strip_prefix("  ") else {
+        return false;
+    };
+    let word = rest.split_whitespace().next().unwrap_or_default();
+    !word.is_empty()
+        && word
+            .chars()
+            .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+}
+
+/// The file in which a line says that Kconfig's language is wrong: `lib/Kconfig:2: syntax error`. Warnings keep nothing from being configured.
+#[must_use]
+pub fn kconfig_complaint(line: &str) -> Option<&str> {
+    let (path, rest) = line.split_once(':')?;
+    let (number, what) = rest.split_once(':')?;
+    let name = path.rsplit('/').next()?;
+    let is_one = name.starts_with("Kconfig") && !path.contains(' ');
+    let is_line = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    (is_one && is_line && !what.trim_start().starts_with("warning")).then_some(path)
+}
+
+/// The lines that say what went wrong: from the first error on, without make's own farewells.
+fn telling(said: &[String]) -> Vec<String> {
+    let is_error = |line: &String| {
+        [
+            "error:",
+            "undefined reference",
+            "multiple definition",
+            "No rule to make",
+            "not found",
+            "*** ",
+        ]
+        .iter()
+        .any(|words| line.contains(words))
+            || kconfig_complaint(line).is_some()
+    };
+    let is_farewell = |line: &str| line.starts_with("make[") && line.contains("Waiting for unfinished jobs");
+    let at = said.iter().position(is_error).unwrap_or(0);
+    // gcc says in which function, or through which headers, on the lines before.
+    let context = |line: &String| {
+        line.contains(": In function")
+            || line.starts_with("In file included")
+            || line.starts_with("                 from")
+    };
+    let start = (0..at)
+        .rev()
+        .take_while(|index| said.get(*index).is_some_and(context))
+        .last()
+        .unwrap_or(at);
+    said.iter()
+        .skip(start)
+        .filter(|line| !is_farewell(line))
+        .take(SHOWN_LINES_MAX)
+        .cloned()
+        .collect()
+}
+
+/// What the toolchain says of itself; part of an artifact's name.
+///
+/// # Errors
+/// The compiler is missing.
+pub fn toolchain(cc: &str) -> Result<String, BuildError> {
+    let deadline = std::time::Duration::from_secs(60);
+    let version = |program: &str, package: &'static str, arguments: &[&str]| {
+        let mut command = tool::command(program, package)?;
+        let finished = tool::run(command.args(arguments), deadline)?;
+        Ok::<_, ToolError>(finished.text().lines().next().unwrap_or_default().to_owned())
+    };
+    let mut words = cc.split_whitespace();
+    let program = words.next().unwrap_or("gcc");
+    let rest: Vec<&str> = words.chain(["--version"]).collect();
+    let compiler = version(program, "gcc", &rest)?;
+    let linker = version("ld", "binutils", &["--version"])?;
+    Ok(format!("{compiler}; {linker}"))
+}
+
+/// How many jobs make runs at once.
+#[must_use]
+pub fn jobs() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// The folder that a build's log goes to, with the name of the kernel in it.
+#[must_use]
+pub fn log_path(folder: &Path, id: &str) -> PathBuf {
+    folder.join(format!("{id}.log"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn objects_are_counted_and_talk_is_not() {
+        for line in [
+            "  CC      fs/open.o",
+            "  AS      arch/x86/lib/x.o",
+            "  LD [M]  fs/a.ko",
+            "  GEN     Makefile",
+            "  VDSO2C  arch/x86/x.c",
+        ] {
+            assert!(is_made(line), "{line}");
+        }
+        for line in [
+            "make[1]: Entering directory",
+            "#",
+            "  kernel is ready",
+            "Kernel: arch/x86/boot/bzImage is ready  (#1)",
+        ] {
+            assert!(!is_made(line), "{line}");
+        }
+    }
+
+    #[test]
+    fn kconfigs_words_come_before_makes() {
+        // As Linux 6.1 says it; the warning is one that a configuration can have for long.
+        let said = [
+            "  GEN     Makefile",
+            "drivers/a/Kconfig:7:warning: config symbol defined without type",
+            "lib/Kconfig:2: syntax error",
+            "lib/Kconfig:1: unknown statement \"confgi\"",
+            "make[4]: *** [source/scripts/kconfig/Makefile:77: allnoconfig] Error 1",
+        ]
+        .map(str::to_owned);
+        let telling = telling(&said);
+        assert_eq!(telling.first().map(String::as_str), Some("lib/Kconfig:2: syntax error"));
+        assert_eq!(
+            kconfig_complaint("fs/btrfs/Kconfig.debug:3: unexpected option"),
+            Some("fs/btrfs/Kconfig.debug")
+        );
+        for other in [
+            "source/scripts/kconfig/Makefile:77: x",
+            "see Kconfig:12: there",
+            "lib/Kconfig: no line",
+            "Kconfig",
+        ] {
+            assert_eq!(kconfig_complaint(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn the_compilers_words_come_first() {
+        let said = [
+            "warning: something",
+            "/src/fs/open.c: In function ‘do_open’:",
+            "/src/fs/open.c:12:3: error: expected ‘;’ before ‘}’ token",
+            "   12 |   return 0",
+            "make[3]: *** [scripts/Makefile.build:250: fs/open.o] Error 1",
+            "make[3]: *** Waiting for unfinished jobs....",
+        ]
+        .map(str::to_owned);
+        let telling = telling(&said);
+        assert_eq!(
+            telling.first().map(String::as_str),
+            Some("/src/fs/open.c: In function ‘do_open’:")
+        );
+        assert_eq!(telling.len(), 4);
+    }
+}

@@ -1,0 +1,141 @@
+//! Kernels that are given on the command line instead of in `kernels.toml`: an image, a source tree, patches.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use host::error::{Failure, NO_INPUT, USAGE};
+use host::fs::Fs;
+use host::suggest;
+use serde::{Deserialize, Serialize};
+
+use crate::{ConfigPart, Kernel, Manifest, Origin, Source, TreeSource, config_parts};
+
+/// A source tree that is given on the command line.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GivenTree {
+    /// A Linux tree, or a git repository of it.
+    pub tree: PathBuf,
+    /// A commit, instead of the working copy.
+    pub rev: Option<String>,
+    /// Parts of the configuration, in order; the usual ones if there are none.
+    pub config: Vec<String>,
+    /// Patches, mailboxes, or folders of them.
+    pub patch: Vec<PathBuf>,
+    /// The compiler.
+    pub cc: Option<String>,
+}
+
+/// A kernel that is given on the command line.
+///
+/// # Errors
+/// The image or the modules' directory does not exist.
+pub fn image_kernel(image: &Path, modules: Option<&Path>) -> Result<Kernel, Failure> {
+    if !image.is_file() {
+        return Err(Failure::new(
+            NO_INPUT,
+            format!(
+                "--image {}: there is no such file; expected a bzImage or a vmlinux",
+                image.display()
+            ),
+        ));
+    }
+    if let Some(modules) = modules.filter(|dir| !dir.is_dir()) {
+        let message = format!(
+            "--modules {}: there is no such directory; expected one that holds lib/modules/RELEASE",
+            modules.display()
+        );
+        return Err(Failure::new(NO_INPUT, message));
+    }
+    let name = image.file_name().unwrap_or_default().to_string_lossy();
+    Ok(Kernel::from_image(&name, image, modules))
+}
+
+/// The kernel of a source tree; `ready` is the folder of the ready fragments of configurations.
+///
+/// # Errors
+/// A part of the configuration is unknown.
+pub fn tree_kernel(given: &GivenTree, fs: &[Fs], ready: &Path) -> Result<Kernel, Failure> {
+    let fs: Vec<String> = if fs.is_empty() {
+        vec![Fs::Btrfs.to_string()]
+    } else {
+        fs.iter().map(Fs::to_string).collect()
+    };
+    let config = if given.config.is_empty() {
+        ConfigPart::usual(&fs, ready)
+    } else {
+        config_parts(&given.config, ready).map_err(|(word, known)| {
+            let known: Vec<&str> = known.iter().map(String::as_str).chain(ConfigPart::BASES).collect();
+            let hint = suggest::hint(&word, "parts", &known);
+            Failure::new(USAGE, format!("--config {word}: no ready fragment `{word}`; {hint}; a file is written with a dot or slash: ./{word}.config"))
+        })?
+    };
+    let source = TreeSource {
+        origin: Origin::Git {
+            repository: given.tree.to_string_lossy().into_owned(),
+            rev: given.rev.clone().unwrap_or_else(|| "HEAD".to_owned()),
+            dirty: given.rev.is_none(),
+        },
+        patches: given.patch.clone(),
+        config,
+        cc: given.cc.clone(),
+        make: BTreeMap::new(),
+    };
+    let name = given
+        .tree
+        .canonicalize()
+        .ok()
+        .and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() || "-_.+~".contains(c) {
+            c
+        } else {
+            '-'
+        }
+    };
+    let id = name
+        .unwrap_or_else(|| "tree".to_owned())
+        .chars()
+        .map(plain)
+        .collect::<String>();
+    Ok(Kernel::from_tree(&id, source, fs))
+}
+
+/// These kernels of a manifest, with patches that are given on the command line. What is known of them is not known of those.
+///
+/// # Errors
+/// No kernel was named, or one does not come as source.
+pub fn patched(kernels: &[&Kernel], named: bool, patches: &[PathBuf], all: &Manifest) -> Result<Vec<Kernel>, Failure> {
+    let with = |kernel: &&Kernel| {
+        let mut kernel = (*kernel).clone();
+        let Source::Tree(source) = &mut kernel.source else {
+            return Err(kernel.id);
+        };
+        source.patches.extend_from_slice(patches);
+        kernel.expect.clear();
+        Ok(kernel)
+    };
+    let said = match kernels.iter().map(with).collect::<Result<Vec<_>, _>>() {
+        _ if !named => "no kernel is named for it".to_owned(),
+        Ok(kernels) => return Ok(kernels),
+        Err(id) => format!("{id} does not come as source"),
+    };
+    let sources = all
+        .kernels()
+        .iter()
+        .filter(|kernel| matches!(kernel.source, Source::Tree(_)));
+    let sources: Vec<&str> = sources.map(|kernel| kernel.id.as_str()).collect();
+    Err(Failure::new(
+        USAGE,
+        format!(
+            "--patch {}: {said}; expected --tree DIR, or kernels that are built from source: {}",
+            patches
+                .first()
+                .map_or_else(String::new, |patch| patch.display().to_string()),
+            if sources.is_empty() {
+                "kernels.toml has none, and its head shows how to name one".to_owned()
+            } else {
+                sources.join(", ")
+            }
+        ),
+    ))
+}

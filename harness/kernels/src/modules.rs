@@ -1,0 +1,127 @@
+//! Which modules a guest has to load, in which order: kmod's own answer.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::Artifact;
+use host::tool::{self, ToolError};
+
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Why a driver cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum ModuleError {
+    /// The kernel neither has it built in nor as a module.
+    #[error("kernel {release} has no module {module} (looked in {}); it cannot run what needs it", looked_in.display())]
+    Missing {
+        /// The module.
+        module: String,
+        /// The kernel's release.
+        release: String,
+        /// The folder searched.
+        looked_in: PathBuf,
+    },
+    /// kmod is missing or failed.
+    #[error(transparent)]
+    Tool(#[from] ToolError),
+}
+
+impl ModuleError {
+    /// The program's exit code for this error.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            ModuleError::Missing { .. } => 70,
+            ModuleError::Tool(error) => error.exit_code(),
+        }
+    }
+}
+
+/// The module files that give a guest these drivers, in load order, each once; what is built in needs none.
+///
+/// A kernel that came without modules gets an empty list: all has to be built in, and the guest will tell.
+///
+/// # Errors
+/// A driver is neither built in nor there as a module.
+pub fn closure(artifact: &Artifact, wanted: &[&str]) -> Result<Vec<PathBuf>, ModuleError> {
+    let Some(root) = &artifact.modules_root else {
+        return Ok(Vec::new());
+    };
+    // Nearly always all of them are modules, and one question is enough.
+    if let Some(files) = show_depends(root, &artifact.release, wanted)? {
+        return Ok(unique(files));
+    }
+    let mut files = Vec::new();
+    for module in wanted {
+        let Some(listed) = show_depends(root, &artifact.release, &[module])? else {
+            let looked_in = root.join("lib/modules").join(&artifact.release);
+            if is_built_in(artifact, &looked_in, module) {
+                continue;
+            }
+            let (module, release) = ((*module).to_owned(), artifact.release.clone());
+            return Err(ModuleError::Missing {
+                module,
+                release,
+                looked_in,
+            });
+        };
+        files.extend(listed);
+    }
+    Ok(unique(files))
+}
+
+fn unique(files: Vec<PathBuf>) -> Vec<PathBuf> {
+    let mut kept: Vec<PathBuf> = Vec::new();
+    for file in files {
+        if !kept.contains(&file) {
+            kept.push(file);
+        }
+    }
+    kept
+}
+
+/// kmod's list for these modules; `None` if it does not know one of them.
+fn show_depends(root: &Path, release: &str, modules: &[&str]) -> Result<Option<Vec<PathBuf>>, ToolError> {
+    let mut command = tool::command("modprobe", "kmod")?;
+    // An empty configuration: blacklists and options of the host are about the host.
+    command
+        .args(["-C", "/dev/null", "-S", release, "--show-depends", "-a"])
+        .arg("-d")
+        .arg(root)
+        .args(modules);
+    let finished = tool::run(&mut command, DEADLINE)?;
+    if !finished.status.success() {
+        return Ok(None);
+    }
+    let text = String::from_utf8_lossy(&finished.stdout);
+    Ok(Some(
+        text.lines()
+            .filter_map(|line| Some(PathBuf::from(line.strip_prefix("insmod ")?.trim())))
+            .collect(),
+    ))
+}
+
+/// Packages without modules.builtin leave the kernel's configuration as the witness.
+fn is_built_in(artifact: &Artifact, modules: &Path, module: &str) -> bool {
+    let listed = std::fs::read_to_string(modules.join("modules.builtin")).unwrap_or_default();
+    let file = format!("/{module}.ko");
+    let same = |line: &str| line.replace('-', "_").ends_with(&file.replace('-', "_"));
+    if listed.lines().any(same) {
+        return true;
+    }
+    let configs = [artifact.dir.join("config"), modules.join("config")];
+    let config = configs
+        .iter()
+        .find_map(|path| std::fs::read_to_string(path).ok())
+        .unwrap_or_default();
+    let option = match module.replace('-', "_").as_str() {
+        "btrfs" => "CONFIG_BTRFS_FS",
+        "ext4" => "CONFIG_EXT4_FS",
+        "xfs" => "CONFIG_XFS_FS",
+        "virtio_pci" => "CONFIG_VIRTIO_PCI",
+        "virtio_blk" => "CONFIG_VIRTIO_BLK",
+        "crc32c" => "CONFIG_CRYPTO_CRC32C",
+        _ => return false,
+    };
+    config.lines().any(|line| line == format!("{option}=y"))
+}

@@ -1,0 +1,322 @@
+//! From the text of `kernels.toml` to kernels, with every mistake pointed at.
+
+mod tree;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use globset::GlobMatcher;
+use guest_tests::wire::Phase;
+use toml::de::DeTable;
+
+pub use tree::given as config_parts;
+
+use super::diagnostic::Diagnostic;
+use super::fields::{Document, Fields, Found};
+use super::manifest::{Expect, ExpectedCause, ExpectedVerdict, Kernel, PackageSource, Source, Wanted};
+use host::fs::Fs;
+use host::suggest;
+
+const KERNEL_KEYS: [&str; 22] = [
+    "id",
+    "suite",
+    "package",
+    "version",
+    "image",
+    "modules",
+    "git",
+    "rev",
+    "dirty",
+    "tarball",
+    "sha256",
+    "source-package",
+    "patches",
+    "config",
+    "cc",
+    "arch",
+    "make",
+    "line",
+    "fs",
+    "default",
+    "group",
+    "expect",
+];
+const EXPECT_KEYS: [&str; 6] = ["fs", "case", "verdict", "cause", "phase", "why"];
+
+/// Debian's releases, by the names that its archive uses. A new one is added here.
+const CODENAMES: [&str; 12] = [
+    "buster",
+    "bullseye",
+    "bookworm",
+    "trixie",
+    "forky",
+    "duke",
+    "sid",
+    "oldoldstable",
+    "oldstable",
+    "stable",
+    "testing",
+    "unstable",
+];
+/// What may follow a release's name.
+const POCKETS: [&str; 6] = [
+    "",
+    "-security",
+    "-updates",
+    "-backports",
+    "-backports-sloppy",
+    "-proposed-updates",
+];
+
+/// All kernels of a manifest.
+pub(super) fn kernels(file: &Path, text: &str) -> Result<Vec<Kernel>, Diagnostic> {
+    let document = Document { file, text };
+    let root = DeTable::parse(text)
+        .map_err(|error| document.error(error.span().unwrap_or(0..0), error.message().to_owned()))?;
+    let top = Fields::new(document, "the file", root.get_ref(), root.span(), &["kernel"])?;
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    let mut kernels = Vec::new();
+    for (table, span) in top.tables("kernel")? {
+        let fields = Fields::new(document, "[[kernel]]", table, span, &KERNEL_KEYS)?;
+        let (kernel, id_span) = kernel(document, &fields)?;
+        let line = document.error(id_span.clone(), "").line;
+        if let Some(first) = seen.insert(kernel.id.clone(), line) {
+            let error = document.error(id_span, format!("the id `{}` is taken", kernel.id));
+            return Err(error.help(format!("the kernel at line {first} has it; give this one another")));
+        }
+        kernels.push(kernel);
+    }
+    Ok(kernels)
+}
+
+fn kernel(document: Document<'_>, fields: &Fields<'_>) -> Result<(Kernel, Range<usize>), Diagnostic> {
+    let id = fields.required("id", "\"debian-6.1.176\"")?;
+    // An id becomes part of file names and of nextest's trial names, where `:` separates.
+    if let Some(bad) = id
+        .get_ref()
+        .chars()
+        .find(|c| !(c.is_ascii_alphanumeric() || "-_.+~".contains(*c)))
+    {
+        let error = document.error(id.span(), format!("`{bad}` cannot be part of an id"));
+        return Err(error.help("use letters, digits and any of - _ . + ~"));
+    }
+    let fs = match fields.strings("fs")? {
+        None => vec![Fs::Btrfs.as_str().to_owned()],
+        Some(names) => names
+            .into_iter()
+            .map(|name| file_system(document, name))
+            .collect::<Result<_, _>>()?,
+    };
+    let expect = fields
+        .tables("expect")?
+        .into_iter()
+        .map(|(table, span)| {
+            let line = document.error(span.clone(), "").line;
+            expect(
+                document,
+                &Fields::new(document, "[[kernel.expect]]", table, span, &EXPECT_KEYS)?,
+                line,
+            )
+        })
+        .collect::<Result<_, _>>()?;
+    let group = fields.string("group")?.map(Found::into_inner);
+    let kernel = Kernel {
+        source: source(document, fields, &fs)?,
+        fs,
+        expect,
+        line: fields.string("line")?.map(Found::into_inner),
+        // A group is run when it is asked for.
+        default: fields.bool("default")?.unwrap_or(group.is_none()),
+        group,
+        id: id.get_ref().clone(),
+    };
+    Ok((kernel, id.span()))
+}
+
+fn file_system(document: Document<'_>, name: Found<String>) -> Result<String, Diagnostic> {
+    let word = name.get_ref();
+    if Fs::NAMES.contains(&word.as_str()) {
+        return Ok(name.into_inner());
+    }
+    let error = document.error(name.span(), format!("unknown file system `{word}`"));
+    Err(error.help(suggest::hint(word, "file systems", &Fs::NAMES)))
+}
+
+fn source(document: Document<'_>, fields: &Fields<'_>, fs: &[String]) -> Result<Source, Diagnostic> {
+    if let Some(tree) = tree::source(document, fields, fs)? {
+        return Ok(Source::Tree(Box::new(tree)));
+    }
+    if let Some(image) = fields.string("image")? {
+        if let Some(key) = ["suite", "package", "version"].into_iter().find(|key| fields.has(key)) {
+            let error = document.error(fields.key_span(key), format!("`{key}` beside `image`"));
+            return Err(error.help("a kernel is either a package (suite, package, version) or a file (image, modules)"));
+        }
+        let modules = fields.string("modules")?.map(|modules| relative(document, &modules));
+        return Ok(Source::Image {
+            image: relative(document, &image),
+            modules,
+        });
+    }
+    if fields.has("modules") {
+        let error = document.error(fields.key_span("modules"), "`modules` without `image`");
+        return Err(error.help("a package brings its own modules; `modules` belongs to a kernel that is a file"));
+    }
+    if !fields.has("package") && !fields.has("suite") {
+        let error = document.error(fields.key_span("id"), "this kernel has no source");
+        return Err(error.help(
+            "give it `suite`, `package` and `version`; or `image`; or source to build: `git`, `tarball`, or `source-package`",
+        ));
+    }
+    let example = "\"linux-image-6.1.0-50-cloud-amd64-unsigned\"";
+    let Some(packages) = fields.strings("package")? else {
+        return Err(fields
+            .required("package", example)
+            .err()
+            .unwrap_or_else(|| document.error(fields.key_span("id"), "missing key `package`")));
+    };
+    let packages = packages
+        .into_iter()
+        .map(|name| package(document, name))
+        .collect::<Result<_, _>>()?;
+    Ok(Source::Package(package_source(document, fields, packages)?))
+}
+
+/// Packages with the suite and version that stand beside them.
+fn package_source(
+    document: Document<'_>,
+    fields: &Fields<'_>,
+    packages: Vec<String>,
+) -> Result<PackageSource, Diagnostic> {
+    let suite = suite(document, fields.required("suite", "\"bookworm\"")?)?;
+    let version = fields.required("version", "\"latest\"")?;
+    let version = match version.get_ref().as_str() {
+        "latest" => Wanted::Latest,
+        word if word.starts_with(|c: char| c.is_ascii_digit()) && !word.contains(char::is_whitespace) => {
+            Wanted::Exactly(word.to_owned())
+        }
+        word => {
+            let error = document.error(version.span(), format!("`{word}` is not a package version"));
+            return Err(error.help("write a whole version like \"6.1.176-1\", or \"latest\""));
+        }
+    };
+    Ok(PackageSource {
+        suite,
+        packages,
+        version,
+    })
+}
+
+fn relative(document: Document<'_>, path: &Found<String>) -> PathBuf {
+    document.file.parent().unwrap_or(Path::new("")).join(path.get_ref())
+}
+
+fn suite(document: Document<'_>, suite: Found<String>) -> Result<String, Diagnostic> {
+    let word = suite.get_ref().as_str();
+    let all: Vec<String> = CODENAMES
+        .iter()
+        .flat_map(|name| POCKETS.iter().map(move |pocket| format!("{name}{pocket}")))
+        .collect();
+    if all.iter().any(|known| known == word) {
+        return Ok(suite.into_inner());
+    }
+    let near = suggest::closest(word, all.iter().map(String::as_str));
+    let meant = near.map_or_else(String::new, |near| format!("did you mean `{near}`? "));
+    let error = document.error(suite.span(), format!("unknown suite `{word}`"));
+    Err(error.help(format!(
+        "{meant}a suite is a Debian release ({}), alone or followed by one of {}",
+        CODENAMES.join(", "),
+        POCKETS[1..].join(", ")
+    )))
+}
+
+fn package(document: Document<'_>, name: Found<String>) -> Result<String, Diagnostic> {
+    let word = name.get_ref().as_str();
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.*?[]{},!".contains(c);
+    if !word.starts_with(|c: char| c.is_ascii_alphanumeric()) || !word.chars().all(plain) {
+        let error = document.error(name.span(), format!("`{word}` is not a package name"));
+        return Err(error.help("package names are of lower-case letters, digits, + - and ."));
+    }
+    if let Err(bad) = suggest::glob(word) {
+        return Err(document.error(name.span(), format!("`{word}` is not a valid glob: {bad}")));
+    }
+    Ok(name.into_inner())
+}
+
+fn expect(document: Document<'_>, fields: &Fields<'_>, line: usize) -> Result<Expect, Diagnostic> {
+    let case = fields.required("case", "\"partial-write*\"")?;
+    let verdict = fields.required("verdict", "\"fail\"")?;
+    let verdict = word(
+        document,
+        "verdict",
+        &verdict,
+        ExpectedVerdict::from_word,
+        ExpectedVerdict::WORDS,
+    )?;
+    let cause = fields
+        .string("cause")?
+        .map(|cause| {
+            word(
+                document,
+                "cause",
+                &cause,
+                ExpectedCause::from_word,
+                ExpectedCause::WORDS,
+            )
+        })
+        .transpose()?;
+    if cause.is_some() && verdict != ExpectedVerdict::Fail {
+        let error = document.error(fields.key_span("cause"), "`cause` without verdict \"fail\"");
+        return Err(error.help("only a failure has a cause; take this line out"));
+    }
+    let phase = fields
+        .string("phase")?
+        .map(|phase| {
+            let names: Vec<&str> = Phase::ALL.iter().map(|phase| phase.name()).collect();
+            let from_word = |word: &str| Phase::ALL.into_iter().find(|phase| phase.name() == word);
+            word(document, "phase", &phase, from_word, &names)
+        })
+        .transpose()?;
+    if phase.is_some() && cause != Some(ExpectedCause::Hang) {
+        let error = document.error(fields.key_span("phase"), "`phase` without cause \"hang\"");
+        return Err(error.help("only a hang has a phase that never ends; take this line out"));
+    }
+    let fs = match fields.string("fs")? {
+        Some(fs) => glob(document, &fs)?,
+        None => glob(document, &Found::new(0..0, "*".to_owned()))?,
+    };
+    let why = fields
+        .required("why", "\"the commit or report that explains it\"")?
+        .into_inner();
+    Ok(Expect {
+        fs,
+        case: glob(document, &case)?,
+        verdict,
+        cause,
+        phase,
+        why,
+        line,
+    })
+}
+
+fn word<T>(
+    document: Document<'_>,
+    key: &str,
+    found: &Found<String>,
+    from_word: impl Fn(&str) -> Option<T>,
+    known: &[&str],
+) -> Result<T, Diagnostic> {
+    from_word(found.get_ref()).ok_or_else(|| {
+        let error = document.error(found.span(), format!("unknown {key} `{}`", found.get_ref()));
+        error.help(suggest::hint(found.get_ref(), &format!("{key}s"), known))
+    })
+}
+
+fn glob(document: Document<'_>, pattern: &Found<String>) -> Result<GlobMatcher, Diagnostic> {
+    suggest::glob(pattern.get_ref()).map_err(|bad| {
+        document.error(
+            pattern.span(),
+            format!("`{}` is not a valid glob: {bad}", pattern.get_ref()),
+        )
+    })
+}

@@ -1,0 +1,201 @@
+//! Source on this machine: a revision of a repository, or a working tree as it is.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::repo::digest;
+use super::{Repo, SourceError, Tree};
+use host::cache::Cache;
+use host::progress::Progress;
+use host::suggest;
+use host::tool;
+
+const DEADLINE: Duration = Duration::from_secs(1800);
+/// How many tags and branches an error may name.
+const NAMES_MAX: usize = 3;
+
+/// A user's repository.
+struct Local {
+    /// The folder that was named.
+    path: PathBuf,
+    /// What all its working trees share.
+    common: PathBuf,
+    /// The index of this working tree.
+    index: PathBuf,
+}
+
+impl Local {
+    /// The repository that has a folder as its working tree, or is it.
+    fn find(path: &Path) -> Result<Option<Local>, SourceError> {
+        let read = |source| SourceError::Read {
+            path: path.to_owned(),
+            source,
+        };
+        let path = path.canonicalize().map_err(read)?;
+        let mut command = tool::command("git", "git")?;
+        command
+            .arg("-C")
+            .arg(&path)
+            .args(["rev-parse", "--path-format=absolute"]);
+        command.args(["--git-common-dir", "--git-path", "index"]);
+        let finished = tool::run(&mut command, DEADLINE)?;
+        if !finished.status.success() {
+            let said = String::from_utf8_lossy(&finished.stderr);
+            // A repository that git does not trust is one all the same; its words say what to do.
+            if said.contains("dubious ownership") {
+                return Err(read(std::io::Error::other(said.trim().to_owned())));
+            }
+            return Ok(None);
+        }
+        let text = String::from_utf8_lossy(&finished.stdout).into_owned();
+        let mut lines = text.lines().map(PathBuf::from);
+        Ok(match (lines.next(), lines.next()) {
+            (Some(common), Some(index)) => Some(Local { path, common, index }),
+            _ => None,
+        })
+    }
+
+    fn objects(&self) -> PathBuf {
+        self.common.join("objects")
+    }
+
+    fn ask(&self, args: &[&str]) -> Result<tool::Finished, SourceError> {
+        let mut command = tool::command("git", "git")?;
+        // In the folder that was named: each working tree of a repository has a HEAD of its own.
+        command.arg("-C").arg(&self.path).args(args);
+        Ok(tool::run(&mut command, DEADLINE)?)
+    }
+
+    /// ` (did you mean …)`, of tags and branches.
+    fn near(&self, rev: &str) -> Result<String, SourceError> {
+        let finished = self.ask(&["for-each-ref", "--format=%(refname:short)", "refs/tags", "refs/heads"])?;
+        let text = String::from_utf8_lossy(&finished.stdout);
+        let names: Vec<&str> = text.lines().collect();
+        Ok(match suggest::closest(rev, names.iter().copied()) {
+            Some(near) => format!(" (did you mean `{near}`?)"),
+            None if names.is_empty() => String::new(),
+            None => format!(
+                " (it has {}{})",
+                names[names.len().saturating_sub(NAMES_MAX)..].join(", "),
+                if names.len() > NAMES_MAX { " and others" } else { "" }
+            ),
+        })
+    }
+}
+
+/// A commit of a repository.
+pub(super) fn revision(repo: &Repo, path: &Path, rev: &str) -> Result<Tree, SourceError> {
+    let local = Local::find(path)?.ok_or_else(|| SourceError::NotGit {
+        path: path.to_owned(),
+        rev: rev.to_owned(),
+    })?;
+    let tree = Local::ask(
+        &local,
+        &[
+            "rev-parse",
+            "--verify",
+            "--quiet",
+            "--end-of-options",
+            &format!("{rev}^{{commit}}^{{tree}}"),
+        ],
+    )?;
+    if !tree.status.success() {
+        return Err(SourceError::NoRevision {
+            repository: path.display().to_string(),
+            rev: rev.to_owned(),
+            hint: local.near(rev)?,
+        });
+    }
+    let described = local.ask(&["describe", "--tags", "--always", "--abbrev=12", rev])?;
+    let line = |finished: &tool::Finished| {
+        String::from_utf8_lossy(&finished.stdout)
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let tree = Tree {
+        id: line(&tree),
+        name: line(&described),
+        alternates: vec![local.objects()],
+    };
+    is_linux(repo, path, &tree)?;
+    Ok(tree)
+}
+
+/// A working tree as it is: with what is not committed, without what its `.gitignore` leaves out. Neither it nor its index is touched.
+pub(super) fn as_it_is(repo: &Repo, cache: &Cache, path: &Path, progress: &Progress) -> Result<Tree, SourceError> {
+    let local = Local::find(path)?;
+    let path = path.canonicalize().map_err(|source| SourceError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    if !path.join("Kconfig").is_file() || !path.join("Makefile").is_file() {
+        return Err(SourceError::NotLinux { path });
+    }
+    let name = digest(&[path.as_os_str().as_encoded_bytes()]);
+    let index = cache.folder("indexes")?.join(&name);
+    let _lock = cache.lock(&format!("index-{name}"), || {
+        progress.say(&format!("waiting for another run that reads {}", path.display()));
+    })?;
+    // Left by a run that was killed; the lock is ours.
+    let _ = std::fs::remove_file(index.with_extension("lock"));
+    let alternates: Vec<PathBuf> = local.iter().map(Local::objects).collect();
+    let read = |seed: Option<&Path>| {
+        if let Some(seed) = seed {
+            // Its own index knows what each file holds, so that 80,000 files need not be read.
+            let _ = std::fs::copy(seed, &index);
+        }
+        let git = |args: &[&str]| {
+            let mut command = repo.git(&alternates)?;
+            if let Some(local) = &local {
+                let exclude = local.common.join("info/exclude");
+                command
+                    .arg("-c")
+                    .arg(format!("core.excludesFile={}", exclude.display()));
+            }
+            command
+                .args(args)
+                .env("GIT_WORK_TREE", &path)
+                .env("GIT_INDEX_FILE", &index)
+                .current_dir(&path);
+            Ok::<_, tool::ToolError>(command)
+        };
+        tool::run_ok(&mut git(&["add", "--all", "."])?, DEADLINE)?;
+        repo.line(&mut git(&["write-tree"])?)
+    };
+    let step = progress.spinner(format!("reading {}", path.display()));
+    let own = local
+        .as_ref()
+        .filter(|local| local.path == path)
+        .map(|local| local.index.as_path());
+    let id = match read(own.filter(|_| !index.is_file())) {
+        Ok(id) => id,
+        Err(_) => {
+            // An index of a kind that we cannot go on with, or one whose objects are gone: from nothing, which reads every file once.
+            let _ = std::fs::remove_file(&index);
+            read(None)?
+        }
+    };
+    drop(step);
+    let name = match &local {
+        Some(local) => {
+            let described = local.ask(&["describe", "--tags", "--always", "--abbrev=12", "HEAD"])?;
+            let committed = local.ask(&["rev-parse", "--verify", "--quiet", "HEAD^{tree}"])?;
+            let text = |finished: &tool::Finished| String::from_utf8_lossy(&finished.stdout).trim().to_owned();
+            let changed = if text(&committed) == id { "" } else { "-dirty" };
+            format!("{}{changed}", text(&described))
+        }
+        None => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+    };
+    Ok(Tree { id, name, alternates })
+}
+
+fn is_linux(repo: &Repo, path: &Path, tree: &Tree) -> Result<(), SourceError> {
+    for file in ["Kconfig", "Makefile"] {
+        if repo.file(tree, file)?.is_none() {
+            return Err(SourceError::NotLinux { path: path.to_owned() });
+        }
+    }
+    Ok(())
+}

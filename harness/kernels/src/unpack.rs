@@ -1,0 +1,366 @@
+//! From package files, or from files of the user's own, to a folder of the store.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::decompress::Compression;
+use super::payload;
+use super::store::Description;
+use host::cache::CacheError;
+use host::tool::{self, ToolError};
+
+const DEADLINE: Duration = Duration::from_secs(300);
+const BZIMAGE: &str = "bzImage";
+const VMLINUX: &str = "vmlinux";
+
+/// Why packages or files do not become a kernel that boots.
+#[derive(Debug, thiserror::Error)]
+pub enum UnpackError {
+    /// No kernel image is where packages put it.
+    #[error("no kernel image in {packages}: neither boot/vmlinuz-* nor usr/lib/modules/*/vmlinuz")]
+    NoImage {
+        /// The packages, for a person.
+        packages: String,
+    },
+    /// There are several.
+    #[error("several kernel images in {packages}: {images}; name one kernel's packages only")]
+    ManyImages {
+        /// The packages, for a person.
+        packages: String,
+        /// The images found.
+        images: String,
+    },
+    /// A file that kernels.toml or the command line names cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// A file that was named is no kernel.
+    #[error("{} is no kernel: {reason}", path.display())]
+    NotAKernel {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: payload::PayloadError,
+    },
+    /// The modules folder given holds no modules of this kernel.
+    #[error("{} holds no modules of {release}: {found}; build the two together, or leave `modules` out if all is built in", path.display())]
+    NoModules {
+        /// The folder given.
+        path: PathBuf,
+        /// The kernel's release.
+        release: String,
+        /// What is there.
+        found: String,
+    },
+    /// A module cannot be decompressed.
+    #[error("cannot decompress {}", path.display())]
+    Module {
+        /// The module.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: std::io::Error,
+    },
+    /// A host tool failed.
+    #[error(transparent)]
+    Tool(#[from] ToolError),
+    /// The cache cannot be used.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+}
+
+impl UnpackError {
+    /// The program's exit code for this error.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            UnpackError::NoImage { .. } | UnpackError::ManyImages { .. } | UnpackError::Module { .. } => 70,
+            UnpackError::Read { .. } | UnpackError::NotAKernel { .. } | UnpackError::NoModules { .. } => 66,
+            UnpackError::Tool(error) => error.exit_code(),
+            UnpackError::Cache(error) => error.exit_code(),
+        }
+    }
+}
+
+/// Unpacks package files into `made`, which is empty, and keeps what a boot needs.
+///
+/// # Errors
+/// The packages hold no kernel, a tool is missing, the disk is full.
+pub fn packages(debs: &[PathBuf], names: &str, version: &str, made: &Path) -> Result<Description, UnpackError> {
+    let tree = made.join("tree");
+    for deb in debs {
+        let mut command = tool::command("dpkg-deb", "dpkg")?;
+        tool::run_ok(command.arg("-x").arg(deb).arg(&tree), DEADLINE)?;
+    }
+    let image = only_image(&tree, names)?;
+    let bytes = read(&image)?;
+    let (mut description, vmlinux) = describe(&image, &bytes, version)?;
+    write(&made.join(BZIMAGE), &bytes)?;
+    if let Some(vmlinux) = vmlinux {
+        write(&made.join(VMLINUX), &vmlinux)?;
+    }
+    let release = description.release.clone();
+    let config = tree.join(format!("boot/config-{release}"));
+    if config.is_file() {
+        rename(&config, &made.join("config"))?;
+    }
+    let modules = ["lib/modules", "usr/lib/modules"].map(|at| tree.join(at).join(&release));
+    if let Some(modules) = modules.into_iter().find(|folder| folder.is_dir()) {
+        create(&made.join("lib/modules"))?;
+        rename(&modules, &made.join("lib/modules").join(&release))?;
+        finish_modules(made, &release)?;
+        description.modules_root = Some(PathBuf::from("."));
+    }
+    fs::remove_dir_all(&tree).map_err(|source| CacheError::io("remove", &tree, source))?;
+    Ok(description)
+}
+
+/// Takes an image of the user's own. Its modules are used where they are, if they are complete; else a copy is completed.
+///
+/// # Errors
+/// The image is no kernel, or the folder holds no modules of it.
+pub fn image(image: &Path, modules: Option<&Path>, made: &Path) -> Result<Description, UnpackError> {
+    let bytes = read(image)?;
+    let (mut description, vmlinux) = describe(image, &bytes, "")?;
+    description.version.clone_from(&description.release);
+    write(&made.join(BZIMAGE), &bytes)?;
+    if let Some(vmlinux) = vmlinux {
+        write(&made.join(VMLINUX), &vmlinux)?;
+    }
+    if let Some(given) = modules {
+        let release = description.release.clone();
+        let folder = modules_folder(given, &release)?;
+        let place = made.join("lib/modules").join(&release);
+        if folder.join("modules.dep").is_file() {
+            create(&made.join("lib/modules"))?;
+            let folder = folder
+                .canonicalize()
+                .map_err(|source| UnpackError::Read { path: folder, source })?;
+            std::os::unix::fs::symlink(&folder, &place).map_err(|source| CacheError::io("create", &place, source))?;
+            link_usr(made)?;
+        } else {
+            copy_modules(&folder, &place)?;
+            finish_modules(made, &release)?;
+        }
+        description.modules_root = Some(PathBuf::from("."));
+    }
+    Ok(description)
+}
+
+/// Takes what a build made: an image, and a folder that holds its installed modules. The folder is moved.
+///
+/// # Errors
+/// The image is no kernel, or the modules are not its own.
+pub fn built(image: &Path, modules: Option<&Path>, made: &Path) -> Result<Description, UnpackError> {
+    let mut description = self::image(image, None, made)?;
+    if let Some(staged) = modules {
+        let release = description.release.clone();
+        let folder = modules_folder(staged, &release)?;
+        // Links into the build folder.
+        for link in ["build", "source"] {
+            let _ = fs::remove_file(folder.join(link));
+        }
+        create(&made.join("lib/modules"))?;
+        rename(&folder, &made.join("lib/modules").join(&release))?;
+        fs::remove_dir_all(staged).map_err(|source| CacheError::io("remove", staged, source))?;
+        finish_modules(made, &release)?;
+        description.modules_root = Some(PathBuf::from("."));
+    }
+    Ok(description)
+}
+
+/// The folder `RELEASE` that `given` is, holds, or holds under `lib/modules`.
+///
+/// # Errors
+/// There is none.
+pub fn modules_folder(given: &Path, release: &str) -> Result<PathBuf, UnpackError> {
+    let nested = ["", "lib/modules", "usr/lib/modules"].map(|at| given.join(at).join(release));
+    if let Some(folder) = nested.into_iter().find(|folder| folder.is_dir()) {
+        return Ok(folder);
+    }
+    if given.join("kernel").is_dir() && given.file_name().is_some_and(|name| name.to_string_lossy() == release) {
+        return Ok(given.to_owned());
+    }
+    let mut others: Vec<String> = ["lib/modules", "usr/lib/modules"]
+        .into_iter()
+        .filter_map(|at| fs::read_dir(given.join(at)).ok())
+        .flat_map(|entries| {
+            entries
+                .flatten()
+                .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        })
+        .collect();
+    others.sort();
+    let found = if others.is_empty() {
+        format!("no folder lib/modules/{release} in it")
+    } else {
+        format!("it has those of {}", others.join(", "))
+    };
+    Err(UnpackError::NoModules {
+        path: given.to_owned(),
+        release: release.to_owned(),
+        found,
+    })
+}
+
+fn describe(path: &Path, bytes: &[u8], version: &str) -> Result<(Description, Option<Vec<u8>>), UnpackError> {
+    let not_a_kernel = |reason| UnpackError::NotAKernel {
+        path: path.to_owned(),
+        reason,
+    };
+    let (vmlinux, no_elf) = match payload::pvh_kernel(bytes) {
+        Ok(vmlinux) => (Some(vmlinux), None),
+        Err(reason @ (payload::PayloadError::NotAKernel | payload::PayloadError::CutOff { .. })) => {
+            return Err(not_a_kernel(reason));
+        }
+        // QEMU boots such a bzImage all the same, only slower.
+        Err(reason) => (None, Some(reason.to_string())),
+    };
+    let release = payload::release(bytes)
+        .or_else(|| payload::release_of_elf(vmlinux.as_deref().unwrap_or(bytes)))
+        .ok_or_else(|| not_a_kernel(payload::PayloadError::NotAKernel))?;
+    let kernel = PathBuf::from(if vmlinux.is_some() { VMLINUX } else { BZIMAGE });
+    let description = Description {
+        kernel,
+        bzimage: PathBuf::from(BZIMAGE),
+        release,
+        version: version.to_owned(),
+        modules_root: None,
+        no_elf,
+        made_of: None,
+    };
+    Ok((description, vmlinux))
+}
+
+fn only_image(tree: &Path, packages: &str) -> Result<PathBuf, UnpackError> {
+    let in_boot = list(&tree.join("boot")).into_iter().filter(|path| {
+        path.file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with("vmlinuz"))
+    });
+    let in_modules = ["usr/lib/modules", "lib/modules"]
+        .into_iter()
+        .flat_map(|at| list(&tree.join(at)))
+        .map(|folder| folder.join("vmlinuz"))
+        .filter(|path| path.is_file());
+    let mut images: Vec<PathBuf> = in_boot.chain(in_modules).collect();
+    match images.len() {
+        0 => Err(UnpackError::NoImage {
+            packages: packages.to_owned(),
+        }),
+        1 => Ok(images.remove(0)),
+        _ => {
+            let names: Vec<String> = images
+                .iter()
+                .map(|path| path.strip_prefix(tree).unwrap_or(path).display().to_string())
+                .collect();
+            Err(UnpackError::ManyImages {
+                packages: packages.to_owned(),
+                images: names.join(", "),
+            })
+        }
+    }
+}
+
+/// Decompresses modules, once and for all runs, and makes the tables that modprobe reads.
+fn finish_modules(root: &Path, release: &str) -> Result<(), UnpackError> {
+    let mut compressed = Vec::new();
+    find_compressed(&root.join("lib/modules").join(release), &mut compressed);
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let share = compressed.len().div_ceil(workers).max(1);
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = compressed
+            .chunks(share)
+            .map(|share| scope.spawn(|| share.iter().try_for_each(|path| decompress_module(path))))
+            .collect();
+        workers
+            .into_iter()
+            .try_for_each(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })?;
+    let mut command = tool::command("depmod", "kmod")?;
+    // 7.x packages come without modules.order and modules.builtin, which depmod only warns about.
+    link_usr(root)?;
+    tool::run_ok(command.arg("-b").arg(root).arg(release), DEADLINE)?;
+    Ok(())
+}
+
+/// Some builds of kmod look in usr/lib/modules, others in lib/modules: both find the same.
+fn link_usr(root: &Path) -> Result<(), UnpackError> {
+    create(&root.join("usr"))?;
+    let link = root.join("usr/lib");
+    std::os::unix::fs::symlink("../lib", &link).map_err(|source| CacheError::io("create", &link, source).into())
+}
+
+fn decompress_module(path: &Path) -> Result<(), UnpackError> {
+    let bytes = read(path)?;
+    let failed = |source| UnpackError::Module {
+        path: path.to_owned(),
+        source,
+    };
+    let compression = Compression::of(&bytes).ok_or_else(|| failed(std::io::Error::other("unknown compression")))?;
+    let plain = compression.decompress(&bytes).map_err(failed)?;
+    write(&path.with_extension(""), &plain)?;
+    fs::remove_file(path).map_err(|source| CacheError::io("remove", path, source).into())
+}
+
+fn find_compressed(folder: &Path, found: &mut Vec<PathBuf>) {
+    for path in list(folder) {
+        let name = path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default();
+        if path.is_dir() && !path.is_symlink() {
+            find_compressed(&path, found);
+        } else if [".ko.xz", ".ko.zst", ".ko.gz"].iter().any(|end| name.ends_with(end)) {
+            found.push(path);
+        }
+    }
+}
+
+fn copy_modules(from: &Path, to: &Path) -> Result<(), UnpackError> {
+    create(to)?;
+    for path in list(from) {
+        let Some(name) = path.file_name() else { continue };
+        let target = to.join(name);
+        let is_link = path.is_symlink();
+        // `build` and `source` point at whole source trees.
+        if is_link && path.is_dir() {
+            continue;
+        }
+        if path.is_dir() {
+            copy_modules(&path, &target)?;
+        } else {
+            fs::copy(&path, &target).map_err(|source| CacheError::io("copy to", &target, source))?;
+        }
+    }
+    Ok(())
+}
+
+fn list(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    paths.sort();
+    paths
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, UnpackError> {
+    fs::read(path).map_err(|source| UnpackError::Read {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), UnpackError> {
+    fs::write(path, bytes).map_err(|source| CacheError::io("write", path, source).into())
+}
+
+fn create(folder: &Path) -> Result<(), UnpackError> {
+    fs::create_dir_all(folder).map_err(|source| CacheError::io("create", folder, source).into())
+}
+
+fn rename(from: &Path, to: &Path) -> Result<(), UnpackError> {
+    fs::rename(from, to).map_err(|source| CacheError::io("rename into place", to, source).into())
+}

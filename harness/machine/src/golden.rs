@@ -1,0 +1,263 @@
+//! Golden images: freshly made file systems that every cell starts from, and the check of what a cell left behind.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use host::cache::{Cache, CacheError};
+use host::fs::Fs;
+use host::tool::{self, ToolError};
+use kernels::store::hash;
+
+/// Size of every golden image; sparse, so most of it takes no space.
+pub const SIZE_BYTES: u64 = 512 << 20;
+/// Changes whenever images would be made differently.
+const FORMAT: &str = "1";
+const FOLDER: &str = "golden";
+/// The same in every image, so that runs can be compared.
+const UUID: &str = "b105c09e-0000-4000-8000-000000000001";
+const MKFS_DEADLINE: Duration = Duration::from_secs(60);
+
+/// The program that makes a file system, and its package.
+fn mkfs(fs: Fs) -> (&'static str, &'static str) {
+    match fs {
+        Fs::Btrfs => ("mkfs.btrfs", "btrfs-progs"),
+        Fs::Ext4 => ("mkfs.ext4", "e2fsprogs"),
+        Fs::Xfs => ("mkfs.xfs", "xfsprogs"),
+    }
+}
+
+/// Options that every mount of a file system gets.
+#[must_use]
+pub fn mount_options(_fs: Fs) -> &'static str {
+    ""
+}
+
+/// Why there is no golden image, or no answer of a check.
+#[derive(Debug, thiserror::Error)]
+pub enum GoldenError {
+    /// A host tool is missing or failed.
+    #[error(transparent)]
+    Tool(#[from] ToolError),
+    /// The cache cannot be used.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+}
+
+impl GoldenError {
+    /// The program's exit code for this error.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            GoldenError::Tool(error) => error.exit_code(),
+            GoldenError::Cache(error) => error.exit_code(),
+        }
+    }
+}
+
+/// The golden image of a file system; made if the cache has none by this mkfs with these options.
+///
+/// # Errors
+/// mkfs is missing or fails, or the disk is full.
+pub fn image(fs: Fs, cache: &Cache) -> Result<PathBuf, GoldenError> {
+    let offered = offered(fs)?;
+    let options = options(fs, &offered);
+    let mut parts = vec![
+        FORMAT.to_owned(),
+        fs.to_string(),
+        SIZE_BYTES.to_string(),
+        offered.version,
+    ];
+    parts.extend(options.iter().cloned());
+    let place = cache.folder(FOLDER)?.join(format!("{fs}-{}.img", hash(&parts)));
+    if place.is_file() {
+        return Ok(place);
+    }
+    let scratch = cache.scratch(FOLDER)?;
+    let made = scratch.path().join("image");
+    let file = File::create(&made).map_err(|source| CacheError::io("create", &made, source))?;
+    file.set_len(SIZE_BYTES)
+        .map_err(|source| CacheError::io("extend", &made, source))?;
+    let (program, package) = mkfs(fs);
+    tool::run_ok(
+        tool::command(program, package)?.args(&options).arg(&made),
+        MKFS_DEADLINE,
+    )?;
+    // Two runs at once make the same; the later one replaces the earlier, whose open files stay valid.
+    scratch.publish_file(&made, &place)?;
+    Ok(place)
+}
+
+/// What the host's mkfs is and can do.
+#[derive(Debug, Default)]
+struct Offered {
+    version: String,
+    /// Its own list of features or its usage text.
+    features: String,
+}
+
+impl Offered {
+    fn has(&self, feature: &str) -> bool {
+        self.features
+            .split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'))
+            .any(|word| word == feature)
+    }
+}
+
+fn offered(fs: Fs) -> Result<Offered, ToolError> {
+    let (program, package) = mkfs(fs);
+    // These answer with an exit code of 1; what counts is what they say.
+    let ask = |args: &[&str]| -> Result<String, ToolError> {
+        Ok(tool::run(tool::command(program, package)?.args(args), MKFS_DEADLINE)?.text())
+    };
+    Ok(match fs {
+        Fs::Btrfs => Offered {
+            version: ask(&["--version"])?,
+            features: ask(&["-O", "list-all"])?,
+        },
+        Fs::Ext4 => Offered {
+            version: ask(&["-V"])?,
+            features: String::new(),
+        },
+        Fs::Xfs => Offered {
+            version: ask(&["-V"])?,
+            features: ask(&["--usage"])?,
+        },
+    })
+}
+
+/// Arguments of mkfs, with every feature named that a later mkfs might switch on: Linux 5.10 has to mount it.
+fn options(fs: Fs, offered: &Offered) -> Vec<String> {
+    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    match fs {
+        Fs::Btrfs => {
+            let wanted = ["extref", "skinny-metadata", "no-holes", "free-space-tree"];
+            let unwanted = [
+                "^block-group-tree",
+                "^raid-stripe-tree",
+                "^squota",
+                "^quota",
+                "^extent-tree-v2",
+            ];
+            let features: Vec<&str> = wanted
+                .into_iter()
+                .chain(unwanted)
+                .filter(|feature| offered.has(feature.trim_start_matches('^')))
+                .collect();
+            let mut options = words(&format!("-q -U {UUID} -d single -m dup --csum crc32c -n 16384 -s 4096"));
+            if !features.is_empty() {
+                options.extend(["-O".to_owned(), features.join(",")]);
+            }
+            options
+        }
+        // `none` first: what mke2fs.conf switches on by default does not count. No lazy initialisation: it would write
+        // behind a test's back for minutes.
+        Fs::Ext4 => words(&format!(
+            "-q -F -U {UUID} -b 4096 -O none,has_journal,ext_attr,resize_inode,dir_index,filetype,extent,64bit,flex_bg,\
+             metadata_csum,sparse_super,large_file,huge_file,dir_nlink,extra_isize \
+             -E lazy_itable_init=0,lazy_journal_init=0,hash_seed={UUID}"
+        )),
+        Fs::Xfs => {
+            let mut options = words(&format!(
+                "-q -f -m uuid={UUID},crc=1,finobt=1,reflink=1,rmapbt=0,bigtime=0,inobtcount=0 -b size=4096"
+            ));
+            let off: Vec<String> = ["nrext64", "exchange"]
+                .into_iter()
+                .filter(|feature| offered.has(feature))
+                .map(|feature| format!("{feature}=0"))
+                .collect();
+            options.extend([
+                "-i".to_owned(),
+                ["sparse=1".to_owned()]
+                    .into_iter()
+                    .chain(off)
+                    .collect::<Vec<_>>()
+                    .join(","),
+            ]);
+            if offered.has("parent") {
+                options.extend(words("-n parent=0"));
+            }
+            options
+        }
+    }
+}
+
+/// What a file system checker said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FsckResult {
+    /// Whether it found nothing.
+    pub clean: bool,
+    /// All that it printed.
+    pub output: String,
+}
+
+/// Checks an image without changing it.
+///
+/// # Errors
+/// The checker is missing, was killed, or did not end within the deadline.
+pub fn check(fs: Fs, image: &Path, deadline: Duration) -> Result<FsckResult, GoldenError> {
+    let mut command = match fs {
+        Fs::Btrfs => {
+            let mut command = tool::command("btrfs", "btrfs-progs")?;
+            command.args(["check", "--readonly", "--check-data-csum"]);
+            command
+        }
+        Fs::Ext4 => {
+            let mut command = tool::command("e2fsck", "e2fsprogs")?;
+            command.arg("-fn");
+            command
+        }
+        Fs::Xfs => {
+            let mut command = tool::command("xfs_repair", "xfsprogs")?;
+            command.args(["-n", "-f"]);
+            command
+        }
+    };
+    let finished = tool::run(command.arg(image), deadline)?;
+    let output = finished.text();
+    if finished.status.code().is_none() {
+        // Ended by a signal: that is no answer about the image.
+        tool::check(&command, finished)?;
+        return Ok(FsckResult { clean: false, output });
+    }
+    // btrfs check has been seen to exit with 0 after it reported errors.
+    let silent = fs != Fs::Btrfs || (output.contains("no error found") && !output.contains("ERROR:"));
+    Ok(FsckResult {
+        clean: finished.status.success() && silent,
+        output,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_enum_agree() {
+        for name in Fs::NAMES {
+            assert_eq!(name.parse::<Fs>().unwrap().as_str(), name);
+        }
+        insta::assert_snapshot!("brtfs".parse::<Fs>().unwrap_err(), @"unknown file system `brtfs`; did you mean `btrfs`? known file systems: btrfs, ext4, xfs");
+    }
+
+    #[test]
+    fn only_features_that_mkfs_knows_are_named() {
+        let features = "no-holes - x\nblock-group-tree - y\n".to_owned();
+        let offered = Offered {
+            version: String::new(),
+            features,
+        };
+        assert!(options(Fs::Btrfs, &offered).ends_with(&["-O".to_owned(), "no-holes,^block-group-tree".to_owned()]));
+        let old = options(Fs::Xfs, &Offered::default()).join(" ");
+        assert!(old.ends_with("-i sparse=1"), "{old}");
+        let new = Offered {
+            version: String::new(),
+            features: "nrext64=0|1,exchange=0|1 parent=0|1".to_owned(),
+        };
+        assert!(
+            options(Fs::Xfs, &new)
+                .join(" ")
+                .ends_with("-i sparse=1,nrext64=0,exchange=0 -n parent=0")
+        );
+    }
+}

@@ -1,0 +1,84 @@
+//! Direct writes of which a bio fails while the write is still going on: the seed's leaked ordered extent.
+//!
+//! The buffer is fully present and discontiguous, 8 MiB of it, so that the write takes eight bios or more. With a
+//! virtqueue of four requests the submitter itself has to wait for completions, so that the error of an early bio is sure to
+//! arrive while later ones are still unsubmitted.
+
+use evidence::needs::Need;
+
+use super::{Case, PLAIN, Profile, SPLIT};
+use machine::vm::args::DiskShape;
+
+/// Room for four requests: the fifth is submitted only after one of the first four completed. With two, 6.12 has only one
+/// in flight at a time, and nothing can be held until the next.
+const NARROW: DiskShape = DiskShape {
+    queue_size: 4,
+    ..DiskShape::ORDINARY
+};
+
+const FAILED: &[Need] = &[Need::Hits("fault", 1), Need::WriteRequests { tag: 1, at_least: 2 }];
+
+pub(super) const CASES: &[Case] = &[
+    Case {
+        name: "ioerr-leak",
+        about: "the first bio fails while the write is still submitting",
+        params: &[("size", "8388608")],
+        rules: &["fail write payload=tag:1.0 limit=1 name=fault"],
+        needs: FAILED,
+        disk: NARROW,
+        ..PLAIN
+    },
+    Case {
+        name: "ioerr-leak.second",
+        about: "the second bio fails, the first is fine",
+        params: &[("size", "8388608")],
+        rules: &["fail write payload=tag:1 nth=2 limit=1 name=fault"],
+        needs: FAILED,
+        disk: NARROW,
+        ..PLAIN
+    },
+    Case {
+        name: "ioerr-leak.torn",
+        about: "the first bio is stored in part, then fails",
+        params: &[("size", "8388608")],
+        rules: &["short write payload=tag:1.0 bytes=4096 then=ioerr limit=1 name=fault"],
+        needs: FAILED,
+        disk: NARROW,
+        ..PLAIN
+    },
+    Case {
+        name: "ioerr-leak.dsync",
+        about: "the first bio of an O_DSYNC write fails",
+        params: &[("size", "8388608"), ("flags", "dsync")],
+        rules: &["fail write payload=tag:1.0 limit=1 name=fault"],
+        needs: FAILED,
+        disk: NARROW,
+        ..PLAIN
+    },
+    Case {
+        name: "ioerr-leak.late",
+        about: "the first bio is held until the second was submitted, then fails",
+        params: &[("size", "8388608")],
+        rules: &[
+            "hold write payload=tag:1.0 until=next(write payload=tag:1) max=5s limit=1 name=held",
+            "fail write payload=tag:1.0 limit=1 name=fault",
+        ],
+        needs: &[
+            Need::Hits("fault", 1),
+            Need::WriteRequests { tag: 1, at_least: 2 },
+            Need::ReleasedByCondition("held"),
+        ],
+        disk: NARROW,
+        ..PLAIN
+    },
+    Case {
+        name: "ioerr-leak.eighth",
+        about: "the eighth request fails, after most was submitted",
+        profile: Profile::Full,
+        params: &[("size", "8388608")],
+        rules: &["fail write payload=tag:1 nth=8 limit=1 name=fault"],
+        needs: FAILED,
+        disk: DiskShape { queue_size: 4, ..SPLIT },
+        ..PLAIN
+    },
+];

@@ -1,0 +1,328 @@
+//! One case on a booted machine, from the rollback to the file system check, and the evidence that it leaves.
+
+use std::path::Path;
+
+use std::time::{Duration, Instant};
+
+use guest_tests::wire::{Event, GuestMessage, HostMessage, Job, Sample, Want};
+use vhost_blk::control::{Command, Reply};
+use vhost_blk::trace;
+
+use crate::FaultPlan;
+use crate::ending::ending_of;
+use crate::inject;
+use evidence::hang::{self, HostView};
+use evidence::parts::{ARM_MARK, BEGIN_MARK, DISARM_MARK, Ending, Fsck, RuleHits, Timed};
+use host::fs::Fs;
+use machine::boot::Boot;
+use machine::device::DeviceError;
+use machine::golden;
+
+/// How long a case may go on without an end and without evidence of a hang before it is given up as broken. Cases take
+/// well under a second; the limit only exists so that a broken rig ends.
+const CASE_LIMIT: Duration = Duration::from_secs(150);
+/// How long the host's checker may take; it takes a fraction of a second.
+const CHECK_WITHIN: Duration = Duration::from_secs(300);
+/// How long nothing at all may come from the guest before the device and QEMU are looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// What a case left behind.
+pub struct Outcome {
+    /// How it ended.
+    pub ending: Ending,
+    /// The guest's events.
+    pub events: Vec<Timed>,
+    /// Hits of the plan's rules.
+    pub rules: Vec<RuleHits>,
+    /// The device's trace of this case.
+    pub trace: Vec<trace::Record>,
+    /// The host's check of the image, if the job finished.
+    pub fsck: Option<Fsck>,
+}
+
+/// Runs a job on a machine whose agent is waiting for one.
+pub fn run(boot: &mut Boot, job: &Job, plan: &FaultPlan, fs: Fs, dir: &Path) -> Outcome {
+    let mut runner = Runner {
+        boot,
+        plan,
+        started: Instant::now(),
+        events: Vec::new(),
+        rules: Vec::new(),
+        row: Vec::new(),
+    };
+    let ending = runner.begin(job).unwrap_or_else(|| runner.follow(job));
+    let Runner { events, mut rules, .. } = runner;
+    if let Ok(now) = hits(boot) {
+        merge_hits(&mut rules, now);
+    }
+    let fsck = if ending == Ending::Finished {
+        Some(check(boot, fs, dir))
+    } else {
+        None
+    };
+    if matches!(ending, Ending::Stalled(_)) {
+        boot.dump_blocked();
+    }
+    let trace = read_trace(boot, &job.case);
+    let (ending, fsck) = match fsck {
+        Some(Err(reason)) => (Ending::Harness(reason), None),
+        Some(Ok(fsck)) => (ending, Some(fsck)),
+        None => (ending, None),
+    };
+    Outcome {
+        ending,
+        events,
+        rules,
+        trace,
+        fsck,
+    }
+}
+
+struct Runner<'a> {
+    boot: &'a mut Boot,
+    plan: &'a FaultPlan,
+    started: Instant,
+    events: Vec<Timed>,
+    rules: Vec<RuleHits>,
+    row: Vec<(Sample, HostView)>,
+}
+
+impl Runner<'_> {
+    /// Puts the disk back to the golden image and hands the job over; an ending if that fails.
+    fn begin(&mut self, job: &Job) -> Option<Ending> {
+        let prepared = (|| {
+            let device = &mut self.boot.device;
+            device.call("clear", &Command::Clear)?;
+            device.call("rollback", &Command::Rollback { to: None })?;
+            device.call(
+                "mark",
+                &Command::Mark {
+                    name: begin_mark(&job.case),
+                },
+            )
+        })();
+        if let Err(error) = prepared {
+            return Some(self.device_error(&error));
+        }
+        match self.boot.channel.send(&HostMessage::Run(job.clone())) {
+            Ok(()) => None,
+            Err(error) => Some(Ending::Harness(format!("the job cannot be sent to the guest: {error}"))),
+        }
+    }
+
+    /// Listens and answers until the job ends in one way or another.
+    fn follow(&mut self, job: &Job) -> Ending {
+        let limit = self.started + CASE_LIMIT;
+        loop {
+            use machine::vm::channel::Incoming;
+            match self.boot.channel.next(limit.min(Instant::now() + LOOK_EVERY)) {
+                Some(Incoming::Message(GuestMessage::Event { case, uptime_ms, event })) if case == job.case => {
+                    if let Some(ending) = self.event(uptime_ms, event) {
+                        return ending;
+                    }
+                }
+                Some(Incoming::Message(GuestMessage::Ask { id, want })) => {
+                    let done = self.answer(&want);
+                    if let Err(error) = self.boot.channel.send(&HostMessage::answer(id, done)) {
+                        return Ending::Harness(format!("an answer cannot be sent to the guest: {error}"));
+                    }
+                }
+                Some(Incoming::Message(GuestMessage::Unfit { reason })) => return Ending::Unfit(reason),
+                // A line that was garbled may have been a finding: without it nothing can be called a pass.
+                Some(Incoming::Noise(line)) => {
+                    return Ending::Harness(format!("a line of the guest's agent is not understood: {line}"));
+                }
+                Some(Incoming::Message(_)) => {}
+                Some(Incoming::Closed) => return ending_of(self.boot.gone()),
+                None if Instant::now() >= limit => {
+                    return Ending::OutOfTime {
+                        limit_s: CASE_LIMIT.as_secs(),
+                    };
+                }
+                None => {
+                    if let Some(how) = self.boot.device.ended() {
+                        return Ending::DeviceGone(how);
+                    }
+                }
+            }
+        }
+    }
+
+    fn event(&mut self, uptime_ms: u64, event: Event) -> Option<Ending> {
+        let host_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let sample = if let Event::Sample(sample) = &event {
+            Some(sample.clone())
+        } else {
+            None
+        };
+        let end = event == Event::End;
+        self.events.push(Timed {
+            host_ms,
+            uptime_ms,
+            event,
+        });
+        if end {
+            return Some(Ending::Finished);
+        }
+        self.judge_sample(sample?)
+    }
+
+    /// Adds a sample with what the host knows at its arrival, and judges the row.
+    fn judge_sample(&mut self, sample: Sample) -> Option<Ending> {
+        let stats = match self.boot.device.call("stats", &Command::Stats) {
+            Ok(Reply::Stats(stats)) => stats,
+            Ok(_) => return Some(Ending::Harness("the device answered stats with something else".into())),
+            Err(error) => return Some(self.device_error(&error)),
+        };
+        let view = HostView {
+            outstanding: stats.outstanding,
+            submitted: stats.submitted,
+            qemu_cpu_ms: self.boot.qemu_cpu_ms(),
+        };
+        self.row.push((sample, view));
+        hang::judge(&self.row, self.boot.cpus()).map(Ending::Stalled)
+    }
+
+    /// Does what the guest asks for; gives back what there is to say of it, or why it was not done.
+    fn answer(&mut self, want: &Want) -> Result<String, String> {
+        match want {
+            Want::Arm => self.arm().map(|()| String::new()).map_err(|error| describe(&error)),
+            Want::Disarm => self.disarm().map(|()| String::new()).map_err(|error| describe(&error)),
+            Want::Command { words } => {
+                let command = inject::parse_in_guest(words)?;
+                if matches!(command, Command::Clear | Command::Remove { .. }) {
+                    // Rules that are taken off take their hits along.
+                    let now = hits(self.boot).map_err(|error| describe(&error))?;
+                    merge_hits(&mut self.rules, now);
+                }
+                match self.boot.device.call("of the guest", &command) {
+                    Ok(reply) => Ok(inject::say(&command, &reply)),
+                    Err(DeviceError::Control { source, .. }) => Err(source.to_string()),
+                    Err(error) => Err(describe(&error)),
+                }
+            }
+        }
+    }
+
+    /// Puts the case's fault plan in force.
+    fn arm(&mut self) -> Result<(), DeviceError> {
+        let plan = Command::Plan {
+            seed: self.plan.seed,
+            rules: self.plan.rules.clone(),
+        };
+        let device = &mut self.boot.device;
+        device.call("plan", &plan)?;
+        device.call("mark", &Command::Mark { name: ARM_MARK.into() })?;
+        Ok(())
+    }
+
+    /// Takes every rule off.
+    fn disarm(&mut self) -> Result<(), DeviceError> {
+        merge_hits(&mut self.rules, hits(self.boot)?);
+        let name = DISARM_MARK.into();
+        let device = &mut self.boot.device;
+        device.call("clear", &Command::Clear)?;
+        device.call("mark", &Command::Mark { name })?;
+        Ok(())
+    }
+
+    /// A control command that failed: because the device is gone, or because it said no.
+    fn device_error(&mut self, error: &DeviceError) -> Ending {
+        match self.boot.device.ended() {
+            Some(how) => Ending::DeviceGone(how),
+            None => Ending::Harness(describe(error)),
+        }
+    }
+}
+
+/// The mark at which a case begins: its name, in the letters that a mark can have.
+fn begin_mark(case: &str) -> String {
+    format!("{BEGIN_MARK}{}", case.replace('.', "-"))
+}
+
+/// An error with its sources on one line.
+fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        source = inner.source();
+    }
+    text
+}
+
+fn hits(boot: &mut Boot) -> Result<Vec<RuleHits>, DeviceError> {
+    match boot.device.call("list", &Command::List)? {
+        Reply::Rules { rules } => Ok(rules
+            .into_iter()
+            .map(|rule| RuleHits {
+                name: rule.name,
+                text: rule.text,
+                hits: rule.hits,
+            })
+            .collect()),
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// Hits are read when the plan is taken off and once more at the end (a hang never takes it off); the larger count stands.
+fn merge_hits(known: &mut Vec<RuleHits>, now: Vec<RuleHits>) {
+    for rule in now {
+        match known.iter_mut().find(|other| other.name == rule.name) {
+            Some(other) => other.hits = other.hits.max(rule.hits),
+            None => known.push(rule),
+        }
+    }
+}
+
+/// Exports the disk as it is and has the host's own tools check it.
+fn check(boot: &mut Boot, fs: Fs, dir: &Path) -> Result<Fsck, String> {
+    let image = dir.join("disk.raw");
+    // The device's sandbox lets it write among the boot's files, and nowhere else.
+    let path = boot.dir.join("disk.raw");
+    boot.device
+        .call("export", &Command::export(path.clone()))
+        .map_err(|error| describe(&error))?;
+    std::fs::rename(&path, &image).map_err(|error| format!("cannot move {}: {error}", path.display()))?;
+    let result = golden::check(fs, &image, CHECK_WITHIN).map_err(|error| describe(&error))?;
+    Ok(Fsck {
+        clean: result.clean,
+        output: result.output,
+    })
+}
+
+/// The trace since this case's beginning.
+fn read_trace(boot: &mut Boot, case: &str) -> Vec<trace::Record> {
+    // A device that is gone has flushed what it could.
+    let _ = boot.device.call("flush-trace", &Command::FlushTrace);
+    let Ok(records) = trace::read(&boot.device.trace) else {
+        return Vec::new();
+    };
+    let mark = begin_mark(case);
+    let start = records
+        .iter()
+        .rposition(|record| matches!(record, trace::Record::Mark { name, .. } if *name == mark));
+    start.map_or_else(Vec::new, |start| records[start..].to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use vhost_blk::plan::Rule;
+
+    use super::begin_mark;
+    use crate::cases::{EXEC, all};
+
+    #[test]
+    fn every_case_begins_at_a_mark_of_its_own() {
+        let cases = || all().map(|case| case.name).chain([EXEC]);
+        let marks: BTreeSet<String> = cases().map(begin_mark).collect();
+        assert_eq!(marks.len(), cases().count(), "{marks:?}");
+        for mark in marks {
+            let rule = format!("fail write after=mark({mark})");
+            rule.parse::<Rule>().unwrap_or_else(|error| panic!("{error}"));
+        }
+    }
+}

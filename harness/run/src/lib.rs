@@ -1,0 +1,24 @@
+//! A run: which cells it has, how they are run, and what they leave behind.
+//!
+//! [`cases`] are the tables of tests and variants, [`select`] chooses the cells of a run from them and from kernels.toml
+//! (pure: listing costs nothing), [`prepare`] gets ready what they need, and the result is a [`Run`], resolved and written
+//! down before the first machine starts. [`trial`] runs a test's cases on one kernel and file system, [`job`] one case on a
+//! booted machine; both end in evidence and a verdict. [`inject`] has the words in which a person or a guest commands the device.
+//!
+//! This crate knows no command line and prints nothing but progress.
+
+pub mod cases;
+mod collect;
+mod ending;
+pub mod exec;
+pub mod extents;
+pub mod inject;
+pub mod job;
+pub mod jobs;
+pub mod prepare;
+pub mod programs;
+pub mod resolved;
+pub mod select;
+pub mod trial;
+
+pub use resolved::{Exec, FaultPlan, KernelOrigin, RUN_ENV, Run, RunError, Trial, TrialCase};

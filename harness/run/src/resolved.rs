@@ -1,0 +1,185 @@
+//! A run: what was selected, with everything resolved, as one file that the matrix processes read.
+//!
+//! `run.json` is written once, before the first VM, and never changed; listing the matrix reads nothing else.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::cases::Profile;
+use host::atomic::write_beside;
+use host::fs::Fs;
+use kernels::Artifact;
+use kernels::GivenTree;
+use machine::boot::snapshot;
+use machine::vm::args::Accel;
+use verdict::results::Expected;
+
+/// The environment variable that tells the matrix which run it is.
+pub const RUN_ENV: &str = "BIOSCOPE_RUN";
+/// The run's file in its directory.
+const FILE: &str = "run.json";
+
+/// A run, resolved.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Run {
+    /// The run's directory.
+    pub dir: PathBuf,
+    /// The `vhost-blk` binary.
+    pub vhost_blk: PathBuf,
+    /// Directory of the guest binaries.
+    pub guest_bins: PathBuf,
+    /// What executes guest code.
+    pub accel: Accel,
+    /// How snapshots of booted guests are used; none if every machine is to boot.
+    pub snapshots: Option<snapshot::Plan>,
+    /// Whether images and initramfs of cells that passed are kept.
+    pub keep: bool,
+    /// How much the run takes in.
+    pub profile: Profile,
+    /// Where the kernels under test come from.
+    pub origin: KernelOrigin,
+    /// A user's own program instead of the cases.
+    pub exec: Option<Exec>,
+    /// Seed of the cases' fault plans, if not the usual one.
+    #[serde(default)]
+    pub seed: Option<u64>,
+    /// Golden images.
+    pub images: BTreeMap<Fs, PathBuf>,
+    /// Unpacked kernels under test, by id.
+    pub kernels: BTreeMap<String, Artifact>,
+    /// The trials, in order.
+    pub trials: Vec<Trial>,
+}
+
+/// Where the kernels of a run come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KernelOrigin {
+    /// A list of kernels.
+    Manifest {
+        /// The list, if it was named on the command line; else the repository's kernels.toml.
+        named: Option<PathBuf>,
+        /// Patches that were given on the command line; those of kernels.toml apply besides.
+        patches: Vec<PathBuf>,
+    },
+    /// An image given on the command line.
+    Image {
+        /// bzImage or vmlinux.
+        image: PathBuf,
+        /// Directory of its modules.
+        modules: Option<PathBuf>,
+    },
+    /// Source given on the command line.
+    Tree(GivenTree),
+}
+
+/// A case's fault plan.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FaultPlan {
+    /// Seed of every random choice.
+    pub seed: u64,
+    /// Rules in the device's language.
+    pub rules: Vec<String>,
+}
+
+/// A user's own program.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Exec {
+    /// The program on the host.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// Its fault plan.
+    pub plan: FaultPlan,
+}
+
+/// What one matrix process runs: a test's cases on a kernel and file system.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trial {
+    /// Kernel id.
+    pub kernel: String,
+    /// File system.
+    pub fs: Fs,
+    /// Test.
+    pub test: String,
+    /// Its cases, in order.
+    pub cases: Vec<TrialCase>,
+}
+
+/// A case of a trial.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrialCase {
+    /// Its name.
+    pub name: String,
+    /// What kernels.toml expects of it here, if not a pass.
+    pub expect: Option<Expected>,
+}
+
+impl Trial {
+    /// `kernel::fs::test`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("{}::{}::{}", self.kernel, self.fs, self.test)
+    }
+}
+
+/// Why a run's file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// It cannot be read or written.
+    #[error("cannot access {}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is not what we wrote.
+    #[error("{} is not a run's file of this version: {source}; start a new run with `cargo xtask test`", path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: serde_json::Error,
+    },
+}
+
+impl Run {
+    /// Reads the run of a directory.
+    ///
+    /// # Errors
+    /// The file is missing or not ours.
+    pub fn load(dir: &Path) -> Result<Run, RunError> {
+        let path = dir.join(FILE);
+        let text = std::fs::read(&path).map_err(|source| RunError::Io {
+            path: path.clone(),
+            source,
+        })?;
+        serde_json::from_slice(&text).map_err(|source| RunError::Parse { path, source })
+    }
+
+    /// Writes the run's file.
+    ///
+    /// # Errors
+    /// The directory cannot be written.
+    pub fn save(&self) -> Result<(), RunError> {
+        let path = self.dir.join(FILE);
+        let io = |source| RunError::Io {
+            path: path.clone(),
+            source,
+        };
+        let text = serde_json::to_vec_pretty(self).map_err(|source| RunError::Parse {
+            path: path.clone(),
+            source,
+        })?;
+        write_beside(&path, &text).map_err(io)
+    }
+
+    /// Where a case leaves its evidence.
+    #[must_use]
+    pub fn cell_dir(&self, kernel: &str, fs: Fs, case: &str) -> PathBuf {
+        self.dir.join(kernel).join(fs.to_string()).join(case)
+    }
+}

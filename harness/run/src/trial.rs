@@ -1,0 +1,278 @@
+//! A trial: a test's cases on one kernel and file system, as one matrix process runs them.
+//!
+//! Cases that want the same disk share a boot, each starting from the golden image. A case that does not pass ends its boot (the
+//! guest may be in any state), and the rest go on in a fresh one.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use guest_tests::wire::{Job, JobKind};
+
+use crate::FaultPlan;
+use crate::cases::{self, EXEC, Profile};
+use crate::ending::ending_of;
+use crate::extents;
+use crate::job::{self, Outcome};
+use crate::programs::programs;
+use crate::resolved::{Run, Trial};
+use evidence::judge;
+use evidence::needs::Need;
+use evidence::parts::{Ending, Evidence};
+use host::fs::Fs;
+use host::scratch;
+use machine::boot::Boot;
+use machine::golden;
+use machine::provision::{self, Wanted};
+use machine::vm::args::DiskShape;
+use verdict::results::{Begun, Cell, Expected};
+use verdict::{Judgement, Verdict, console};
+
+/// The file that the tests of writes write, as guest-tests call it.
+const TARGET: &str = "target";
+/// Seed of the cases' fault plans.
+pub const CASE_SEED: u64 = 1;
+
+/// A case with everything that its job needs.
+struct Planned {
+    name: String,
+    kind: JobKind,
+    program: PathBuf,
+    plan: FaultPlan,
+    needs: &'static [Need],
+    disk: DiskShape,
+    expect: Option<Expected>,
+}
+
+/// Runs a trial, writes each cell's evidence, and returns the cells in order.
+///
+/// # Errors
+/// Only when not even a broken cell can be written down.
+pub fn run(run: &Run, trial: &Trial) -> std::io::Result<Vec<Cell>> {
+    let mut cells = Vec::new();
+    let mut boots = 0;
+    for (disk, planned) in by_disk(plan(run, trial)) {
+        let mut left = planned.as_slice();
+        while let [first, ..] = left {
+            boots += 1;
+            let started = Instant::now();
+            let scratch = scratch::make()?;
+            let boot_dir = run.cell_dir(&trial.kernel, trial.fs, &format!("{}.boot{boots}", trial.test));
+            std::fs::create_dir_all(&boot_dir)?;
+            let mut bench = Bench {
+                run,
+                trial,
+                boot_dir: &boot_dir,
+                scratch: scratch.path(),
+                started,
+                begun: Begun::Booted,
+                cells: Vec::new(),
+            };
+            match bench.machine(disk, first) {
+                Ok(boot) => bench.cases(boot, left)?,
+                Err((ending, console)) => bench.never_ran(left, &ending, &console)?,
+            }
+            left = left.get(bench.cells.len()..).unwrap_or_default();
+            cells.append(&mut bench.cells);
+        }
+    }
+    Ok(cells)
+}
+
+/// Looks up the cases of a trial.
+fn plan(run: &Run, trial: &Trial) -> Vec<Planned> {
+    if let Some(exec) = &run.exec {
+        let name = exec.program.file_name().unwrap_or_default().to_string_lossy();
+        return vec![Planned {
+            name: EXEC.to_owned(),
+            kind: JobKind::Exec {
+                args: exec.args.clone(),
+            },
+            program: PathBuf::from(format!("/bin/{name}")),
+            plan: exec.plan.clone(),
+            needs: &[],
+            disk: DiskShape::ORDINARY,
+            expect: trial.cases.first().and_then(|case| case.expect.clone()),
+        }];
+    }
+    let known = trial
+        .cases
+        .iter()
+        .filter_map(|wanted| cases::find(&wanted.name).map(|case| (case, &wanted.expect)));
+    known
+        .map(|(case, expect)| Planned {
+            name: case.name.to_owned(),
+            kind: JobKind::Test { params: case.params() },
+            program: PathBuf::from(format!("/bin/{}", case.test())),
+            plan: FaultPlan {
+                seed: run.seed.unwrap_or(CASE_SEED),
+                rules: case.rules.iter().map(|rule| (*rule).to_owned()).collect(),
+            },
+            needs: case.needs,
+            disk: case.disk,
+            expect: expect.clone(),
+        })
+        .collect()
+}
+
+/// Groups cases by the disk they want, keeping the order in which the disks first appear.
+fn by_disk(planned: Vec<Planned>) -> Vec<(DiskShape, Vec<Planned>)> {
+    let mut groups: Vec<(DiskShape, Vec<Planned>)> = Vec::new();
+    for case in planned {
+        match groups.iter_mut().find(|(disk, _)| *disk == case.disk) {
+            Some((_, group)) => group.push(case),
+            None => groups.push((case.disk, vec![case])),
+        }
+    }
+    groups
+}
+
+/// One boot's worth of work.
+struct Bench<'a> {
+    run: &'a Run,
+    trial: &'a Trial,
+    boot_dir: &'a Path,
+    scratch: &'a Path,
+    started: Instant,
+    begun: Begun,
+    cells: Vec<Cell>,
+}
+
+impl Bench<'_> {
+    /// A machine whose agent takes jobs; else how that ended, with the console.
+    fn machine(&mut self, disk: DiskShape, first: &Planned) -> Result<Boot, (Ending, String)> {
+        let harness = |reason: String| (Ending::Harness(reason), String::new());
+        let run = self.run;
+        let exec = run.exec.as_ref().map(|exec| exec.program.as_path());
+        let kernel = run.kernels.get(&self.trial.kernel);
+        let image = run.images.get(&self.trial.fs);
+        let provided = provision::get(&Wanted {
+            vhost_blk: &run.vhost_blk,
+            guest_bins: &run.guest_bins,
+            accel: run.accel,
+            snapshots: run.snapshots.as_ref(),
+            programs: &programs(&run.guest_bins, exec),
+            suffix: if exec.is_some() { "-exec" } else { "" },
+            kernel: kernel.ok_or_else(|| harness(format!("kernel {} is not part of the run", self.trial.kernel)))?,
+            fs: self.trial.fs,
+            image: image.ok_or_else(|| harness(format!("no golden image of {}", self.trial.fs)))?,
+            disk,
+            program: &self.program_on_host(first),
+            dir: self.boot_dir,
+            scratch: self.scratch,
+        })
+        .map_err(|(outage, console)| (ending_of(outage), console))?;
+        self.begun = if provided.restored {
+            Begun::Restored
+        } else {
+            Begun::Booted
+        };
+        Ok(provided.boot)
+    }
+
+    fn program_on_host(&self, case: &Planned) -> PathBuf {
+        match &self.run.exec {
+            Some(exec) => exec.program.clone(),
+            None => self.run.guest_bins.join(case.program.file_name().unwrap_or_default()),
+        }
+    }
+
+    /// Runs cases until one does not pass.
+    fn cases(&mut self, mut boot: Boot, planned: &[Planned]) -> std::io::Result<()> {
+        for case in planned {
+            let dir = self.run.cell_dir(&self.trial.kernel, self.trial.fs, &case.name);
+            std::fs::create_dir_all(&dir)?;
+            let job = Job {
+                case: case.name.clone(),
+                fs: self.trial.fs.to_string(),
+                device: "/dev/vda".into(),
+                mount_options: golden::mount_options(self.trial.fs).into(),
+                program: case.program.to_string_lossy().into_owned(),
+                kind: case.kind.clone(),
+            };
+            let outcome = job::run(&mut boot, &job, &case.plan, self.trial.fs, &dir);
+            let console = boot.console();
+            let console = console::of_case(&console, &case.name).unwrap_or(&console).to_owned();
+            let cell = self.record(case, &outcome, &console, &dir)?;
+            let passed = cell.verdict == Verdict::Pass || cell.verdict == Verdict::Skipped;
+            self.cells.push(cell);
+            if !passed {
+                break;
+            }
+            self.started = Instant::now();
+        }
+        boot.end();
+        Ok(())
+    }
+
+    /// Writes all remaining cases down as what kept the guest from running them.
+    fn never_ran(&mut self, planned: &[Planned], ending: &Ending, console: &str) -> std::io::Result<()> {
+        for case in planned {
+            let dir = self.run.cell_dir(&self.trial.kernel, self.trial.fs, &case.name);
+            std::fs::create_dir_all(&dir)?;
+            let outcome = Outcome {
+                ending: ending.clone(),
+                events: Vec::new(),
+                rules: Vec::new(),
+                trace: Vec::new(),
+                fsck: None,
+            };
+            let cell = self.record(case, &outcome, console, &dir)?;
+            self.cells.push(cell);
+        }
+        Ok(())
+    }
+
+    /// Judges a case and leaves its evidence in its directory.
+    fn record(&self, case: &Planned, outcome: &Outcome, console: &str, dir: &Path) -> std::io::Result<Cell> {
+        let judgement: Judgement = judge(&Evidence {
+            needs: case.needs,
+            exec: matches!(case.kind, JobKind::Exec { .. }),
+            ending: outcome.ending.clone(),
+            events: &outcome.events,
+            trace: &outcome.trace,
+            console,
+            rules: &outcome.rules,
+            fsck: outcome.fsck.as_ref(),
+        });
+        let mut cell = Cell::new(
+            &self.trial.kernel,
+            self.trial.fs,
+            &case.name,
+            judgement,
+            case.expect.as_ref(),
+        );
+        cell.dir = dir.to_path_buf();
+        cell.machine = self.begun;
+        cell.duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        std::fs::write(dir.join("console.log"), console)?;
+        std::fs::write(dir.join("events.jsonl"), json_lines(&outcome.events)?)?;
+        std::fs::write(dir.join("trace.jsonl"), json_lines(&outcome.trace)?)?;
+        std::fs::write(
+            dir.join("ending.json"),
+            serde_json::to_vec_pretty(&(&outcome.ending, &outcome.rules))?,
+        )?;
+        if let Some(fsck) = &outcome.fsck {
+            std::fs::write(dir.join("fsck.log"), &fsck.output)?;
+        }
+        if self.run.profile == Profile::Truth && self.trial.fs == Fs::Btrfs && outcome.fsck.is_some() {
+            // A cost is no verdict: one that cannot be read is left out.
+            cell.extents = extents::of_file(&dir.join("disk.raw"), TARGET).ok().flatten();
+        }
+        if cell.verdict == Verdict::Pass && !self.run.keep {
+            // The image of a cell that passed tells nothing; it may never have been made.
+            let _ = std::fs::remove_file(dir.join("disk.raw"));
+        }
+        cell.save()?;
+        Ok(cell)
+    }
+}
+
+/// One JSON object a line.
+fn json_lines<T: serde::Serialize>(items: &[T]) -> std::io::Result<String> {
+    let mut text = String::new();
+    for item in items {
+        text.push_str(&serde_json::to_string(item)?);
+        text.push('\n');
+    }
+    Ok(text)
+}

@@ -1,0 +1,245 @@
+//! One round: random rules, fio under them, and what came of it.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use vhost_blk::control::{Command, Reply, RuleStatus};
+use vhost_blk::plan::Rule;
+use vhost_blk::rng::Rng;
+
+use guest_tests::soak::Report;
+
+use super::judge::{self, Aftermath, Finding, Phase, Tally};
+use super::ledger::Ledger;
+use super::machine::{Machine, MachineError, Nudges};
+use super::rules;
+use super::tail::{Tail, TailError};
+use super::workload::Workload;
+use host::error::{Failure, INTERNAL};
+use verdict::console;
+
+/// Why a round did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum RoundError {
+    /// The machine.
+    #[error(transparent)]
+    Machine(#[from] MachineError),
+    /// The device's control socket.
+    #[error(transparent)]
+    Device(#[from] machine::device::DeviceError),
+    /// The trace.
+    #[error(transparent)]
+    Trace(#[from] TailError),
+}
+
+/// A rule of a round and how often it was applied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RuleHits {
+    /// Its text.
+    pub text: String,
+    /// Its action.
+    pub action: String,
+    /// Requests to which it was applied.
+    pub hits: u64,
+}
+
+/// What came of a round.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Round {
+    /// Its number, from 1.
+    pub number: u64,
+    /// Its seed.
+    pub seed: u64,
+    /// The rules that were in force.
+    pub rules: Vec<RuleHits>,
+    /// Requests that the device saw.
+    pub requests: u64,
+    /// What came of each phase.
+    pub phases: BTreeMap<Phase, Tally>,
+    /// What the soak did so that the round could end.
+    pub nudges: Nudges,
+    /// What no rule explains.
+    pub findings: Vec<Finding>,
+    /// Why it did not come to its end, if so.
+    pub broke_off: Option<String>,
+}
+
+/// The seed of a round.
+#[must_use]
+pub fn seed_of(seed: u64, number: u64) -> u64 {
+    Rng::for_choice(seed, "round", number).next_u64() >> 16
+}
+
+/// A booted machine with all that is known of it.
+pub struct Bench {
+    /// The machine.
+    pub machine: Machine,
+    tail: Tail,
+    ledger: Ledger,
+    aftermath: Aftermath,
+    /// Bytes of the console that were looked at.
+    console: usize,
+}
+
+impl Bench {
+    /// For a machine that has just booted.
+    ///
+    /// # Errors
+    /// Its trace cannot be read.
+    pub fn new(machine: Machine) -> Result<Bench, RoundError> {
+        let tail = Tail::open(&machine.device.trace)?;
+        Ok(Bench {
+            machine,
+            tail,
+            ledger: Ledger::default(),
+            aftermath: Aftermath::default(),
+            console: 0,
+        })
+    }
+
+    /// Does a round. With `rules` those are in force instead of random ones.
+    pub fn round(&mut self, number: u64, seed: u64, rules: Option<&[String]>) -> Round {
+        let workload = Workload::of(seed);
+        let texts = rules.map_or_else(|| rules::of(seed, &workload), <[String]>::to_vec);
+        let mut round = Round {
+            number,
+            seed,
+            rules: Vec::new(),
+            requests: 0,
+            phases: BTreeMap::new(),
+            nudges: Nudges::default(),
+            findings: Vec::new(),
+            broke_off: None,
+        };
+        if let Err(error) = self.phases(&mut round, &workload, texts) {
+            round.broke_off = Some(Failure::of(INTERNAL, &error).to_string());
+        }
+        round.requests = self.ledger.requests();
+        round
+    }
+
+    fn phases(&mut self, round: &mut Round, workload: &Workload, rules: Vec<String>) -> Result<(), RoundError> {
+        self.catch_up()?;
+        self.ledger.begin_round(workload);
+        self.aftermath.next_round();
+        self.tell(
+            "mark",
+            &Command::Mark {
+                name: format!("round-{}", round.number),
+            },
+        )?;
+        self.tell(
+            "plan",
+            &Command::Plan {
+                seed: round.seed,
+                rules,
+            },
+        )?;
+        self.phase(round, workload, Phase::Writing, workload.writing())?;
+
+        self.begin(rules::READING)?;
+        self.phase(round, workload, Phase::Reading, workload.reading(1))?;
+
+        if let Reply::Rules { rules } = self.tell("list", &Command::List)? {
+            round.rules = rules.iter().map(hits).collect();
+        }
+        self.tell("clear", &Command::Clear)?;
+        self.begin("checking")?;
+        self.phase(round, workload, Phase::Checking, workload.reading(2))?;
+        self.settled(round)
+    }
+
+    /// Begins a phase: what the trace had so far belongs to the one before.
+    fn begin(&mut self, mark: &str) -> Result<(), RoundError> {
+        self.catch_up()?;
+        self.ledger.begin_phase();
+        self.tell("mark", &Command::Mark { name: mark.to_owned() })?;
+        Ok(())
+    }
+
+    fn phase(&mut self, round: &mut Round, workload: &Workload, phase: Phase, jobs: String) -> Result<(), RoundError> {
+        let zero = if phase == Phase::Writing {
+            workload.zeroed()
+        } else {
+            Vec::new()
+        };
+        let reports: Vec<Report> = self.machine.run(jobs, zero, &mut round.nudges)?;
+        self.catch_up()?;
+        let (tally, findings) = judge::phase(&self.ledger, workload, phase, &reports, &mut self.aftermath);
+        round.phases.insert(phase, tally);
+        round.findings.extend(findings);
+        let problems = self.ledger.problems();
+        round
+            .findings
+            .extend(problems.into_iter().map(|what| finding(phase, what)));
+        self.look_at_the_console(round, phase);
+        Ok(())
+    }
+
+    /// Every request has an end, and the device's own counters say so.
+    fn settled(&mut self, round: &mut Round) -> Result<(), RoundError> {
+        let stats = self.machine.stats()?;
+        let mut find = |what| round.findings.push(finding(Phase::Checking, what));
+        if stats.outstanding > 0 || stats.submitted != stats.completed {
+            find(format!(
+                "of {} requests that were submitted {} were completed and {} are outstanding, though fio has ended and no rule is in force",
+                stats.submitted, stats.completed, stats.outstanding
+            ));
+        }
+        let outstanding = self.ledger.outstanding();
+        if !outstanding.is_empty() {
+            find(format!("the trace has no end of the requests {outstanding:?}"));
+        }
+        if stats.trace_lost > 0 || stats.malformed > 0 {
+            find(format!(
+                "{} lines of the trace are missing, {} requests were malformed",
+                stats.trace_lost, stats.malformed
+            ));
+        }
+        Ok(())
+    }
+
+    /// What the guest's kernel complained of.
+    fn look_at_the_console(&mut self, round: &mut Round, phase: Phase) {
+        let console = self.machine.console();
+        let new = console.get(self.console..).unwrap_or_default();
+        let reports = console::reports(new).into_iter().map(|report| report.line);
+        let blocked = new.lines().filter(|line| line.contains("blocked for more than"));
+        let lines: Vec<String> = reports.chain(blocked.map(str::to_owned)).collect();
+        self.console = console.len();
+        round.findings.extend(
+            lines
+                .into_iter()
+                .map(|line| finding(phase, format!("the guest's kernel says: {line}"))),
+        );
+    }
+
+    /// Takes all lines that the trace has by now.
+    fn catch_up(&mut self) -> Result<(), RoundError> {
+        self.tell("flush-trace", &Command::FlushTrace)?;
+        let ledger = &mut self.ledger;
+        self.tail.read(|record| ledger.take(record))?;
+        Ok(())
+    }
+
+    fn tell(&mut self, name: &'static str, command: &Command) -> Result<Reply, RoundError> {
+        Ok(self.machine.device.call(name, command)?)
+    }
+}
+
+fn finding(phase: Phase, what: String) -> Finding {
+    Finding {
+        phase,
+        what,
+        range: None,
+    }
+}
+
+fn hits(status: &RuleStatus) -> RuleHits {
+    let action = status.text.parse::<Rule>().map(|rule| rule.action.name());
+    RuleHits {
+        text: status.text.clone(),
+        action: action.unwrap_or_default().to_owned(),
+        hits: status.hits,
+    }
+}

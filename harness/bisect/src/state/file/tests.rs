@@ -317,7 +317,7 @@ fn nothing_that_was_written_down_is_lost_by_kill_9() {
                 "--exact",
                 "--nocapture",
                 "--ignored",
-                "bisect::state::file::tests::child_that_appends_until_it_is_killed",
+                "state::file::tests::child_that_appends_until_it_is_killed",
             ])
             .env(CHILD, &path)
             .stdout(Stdio::piped())

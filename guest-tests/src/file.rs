@@ -5,11 +5,11 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use guest_wire::Event;
 use rustix::io::Errno;
 
 use crate::errno;
 use crate::mapping::{Mapping, last_errno};
-use crate::wire::Event;
 
 /// How much is read at once when a file is read back.
 const CHUNK: usize = 1 << 20;

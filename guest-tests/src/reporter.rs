@@ -8,9 +8,8 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
+use guest_wire::{Event, FindingCause, Want};
 use serde::{Deserialize, Serialize};
-
-use crate::wire::{Event, FindingCause, Want};
 
 /// Environment variable that holds the descriptor's number.
 pub const FD_VARIABLE: &str = "BIOSCOPE_FD";

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use guest_tests::wire::{Event, GuestMessage, HostMessage, Job, Sample, Want};
+use guest_wire::{Event, GuestMessage, HostMessage, Job, Sample, Want};
 use vhost_blk::control::{Command, Reply};
 use vhost_blk::trace;
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use guest_tests::wire::Phase;
+use guest_wire::Phase;
 use serde::{Deserialize, Serialize};
 
 use crate::extents::Extents;

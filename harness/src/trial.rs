@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use guest_tests::wire::{Job, JobKind};
+use guest_wire::{Job, JobKind};
 
 use crate::boot::Boot;
 use crate::cases::{self, EXEC, Need, Profile};

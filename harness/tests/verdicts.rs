@@ -11,7 +11,7 @@
 use std::path::Path;
 
 use guest_tests::pattern;
-use guest_tests::wire::{Event, FindingCause, Outcome, Phase};
+use guest_wire::{Event, FindingCause, Outcome, Phase};
 use harness::bisect::signature::{Comparison, Signature};
 use harness::cases::Need;
 use harness::golden::Fs;

@@ -4,13 +4,13 @@ use std::io;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use guest_wire::{GuestMessage, HostMessage, Want};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::FlockOperation;
 
 use super::serial::{PORT, Serial};
 use crate::reporter::{FD_VARIABLE, ReportError, Reporter};
 use crate::test::chain;
-use crate::wire::{GuestMessage, HostMessage, Want};
 
 /// The program's name; `/init` is called by it, too.
 pub const NAME: &str = "inject";

@@ -3,13 +3,14 @@
 use std::collections::HashSet;
 use std::io;
 
+use guest_wire::{Event, GuestMessage, HostMessage, Job, JobKind, Outcome, Phase, Want};
+
 use super::phase::{PhaseProcess, Wake};
 use super::serial::Serial;
 use super::{boot, kmsg, sample};
 use crate::errno;
 use crate::reporter::{Reply, Report};
 use crate::state;
-use crate::wire::{Event, GuestMessage, HostMessage, Job, JobKind, Outcome, Phase, Want};
 
 /// Lines of a program's output that are passed on in one phase.
 const OUTPUT_LINES_MAX: usize = 200;

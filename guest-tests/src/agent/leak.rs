@@ -10,6 +10,7 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use guest_wire::FindingCause;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::ioctl::{Getter, Opcode, Setter, opcode};
@@ -17,7 +18,6 @@ use rustix::ioctl::{Getter, Opcode, Setter, opcode};
 use super::MOUNT_POINT;
 use crate::errno;
 use crate::reporter::{ReportError, Reporter};
-use crate::wire::FindingCause;
 
 const START_SYNC: Opcode = opcode::read::<u64>(0x94, 24);
 const WAIT_SYNC: Opcode = opcode::write::<u64>(0x94, 22);

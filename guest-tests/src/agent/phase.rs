@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
+use guest_wire::Outcome;
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::{Errno, FdFlags};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
@@ -15,7 +16,6 @@ use super::lines::Lines;
 use super::{INIT, sample};
 use crate::reporter::FD_VARIABLE;
 use crate::test::EXIT_SKIPPED;
-use crate::wire::Outcome;
 
 /// A phase that lasts longer is looked at; nearly all are over before.
 const FIRST_SAMPLE_MS: i64 = 1000;

@@ -6,10 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
+use guest_wire::{Phase, Sample, Task};
 use rustix::time::ClockId;
 
 use super::procfs::{self, Stat};
-use crate::wire::{Phase, Sample, Task};
 
 /// At most so many tasks in one sample.
 const TASKS_MAX: usize = 48;

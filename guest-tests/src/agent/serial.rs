@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use guest_wire::{self as wire, GuestMessage, HostMessage, LineError};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::termios::OptionalActions;
 
 use super::lines::Lines;
-use crate::wire::{self, GuestMessage, HostMessage, LineError};
 
 /// The port's device node.
 pub const PORT: &str = "/dev/ttyS1";

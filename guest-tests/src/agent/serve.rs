@@ -6,6 +6,7 @@ use std::mem::MaybeUninit;
 use std::path::Path;
 use std::process::ExitCode;
 
+use guest_wire::{GuestMessage, HostMessage};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use rustix::io::Errno;
@@ -14,7 +15,6 @@ use super::job::{self, Runner};
 use super::serial::{PORT, Serial};
 use super::{boot, kmsg, sample};
 use crate::errno;
-use crate::wire::{GuestMessage, HostMessage};
 
 /// Modules to load, one absolute path a line, in load order.
 const MODULES: &str = "/etc/bioscope/modules";

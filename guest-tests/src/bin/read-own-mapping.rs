@@ -15,8 +15,8 @@ use guest_tests::oracle::{self, Expected, page_of};
 use guest_tests::pattern::{PAGE, TAG_SOURCE};
 use guest_tests::target::{self, Layout};
 use guest_tests::test::{Context, Test, Trouble, While, main as run_test};
-use guest_tests::wire::FindingCause;
 use guest_tests::write_case::{self, DEFAULT_SIZE};
+use guest_wire::FindingCause;
 
 struct Settings {
     size: usize,

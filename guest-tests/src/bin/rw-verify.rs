@@ -14,8 +14,8 @@ use guest_tests::mapping::{Mapping, Order};
 use guest_tests::oracle::{self, Allowed, Expected, page_of};
 use guest_tests::pattern::{PAGE, TAG_SOURCE, TAG_TARGET};
 use guest_tests::test::{Context, Test, Trouble, While, main as run_test};
-use guest_tests::wire::FindingCause;
 use guest_tests::write_case::{self, DEFAULT_SIZE};
+use guest_wire::FindingCause;
 
 fn settings(context: &Context) -> Result<(usize, i32), Trouble> {
     let size = context.params.bytes("size", DEFAULT_SIZE)?;

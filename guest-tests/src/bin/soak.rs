@@ -13,7 +13,8 @@ use std::thread;
 use guest_tests::agent::serve::{await_disk, load_modules};
 use guest_tests::agent::{boot, job, kmsg, serial};
 use guest_tests::errno;
-use guest_tests::soak::{DISK, FIO, Order, Range, Report, Stderr, summary};
+use guest_tests::fio::{Stderr, summary};
+use guest_wire::soak::{DISK, FIO, Order, Range, Report};
 use rustix::fs::{Mode, OFlags};
 use rustix::ioctl::{Opcode, Setter, opcode};
 

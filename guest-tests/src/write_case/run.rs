@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::ops::Range;
 
+use guest_wire::FindingCause;
 use rustix::io::Errno;
 
 use crate::file::{self, Call, Via};
@@ -11,7 +12,6 @@ use crate::oracle;
 use crate::pattern::TAG_SOURCE;
 use crate::target::{self, Layout};
 use crate::test::{Context, Trouble, While};
-use crate::wire::FindingCause;
 use crate::write_case::{RESULT, SOURCE, WriteCase, Written};
 
 /// Makes the file that the buffer of a write maps, `len` bytes of data.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use guest_tests::wire::{Job, JobKind};
+use guest_wire::{Job, JobKind};
 use harness::golden::Fs;
 use harness::job::{self, FaultPlan};
 use harness::machine::{self, Wanted};

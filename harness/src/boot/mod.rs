@@ -7,7 +7,7 @@ pub mod snapshot;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use guest_tests::wire::{GuestMessage, HostMessage};
+use guest_wire::{GuestMessage, HostMessage};
 use serde::{Deserialize, Serialize};
 
 use crate::device::{Config, Device, DeviceError};

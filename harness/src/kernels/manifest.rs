@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use globset::GlobMatcher;
-use guest_tests::wire::Phase;
+use guest_wire::Phase;
 
 use super::diagnostic::Diagnostic;
 use super::parse;

@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use globset::GlobMatcher;
-use guest_tests::wire::Phase;
+use guest_wire::Phase;
 use toml::de::DeTable;
 
 pub use tree::given as config_parts;

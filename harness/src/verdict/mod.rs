@@ -8,7 +8,7 @@ pub mod needs;
 
 use std::fmt;
 
-use guest_tests::wire::Phase;
+use guest_wire::Phase;
 
 use serde::{Deserialize, Serialize};
 

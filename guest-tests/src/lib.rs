@@ -18,7 +18,6 @@ pub mod file;
 pub mod fio;
 pub mod mapping;
 pub mod oracle;
-pub mod params;
 pub mod pattern;
 pub mod reporter;
 pub mod state;

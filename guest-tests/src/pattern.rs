@@ -4,7 +4,7 @@
 //! device can tell a test's requests from the file system's own by looking at the first 24 bytes of the data.
 
 /// Size of a page of the pattern; the page size of the machines we run on.
-pub const PAGE: usize = 4096;
+pub const PAGE: usize = guest_wire::params::PAGE_BYTES;
 /// The unit in which mixed old and new data is told apart: what a disk writes at once.
 pub const SECTOR: usize = 512;
 /// The first eight bytes of every page.

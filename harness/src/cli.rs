@@ -4,12 +4,13 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use guest_wire::Fs;
 use serde::{Deserialize, Serialize};
 
 use crate::cases::Profile;
 use crate::commands::bisect::ahead::When;
 use crate::error::{Failure, USAGE};
-use crate::golden::Fs;
+use crate::golden;
 use crate::soak::machine::Storage;
 use crate::vm::accel::Choice;
 
@@ -60,7 +61,7 @@ pub struct TestArgs {
     #[arg(long, value_name = "GLOB")]
     pub kernel: Vec<String>,
     /// File systems to run [default: those of each kernel in kernels.toml].
-    #[arg(long, value_name = "FS")]
+    #[arg(long, value_name = "FS", value_parser = golden::parse_fs)]
     pub fs: Vec<Fs>,
     /// Cases to run, by name or glob; a full name also finds cases outside the profile.
     #[arg(long = "case", value_name = "GLOB")]
@@ -222,7 +223,7 @@ pub struct ShellArgs {
     #[arg(long, value_name = "ID")]
     pub kernel: String,
     /// File system of the disk.
-    #[arg(long, value_name = "FS", default_value = "btrfs")]
+    #[arg(long, value_name = "FS", default_value = "btrfs", value_parser = golden::parse_fs)]
     pub fs: Fs,
     /// What executes guest code.
     #[arg(long, value_enum, default_value_t = Choice::Auto)]
@@ -368,7 +369,7 @@ pub struct BisectArgs {
     #[arg(long = "case", value_name = "GLOB", required_unless_present = "exec")]
     pub case: Vec<String>,
     /// File system [default: those that kernels.toml names for the bad end].
-    #[arg(long, value_name = "FS")]
+    #[arg(long, value_name = "FS", value_parser = golden::parse_fs)]
     pub fs: Vec<Fs>,
     /// Which cases a glob finds.
     #[arg(long, value_enum, default_value_t = Profile::Default)]

@@ -1,10 +1,10 @@
 //! Golden images: freshly made file systems that every cell starts from, and the check of what a cell left behind.
 
-use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::Duration;
+
+use guest_wire::{Fs, UnknownFs};
 
 use crate::cache::{Cache, CacheError};
 use crate::kernels::store::hash;
@@ -20,70 +20,32 @@ const FOLDER: &str = "golden";
 const UUID: &str = "b105c09e-0000-4000-8000-000000000001";
 const MKFS_DEADLINE: Duration = Duration::from_secs(60);
 
-/// A file system that golden images are made of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Fs {
-    /// btrfs.
-    Btrfs,
-    /// ext4.
-    Ext4,
-    /// XFS.
-    Xfs,
-}
-
-impl Fs {
-    /// All names, as mount(2) takes them.
-    pub const NAMES: [&'static str; 3] = ["btrfs", "ext4", "xfs"];
-
-    /// The name that mount(2) takes.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Fs::Btrfs => "btrfs",
-            Fs::Ext4 => "ext4",
-            Fs::Xfs => "xfs",
-        }
-    }
-
-    /// Options that every mount of it gets.
-    #[must_use]
-    pub fn mount_options(self) -> &'static str {
-        ""
-    }
-
-    fn mkfs(self) -> (&'static str, &'static str) {
-        match self {
-            Fs::Btrfs => ("mkfs.btrfs", "btrfs-progs"),
-            Fs::Ext4 => ("mkfs.ext4", "e2fsprogs"),
-            Fs::Xfs => ("mkfs.xfs", "xfsprogs"),
-        }
+/// Options that every mount of it gets.
+#[must_use]
+pub fn mount_options(fs: Fs) -> &'static str {
+    match fs {
+        Fs::Btrfs | Fs::Ext4 | Fs::Xfs => "",
     }
 }
 
-impl fmt::Display for Fs {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+/// The program that makes it, and the package that has the program.
+fn mkfs(fs: Fs) -> (&'static str, &'static str) {
+    match fs {
+        Fs::Btrfs => ("mkfs.btrfs", "btrfs-progs"),
+        Fs::Ext4 => ("mkfs.ext4", "e2fsprogs"),
+        Fs::Xfs => ("mkfs.xfs", "xfsprogs"),
     }
 }
 
-impl FromStr for Fs {
-    type Err = GoldenError;
-
-    fn from_str(word: &str) -> Result<Self, GoldenError> {
-        match word {
-            "btrfs" => Ok(Fs::Btrfs),
-            "ext4" => Ok(Fs::Ext4),
-            "xfs" => Ok(Fs::Xfs),
-            _ => {
-                let hint = suggest::hint(word, "file systems", &Fs::NAMES);
-                Err(GoldenError::UnknownFs {
-                    word: word.to_owned(),
-                    hint,
-                })
-            }
-        }
-    }
+/// Reads a file system's name as a person types it.
+///
+/// # Errors
+/// There is none of that name; the error says which one may be meant.
+pub fn parse_fs(word: &str) -> Result<Fs, GoldenError> {
+    word.parse().map_err(|UnknownFs { word }| {
+        let hint = suggest::hint(&word, "file systems", &Fs::NAMES);
+        GoldenError::UnknownFs { word, hint }
+    })
 }
 
 /// Why there is no golden image, or no answer of a check.
@@ -140,7 +102,7 @@ pub fn image(fs: Fs, cache: &Cache) -> Result<PathBuf, GoldenError> {
     let file = File::create(&made).map_err(|source| CacheError::io("create", &made, source))?;
     file.set_len(SIZE_BYTES)
         .map_err(|source| CacheError::io("extend", &made, source))?;
-    let (program, package) = fs.mkfs();
+    let (program, package) = mkfs(fs);
     tool::run_ok(
         tool::command(program, package)?.args(&options).arg(&made),
         MKFS_DEADLINE,
@@ -167,7 +129,7 @@ impl Offered {
 }
 
 fn offered(fs: Fs) -> Result<Offered, ToolError> {
-    let (program, package) = fs.mkfs();
+    let (program, package) = mkfs(fs);
     // These answer with an exit code of 1; what counts is what they say.
     let ask = |args: &[&str]| -> Result<String, ToolError> {
         Ok(tool::run(tool::command(program, package)?.args(args), MKFS_DEADLINE)?.text())
@@ -297,9 +259,9 @@ mod tests {
     #[test]
     fn names_and_enum_agree() {
         for name in Fs::NAMES {
-            assert_eq!(name.parse::<Fs>().unwrap().as_str(), name);
+            assert_eq!(parse_fs(name).unwrap().as_str(), name);
         }
-        insta::assert_snapshot!("brtfs".parse::<Fs>().unwrap_err(), @"unknown file system `brtfs`; did you mean `btrfs`? known file systems: btrfs, ext4, xfs");
+        insta::assert_snapshot!(parse_fs("brtfs").unwrap_err(), @"unknown file system `brtfs`; did you mean `btrfs`? known file systems: btrfs, ext4, xfs");
     }
 
     #[test]

@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use guest_wire::{Event, GuestMessage, HostMessage, Job, Sample, Want};
+use guest_wire::{Event, Fs, GuestMessage, HostMessage, Job, Sample, Want};
 use vhost_blk::control::{Command, Reply};
 use vhost_blk::trace;
 
 use crate::boot::Boot;
 use crate::device::DeviceError;
-use crate::golden::{self, Fs};
+use crate::golden;
 use crate::inject;
 use crate::verdict::evidence::{ARM_MARK, BEGIN_MARK, DISARM_MARK, Ending, Fsck, RuleHits, Timed};
 use crate::verdict::hang::{self, HostView};

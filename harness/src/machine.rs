@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
+use guest_wire::Fs;
+
 use crate::boot::restore::{self, CaptureError, RestoreError};
 use crate::boot::snapshot::{self, Found, INITRAMFS, NotTaken, Snapshot, Snapshots};
 use crate::boot::{self, BOOT_LIMIT, Boot, BootConfig, FIND_LIMIT};
 use crate::cases;
-use crate::golden::Fs;
 use crate::initramfs::{self, Content, Entry, INJECT};
 use crate::kernels::{Artifact, store};
 use crate::modules;

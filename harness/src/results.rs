@@ -2,11 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use guest_wire::Phase;
+use guest_wire::{Fs, Phase};
 use serde::{Deserialize, Serialize};
 
 use crate::extents::Extents;
-use crate::golden::Fs;
 use crate::verdict::{Cause, Judgement, Verdict};
 
 /// A cell's result. The fields' names are the interface of `results.json`.

@@ -5,12 +5,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use guest_wire::Fs;
 use serde::{Deserialize, Serialize};
 
 use crate::boot::snapshot;
 use crate::cases::Profile;
 use crate::cli::TreeArgs;
-use crate::golden::Fs;
 use crate::job::FaultPlan;
 use crate::kernels::Artifact;
 use crate::results::Expected;

@@ -2,9 +2,11 @@
 //!
 //! Pure: it reads kernels.toml's content and the case tables, and never builds, fetches or boots.
 
+use guest_wire::Fs;
+
 use crate::cases::{self, Case, EXEC, Profile};
 use crate::error::{Failure, USAGE};
-use crate::golden::Fs;
+use crate::golden;
 use crate::kernels::{ExpectedCause, ExpectedVerdict, Kernel};
 use crate::results::Expected;
 use crate::run::{Trial, TrialCase};
@@ -89,7 +91,7 @@ fn file_systems(kernel: &Kernel, wanted: &Wanted<'_>) -> Result<Vec<Fs>, Failure
     kernel
         .fs
         .iter()
-        .map(|name| name.parse::<Fs>().map_err(|error| Failure::of(USAGE, &error)))
+        .map(|name| golden::parse_fs(name).map_err(|error| Failure::of(USAGE, &error)))
         .collect()
 }
 

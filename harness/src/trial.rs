@@ -6,12 +6,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use guest_wire::{Job, JobKind};
+use guest_wire::{Fs, Job, JobKind};
 
 use crate::boot::Boot;
 use crate::cases::{self, EXEC, Need, Profile};
 use crate::extents;
-use crate::golden::Fs;
+use crate::golden;
 use crate::job::{self, FaultPlan, Outcome};
 use crate::machine::{self, Wanted};
 use crate::results::{Begun, Cell, Expected};
@@ -95,7 +95,7 @@ fn plan(run: &Run, trial: &Trial) -> Vec<Planned> {
     known
         .map(|(case, expect)| Planned {
             name: case.name.to_owned(),
-            kind: JobKind::Test { params: case.params() },
+            kind: JobKind::Test { params: case.params },
             program: PathBuf::from(format!("/bin/{}", case.test())),
             plan: FaultPlan {
                 seed: run.seed.unwrap_or(CASE_SEED),
@@ -170,9 +170,9 @@ impl Bench<'_> {
             std::fs::create_dir_all(&dir)?;
             let job = Job {
                 case: case.name.clone(),
-                fs: self.trial.fs.to_string(),
+                fs: self.trial.fs,
                 device: "/dev/vda".into(),
-                mount_options: self.trial.fs.mount_options().into(),
+                mount_options: golden::mount_options(self.trial.fs).into(),
                 program: case.program.to_string_lossy().into_owned(),
                 kind: case.kind.clone(),
             };

@@ -11,10 +11,9 @@
 use std::path::Path;
 
 use guest_tests::pattern;
-use guest_wire::{Event, FindingCause, Outcome, Phase};
+use guest_wire::{Event, FindingCause, Fs, Outcome, Phase};
 use harness::bisect::signature::{Comparison, Signature};
 use harness::cases::Need;
-use harness::golden::Fs;
 use harness::results::Cell;
 use harness::verdict::evidence::{Ending, Fsck, RuleHits, Timed};
 use harness::verdict::{Cause, Evidence, Judgement, Verdict, judge};

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::file::Call;
 use crate::oracle::{Allowed, Expected, page_of};
 use crate::pattern::{PAGE, TAG_SOURCE};
-use crate::write_case::WriteCase;
+use crate::target;
+use crate::write_case::case::WriteCase;
 
 /// What the write phase leaves for the verify phase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,7 +61,7 @@ impl WriteCase {
     /// What page `index` of the file may hold.
     fn page_after(&self, index: usize, written: &Written) -> Vec<Allowed> {
         let old = if index * PAGE < self.old_size {
-            self.layout.page(self.old_tag, index)
+            target::old_page(self.layout, self.old_tag, index)
         } else {
             Allowed::Zeros
         };

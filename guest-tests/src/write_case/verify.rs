@@ -10,7 +10,8 @@ use crate::fiemap;
 use crate::file::{self, Via};
 use crate::oracle::{self, Difference, Expected};
 use crate::test::{Context, Trouble, While};
-use crate::write_case::{RESULT, WriteCase, Written};
+use crate::write_case::case::{RESULT, WriteCase};
+use crate::write_case::promise::Written;
 
 /// Compares the file with what the write promised, after a fresh mount.
 ///

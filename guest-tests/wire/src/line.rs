@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 /// What every line starts with; the number is the protocol's version.
-pub const PREFIX: &str = "bioscope/3 ";
+pub const PREFIX: &str = "bioscope/4 ";
 
 /// Why a line is not a message.
 #[derive(Debug)]
@@ -53,4 +53,21 @@ pub fn from_line<T: for<'de> Deserialize<'de>>(line: &str) -> Result<T, LineErro
         .strip_prefix(PREFIX)
         .ok_or_else(|| LineError::Prefix(line.to_owned()))?;
     serde_json::from_str(json).map_err(LineError::Json)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_without_the_prefix_is_told_from_one_without_a_message() {
+        assert_eq!(to_line(&[1]).unwrap(), format!("{PREFIX}[1]\n"));
+        assert_eq!(from_line::<[u8; 1]>("bioscope/4 [1]\r\n").unwrap(), [1]);
+        let error = |line| from_line::<[u8; 1]>(line).unwrap_err().to_string();
+        assert_eq!(
+            error("bioscope/3 [1]\n"),
+            "line does not start with \"bioscope/4 \": \"bioscope/3 [1]\""
+        );
+        assert!(error("bioscope/4 {}\n").starts_with("line is not a known message: invalid type"));
+    }
 }

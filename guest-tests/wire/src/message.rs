@@ -1,10 +1,10 @@
 //! What host and guest say to each other: jobs, questions and their answers, and what happened.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use crate::event::Event;
+use crate::fs::Fs;
+use crate::params::TestParams;
 
 /// From the host to the guest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,8 +35,8 @@ pub enum HostMessage {
 pub struct Job {
     /// The case's name (`partial-write.dsync`), repeated in every event.
     pub case: String,
-    /// File system type for mount(2).
-    pub fs: String,
+    /// File system that the device holds.
+    pub fs: Fs,
     /// Block device that holds it.
     pub device: String,
     /// Options for mount(2), comma separated.
@@ -51,10 +51,10 @@ pub struct Job {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum JobKind {
-    /// One of our tests: called once a phase (`setup`, `run`, `verify`) with these parameters as `key=value`.
+    /// One of our tests: called once a phase (`setup`, `run`, `verify`) with these parameters as JSON.
     Test {
         /// Parameters of the variant.
-        params: BTreeMap<String, String>,
+        params: TestParams,
     },
     /// A user's own program: called once, in `/mnt`, with these arguments; no `setup` or `verify`.
     Exec {
@@ -127,5 +127,47 @@ impl HostMessage {
             Err(reason) => (Some(reason), String::new()),
         };
         HostMessage::Answer { id, error, text }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::line::{from_line, to_line};
+    use crate::params::{Parameters, RwVerify};
+
+    #[test]
+    fn a_job_keeps_its_parameters_over_the_line() {
+        let message = HostMessage::Run(Job {
+            case: "rw-verify".into(),
+            fs: Fs::Xfs,
+            device: "/dev/vda".into(),
+            mount_options: String::new(),
+            program: "/bin/rw-verify".into(),
+            kind: JobKind::Test {
+                params: TestParams::RwVerify(RwVerify::PLAIN),
+            },
+        });
+        let line = to_line(&message).unwrap();
+        assert_eq!(
+            line,
+            "bioscope/4 {\"do\":\"run\",\"case\":\"rw-verify\",\"fs\":\"xfs\",\"device\":\"/dev/vda\",\
+             \"mount_options\":\"\",\"program\":\"/bin/rw-verify\",\
+             \"kind\":{\"test\":{\"params\":{\"rw-verify\":{\"size\":64,\"sync\":\"none\"}}}}}\n"
+        );
+        assert_eq!(from_line::<HostMessage>(&line).unwrap(), message);
+    }
+
+    #[test]
+    fn an_answer_is_a_text_or_a_reason() {
+        let (done, refused) = (Ok("done".to_owned()), Err("no such rule".to_owned()));
+        assert_eq!(
+            to_line(&HostMessage::answer(7, done)).unwrap(),
+            "bioscope/4 {\"do\":\"answer\",\"id\":7,\"error\":null,\"text\":\"done\"}\n"
+        );
+        assert_eq!(
+            to_line(&HostMessage::answer(8, refused)).unwrap(),
+            "bioscope/4 {\"do\":\"answer\",\"id\":8,\"error\":\"no such rule\",\"text\":\"\"}\n"
+        );
     }
 }

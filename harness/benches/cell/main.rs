@@ -39,9 +39,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
+use guest_wire::Fs;
 use harness::boot::snapshot;
 use harness::cache::Cache;
-use harness::golden::{self, Fs};
+use harness::golden;
 use harness::host::Places;
 use harness::kernels::{self, Artifact, Manifest};
 use harness::progress::Progress;

@@ -1,10 +1,10 @@
 //! A cell, through the same functions that the matrix uses.
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
-use guest_wire::{Job, JobKind};
-use harness::golden::Fs;
+use guest_wire::params::{Pages, Parameters, RwVerify, TestParams};
+use guest_wire::{Fs, Job, JobKind};
+use harness::golden;
 use harness::job::{self, FaultPlan};
 use harness::machine::{self, Wanted};
 use harness::results::Begun;
@@ -76,12 +76,15 @@ const CASE: &str = "rw-verify";
 fn job() -> Job {
     Job {
         case: CASE.into(),
-        fs: Fs::Btrfs.to_string(),
+        fs: Fs::Btrfs,
         device: "/dev/vda".into(),
-        mount_options: Fs::Btrfs.mount_options().into(),
+        mount_options: golden::mount_options(Fs::Btrfs).into(),
         program: format!("/bin/{CASE}"),
         kind: JobKind::Test {
-            params: BTreeMap::from([("size".into(), "524288".into())]),
+            params: TestParams::RwVerify(RwVerify {
+                size: Pages::kib(512),
+                ..RwVerify::PLAIN
+            }),
         },
     }
 }

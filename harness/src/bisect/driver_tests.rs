@@ -2,13 +2,13 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use fastrand::Rng;
+use guest_wire::Fs;
 
 use super::*;
 use crate::bisect::history::History;
 use crate::bisect::search::{Config, Direction, End, Outcome};
 use crate::bisect::signature::Obstacle;
 use crate::bisect::state::{FORMAT, Header, Kind};
-use crate::golden::Fs;
 use crate::verdict::{Cause, Judgement};
 
 /// How an item behaves in its runs.

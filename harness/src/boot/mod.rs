@@ -7,11 +7,10 @@ pub mod snapshot;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use guest_wire::{GuestMessage, HostMessage};
+use guest_wire::{Fs, GuestMessage, HostMessage};
 use serde::{Deserialize, Serialize};
 
 use crate::device::{Config, Device, DeviceError};
-use crate::golden::Fs;
 use crate::verdict::evidence::Ending;
 use crate::vm::args::{Accel, Disk, DiskShape, MEMORY_MIB, Memory, Serial, Spec, Start, test_cmdline};
 use crate::vm::channel::{Channel, Incoming};

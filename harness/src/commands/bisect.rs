@@ -284,7 +284,7 @@ impl Bisection<'_> {
         hex(&sum.finalize())
     }
 
-    fn header(&self, case: &str, fs: crate::golden::Fs) -> Header {
+    fn header(&self, case: &str, fs: guest_wire::Fs) -> Header {
         let planned = &self.planned;
         let mut range = Sha256::new();
         for name in &planned.names {

@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use guest_wire::Fs;
+
 use crate::boot::snapshot::{Plan, Snapshots};
 use crate::boot::{self, Boot, BootConfig};
 use crate::cache::Cache;
 use crate::cli::TreeArgs;
 use crate::doctor;
 use crate::error::{CANNOT_CREATE, DATA, Failure, INTERNAL, NO_INPUT, USAGE};
-use crate::golden::{self, Fs};
+use crate::golden;
 use crate::host::Places;
 use crate::job::FaultPlan;
 use crate::kernels::{self, Artifact, ConfigPart, Kernel, Manifest, Options, Origin, Source, TreeSource};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use guest_wire::Fs;
 use guest_wire::soak::FIO;
 use serde::Serialize;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -16,7 +17,6 @@ use vhost_blk::plan::{Action, Plan};
 use super::prepare;
 use crate::cli::SoakArgs;
 use crate::error::{Failure, INTERNAL, UNAVAILABLE, USAGE};
-use crate::golden::Fs;
 use crate::host::Places;
 use crate::kernels::{Artifact, Kernel, Manifest, Options};
 use crate::progress::{Progress, Step};

@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use globset::GlobMatcher;
-use guest_wire::Phase;
+use guest_wire::{Fs, Phase};
 use toml::de::DeTable;
 
 pub use tree::given as config_parts;
@@ -15,7 +15,6 @@ pub use tree::given as config_parts;
 use super::diagnostic::Diagnostic;
 use super::fields::{Document, Fields, Found};
 use super::manifest::{Expect, ExpectedCause, ExpectedVerdict, Kernel, PackageSource, Source, Wanted};
-use crate::golden::Fs;
 use crate::suggest;
 
 const KERNEL_KEYS: [&str; 22] = [

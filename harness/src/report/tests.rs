@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use guest_wire::Fs;
+
 use super::*;
 use crate::cases::Profile;
-use crate::golden::Fs;
 use crate::results::Expected;
 use crate::verdict::{Cause, Judgement};
 use crate::vm::args::Accel;

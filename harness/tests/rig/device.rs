@@ -3,8 +3,9 @@
 
 use std::collections::BTreeSet;
 
+use guest_wire::Fs;
 use harness::cache::Cache;
-use harness::golden::{self, Fs};
+use harness::golden;
 use harness::vm::args::DiskShape;
 use vhost_blk::op::Op;
 use vhost_blk::request::RangeOnDisk;

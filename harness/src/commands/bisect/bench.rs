@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use guest_wire::Fs;
+
 use super::dry_run::Pace;
 use super::judged::Judged;
 use crate::bisect::driver::{Bench, Made, Ran};
@@ -11,7 +13,6 @@ use crate::boot::snapshot;
 use crate::cases::Profile;
 use crate::commands::prepare;
 use crate::error::{CANNOT_CREATE, Failure, INTERNAL};
-use crate::golden::Fs;
 use crate::host::Places;
 use crate::kernels::Artifact;
 use crate::progress::Progress;

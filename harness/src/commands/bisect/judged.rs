@@ -96,8 +96,8 @@ impl Judged {
 #[allow(clippy::unwrap_used, reason = "a panic here is the test's failure")]
 mod tests {
     use super::*;
-    use crate::golden::Fs;
     use crate::verdict::{Cause, Judgement};
+    use guest_wire::Fs;
 
     fn cell(dir: &Path, verdict: Verdict) -> Cell {
         let judgement = Judgement {

@@ -1,7 +1,8 @@
 //! Actions that say how a request completes.
 
+use guest_wire::Fs;
 use harness::cache::Cache;
-use harness::golden::{self, Fs};
+use harness::golden;
 use vhost_blk::control::Command;
 
 use crate::guest::{FILL, Guest, Setup};

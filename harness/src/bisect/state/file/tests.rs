@@ -1,11 +1,12 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
+use guest_wire::Fs;
+
 use super::super::{FORMAT, Kind, Pending};
 use super::*;
 use crate::bisect::search::{Direction, Outcome};
 use crate::bisect::signature::{Comparison, Obstacle, Reason, Signature};
-use crate::golden::Fs;
 use crate::verdict::Cause;
 
 fn header() -> Header {

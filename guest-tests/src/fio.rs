@@ -27,8 +27,8 @@ impl Stderr {
     }
 }
 
-/// `pattern: verify failed at file … (requested block: offset=1052672, length=4096, flags=8)`; what comes before the parenthesis is read out of a
-/// header that this kind of verification does not write.
+/// `pattern: verify failed at file … (requested block: offset=1052672, length=4096, flags=8)`; what comes before the
+/// parenthesis is read out of a header that this kind of verification does not write.
 fn mismatch(line: &str, first: u64) -> Option<Report> {
     let (_, block) = line
         .strip_prefix("pattern: verify failed at file ")?
@@ -101,11 +101,13 @@ mod tests {
     /// What fio 3.33 said of a file with two bad blocks and a disk that failed.
     const SAID: &str = "fio: got pattern '58', wanted '00'. Bad bits 3
 fio: bad pattern block offset 904
-pattern: verify failed at file /dev/vda offset 1052672, length 1052672 (requested block: offset=1052672, length=4096, flags=8)
+pattern: verify failed at file /dev/vda offset 1052672, length 1052672 \
+(requested block: offset=1052672, length=4096, flags=8)
 fio: verify type mismatch (61374 media, 18 given)
 fio: got pattern '00', wanted 'de'. Bad bits 6
 fio: bad pattern block offset 0
-pattern: verify failed at file /dev/vda offset 1536000, length 0 (requested block: offset=1536000, length=65536, flags=8)
+pattern: verify failed at file /dev/vda offset 1536000, length 0 \
+(requested block: offset=1536000, length=65536, flags=8)
 fio: verify type mismatch (0 media, 18 given)
 fio: io_u error on file /dev/vda: Input/output error: write offset=1052672, buflen=4096
 fio: io_u error on file /dev/vda: Operation not supported: sync offset=0, buflen=0

@@ -79,7 +79,7 @@ impl Mapping {
 
     /// The address `offset` bytes into it, for a system call; at its end if `offset` is beyond.
     #[must_use]
-    pub fn address(&self, offset: usize) -> *mut u8 {
+    pub(crate) fn address(&self, offset: usize) -> *mut u8 {
         // SAFETY: the offset is clamped to the mapping, so the pointer stays in or just behind it.
         unsafe { self.start.as_ptr().add(offset.min(self.len)) }
     }

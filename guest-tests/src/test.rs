@@ -13,11 +13,11 @@ use crate::reporter::{ReportError, Reporter};
 use crate::state::{self, State, StateError};
 
 /// Exit code of a test that does not apply here.
-pub const EXIT_SKIPPED: u8 = 77;
+pub(crate) const EXIT_SKIPPED: u8 = 77;
 /// Exit code of a test that could not do its work: trouble with the rig, not a finding.
-pub const EXIT_TROUBLE: u8 = 1;
+pub(crate) const EXIT_TROUBLE: u8 = 1;
 /// Exit code for words that the test does not understand.
-pub const EXIT_USAGE: u8 = 64;
+pub(crate) const EXIT_USAGE: u8 = 64;
 
 /// What a phase works with.
 #[derive(Debug)]
@@ -187,7 +187,7 @@ fn read_params<T: Test>(json: &str) -> Result<T::Params, Trouble> {
 
 /// An error and what caused it, on one line.
 #[must_use]
-pub fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

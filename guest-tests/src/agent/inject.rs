@@ -1,4 +1,5 @@
-//! `inject` inside the guest: commands for the disk's device in the words of the host's `cargo xtask inject`, done before it returns.
+//! `inject` inside the guest: commands for the disk's device in the words of the host's `cargo xtask inject`, done
+//! before it returns.
 
 use std::io;
 use std::process::ExitCode;
@@ -13,7 +14,7 @@ use crate::reporter::{FD_VARIABLE, ReportError, Reporter};
 use crate::test::chain;
 
 /// The program's name; `/init` is called by it, too.
-pub const NAME: &str = "inject";
+pub(crate) const NAME: &str = "inject";
 /// The host refused (`EX_USAGE`).
 const REFUSED: u8 = 64;
 /// Nobody answers (`EX_UNAVAILABLE`).
@@ -23,7 +24,7 @@ const WITHIN: Duration = Duration::from_secs(60);
 
 /// Has the host do what the words say.
 #[must_use]
-pub fn main(words: Vec<String>) -> ExitCode {
+pub(crate) fn main(words: Vec<String>) -> ExitCode {
     match tell(Want::Command { words }) {
         Ok(text) => {
             println!("{text}");

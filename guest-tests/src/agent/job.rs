@@ -19,7 +19,7 @@ const OUTPUT_LINE_MAX: usize = 512;
 
 /// The agent while it runs one job.
 #[derive(Debug)]
-pub struct Runner<'a> {
+pub(crate) struct Runner<'a> {
     serial: &'a mut Serial,
     next_question: &'a mut u64,
     job: &'a Job,
@@ -27,7 +27,7 @@ pub struct Runner<'a> {
 
 impl<'a> Runner<'a> {
     /// Ready to run this job; `next_question` goes on counting over jobs.
-    pub fn new(serial: &'a mut Serial, next_question: &'a mut u64, job: &'a Job) -> Runner<'a> {
+    pub(crate) fn new(serial: &'a mut Serial, next_question: &'a mut u64, job: &'a Job) -> Runner<'a> {
         Runner {
             serial,
             next_question,
@@ -39,7 +39,7 @@ impl<'a> Runner<'a> {
     ///
     /// # Errors
     /// The serial port or a system call of the watching itself failed; nothing more can be said to the host then.
-    pub fn run(mut self) -> io::Result<()> {
+    pub(crate) fn run(mut self) -> io::Result<()> {
         kmsg::write(&format!("begin {}", self.job.case));
         self.event(Event::Begin)?;
         if let Err(error) = clear_state() {

@@ -1,10 +1,11 @@
 //! Goal: a direct write whose buffer becomes unreadable part-way must tell the truth about what it wrote.
 //!
-//! Method: the first part of the buffer can be read (its first page present, the rest of that part absent), what follows
-//! is `PROT_NONE`. The result is EFAULT or a short write; st_size must be what that result promises, the promised part
-//! must be on disk, the rest of the file as before, and umount must finish. A file system that extends the file before
-//! it fails, and leaves it so, shows zeros that nobody wrote. A file that grew by no more than the readable part, and
-//! holds it, is noted and no failure: that part was written before the fault, though EFAULT hides it.
+//! Method: the first part of the buffer can be read (its first page present, the rest of that part absent), what
+//! follows is `PROT_NONE`. The result is EFAULT or a short write; st_size must be what that result promises, the
+//! promised part must be on disk, the rest of the file as before, and umount must finish. A file system that extends
+//! the file before it fails, and leaves it so, shows zeros that nobody wrote. A file that grew by no more than the
+//! readable part, and holds it, is noted and no failure: that part was written before the fault, though EFAULT hides
+//! it.
 
 use std::process::ExitCode;
 

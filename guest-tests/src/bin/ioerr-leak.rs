@@ -2,9 +2,9 @@
 //!
 //! Method: a buffer all of whose pages are present, faulted in backwards so that they do not merge into large bios, is
 //! written while the device fails one of the bios, recognised by the page it begins with (`payload=tag:1.N`). If the
-//! error arrives while bios are still being submitted, iomap stops: the rest of the ordered extent is covered by no bio,
-//! and whoever forgets to finish it leaks it. Then the leak check, and an umount that must finish. Nothing is read back
-//! before that: the read would hang first and take the blame.
+//! error arrives while bios are still being submitted, iomap stops: the rest of the ordered extent is covered by no
+//! bio, and whoever forgets to finish it leaks it. Then the leak check, and an umount that must finish. Nothing is
+//! read back before that: the read would hang first and take the blame.
 
 use std::process::ExitCode;
 

@@ -1,10 +1,10 @@
 //! Goal: a direct write that overlaps the part of the file it is written from must neither hang nor mix up data.
 //!
 //! Method: map a file, touch its first page, and write its first half to the offset of its first quarter, without
-//! truncating. The first part is submitted; the fault-in of the rest reads pages of the range being written. A fix that
-//! keeps the ordered extent open across the fault-in deadlocks here, where the plain same-file write no longer does:
-//! equal offsets or `O_TRUNC` make the first fault come at byte 0, before any ordered extent exists. A page that is both
-//! source and target may legally be read old or new.
+//! truncating. The first part is submitted; the fault-in of the rest reads pages of the range being written. A fix
+//! that keeps the ordered extent open across the fault-in deadlocks here, where the plain same-file write no longer
+//! does: equal offsets or `O_TRUNC` make the first fault come at byte 0, before any ordered extent exists. A page that
+//! is both source and target may legally be read old or new.
 
 use std::process::ExitCode;
 

@@ -1,10 +1,10 @@
 //! Goal: a direct write whose buffer is only partly in memory must reach the disk as a whole.
 //!
 //! Method: the buffer is a mapping of a file that is not cached, but for its first page. The write into another file
-//! then goes in parts: iomap submits a bio for what `bio_iov_iter_get_pages` could pin, returns short, btrfs faults the
-//! rest in (`fault_in_iov_iter_readable`) and continues. btrfs up to 6.3 finished the part of the ordered extent that was
-//! never submitted with an error (`BTRFS_ORDERED_IOERR`) and with it dropped the part that was: a hole that reads as
-//! zeros at the start of the file, after a write that returned success.
+//! then goes in parts: iomap submits a bio for what `bio_iov_iter_get_pages` could pin, returns short, btrfs faults
+//! the rest in (`fault_in_iov_iter_readable`) and continues. btrfs up to 6.3 finished the part of the ordered extent
+//! that was never submitted with an error (`BTRFS_ORDERED_IOERR`) and with it dropped the part that was: a hole that
+//! reads as zeros at the start of the file, after a write that returned success.
 
 use std::process::ExitCode;
 

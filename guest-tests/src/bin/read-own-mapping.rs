@@ -1,9 +1,9 @@
 //! Goal: a direct read of a file into a shared mapping of that same file must neither hang nor change the file.
 //!
 //! Method: map the file, none of whose pages is cached, and read(2) it with `O_DIRECT` into that mapping. The kernel
-//! faults each target page in for writing, which reads the file, while the direct read holds what it locked for the same
-//! range. btrfs before 5.16 held the extent's lock and waited for itself. Afterwards the mapping and the file hold what
-//! they held before; with `shift=half` the second half is read over the first, and the file holds it twice.
+//! faults each target page in for writing, which reads the file, while the direct read holds what it locked for the
+//! same range. btrfs before 5.16 held the extent's lock and waited for itself. Afterwards the mapping and the file
+//! hold what they held before; with `shift=half` the second half is read over the first, and the file holds it twice.
 
 use std::process::ExitCode;
 

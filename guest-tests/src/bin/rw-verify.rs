@@ -1,8 +1,9 @@
 //! Goal: a control that passes on every kernel and file system: what is written is read back, both ways.
 //!
-//! Method: write a file through the page cache and one with `O_DIRECT`, fsync both, read each back both ways in the same
-//! mount, rename one, shrink the other and grow it again; after a fresh mount names, sizes and data must be as left.
-//! If this fails, the rig or the kernel as a whole is broken, and no finer verdict on that kernel means anything.
+//! Method: write a file through the page cache and one with `O_DIRECT`, fsync both, read each back both ways in the
+//! same mount, rename one, shrink the other and grow it again; after a fresh mount names, sizes and data must be as
+//! left. If this fails, the rig or the kernel as a whole is broken, and no finer verdict on that kernel means
+//! anything.
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -1,7 +1,8 @@
 //! Pid 1 of a soak's guest: runs fio on the raw disk as the host says, and tells what it found.
 //!
-//! Goal: an ordinary, well-known program puts load on the disk and verifies what it reads. Method: the host sends a job file, fio runs, and every block that
-//! differs, every request that failed and the summary go back over the second serial port.
+//! Goal: an ordinary, well-known program puts load on the disk and verifies what it reads. Method: the host sends a
+//! job file, fio runs, and every block that differs, every request that failed and the summary go back over the second
+//! serial port.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};

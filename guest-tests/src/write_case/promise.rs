@@ -11,7 +11,7 @@ use crate::write_case::case::WriteCase;
 
 /// What the write phase leaves for the verify phase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Written {
+pub(crate) struct Written {
     /// Return value; -1 on error.
     pub ret: i64,
     /// Number of the error, 0 if none.
@@ -23,7 +23,7 @@ pub struct Written {
 impl Written {
     /// Bytes that the call says it wrote; `None` on error.
     #[must_use]
-    pub fn promised(&self) -> Option<usize> {
+    pub(crate) fn promised(&self) -> Option<usize> {
         usize::try_from(self.ret).ok()
     }
 
@@ -36,7 +36,7 @@ impl Written {
 impl WriteCase {
     /// What the file may hold after the write gave this result.
     #[must_use]
-    pub fn expected(&self, written: &Written) -> Expected {
+    pub(crate) fn expected(&self, written: &Written) -> Expected {
         let end = self.offset + self.len;
         let largest = self.old_size.max(end);
         let page = |index: usize| self.page_after(index, written);
@@ -101,7 +101,7 @@ impl WriteCase {
 
     /// Whether the result is one that this write may have.
     #[must_use]
-    pub fn judge(&self, call: &Call) -> Option<(&'static str, String)> {
+    pub(crate) fn judge(&self, call: &Call) -> Option<(&'static str, String)> {
         let text = call.text();
         let wrong = |why: &str| Some(("result", format!("{text}: {why}")));
         match call.result {

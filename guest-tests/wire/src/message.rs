@@ -10,8 +10,8 @@ use crate::params::TestParams;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case")]
 pub enum HostMessage {
-    /// Asks for [`Ready`](GuestMessage::Ready) once the disk is there; sent once a boot, after [`Hello`](GuestMessage::Hello). A
-    /// disk may be plugged in only shortly before.
+    /// Asks for [`Ready`](GuestMessage::Ready) once the disk is there; sent once a boot, after
+    /// [`Hello`](GuestMessage::Hello). A disk may be plugged in only shortly before.
     FindDisk,
     /// Runs one variant from its first mount to its last umount.
     Run(Job),
@@ -75,7 +75,8 @@ pub enum GuestMessage {
         uptime_ms: u64,
         /// Online CPUs.
         cpus: u32,
-        /// Whether a disk that is plugged in later will be found: the kernel handles hotplug of the machine's PCI slots.
+        /// Whether a disk that is plugged in later will be found: the kernel handles hotplug of the machine's PCI
+        /// slots.
         hotplug: bool,
     },
     /// Something the rig needs did not work (a module, a device node): no job can be run.

@@ -120,7 +120,10 @@ mod tests {
         });
         assert_eq!(
             serde_json::to_string(&params).unwrap(),
-            r#"{"partial-write":{"size":64,"present":1,"target":{"append":{"prefix":4}},"sync":"dsync","expect_error":false}}"#
+            concat!(
+                r#"{"partial-write":{"size":64,"present":1,"target":{"append":{"prefix":4}},"#,
+                r#""sync":"dsync","expect_error":false}}"#
+            )
         );
     }
 

@@ -13,7 +13,8 @@ pub const DISK: &str = "/dev/vda";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case")]
 pub enum Order {
-    /// Runs fio with this job file, and zeroes ranges (`BLKZEROOUT`) beside it; [`Report::End`] follows when all of it has ended.
+    /// Runs fio with this job file, and zeroes ranges (`BLKZEROOUT`) beside it; [`Report::End`] follows when all of it
+    /// has ended.
     Run {
         /// The job file's text.
         jobs: String,

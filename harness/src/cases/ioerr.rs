@@ -1,16 +1,16 @@
 //! Direct writes of which a bio fails while the write is still going on: the seed's leaked ordered extent.
 //!
 //! The buffer is fully present and discontiguous, 8 MiB of it, so that the write takes eight bios or more. With a
-//! virtqueue of four requests the submitter itself has to wait for completions, so that the error of an early bio is sure to
-//! arrive while later ones are still unsubmitted.
+//! virtqueue of four requests the submitter itself has to wait for completions, so that the error of an early bio is
+//! sure to arrive while later ones are still unsubmitted.
 
 use guest_wire::params::{IoerrLeak, Parameters, TestParams, WriteSync};
 
 use super::{Case, Need, PLAIN, Profile, SPLIT};
 use crate::vm::args::DiskShape;
 
-/// Room for four requests: the fifth is submitted only after one of the first four completed. With two, 6.12 has only one
-/// in flight at a time, and nothing can be held until the next.
+/// Room for four requests: the fifth is submitted only after one of the first four completed. With two, 6.12 has only
+/// one in flight at a time, and nothing can be held until the next.
 const NARROW: DiskShape = DiskShape {
     queue_size: 4,
     ..DiskShape::ORDINARY

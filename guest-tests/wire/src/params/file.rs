@@ -11,8 +11,8 @@ use crate::params::pages::Pages;
 pub enum Layout {
     /// Empty: the write allocates and extends.
     New,
-    /// Empty, and without copy-on-write and so without checksums (btrfs only): the write allocates and extends. Newer kernels
-    /// send direct writes of data that has checksums through the page cache; these they do directly.
+    /// Empty, and without copy-on-write and so without checksums (btrfs only): the write allocates and extends. Newer
+    /// kernels send direct writes of data that has checksums through the page cache; these they do directly.
     NewNocow,
     /// Full of data: the write is copy-on-write on btrfs, in place elsewhere.
     Existing,

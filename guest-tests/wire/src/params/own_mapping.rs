@@ -78,7 +78,7 @@ impl Parameters for Overlap {
     };
 
     fn validate(&self) -> Result<(), ParamsError> {
-        if self.size.0 % 4 != 0 || self.size < Pages(8) {
+        if !self.size.0.is_multiple_of(4) || self.size < Pages(8) {
             let expected = "a multiple of 16384, at least 32768";
             return Err(ParamsError::bytes("size", self.size, expected));
         }
@@ -125,7 +125,7 @@ impl Parameters for ReadOwnMapping {
 
     fn validate(&self) -> Result<(), ParamsError> {
         some_absent(self.present, self.size, "fewer pages than the file has")?;
-        if self.shift == ReadShift::Half && self.size.0 % 2 != 0 {
+        if self.shift == ReadShift::Half && !self.size.0.is_multiple_of(2) {
             let expected = "a multiple of 8192 with shift=half";
             return Err(ParamsError::bytes("size", self.size, expected));
         }

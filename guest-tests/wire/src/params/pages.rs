@@ -15,7 +15,7 @@ impl Pages {
     #[must_use]
     #[track_caller]
     pub const fn kib(kib: u32) -> Pages {
-        assert!(kib % 4 == 0, "a size must be a multiple of 4 KiB");
+        assert!(kib.is_multiple_of(4), "a size must be a multiple of 4 KiB");
         Pages(kib / 4)
     }
 

@@ -47,7 +47,7 @@ const FS_IOC_FIEMAP: rustix::ioctl::Opcode = opcode::read_write::<Header>(b'f', 
 
 /// One extent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Extent {
+pub(crate) struct Extent {
     /// Offset in the file, in bytes.
     pub logical: u64,
     /// Offset on the device (btrfs: in its logical address space), in bytes.
@@ -64,7 +64,7 @@ pub struct Extent {
 ///
 /// # Errors
 /// The ioctl failed; `EOPNOTSUPP` where the file system has no FIEMAP.
-pub fn extents(file: impl AsFd) -> Result<Vec<Extent>, Errno> {
+pub(crate) fn extents(file: impl AsFd) -> Result<Vec<Extent>, Errno> {
     let mut all: Vec<Extent> = Vec::new();
     let mut start = 0;
     while all.len() < EXTENTS_MAX {
@@ -79,7 +79,8 @@ pub fn extents(file: impl AsFd) -> Result<Vec<Extent>, Errno> {
             },
             extents: [RawExtent::default(); BATCH],
         };
-        // SAFETY: FS_IOC_FIEMAP reads and writes a header followed by `extent_count` extents, which is what `Request` is.
+        // SAFETY: FS_IOC_FIEMAP reads and writes a header followed by `extent_count` extents, which is what `Request`
+        // is.
         let ioctl = unsafe { Updater::<{ FS_IOC_FIEMAP }, Request>::new(&mut request) };
         // SAFETY: the request lives until the call returns, and the kernel writes within it alone.
         unsafe { rustix::ioctl::ioctl(&file, ioctl) }?;
@@ -103,7 +104,7 @@ pub fn extents(file: impl AsFd) -> Result<Vec<Extent>, Errno> {
 
 /// The first part of `[start, end)` that no written extent covers, as offset and length.
 #[must_use]
-pub fn first_hole(extents: &[Extent], start: u64, end: u64) -> Option<(u64, u64)> {
+pub(crate) fn first_hole(extents: &[Extent], start: u64, end: u64) -> Option<(u64, u64)> {
     let mut at = start;
     for extent in extents.iter().filter(|extent| !extent.unwritten) {
         if at >= end || extent.logical > at {
@@ -124,7 +125,7 @@ pub fn first_hole(extents: &[Extent], start: u64, end: u64) -> Option<(u64, u64)
 
 /// A short text of the extents: count, and the first few.
 #[must_use]
-pub fn text(extents: &[Extent]) -> String {
+pub(crate) fn text(extents: &[Extent]) -> String {
     let shown: Vec<String> = extents
         .iter()
         .take(4)

@@ -5,11 +5,11 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use guest_wire::Event;
 use rustix::io::Errno;
 
 use crate::errno;
 use crate::mapping::{Mapping, last_errno};
-use crate::wire::Event;
 
 /// How much is read at once when a file is read back.
 const CHUNK: usize = 1 << 20;
@@ -218,8 +218,9 @@ pub fn read_all(path: &Path, via: Via) -> std::io::Result<Content> {
 
 #[cfg(test)]
 mod tests {
+    use guest_wire::params::FillOrder;
+
     use super::*;
-    use crate::mapping::Order;
     use crate::pattern::{PAGE, TAG_SOURCE, check};
 
     #[test]
@@ -227,7 +228,7 @@ mod tests {
         let path = std::env::temp_dir().join(format!("bioscope-file-{}", std::process::id()));
         let file = open_write(&path, Via::Buffered, 0).unwrap();
         let mapping = Mapping::anonymous(3 * PAGE).unwrap();
-        mapping.fill(TAG_SOURCE, Order::Forwards);
+        mapping.fill(TAG_SOURCE, FillOrder::Forwards);
         let call = pwrite(&file, &mapping, PAGE, 2 * PAGE, 0);
         assert_eq!(call.result, Ok(2 * PAGE));
         assert_eq!(call.text(), "pwrite64(8192 bytes at 0) = 8192");
@@ -245,5 +246,17 @@ mod tests {
         assert!(pwrite(&file, &mapping, 0, 4 * PAGE, 0).faults >= 4);
         assert_eq!(pwrite(&file, &mapping, 0, 4 * PAGE, 0).faults, 0);
         std::fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn forbidden_pages_fault_in_system_calls() {
+        let mapping = Mapping::anonymous(2 * PAGE).unwrap();
+        mapping.fill(1, FillOrder::Forwards);
+        mapping.forbid(1..2).unwrap();
+        let path = std::env::temp_dir().join(format!("bioscope-forbid-{}", std::process::id()));
+        let file = File::create(&path).unwrap();
+        let call = pwrite(&file, &mapping, PAGE, PAGE, 0);
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(call.result, Err(Errno::FAULT));
     }
 }

@@ -3,19 +3,11 @@
 use std::os::fd::AsFd;
 use std::ptr::NonNull;
 
+use guest_wire::params::FillOrder;
 use rustix::io::Errno;
 use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags};
 
 use crate::pattern::{self, PAGE};
-
-/// The order in which pages are faulted in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
-    /// First page first. The page allocator then tends to hand out contiguous pages, which merge into large bios.
-    Forwards,
-    /// Last page first, so that neighbours in the buffer are no neighbours in memory and bios stay small.
-    Backwards,
-}
 
 /// A mapping of whole pages, unmapped on drop.
 ///
@@ -87,7 +79,7 @@ impl Mapping {
 
     /// The address `offset` bytes into it, for a system call; at its end if `offset` is beyond.
     #[must_use]
-    pub fn address(&self, offset: usize) -> *mut u8 {
+    pub(crate) fn address(&self, offset: usize) -> *mut u8 {
         // SAFETY: the offset is clamped to the mapping, so the pointer stays in or just behind it.
         unsafe { self.start.as_ptr().add(offset.min(self.len)) }
     }
@@ -101,7 +93,7 @@ impl Mapping {
     }
 
     /// Fills every page with the pattern, in the order given; in anonymous memory this makes them present.
-    pub fn fill(&self, tag: u64, order: Order) {
+    pub fn fill(&self, tag: u64, order: FillOrder) {
         let fill_page = |index: usize| {
             let bytes = pattern::page(tag, index as u64);
             let len = PAGE.min(self.len - index * PAGE);
@@ -110,8 +102,8 @@ impl Mapping {
             unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.address(index * PAGE), len) };
         };
         match order {
-            Order::Forwards => (0..self.pages()).for_each(fill_page),
-            Order::Backwards => (0..self.pages()).rev().for_each(fill_page),
+            FillOrder::Forwards => (0..self.pages()).for_each(fill_page),
+            FillOrder::Backwards => (0..self.pages()).rev().for_each(fill_page),
         }
     }
 
@@ -188,20 +180,8 @@ mod tests {
         mapping.touch(2..4);
         let resident = mapping.residency().unwrap();
         assert!(!resident[0] && !resident[7]);
-        mapping.fill(1, Order::Backwards);
+        mapping.fill(1, FillOrder::Backwards);
         assert_eq!(mapping.residency().unwrap(), [true; 8]);
         assert_eq!(pattern::check(&mapping.to_vec(), 1, 0), None);
-    }
-
-    #[test]
-    fn forbidden_pages_fault_in_system_calls() {
-        let mapping = Mapping::anonymous(2 * PAGE).unwrap();
-        mapping.fill(1, Order::Forwards);
-        mapping.forbid(1..2).unwrap();
-        let path = std::env::temp_dir().join(format!("bioscope-forbid-{}", std::process::id()));
-        let file = std::fs::File::create(&path).unwrap();
-        let call = crate::file::pwrite(&file, &mapping, PAGE, PAGE, 0);
-        std::fs::remove_file(&path).unwrap();
-        assert_eq!(call.result, Err(Errno::FAULT));
     }
 }

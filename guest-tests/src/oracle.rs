@@ -142,7 +142,7 @@ pub fn compare(expected: &Expected, content: &Content) -> Option<Difference> {
 
 /// How a range of sizes is written.
 #[must_use]
-pub fn size_text(min: u64, max: u64) -> String {
+pub(crate) fn size_text(min: u64, max: u64) -> String {
     if min == max {
         format!("{min}")
     } else {

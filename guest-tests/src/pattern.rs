@@ -4,9 +4,9 @@
 //! device can tell a test's requests from the file system's own by looking at the first 24 bytes of the data.
 
 /// Size of a page of the pattern; the page size of the machines we run on.
-pub const PAGE: usize = 4096;
+pub const PAGE: usize = guest_wire::params::PAGE_BYTES;
 /// The unit in which mixed old and new data is told apart: what a disk writes at once.
-pub const SECTOR: usize = 512;
+pub(crate) const SECTOR: usize = 512;
 /// The first eight bytes of every page.
 pub const MAGIC: [u8; 8] = *b"BIOSCOPE";
 
@@ -21,7 +21,7 @@ pub const TAG_OLD: u64 = 3;
 const HEADER: usize = 24;
 
 /// Fills a page (or its beginning, if `page` is shorter than [`PAGE`]).
-pub fn fill_page(page: &mut [u8], tag: u64, index: u64) {
+pub(crate) fn fill_page(page: &mut [u8], tag: u64, index: u64) {
     for (at, word) in page.chunks_mut(8).enumerate() {
         let bytes = word_at(tag, index, at);
         let len = word.len();
@@ -30,7 +30,8 @@ pub fn fill_page(page: &mut [u8], tag: u64, index: u64) {
 }
 
 /// Fills a buffer with consecutive pages, the first of which has page index `first`.
-pub fn fill(buffer: &mut [u8], tag: u64, first: u64) {
+#[cfg(test)]
+pub(crate) fn fill(buffer: &mut [u8], tag: u64, first: u64) {
     for (page, index) in buffer.chunks_mut(PAGE).zip(first..) {
         fill_page(page, tag, index);
     }
@@ -75,8 +76,9 @@ pub fn origin(page: &[u8]) -> Option<Origin> {
 }
 
 /// The first difference between a buffer and the pattern it should hold.
+#[cfg(test)]
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mismatch {
+pub(crate) struct Mismatch {
     /// Offset of the first differing byte in the buffer.
     pub offset: usize,
     /// The byte that belongs there.
@@ -88,8 +90,9 @@ pub struct Mismatch {
 }
 
 /// Compares a buffer with consecutive pages of the pattern, the first of which has page index `first`.
+#[cfg(test)]
 #[must_use]
-pub fn check(buffer: &[u8], tag: u64, first: u64) -> Option<Mismatch> {
+pub(crate) fn check(buffer: &[u8], tag: u64, first: u64) -> Option<Mismatch> {
     buffer
         .chunks(PAGE)
         .zip(first..)

@@ -1,4 +1,4 @@
-//! How a program under the agent reports: JSON lines over a socketpair, whose file descriptor is in [`FD_VARIABLE`].
+//! How a program under the agent reports: JSON lines over a socketpair, whose file descriptor is in the variable `BIOSCOPE_FD`.
 //!
 //! A program that was started by hand has no agent: its reports then go to standard error and its wishes are granted,
 //! so that a test can be tried on any mounted file system.
@@ -8,28 +8,28 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
+use guest_wire::{Event, FindingCause, Want};
 use serde::{Deserialize, Serialize};
 
-use crate::wire::{Event, FindingCause, Want};
-
 /// Environment variable that holds the descriptor's number.
-pub const FD_VARIABLE: &str = "BIOSCOPE_FD";
+pub(crate) const FD_VARIABLE: &str = "BIOSCOPE_FD";
 
 /// A line from a program to the agent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Report {
+pub(crate) enum Report {
     /// `{"event":…}`: passed on to the host as it is.
     Event(Event),
     /// `{"want":…}`: the program waits for a [`Reply`].
     Want(Want),
-    /// `{"failed":"mount: EINVAL"}`: the phase's outcome, whatever the exit code is; only the agent's own helpers say it.
+    /// `{"failed":"mount: EINVAL"}`: the phase's outcome, whatever the exit code is; only the agent's own helpers say
+    /// it.
     Failed(String),
 }
 
 /// The agent's answer to a [`Report::Want`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reply {
+pub(crate) struct Reply {
     /// Why it was not done; `None` is success.
     pub error: Option<String>,
     /// What there is to say of it.
@@ -72,7 +72,7 @@ impl Reporter {
     ///
     /// # Errors
     /// The variable is set to something else than a number.
-    pub fn from_env() -> Result<Reporter, ReportError> {
+    pub(crate) fn from_env() -> Result<Reporter, ReportError> {
         let Some(value) = std::env::var_os(FD_VARIABLE) else {
             return Ok(Reporter { line: None });
         };
@@ -91,7 +91,7 @@ impl Reporter {
 
     /// A reporter over a given socket.
     #[must_use]
-    pub fn over(stream: UnixStream) -> Reporter {
+    pub(crate) fn over(stream: UnixStream) -> Reporter {
         Reporter {
             line: Some(RefCell::new(BufReader::new(stream))),
         }
@@ -141,7 +141,7 @@ impl Reporter {
     ///
     /// # Errors
     /// The agent is gone.
-    pub fn failed(&self, what: impl Into<String>) -> Result<(), ReportError> {
+    pub(crate) fn failed(&self, what: impl Into<String>) -> Result<(), ReportError> {
         self.send(&Report::Failed(what.into()))
     }
 
@@ -149,7 +149,7 @@ impl Reporter {
     ///
     /// # Errors
     /// The host refused, or the agent is gone.
-    pub fn ask(&self, want: Want) -> Result<String, ReportError> {
+    pub(crate) fn ask(&self, want: Want) -> Result<String, ReportError> {
         self.send(&Report::Want(want.clone()))?;
         let Some(line) = &self.line else {
             return Ok(String::new());
@@ -217,7 +217,8 @@ mod tests {
         assert_eq!(
             agent.join().unwrap(),
             [
-                "{\"event\":{\"event\":\"armed\",\"what\":\"fault-during-write\",\"holds\":true,\"detail\":\"3 faults\"}}\n",
+                "{\"event\":{\"event\":\"armed\",\"what\":\"fault-during-write\",\
+                 \"holds\":true,\"detail\":\"3 faults\"}}\n",
                 "{\"want\":{\"command\":{\"words\":[\"release\"]}}}\n",
                 "{\"want\":{\"command\":{\"words\":[\"fail\"]}}}\n",
             ]

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// The directory in the guest; the agent empties it before every job.
-pub const DIR: &str = "/run/state";
+pub(crate) const DIR: &str = "/run/state";
 
 /// Why a phase's legacy cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +38,7 @@ pub struct State {
 impl State {
     /// State in that directory.
     #[must_use]
-    pub fn new(dir: &Path) -> State {
+    pub(crate) fn new(dir: &Path) -> State {
         State { dir: dir.to_owned() }
     }
 

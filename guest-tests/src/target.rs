@@ -3,63 +3,29 @@
 use std::fs::File;
 use std::path::Path;
 
+use guest_wire::params::{FillOrder, Layout};
 use rustix::fs::{FallocateFlags, IFlags};
 use rustix::io::Errno;
 
 use crate::file::{Via, open_write, pwrite};
-use crate::mapping::{Mapping, Order};
+use crate::mapping::Mapping;
 use crate::oracle::{Allowed, page_of};
 use crate::pattern::PAGE;
 use crate::test::{Trouble, While};
 
-/// How a file is laid out before the write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Layout {
-    /// Empty: the write allocates and extends.
-    New,
-    /// Empty, and without copy-on-write and so without checksums (btrfs only): the write allocates and extends. Newer kernels
-    /// send direct writes of data that has checksums through the page cache; these they do directly.
-    NewNocow,
-    /// Full of data: the write is copy-on-write on btrfs, in place elsewhere.
-    Existing,
-    /// Allocated by fallocate(2) and never written: unwritten extents are converted.
-    Prealloc,
-    /// Full of data and without copy-on-write (btrfs only): the write goes in place.
-    Nocow,
-    /// Full of data in 4 KiB extents: the write is mapped piece by piece.
-    Fragmented,
-    /// [`Nocow`](Layout::Nocow) and [`Fragmented`](Layout::Fragmented): many in-place extents in one write.
-    NocowFragmented,
+/// The size of a file of this layout when it is made for `len` bytes.
+pub(crate) fn old_size(layout: Layout, len: usize) -> usize {
+    match layout {
+        Layout::New | Layout::NewNocow => 0,
+        _ => len,
+    }
 }
 
-/// All of them by the names that parameters use.
-pub const LAYOUTS: &[(&str, Layout)] = &[
-    ("new", Layout::New),
-    ("new-nocow", Layout::NewNocow),
-    ("existing", Layout::Existing),
-    ("prealloc", Layout::Prealloc),
-    ("nocow", Layout::Nocow),
-    ("fragmented", Layout::Fragmented),
-    ("nocow-fragmented", Layout::NocowFragmented),
-];
-
-impl Layout {
-    /// The size of such a file when it is made for `len` bytes.
-    #[must_use]
-    pub fn size(self, len: usize) -> usize {
-        match self {
-            Layout::New | Layout::NewNocow => 0,
-            _ => len,
-        }
-    }
-
-    /// What a page of such a file holds, if it was made with this tag.
-    #[must_use]
-    pub fn page(self, tag: u64, index: usize) -> Allowed {
-        match self {
-            Layout::New | Layout::NewNocow | Layout::Prealloc => Allowed::Zeros,
-            _ => page_of(tag, index),
-        }
+/// What a page of such a file holds, if it was made with this tag.
+pub(crate) fn old_page(layout: Layout, tag: u64, index: usize) -> Allowed {
+    match layout {
+        Layout::New | Layout::NewNocow | Layout::Prealloc => Allowed::Zeros,
+        _ => page_of(tag, index),
     }
 }
 
@@ -102,7 +68,7 @@ enum Pieces {
 
 fn write(file: &File, tag: u64, len: usize, pieces: Pieces) -> Result<(), Trouble> {
     let data = Mapping::anonymous(len).while_doing("map a buffer")?;
-    data.fill(tag, Order::Forwards);
+    data.fill(tag, FillOrder::Forwards);
     let put = |at: usize, len: usize| {
         let call = pwrite(file, &data, at, len, at as u64);
         match call.result {
@@ -143,10 +109,13 @@ mod tests {
 
     #[test]
     fn a_layout_knows_what_it_holds() {
-        assert_eq!((Layout::New.size(8192), Layout::Prealloc.size(8192)), (0, 8192));
-        assert_eq!(Layout::NewNocow.size(8192), 0);
-        assert_eq!(Layout::Prealloc.page(TAG_OLD, 1), Allowed::Zeros);
-        assert_eq!(Layout::Nocow.page(TAG_OLD, 1), page_of(TAG_OLD, 1));
+        assert_eq!(
+            (old_size(Layout::New, 8192), old_size(Layout::Prealloc, 8192)),
+            (0, 8192)
+        );
+        assert_eq!(old_size(Layout::NewNocow, 8192), 0);
+        assert_eq!(old_page(Layout::Prealloc, TAG_OLD, 1), Allowed::Zeros);
+        assert_eq!(old_page(Layout::Nocow, TAG_OLD, 1), page_of(TAG_OLD, 1));
     }
 
     #[test]

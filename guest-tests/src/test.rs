@@ -1,25 +1,27 @@
 //! What every test binary is: three functions, one a phase, each called in a process of its own.
+//!
+//! `TEST PHASE PARAMETERS`: the parameters are those of [`TestParams`] as JSON. Without them the test runs its plain
+//! variant, for whoever tries it by hand.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::params::{ParamError, Params};
+use guest_wire::params::{Parameters, ParamsError, TestParams};
+
 use crate::reporter::{ReportError, Reporter};
 use crate::state::{self, State, StateError};
 
 /// Exit code of a test that does not apply here.
-pub const EXIT_SKIPPED: u8 = 77;
+pub(crate) const EXIT_SKIPPED: u8 = 77;
 /// Exit code of a test that could not do its work: trouble with the rig, not a finding.
-pub const EXIT_TROUBLE: u8 = 1;
+pub(crate) const EXIT_TROUBLE: u8 = 1;
 /// Exit code for words that the test does not understand.
-pub const EXIT_USAGE: u8 = 64;
+pub(crate) const EXIT_USAGE: u8 = 64;
 
 /// What a phase works with.
 #[derive(Debug)]
 pub struct Context {
-    /// The variant's parameters.
-    pub params: Params,
     /// The line to the agent.
     pub reporter: Reporter,
     /// What phases leave for each other.
@@ -41,7 +43,18 @@ impl Context {
 pub enum Trouble {
     /// The variant's parameters are not usable.
     #[error(transparent)]
-    Param(#[from] ParamError),
+    Params(#[from] ParamsError),
+    /// The parameters are none: host and guest were not built together.
+    #[error("failed to read the parameters")]
+    Json(#[from] serde_json::Error),
+    /// The parameters are for another test.
+    #[error("{test} was given the parameters of {other}")]
+    OtherTest {
+        /// Name of this test.
+        test: &'static str,
+        /// Name of the other.
+        other: &'static str,
+    },
     /// The agent cannot be reached.
     #[error(transparent)]
     Report(#[from] ReportError),
@@ -62,11 +75,11 @@ pub enum Trouble {
         /// Why.
         reason: String,
     },
-    /// The command line is not `PHASE key=value…`.
-    #[error("usage: {test} setup|run|verify [key=value]…")]
+    /// The command line is not `PHASE [PARAMETERS]`.
+    #[error("usage: {test} setup|run|verify [PARAMETERS as JSON]")]
     Usage {
         /// The test's name.
-        test: String,
+        test: &'static str,
     },
 }
 
@@ -88,78 +101,93 @@ impl<T, E: Into<std::io::Error>> While<T> for Result<T, E> {
     }
 }
 
-/// One phase of a test.
-pub type PhaseFn = fn(&Context) -> Result<(), Trouble>;
+/// A test, by its phases; each is called with the parameters of the variant, already checked.
+pub trait Test {
+    /// Its parameters, which name it.
+    type Params: Parameters + TryFrom<TestParams, Error = TestParams>;
 
-/// A test, by its phases.
-#[derive(Debug, Clone, Copy)]
-pub struct Test {
-    /// Name of the binary.
-    pub name: &'static str,
     /// Makes the files that the test needs.
-    pub setup: PhaseFn,
+    ///
+    /// # Errors
+    /// The phase could not do its work.
+    fn setup(context: &Context, params: &Self::Params) -> Result<(), Trouble>;
+
     /// The thing under test.
-    pub run: PhaseFn,
+    ///
+    /// # Errors
+    /// The phase could not do its work.
+    fn run(context: &Context, params: &Self::Params) -> Result<(), Trouble>;
+
     /// Compares what is on disk after a fresh mount.
-    pub verify: PhaseFn,
+    ///
+    /// # Errors
+    /// The phase could not do its work.
+    fn verify(context: &Context, params: &Self::Params) -> Result<(), Trouble>;
 }
 
 /// The `main` of a test binary.
 #[must_use]
-pub fn main(test: &Test) -> ExitCode {
+pub fn main<T: Test>() -> ExitCode {
+    let name = T::Params::TEST;
     let words: Vec<String> = std::env::args().skip(1).collect();
     let reporter = match Reporter::from_env() {
         Ok(reporter) => reporter,
         Err(error) => {
-            eprintln!("{}: {}", test.name, chain(&error));
+            eprintln!("{name}: {}", chain(&error));
             return EXIT_TROUBLE.into();
         }
     };
-    let (trouble, reporter) = match run_phase(test, &words, reporter) {
-        (Ok(()), _) => return ExitCode::SUCCESS,
-        (Err(trouble), reporter) => (trouble, reporter),
-    };
-    let text = format!("{}: {}", test.name, chain(&trouble));
-    if reporter.note(text.clone()).is_err() {
-        eprintln!("{text}");
-    }
-    match trouble {
-        Trouble::Skip { .. } => EXIT_SKIPPED.into(),
-        Trouble::Param(_) | Trouble::Usage { .. } => EXIT_USAGE.into(),
-        _ => EXIT_TROUBLE.into(),
-    }
-}
-
-fn run_phase(test: &Test, words: &[String], reporter: Reporter) -> (Result<(), Trouble>, Reporter) {
-    let usage = || Trouble::Usage {
-        test: test.name.to_owned(),
-    };
-    let Some((phase, rest)) = words.split_first() else {
-        return (Err(usage()), reporter);
-    };
-    let run = match phase.as_str() {
-        "setup" => test.setup,
-        "run" => test.run,
-        "verify" => test.verify,
-        _ => return (Err(usage()), reporter),
-    };
-    let params = match Params::parse(rest) {
-        Ok(params) => params,
-        Err(error) => return (Err(error.into()), reporter),
-    };
     let context = Context {
-        params,
         reporter,
         state: State::new(Path::new(state::DIR)),
         dir: PathBuf::from("."),
     };
-    let result = run(&context);
-    (result, context.reporter)
+    let Err(trouble) = run_phase::<T>(&context, &words) else {
+        return ExitCode::SUCCESS;
+    };
+    let text = format!("{name}: {}", chain(&trouble));
+    if context.reporter.note(text.clone()).is_err() {
+        eprintln!("{text}");
+    }
+    match trouble {
+        Trouble::Skip { .. } => EXIT_SKIPPED.into(),
+        Trouble::Params(_) | Trouble::Json(_) | Trouble::OtherTest { .. } | Trouble::Usage { .. } => EXIT_USAGE.into(),
+        _ => EXIT_TROUBLE.into(),
+    }
+}
+
+fn run_phase<T: Test>(context: &Context, words: &[String]) -> Result<(), Trouble> {
+    let test = T::Params::TEST;
+    let (phase, params) = match words {
+        [phase] => (phase, None),
+        [phase, params] => (phase, Some(params)),
+        _ => return Err(Trouble::Usage { test }),
+    };
+    let run = match phase.as_str() {
+        "setup" => T::setup,
+        "run" => T::run,
+        "verify" => T::verify,
+        _ => return Err(Trouble::Usage { test }),
+    };
+    let params = match params {
+        Some(json) => read_params::<T>(json)?,
+        None => T::Params::PLAIN,
+    };
+    params.validate()?;
+    run(context, &params)
+}
+
+fn read_params<T: Test>(json: &str) -> Result<T::Params, Trouble> {
+    let params: TestParams = serde_json::from_str(json)?;
+    T::Params::try_from(params).map_err(|other| Trouble::OtherTest {
+        test: T::Params::TEST,
+        other: other.test_name(),
+    })
 }
 
 /// An error and what caused it, on one line.
 #[must_use]
-pub fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -176,6 +204,8 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use guest_wire::params::{Overlap, RwVerify};
+
     use super::*;
 
     #[test]
@@ -188,19 +218,61 @@ mod tests {
         );
     }
 
+    /// Its setup says what size it was given.
+    struct Nothing;
+
+    impl Test for Nothing {
+        type Params = RwVerify;
+
+        fn setup(_: &Context, params: &RwVerify) -> Result<(), Trouble> {
+            let reason = format!("{} pages", params.size.count());
+            Err(Trouble::Skip { reason })
+        }
+
+        fn run(_: &Context, _: &RwVerify) -> Result<(), Trouble> {
+            Ok(())
+        }
+
+        fn verify(_: &Context, _: &RwVerify) -> Result<(), Trouble> {
+            Ok(())
+        }
+    }
+
+    fn said(words: &[&str]) -> String {
+        let (ours, _theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        let context = Context {
+            reporter: Reporter::over(ours),
+            state: State::new(Path::new(state::DIR)),
+            dir: PathBuf::from("."),
+        };
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        match run_phase::<Nothing>(&context, &words) {
+            Ok(()) => "done".to_owned(),
+            Err(trouble) => chain(&trouble),
+        }
+    }
+
     #[test]
     fn an_unknown_phase_is_a_usage_error() {
-        let test = Test {
-            name: "t",
-            setup: |_| Ok(()),
-            run: |_| Ok(()),
-            verify: |_| Ok(()),
-        };
-        let (ours, _theirs) = std::os::unix::net::UnixStream::pair().unwrap();
-        let (result, _) = run_phase(&test, &["tidy".to_owned()], Reporter::over(ours));
-        assert_eq!(
-            result.unwrap_err().to_string(),
-            "usage: t setup|run|verify [key=value]…"
-        );
+        let usage = "usage: rw-verify setup|run|verify [PARAMETERS as JSON]";
+        assert_eq!(said(&["tidy"]), usage);
+        assert_eq!(said(&[]), usage);
+        assert_eq!(said(&["run", "{}", "{}"]), usage);
+    }
+
+    #[test]
+    fn a_phase_gets_its_parameters() {
+        let json = |size: u32| format!("{{\"rw-verify\":{{\"size\":{size},\"sync\":\"none\"}}}}");
+        assert_eq!(said(&["setup"]), "does not apply: 64 pages");
+        assert_eq!(said(&["setup", &json(8)]), "does not apply: 8 pages");
+        assert_eq!(said(&["run", &json(8)]), "done");
+        assert_eq!(said(&["run", &json(1)]), "parameter size=4096: expected at least 8192");
+    }
+
+    #[test]
+    fn what_is_not_for_this_test_is_refused() {
+        let other = serde_json::to_string(&TestParams::Overlap(Overlap::PLAIN)).unwrap();
+        assert_eq!(said(&["run", &other]), "rw-verify was given the parameters of overlap");
+        assert!(said(&["run", "size=8192"]).starts_with("failed to read the parameters: expected value"));
     }
 }

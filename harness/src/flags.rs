@@ -4,6 +4,8 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use guest_wire::Fs;
+use host::suggest;
 use kernels::GivenTree;
 use machine::vm::accel::Choice;
 use run::cases::Profile;
@@ -143,4 +145,28 @@ impl From<ProfileWord> for Profile {
 /// It is none.
 pub fn positive(word: &str) -> Result<NonZeroU64, &'static str> {
     word.parse().map_err(|_| "expected a whole number of at least 1")
+}
+
+/// Parses a file system's name, with a hint at the one that may be meant.
+///
+/// # Errors
+/// There is none of that name.
+pub fn file_system(word: &str) -> Result<Fs, String> {
+    word.parse().map_err(|_| {
+        format!(
+            "unknown file system `{word}`; {}",
+            suggest::hint(word, "file systems", &Fs::NAMES)
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_file_system_gets_a_hint() {
+        assert_eq!(file_system("ext4"), Ok(Fs::Ext4));
+        insta::assert_snapshot!(file_system("brtfs").unwrap_err(), @"unknown file system `brtfs`; did you mean `btrfs`? known file systems: btrfs, ext4, xfs");
+    }
 }

@@ -7,7 +7,8 @@ use rustix::mount::MountFlags;
 use rustix::process::{Pid, WaitOptions, WaitStatus};
 use rustix::system::RebootCommand;
 
-use super::{INIT, kmsg};
+use super::kmsg;
+use super::places::{INIT, MOUNT_POINT};
 use crate::errno;
 use crate::state;
 
@@ -21,11 +22,11 @@ const MOUNTS: &[(&str, &str)] = &[
 ];
 
 /// Boots the guest. What fails is told in the kernel's log; the host judges by what the agent says, or does not.
-pub fn pid_one() -> ! {
+pub(crate) fn pid_one() -> ! {
     mount_all();
     // By default the kernel drops what user space logs too often, and with it the marks of cases and phases.
     let _ = std::fs::write("/proc/sys/kernel/printk_devkmsg", "on\n");
-    for dir in [super::MOUNT_POINT, state::DIR] {
+    for dir in [MOUNT_POINT, state::DIR] {
         if let Err(error) = std::fs::create_dir_all(dir) {
             kmsg::write(&format!("mkdir {dir} fails with {}", errno::io_name(&error)));
         }

@@ -8,7 +8,8 @@ use std::time::Duration;
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags};
 
-use super::{MOUNT_POINT, procfs};
+use super::places::MOUNT_POINT;
+use super::procfs;
 use crate::errno;
 use crate::reporter::{ReportError, Reporter};
 use crate::test::{EXIT_TROUBLE, chain};
@@ -19,7 +20,7 @@ const BETWEEN_TRIES: Duration = Duration::from_millis(50);
 
 /// Runs a helper; what it fails with becomes the phase's outcome.
 #[must_use]
-pub fn run(helper: impl FnOnce() -> Result<(), String>) -> ExitCode {
+pub(crate) fn run(helper: impl FnOnce() -> Result<(), String>) -> ExitCode {
     run_with_reporter(|reporter| match helper() {
         Ok(()) => Ok(()),
         Err(what) => reporter.failed(what),
@@ -28,7 +29,7 @@ pub fn run(helper: impl FnOnce() -> Result<(), String>) -> ExitCode {
 
 /// Runs a helper that reports by itself.
 #[must_use]
-pub fn run_with_reporter(helper: impl FnOnce(&Reporter) -> Result<(), ReportError>) -> ExitCode {
+pub(crate) fn run_with_reporter(helper: impl FnOnce(&Reporter) -> Result<(), ReportError>) -> ExitCode {
     let result = Reporter::from_env().and_then(|reporter| helper(&reporter));
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -43,7 +44,7 @@ pub fn run_with_reporter(helper: impl FnOnce(&Reporter) -> Result<(), ReportErro
 ///
 /// # Errors
 /// `mount: REASON`.
-pub fn mount(fs: &str, device: &str, options: &str) -> Result<(), String> {
+pub(crate) fn mount(fs: &str, device: &str, options: &str) -> Result<(), String> {
     let known = std::fs::read_to_string("/proc/filesystems").unwrap_or_default();
     if !procfs::knows_file_system(&known, fs) {
         let known = procfs::device_file_systems(&known);
@@ -60,7 +61,7 @@ pub fn mount(fs: &str, device: &str, options: &str) -> Result<(), String> {
 ///
 /// # Errors
 /// `umount: REASON`.
-pub fn umount() -> Result<(), String> {
+pub(crate) fn umount() -> Result<(), String> {
     for _ in 0..UMOUNT_TRIES {
         match rustix::mount::unmount(MOUNT_POINT, UnmountFlags::empty()) {
             // The kernel drops a dead process's io_uring and its files from a work queue, which cannot be waited for.
@@ -75,7 +76,7 @@ pub fn umount() -> Result<(), String> {
 ///
 /// # Errors
 /// `umount: REASON` or `mount: REASON`.
-pub fn remount(fs: &str, device: &str, options: &str) -> Result<(), String> {
+pub(crate) fn remount(fs: &str, device: &str, options: &str) -> Result<(), String> {
     umount()?;
     mount(fs, device, options)
 }
@@ -86,7 +87,7 @@ pub fn remount(fs: &str, device: &str, options: &str) -> Result<(), String> {
 ///
 /// # Errors
 /// `chdir: REASON` or `exec PROGRAM: REASON`; on success it does not return.
-pub fn exec(program: &str, args: &[&str]) -> Result<(), String> {
+pub(crate) fn exec(program: &str, args: &[&str]) -> Result<(), String> {
     rustix::process::chdir(MOUNT_POINT).map_err(|errno| format!("chdir {MOUNT_POINT}: {}", errno::name(errno)))?;
     let error = Command::new(program).args(args).exec();
     Err(format!("exec {program}: {}", errno::io_name(&error)))

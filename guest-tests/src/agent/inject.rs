@@ -1,19 +1,20 @@
-//! `inject` inside the guest: commands for the disk's device in the words of the host's `cargo xtask inject`, done before it returns.
+//! `inject` inside the guest: commands for the disk's device in the words of the host's `cargo xtask inject`, done
+//! before it returns.
 
 use std::io;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use guest_wire::{GuestMessage, HostMessage, Want};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::FlockOperation;
 
 use super::serial::{PORT, Serial};
 use crate::reporter::{FD_VARIABLE, ReportError, Reporter};
 use crate::test::chain;
-use crate::wire::{GuestMessage, HostMessage, Want};
 
 /// The program's name; `/init` is called by it, too.
-pub const NAME: &str = "inject";
+pub(crate) const NAME: &str = "inject";
 /// The host refused (`EX_USAGE`).
 const REFUSED: u8 = 64;
 /// Nobody answers (`EX_UNAVAILABLE`).
@@ -23,7 +24,7 @@ const WITHIN: Duration = Duration::from_secs(60);
 
 /// Has the host do what the words say.
 #[must_use]
-pub fn main(words: Vec<String>) -> ExitCode {
+pub(crate) fn main(words: Vec<String>) -> ExitCode {
     match tell(Want::Command { words }) {
         Ok(text) => {
             println!("{text}");

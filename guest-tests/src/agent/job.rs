@@ -3,13 +3,14 @@
 use std::collections::HashSet;
 use std::io;
 
+use guest_wire::{Event, Fs, GuestMessage, HostMessage, Job, JobKind, Outcome, Phase, Want};
+
 use super::phase::{PhaseProcess, Wake};
 use super::serial::Serial;
 use super::{boot, kmsg, sample};
 use crate::errno;
 use crate::reporter::{Reply, Report};
 use crate::state;
-use crate::wire::{Event, GuestMessage, HostMessage, Job, JobKind, Outcome, Phase, Want};
 
 /// Lines of a program's output that are passed on in one phase.
 const OUTPUT_LINES_MAX: usize = 200;
@@ -18,7 +19,7 @@ const OUTPUT_LINE_MAX: usize = 512;
 
 /// The agent while it runs one job.
 #[derive(Debug)]
-pub struct Runner<'a> {
+pub(crate) struct Runner<'a> {
     serial: &'a mut Serial,
     next_question: &'a mut u64,
     job: &'a Job,
@@ -26,7 +27,7 @@ pub struct Runner<'a> {
 
 impl<'a> Runner<'a> {
     /// Ready to run this job; `next_question` goes on counting over jobs.
-    pub fn new(serial: &'a mut Serial, next_question: &'a mut u64, job: &'a Job) -> Runner<'a> {
+    pub(crate) fn new(serial: &'a mut Serial, next_question: &'a mut u64, job: &'a Job) -> Runner<'a> {
         Runner {
             serial,
             next_question,
@@ -38,7 +39,7 @@ impl<'a> Runner<'a> {
     ///
     /// # Errors
     /// The serial port or a system call of the watching itself failed; nothing more can be said to the host then.
-    pub fn run(mut self) -> io::Result<()> {
+    pub(crate) fn run(mut self) -> io::Result<()> {
         kmsg::write(&format!("begin {}", self.job.case));
         self.event(Event::Begin)?;
         if let Err(error) = clear_state() {
@@ -57,7 +58,7 @@ impl<'a> Runner<'a> {
     /// All that follows the first mount.
     fn mounted(&mut self) -> io::Result<()> {
         if let JobKind::Test { .. } = self.job.kind {
-            if self.phase(Phase::Setup, &self.program_words("setup"))? != Outcome::Done {
+            if self.phase(Phase::Setup, &self.program_words("setup")?)? != Outcome::Done {
                 return self.last_umount();
             }
             if self.phase(Phase::Remount, &self.mount_words("do-remount"))? != Outcome::Done {
@@ -67,8 +68,8 @@ impl<'a> Runner<'a> {
         if !self.ask(&Want::Arm)? {
             return self.last_umount();
         }
-        let outcome = self.phase(Phase::Run, &self.program_words("run"))?;
-        if outcome != Outcome::Skipped && self.job.fs == "btrfs" {
+        let outcome = self.phase(Phase::Run, &self.program_words("run")?)?;
+        if outcome != Outcome::Skipped && self.job.fs == Fs::Btrfs {
             self.phase(Phase::Leak, &["do-leak".to_owned()])?;
         }
         let unmounted = self.phase(Phase::Umount, &["do-umount".to_owned()])?;
@@ -81,7 +82,7 @@ impl<'a> Runner<'a> {
         }
         // A run that did not end well left nothing to compare with.
         if matches!(self.job.kind, JobKind::Test { .. }) && outcome == Outcome::Done {
-            self.phase(Phase::Verify, &self.program_words("verify"))?;
+            self.phase(Phase::Verify, &self.program_words("verify")?)?;
         }
         self.last_umount()
     }
@@ -92,21 +93,21 @@ impl<'a> Runner<'a> {
 
     fn mount_words(&self, helper: &str) -> Vec<String> {
         let job = self.job;
-        [helper, &job.fs, &job.device, &job.mount_options]
+        [helper, job.fs.as_str(), &job.device, &job.mount_options]
             .map(str::to_owned)
             .to_vec()
     }
 
-    fn program_words(&self, phase: &str) -> Vec<String> {
+    fn program_words(&self, phase: &str) -> io::Result<Vec<String>> {
         let mut words = vec!["do-exec".to_owned(), self.job.program.clone()];
         match &self.job.kind {
             JobKind::Test { params } => {
                 words.push(phase.to_owned());
-                words.extend(params.iter().map(|(key, value)| format!("{key}={value}")));
+                words.push(serde_json::to_string(params)?);
             }
             JobKind::Exec { args } => words.extend(args.iter().cloned()),
         }
-        words
+        Ok(words)
     }
 
     /// Runs one phase to its end, however long that takes: when it is too long is for the host to say.
@@ -254,6 +255,8 @@ fn clear_state() -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use guest_wire::params::{Parameters, RwVerify, TestParams};
+
     use super::*;
 
     #[test]
@@ -273,26 +276,34 @@ mod tests {
         let (ours, _theirs) = std::os::unix::net::UnixStream::pair().unwrap();
         let mut serial = Serial::over(ours.into());
         let mut job = Job {
-            case: "partial-write.dsync".to_owned(),
-            fs: "btrfs".to_owned(),
+            case: "rw-verify.large".to_owned(),
+            fs: Fs::Btrfs,
             device: "/dev/vda".to_owned(),
             mount_options: String::new(),
-            program: "/bin/partial-write".to_owned(),
+            program: "/bin/rw-verify".to_owned(),
             kind: JobKind::Test {
-                params: [("flags".to_owned(), "dsync".to_owned())].into(),
+                params: TestParams::RwVerify(RwVerify::PLAIN),
             },
         };
         let mut next = 0;
         let runner = Runner::new(&mut serial, &mut next, &job);
         assert_eq!(
-            runner.program_words("setup"),
-            ["do-exec", "/bin/partial-write", "setup", "flags=dsync"]
+            runner.program_words("setup").unwrap(),
+            [
+                "do-exec",
+                "/bin/rw-verify",
+                "setup",
+                "{\"rw-verify\":{\"size\":64,\"sync\":\"none\"}}"
+            ]
         );
         assert_eq!(runner.mount_words("do-mount"), ["do-mount", "btrfs", "/dev/vda", ""]);
         job.kind = JobKind::Exec {
             args: vec!["-x".to_owned()],
         };
         let runner = Runner::new(&mut serial, &mut next, &job);
-        assert_eq!(runner.program_words("run"), ["do-exec", "/bin/partial-write", "-x"]);
+        assert_eq!(
+            runner.program_words("run").unwrap(),
+            ["do-exec", "/bin/rw-verify", "-x"]
+        );
     }
 }

@@ -1,23 +1,23 @@
 //! The leak check for btrfs: whether a commit leaves space reserved that nothing will ever use.
 //!
-//! A commit that does not wait for ordered extents (`BTRFS_IOC_START_SYNC`, `BTRFS_IOC_WAIT_SYNC`) brings the counters up
-//! to date; before it they mislead. A finished write's ordered extent may complete a little after write(2) returned, so
-//! the counter is looked at repeatedly before a remainder is called a leak. The files are not read back: the read of a
-//! leaked range hangs, and would take the blame.
+//! A commit that does not wait for ordered extents (`BTRFS_IOC_START_SYNC`, `BTRFS_IOC_WAIT_SYNC`) brings the counters
+//! up to date; before it they mislead. A finished write's ordered extent may complete a little after write(2)
+//! returned, so the counter is looked at repeatedly before a remainder is called a leak. The files are not read back:
+//! the read of a leaked range hangs, and would take the blame.
 
 use std::fs;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use guest_wire::FindingCause;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::ioctl::{Getter, Opcode, Setter, opcode};
 
-use super::MOUNT_POINT;
+use super::places::MOUNT_POINT;
 use crate::errno;
 use crate::reporter::{ReportError, Reporter};
-use crate::wire::FindingCause;
 
 const START_SYNC: Opcode = opcode::read::<u64>(0x94, 24);
 const WAIT_SYNC: Opcode = opcode::write::<u64>(0x94, 22);
@@ -41,7 +41,7 @@ struct Reserved {
 ///
 /// # Errors
 /// The agent is gone.
-pub fn check(reporter: &Reporter) -> Result<(), ReportError> {
+pub(crate) fn check(reporter: &Reporter) -> Result<(), ReportError> {
     match look() {
         Ok(Reserved {
             reserved: 0,

@@ -5,13 +5,13 @@ const LINE_MAX: usize = 1 << 20;
 
 /// Collects bytes and gives back whole lines.
 #[derive(Debug, Default)]
-pub struct Lines {
+pub(crate) struct Lines {
     pending: Vec<u8>,
 }
 
 impl Lines {
     /// Adds what was read; gives the lines that are now complete, without their ends.
-    pub fn push(&mut self, bytes: &[u8]) -> Vec<String> {
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> Vec<String> {
         let mut lines = Vec::new();
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             let room = LINE_MAX.saturating_sub(self.pending.len());
@@ -24,7 +24,7 @@ impl Lines {
     }
 
     /// What is left without a line end, when the stream is over.
-    pub fn rest(&mut self) -> Option<String> {
+    pub(crate) fn rest(&mut self) -> Option<String> {
         let bytes = std::mem::take(&mut self.pending);
         let text = String::from_utf8_lossy(&bytes);
         let text = text.trim_end_matches(['\r', '\n']);

@@ -6,16 +6,17 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
+use guest_wire::Outcome;
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::{Errno, FdFlags};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
 use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
 
 use super::lines::Lines;
-use super::{INIT, sample};
+use super::places::INIT;
+use super::sample;
 use crate::reporter::FD_VARIABLE;
 use crate::test::EXIT_SKIPPED;
-use crate::wire::Outcome;
 
 /// A phase that lasts longer is looked at; nearly all are over before.
 const FIRST_SAMPLE_MS: i64 = 1000;
@@ -26,7 +27,7 @@ const REPORT_FD_MIN: i32 = 5;
 
 /// What woke the loop.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Wake {
+pub(crate) enum Wake {
     /// The host said something.
     Host,
     /// A line of the program's report socket.
@@ -41,7 +42,7 @@ pub enum Wake {
 
 /// The child process of a phase.
 #[derive(Debug)]
-pub struct PhaseProcess {
+pub(crate) struct PhaseProcess {
     child: Child,
     exited: OwnedFd,
     report: Stream<UnixStream>,
@@ -90,7 +91,7 @@ impl PhaseProcess {
     ///
     /// # Errors
     /// A process or what is needed to watch it cannot be had.
-    pub fn start(words: &[String]) -> io::Result<PhaseProcess> {
+    pub(crate) fn start(words: &[String]) -> io::Result<PhaseProcess> {
         PhaseProcess::spawn(Command::new(INIT).args(words))
     }
 
@@ -128,12 +129,12 @@ impl PhaseProcess {
 
     /// How long it has been going on, in milliseconds.
     #[must_use]
-    pub fn elapsed_ms(&self) -> u64 {
+    pub(crate) fn elapsed_ms(&self) -> u64 {
         sample::uptime_ms().saturating_sub(self.started_ms)
     }
 
     /// Writes a line to the program, an answer to what it asked.
-    pub fn answer(&mut self, line: &str) {
+    pub(crate) fn answer(&mut self, line: &str) {
         if let Some(stream) = &mut self.report.stream {
             // A program that does not read its answer is not waiting for it.
             let _ = stream.write_all(line.as_bytes());
@@ -144,7 +145,7 @@ impl PhaseProcess {
     ///
     /// # Errors
     /// poll(2) failed.
-    pub fn wait(&mut self, host: impl AsFd) -> io::Result<Wake> {
+    pub(crate) fn wait(&mut self, host: impl AsFd) -> io::Result<Wake> {
         loop {
             if !self.ready.is_empty() {
                 return Ok(self.ready.remove(0));
@@ -222,7 +223,7 @@ impl PhaseProcess {
 
 /// Translates an exit status.
 #[must_use]
-pub fn outcome(status: ExitStatus) -> Outcome {
+pub(crate) fn outcome(status: ExitStatus) -> Outcome {
     match (status.code(), status.signal()) {
         (Some(0), _) => Outcome::Done,
         (Some(code), _) if code == i32::from(EXIT_SKIPPED) => Outcome::Skipped,
@@ -266,7 +267,7 @@ mod tests {
 
     #[test]
     fn a_phase_is_its_lines_and_its_outcome() {
-        let _alone = crate::agent::CHILDREN.lock().unwrap();
+        let _alone = sample::CHILDREN.lock().unwrap();
         let (wakes, _) = run("echo one; echo two >&2; printf three; exit 77");
         let lines = ["one", "two", "three"].map(|line| Wake::Output(line.to_owned()));
         assert_eq!(wakes, [lines.as_slice(), &[Wake::Over(Outcome::Skipped)]].concat());

@@ -38,7 +38,7 @@ pub fn stat(text: &str) -> Option<Stat> {
 
 /// Context switches, voluntary and not, from `/proc/PID/status`.
 #[must_use]
-pub fn switches(text: &str) -> u64 {
+pub(crate) fn switches(text: &str) -> u64 {
     text.lines()
         .filter_map(|line| line.split_once(':'))
         .filter(|(key, _)| matches!(*key, "voluntary_ctxt_switches" | "nonvoluntary_ctxt_switches"))
@@ -59,14 +59,14 @@ pub fn stack(text: &str) -> Vec<String> {
 
 /// Idle time summed over the CPUs, in milliseconds, from `/proc/uptime`.
 #[must_use]
-pub fn idle_ms(text: &str) -> Option<u64> {
+pub(crate) fn idle_ms(text: &str) -> Option<u64> {
     let seconds: f64 = text.split_whitespace().nth(1)?.parse().ok()?;
     Some((seconds * 1000.0) as u64)
 }
 
 /// `procs_running` of `/proc/stat`.
 #[must_use]
-pub fn runnable(text: &str) -> Option<u32> {
+pub(crate) fn runnable(text: &str) -> Option<u32> {
     text.lines()
         .find_map(|line| line.strip_prefix("procs_running "))
         .and_then(|value| value.trim().parse().ok())
@@ -74,21 +74,21 @@ pub fn runnable(text: &str) -> Option<u32> {
 
 /// Reads and writes in flight, from `/sys/block/DISK/inflight`.
 #[must_use]
-pub fn inflight(text: &str) -> Option<[u64; 2]> {
+pub(crate) fn inflight(text: &str) -> Option<[u64; 2]> {
     let mut numbers = text.split_whitespace().map(str::parse);
     Some([numbers.next()?.ok()?, numbers.next()?.ok()?])
 }
 
 /// Whether `/proc/filesystems` names a file system.
 #[must_use]
-pub fn knows_file_system(text: &str, name: &str) -> bool {
+pub(crate) fn knows_file_system(text: &str, name: &str) -> bool {
     text.lines()
         .any(|line| line.split_whitespace().next_back() == Some(name))
 }
 
 /// The file systems on a device that `/proc/filesystems` names, for a message.
 #[must_use]
-pub fn device_file_systems(text: &str) -> String {
+pub(crate) fn device_file_systems(text: &str) -> String {
     let names: Vec<&str> = text
         .lines()
         .filter(|line| !line.starts_with("nodev"))

@@ -6,24 +6,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
+use guest_wire::{Phase, Sample, Task};
 use rustix::time::ClockId;
 
 use super::procfs::{self, Stat};
-use crate::wire::{Phase, Sample, Task};
 
 /// At most so many tasks in one sample.
 const TASKS_MAX: usize = 48;
 
 /// Time since the kernel started, in milliseconds.
 #[must_use]
-pub fn uptime_ms() -> u64 {
+pub(crate) fn uptime_ms() -> u64 {
     let now = rustix::time::clock_gettime(ClockId::Boottime);
     u64::try_from(now.tv_sec).unwrap_or(0) * 1000 + u64::try_from(now.tv_nsec).unwrap_or(0) / 1_000_000
 }
 
 /// Takes a sample; `agent` is the process whose descendants are watched, `disk` a name in `/sys/block`.
 #[must_use]
-pub fn take(phase: Phase, phase_ms: u64, agent: u32, disk: &str) -> Sample {
+pub(crate) fn take(phase: Phase, phase_ms: u64, agent: u32, disk: &str) -> Sample {
     let processes = processes();
     let watched = descendants(&processes, agent);
     let mut tasks: Vec<Task> = watched.iter().flat_map(|pid| threads(*pid)).collect();
@@ -46,7 +46,7 @@ pub fn take(phase: Phase, phase_ms: u64, agent: u32, disk: &str) -> Sample {
 
 /// The children of a process that are left, its zombies among them.
 #[must_use]
-pub fn children(parent: u32) -> Vec<u32> {
+pub(crate) fn children(parent: u32) -> Vec<u32> {
     processes()
         .values()
         .filter(|stat| stat.parent == parent)
@@ -117,6 +117,10 @@ fn read(path: &str) -> String {
     fs::read_to_string(path).unwrap_or_default()
 }
 
+/// Held by unit tests that have children: a phase's process takes every child of its own process for its own.
+#[cfg(test)]
+pub(super) static CHILDREN: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_real_child_is_seen() {
-        let _alone = crate::agent::CHILDREN.lock().unwrap();
+        let _alone = CHILDREN.lock().unwrap();
         let mut child = std::process::Command::new("sleep").arg("30").spawn().unwrap();
         let sample = take(Phase::Run, 5, std::process::id(), "none");
         assert!(children(std::process::id()).contains(&child.id()));

@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use guest_wire::{self as wire, GuestMessage, HostMessage, LineError};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::termios::OptionalActions;
 
 use super::lines::Lines;
-use crate::wire::{self, GuestMessage, HostMessage, LineError};
 
 /// The port's device node.
 pub const PORT: &str = "/dev/ttyS1";
@@ -30,7 +30,7 @@ pub fn open_port() -> Result<OwnedFd, Errno> {
 
 /// The line to the host.
 #[derive(Debug)]
-pub struct Serial {
+pub(crate) struct Serial {
     port: OwnedFd,
     lines: Lines,
     received: VecDeque<Result<HostMessage, LineError>>,
@@ -41,13 +41,13 @@ impl Serial {
     ///
     /// # Errors
     /// There is no such port (its driver is built into every kernel we meet), or it is no terminal.
-    pub fn open() -> Result<Serial, Errno> {
+    pub(crate) fn open() -> Result<Serial, Errno> {
         open_port().map(Serial::over)
     }
 
     /// The line over any stream.
     #[must_use]
-    pub fn over(port: OwnedFd) -> Serial {
+    pub(crate) fn over(port: OwnedFd) -> Serial {
         Serial {
             port,
             lines: Lines::default(),
@@ -59,7 +59,7 @@ impl Serial {
     ///
     /// # Errors
     /// The port fails.
-    pub fn send(&self, message: &GuestMessage) -> io::Result<()> {
+    pub(crate) fn send(&self, message: &GuestMessage) -> io::Result<()> {
         let line = wire::to_line(message)?;
         let mut rest = line.as_bytes();
         while !rest.is_empty() {
@@ -73,7 +73,7 @@ impl Serial {
     ///
     /// # Errors
     /// The port fails or is at its end.
-    pub fn fill(&mut self) -> io::Result<()> {
+    pub(crate) fn fill(&mut self) -> io::Result<()> {
         let mut buffer = [0u8; 4096];
         let done = rustix::io::retry_on_intr(|| rustix::io::read(&self.port, &mut buffer))?;
         if done == 0 {
@@ -85,7 +85,7 @@ impl Serial {
     }
 
     /// The next message that was read already.
-    pub fn next_received(&mut self) -> Option<Result<HostMessage, LineError>> {
+    pub(crate) fn next_received(&mut self) -> Option<Result<HostMessage, LineError>> {
         self.received.pop_front()
     }
 
@@ -93,7 +93,7 @@ impl Serial {
     ///
     /// # Errors
     /// The port fails or is at its end.
-    pub fn wait(&mut self) -> io::Result<Result<HostMessage, LineError>> {
+    pub(crate) fn wait(&mut self) -> io::Result<Result<HostMessage, LineError>> {
         loop {
             if let Some(message) = self.next_received() {
                 return Ok(message);
@@ -122,8 +122,8 @@ mod tests {
         serial.send(&GuestMessage::Ready).unwrap();
         let mut line = String::new();
         BufReader::new(host.try_clone().unwrap()).read_line(&mut line).unwrap();
-        assert_eq!(line, "bioscope/3 {\"say\":\"ready\"}\n");
-        host.write_all(b"bioscope/3 {\"do\":\"power-off\"}\nbioscope/1 {}\n")
+        assert_eq!(line, "bioscope/4 {\"say\":\"ready\"}\n");
+        host.write_all(b"bioscope/4 {\"do\":\"power-off\"}\nbioscope/1 {}\n")
             .unwrap();
         assert_eq!(serial.wait().unwrap().unwrap(), HostMessage::PowerOff);
         assert!(matches!(serial.wait().unwrap(), Err(LineError::Prefix(_))));

@@ -6,6 +6,7 @@ use std::mem::MaybeUninit;
 use std::path::Path;
 use std::process::ExitCode;
 
+use guest_wire::{GuestMessage, HostMessage};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use rustix::io::Errno;
@@ -14,20 +15,20 @@ use super::job::{self, Runner};
 use super::serial::{PORT, Serial};
 use super::{boot, kmsg, sample};
 use crate::errno;
-use crate::wire::{GuestMessage, HostMessage};
 
 /// Modules to load, one absolute path a line, in load order.
 const MODULES: &str = "/etc/bioscope/modules";
 /// The disk under test.
 pub const DISK: &str = "/dev/vda";
-/// A folder a PCI slot; where the kernel handles its hotplug there is a file `power` in it (drivers/pci/hotplug/pci_hotplug_core.c).
+/// A folder a PCI slot; where the kernel handles its hotplug there is a file `power` in it
+/// (drivers/pci/hotplug/pci_hotplug_core.c).
 const SLOTS: &str = "/sys/bus/pci/slots";
 /// How long the disk may take to appear, in guest time.
 const DISK_DEADLINE_MS: u64 = 20_000;
 
 /// Runs the agent to its end, which is the guest's.
 #[must_use]
-pub fn agent() -> ExitCode {
+pub(crate) fn agent() -> ExitCode {
     // Orphans of a phase come to the agent, which ends them before it goes on.
     if let Err(errno) = rustix::process::set_child_subreaper(Some(rustix::process::getpid())) {
         kmsg::write(&format!(

@@ -1,10 +1,17 @@
 //! What can go wrong with the rig itself, on purpose: for the harness's own tests, never in a matrix.
 //!
-//! `chaos WHAT` as an exec program in the guest: `kill-agent`, `kill-init` (the kernel panics: "Attempted to kill init!"),
-//! `poweroff`, `spin` (runs for ever without sleeping), `stop` (sleeps for ever), `exit N`, `oops` (a crash by sysrq-c),
-//! `inject` (has a read of the disk fail, by rules that it adds itself, and tells what came of it),
-//! `sometimes` (loses data where btrfs does on a partial write, but tries that only in three of ten runs: which, follows from the seed of a rule
-//! that flips a bit of a read).
+//! `chaos WHAT` as an exec program in the guest:
+//!
+//! - `kill-agent`;
+//! - `kill-init`: the kernel panics ("Attempted to kill init!");
+//! - `poweroff`;
+//! - `spin`: runs for ever without sleeping;
+//! - `stop`: sleeps for ever;
+//! - `exit N`;
+//! - `oops`: a crash by sysrq-c;
+//! - `inject`: has a read of the disk fail, by rules that it adds itself, and says what came of it;
+//! - `sometimes`: loses data where btrfs does on a partial write, but tries that only in three of ten runs; the seed of
+//!   a rule that flips a bit of a read says in which.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -94,8 +101,8 @@ fn inject() -> io::Result<()> {
     Ok(())
 }
 
-/// Whether data was lost. The disk's first block is read twice, of which a rule with `limit=1` flips a bit once; a bit in the first three tenths of
-/// the block makes this run try.
+/// Whether data was lost. The disk's first block is read twice, of which a rule with `limit=1` flips a bit once; a bit
+/// in the first three tenths of the block makes this run try.
 fn sometimes() -> io::Result<bool> {
     let disk = rustix::fs::open("/dev/vda", OFlags::RDONLY | OFlags::DIRECT, Mode::empty())?;
     let mut room = vec![0u8; 2 * BLOCK];

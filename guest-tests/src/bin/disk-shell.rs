@@ -1,7 +1,8 @@
 //! Pid 1 of a guest that does to its disk what the host says: for the tests of the block device, never in a matrix.
 //!
-//! The host writes `ID COMMAND ARG…` to the second serial port and gets `ID ok TEXT` or `ID ERRNO` back. Every command runs in
-//! a thread of its own, named `cID`, so that one that the disk keeps waiting holds up no other and can be looked at.
+//! The host writes `ID COMMAND ARG…` to the second serial port and gets `ID ok TEXT` or `ID ERRNO` back. Every command
+//! runs in a thread of its own, named `cID`, so that one that the disk keeps waiting holds up no other and can be
+//! looked at.
 
 use std::ffi::CString;
 use std::fmt::Write;

@@ -4,43 +4,38 @@
 //! created the ordered extent and held the extent's lock, then took the page fault on the buffer: reading the page in
 //! waits for the very ordered extent that the faulting task has yet to submit. The task stays in D state for ever, and
 //! so does whoever touches the file or unmounts it.
-//!
-//! Parameters: `size`, `present` (pages touched first, none by default), `layout` of the file, `flags`, `expect-error`.
 
 use std::process::ExitCode;
 
 use guest_tests::test::{Context, Test, Trouble, main as run_test};
-use guest_tests::write_case::{self, DEFAULT_SIZE, WriteCase};
+use guest_tests::write_case::{self, WriteCase};
+use guest_wire::params::SelfDeadlock;
 
-fn settings(context: &Context) -> Result<(WriteCase, usize), Trouble> {
-    let params = &context.params;
-    let len = params.bytes("size", DEFAULT_SIZE)?;
-    let present = write_case::present(params, 0, len)?;
-    let case = WriteCase::onto_source(params, len, 0..len)?;
-    params.finish()?;
-    Ok((case, present))
+struct SelfDeadlockTest;
+
+fn case(params: &SelfDeadlock) -> WriteCase {
+    WriteCase {
+        expect_error: params.expect_error,
+        ..WriteCase::onto_source(params.layout, params.sync, params.size, 0..params.size.bytes())
+    }
 }
 
-fn setup(context: &Context) -> Result<(), Trouble> {
-    let (case, _) = settings(context)?;
-    case.make_file(context)
-}
+impl Test for SelfDeadlockTest {
+    type Params = SelfDeadlock;
 
-fn run(context: &Context) -> Result<(), Trouble> {
-    let (case, present) = settings(context)?;
-    write_case::write_from_source(context, &case, case.len, present)
-}
+    fn setup(context: &Context, params: &SelfDeadlock) -> Result<(), Trouble> {
+        case(params).make_file(context)
+    }
 
-fn verify(context: &Context) -> Result<(), Trouble> {
-    let (case, _) = settings(context)?;
-    write_case::verify(context, &case)
+    fn run(context: &Context, params: &SelfDeadlock) -> Result<(), Trouble> {
+        write_case::write_from_source(context, &case(params), params.size, params.present)
+    }
+
+    fn verify(context: &Context, params: &SelfDeadlock) -> Result<(), Trouble> {
+        write_case::verify(context, &case(params))
+    }
 }
 
 fn main() -> ExitCode {
-    run_test(&Test {
-        name: "self-deadlock",
-        setup,
-        run,
-        verify,
-    })
+    run_test::<SelfDeadlockTest>()
 }

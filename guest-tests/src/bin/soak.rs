@@ -1,7 +1,8 @@
 //! Pid 1 of a soak's guest: runs fio on the raw disk as the host says, and tells what it found.
 //!
-//! Goal: an ordinary, well-known program puts load on the disk and verifies what it reads. Method: the host sends a job file, fio runs, and every block that
-//! differs, every request that failed and the summary go back over the second serial port.
+//! Goal: an ordinary, well-known program puts load on the disk and verifies what it reads. Method: the host sends a
+//! job file, fio runs, and every block that differs, every request that failed and the summary go back over the second
+//! serial port.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
@@ -13,7 +14,8 @@ use std::thread;
 use guest_tests::agent::serve::{await_disk, load_modules};
 use guest_tests::agent::{boot, job, kmsg, serial};
 use guest_tests::errno;
-use guest_tests::soak::{DISK, FIO, Order, Range, Report, Stderr, summary};
+use guest_tests::fio::{Stderr, summary};
+use guest_wire::soak::{DISK, FIO, Order, Range, Report};
 use rustix::fs::{Mode, OFlags};
 use rustix::ioctl::{Opcode, Setter, opcode};
 

@@ -6,11 +6,12 @@ use serde::{Deserialize, Serialize};
 use crate::file::Call;
 use crate::oracle::{Allowed, Expected, page_of};
 use crate::pattern::{PAGE, TAG_SOURCE};
-use crate::write_case::WriteCase;
+use crate::target;
+use crate::write_case::case::WriteCase;
 
 /// What the write phase leaves for the verify phase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Written {
+pub(crate) struct Written {
     /// Return value; -1 on error.
     pub ret: i64,
     /// Number of the error, 0 if none.
@@ -22,7 +23,7 @@ pub struct Written {
 impl Written {
     /// Bytes that the call says it wrote; `None` on error.
     #[must_use]
-    pub fn promised(&self) -> Option<usize> {
+    pub(crate) fn promised(&self) -> Option<usize> {
         usize::try_from(self.ret).ok()
     }
 
@@ -35,7 +36,7 @@ impl Written {
 impl WriteCase {
     /// What the file may hold after the write gave this result.
     #[must_use]
-    pub fn expected(&self, written: &Written) -> Expected {
+    pub(crate) fn expected(&self, written: &Written) -> Expected {
         let end = self.offset + self.len;
         let largest = self.old_size.max(end);
         let page = |index: usize| self.page_after(index, written);
@@ -60,7 +61,7 @@ impl WriteCase {
     /// What page `index` of the file may hold.
     fn page_after(&self, index: usize, written: &Written) -> Vec<Allowed> {
         let old = if index * PAGE < self.old_size {
-            self.layout.page(self.old_tag, index)
+            target::old_page(self.layout, self.old_tag, index)
         } else {
             Allowed::Zeros
         };
@@ -100,7 +101,7 @@ impl WriteCase {
 
     /// Whether the result is one that this write may have.
     #[must_use]
-    pub fn judge(&self, call: &Call) -> Option<(&'static str, String)> {
+    pub(crate) fn judge(&self, call: &Call) -> Option<(&'static str, String)> {
         let text = call.text();
         let wrong = |why: &str| Some(("result", format!("{text}: {why}")));
         match call.result {

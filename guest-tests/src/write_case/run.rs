@@ -3,23 +3,25 @@
 use std::fs::File;
 use std::ops::Range;
 
+use guest_wire::FindingCause;
+use guest_wire::params::{Layout, Pages};
 use rustix::io::Errno;
 
 use crate::file::{self, Call, Via};
 use crate::mapping::Mapping;
 use crate::oracle;
 use crate::pattern::TAG_SOURCE;
-use crate::target::{self, Layout};
+use crate::target;
 use crate::test::{Context, Trouble, While};
-use crate::wire::FindingCause;
-use crate::write_case::{RESULT, SOURCE, WriteCase, Written};
+use crate::write_case::case::{RESULT, SOURCE, WriteCase};
+use crate::write_case::promise::Written;
 
-/// Makes the file that the buffer of a write maps, `len` bytes of data.
+/// Makes the file that the buffer of a write maps, full of data.
 ///
 /// # Errors
 /// A system call failed.
-pub fn make_source(context: &Context, len: usize) -> Result<(), Trouble> {
-    target::make(&context.path(SOURCE), Layout::Existing, TAG_SOURCE, len)
+pub fn make_source(context: &Context, size: Pages) -> Result<(), Trouble> {
+    target::make(&context.path(SOURCE), Layout::Existing, TAG_SOURCE, size.bytes())
 }
 
 impl WriteCase {
@@ -32,13 +34,13 @@ impl WriteCase {
     }
 }
 
-/// Maps the first `len` bytes of the source, and leaves it open: bind it, so that it stays so during the write.
+/// Maps the source, and leaves it open: bind it, so that it stays so during the write.
 ///
 /// # Errors
 /// A system call failed.
-pub fn map_source(context: &Context, len: usize) -> Result<(File, Mapping), Trouble> {
+pub fn map_source(context: &Context, size: Pages) -> Result<(File, Mapping), Trouble> {
     let source = file::open_write(&context.path(SOURCE), Via::Buffered, 0).while_doing("open source")?;
-    let buffer = Mapping::file(&source, len).while_doing("map source")?;
+    let buffer = Mapping::file(&source, size.bytes()).while_doing("map source")?;
     Ok((source, buffer))
 }
 
@@ -115,7 +117,7 @@ pub fn write(context: &Context, case: &WriteCase, mapping: &Mapping, at: usize) 
 ///
 /// # Errors
 /// The agent is gone.
-pub fn arm_faults(context: &Context, case: &WriteCase, call: &Call) -> Result<(), Trouble> {
+fn arm_faults(context: &Context, case: &WriteCase, call: &Call) -> Result<(), Trouble> {
     let detail = format!("{} page faults during {}", call.faults, call.text());
     if case.expect_error && call.result == Err(Errno::IO) && call.faults == 0 {
         return Ok(context
@@ -125,13 +127,14 @@ pub fn arm_faults(context: &Context, case: &WriteCase, call: &Call) -> Result<()
     Ok(context.reporter.armed("fault-during-write", call.faults > 0, detail)?)
 }
 
-/// Maps `mapped` bytes of the source, touches the first pages of it only, and writes from its beginning.
+/// Maps the source, touches the first pages of it only, and writes from its beginning.
 ///
 /// # Errors
 /// The source cannot be mapped, the file cannot be opened or looked at, or the agent is gone.
-pub fn write_from_source(context: &Context, case: &WriteCase, mapped: usize, present: usize) -> Result<(), Trouble> {
+pub fn write_from_source(context: &Context, case: &WriteCase, mapped: Pages, present: Pages) -> Result<(), Trouble> {
     // Declared first, dropped last: unmapped, then closed.
     let (_source, buffer) = map_source(context, mapped)?;
+    let present = present.count();
     buffer.touch(0..present);
     arm_residency(context, &buffer, 0..present, present..buffer.pages())?;
     let call = write(context, case, &buffer, 0)?;

@@ -1,12 +1,13 @@
 //! What a write promises, by its result.
 
+use guest_wire::params::Layout;
 use rustix::io::Errno;
 
 use crate::file::Call;
 use crate::oracle::{Allowed, page_of};
 use crate::pattern::{PAGE, TAG_OLD, TAG_SOURCE};
-use crate::target::Layout;
-use crate::write_case::{WriteCase, Written};
+use crate::write_case::case::WriteCase;
+use crate::write_case::promise::Written;
 
 const CASE: WriteCase = WriteCase {
     name: "target",

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use guest_wire::FindingCause;
 use rustix::io::Errno;
 
 use crate::errno;
@@ -9,8 +10,8 @@ use crate::fiemap;
 use crate::file::{self, Via};
 use crate::oracle::{self, Difference, Expected};
 use crate::test::{Context, Trouble, While};
-use crate::wire::FindingCause;
-use crate::write_case::{RESULT, WriteCase, Written};
+use crate::write_case::case::{RESULT, WriteCase};
+use crate::write_case::promise::Written;
 
 /// Compares the file with what the write promised, after a fresh mount.
 ///

@@ -39,9 +39,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
+use guest_wire::Fs;
 use host::cache::Cache;
 use host::doctor;
-use host::fs::Fs;
 use host::places::Places;
 use host::progress::Progress;
 use kernels::modules;

@@ -1,12 +1,12 @@
 //! A cell, through the same functions that the matrix uses.
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 use evidence::judge;
 use evidence::parts::Evidence;
-use guest_tests::wire::{Job, JobKind};
-use host::fs::Fs;
+use guest_wire::Fs;
+use guest_wire::params::{Pages, Parameters, RwVerify, TestParams};
+use guest_wire::{Job, JobKind};
 use machine::golden;
 use machine::provision::{self, Wanted};
 use machine::vm::args::{Accel, DiskShape};
@@ -82,12 +82,15 @@ const CASE: &str = "rw-verify";
 fn job() -> Job {
     Job {
         case: CASE.into(),
-        fs: Fs::Btrfs.to_string(),
+        fs: Fs::Btrfs,
         device: "/dev/vda".into(),
         mount_options: golden::mount_options(Fs::Btrfs).into(),
         program: format!("/bin/{CASE}"),
         kind: JobKind::Test {
-            params: BTreeMap::from([("size".into(), "524288".into())]),
+            params: TestParams::RwVerify(RwVerify {
+                size: Pages::kib(512),
+                ..RwVerify::PLAIN
+            }),
         },
     }
 }

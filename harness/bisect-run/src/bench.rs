@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use guest_wire::Fs;
+
 use super::dry_run::Pace;
 use super::judged::Judged;
 use bisect::driver::{Bench, Made, Ran};
 use bisect::signature::{Obstacle, Reason};
 use host::error::{CANNOT_CREATE, Failure, INTERNAL};
-use host::fs::Fs;
 use host::places::Places;
 use host::progress::Progress;
 use kernels::Artifact;

@@ -174,7 +174,7 @@ pub fn run(
     selection: &Selection,
     setting: &Setting,
     dir: &Path,
-    header: impl Fn(&str, host::fs::Fs) -> bisect::state::Header,
+    header: impl Fn(&str, guest_wire::Fs) -> bisect::state::Header,
 ) -> Result<u8, Failure> {
     let Some(trial) = selection.choose(bench, 0, dir, setting.seed)? else {
         return Ok(NO_ANSWER);

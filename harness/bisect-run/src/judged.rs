@@ -96,7 +96,7 @@ impl Judged {
 #[allow(clippy::unwrap_used, reason = "a panic here is the test's failure")]
 mod tests {
     use super::*;
-    use host::fs::Fs;
+    use guest_wire::Fs;
     use verdict::{Cause, Judgement};
 
     fn cell(dir: &Path, verdict: Verdict) -> Cell {

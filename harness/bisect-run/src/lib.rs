@@ -285,7 +285,7 @@ impl Bisection<'_> {
         hex(&sum.finalize())
     }
 
-    fn header(&self, case: &str, fs: host::fs::Fs) -> Header {
+    fn header(&self, case: &str, fs: guest_wire::Fs) -> Header {
         let planned = &self.planned;
         let mut range = Sha256::new();
         for name in &planned.names {

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
+use guest_wire::Fs;
 use host::error::{Failure, USAGE};
-use host::fs::Fs;
 use kernels::GivenTree;
 use machine::vm::accel::Choice;
 use run::cases::Profile;

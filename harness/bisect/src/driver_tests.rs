@@ -2,13 +2,13 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use fastrand::Rng;
+use guest_wire::Fs;
 
 use super::*;
 use crate::history::History;
 use crate::search::{Config, Direction, End, Outcome};
 use crate::signature::Obstacle;
 use crate::state::{FORMAT, Header, Kind};
-use host::fs::Fs;
 use verdict::{Cause, Judgement};
 
 /// How an item behaves in its runs.

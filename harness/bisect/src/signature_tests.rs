@@ -1,5 +1,6 @@
+use guest_wire::Fs;
+
 use super::*;
-use host::fs::Fs;
 use verdict::Judgement;
 
 /// Logs of the same crash on three kernels, recorded.

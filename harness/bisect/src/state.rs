@@ -14,11 +14,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use guest_wire::Fs;
 use serde::{Deserialize, Serialize};
 
 use super::search::{Direction, Outcome};
 use super::signature::{Comparison, Reason, Signature};
-use host::fs::Fs;
 
 /// Changes whenever a journal of before cannot be gone on with.
 pub const FORMAT: u32 = 1;

@@ -8,7 +8,7 @@
 //! A spin is the other way never to go on: the watched task burns CPU inside the kernel with no request reaching the
 //! device, for more CPU time than any case needs by orders of magnitude, measured on QEMU's own threads.
 
-use guest_tests::wire::{Phase, Sample, Task};
+use guest_wire::{Phase, Sample, Task};
 use serde::{Deserialize, Serialize};
 
 /// Guest time that a row of samples must span, in milliseconds.

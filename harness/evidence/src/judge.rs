@@ -4,7 +4,7 @@
 //! kernel), then what the kernel did wrong, worst first, then whether the thing under test happened at all. Only what comes
 //! through all of that is a pass; there is no path to a pass from silence.
 
-use guest_tests::wire::{Event, FindingCause, Outcome, Phase};
+use guest_wire::{Event, FindingCause, Outcome, Phase};
 use vhost_blk::trace::RequestLine;
 
 use verdict::{Cause, Judgement, Verdict, console};

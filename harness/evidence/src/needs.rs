@@ -1,6 +1,6 @@
 //! Whether the thing under test happened at all: what should have been seen for a cell to count and was not.
 
-use guest_tests::wire::Event;
+use guest_wire::Event;
 use vhost_blk::op::Op;
 use vhost_blk::schedule::ReleasedBy;
 use vhost_blk::trace::RequestLine;

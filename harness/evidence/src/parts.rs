@@ -1,6 +1,6 @@
 //! What a verdict is decided on, and small questions about it.
 
-use guest_tests::wire::{Event, Outcome, Phase, Sample};
+use guest_wire::{Event, Outcome, Phase, Sample};
 use vhost_blk::trace::{Record, RequestLine, requests};
 
 use super::hang::Stall;

@@ -11,7 +11,6 @@ pub mod atomic;
 pub mod cache;
 pub mod doctor;
 pub mod error;
-pub mod fs;
 pub mod places;
 pub mod progress;
 pub mod scratch;

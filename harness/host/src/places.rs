@@ -28,7 +28,12 @@ impl Places {
     pub fn find() -> Places {
         let root = std::env::var_os(ROOT_ENV).map(PathBuf::from);
         let root = root
-            .or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).map(PathBuf::from))
+            .or_else(|| {
+                Path::new(env!("CARGO_MANIFEST_DIR"))
+                    .ancestors()
+                    .nth(2)
+                    .map(PathBuf::from)
+            })
             .unwrap_or_default();
         let target = std::env::var_os(TARGET_ENV).map_or_else(|| root.join("target"), PathBuf::from);
         Places {

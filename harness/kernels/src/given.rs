@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use guest_wire::Fs;
 use host::error::{Failure, NO_INPUT, USAGE};
-use host::fs::Fs;
 use host::suggest;
 use serde::{Deserialize, Serialize};
 
@@ -55,11 +55,7 @@ pub fn image_kernel(image: &Path, modules: Option<&Path>) -> Result<Kernel, Fail
 /// # Errors
 /// A part of the configuration is unknown.
 pub fn tree_kernel(given: &GivenTree, fs: &[Fs], ready: &Path) -> Result<Kernel, Failure> {
-    let fs: Vec<String> = if fs.is_empty() {
-        vec![Fs::Btrfs.to_string()]
-    } else {
-        fs.iter().map(Fs::to_string).collect()
-    };
+    let fs = if fs.is_empty() { vec![Fs::Btrfs] } else { fs.to_vec() };
     let config = if given.config.is_empty() {
         ConfigPart::usual(&fs, ready)
     } else {

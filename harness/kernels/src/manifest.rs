@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use globset::GlobMatcher;
-use guest_tests::wire::Phase;
+use guest_wire::{Fs, Phase};
 
 use super::diagnostic::Diagnostic;
 use super::parse;
@@ -25,7 +25,7 @@ pub struct Kernel {
     /// Where it comes from.
     pub source: Source,
     /// File systems of the default matrix, as mount(2) calls them.
-    pub fs: Vec<String>,
+    pub fs: Vec<Fs>,
     /// Failures that are known.
     pub expect: Vec<Expect>,
     /// Stable line that it belongs to (`6.1`): orders kernels for bisection.
@@ -118,8 +118,8 @@ pub struct Expect {
 impl Expect {
     /// Whether this is about a case on a file system.
     #[must_use]
-    pub fn covers(&self, fs: &str, case: &str) -> bool {
-        self.fs.is_match(fs) && self.case.is_match(case)
+    pub fn covers(&self, fs: Fs, case: &str) -> bool {
+        self.fs.is_match(fs.as_str()) && self.case.is_match(case)
     }
 }
 
@@ -282,7 +282,7 @@ impl Kernel {
                 image: image.to_owned(),
                 modules: modules.map(Path::to_owned),
             },
-            fs: vec!["btrfs".to_owned()],
+            fs: vec![Fs::Btrfs],
             expect: Vec::new(),
             line: None,
             default: true,
@@ -292,7 +292,7 @@ impl Kernel {
 
     /// A kernel that no manifest names: source given on the command line.
     #[must_use]
-    pub fn from_tree(id: &str, source: TreeSource, fs: Vec<String>) -> Self {
+    pub fn from_tree(id: &str, source: TreeSource, fs: Vec<Fs>) -> Self {
         Kernel {
             id: id.to_owned(),
             source: Source::Tree(Box::new(source)),
@@ -306,7 +306,7 @@ impl Kernel {
 
     /// The first known failure that covers a case on a file system.
     #[must_use]
-    pub fn expected(&self, fs: &str, case: &str) -> Option<&Expect> {
+    pub fn expected(&self, fs: Fs, case: &str) -> Option<&Expect> {
         self.expect.iter().find(|expect| expect.covers(fs, case))
     }
 }

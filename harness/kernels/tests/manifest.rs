@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use guest_wire::Fs;
 use kernels::{ExpectedCause, Manifest, Source};
 
 fn error(text: &str) -> String {
@@ -189,11 +190,11 @@ fn what_is_right_is_taken_as_it_stands() {
     let [packaged, mine] = manifest.kernels() else {
         panic!("{manifest:?}")
     };
-    assert_eq!(packaged.fs, ["btrfs"]);
-    let expect = packaged.expected("btrfs", "partial-write.dsync").unwrap();
+    assert_eq!(packaged.fs, [Fs::Btrfs]);
+    let expect = packaged.expected(Fs::Btrfs, "partial-write.dsync").unwrap();
     assert_eq!((expect.cause, expect.line), (Some(ExpectedCause::Leak), 6));
-    assert!(packaged.expected("ext4", "partial-write").is_none());
-    assert!(packaged.expected("btrfs", "overlap").is_none());
+    assert!(packaged.expected(Fs::Ext4, "partial-write").is_none());
+    assert!(packaged.expected(Fs::Btrfs, "overlap").is_none());
     assert!(matches!(&mine.source, Source::Image { image, modules: None } if image == Path::new("conf/../bzImage")));
     let ids = |patterns: &[&str]| -> Vec<String> {
         manifest

@@ -7,7 +7,7 @@ pub mod snapshot;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use guest_tests::wire::{GuestMessage, HostMessage};
+use guest_wire::{Fs, GuestMessage, HostMessage};
 use serde::{Deserialize, Serialize};
 
 use crate::device::{Config, Device, DeviceError};
@@ -15,7 +15,6 @@ use crate::outage::Outage;
 use crate::vm::args::{Accel, Disk, DiskShape, MEMORY_MIB, Memory, Serial, Spec, Start, test_cmdline};
 use crate::vm::channel::{Channel, Incoming};
 use crate::vm::process::{Vm, VmEnd};
-use host::fs::Fs;
 
 /// How long a boot may take before it is given up as broken. A boot takes 2 to 6 s under translation on an idle machine; this
 /// leaves a factor of 30 for a busy one, and running out of it is never held against the kernel.

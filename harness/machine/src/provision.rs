@@ -3,13 +3,14 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
+use guest_wire::Fs;
+
 use crate::boot::restore::{self, CaptureError, RestoreError};
 use crate::boot::snapshot::{self, Found, INITRAMFS, NotTaken, Snapshot, Snapshots};
 use crate::boot::{self, BOOT_LIMIT, Boot, BootConfig, FIND_LIMIT};
 use crate::initramfs::{self, Content, Entry, INJECT};
 use crate::outage::Outage;
 use crate::vm::args::{self, Accel, DiskShape};
-use host::fs::Fs;
 use kernels::modules;
 use kernels::{Artifact, store};
 

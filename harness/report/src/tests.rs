@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use guest_wire::Fs;
+
 use super::*;
-use host::fs::Fs;
 use machine::vm::args::Accel;
 use run::cases::Profile;
 use verdict::results::Expected;

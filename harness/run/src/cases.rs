@@ -1,19 +1,19 @@
 //! The cases: each test's variants with their parameters, fault plans and what makes them count.
 //!
-//! A *test* is a guest binary; a *case* is one way of running it. To add one, add an entry to the table of its test
-//! (`direct.rs`, `faults.rs`, `control.rs`) and, for a new test, a binary in `guest-tests/src/bin`.
+//! A *test* is a guest binary; a *case* is one way of running it. To add a case, add an entry to the table of its test
+//! (`control.rs`, `direct.rs`, `mapping.rs`, `ioerr.rs`). A new test has its parameters in
+//! `guest_wire::params` and a binary in `guest-tests/src/bin` as well.
 
 mod control;
 mod direct;
 mod ioerr;
 mod mapping;
 
-use std::collections::BTreeMap;
-
+use guest_wire::Fs;
+use guest_wire::params::{Parameters, RwVerify, TestParams};
 use serde::{Deserialize, Serialize};
 
 use evidence::needs::Need;
-use host::fs::Fs;
 use machine::vm::args::DiskShape;
 
 /// The name of the case that runs a user's own program.
@@ -50,8 +50,8 @@ pub struct Case {
     pub fs: &'static [Fs],
     /// The smallest profile that has it.
     pub profile: Profile,
-    /// Parameters for the guest binary.
-    pub params: &'static [(&'static str, &'static str)],
+    /// The test and its parameters.
+    pub params: TestParams,
     /// The fault plan: rules in the device's language.
     pub rules: &'static [&'static str],
     /// What the device must have seen.
@@ -66,7 +66,7 @@ pub(crate) const PLAIN: Case = Case {
     about: "",
     fs: ALL,
     profile: Profile::Default,
-    params: &[],
+    params: TestParams::RwVerify(RwVerify::PLAIN),
     rules: &[],
     needs: &[],
     disk: DiskShape::ORDINARY,
@@ -86,16 +86,7 @@ impl Case {
     /// The test that it is a variant of; also the name of the guest binary.
     #[must_use]
     pub fn test(&self) -> &'static str {
-        self.name.split('.').next().unwrap_or(self.name)
-    }
-
-    /// The parameters as the guest takes them.
-    #[must_use]
-    pub fn params(&self) -> BTreeMap<String, String> {
-        self.params
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-            .collect()
+        self.params.test_name()
     }
 }
 
@@ -113,37 +104,4 @@ pub fn find(name: &str) -> Option<&'static Case> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    #[test]
-    fn names_are_unique_and_every_test_has_a_plain_case() {
-        let names: BTreeSet<_> = all().map(|case| case.name).collect();
-        assert_eq!(names.len(), all().count(), "a case name stands twice");
-        for case in all() {
-            assert!(names.contains(case.test()), "{} has no plain case", case.name);
-        }
-    }
-
-    #[test]
-    fn every_rule_parses_and_every_need_names_a_rule() {
-        for case in all() {
-            let rules: Vec<vhost_blk::plan::Rule> = case
-                .rules
-                .iter()
-                .map(|rule| {
-                    rule.parse()
-                        .unwrap_or_else(|error| panic!("{}: {rule}: {error}", case.name))
-                })
-                .collect();
-            for need in case.needs {
-                if let Need::Hits(name, _) | Need::ReleasedByCondition(name) = need {
-                    let named = rules.iter().any(|rule| rule.name.as_deref() == Some(name));
-                    assert!(named, "{}: no rule is called {name}", case.name);
-                }
-            }
-        }
-    }
-}
+mod tests;

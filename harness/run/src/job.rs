@@ -4,7 +4,7 @@ use std::path::Path;
 
 use std::time::{Duration, Instant};
 
-use guest_tests::wire::{Event, GuestMessage, HostMessage, Job, Sample, Want};
+use guest_wire::{Event, Fs, GuestMessage, HostMessage, Job, Sample, Want};
 use vhost_blk::control::{Command, Reply};
 use vhost_blk::trace;
 
@@ -13,7 +13,6 @@ use crate::ending::ending_of;
 use crate::inject;
 use evidence::hang::{self, HostView};
 use evidence::parts::{ARM_MARK, BEGIN_MARK, DISARM_MARK, Ending, Fsck, RuleHits, Timed};
-use host::fs::Fs;
 use machine::boot::Boot;
 use machine::device::DeviceError;
 use machine::golden;

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::{Exec, programs};
+use guest_wire::Fs;
 use host::cache::Cache;
 use host::doctor;
 use host::error::{CANNOT_CREATE, Failure, INTERNAL};
-use host::fs::Fs;
 use host::places::Places;
 use host::progress::Progress;
 use host::scratch;

@@ -5,11 +5,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use guest_wire::Fs;
 use serde::{Deserialize, Serialize};
 
 use crate::cases::Profile;
 use host::atomic::write_beside;
-use host::fs::Fs;
 use kernels::Artifact;
 use kernels::GivenTree;
 use machine::boot::snapshot;

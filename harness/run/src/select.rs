@@ -2,10 +2,11 @@
 //!
 //! Pure: it reads kernels.toml's content and the case tables, and never builds, fetches or boots.
 
+use guest_wire::Fs;
+
 use crate::cases::{self, Case, EXEC, Profile};
 use crate::resolved::{Trial, TrialCase};
 use host::error::{Failure, USAGE};
-use host::fs::Fs;
 use host::suggest;
 use kernels::{ExpectedCause, ExpectedVerdict, Kernel};
 use verdict::results::Expected;
@@ -32,7 +33,7 @@ pub fn trials(kernels: &[&Kernel], wanted: &Wanted<'_>) -> Result<Vec<Trial>, Fa
     let cases = if wanted.exec { Vec::new() } else { chosen_cases(wanted)? };
     let mut trials = Vec::new();
     for kernel in kernels {
-        for fs in file_systems(kernel, wanted)? {
+        for &fs in file_systems(kernel, wanted) {
             if wanted.exec {
                 trials.push(trial(kernel, fs, EXEC, &[EXEC]));
                 continue;
@@ -82,15 +83,8 @@ fn chosen_cases(wanted: &Wanted<'_>) -> Result<Vec<&'static Case>, Failure> {
     Ok(if inside.is_empty() { chosen } else { inside })
 }
 
-fn file_systems(kernel: &Kernel, wanted: &Wanted<'_>) -> Result<Vec<Fs>, Failure> {
-    if !wanted.fs.is_empty() {
-        return Ok(wanted.fs.to_vec());
-    }
-    kernel
-        .fs
-        .iter()
-        .map(|name| name.parse::<Fs>().map_err(|error| Failure::of(USAGE, &error)))
-        .collect()
+fn file_systems<'a>(kernel: &'a Kernel, wanted: &Wanted<'a>) -> &'a [Fs] {
+    if wanted.fs.is_empty() { &kernel.fs } else { wanted.fs }
 }
 
 fn trial(kernel: &Kernel, fs: Fs, test: &str, names: &[&str]) -> Trial {
@@ -108,10 +102,7 @@ fn trial(kernel: &Kernel, fs: Fs, test: &str, names: &[&str]) -> Trial {
 
 /// What kernels.toml says of a cell; the first entry that covers it counts.
 fn expected(kernel: &Kernel, fs: Fs, case: &str) -> Option<Expected> {
-    let entry = kernel
-        .expect
-        .iter()
-        .find(|expect| expect.covers(&fs.to_string(), case))?;
+    let entry = kernel.expect.iter().find(|expect| expect.covers(fs, case))?;
     Some(Expected {
         verdict: match entry.verdict {
             ExpectedVerdict::Fail => Verdict::Fail,

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use guest_tests::wire::{Job, JobKind};
+use guest_wire::{Fs, Job, JobKind};
 
 use crate::FaultPlan;
 use crate::cases::{self, EXEC, Profile};
@@ -18,7 +18,6 @@ use crate::resolved::{Run, Trial};
 use evidence::judge;
 use evidence::needs::Need;
 use evidence::parts::{Ending, Evidence};
-use host::fs::Fs;
 use host::scratch;
 use machine::boot::Boot;
 use machine::golden;
@@ -101,7 +100,7 @@ fn plan(run: &Run, trial: &Trial) -> Vec<Planned> {
     known
         .map(|(case, expect)| Planned {
             name: case.name.to_owned(),
-            kind: JobKind::Test { params: case.params() },
+            kind: JobKind::Test { params: case.params },
             program: PathBuf::from(format!("/bin/{}", case.test())),
             plan: FaultPlan {
                 seed: run.seed.unwrap_or(CASE_SEED),
@@ -183,7 +182,7 @@ impl Bench<'_> {
             std::fs::create_dir_all(&dir)?;
             let job = Job {
                 case: case.name.clone(),
-                fs: self.trial.fs.to_string(),
+                fs: self.trial.fs,
                 device: "/dev/vda".into(),
                 mount_options: golden::mount_options(self.trial.fs).into(),
                 program: case.program.to_string_lossy().into_owned(),

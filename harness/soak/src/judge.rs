@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use guest_tests::soak::{Range, Report};
+use guest_wire::soak::{Range, Report};
 use serde::Serialize;
 use vhost_blk::op::Op;
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use guest_tests::soak;
+use guest_wire::soak;
 use vhost_blk::op::Op;
 use vhost_blk::plan::{Action, Corruption, Rule, Sectors};
 use vhost_blk::trace::{Complete, Record, Status, Submit};

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use guest_tests::soak::{Order, Range, Report};
+use guest_wire::soak::{Order, Range, Report};
 use vhost_blk::control::{Command, Reply, Stats};
 
 use kernels::Artifact;

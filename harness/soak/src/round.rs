@@ -7,7 +7,7 @@ use vhost_blk::control::{Command, Reply, RuleStatus};
 use vhost_blk::plan::Rule;
 use vhost_blk::rng::Rng;
 
-use guest_tests::soak::Report;
+use guest_wire::soak::Report;
 
 use super::judge::{self, Aftermath, Finding, Phase, Tally};
 use super::ledger::Ledger;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use guest_tests::soak::FIO;
+use guest_wire::soak::FIO;
 use host::atomic::write_beside;
 use host::error::{Failure, INTERNAL, UNAVAILABLE, USAGE};
 use host::places::Places;

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use guest_tests::soak::Range;
+use guest_wire::soak::Range;
 use vhost_blk::rng::Rng;
 
 /// Bytes of a slot.
@@ -165,7 +165,7 @@ impl Workload {
     fn global(&self, run: u64) -> String {
         format!(
             "[global]\nfilename={}\ndirect=1\nthread=1\ndisk_util=0\nallrandrepeat=1\nrandseed={}\n{GO_ON}\n",
-            guest_tests::soak::DISK,
+            guest_wire::soak::DISK,
             self.seed + run
         )
     }

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use bisect_run::Request;
 use bisect_run::ahead::When;
 use clap::{Args, ValueEnum};
+use guest_wire::Fs;
 use host::error::Failure;
-use host::fs::Fs;
 
-use crate::flags::{ExecArgs, HostArgs, MachineArgs, ManifestArgs, ProfileWord};
+use crate::flags::{ExecArgs, HostArgs, MachineArgs, ManifestArgs, ProfileWord, file_system};
 
 /// `cargo xtask bisect`.
 #[derive(Debug, Clone, Args)]
@@ -69,7 +69,7 @@ pub struct BisectArgs {
     #[arg(long = "case", value_name = "GLOB", required_unless_present = "exec")]
     pub case: Vec<String>,
     /// File system [default: those that kernels.toml names for the bad end].
-    #[arg(long, value_name = "FS")]
+    #[arg(long, value_name = "FS", value_parser = file_system)]
     pub fs: Vec<Fs>,
     /// Which cases a glob finds.
     #[arg(long, value_enum, default_value_t = ProfileWord::Default)]

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use vhost_blk::control::{Command, Reply};
 
 use clap::Args;
+use guest_wire::Fs;
 use host::atomic::write_beside;
 use host::error::{Failure, INTERNAL, UNAVAILABLE, USAGE};
-use host::fs::Fs;
 use host::places::Places;
 use host::scratch;
 use kernels::modules;
@@ -47,7 +47,7 @@ pub fn current(places: &Places) -> Option<PathBuf> {
     alive.then_some(current.control)
 }
 
-use crate::flags::{AccelArgs, HostArgs, ManifestArgs};
+use crate::flags::{AccelArgs, HostArgs, ManifestArgs, file_system};
 
 /// `cargo xtask shell`.
 #[derive(Debug, Args)]
@@ -56,7 +56,7 @@ pub struct ShellArgs {
     #[arg(long, value_name = "ID")]
     pub kernel: String,
     /// File system of the disk.
-    #[arg(long, value_name = "FS", default_value = "btrfs")]
+    #[arg(long, value_name = "FS", default_value = "btrfs", value_parser = file_system)]
     pub fs: Fs,
     /// Rules that are in force from the start; may be given more than once.
     #[arg(long, value_name = "RULE")]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::Args;
-use host::fs::Fs;
+use guest_wire::Fs;
 
 use host::atomic::write_beside;
 use host::error::{CANNOT_CREATE, Failure, INTERNAL, UNAVAILABLE};
@@ -19,7 +19,7 @@ use run::select::{self, Wanted};
 use run::{Exec, RUN_ENV, Run, Trial};
 
 use super::kernel_choice::{self, KernelChoice};
-use crate::flags::{ExecArgs, HostArgs, MachineArgs, ManifestArgs, ProfileWord, TreeArgs};
+use crate::flags::{ExecArgs, HostArgs, MachineArgs, ManifestArgs, ProfileWord, TreeArgs, file_system};
 
 /// `cargo xtask test`.
 #[derive(Debug, Args)]
@@ -29,7 +29,7 @@ pub struct TestArgs {
     #[arg(long, value_name = "GLOB")]
     pub kernel: Vec<String>,
     /// File systems to run [default: those of each kernel in kernels.toml].
-    #[arg(long, value_name = "FS")]
+    #[arg(long, value_name = "FS", value_parser = file_system)]
     pub fs: Vec<Fs>,
     /// Cases to run, by name or glob; a full name also finds cases outside the profile.
     #[arg(long = "case", value_name = "GLOB")]

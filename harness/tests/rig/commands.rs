@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use guest_tests::wire::{Event, GuestMessage, from_line};
+use guest_wire::{Event, GuestMessage, from_line};
 use verdict::Verdict;
 
 use crate::bed::{KERNEL, Rig, chaos, find, text};

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use guest_wire::Fs;
 use host::cache::Cache;
-use host::fs::Fs;
 use machine::golden;
 use machine::vm::args::DiskShape;
 use vhost_blk::op::Op;

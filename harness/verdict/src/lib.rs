@@ -10,7 +10,7 @@ pub mod results;
 
 use std::fmt;
 
-use guest_tests::wire::Phase;
+use guest_wire::Phase;
 
 use serde::{Deserialize, Serialize};
 

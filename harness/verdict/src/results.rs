@@ -2,11 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use guest_tests::wire::Phase;
+use guest_wire::{Fs, Phase};
 use serde::{Deserialize, Serialize};
 
 use crate::{Cause, Judgement, Verdict};
-use host::fs::Fs;
 
 /// A cell's result. The fields' names are the interface of `results.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use guest_tests::wire::{self, GuestMessage, HostMessage};
+use guest_wire::{self as wire, GuestMessage, HostMessage};
 
 /// How long QEMU may take to connect; it does so before it starts or restores a guest.
 const CONNECTED_WITHIN: Duration = Duration::from_secs(60);

@@ -1,16 +1,18 @@
 //! Direct writes of which a bio fails while the write is still going on: the seed's leaked ordered extent.
 //!
 //! The buffer is fully present and discontiguous, 8 MiB of it, so that the write takes eight bios or more. With a
-//! virtqueue of four requests the submitter itself has to wait for completions, so that the error of an early bio is sure to
-//! arrive while later ones are still unsubmitted.
+//! virtqueue of four requests the submitter itself has to wait for completions, so that the error of an early bio is
+//! sure to arrive while later ones are still unsubmitted.
+
+use guest_wire::params::{IoerrLeak, Parameters, TestParams, WriteSync};
 
 use evidence::needs::Need;
 
 use super::{Case, PLAIN, Profile, SPLIT};
 use machine::vm::args::DiskShape;
 
-/// Room for four requests: the fifth is submitted only after one of the first four completed. With two, 6.12 has only one
-/// in flight at a time, and nothing can be held until the next.
+/// Room for four requests: the fifth is submitted only after one of the first four completed. With two, 6.12 has only
+/// one in flight at a time, and nothing can be held until the next.
 const NARROW: DiskShape = DiskShape {
     queue_size: 4,
     ..DiskShape::ORDINARY
@@ -22,7 +24,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         name: "ioerr-leak",
         about: "the first bio fails while the write is still submitting",
-        params: &[("size", "8388608")],
+        params: TestParams::IoerrLeak(IoerrLeak::PLAIN),
         rules: &["fail write payload=tag:1.0 limit=1 name=fault"],
         needs: FAILED,
         disk: NARROW,
@@ -31,7 +33,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         name: "ioerr-leak.second",
         about: "the second bio fails, the first is fine",
-        params: &[("size", "8388608")],
+        params: TestParams::IoerrLeak(IoerrLeak::PLAIN),
         rules: &["fail write payload=tag:1 nth=2 limit=1 name=fault"],
         needs: FAILED,
         disk: NARROW,
@@ -40,7 +42,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         name: "ioerr-leak.torn",
         about: "the first bio is stored in part, then fails",
-        params: &[("size", "8388608")],
+        params: TestParams::IoerrLeak(IoerrLeak::PLAIN),
         rules: &["short write payload=tag:1.0 bytes=4096 then=ioerr limit=1 name=fault"],
         needs: FAILED,
         disk: NARROW,
@@ -49,7 +51,10 @@ pub(super) const CASES: &[Case] = &[
     Case {
         name: "ioerr-leak.dsync",
         about: "the first bio of an O_DSYNC write fails",
-        params: &[("size", "8388608"), ("flags", "dsync")],
+        params: TestParams::IoerrLeak(IoerrLeak {
+            sync: WriteSync::Dsync,
+            ..IoerrLeak::PLAIN
+        }),
         rules: &["fail write payload=tag:1.0 limit=1 name=fault"],
         needs: FAILED,
         disk: NARROW,
@@ -58,7 +63,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         name: "ioerr-leak.late",
         about: "the first bio is held until the second was submitted, then fails",
-        params: &[("size", "8388608")],
+        params: TestParams::IoerrLeak(IoerrLeak::PLAIN),
         rules: &[
             "hold write payload=tag:1.0 until=next(write payload=tag:1) max=5s limit=1 name=held",
             "fail write payload=tag:1.0 limit=1 name=fault",
@@ -75,7 +80,7 @@ pub(super) const CASES: &[Case] = &[
         name: "ioerr-leak.eighth",
         about: "the eighth request fails, after most was submitted",
         profile: Profile::Full,
-        params: &[("size", "8388608")],
+        params: TestParams::IoerrLeak(IoerrLeak::PLAIN),
         rules: &["fail write payload=tag:1 nth=8 limit=1 name=fault"],
         needs: FAILED,
         disk: DiskShape { queue_size: 4, ..SPLIT },

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use guest_tests::wire::{GuestMessage, HostMessage, Want};
+use guest_wire::{GuestMessage, HostMessage, Want};
 use vhost_blk::control::Client;
 
 use machine::vm::channel::{Channel, Incoming};

@@ -1,7 +1,7 @@
 //! Actions that say how a request completes.
 
+use guest_wire::Fs;
 use host::cache::Cache;
-use host::fs::Fs;
 use machine::golden;
 use vhost_blk::control::Command;
 

@@ -1,11 +1,12 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
+use guest_wire::Fs;
+
 use super::super::{FORMAT, Kind, Pending};
 use super::*;
 use crate::search::{Direction, Outcome};
 use crate::signature::{Comparison, Obstacle, Reason, Signature};
-use host::fs::Fs;
 use verdict::Cause;
 
 fn header() -> Header {

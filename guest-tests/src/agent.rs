@@ -4,31 +4,29 @@
 //!
 //! - pid 1 ([`boot`]) mounts, starts the agent, reaps orphans and powers off when the agent ends. It does nothing that
 //!   can fail the kernel: a pid 1 that dies is a kernel panic and would read as a bug of the kernel's;
-//! - the agent ([`serve`], [`job`], [`phase`]) talks to the host. It never touches the file system under test, so that it
-//!   can still report when everything that does is stuck;
-//! - helpers ([`helpers`]) do what may get stuck: mount, umount, the leak check, the start of a program in `/mnt`;
-//! - [`inject`] tells the disk's device something; it is for whoever is in the guest.
+//! - the agent ([`serve`], [`job`], `phase`) talks to the host. It never touches the file system under test, so that
+//!   it can still report when everything that does is stuck;
+//! - helpers (`helpers`) do what may get stuck: mount, umount, the leak check, the start of a program in `/mnt`;
+//! - `inject` tells the disk's device something; it is for whoever is in the guest.
 
 use std::path::Path;
 use std::process::ExitCode;
 
 pub mod boot;
-pub mod helpers;
-pub mod inject;
+mod helpers;
+mod inject;
 pub mod job;
 pub mod kmsg;
-pub mod leak;
-pub mod lines;
-pub mod phase;
+mod leak;
+mod lines;
+mod phase;
+mod places;
 pub mod procfs;
-pub mod sample;
+mod sample;
 pub mod serial;
 pub mod serve;
 
-/// Where the binary lies in the initramfs; processes of the same binary are started by this name.
-pub const INIT: &str = "/init";
-/// Where the file system under test is mounted.
-pub const MOUNT_POINT: &str = "/mnt";
+pub use places::MOUNT_POINT;
 
 /// The `main` of `/init`.
 #[must_use]
@@ -57,7 +55,3 @@ pub fn main() -> ExitCode {
         }
     }
 }
-
-/// Held by unit tests that have children: a phase's process takes every child of its own process for its own.
-#[cfg(test)]
-static CHILDREN: std::sync::Mutex<()> = std::sync::Mutex::new(());

@@ -1,98 +1,8 @@
-//! What a soak's guest and its host tell each other, and what fio says on its standard error.
+//! Reads what fio prints in the guest of a soak: its standard error and its summary.
 //!
-//! The host sends one [`Order`] a line over the second serial port and gets [`Report`]s until [`Report::End`]. fio's lines are read in the guest, because four of them
-//! for every block that differs are more than a serial port should have to carry.
+//! It is read here and not on the host: fio prints four lines for every block that differs, too many for a serial port.
 
-use serde::{Deserialize, Serialize};
-
-/// The guest's fio.
-pub const FIO: &str = "/usr/bin/fio";
-/// The disk.
-pub const DISK: &str = "/dev/vda";
-
-/// From the host: one a line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "do", rename_all = "kebab-case")]
-pub enum Order {
-    /// Runs fio with this job file, and zeroes ranges (`BLKZEROOUT`) beside it; [`Report::End`] follows when all of it has ended.
-    Run {
-        /// The job file's text.
-        jobs: String,
-        /// What is zeroed, in order.
-        zero: Vec<Range>,
-    },
-    /// Asks the kernel for the stacks of all blocked tasks (sysrq-w), on the console.
-    DumpBlocked,
-    /// Powers the guest off.
-    PowerOff,
-}
-
-/// Bytes of the disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Range {
-    /// Where they begin.
-    pub offset: u64,
-    /// How many they are.
-    pub len: u64,
-}
-
-/// From the guest: one a line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "say", rename_all = "kebab-case")]
-pub enum Report {
-    /// The disk is there and orders are taken.
-    Ready,
-    /// Nothing can be done.
-    Unfit {
-        /// Why.
-        reason: String,
-    },
-    /// A block does not hold what fio wrote.
-    Mismatch {
-        /// The block.
-        block: Range,
-        /// The first byte that differs, from the block's begin.
-        first: u64,
-    },
-    /// A request of fio's, or a range that was to be zeroed, failed.
-    Failed {
-        /// fio's word for the operation (`read`, `write`, `sync`, `datasync`, `trim`), or `zero`.
-        op: String,
-        /// What was asked for; without length for a flush.
-        range: Range,
-        /// The error, as it was said.
-        error: String,
-    },
-    /// A job's part of fio's summary.
-    Job(Job),
-    /// A line of fio's that is none of these.
-    Said {
-        /// The line.
-        line: String,
-    },
-    /// An order was done.
-    End {
-        /// How fio ended.
-        how: String,
-    },
-}
-
-/// A job's part of fio's summary.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Job {
-    /// Its name.
-    pub name: String,
-    /// Reads done.
-    pub reads: u64,
-    /// Writes done.
-    pub writes: u64,
-    /// Trims done.
-    pub trims: u64,
-    /// Flushes done.
-    pub syncs: u64,
-    /// Requests that failed, blocks that differ included.
-    pub errors: u64,
-}
+use guest_wire::soak::{Job, Range, Report};
 
 /// Reads fio's standard error, a line at a time.
 #[derive(Debug, Default)]
@@ -117,8 +27,8 @@ impl Stderr {
     }
 }
 
-/// `pattern: verify failed at file … (requested block: offset=1052672, length=4096, flags=8)`; what comes before the parenthesis is read out of a
-/// header that this kind of verification does not write.
+/// `pattern: verify failed at file … (requested block: offset=1052672, length=4096, flags=8)`; what comes before the
+/// parenthesis is read out of a header that this kind of verification does not write.
 fn mismatch(line: &str, first: u64) -> Option<Report> {
     let (_, block) = line
         .strip_prefix("pattern: verify failed at file ")?
@@ -191,11 +101,13 @@ mod tests {
     /// What fio 3.33 said of a file with two bad blocks and a disk that failed.
     const SAID: &str = "fio: got pattern '58', wanted '00'. Bad bits 3
 fio: bad pattern block offset 904
-pattern: verify failed at file /dev/vda offset 1052672, length 1052672 (requested block: offset=1052672, length=4096, flags=8)
+pattern: verify failed at file /dev/vda offset 1052672, length 1052672 \
+(requested block: offset=1052672, length=4096, flags=8)
 fio: verify type mismatch (61374 media, 18 given)
 fio: got pattern '00', wanted 'de'. Bad bits 6
 fio: bad pattern block offset 0
-pattern: verify failed at file /dev/vda offset 1536000, length 0 (requested block: offset=1536000, length=65536, flags=8)
+pattern: verify failed at file /dev/vda offset 1536000, length 0 \
+(requested block: offset=1536000, length=65536, flags=8)
 fio: verify type mismatch (0 media, 18 given)
 fio: io_u error on file /dev/vda: Input/output error: write offset=1052672, buflen=4096
 fio: io_u error on file /dev/vda: Operation not supported: sync offset=0, buflen=0
@@ -248,19 +160,5 @@ fio: pid=31135, err=25/file:ioengines.c:399, func=td_io_queue, error=Inappropria
         assert_eq!(summary(text), Ok(vec![job]));
         assert!(summary("fio: job global dropped\n").is_err());
         assert!(summary("{}").is_err());
-    }
-
-    #[test]
-    fn lines_go_both_ways() {
-        let order = Order::Run {
-            jobs: "[a]\nrw=read\n".into(),
-            zero: vec![Range { offset: 0, len: 512 }],
-        };
-        let line = serde_json::to_string(&order).unwrap();
-        assert_eq!(
-            line,
-            r#"{"do":"run","jobs":"[a]\nrw=read\n","zero":[{"offset":0,"len":512}]}"#
-        );
-        assert_eq!(serde_json::from_str::<Order>(&line).unwrap(), order);
     }
 }

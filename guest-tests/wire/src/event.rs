@@ -1,0 +1,184 @@
+//! What happens in a job, as the guest reports it: phases, results of system calls, findings, samples.
+
+use serde::{Deserialize, Serialize};
+
+/// The phases of a job, in the order in which they happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// First mount of the golden image.
+    Mount,
+    /// The test makes its files.
+    Setup,
+    /// Unmount and mount again, so that nothing is in the page cache.
+    Remount,
+    /// The thing under test.
+    Run,
+    /// Commit without waiting for ordered extents, then look at the space still reserved.
+    Leak,
+    /// The umount after it.
+    Umount,
+    /// Mount from disk.
+    MountAgain,
+    /// Data compared from disk.
+    Verify,
+    /// The last umount, after which the host looks at the image.
+    LastUmount,
+}
+
+impl Phase {
+    /// Every phase, in order.
+    pub const ALL: [Phase; 9] = [
+        Phase::Mount,
+        Phase::Setup,
+        Phase::Remount,
+        Phase::Run,
+        Phase::Leak,
+        Phase::Umount,
+        Phase::MountAgain,
+        Phase::Verify,
+        Phase::LastUmount,
+    ];
+
+    /// The phase's name as it stands on the wire and in reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Phase::Mount => "mount",
+            Phase::Setup => "setup",
+            Phase::Remount => "remount",
+            Phase::Run => "run",
+            Phase::Leak => "leak",
+            Phase::Umount => "umount",
+            Phase::MountAgain => "mount-again",
+            Phase::Verify => "verify",
+            Phase::LastUmount => "last-umount",
+        }
+    }
+}
+
+/// Something that happened in a job.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// The job is accepted and starts; without it nothing that follows counts.
+    Begin,
+    /// A phase starts.
+    PhaseStart {
+        /// Which.
+        phase: Phase,
+    },
+    /// A phase is over.
+    PhaseEnd {
+        /// Which.
+        phase: Phase,
+        /// How it went.
+        outcome: Outcome,
+    },
+    /// The test says whether the thing under test is set up to happen; several may be said, all must hold.
+    Armed {
+        /// What was looked at: `source-pages-absent`, `fault-during-write`, …
+        what: String,
+        /// Whether it holds.
+        holds: bool,
+        /// Figures behind it.
+        detail: String,
+    },
+    /// A system call under test returned.
+    Syscall {
+        /// Name of the call.
+        call: String,
+        /// File offset in bytes.
+        offset: u64,
+        /// Length asked for in bytes.
+        len: u64,
+        /// Return value; -1 on error.
+        ret: i64,
+        /// Name of the error (`EIO`), if it failed.
+        errno: Option<String>,
+        /// Page faults that the calling thread took during the call.
+        faults: u64,
+    },
+    /// An oracle found something wrong. Any finding fails the cell.
+    Finding {
+        /// What kind of failure.
+        cause: FindingCause,
+        /// Which oracle: `data`, `size`, `extents`, `reserved`, `result`.
+        oracle: String,
+        /// One line for a person.
+        detail: String,
+    },
+    /// Something worth having in the evidence that is neither good nor bad (extents, sizes, a reproducer's output).
+    Note {
+        /// One line for a person.
+        text: String,
+    },
+    /// A look at a phase that has been going on for a while.
+    Sample(Sample),
+    /// The job is over and the file system unmounted.
+    End,
+}
+
+/// How a phase ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It did what it should (findings are events of their own).
+    Done,
+    /// The program says that it does not apply here (exit code 77).
+    Skipped,
+    /// The program's exit code.
+    Exited(i32),
+    /// The program was ended by this signal.
+    Signalled(i32),
+    /// A system call of the agent failed: its name and the error's (`mount: EINVAL`).
+    Failed(String),
+}
+
+/// Kinds of failure that the guest itself can tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FindingCause {
+    /// Data or size on disk is not what the system calls promised.
+    Corruption,
+    /// Space or an ordered extent is still held when nothing should hold it.
+    Leak,
+    /// A system call answered what it must not answer.
+    Error,
+}
+
+/// A look at the guest while a phase goes on; a hang is judged on a row of these.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    /// The phase that is being watched.
+    pub phase: Phase,
+    /// How long it has been going on, in milliseconds of guest time.
+    pub phase_ms: u64,
+    /// Idle time since boot, summed over the CPUs, in milliseconds (`/proc/uptime`).
+    pub idle_ms: u64,
+    /// Runnable tasks, the sampler included (`procs_running` of `/proc/stat`).
+    pub runnable: u32,
+    /// Reads and writes in flight at the disk as the block layer counts them (`/sys/block/…/inflight`).
+    pub inflight: [u64; 2],
+    /// The watched tasks (threads of the phase's process) first, then every other task in uninterruptible sleep.
+    pub tasks: Vec<Task>,
+}
+
+/// One task of a [`Sample`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Task {
+    /// Thread id.
+    pub tid: u32,
+    /// Whether it belongs to the phase's own process.
+    pub watched: bool,
+    /// Command name.
+    pub comm: String,
+    /// State letter of `/proc/PID/stat`.
+    pub state: char,
+    /// Context switches so far, voluntary and not.
+    pub switches: u64,
+    /// User and system time so far, in milliseconds.
+    pub cpu_ms: u64,
+    /// Kernel stack, innermost first, symbol names without offsets (`/proc/PID/stack`).
+    pub stack: Vec<String>,
+}

@@ -1,0 +1,114 @@
+//! What the guest of a soak and its host say to each other.
+//!
+//! The host sends one [`Order`] a line over the second serial port and gets [`Report`]s until [`Report::End`].
+
+use serde::{Deserialize, Serialize};
+
+/// The guest's fio.
+pub const FIO: &str = "/usr/bin/fio";
+/// The disk.
+pub const DISK: &str = "/dev/vda";
+
+/// From the host: one a line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case")]
+pub enum Order {
+    /// Runs fio with this job file, and zeroes ranges (`BLKZEROOUT`) beside it; [`Report::End`] follows when all of it
+    /// has ended.
+    Run {
+        /// The job file's text.
+        jobs: String,
+        /// What is zeroed, in order.
+        zero: Vec<Range>,
+    },
+    /// Asks the kernel for the stacks of all blocked tasks (sysrq-w), on the console.
+    DumpBlocked,
+    /// Powers the guest off.
+    PowerOff,
+}
+
+/// Bytes of the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Range {
+    /// Where they begin.
+    pub offset: u64,
+    /// How many they are.
+    pub len: u64,
+}
+
+/// From the guest: one a line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "say", rename_all = "kebab-case")]
+pub enum Report {
+    /// The disk is there and orders are taken.
+    Ready,
+    /// Nothing can be done.
+    Unfit {
+        /// Why.
+        reason: String,
+    },
+    /// A block does not hold what fio wrote.
+    Mismatch {
+        /// The block.
+        block: Range,
+        /// The first byte that differs, from the block's begin.
+        first: u64,
+    },
+    /// A request of fio's, or a range that was to be zeroed, failed.
+    Failed {
+        /// fio's word for the operation (`read`, `write`, `sync`, `datasync`, `trim`), or `zero`.
+        op: String,
+        /// What was asked for; without length for a flush.
+        range: Range,
+        /// The error, as it was said.
+        error: String,
+    },
+    /// A job's part of fio's summary.
+    Job(Job),
+    /// A line of fio's that is none of these.
+    Said {
+        /// The line.
+        line: String,
+    },
+    /// An order was done.
+    End {
+        /// How fio ended.
+        how: String,
+    },
+}
+
+/// A job's part of fio's summary.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    /// Its name.
+    pub name: String,
+    /// Reads done.
+    pub reads: u64,
+    /// Writes done.
+    pub writes: u64,
+    /// Trims done.
+    pub trims: u64,
+    /// Flushes done.
+    pub syncs: u64,
+    /// Requests that failed, blocks that differ included.
+    pub errors: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_go_both_ways() {
+        let order = Order::Run {
+            jobs: "[a]\nrw=read\n".into(),
+            zero: vec![Range { offset: 0, len: 512 }],
+        };
+        let line = serde_json::to_string(&order).unwrap();
+        assert_eq!(
+            line,
+            r#"{"do":"run","jobs":"[a]\nrw=read\n","zero":[{"offset":0,"len":512}]}"#
+        );
+        assert_eq!(serde_json::from_str::<Order>(&line).unwrap(), order);
+    }
+}

@@ -39,7 +39,7 @@ pub(crate) fn fill(buffer: &mut [u8], tag: u64, first: u64) {
 
 /// A page of the pattern.
 #[must_use]
-pub(crate) fn page(tag: u64, index: u64) -> [u8; PAGE] {
+pub fn page(tag: u64, index: u64) -> [u8; PAGE] {
     let mut bytes = [0; PAGE];
     fill_page(&mut bytes, tag, index);
     bytes
@@ -68,7 +68,7 @@ impl std::fmt::Display for Origin {
 
 /// What tag and index a page claims, if it begins like one of ours.
 #[must_use]
-pub(crate) fn origin(page: &[u8]) -> Option<Origin> {
+pub fn origin(page: &[u8]) -> Option<Origin> {
     let rest = page.strip_prefix(&MAGIC)?;
     let tag = u64::from_le_bytes(rest.get(..8)?.try_into().ok()?);
     let index = u64::from_le_bytes(rest.get(8..16)?.try_into().ok()?);

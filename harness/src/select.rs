@@ -6,7 +6,6 @@ use guest_wire::Fs;
 
 use crate::cases::{self, Case, EXEC, Profile};
 use crate::error::{Failure, USAGE};
-use crate::golden;
 use crate::kernels::{ExpectedCause, ExpectedVerdict, Kernel};
 use crate::results::Expected;
 use crate::run::{Trial, TrialCase};
@@ -34,7 +33,7 @@ pub fn trials(kernels: &[&Kernel], wanted: &Wanted<'_>) -> Result<Vec<Trial>, Fa
     let cases = if wanted.exec { Vec::new() } else { chosen_cases(wanted)? };
     let mut trials = Vec::new();
     for kernel in kernels {
-        for fs in file_systems(kernel, wanted)? {
+        for &fs in file_systems(kernel, wanted) {
             if wanted.exec {
                 trials.push(trial(kernel, fs, EXEC, &[EXEC]));
                 continue;
@@ -84,15 +83,8 @@ fn chosen_cases(wanted: &Wanted<'_>) -> Result<Vec<&'static Case>, Failure> {
     Ok(if inside.is_empty() { chosen } else { inside })
 }
 
-fn file_systems(kernel: &Kernel, wanted: &Wanted<'_>) -> Result<Vec<Fs>, Failure> {
-    if !wanted.fs.is_empty() {
-        return Ok(wanted.fs.to_vec());
-    }
-    kernel
-        .fs
-        .iter()
-        .map(|name| golden::parse_fs(name).map_err(|error| Failure::of(USAGE, &error)))
-        .collect()
+fn file_systems<'a>(kernel: &'a Kernel, wanted: &Wanted<'a>) -> &'a [Fs] {
+    if wanted.fs.is_empty() { &kernel.fs } else { wanted.fs }
 }
 
 fn trial(kernel: &Kernel, fs: Fs, test: &str, names: &[&str]) -> Trial {

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use guest_wire::Fs;
 use harness::kernels::{ExpectedCause, Manifest, Source};
 
 fn error(text: &str) -> String {
@@ -189,7 +190,7 @@ fn what_is_right_is_taken_as_it_stands() {
     let [packaged, mine] = manifest.kernels() else {
         panic!("{manifest:?}")
     };
-    assert_eq!(packaged.fs, ["btrfs"]);
+    assert_eq!(packaged.fs, [Fs::Btrfs]);
     let expect = packaged.expected("btrfs", "partial-write.dsync").unwrap();
     assert_eq!((expect.cause, expect.line), (Some(ExpectedCause::Leak), 6));
     assert!(packaged.expected("ext4", "partial-write").is_none());

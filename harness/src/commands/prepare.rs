@@ -224,13 +224,9 @@ pub fn builders(kernels: &[&Kernel], yes: bool) -> Result<(), Failure> {
 pub fn tree_kernel(given: &TreeArgs, fs: &[Fs], places: &Places) -> Result<Option<Kernel>, Failure> {
     let Some(tree) = &given.tree else { return Ok(None) };
     let ready = places.configs();
-    let fs: Vec<String> = if fs.is_empty() {
-        vec![Fs::Btrfs.to_string()]
-    } else {
-        fs.iter().map(Fs::to_string).collect()
-    };
+    let fs = if fs.is_empty() { &[Fs::Btrfs] } else { fs };
     let config = if given.config.is_empty() {
-        ConfigPart::usual(&fs, &ready)
+        ConfigPart::usual(fs, &ready)
     } else {
         kernels::config_parts(&given.config, &ready).map_err(|(word, known)| {
             let known: Vec<&str> = known.iter().map(String::as_str).chain(ConfigPart::BASES).collect();
@@ -265,7 +261,7 @@ pub fn tree_kernel(given: &TreeArgs, fs: &[Fs], places: &Places) -> Result<Optio
         .chars()
         .map(plain)
         .collect::<String>();
-    Ok(Some(Kernel::from_tree(&id, source, fs)))
+    Ok(Some(Kernel::from_tree(&id, source, fs.to_vec())))
 }
 
 /// These kernels of a manifest, with patches that are given on the command line. What is known of them is not known of those.

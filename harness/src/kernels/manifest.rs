@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use globset::GlobMatcher;
-use guest_wire::Phase;
+use guest_wire::{Fs, Phase};
 
 use super::diagnostic::Diagnostic;
 use super::parse;
@@ -24,8 +24,8 @@ pub struct Kernel {
     pub id: String,
     /// Where it comes from.
     pub source: Source,
-    /// File systems of the default matrix, as mount(2) calls them.
-    pub fs: Vec<String>,
+    /// File systems of the default matrix.
+    pub fs: Vec<Fs>,
     /// Failures that are known.
     pub expect: Vec<Expect>,
     /// Stable line that it belongs to (`6.1`): orders kernels for bisection.
@@ -282,7 +282,7 @@ impl Kernel {
                 image: image.to_owned(),
                 modules: modules.map(Path::to_owned),
             },
-            fs: vec!["btrfs".to_owned()],
+            fs: vec![Fs::Btrfs],
             expect: Vec::new(),
             line: None,
             default: true,
@@ -292,7 +292,7 @@ impl Kernel {
 
     /// A kernel that no manifest names: source given on the command line.
     #[must_use]
-    pub fn from_tree(id: &str, source: TreeSource, fs: Vec<String>) -> Self {
+    pub fn from_tree(id: &str, source: TreeSource, fs: Vec<Fs>) -> Self {
         Kernel {
             id: id.to_owned(),
             source: Source::Tree(Box::new(source)),

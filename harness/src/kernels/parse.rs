@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use globset::GlobMatcher;
-use guest_wire::{Fs, Phase};
+use guest_wire::{Fs, Phase, UnknownFs};
 use toml::de::DeTable;
 
 pub use tree::given as config_parts;
@@ -101,9 +101,9 @@ fn kernel(document: Document<'_>, fields: &Fields<'_>) -> Result<(Kernel, Range<
         return Err(error.help("use letters, digits and any of - _ . + ~"));
     }
     let fs = match fields.strings("fs")? {
-        None => vec![Fs::Btrfs.as_str().to_owned()],
+        None => vec![Fs::Btrfs],
         Some(names) => names
-            .into_iter()
+            .iter()
             .map(|name| file_system(document, name))
             .collect::<Result<_, _>>()?,
     };
@@ -133,16 +133,14 @@ fn kernel(document: Document<'_>, fields: &Fields<'_>) -> Result<(Kernel, Range<
     Ok((kernel, id.span()))
 }
 
-fn file_system(document: Document<'_>, name: Found<String>) -> Result<String, Diagnostic> {
-    let word = name.get_ref();
-    if Fs::NAMES.contains(&word.as_str()) {
-        return Ok(name.into_inner());
-    }
-    let error = document.error(name.span(), format!("unknown file system `{word}`"));
-    Err(error.help(suggest::hint(word, "file systems", &Fs::NAMES)))
+fn file_system(document: Document<'_>, name: &Found<String>) -> Result<Fs, Diagnostic> {
+    name.get_ref().parse().map_err(|UnknownFs { word }| {
+        let error = document.error(name.span(), format!("unknown file system `{word}`"));
+        error.help(suggest::hint(&word, "file systems", &Fs::NAMES))
+    })
 }
 
-fn source(document: Document<'_>, fields: &Fields<'_>, fs: &[String]) -> Result<Source, Diagnostic> {
+fn source(document: Document<'_>, fields: &Fields<'_>, fs: &[Fs]) -> Result<Source, Diagnostic> {
     if let Some(tree) = tree::source(document, fields, fs)? {
         return Ok(Source::Tree(Box::new(tree)));
     }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use guest_wire::Fs;
+
 use super::manifest::PackageSource;
 
 /// A kernel that is built from source.
@@ -108,14 +110,14 @@ impl ConfigPart {
 
     /// What a kernel is configured with if nothing is said: what boots in our machine, with these file systems.
     #[must_use]
-    pub fn usual(fs: &[String], ready: &Path) -> Vec<ConfigPart> {
+    pub fn usual(fs: &[Fs], ready: &Path) -> Vec<ConfigPart> {
         let fragment = |name: &str| ConfigPart::Fragment {
             name: name.to_owned(),
             path: ready.join(format!("{name}.config")),
         };
         let names = ["base"]
             .into_iter()
-            .chain(fs.iter().map(String::as_str))
+            .chain(fs.iter().map(|fs| fs.as_str()))
             .chain(["debug"]);
         std::iter::once(ConfigPart::Tiny).chain(names.map(fragment)).collect()
     }

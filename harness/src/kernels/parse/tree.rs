@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use guest_wire::Fs;
+
 use super::super::diagnostic::Diagnostic;
 use super::super::fields::{Document, Fields, Found};
 use super::super::tree::{ConfigPart, Origin, TreeSource, is_url};
@@ -18,11 +20,7 @@ const BUILD: [&str; 5] = ["patches", "config", "cc", "arch", "make"];
 const ARCHITECTURES: [&str; 1] = ["x86_64"];
 
 /// The source of a kernel that is built; nothing if it is another kind of kernel.
-pub(super) fn source(
-    document: Document<'_>,
-    fields: &Fields<'_>,
-    fs: &[String],
-) -> Result<Option<TreeSource>, Diagnostic> {
+pub(super) fn source(document: Document<'_>, fields: &Fields<'_>, fs: &[Fs]) -> Result<Option<TreeSource>, Diagnostic> {
     let mut named = ORIGINS.into_iter().filter(|key| fields.has(key));
     let Some(origin) = named.next() else {
         let stray = BUILD
@@ -126,7 +124,7 @@ fn origin(document: Document<'_>, fields: &Fields<'_>, key: &str) -> Result<Orig
     }
 }
 
-fn config(document: Document<'_>, fields: &Fields<'_>, fs: &[String]) -> Result<Vec<ConfigPart>, Diagnostic> {
+fn config(document: Document<'_>, fields: &Fields<'_>, fs: &[Fs]) -> Result<Vec<ConfigPart>, Diagnostic> {
     let ready = Places::find().configs();
     let folder = document.file.parent().unwrap_or(Path::new(""));
     let Some(words) = fields.strings("config")? else {

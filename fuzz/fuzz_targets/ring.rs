@@ -20,7 +20,7 @@ use vhost_blk::backend::in_process::InProcess;
 use vhost_blk::config::Config;
 use vhost_blk::device::Device;
 use vhost_blk::disk::Disk;
-use vhost_blk::plan::{Lose, Plan, Torn, Var};
+use vhost_blk_api::plan::{Lose, Plan, Torn, Var};
 use vhost_blk::trace::Writer;
 
 /// Rules that an input can have, by number.

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use guest_tests::wire::{Event, GuestMessage, HostMessage, Job, Sample, Want};
-use vhost_blk::control::{Command, Reply};
-use vhost_blk::trace;
+use vhost_blk_api::control::{Command, Reply};
+use vhost_blk_api::trace;
 
 use crate::boot::Boot;
 use crate::device::DeviceError;
@@ -315,7 +315,7 @@ fn read_trace(boot: &mut Boot, case: &str) -> Vec<trace::Record> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use vhost_blk::plan::Rule;
+    use vhost_blk_api::plan::Rule;
 
     use super::begin_mark;
     use crate::cases::{EXEC, all};

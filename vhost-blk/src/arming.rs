@@ -3,32 +3,17 @@
 use std::collections::HashSet;
 use std::fmt::Write as _;
 
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use vhost_blk_api::control::RuleStatus;
+use vhost_blk_api::plan::file::name_taken;
+use vhost_blk_api::plan::{Action, Plan, Rule, RuleError, Var};
+use vhost_blk_api::trace::{Record, ReleasedBy};
 
 use crate::decide::{Armed, World};
 use crate::device::{Device, Pending, State};
 use crate::history::Keep;
-use crate::plan::file::name_taken;
-use crate::plan::{Action, Plan, Rule, RuleError, Var};
 use crate::replay::{Change, Script};
-use crate::schedule::{Released, ReleasedBy};
-use crate::trace::Record;
-
-/// A rule in force, as `list` tells it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RuleStatus {
-    /// Its name.
-    pub name: String,
-    /// Its text.
-    pub text: String,
-    /// Requests that looked like its trigger.
-    pub seen: u64,
-    /// Requests to which it was applied.
-    pub hits: u64,
-    /// Requests that it makes wait now.
-    pub holding: usize,
-}
+use crate::schedule::Released;
 
 /// Most rules that were taken off before they fired of which names are kept.
 const UNFIRED_MAX: usize = 100;

@@ -8,10 +8,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
+use vhost_blk_api::trace::Status;
 use vm_memory::{Bytes, GuestAddress};
 
 use crate::request::Mem;
-use crate::trace::Status;
 
 /// A used ring, as far as completions need it. The transport implements it.
 pub trait Ring: Send + Sync {

@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use vhost_blk_api::op::Op;
+use vhost_blk_api::plan::{Corruption, Sectors};
+use vhost_blk_api::rng::Rng;
+use vhost_blk_api::trace::Status;
 use vm_memory::VolatileSlice;
 
 use crate::disk::Disk;
 use crate::execute::{Access, Done, Target, disk_range, for_each_piece, written};
-use crate::op::Op;
-use crate::plan::{Corruption, Sectors};
 use crate::request::{Mem, Request, SECTOR_BYTES};
-use crate::rng::Rng;
-use crate::trace::Status;
 
 /// Moves a request's data, and damages it on the way.
 ///

@@ -3,13 +3,13 @@
 use std::io::Write;
 
 use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
+use vhost_blk_api::plan::{Facts, Prefix};
 use vm_memory::{Bytes, GuestAddress};
 
 use super::*;
 use crate::completion::Effect;
 use crate::decide::Outcome;
 use crate::execute::{SERIAL_BYTES, execute};
-use crate::plan::{Facts, Prefix};
 use crate::request::Buffer;
 
 const DISK_SECTORS: u64 = 256;
@@ -40,10 +40,10 @@ impl Bed {
     }
 
     fn run(&self, op: Op, text: &str) -> Effect {
-        let rule: crate::plan::Rule = text.parse().expect(text);
+        let rule: vhost_blk_api::plan::Rule = text.parse().expect(text);
         let outcome = match rule.action {
-            crate::plan::Action::Corrupt(how) => Outcome::Corrupt { how, seed: 7 },
-            crate::plan::Action::Drop => Outcome::Drop,
+            vhost_blk_api::plan::Action::Corrupt(how) => Outcome::Corrupt { how, seed: 7 },
+            vhost_blk_api::plan::Action::Drop => Outcome::Drop,
             other => panic!("{other:?}"),
         };
         let facts = Facts {

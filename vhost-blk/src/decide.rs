@@ -15,13 +15,12 @@ use std::ops::Range;
 use std::time::Duration;
 
 use smallvec::SmallVec;
-
-use crate::op::Op;
-use crate::plan::{
+use vhost_blk_api::op::Op;
+use vhost_blk_api::plan::{
     Action, Corruption, Event, Facts, FailStatus, Lose, Order, Rule, ShortStatus, Span, Spread, Torn, Until, Var,
     Window,
 };
-use crate::rng::Rng;
+use vhost_blk_api::rng::Rng;
 
 /// A rule in force: named, and with what it has counted.
 #[derive(Debug, Clone, PartialEq)]

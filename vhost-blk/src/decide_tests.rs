@@ -1,10 +1,10 @@
 //! Decisions: counting, choosing, and what rules can know of what came before.
 
 use proptest::prelude::*;
+use vhost_blk_api::payload::Tag;
+use vhost_blk_api::plan::Prefix;
 
 use super::*;
-use crate::payload::Tag;
-use crate::plan::Prefix;
 
 fn armed(texts: &[&str]) -> Vec<Armed> {
     texts

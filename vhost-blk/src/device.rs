@@ -13,6 +13,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, 
 use std::time::Instant;
 
 use smallvec::SmallVec;
+use vhost_blk_api::control::Stats;
+use vhost_blk_api::plan::Plan;
+use vhost_blk_api::trace::{Complete, OutcomeNote, Record, Status, TimingNote, VERSION};
 use virtio_bindings::virtio_blk::{VIRTIO_BLK_F_CONFIG_WCE, VIRTIO_BLK_F_FLUSH};
 
 use crate::arming::Unfired;
@@ -21,16 +24,14 @@ use crate::config::Config;
 use crate::decide::{Outcome, World};
 use crate::disk::Disk;
 use crate::execute::{Target, execute};
-use crate::plan::Plan;
 use crate::replay::Script;
 use crate::request::{Malformed, Request};
 use crate::resize::Teller;
 use crate::rules::Rules;
 use crate::sandbox::Sandbox;
 use crate::schedule::{Released, Schedule};
-use crate::stats::Stats;
 use crate::still::Exports;
-use crate::trace::{self, Complete, OutcomeNote, Record, Status, TimingNote};
+use crate::trace;
 
 /// A fault-injecting disk, apart from any transport.
 pub struct Device {
@@ -139,7 +140,7 @@ impl Device {
     #[must_use]
     pub fn new(config: Config, disk: Disk, trace: trace::Writer, started: Instant, plan: &Plan) -> Device {
         trace.write(|| Record::Start {
-            version: trace::VERSION,
+            version: VERSION,
             disk_bytes: disk.bytes(),
             seed: plan.seed,
         });

@@ -3,6 +3,9 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use vhost_blk_api::op::Op;
+use vhost_blk_api::plan::{FailStatus, ShortStatus};
+use vhost_blk_api::trace::{RangeOnDisk, Status};
 use vm_memory::{GuestAddress, GuestMemory, Permissions, VolatileSlice};
 
 use crate::completion::Effect;
@@ -10,10 +13,7 @@ use crate::config::RANGE_SECTORS_MAX;
 use crate::corrupt::corrupt;
 use crate::decide::Outcome;
 use crate::disk::{Changes, Disk, Together};
-use crate::op::Op;
-use crate::plan::{FailStatus, ShortStatus};
-use crate::request::{Buffer, Mem, RangeOnDisk, Request, SECTOR_BYTES};
-use crate::trace::Status;
+use crate::request::{Buffer, Mem, Request, SECTOR_BYTES};
 
 /// Bytes of the serial number that get-id returns.
 pub const SERIAL_BYTES: usize = 20;

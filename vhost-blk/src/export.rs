@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{SeekFrom, seek};
 use rustix::io::Errno;
 use thiserror::Error;
+use vhost_blk_api::control::Cut;
 
 use crate::disk::{Disk, Overlay};
-use crate::history::{Cut, Picture, PictureError, Source, Wanted};
+use crate::history::{Picture, PictureError, Source, Wanted};
 
 /// An export that did not work; nothing stands at its path then.
 #[derive(Debug, Error)]

@@ -16,16 +16,16 @@ use std::time::{Duration, Instant};
 
 use log::{Entry, undo};
 use thiserror::Error;
-
-pub(crate) use log::Log;
-pub(crate) use picture::{Picture, Source};
-pub use picture::{PictureError, Wanted};
-use serde::{Deserialize, Serialize};
+use vhost_blk_api::plan::{Lose, Torn};
+use vhost_blk_api::rng::Rng;
 
 use crate::disk::Disk;
 use crate::log_writes::{self, LogError};
-use crate::plan::{Lose, Torn};
-use crate::rng::Rng;
+
+pub(crate) use log::Log;
+pub(crate) use picture::{Picture, Source};
+
+pub use picture::{PictureError, Wanted};
 
 /// How much is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,17 +124,6 @@ pub struct PowerCut {
     pub torn: Option<Torn>,
     /// Seed of what is to be chosen.
     pub seed: u64,
-}
-
-/// What a power cut did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Cut {
-    /// Requests that were in the volatile cache, or in flight.
-    pub volatile: usize,
-    /// How many of them are lost wholly.
-    pub lost: usize,
-    /// Bytes of the last one that were still written, if it was torn.
-    pub torn_bytes: Option<u64>,
 }
 
 impl UnknownMark {

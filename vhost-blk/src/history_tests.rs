@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
 use proptest::sample::select;
+use vhost_blk_api::control::Cut;
 use vm_memory::VolatileSlice;
 
 use super::*;

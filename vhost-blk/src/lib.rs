@@ -22,20 +22,18 @@ pub mod execute;
 pub mod export;
 pub mod history;
 pub mod log_writes;
-pub mod op;
-pub mod payload;
-pub mod plan;
+
 pub mod power;
 pub mod replay;
 pub mod request;
 pub mod resize;
-pub mod rng;
+
 pub mod rules;
 pub mod sandbox;
 pub mod say;
 pub mod schedule;
 pub mod server;
-pub mod stats;
+
 mod still;
 pub mod trace;
 pub mod upkeep;

@@ -3,15 +3,16 @@
 use std::sync::PoisonError;
 
 use thiserror::Error;
+use vhost_blk_api::control::Cut;
+use vhost_blk_api::op::Op;
+use vhost_blk_api::plan::{Lose, Torn};
+use vhost_blk_api::trace::Record;
 
 use crate::decide::Blow;
 use crate::device::{Device, Pending, Power};
 use crate::execute::{Target, execute};
-use crate::history::{Cut, PowerCut};
-use crate::op::Op;
-use crate::plan::{Lose, Torn};
+use crate::history::PowerCut;
 use crate::schedule::Released;
-use crate::trace::Record;
 
 /// A power cut that nothing could be lost by, for want of knowledge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]

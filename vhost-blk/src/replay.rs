@@ -9,11 +9,13 @@ mod look;
 
 use std::collections::VecDeque;
 
+use vhost_blk_api::plan::units::print_bytes;
+use vhost_blk_api::rng::Rng;
+use vhost_blk_api::trace::Record;
+
 use crate::decide::{Armed, Blow, Chosen, Outcome, Timing, chosen};
-use crate::plan::units::print_bytes;
 use crate::request::Request;
-use crate::rng::Rng;
-use crate::trace::Record;
+
 pub use look::Look;
 
 /// What was decided for a request; rules by name.
@@ -296,13 +298,13 @@ impl Scripted {
 mod tests {
     use proptest::prelude::{ProptestConfig, Strategy, any, prop_assert_eq, proptest};
     use proptest::sample::select;
+    use vhost_blk_api::op::Op;
+    use vhost_blk_api::plan::{Facts, Prefix};
+    use vhost_blk_api::trace::Submit;
 
     use super::*;
     use crate::buffers::Buffers;
     use crate::decide::{World, decide};
-    use crate::op::Op;
-    use crate::plan::{Facts, Prefix};
-    use crate::trace::Submit;
 
     fn facts(op: Op, sector: u64) -> Facts {
         Facts {

@@ -4,18 +4,18 @@
 //! chain is trusted. What is no request is [`Malformed`], and still knows its head and, where there is one, its status
 //! byte, for the driver is to get both back.
 
-use std::ops::{Deref, Range};
+use std::ops::Deref;
 
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use vhost_blk_api::op::Op;
+use vhost_blk_api::payload::Tag;
+use vhost_blk_api::plan::{Facts, PREFIX_BYTES, Prefix};
+use vhost_blk_api::trace::RangeOnDisk;
 use virtio_bindings::virtio_blk;
 use virtio_queue::DescriptorChain;
 use vm_memory::{Bytes, GuestAddress, GuestMemory, GuestMemoryMmap, Permissions};
 
 use crate::buffers::Buffers;
-use crate::op::Op;
-use crate::payload::Tag;
-use crate::plan::{Facts, PREFIX_BYTES, Prefix};
 
 /// The guest's memory.
 pub type Mem = GuestMemoryMmap<()>;
@@ -36,25 +36,6 @@ pub struct Buffer {
     pub addr: GuestAddress,
     /// Its length in bytes.
     pub len: u32,
-}
-
-/// One range of a discard or write-zeroes request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RangeOnDisk {
-    /// First sector.
-    pub sector: u64,
-    /// Number of sectors.
-    pub sectors: u32,
-    /// Flags; bit 0 is "may unmap".
-    pub flags: u32,
-}
-
-impl RangeOnDisk {
-    /// Its sectors.
-    #[must_use]
-    pub fn sectors(&self) -> Range<u64> {
-        self.sector..self.sector.saturating_add(u64::from(self.sectors))
-    }
 }
 
 /// A well-formed request.

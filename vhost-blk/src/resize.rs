@@ -4,33 +4,15 @@ use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use vhost_blk_api::control::FrontEnd;
+use vhost_blk_api::plan::units::print_bytes;
+use vhost_blk_api::trace::Record;
 
 use crate::device::Device;
-use crate::plan::units::print_bytes;
-use crate::trace::Record;
 
 /// Largest disk in bytes, 16 TiB: a size that was mistyped must not take all memory: four bytes for each block that is written or zeroed.
 pub const BYTES_MAX: u64 = 16 << 40;
-
-/// Whether the front end knows that the disk has another size.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FrontEnd {
-    /// It was told, and says that it has seen to it (if it can say so: `REPLY_ACK`).
-    Told,
-    /// It was told, and says that it cannot.
-    Refused,
-    /// It was told, or could not be told while it waited for something else, and has not answered in time.
-    Silent,
-    /// None of its rings runs, and it would not listen: it will be told when one does.
-    Later,
-    /// It has given the device no channel to tell it anything: it learns of it when it asks.
-    NoChannel,
-    /// None is connected: the next one will find it so.
-    None,
-}
 
 /// Tells the front end that is connected that the disk has another size, and waits for its answer.
 pub type Teller = Arc<dyn Fn() -> FrontEnd + Send + Sync>;

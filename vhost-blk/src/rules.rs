@@ -11,10 +11,10 @@ use std::ops::{Deref, Range};
 use foldhash::{HashMap, HashMapExt};
 use intervaltree::IntervalTree;
 use smallvec::SmallVec;
+use vhost_blk_api::op::Op;
+use vhost_blk_api::plan::{Facts, PayloadMatch};
 
 use crate::decide::{Armed, Decision, World};
-use crate::op::Op;
-use crate::plan::{Facts, PayloadMatch};
 
 /// The rules in force, in their order.
 #[derive(Debug, Default)]

@@ -4,11 +4,11 @@ use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
 use proptest::sample::select;
+use vhost_blk_api::payload::Tag;
+use vhost_blk_api::plan::Prefix;
 
 use super::*;
 use crate::decide::decide;
-use crate::payload::Tag;
-use crate::plan::Prefix;
 
 /// Rules over a small world, so that requests meet them often.
 fn rule() -> impl Strategy<Value = String> {
@@ -134,7 +134,7 @@ fn most_of_these_rules_can_be_read() {
         .collect();
     let read = texts
         .iter()
-        .filter(|text| text.parse::<crate::plan::Rule>().is_ok())
+        .filter(|text| text.parse::<vhost_blk_api::plan::Rule>().is_ok())
         .count();
     assert!(read > 80, "{read} of 200, for instance {:?}", texts.first());
 }

@@ -7,57 +7,11 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use serde::{Deserialize, Serialize};
+use vhost_blk_api::op::Op;
+use vhost_blk_api::plan::{self, Facts, Order, Until};
+use vhost_blk_api::trace::ReleasedBy;
 
 use crate::decide::{Timing, permutation};
-use crate::op::Op;
-use crate::plan::{self, Facts, Order, Until};
-
-/// What let a request go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ReleasedBy {
-    /// Its time had come.
-    Time,
-    /// The mark it waited for was made.
-    Mark,
-    /// The flush that ends its reorder window was submitted.
-    Epoch,
-    /// The request it waited for was submitted.
-    Next,
-    /// The request it waited for was completed.
-    Done,
-    /// Somebody said `release`.
-    Release,
-    /// The rule was taken off, or all were cleared or replaced.
-    Clear,
-    /// What it waited for did not come in time, or its reorder window was not full in time.
-    #[serde(alias = "idle")]
-    Max,
-    /// Its reorder window was full.
-    Window,
-    /// Its ring was stopped: the virtual machine pauses, resets or ends.
-    Stop,
-}
-
-impl ReleasedBy {
-    /// The word in the trace.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            ReleasedBy::Time => "time",
-            ReleasedBy::Mark => "mark",
-            ReleasedBy::Epoch => "epoch",
-            ReleasedBy::Next => "next",
-            ReleasedBy::Done => "done",
-            ReleasedBy::Release => "release",
-            ReleasedBy::Clear => "clear",
-            ReleasedBy::Max => "max",
-            ReleasedBy::Window => "window",
-            ReleasedBy::Stop => "stop",
-        }
-    }
-}
 
 /// A request that is to complete now.
 #[derive(Debug, PartialEq, Eq)]

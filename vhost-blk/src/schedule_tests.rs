@@ -1,8 +1,9 @@
 use std::time::Duration;
 
+use vhost_blk_api::op::Op;
+use vhost_blk_api::plan::{Action, Prefix, Rule};
+
 use super::*;
-use crate::op::Op;
-use crate::plan::{Action, Prefix, Rule};
 
 const MS: Duration = Duration::from_millis(1);
 

@@ -6,6 +6,8 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use thiserror::Error;
+use vhost_blk_api::control::Stats;
+use vhost_blk_api::trace::{Record, ReleasedBy, TimingNote};
 
 use crate::device::{Device, Pending, Ready, State};
 use crate::export::{ExportError, Exported, export};
@@ -14,9 +16,6 @@ use crate::log_writes::LogError;
 use crate::replay::Script;
 use crate::resize::Resized;
 use crate::sandbox::Sandbox;
-use crate::schedule::ReleasedBy;
-use crate::stats::Stats;
-use crate::trace::{Record, TimingNote};
 
 /// How long a rollback waits for requests that are being completed right now. The guest may know of a completion
 /// before this process has counted it; only a request that a rule holds stays longer.

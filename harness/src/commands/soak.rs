@@ -10,8 +10,8 @@ use guest_tests::soak::FIO;
 use serde::Serialize;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
-use vhost_blk::plan::file::parse_in_plan;
-use vhost_blk::plan::{Action, Plan};
+use vhost_blk_api::plan::file::parse_in_plan;
+use vhost_blk_api::plan::{Action, Plan};
 
 use super::prepare;
 use crate::cli::SoakArgs;

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use guest_tests::soak::{Order, Range, Report};
-use vhost_blk::control::{Command, Reply, Stats};
+use vhost_blk_api::control::{Command, Reply, Stats};
 
 use crate::device::{Config, Device, DeviceError};
 use crate::kernels::Artifact;

@@ -17,6 +17,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
+use rings::Rings;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
@@ -24,11 +25,10 @@ use rustix::net::{
     socket_with,
 };
 use smallvec::SmallVec;
+use vhost_blk_api::control::FrontEnd;
 
 use super::channel::{Bell, Channel};
 use super::inflight::Area;
-use crate::resize::FrontEnd;
-use rings::Rings;
 
 /// Bytes of a message's header: request, flags, size of what follows, each a `u32`.
 pub(super) const HEADER_BYTES: usize = 12;

@@ -2,15 +2,15 @@
 
 use std::time::Instant;
 
+use vhost_blk_api::plan::Facts;
+use vhost_blk_api::trace::{Record, ReleasedBy, Status, Submit};
+
 use super::{Arrival, Device, Pending, Ready, Round, State};
 use crate::completion::{Completion, Effect};
 use crate::decide::Blow;
 use crate::history::Keep;
-use crate::plan::Facts;
 use crate::replay::{Script, Scripted};
 use crate::request::{Malformed, Request};
-use crate::schedule::ReleasedBy;
-use crate::trace::{Record, Status, Submit};
 
 impl Device {
     /// Takes what came out of a ring.

@@ -3,12 +3,12 @@
 use std::ops::Range;
 
 use smallvec::SmallVec;
+use vhost_blk_api::op::Op;
 
 use super::{Device, Pending, Power, Round};
 use crate::completion::{AtWork, Effect};
 use crate::decide::Outcome;
 use crate::execute::gather;
-use crate::op::Op;
 use crate::request::SECTOR_BYTES;
 
 /// Most requests of a round that are looked at: each is compared with all before it.

@@ -5,8 +5,10 @@
 use std::ops::Range;
 use std::time::Instant;
 
+use vhost_blk_api::control::Cut;
+
 use super::log::{Entry, Log, Survivor, survivors, undo};
-use super::{Change, Content, Cut, History, Keep, PowerCut};
+use super::{Change, Content, History, Keep, PowerCut};
 use crate::disk::Disk;
 
 impl History {

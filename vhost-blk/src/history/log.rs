@@ -3,9 +3,11 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use super::{Change, Content, Cut, Keep, Medium, Resize, UnknownMark};
-use crate::plan::{Lose, Torn};
-use crate::rng::Rng;
+use vhost_blk_api::control::Cut;
+use vhost_blk_api::plan::{Lose, Torn};
+use vhost_blk_api::rng::Rng;
+
+use super::{Change, Content, Keep, Medium, Resize, UnknownMark};
 
 /// Something that happened to a disk.
 #[derive(Debug)]

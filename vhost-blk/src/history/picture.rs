@@ -5,9 +5,10 @@ use std::ops::Range;
 use std::time::Instant;
 
 use thiserror::Error;
+use vhost_blk_api::control::Cut;
 
 use super::log::{Log, Survivor, survivors, undo};
-use super::{Content, Cut, Medium, PowerCut, UnknownMark};
+use super::{Content, Medium, PowerCut, UnknownMark};
 
 /// What of a disk is wanted; nothing given is the disk as it stands.
 #[derive(Debug, Clone, Copy, Default)]

@@ -2,13 +2,13 @@
 
 use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, proptest};
 use proptest::sample::select;
+use vhost_blk_api::plan::Lose;
 
 use super::*;
 use crate::disk::Storage;
 use crate::export::export;
 use crate::history::tests::{ALL, Bed, Move, bed_in, step};
 use crate::history::{Keep, Torn};
-use crate::plan::Lose;
 
 impl Bed {
     /// What an export shows.

@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-use crate::op::Op;
-use crate::payload::Tag;
-use crate::request::{RangeOnDisk, Request};
-use crate::trace::Submit;
+use vhost_blk_api::op::Op;
+use vhost_blk_api::payload::Tag;
+use vhost_blk_api::trace::{RangeOnDisk, Submit};
+
+use crate::request::Request;
 
 /// What a request looked like, as far as a trace knows.
 #[derive(Debug, Clone, PartialEq, Eq)]

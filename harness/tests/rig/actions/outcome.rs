@@ -2,7 +2,7 @@
 
 use harness::cache::Cache;
 use harness::golden::{self, Fs};
-use vhost_blk::control::Command;
+use vhost_blk_api::control::Command;
 
 use crate::guest::{FILL, Guest, Setup};
 

@@ -1,29 +1,10 @@
-//! The control socket: commands and replies as JSON, one a line, over a unix stream socket.
-//!
-//! ```text
-//! → {"v":1,"cmd":"add","rule":"fail write nth=1"}
-//! ← {"v":1,"ok":true,"reply":"added","name":"r1"}
-//! ```
-//!
-//! Every command is answered, in order, before the next one is read. `v` is the protocol's version; a command may leave it
-//! out, so that a person can type `{"cmd":"list"}` into `socat`.
-
-mod client;
-mod page;
-mod parse;
-mod server;
+//! What client and device say to each other.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub use crate::arming::RuleStatus;
-pub use crate::history::Cut;
-pub use crate::resize::FrontEnd;
-pub use crate::stats::Stats;
-pub use client::{Client, ClientError, Subscription};
-pub use page::reference;
-pub use server::serve;
+use super::stats::Stats;
 
 /// Version of the protocol.
 pub const VERSION: u32 = 1;
@@ -218,22 +199,82 @@ pub enum Reply {
     },
 }
 
-/// A command with the protocol's version, as it is sent; [`parse`] reads it.
+/// A command with the protocol's version, as it is sent; [`parse`](super::parse::parse) reads it.
 #[derive(Debug, Serialize)]
-struct CommandLine {
-    v: u32,
+pub(super) struct CommandLine {
+    pub(super) v: u32,
     #[serde(flatten)]
-    command: Command,
+    pub(super) command: Command,
 }
 
 /// A reply with the protocol's version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct ReplyLine {
-    v: u32,
-    ok: bool,
+pub(super) struct ReplyLine {
+    pub(super) v: u32,
+    pub(super) ok: bool,
     #[serde(flatten)]
-    reply: Reply,
+    pub(super) reply: Reply,
 }
 
-#[cfg(test)]
-mod tests;
+impl From<Reply> for ReplyLine {
+    fn from(reply: Reply) -> ReplyLine {
+        let ok = !matches!(reply, Reply::Error { .. });
+        ReplyLine { v: VERSION, ok, reply }
+    }
+}
+
+impl Reply {
+    /// The line that answers a command.
+    ///
+    /// # Errors
+    /// It holds a path or name that JSON cannot say.
+    pub fn into_line(self) -> serde_json::Result<Vec<u8>> {
+        let mut line = serde_json::to_vec(&ReplyLine::from(self))?;
+        line.push(b'\n');
+        Ok(line)
+    }
+}
+
+/// A rule in force, as `list` tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleStatus {
+    /// Its name.
+    pub name: String,
+    /// Its text.
+    pub text: String,
+    /// Requests that looked like its trigger.
+    pub seen: u64,
+    /// Requests to which it was applied.
+    pub hits: u64,
+    /// Requests that it makes wait now.
+    pub holding: usize,
+}
+
+/// What a power cut did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Cut {
+    /// Requests that were in the volatile cache, or in flight.
+    pub volatile: usize,
+    /// How many of them are lost wholly.
+    pub lost: usize,
+    /// Bytes of the last one that were still written, if it was torn.
+    pub torn_bytes: Option<u64>,
+}
+
+/// Whether the front end knows that the disk has another size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FrontEnd {
+    /// It was told, and says that it has seen to it (if it can say so: `REPLY_ACK`).
+    Told,
+    /// It was told, and says that it cannot.
+    Refused,
+    /// It was told, or could not be told while it waited for something else, and has not answered in time.
+    Silent,
+    /// None of its rings runs, and it would not listen: it will be told when one does.
+    Later,
+    /// It has given the device no channel to tell it anything: it learns of it when it asks.
+    NoChannel,
+    /// None is connected: the next one will find it so.
+    None,
+}

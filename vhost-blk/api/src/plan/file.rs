@@ -89,7 +89,8 @@ pub fn parse_in_plan(text: &str, plan: &Plan) -> Result<Rule, RuleError> {
 }
 
 /// The error for a rule whose name is taken.
-pub(crate) fn name_taken(text: &str, name: &str) -> RuleError {
+#[must_use]
+pub fn name_taken(text: &str, name: &str) -> RuleError {
     let byte = text.find(&format!("name={name}")).unwrap_or(0);
     RuleError {
         text: text.to_owned(),

@@ -1,27 +1,11 @@
-//! The trace: one JSON object a line for everything that the device was asked and did.
-//!
-//! A reader of this crate ([`read`], [`requests`]) and the writer share these types. `t_us` is microseconds since the device
-//! started, `seq` numbers the requests from 1 over all queues and connections.
+//! The records of a trace.
 
-mod line;
-mod live;
-mod reader;
-pub mod show;
-pub mod summary;
-mod tap;
-mod writer;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-pub use live::Live;
-pub use reader::{ReadError, RequestLine, read, requests};
-pub use tap::{Heard, Listener};
-pub use writer::Writer;
-
 use crate::op::Op;
 use crate::payload::Tag;
-use crate::request::RangeOnDisk;
-use crate::schedule::ReleasedBy;
 
 /// Version of the trace's format, in its first line.
 pub const VERSION: u32 = 1;
@@ -277,5 +261,67 @@ pub struct OutcomeNote {
     pub bytes: Option<u64>,
 }
 
-#[cfg(test)]
-mod tests;
+/// What let a request go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReleasedBy {
+    /// Its time had come.
+    Time,
+    /// The mark it waited for was made.
+    Mark,
+    /// The flush that ends its reorder window was submitted.
+    Epoch,
+    /// The request it waited for was submitted.
+    Next,
+    /// The request it waited for was completed.
+    Done,
+    /// Somebody said `release`.
+    Release,
+    /// The rule was taken off, or all were cleared or replaced.
+    Clear,
+    /// What it waited for did not come in time, or its reorder window was not full in time.
+    #[serde(alias = "idle")]
+    Max,
+    /// Its reorder window was full.
+    Window,
+    /// Its ring was stopped: the virtual machine pauses, resets or ends.
+    Stop,
+}
+
+impl ReleasedBy {
+    /// The word in the trace.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            ReleasedBy::Time => "time",
+            ReleasedBy::Mark => "mark",
+            ReleasedBy::Epoch => "epoch",
+            ReleasedBy::Next => "next",
+            ReleasedBy::Done => "done",
+            ReleasedBy::Release => "release",
+            ReleasedBy::Clear => "clear",
+            ReleasedBy::Max => "max",
+            ReleasedBy::Window => "window",
+            ReleasedBy::Stop => "stop",
+        }
+    }
+}
+
+/// One range of a discard or write-zeroes request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RangeOnDisk {
+    /// First sector.
+    pub sector: u64,
+    /// Number of sectors.
+    pub sectors: u32,
+    /// Flags; bit 0 is "may unmap".
+    pub flags: u32,
+}
+
+impl RangeOnDisk {
+    /// Its sectors.
+    #[must_use]
+    pub fn sectors(&self) -> Range<u64> {
+        self.sector..self.sector.saturating_add(u64::from(self.sectors))
+    }
+}

@@ -367,7 +367,8 @@ fn number(text: &str) -> Option<u64> {
 }
 
 /// Whether rules, marks and variables can have this name.
-pub(crate) fn is_name(text: &str) -> bool {
+#[must_use]
+pub fn is_name(text: &str) -> bool {
     text.len() <= 64
         && text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && text

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::{Command, VERSION};
-use crate::plan::error::hint;
+use super::protocol::{Command, VERSION};
+use crate::plan::hint;
 
 /// The commands' words, in their order, and the fields that each can have.
 pub(super) const COMMANDS: [(&str, &[&str]); 19] = [
@@ -29,7 +29,10 @@ pub(super) const COMMANDS: [(&str, &[&str]); 19] = [
 ];
 
 /// The command of a line, or why it is none.
-pub(super) fn parse(line: &[u8]) -> Result<Command, String> {
+///
+/// # Errors
+/// It is no command, or one with a field that it does not have.
+pub fn parse(line: &[u8]) -> Result<Command, String> {
     let value = serde_json::from_slice(line).map_err(|error| format!("not a command: {error}"))?;
     let Value::Object(mut fields) = value else {
         return Err(r#"not a command: expected an object, like {"cmd":"list"}"#.to_owned());

@@ -8,14 +8,12 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
+use vhost_blk_api::control::{CLIENTS_MAX, Command, Cut, LINE_BYTES_MAX, Reply, parse};
+use vhost_blk_api::plan::{Lose, RuleError, Torn, Var, hint, is_name};
 
-use super::parse::parse;
-use super::{CLIENTS_MAX, Command, LINE_BYTES_MAX, Reply, ReplyLine, VERSION};
 use crate::device::Device;
 use crate::export::Exported;
-use crate::history::{Cut, PowerCut, Wanted};
-use crate::plan::error::hint;
-use crate::plan::{Lose, RuleError, Torn, Var, is_name};
+use crate::history::{PowerCut, Wanted};
 use crate::resize::Resized;
 use crate::trace::Heard;
 
@@ -63,10 +61,7 @@ fn turn_away(stream: &UnixStream) {
 }
 
 fn answer(mut stream: &UnixStream, reply: Reply) -> io::Result<()> {
-    let ok = !matches!(reply, Reply::Error { .. });
-    let mut line = serde_json::to_vec(&ReplyLine { v: VERSION, ok, reply })?;
-    line.push(b'\n');
-    stream.write_all(&line)
+    stream.write_all(&reply.into_line()?)
 }
 
 fn talk(stream: &UnixStream, device: &Device, quit: fn()) -> io::Result<()> {
@@ -299,3 +294,7 @@ fn rule_refusal(error: &RuleError, rule_index: Option<usize>) -> Reply {
         rule_index,
     }
 }
+
+#[cfg(test)]
+#[path = "control_tests.rs"]
+mod tests;

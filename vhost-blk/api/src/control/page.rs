@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::{
-    CLIENTS_MAX, Command, CommandLine, Cut, FrontEnd, LINE_BYTES_MAX, Reply, ReplyLine, RuleStatus, Stats, VERSION,
+use super::protocol::{
+    CLIENTS_MAX, Command, CommandLine, Cut, FrontEnd, LINE_BYTES_MAX, Reply, ReplyLine, RuleStatus, VERSION,
 };
+use super::stats::Stats;
 
 /// The page, in Markdown.
 #[must_use]
@@ -53,9 +54,7 @@ fn sent(command: Command) -> String {
 }
 
 fn answered(reply: Reply) -> String {
-    let ok = !matches!(reply, Reply::Error { .. });
-    let line = ReplyLine { v: VERSION, ok, reply };
-    serde_json::to_string(&line).unwrap_or_default()
+    serde_json::to_string(&ReplyLine::from(reply)).unwrap_or_default()
 }
 
 /// What a command does.

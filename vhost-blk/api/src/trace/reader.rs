@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use thiserror::Error;
 
-use super::{Complete, Record, Submit, VERSION};
+use super::record::{Complete, Record, Submit, VERSION};
 
 /// A trace that cannot be read.
 #[derive(Debug, Error)]
@@ -123,13 +123,10 @@ pub fn requests(records: &[Record]) -> Vec<RequestLine> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
-    use super::super::{OutcomeNote, Status, TimingNote, Writer};
+    use super::super::record::{OutcomeNote, ReleasedBy, Status, TimingNote};
     use super::*;
     use crate::op::Op;
     use crate::payload::Tag;
-    use crate::schedule::ReleasedBy;
 
     fn submit(seq: u64) -> Record {
         Record::Submit(Submit {
@@ -178,12 +175,11 @@ mod tests {
     fn a_torn_last_line_is_left_out() {
         let dir = tempfile::tempdir().expect("tempdir");
         let path = dir.path().join("trace");
-        let writer = Writer::create(Some(&path), Instant::now()).expect("writer");
+        let mut text = Vec::new();
         for record in [submit(1), submit(2), complete(2)] {
-            writer.write(|| record);
+            serde_json::to_writer(&mut text, &record).expect("json");
+            text.push(b'\n');
         }
-        writer.flush();
-        let mut text = std::fs::read(&path).expect("trace");
         text.extend_from_slice(br#"{"ev":"comp"#);
         std::fs::write(&path, &text).expect("write");
         let lines = requests(&read(&path).expect("read"));

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::show::{Filter, HEADER, listing};
 use super::summary::summary;
 use super::*;
+use crate::op::Op;
 
 /// A trace as the device writes it: three writes of which one is held and one fails, a flush without an answer.
 fn records() -> Vec<Record> {

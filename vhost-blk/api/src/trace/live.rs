@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::reader::RequestLine;
+use super::record::{Record, Submit};
 use super::show::{event, line, request, time};
-use super::{Record, RequestLine, Submit};
 
 /// Turns records into lines, in the order in which they come.
 #[derive(Debug, Default)]

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 use std::ops::Range;
 
-use super::{Complete, Record, RequestLine, Status, Submit, requests};
+use super::reader::{RequestLine, requests};
+use super::record::{Complete, Record, Status, Submit};
 use crate::op::Op;
 use crate::plan::units::print_bytes;
 

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::ops::Range;
 
+use super::reader::{RequestLine, requests};
+use super::record::{Record, Status};
 use super::show::{Filter, NoMark, time};
-use super::{Record, RequestLine, Status, requests};
 use crate::op::Op;
 use crate::plan::units::print_bytes;
 

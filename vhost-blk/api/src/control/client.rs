@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
-use super::{Command, CommandLine, LINE_BYTES_MAX, Reply, ReplyLine, VERSION};
+use super::protocol::{Command, CommandLine, LINE_BYTES_MAX, Reply, ReplyLine, VERSION};
 
 /// A connection to a device's control socket.
 #[derive(Debug)]
@@ -193,5 +193,25 @@ impl Client {
             path: self.path.clone(),
             source,
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::expect_used, reason = "a panic here is the test's failure")]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[test]
+    fn a_silent_device_is_a_timeout() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let path = dir.path().join("mute");
+        let _listener = UnixListener::bind(&path).expect("bind");
+        let mut client = Client::connect(&path, Duration::from_millis(50)).expect("connect");
+        let error = client.call(&Command::List).expect_err("nobody answers");
+        assert!(matches!(error, ClientError::Timeout { timeout_ms: 50, .. }), "{error}");
+        let missing = Client::connect(&dir.path().join("none"), Duration::from_millis(50));
+        assert!(matches!(missing, Err(ClientError::Connect { .. })));
     }
 }

@@ -10,7 +10,7 @@ use thiserror::Error;
 use vhost_blk::backend::QUEUES_MAX;
 use vhost_blk::config::{Config, Offer, serial};
 use vhost_blk::disk::{DiskError, Storage};
-use vhost_blk::replay::{Script, ScriptError};
+use vhost_blk::rulebook::replay::{Script, ScriptError};
 use vhost_blk::server::{Options, ServeError};
 use vhost_blk_api::control;
 use vhost_blk_api::op::Op;

@@ -12,9 +12,10 @@ use vhost_blk_api::control::{CLIENTS_MAX, Command, Cut, LINE_BYTES_MAX, Reply, p
 use vhost_blk_api::plan::{Lose, RuleError, Torn, Var, hint, is_name};
 
 use crate::device::Device;
-use crate::export::Exported;
-use crate::history::{PowerCut, Wanted};
-use crate::resize::Resized;
+use crate::device::resize::Resized;
+use crate::disk::export::Exported;
+use crate::power::log::PowerCut;
+use crate::power::picture::Wanted;
 use crate::trace::Heard;
 
 /// How long after a client could not be taken the next is tried: descriptors that have run out come back at no event.
@@ -188,7 +189,7 @@ fn obey(device: &Device, command: Command) -> Reply {
             requests: device.power_on(),
         },
         Command::Disconnect => {
-            if device.hang_up() {
+            if device.front_end().hang_up() {
                 Reply::Done
             } else {
                 refusal("no front end is connected".to_owned())
@@ -296,5 +297,4 @@ fn rule_refusal(error: &RuleError, rule_index: Option<usize>) -> Reply {
 }
 
 #[cfg(test)]
-#[path = "control_tests.rs"]
 mod tests;

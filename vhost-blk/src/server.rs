@@ -170,8 +170,8 @@ pub fn run(device: &Arc<Device>, options: &Options, ready: impl FnOnce()) -> Res
             Err(error) => crate::say!("cannot serve a front end: {error}"),
         }
         *stopper.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        device.set_hang_up(None);
-        device.set_teller(None);
+        device.front_end().set_hang_up(None);
+        device.front_end().set_teller(None);
         if options.once {
             break;
         }
@@ -236,8 +236,8 @@ fn serve(device: &Device, session: Session, stopper: &Stopper, quit: &OwnedFd) -
     if is_readable(quit, Timespec::default()) {
         hang_up();
     }
-    device.set_hang_up(Some(hang_up));
-    device.set_teller(Some(session.teller()));
+    device.front_end().set_hang_up(Some(hang_up));
+    device.front_end().set_teller(Some(session.teller()));
     session.serve()
 }
 

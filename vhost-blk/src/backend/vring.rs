@@ -121,7 +121,7 @@ mod tests {
     use rustix::event::{EventfdFlags, eventfd};
 
     use super::*;
-    use crate::request::Mem;
+    use crate::request::chain::Mem;
 
     #[test]
     fn a_kick_that_is_gone_is_no_error() {

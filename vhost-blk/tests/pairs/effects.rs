@@ -1,6 +1,6 @@
 //! Sends the request that a rule means, and looks at what the rule does to it.
 
-use vhost_blk::decide::permutation;
+use vhost_blk::rulebook::decide::permutation;
 use vhost_blk_api::control::{Command, Reply};
 use vhost_blk_api::op::Op;
 use vhost_blk_api::plan::{Lose, Order};

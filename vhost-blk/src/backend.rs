@@ -29,6 +29,7 @@ mod generation;
 pub mod in_process;
 mod inflight;
 pub(crate) mod lost_memory;
+mod message;
 mod poll;
 mod queue;
 mod refetch;
@@ -51,18 +52,16 @@ use thiserror::Error;
 use vhost::vhost_user::message::{VhostUserProtocolFeatures, VhostUserVirtioFeatures};
 use vhost::vhost_user::{Error as VhostUserError, Listener};
 use vhost_user_backend::{Error as DaemonError, VhostUserBackend, VhostUserDaemon};
-use vm_memory::{GuestAddressSpace, GuestMemoryAtomic};
+use vm_memory::GuestAddressSpace;
 use vmm_sys_util::epoll::EventSet;
 use vmm_sys_util::event::{EventConsumer, EventFlag, EventNotifier, new_event_consumer_and_notifier};
-use vring::Vring;
+use vring::{Memory, Vring};
 
 use crate::config::WRITEBACK_OFFSET;
 use crate::device::Device;
 use crate::device::front_end::Teller;
 use crate::request::chain::Mem;
 use crate::request::completion::Ring;
-
-type Memory = GuestMemoryAtomic<Mem>;
 
 /// Most queues of one device: the crate underneath maps queues to threads with 64-bit masks.
 pub const QUEUES_MAX: u16 = 64;

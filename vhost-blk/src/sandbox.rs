@@ -11,26 +11,15 @@
 //! A kernel that has only one of them, or less of it, gets what it has; what is missing is said. io_uring works outside seccomp, so the rings
 //! of a disk in files are made before, can read and write and nothing else (`disk/rings.rs`), and no more can be made.
 
+mod allowed;
 mod landlock;
 mod seccomp;
 mod trap;
 
-use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
+use std::{fmt, io};
 
-use thiserror::Error;
-
-/// What a device may go on doing.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Allowed {
-    /// Directories below which files may be written.
-    pub exports: Vec<PathBuf>,
-    /// Directories whose files may be taken away.
-    pub removals: Vec<PathBuf>,
-    /// Whether rings of io_uring that were made before are used.
-    pub io_uring: bool,
-}
+pub use self::allowed::{Allowed, SandboxError};
 
 /// What is in force.
 #[derive(Debug, Default)]
@@ -40,30 +29,6 @@ pub struct Sandbox {
     seccomp: bool,
     exports: Vec<PathBuf>,
     gaps: Vec<String>,
-}
-
-/// A sandbox that cannot be entered.
-#[derive(Debug, Error)]
-#[error("cannot enter the sandbox: {part}: {problem} (`--no-sandbox` runs the device without one)")]
-pub struct SandboxError {
-    part: &'static str,
-    problem: String,
-}
-
-impl SandboxError {
-    fn landlock(problem: &dyn fmt::Display) -> SandboxError {
-        SandboxError {
-            part: "landlock",
-            problem: problem.to_string(),
-        }
-    }
-
-    fn seccomp(problem: &dyn fmt::Display) -> SandboxError {
-        SandboxError {
-            part: "seccomp",
-            problem: problem.to_string(),
-        }
-    }
 }
 
 /// Gives up, for good, all that is not allowed here. To be called while the process is one thread.

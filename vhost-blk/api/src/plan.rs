@@ -21,6 +21,7 @@ mod rule;
 mod trigger;
 pub mod units;
 mod values;
+mod word;
 pub mod words;
 
 pub use action::{

@@ -8,10 +8,10 @@ use vhost_user_backend::{VhostUserBackend, VringT};
 use virtio_queue::Error as QueueError;
 use vmm_sys_util::epoll::EventSet;
 
+use super::Connection;
 use super::inflight::Area;
 use super::relay::Watcher;
-use super::vring::Vring;
-use super::{Connection, Memory};
+use super::vring::{Memory, Vring};
 use crate::device::Device;
 use crate::device::front_end::HangUp;
 use crate::request::chain::Mem;

@@ -9,8 +9,11 @@ use std::io;
 
 use vhost_user_backend::{VringMutex, VringStateGuard, VringStateMutGuard, VringT};
 use virtio_queue::Error;
+use vm_memory::GuestMemoryAtomic;
 
-use super::Memory;
+use crate::request::chain::Mem;
+
+pub(super) type Memory = GuestMemoryAtomic<Mem>;
 
 /// A ring whose kicks can be missed.
 #[derive(Clone)]

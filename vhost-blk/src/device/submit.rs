@@ -8,7 +8,7 @@ use super::Device;
 use super::state::{Arrival, Pending, Ready, Round, State};
 use crate::request::chain::{Malformed, Request};
 use crate::request::completion::{Completion, Effect};
-use crate::rulebook::decide::Blow;
+use crate::rulebook::decide::{Blow, Timing};
 use crate::rulebook::replay::{Look, Scripted};
 
 impl Device {
@@ -52,7 +52,7 @@ impl Device {
         state.seq += 1;
         let facts = &request.facts;
         // Without power nobody looks at it.
-        let Scripted { timing, outcome, blow } = if power.on {
+        let scripted = if power.on {
             match state.book.script() {
                 Some(_) => self.decide_again(state, &request, round),
                 None => state.book.decide(facts),
@@ -63,26 +63,8 @@ impl Device {
         state.stats.submitted += 1;
         *state.stats.requests.entry(facts.op).or_default() += 1;
         let seq = state.seq;
-        self.trace.write(|| {
-            let rules = timing
-                .iter()
-                .map(|(rule, _)| rule)
-                .chain(outcome.iter().map(|(rule, _)| rule))
-                .chain(blow.iter().map(|(rule, _)| rule));
-            Record::Submit(Submit {
-                seq,
-                t_us: self.trace.t_us(at),
-                queue: completion.ring().index(),
-                generation: completion.generation(),
-                op: facts.op,
-                sector: facts.sector,
-                len: facts.len,
-                tag: facts.tag,
-                segs: request.buffers.len(),
-                ranges: request.ranges.clone(),
-                rules: rules.cloned().collect(),
-            })
-        });
+        self.trace_submission(seq, at, &request, &completion, &scripted);
+        let Scripted { timing, outcome, blow } = scripted;
         let facts = facts.clone();
         let pending = Pending {
             seq,
@@ -103,16 +85,7 @@ impl Device {
             (Some((rule, blow)), _) => struck = Some((pending, rule, blow)),
             // A ring that was stopped since takes nothing more into the schedule: nobody would take it out again.
             (None, Some((rule, timing))) if !pending.completion.is_stale() => {
-                let stopping = pending.completion.is_stopping();
-                let released = state.schedule.add(at, state.book.seed(), seq, pending, &rule, timing);
-                round.ready.extend(released.into_iter().map(Ready::from));
-                if stopping {
-                    let this = |waiting: &Pending| waiting.seq == seq;
-                    let released = state.schedule.remove(this, ReleasedBy::Stop);
-                    round.ready.extend(released.into_iter().map(Ready::from));
-                } else {
-                    self.gate.wake_timer();
-                }
+                self.make_wait(state, pending, &rule, timing, round);
             }
             (None, _) => round.ready.push_back(Ready {
                 pending,
@@ -121,6 +94,40 @@ impl Device {
             }),
         }
         struck
+    }
+
+    /// Puts a request into the schedule; to the round goes what that lets go.
+    fn make_wait(&self, state: &mut State, pending: Pending, rule: &str, timing: Timing, round: &mut Round) {
+        let (seq, at) = (pending.seq, pending.at);
+        let stopping = pending.completion.is_stopping();
+        let released = state.schedule.add(at, state.book.seed(), seq, pending, rule, timing);
+        round.ready.extend(released.into_iter().map(Ready::from));
+        if stopping {
+            let this = |waiting: &Pending| waiting.seq == seq;
+            let released = state.schedule.remove(this, ReleasedBy::Stop);
+            round.ready.extend(released.into_iter().map(Ready::from));
+        } else {
+            self.gate.wake_timer();
+        }
+    }
+
+    fn trace_submission(&self, seq: u64, at: Instant, request: &Request, completion: &Completion, scripted: &Scripted) {
+        let facts = &request.facts;
+        self.trace.write(|| {
+            Record::Submit(Submit {
+                seq,
+                t_us: self.trace.t_us(at),
+                queue: completion.ring().index(),
+                generation: completion.generation(),
+                op: facts.op,
+                sector: facts.sector,
+                len: facts.len,
+                tag: facts.tag,
+                segs: request.buffers.len(),
+                ranges: request.ranges.clone(),
+                rules: scripted.rules().cloned().collect(),
+            })
+        });
     }
 
     /// What is to become of the next request, as it was in the trace that is replayed. What was done to the rules before it is done first, and what

@@ -8,7 +8,8 @@ use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
 };
 
-use super::{Allowed, SandboxError, trap};
+use super::allowed::{Allowed, SandboxError};
+use super::trap;
 
 /// Calls that are allowed whatever their arguments.
 const PLAIN: &[&[c_long]] = &[

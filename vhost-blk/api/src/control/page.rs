@@ -58,6 +58,33 @@ fn answered(reply: Reply) -> String {
 }
 
 /// What a command does.
+
+const RESIZE: &str = "Makes the disk larger or smaller while it runs, between two requests. `bytes` is a multiple of the block size, not 0 and at most 16 TiB; any other size, and one for which there \
+     is no room, is refused and changes nothing. Beyond the image there are zeros. What is cut off is gone: were the disk to grow again, zeros would be there. A request that reaches \
+     beyond the end when it is done fails, also one that came before. A power cut does not take it back, and what no flush made durable does not become so. \
+     With `--history`, `rollback` to a mark brings back what was cut off.\n\n\
+     `front_end` says whether the front end knows: `told` it was and has seen to it, `refused` it was and says that it cannot, `silent` it has not answered within 5 s, \
+     `later` it will be told when its first ring starts, `no-channel` it has not chosen the protocol's feature `BACKEND_REQ` and learns of it when it asks, `none` is connected. QEMU from \
+     7.2 on is told, and so is its guest.";
+
+const CUT: &str = "Cuts the power: nothing is answered until it comes back, and what was not durable is lost: all of it (`lose`: `all`, if left out), some, chosen by `seed`, \
+     or `none`; `torn` tears the last write at a multiple of `512` or `4k` bytes. A write is durable once a flush that came after it is completed; without a write cache (`--no-flush`, a driver \
+     that switched it off in the configuration, or one that took neither of the features `FLUSH` and `CONFIG_WCE`), once it is completed. A driver that is gone leaves the cache as it switched it, for \
+     nothing tells the next one from the same one connected again. What is durable is known with `--history`, or from when a rule `cut` or `early` came into force; what was written before counts as durable. \
+     Where nothing is known of that, a cut that would lose or tear something is refused. Marks outlive it: `rollback` goes back to those before it, too.";
+
+const EXPORT: &str = "Writes the disk to a file on the device's machine, sparse; beside it first, then renamed. Alone that is the disk as it stands; with `at` as it stood at a mark; with `lose`, `torn` and `seed`, \
+     which are those of `cut`, as it would stand had the power been cut so, then or now. Nothing is cut or changed, and requests that wait count as for `cut`: they have done nothing. \
+     The disk stands still meanwhile: requests wait for the end of the export, but for those of a ring that is stopped, which are \
+     dropped after 10 s. All but the disk as it \
+     stands needs a history (`--history`); `cut` in the answer is what the power cut did. The sandbox allows it below the directories of `--export-dir`, or, where that was not given, below the \
+     device's current directory and that of this socket.";
+
+const EXPORT_LOG: &str = "Writes the history, from the image to now, as a log of dm-log-writes (`replay-log` and fstests read it), to a file on the device's machine; where, is as with `export`. \
+     It is replayed on a copy of the image, made as large as `disk_bytes`, the largest size that the disk had; what `resize` cut off stands there as a discard. \
+     Changes are whole sectors there. A power cut stands there as writes of what it left where it took something, and a flush; a flush that was dropped, or answered before its time (`early`), is none there. \
+     Marks are marks there (`replay-log --log writes.log --replay copy.raw --end-mark mounted`), and the last is `dm-log-writes-end`, as in the kernel's own logs.";
+
 fn about(command: &Command) -> &'static str {
     match command {
         Command::Add { .. } => {
@@ -87,41 +114,15 @@ fn about(command: &Command) -> &'static str {
             "Makes the disk the image again, or, with `to`, what it was at a mark (`--history` keeps what that takes). The disk's size goes back as well, to the image's or the mark's; \
              if that is another one, the front end is told, and the answer is that of `resize`. If the power was cut, it is given again. Refused while requests are outstanding."
         }
-        Command::Resize { .. } => {
-            "Makes the disk larger or smaller while it runs, between two requests. `bytes` is a multiple of the block size, not 0 and at most 16 TiB; any other size, and one for which there \
-             is no room, is refused and changes nothing. Beyond the image there are zeros. What is cut off is gone: were the disk to grow again, zeros would be there. A request that reaches \
-             beyond the end when it is done fails, also one that came before. A power cut does not take it back, and what no flush made durable does not become so. \
-             With `--history`, `rollback` to a mark brings back what was cut off.\n\n\
-             `front_end` says whether the front end knows: `told` it was and has seen to it, `refused` it was and says that it cannot, `silent` it has not answered within 5 s, \
-             `later` it will be told when its first ring starts, `no-channel` it has not chosen the protocol's feature `BACKEND_REQ` and learns of it when it asks, `none` is connected. QEMU from \
-             7.2 on is told, and so is its guest."
-        }
-        Command::Cut { .. } => {
-            "Cuts the power: nothing is answered until it comes back, and what was not durable is lost: all of it (`lose`: `all`, if left out), some, chosen by `seed`, \
-             or `none`; `torn` tears the last write at a multiple of `512` or `4k` bytes. A write is durable once a flush that came after it is completed; without a write cache (`--no-flush`, a driver \
-             that switched it off in the configuration, or one that took neither of the features `FLUSH` and `CONFIG_WCE`), once it is completed. A driver that is gone leaves the cache as it switched it, for \
-             nothing tells the next one from the same one connected again. What is durable is known with `--history`, or from when a rule `cut` or `early` came into force; what was written before counts as durable. \
-             Where nothing is known of that, a cut that would lose or tear something is refused. Marks outlive it: `rollback` goes back to those before it, too."
-        }
+        Command::Resize { .. } => RESIZE,
+        Command::Cut { .. } => CUT,
         Command::Power => "Gives power again. What was out when it went is never answered.",
         Command::Disconnect => {
             "Hangs up on the front end. One that connects again is served, or one that has waited: the device serves one at a time, and another waits until the first is gone, also \
              while that one says nothing."
         }
-        Command::Export { .. } => {
-            "Writes the disk to a file on the device's machine, sparse; beside it first, then renamed. Alone that is the disk as it stands; with `at` as it stood at a mark; with `lose`, `torn` and `seed`, \
-             which are those of `cut`, as it would stand had the power been cut so, then or now. Nothing is cut or changed, and requests that wait count as for `cut`: they have done nothing. \
-             The disk stands still meanwhile: requests wait for the end of the export, but for those of a ring that is stopped, which are \
-             dropped after 10 s. All but the disk as it \
-             stands needs a history (`--history`); `cut` in the answer is what the power cut did. The sandbox allows it below the directories of `--export-dir`, or, where that was not given, below the \
-             device's current directory and that of this socket."
-        }
-        Command::ExportLog { .. } => {
-            "Writes the history, from the image to now, as a log of dm-log-writes (`replay-log` and fstests read it), to a file on the device's machine; where, is as with `export`. \
-             It is replayed on a copy of the image, made as large as `disk_bytes`, the largest size that the disk had; what `resize` cut off stands there as a discard. \
-             Changes are whole sectors there. A power cut stands there as writes of what it left where it took something, and a flush; a flush that was dropped, or answered before its time (`early`), is none there. \
-             Marks are marks there (`replay-log --log writes.log --replay copy.raw --end-mark mounted`), and the last is `dm-log-writes-end`, as in the kernel's own logs."
-        }
+        Command::Export { .. } => EXPORT,
+        Command::ExportLog { .. } => EXPORT_LOG,
         Command::Stats => {
             "Asks for the counters since the start. `outstanding` requests are submitted and not completed, `held` of them by rules; `dropped` ones were out when their ring or connection ended; \
              `trace_lost` lines of the trace found no room on its disk; `diverged_at` is the first request that was another one than in the trace that is replayed, `replay_left` how many of the trace's requests have not come as they did there; \
@@ -140,6 +141,11 @@ fn about(command: &Command) -> &'static str {
 
 /// Every command with an answer that it can get.
 fn examples() -> Vec<(Command, Reply)> {
+    [about_rules(), about_state(), about_the_device()].concat()
+}
+
+/// Of commands that change rules.
+fn about_rules() -> Vec<(Command, Reply)> {
     vec![
         (
             Command::Add {
@@ -179,6 +185,12 @@ fn examples() -> Vec<(Command, Reply)> {
             },
             Reply::Released { requests: 1 },
         ),
+    ]
+}
+
+/// Of commands that change what rules and requests meet.
+fn about_state() -> Vec<(Command, Reply)> {
+    vec![
         (
             Command::Set {
                 var: "phase:2".to_owned(),
@@ -219,6 +231,12 @@ fn examples() -> Vec<(Command, Reply)> {
         ),
         (Command::Power, Reply::Released { requests: 0 }),
         (Command::Disconnect, Reply::Done),
+    ]
+}
+
+/// Of commands that take something out of the device, and its end.
+fn about_the_device() -> Vec<(Command, Reply)> {
+    vec![
         (
             Command::Export {
                 path: "disk.raw".into(),

@@ -3,11 +3,12 @@
 use std::fmt::Write as _;
 use std::ops::Range;
 
-use super::units::{print_bytes, print_time};
-use super::{
-    Action, Align, Corruption, Event, FailStatus, Lose, Matcher, Order, PayloadMatch, Rule, Sectors, ShortStatus, Span,
-    Spread, Trigger, Until, Watch, Window,
+use super::action::{
+    Action, Corruption, FailStatus, Lose, Order, Sectors, ShortStatus, Span, Spread, Torn, Until, Window,
 };
+use super::rule::Rule;
+use super::trigger::{Align, Event, Matcher, PayloadMatch, Trigger, Watch};
+use super::units::{print_bytes, print_time};
 use crate::op::Op;
 
 /// Says what a rule will do.
@@ -192,20 +193,22 @@ fn what(action: &Action, matcher: &Matcher) -> String {
             "is answered at once, and makes durable what came before it only after {}",
             time(*span)
         ),
-        Action::Cut { lose, torn } => {
-            let lost = match lose {
-                Lose::All => "what no flush made durable is lost",
-                Lose::Some => "about half of the requests that no flush made durable, chosen by the seed, are lost",
-                Lose::None => "nothing that was written is lost",
-            };
-            let torn = match torn {
-                Some(torn) => format!(", and the last write is torn at a multiple of {} bytes", torn.name()),
-                None => String::new(),
-            };
-            format!("cuts the power: it is never answered, {lost}{torn}")
-        }
+        Action::Cut { lose, torn } => cut(*lose, *torn),
         Action::Disconnect => "is never answered: the device hangs up on the front end".to_owned(),
     }
+}
+
+fn cut(lose: Lose, torn: Option<Torn>) -> String {
+    let lost = match lose {
+        Lose::All => "what no flush made durable is lost",
+        Lose::Some => "about half of the requests that no flush made durable, chosen by the seed, are lost",
+        Lose::None => "nothing that was written is lost",
+    };
+    let torn = match torn {
+        Some(torn) => format!(", and the last write is torn at a multiple of {} bytes", torn.name()),
+        None => String::new(),
+    };
+    format!("cuts the power: it is never answered, {lost}{torn}")
 }
 
 fn corruption(how: Corruption) -> String {

@@ -13,8 +13,8 @@ use std::path::Path;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::error::{PlanError, Problem, hint};
-use super::{Plan, Rule, RuleError};
+use super::error::{PlanError, Problem, RuleError, hint};
+use super::rule::{Plan, Rule};
 
 const KEYS: [&str; 2] = ["seed", "rules"];
 

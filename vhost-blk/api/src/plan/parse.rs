@@ -2,15 +2,15 @@
 
 use std::str::FromStr;
 
+use super::action::{Action, Corruption, FailStatus, Lose, Order, ShortStatus, Spread, Torn, Until};
 use super::error::{Problem, RuleError, hint};
-use super::values::{Arg, Args, without_value};
-use super::{
-    Action, Corruption, Event, FailStatus, Lose, Matcher, Order, Rule, ShortStatus, Spread, Torn, Trigger, Until,
-    Watch, words,
-};
+use super::rule::Rule;
+use super::trigger::{Event, Matcher, Trigger, Watch};
+use super::units::parse_time;
+use super::values::{Arg, Args, is_name, without_value};
+use super::word::{Misfit, OP_NAMES, Word};
+use super::words;
 use crate::op::Op;
-
-pub(super) const OP_NAMES: [&str; 6] = ["read", "write", "flush", "discard", "write-zeroes", "any"];
 
 impl FromStr for Rule {
     type Err = RuleError;
@@ -22,30 +22,6 @@ impl FromStr for Rule {
             width,
             problem: Box::new(problem),
         })
-    }
-}
-
-/// A [`RuleError`] before the whole text is put in.
-pub(super) struct Misfit {
-    pub(super) column: usize,
-    pub(super) width: usize,
-    pub(super) problem: Problem,
-}
-
-/// A piece of the rule with its column (in characters, from 1).
-#[derive(Clone, Copy)]
-pub(super) struct Word<'a> {
-    pub(super) text: &'a str,
-    pub(super) column: usize,
-}
-
-impl Word<'_> {
-    pub(super) fn misfit(self, problem: Problem) -> Misfit {
-        Misfit {
-            column: self.column,
-            width: self.text.chars().count(),
-            problem,
-        }
     }
 }
 
@@ -252,7 +228,7 @@ fn parse_action(args: &mut Args<'_>) -> Result<Action, Misfit> {
         "hold" => {
             let until = args.need("until", "hold write nth=1 until=next(write)")?;
             let max = args.take("max");
-            let until = until.until()?;
+            let until = parse_until(until)?;
             if let (Until::Time(_), Some(max)) = (&until, &max) {
                 return Err(max.word.misfit(Problem::Exclude {
                     key: "max",
@@ -375,7 +351,7 @@ fn parse_matcher(op: Option<Op>, args: &mut Args<'_>) -> Result<Matcher, Misfit>
 }
 
 /// The trigger in `next(…)` and `done(…)`.
-pub(super) fn parse_watch(text: Word<'_>) -> Result<Watch, Misfit> {
+fn parse_watch(text: Word<'_>) -> Result<Watch, Misfit> {
     let words = split_words(text)?;
     let known: Vec<&str> = words::MATCHER_KEYS.iter().map(|key| key.name).chain(["nth"]).collect();
     let (op, _, rest) = parse_op(&words, &known)?;
@@ -392,4 +368,29 @@ pub(super) fn parse_watch(text: Word<'_>) -> Result<Watch, Misfit> {
         matcher,
         nth: args.take("nth").map_or(Ok(1), Arg::count)?,
     })
+}
+
+/// What a request waits for.
+fn parse_until(arg: Arg<'_>) -> Result<Until, Misfit> {
+    let text = arg.value.text;
+    if text == "release" {
+        return Ok(Until::Release);
+    }
+    if let Some(time) = parse_time(text) {
+        return Ok(Until::Time(time));
+    }
+    let inner = |head: &str| text.strip_prefix(head).and_then(|rest| rest.strip_suffix(')'));
+    if let Some(name) = inner("mark(").filter(|name| is_name(name)) {
+        return Ok(Until::Mark(name.to_owned()));
+    }
+    for (head, make) in [("next(", Until::Next as fn(Watch) -> Until), ("done(", Until::Done)] {
+        if let Some(inner) = inner(head) {
+            return Ok(make(parse_watch(Word {
+                text: inner,
+                column: arg.value.column + head.len(),
+            })?));
+        }
+    }
+    let expected = "next(TRIGGER), done(TRIGGER), mark(NAME), release or a time of at most 3600s like 500ms";
+    Err(arg.bad_hint(expected, hint(text, ["release"])))
 }

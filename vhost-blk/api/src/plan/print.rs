@@ -3,11 +3,12 @@
 use std::fmt;
 use std::ops::Range;
 
-use super::units::{print_bytes, print_time};
-use super::{
-    Action, Align, Corruption, Event, FailStatus, Lose, Matcher, Order, PayloadMatch, Rule, Sectors, ShortStatus, Span,
-    Spread, Torn, Trigger, Until, Var, Watch, Window,
+use super::action::{
+    Action, Corruption, FailStatus, Lose, Order, Sectors, ShortStatus, Span, Spread, Torn, Until, Window,
 };
+use super::rule::Rule;
+use super::trigger::{Align, Event, Matcher, PayloadMatch, Trigger, Var, Watch};
+use super::units::{print_bytes, print_time};
 
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -3,11 +3,12 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use super::action::{Sectors, Span, Window};
 use super::error::{Problem, hint};
-use super::parse::{Misfit, OP_NAMES, Word, parse_watch};
+use super::trigger::{Align, Event, PREFIX_BYTES, PayloadMatch, Var};
 use super::units::{parse_bytes, parse_time};
+use super::word::{Misfit, OP_NAMES, Word};
 use super::words::with_value;
-use super::{Align, Event, PREFIX_BYTES, PayloadMatch, Sectors, Span, Until, Var, Watch, Window};
 use crate::op::Op;
 
 /// The `key=value` words of a rule, taken out one by one.
@@ -23,7 +24,7 @@ pub(super) struct Arg<'a> {
     /// The whole of it.
     pub(super) word: Word<'a>,
     key: &'a str,
-    value: Word<'a>,
+    pub(super) value: Word<'a>,
 }
 
 impl<'a> Args<'a> {
@@ -314,30 +315,6 @@ impl Arg<'_> {
             tag: tag.ok_or_else(bad)?,
             page,
         })
-    }
-
-    pub(super) fn until(self) -> Result<Until, Misfit> {
-        let text = self.value.text;
-        if text == "release" {
-            return Ok(Until::Release);
-        }
-        if let Some(time) = parse_time(text) {
-            return Ok(Until::Time(time));
-        }
-        let inner = |head: &str| text.strip_prefix(head).and_then(|rest| rest.strip_suffix(')'));
-        if let Some(name) = inner("mark(").filter(|name| is_name(name)) {
-            return Ok(Until::Mark(name.to_owned()));
-        }
-        for (head, make) in [("next(", Until::Next as fn(Watch) -> Until), ("done(", Until::Done)] {
-            if let Some(inner) = inner(head) {
-                return Ok(make(parse_watch(Word {
-                    text: inner,
-                    column: self.value.column + head.len(),
-                })?));
-            }
-        }
-        let expected = "next(TRIGGER), done(TRIGGER), mark(NAME), release or a time of at most 3600s like 500ms";
-        Err(self.bad_hint(expected, hint(text, ["release"])))
     }
 }
 

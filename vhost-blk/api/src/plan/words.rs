@@ -360,7 +360,7 @@ pub fn reference() -> String {
         for example in action.examples {
             let sentence = example
                 .parse()
-                .map(|rule: super::Rule| super::explain::explain(&rule))
+                .map(|rule: super::rule::Rule| super::explain::explain(&rule))
                 .unwrap_or_default();
             let _ = writeln!(page, "- `{example}`  \n  {sentence}");
         }

@@ -7,9 +7,12 @@ use std::sync::OnceLock;
 
 use libfuzzer_sys::fuzz_target;
 use vhost_blk::disk::Disk;
-use vhost_blk::execute::{SERIAL_BYTES, Target, execute};
-use vhost_blk::request::{Mem, parse};
-use virtio_queue::desc::{RawDescriptor, split::Descriptor};
+use vhost_blk::config::SERIAL_BYTES;
+use vhost_blk::request::access::Target;
+use vhost_blk::request::execute::execute;
+use vhost_blk::request::chain::{Mem, parse};
+use virtio_queue::desc::RawDescriptor;
+use virtio_queue::desc::split::Descriptor;
 use virtio_queue::mock::MockSplitQueue;
 use vm_memory::{Bytes, GuestAddress};
 

@@ -20,7 +20,7 @@ use vhost_blk::backend::in_process::InProcess;
 use vhost_blk::config::Config;
 use vhost_blk::device::Device;
 use vhost_blk::disk::Disk;
-use vhost_blk::plan::{Lose, Plan, Torn, Var};
+use vhost_blk_api::plan::{Lose, Plan, Torn, Var};
 use vhost_blk::trace::Writer;
 
 /// Rules that an input can have, by number.
@@ -142,7 +142,7 @@ impl Session {
         self.hung_up.store(false, Ordering::Relaxed);
         self.is_shrunk = false;
         let (hang_up, hung_up) = (front.hang_up(), Arc::clone(&self.hung_up));
-        self.device.set_hang_up(Some(Box::new(move || {
+        self.device.front_end().set_hang_up(Some(Box::new(move || {
             hang_up();
             hung_up.store(true, Ordering::Relaxed);
         })));
@@ -214,7 +214,7 @@ impl Session {
     fn leave(&mut self) {
         if let Some(front) = self.front.take() {
             front.end();
-            self.device.set_hang_up(None);
+            self.device.front_end().set_hang_up(None);
             for ring in &mut self.rings {
                 ring.look(self.memory);
                 ring.frozen = Some(ring.used(self.memory));
@@ -281,7 +281,7 @@ impl Session {
                 self.connect(what & 0x40 != 0);
             }
             51 => {
-                self.device.hang_up();
+                self.device.front_end().hang_up();
             }
             52 => {
                 let lose = [Lose::All, Lose::Some, Lose::None][usize::from(input.byte()?) % 3];
@@ -339,7 +339,7 @@ impl Session {
             _ => {
                 let how = input.byte()?;
                 if how & 0x80 == 0 {
-                    self.device.set_writeback(how & 1 == 1);
+                    self.device.front_end().set_writeback(how & 1 == 1);
                 } else {
                     // Up to twice its size, and seldom where a block ends.
                     let bytes = (1 + u64::from(how & 0x7F) * 2) * 512;

@@ -4,8 +4,8 @@ use std::fs::File;
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 
-use vhost_blk::payload::Tag;
-use vhost_blk::request::Mem;
+use vhost_blk_api::payload::Tag;
+use vhost_blk::request::chain::Mem;
 use vm_memory::{Bytes, FileOffset, GuestAddress, GuestMemoryMmap};
 
 use crate::Input;

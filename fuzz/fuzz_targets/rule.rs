@@ -3,8 +3,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use vhost_blk::plan::Rule;
-use vhost_blk::plan::explain::explain;
+use vhost_blk_api::plan::Rule;
+use vhost_blk_api::plan::explain::explain;
 
 fuzz_target!(|text: &str| {
     match text.parse::<Rule>() {

@@ -19,8 +19,8 @@ use guest_wire::Fs;
 use guest_wire::{Event, FindingCause, Outcome, Phase};
 use verdict::results::Cell;
 use verdict::{Cause, Judgement, Verdict};
-use vhost_blk::payload::Tag;
-use vhost_blk::trace::Record;
+use vhost_blk_api::payload::Tag;
+use vhost_blk_api::trace::Record;
 
 /// What the recorded run needed of the device; the case tables may ask for more by now.
 const IOERR_NEEDS: &[Need] = &[Need::Hits("fault", 1), Need::WriteRequests { tag: 1, at_least: 2 }];
@@ -439,8 +439,8 @@ fn a_program_that_does_not_apply_is_skipped() {
 
 #[test]
 fn device_and_guest_agree_on_what_a_tagged_page_begins_with() {
-    assert_eq!(pattern::MAGIC, vhost_blk::payload::MAGIC);
-    assert_eq!(pattern::PAGE, vhost_blk::payload::PAGE_LEN);
+    assert_eq!(pattern::MAGIC, vhost_blk_api::payload::MAGIC);
+    assert_eq!(pattern::PAGE, vhost_blk_api::payload::PAGE_LEN);
     for (tag, page) in [
         (0, 0),
         (pattern::TAG_SOURCE, 1),
@@ -454,7 +454,7 @@ fn device_and_guest_agree_on_what_a_tagged_page_begins_with() {
             "what the guest fills, the device reads"
         );
         let mut written = pattern::page(9, 9);
-        written[..vhost_blk::payload::HEADER_LEN].copy_from_slice(&Tag { tag, page }.header());
+        written[..vhost_blk_api::payload::HEADER_LEN].copy_from_slice(&Tag { tag, page }.header());
         assert_eq!(
             pattern::origin(&written).map(|origin| (origin.tag, origin.index)),
             Some((tag, page))

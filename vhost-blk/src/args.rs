@@ -9,16 +9,16 @@ use clap::{CommandFactory, Parser, Subcommand};
 use thiserror::Error;
 use vhost_blk::backend::QUEUES_MAX;
 use vhost_blk::config::{Config, Offer, serial};
-use vhost_blk::control;
 use vhost_blk::disk::{DiskError, Storage};
-use vhost_blk::op::Op;
-use vhost_blk::plan::explain::explain;
-use vhost_blk::plan::{Plan, PlanError, Rule, RuleError, file, words};
-use vhost_blk::replay::{Script, ScriptError};
+use vhost_blk::rulebook::replay::{Script, ScriptError};
 use vhost_blk::server::{Options, ServeError};
-use vhost_blk::trace::show::{Filter, NoMark, NoRule, listing};
-use vhost_blk::trace::summary::summary;
-use vhost_blk::trace::{self, Status};
+use vhost_blk_api::control;
+use vhost_blk_api::op::Op;
+use vhost_blk_api::plan::explain::explain;
+use vhost_blk_api::plan::{Plan, PlanError, Rule, RuleError, file, words};
+use vhost_blk_api::trace::show::{Filter, NoMark, NoRule, listing};
+use vhost_blk_api::trace::summary::summary;
+use vhost_blk_api::trace::{self, Status};
 
 /// A vhost-user block device that injects faults.
 ///
@@ -431,7 +431,7 @@ fn queue_size(text: &str) -> Result<u16, String> {
 }
 
 fn history_bytes(text: &str) -> Result<u64, String> {
-    vhost_blk::plan::units::parse_bytes(text)
+    vhost_blk_api::plan::units::parse_bytes(text)
         .ok_or_else(|| "expected a number of bytes, like 4096, 512k or 256M".to_owned())
 }
 

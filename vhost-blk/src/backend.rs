@@ -29,6 +29,7 @@ mod generation;
 pub mod in_process;
 mod inflight;
 pub(crate) mod lost_memory;
+mod message;
 mod poll;
 mod queue;
 mod refetch;
@@ -42,27 +43,25 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use inflight::Area;
+use lost_memory::{Watched, WatchedMemory};
+use queue::{Queue, Worker};
+use relay::{Relay, Watcher};
 use rustix::event::{EventfdFlags, eventfd};
 use thiserror::Error;
 use vhost::vhost_user::message::{VhostUserProtocolFeatures, VhostUserVirtioFeatures};
 use vhost::vhost_user::{Error as VhostUserError, Listener};
 use vhost_user_backend::{Error as DaemonError, VhostUserBackend, VhostUserDaemon};
-use vm_memory::{GuestAddressSpace, GuestMemoryAtomic};
+use vm_memory::GuestAddressSpace;
 use vmm_sys_util::epoll::EventSet;
 use vmm_sys_util::event::{EventConsumer, EventFlag, EventNotifier, new_event_consumer_and_notifier};
+use vring::{Memory, Vring};
 
-use crate::completion::Ring;
 use crate::config::WRITEBACK_OFFSET;
 use crate::device::Device;
-use crate::request::Mem;
-use crate::resize::Teller;
-use inflight::Area;
-use lost_memory::{Watched, WatchedMemory};
-use queue::{Queue, Worker};
-use relay::{Relay, Watcher};
-use vring::Vring;
-
-type Memory = GuestMemoryAtomic<Mem>;
+use crate::device::front_end::Teller;
+use crate::request::chain::Mem;
+use crate::request::completion::Ring;
 
 /// Most queues of one device: the crate underneath maps queues to threads with 64-bit masks.
 pub const QUEUES_MAX: u16 = 64;
@@ -128,7 +127,7 @@ impl Session {
         let queues = usize::from(device.config().num_queues);
         reserve(DESCRIPTORS + queues * DESCRIPTORS_A_QUEUE)?;
         // What the driver before took is not this one's; it says itself, on a new connection of the same driver, too.
-        device.set_taken(0);
+        device.front_end().set_taken(0);
         let mem = Memory::new(Mem::new());
         let connection = Arc::new(Connection::new(Arc::clone(device), &mem));
         let begun = Session::begin(front, &connection, mem);
@@ -274,7 +273,7 @@ impl Connection {
             self.device.submit(arrivals, round);
             if lost_memory::count() != self.lost_before {
                 self.bury(queue, "the guest's memory was cut off");
-                self.device.hang_up();
+                self.device.front_end().hang_up();
                 return;
             }
             if let Some(problem) = problem {
@@ -362,7 +361,7 @@ impl VhostUserBackend for Connection {
     }
 
     fn acked_features(&self, features: u64) {
-        self.device.set_taken(features);
+        self.device.front_end().set_taken(features);
     }
 
     fn protocol_features(&self) -> VhostUserProtocolFeatures {
@@ -378,15 +377,18 @@ impl VhostUserBackend for Connection {
     fn set_event_idx(&self, _enabled: bool) {}
 
     fn get_config(&self, offset: u32, size: u32) -> Vec<u8> {
-        self.device
-            .config()
-            .window(self.device.disk().bytes(), self.device.writeback(), offset, size)
+        self.device.config().window(
+            self.device.disk().bytes(),
+            self.device.front_end().writeback(),
+            offset,
+            size,
+        )
     }
 
     fn set_config(&self, offset: u32, buf: &[u8]) -> io::Result<()> {
         // The write cache is all that a driver may set; anything else it writes is without effect, as on real devices.
         if let (Ok(WRITEBACK_OFFSET), [on @ (0 | 1)]) = (usize::try_from(offset), buf) {
-            self.device.set_writeback(*on == 1);
+            self.device.front_end().set_writeback(*on == 1);
         }
         Ok(())
     }

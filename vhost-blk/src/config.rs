@@ -1,5 +1,6 @@
 //! What the device offers a driver: features and the configuration space of virtio-blk.
 
+use vhost_blk_api::op::SECTOR_BYTES;
 use virtio_bindings::virtio_blk::{
     VIRTIO_BLK_F_BLK_SIZE, VIRTIO_BLK_F_CONFIG_WCE, VIRTIO_BLK_F_DISCARD, VIRTIO_BLK_F_FLUSH, VIRTIO_BLK_F_MQ,
     VIRTIO_BLK_F_RO, VIRTIO_BLK_F_SEG_MAX, VIRTIO_BLK_F_SIZE_MAX, VIRTIO_BLK_F_TOPOLOGY, VIRTIO_BLK_F_WRITE_ZEROES,
@@ -7,14 +8,17 @@ use virtio_bindings::virtio_blk::{
 use virtio_bindings::virtio_config::VIRTIO_F_VERSION_1;
 use virtio_bindings::virtio_ring::{VIRTIO_RING_F_EVENT_IDX, VIRTIO_RING_F_INDIRECT_DESC};
 
-use crate::execute::SERIAL_BYTES;
-use crate::request::{RANGES_MAX, SECTOR_BYTES};
-
 /// Offset of the byte that switches the write cache, the only one that a driver may set.
 pub const WRITEBACK_OFFSET: usize = 32;
 
 /// Length of the configuration space up to the last field that is offered.
 const SPACE_BYTES: usize = 60;
+
+/// Most ranges of one discard or write-zeroes request; the configuration space says so to the driver.
+pub const RANGES_MAX: u32 = 64;
+
+/// Bytes of the serial number that get-id returns.
+pub const SERIAL_BYTES: usize = 20;
 
 /// Most sectors of one discard or write-zeroes range: 1 GiB.
 pub const RANGE_SECTORS_MAX: u32 = 1 << 21;

@@ -8,39 +8,34 @@
 
 mod arena;
 mod blocks;
+pub(crate) mod export;
 mod files;
-mod fill;
+pub(crate) mod fill;
+pub(crate) mod image;
 mod mapping;
 mod medium;
 mod memory;
-mod overlay;
+pub(crate) mod overlay;
 mod rings;
 
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use smallvec::{SmallVec, smallvec};
 use thiserror::Error;
+use vhost_blk_api::op::SECTOR_BYTES;
 use vm_memory::VolatileSlice;
 
-use overlay::Pieces;
-
-pub(crate) use fill::IOCTLS;
-pub(crate) use overlay::{Overlay, fill_zero};
-
-use crate::history::{Change, Content, History, Keep, Log};
-use crate::request::SECTOR_BYTES;
-
-/// Granularity of the overlay's states in bytes.
-pub const BLOCK_BYTES: u64 = 4096;
-
-/// How much is moved at a time where there is no need for all at once.
-const PIECE_BYTES: u64 = 1 << 20;
+use self::image::{AccessError, PIECE_BYTES, golden};
+use self::overlay::{Overlay, Pieces};
+use crate::power::change::{Change, Content};
+use crate::power::gate::{OrderedGuard, OrderedRwLock, Rank, ReadGuard, WriteGuard};
+use crate::power::history::History;
+use crate::power::log::{Keep, Log};
 
 /// What can go wrong with the image.
 #[derive(Debug, Error)]
@@ -74,17 +69,6 @@ pub enum DiskError {
     },
 }
 
-/// An access that was not done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum AccessError {
-    /// The range lies outside the disk.
-    #[error("the range lies outside the disk")]
-    OutOfRange,
-    /// The files behind the disk cannot be read or written.
-    #[error("the disk's storage fails: {0}")]
-    Storage(io::ErrorKind),
-}
-
 /// Where what is written lives. Whatever it is, it ends with the process, and the image is never written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Storage {
@@ -106,7 +90,7 @@ pub struct Disk {
     bytes: AtomicU64,
     in_file: bool,
     // Accesses share the lock; rollback, resize and export have it alone.
-    overlay: RwLock<Overlay>,
+    overlay: OrderedRwLock<Overlay>,
     /// Taken before the overlay's lock.
     pub(crate) history: History,
 }
@@ -114,7 +98,7 @@ pub struct Disk {
 /// One request's changes to a disk: one entry of its history, if that is kept.
 pub(crate) struct Changes<'a> {
     disk: &'a Disk,
-    log: Option<MutexGuard<'a, Option<Log>>>,
+    log: Option<OrderedGuard<'a, Option<Log>>>,
     made: Vec<Change>,
 }
 
@@ -162,7 +146,7 @@ impl Disk {
             image_bytes: bytes,
             bytes: AtomicU64::new(bytes),
             in_file: overlay.is_in_file(),
-            overlay: RwLock::new(overlay),
+            overlay: OrderedRwLock::new(Rank::Overlay, overlay),
             history: History::default(),
         })
     }
@@ -274,12 +258,12 @@ impl Disk {
         self.change().zero(offset, bytes)
     }
 
-    fn shared(&self) -> RwLockReadGuard<'_, Overlay> {
-        self.overlay.read().unwrap_or_else(PoisonError::into_inner)
+    fn shared(&self) -> ReadGuard<'_, Overlay> {
+        self.overlay.read()
     }
 
-    fn alone(&self) -> RwLockWriteGuard<'_, Overlay> {
-        self.overlay.write().unwrap_or_else(PoisonError::into_inner)
+    fn alone(&self) -> WriteGuard<'_, Overlay> {
+        self.overlay.write()
     }
 
     /// Goes back to the golden image, which has its own size.
@@ -299,22 +283,6 @@ impl Disk {
     pub(crate) fn frozen<T>(&self, look: impl FnOnce(&Overlay) -> T) -> T {
         look(&self.alone())
     }
-}
-
-/// What an image holds in a range; zeros beyond its end.
-fn golden(image: &File, range: &Range<u64>) -> Result<Vec<u8>, AccessError> {
-    let len = usize::try_from(range.end - range.start).map_err(|_| AccessError::OutOfRange)?;
-    let mut bytes = vec![0; len];
-    let mut done = 0;
-    while let Some(rest) = bytes.get_mut(done..).filter(|rest| !rest.is_empty()) {
-        match image.read_at(rest, range.start + done as u64) {
-            Ok(0) => break,
-            Ok(read) => done += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(AccessError::Storage(error.kind())),
-        }
-    }
-    Ok(bytes)
 }
 
 impl Changes<'_> {
@@ -431,10 +399,9 @@ impl Drop for Changes<'_> {
 
 /// Accesses that are done together.
 pub(crate) struct Together<'a, 'm> {
-    overlay: RwLockReadGuard<'a, Overlay>,
+    overlay: ReadGuard<'a, Overlay>,
     pieces: Pieces<'m>,
 }
 
 #[cfg(test)]
-#[path = "disk_tests.rs"]
 mod tests;

@@ -1,41 +1,22 @@
 //! A vhost-user block device that injects faults.
 //!
-//! Usable by itself with any vhost-user front end. A request's way: [`backend`] takes a chain from a ring, [`request`]
-//! reads it, [`device`] asks [`rules`] and [`decide`] what the [`plan`]'s rules make of it, [`schedule`] keeps it as long as they say,
-//! [`execute`] moves its bytes between guest memory and [`disk`], and [`completion`] gives it back, once. [`trace`] has a
-//! line for every step, and [`control`] changes the rules meanwhile. [`history`] knows what is durable, for [`power`] cuts and
-//! marks to go back to.
+//! Usable by itself with any vhost-user front end. Rules, the control protocol and the trace's records are `vhost_blk_api`'s; this crate does what they
+//! say. A request's way: [`backend`] takes a chain from a ring, [`request`] reads it, [`device`] asks the [`rulebook`] what becomes of it, a schedule keeps
+//! it as long as rules say, its bytes move between guest memory and [`disk`], and a completion gives it back, once. [`trace`] has a line for every step,
+//! and [`control`] changes the rules meanwhile. [`power`] has the locks on that way, and knows what is durable.
 //!
-//! Only [`backend`] knows that the transport is vhost-user; nothing here knows a file system.
+//! Only [`backend`] knows that the transport is vhost-user; nothing here knows a file system. Who may know whom, from the ground up: `power` and `rulebook`,
+//! `disk`, `request`, `device`, then `backend` and `control`, then `server`.
 
-pub mod arming;
 pub mod backend;
-pub mod buffers;
-pub mod completion;
 pub mod config;
 pub mod control;
-mod corrupt;
-pub mod decide;
 pub mod device;
 pub mod disk;
-pub mod execute;
-pub mod export;
-pub mod history;
-pub mod log_writes;
-pub mod op;
-pub mod payload;
-pub mod plan;
 pub mod power;
-pub mod replay;
 pub mod request;
-pub mod resize;
-pub mod rng;
-pub mod rules;
+pub mod rulebook;
 pub mod sandbox;
 pub mod say;
-pub mod schedule;
 pub mod server;
-pub mod stats;
-mod still;
 pub mod trace;
-pub mod upkeep;

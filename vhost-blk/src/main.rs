@@ -10,7 +10,7 @@ use std::time::Instant;
 use args::{Failure, Task};
 use vhost_blk::device::Device;
 use vhost_blk::disk::Disk;
-use vhost_blk::history::Keep;
+use vhost_blk::power::log::Keep;
 use vhost_blk::{server, trace};
 
 fn main() -> ExitCode {

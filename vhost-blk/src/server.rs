@@ -101,20 +101,11 @@ extern "C" fn on_signal(_: libc::c_int, _: *mut libc::siginfo_t, _: *mut libc::c
 /// # Errors
 /// A socket cannot be made, or the system gives no descriptor or thread. Nothing stays behind.
 pub fn run(device: &Arc<Device>, options: &Options, ready: impl FnOnce()) -> Result<(), ServeError> {
-    let system = |what| move |source| ServeError::System { what, source };
     raise_descriptor_limit();
     let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
-        .map_err(|error| system("the quit event")(error.into()))?;
+        .map_err(|error| system_error("the quit event")(error.into()))?;
     let event = QUIT.get_or_init(|| event);
-    let handler = |signal, handler| {
-        register_signal_handler(signal, handler)
-            .map_err(|error| system("signal handling")(io::Error::from_raw_os_error(error.errno())))
-    };
-    for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
-        handler(signal, on_signal)?;
-    }
-    handler(libc::SIGXFSZ, on_file_limit)?;
-    lost_memory::guard().map_err(system("signal handling"))?;
+    handle_signals()?;
     let front = Socket::bind(&options.socket)?;
     let control = options.control.as_deref().map(Socket::bind_for_owner).transpose()?;
     backend::prepare();
@@ -124,28 +115,7 @@ pub fn run(device: &Arc<Device>, options: &Options, ready: impl FnOnce()) -> Res
     // Threads that are started from here on are in there, too.
     device.confined(confine(options, device)?);
     let stopper: Arc<Stopper> = Arc::default();
-    {
-        let stopper = Arc::clone(&stopper);
-        spawn("quit", move || {
-            wait(&[event]);
-            if let Some(stop) = &*stopper.lock().unwrap_or_else(PoisonError::into_inner) {
-                stop();
-            }
-        })?;
-    }
-    if !device.config().read_only {
-        let device = Arc::clone(device);
-        spawn("memory", move || device.disk().keep_ahead())?;
-    }
-    {
-        let device = Arc::clone(device);
-        spawn("timer", move || device.run_timer())?;
-    }
-    if let Some(control) = &control {
-        let listener = control.listener.try_clone().map_err(system("the control socket"))?;
-        let device = Arc::clone(device);
-        spawn("control", move || control::serve(&listener, &device, quit))?;
-    }
+    start_threads(device, &stopper, event, control.as_ref())?;
     ready();
     let mut failing = false;
     while wait(&[event, &front.listener]) == Woken::Second {
@@ -170,8 +140,8 @@ pub fn run(device: &Arc<Device>, options: &Options, ready: impl FnOnce()) -> Res
             Err(error) => crate::say!("cannot serve a front end: {error}"),
         }
         *stopper.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        device.set_hang_up(None);
-        device.set_teller(None);
+        device.front_end().set_hang_up(None);
+        device.front_end().set_teller(None);
         if options.once {
             break;
         }
@@ -179,6 +149,59 @@ pub fn run(device: &Arc<Device>, options: &Options, ready: impl FnOnce()) -> Res
     device.stop();
     for said in [device.replay_ending(), device.never_fired()].into_iter().flatten() {
         crate::say!("{said}");
+    }
+    Ok(())
+}
+
+fn system_error(what: &'static str) -> impl FnOnce(io::Error) -> ServeError {
+    move |source| ServeError::System { what, source }
+}
+
+/// Has signals end the device in order, and writes that no file takes be errors.
+fn handle_signals() -> Result<(), ServeError> {
+    let handler = |signal, handler| {
+        register_signal_handler(signal, handler)
+            .map_err(|error| system_error("signal handling")(io::Error::from_raw_os_error(error.errno())))
+    };
+    for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
+        handler(signal, on_signal)?;
+    }
+    handler(libc::SIGXFSZ, on_file_limit)?;
+    lost_memory::guard().map_err(system_error("signal handling"))?;
+    Ok(())
+}
+
+/// Starts the threads that every device has beside those of its queues.
+fn start_threads(
+    device: &Arc<Device>,
+    stopper: &Arc<Stopper>,
+    event: &'static OwnedFd,
+    control: Option<&Socket>,
+) -> Result<(), ServeError> {
+    {
+        let stopper = Arc::clone(stopper);
+        spawn("quit", move || {
+            wait(&[event]);
+            if let Some(stop) = &*stopper.lock().unwrap_or_else(PoisonError::into_inner) {
+                stop();
+            }
+        })?;
+    }
+    if !device.config().read_only {
+        let device = Arc::clone(device);
+        spawn("memory", move || device.disk().keep_ahead())?;
+    }
+    {
+        let device = Arc::clone(device);
+        spawn("timer", move || device.run_timer())?;
+    }
+    if let Some(control) = control {
+        let listener = control
+            .listener
+            .try_clone()
+            .map_err(system_error("the control socket"))?;
+        let device = Arc::clone(device);
+        spawn("control", move || control::serve(&listener, &device, quit))?;
     }
     Ok(())
 }
@@ -236,8 +259,8 @@ fn serve(device: &Device, session: Session, stopper: &Stopper, quit: &OwnedFd) -
     if is_readable(quit, Timespec::default()) {
         hang_up();
     }
-    device.set_hang_up(Some(hang_up));
-    device.set_teller(Some(session.teller()));
+    device.front_end().set_hang_up(Some(hang_up));
+    device.front_end().set_teller(Some(session.teller()));
     session.serve()
 }
 

@@ -4,8 +4,8 @@
 mod common;
 
 use common::{DeviceProcess, Driver, SOON, WHILE};
-use vhost_blk::control::{Command, Reply};
-use vhost_blk::trace::{self, Record};
+use vhost_blk_api::control::{Command, Reply};
+use vhost_blk_api::trace::{self, Record};
 use vm_memory::{Bytes, GuestAddress};
 
 /// Sends a command that the device must obey.

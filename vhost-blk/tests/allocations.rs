@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use vhost_blk::completion::{Completion, Ring};
 use vhost_blk::config::Config;
-use vhost_blk::device::{Arrival, Device, Round};
+use vhost_blk::device::Device;
+use vhost_blk::device::state::{Arrival, Round};
 use vhost_blk::disk::Disk;
-use vhost_blk::plan::Plan;
-use vhost_blk::request::{Mem, parse};
+use vhost_blk::request::chain::{Mem, parse};
+use vhost_blk::request::completion::{Completion, Ring};
 use vhost_blk::trace;
+use vhost_blk_api::plan::Plan;
 use virtio_queue::desc::RawDescriptor;
 use virtio_queue::desc::split::Descriptor;
 use virtio_queue::mock::MockSplitQueue;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use common::{DeviceProcess, SOON};
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
-use vhost_blk::control::{CLIENTS_MAX, Client, Command, Reply};
+use vhost_blk_api::control::{CLIENTS_MAX, Client, Command, Reply};
 
 #[test]
 fn nobody_but_its_owner_can_use_it_and_a_missing_directory_is_made_so() {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use common::helpers::{stats, submitted, until_gone};
 use common::{DeviceProcess, Driver, SOON, WHILE};
 use vhost::VhostBackend;
-use vhost_blk::control::{Command, Cut, Reply};
+use vhost_blk_api::control::{Command, Cut, Reply};
 
 /// How the power goes: what is lost, whether the last write is torn, and the seed.
 type Words = (Option<&'static str>, Option<&'static str>, u64);

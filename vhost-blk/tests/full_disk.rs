@@ -10,7 +10,7 @@ use std::process::Stdio;
 use common::helpers::stats;
 use common::{DeviceProcess, Driver, command, spawn_ready};
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
-use vhost_blk::control::Command;
+use vhost_blk_api::control::Command;
 
 /// A device of two queues with an image of 8 MiB that says what it has to say there.
 fn device(stderr: impl FnOnce(&tempfile::TempDir) -> Stdio, args: &[&str]) -> DeviceProcess {

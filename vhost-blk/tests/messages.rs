@@ -16,8 +16,8 @@ use std::time::Instant;
 use common::helpers::{page, stats, submitted};
 use common::{DeviceProcess, Driver, SOON};
 use vhost::VhostBackend;
-use vhost_blk::control::Command;
-use vhost_blk::trace::{self, Record};
+use vhost_blk_api::control::Command;
+use vhost_blk_api::trace::{self, Record};
 use vm_memory::{GuestMemoryBackend, GuestMemoryRegion};
 use vmm_sys_util::sock_ctrl_msg::ScmSocket;
 

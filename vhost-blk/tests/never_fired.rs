@@ -8,7 +8,7 @@ use std::process::Stdio;
 
 use common::{DeviceProcess, Driver, command, spawn_ready};
 use rustix::process::{Pid, Signal, kill_process};
-use vhost_blk::control::{Command, Reply};
+use vhost_blk_api::control::{Command, Reply};
 
 /// A device whose complaints can be read.
 fn start(args: &[&str]) -> DeviceProcess {

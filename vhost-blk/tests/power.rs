@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use common::helpers::{cut, stats};
 use common::{DeviceProcess, Driver, SOON, UNSUPP, WHILE};
 use vhost::VhostBackend;
-use vhost_blk::control::{Command, Reply};
-use vhost_blk::trace::{self, Record};
+use vhost_blk_api::control::{Command, Reply};
+use vhost_blk_api::trace::{self, Record};
 
 /// A stop that waits for a request that is being done takes longer.
 const STOP_MAX: Duration = Duration::from_secs(5);

@@ -11,8 +11,8 @@ use common::helpers::{cut, stats, submitted, until_gone};
 use common::reconnect::Record;
 use common::{DeviceProcess, Driver, SOON, WHILE};
 use vhost::VhostBackend;
-use vhost_blk::control::{Command, Reply};
-use vhost_blk::trace::{self, Record as Line};
+use vhost_blk_api::control::{Command, Reply};
+use vhost_blk_api::trace::{self, Record as Line};
 use vm_memory::Bytes;
 
 const STORAGES: [&str; 2] = ["memory", "file"];

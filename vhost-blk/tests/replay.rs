@@ -9,8 +9,8 @@ use std::process::{Output, Stdio};
 
 use common::helpers::{stats, submitted};
 use common::{DeviceProcess, Driver, IOERR, command, spawn_ready};
-use vhost_blk::control::{Command, Reply};
-use vhost_blk::trace::{self, Record};
+use vhost_blk_api::control::{Command, Reply};
+use vhost_blk_api::trace::{self, Record};
 use vm_memory::{Bytes, GuestAddress};
 
 fn tell(device: &DeviceProcess, command: &Command) -> Reply {

@@ -9,9 +9,8 @@ use common::helpers::{page, stats, submitted};
 use common::{DeviceProcess, Driver, IOERR, WHILE};
 use vhost::VhostBackend;
 use vhost::vhost_user::VhostUserFrontend;
-use vhost_blk::control::{Command, Reply};
-use vhost_blk::schedule::ReleasedBy;
-use vhost_blk::trace::{self, Status};
+use vhost_blk_api::control::{Command, Reply};
+use vhost_blk_api::trace::{self, ReleasedBy, Status};
 
 const STORAGES: [&str; 2] = ["memory", "file"];
 

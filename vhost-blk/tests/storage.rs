@@ -4,7 +4,7 @@
 mod common;
 
 use common::{DeviceProcess, Driver, IOERR};
-use vhost_blk::control::{Command, Reply};
+use vhost_blk_api::control::{Command, Reply};
 
 const STORAGES: [&str; 2] = ["memory", "file"];
 

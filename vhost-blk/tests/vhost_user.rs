@@ -8,9 +8,8 @@ use std::process::Stdio;
 use common::helpers::{page, stats, submitted};
 use common::{DeviceProcess, Driver, IOERR, QUEUE_SIZE, UNSUPP, Used, WHILE, command};
 use vhost::VhostBackend;
-use vhost_blk::control::{Command, Reply};
-use vhost_blk::schedule::ReleasedBy;
-use vhost_blk::trace::{self, Record};
+use vhost_blk_api::control::{Command, Reply};
+use vhost_blk_api::trace::{self, Record, ReleasedBy};
 
 #[test]
 fn reads_what_was_written() {

@@ -5,7 +5,7 @@
 //! through all of that is a pass; there is no path to a pass from silence.
 
 use guest_wire::{Event, FindingCause, Outcome, Phase};
-use vhost_blk::trace::RequestLine;
+use vhost_blk_api::trace::RequestLine;
 
 use verdict::{Cause, Judgement, Verdict, console};
 

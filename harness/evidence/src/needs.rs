@@ -1,9 +1,9 @@
 //! Whether the thing under test happened at all: what should have been seen for a cell to count and was not.
 
 use guest_wire::Event;
-use vhost_blk::op::Op;
-use vhost_blk::schedule::ReleasedBy;
-use vhost_blk::trace::RequestLine;
+use vhost_blk_api::op::Op;
+use vhost_blk_api::trace::ReleasedBy;
+use vhost_blk_api::trace::RequestLine;
 
 use crate::parts::{Ending, Evidence};
 

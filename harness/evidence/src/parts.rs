@@ -1,7 +1,7 @@
 //! What a verdict is decided on, and small questions about it.
 
 use guest_wire::{Event, Outcome, Phase, Sample};
-use vhost_blk::trace::{Record, RequestLine, requests};
+use vhost_blk_api::trace::{Record, RequestLine, requests};
 
 use super::hang::Stall;
 use crate::needs::Need;

@@ -9,7 +9,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
-use vhost_blk::control::{Client, ClientError, Command as Control, Reply};
+use vhost_blk_api::control::{Client, ClientError, Command as Control, Reply};
 
 use crate::vm::args::DiskShape;
 

@@ -37,7 +37,7 @@ pub fn exec(line: &str, plan_file: Option<&Path>, rules: &[String], seed: Option
             );
             return Err(Failure::new(NO_INPUT, message));
         }
-        let parsed = vhost_blk::plan::file::read(path).map_err(|error| Failure::of(DATA, &error))?;
+        let parsed = vhost_blk_api::plan::file::read(path).map_err(|error| Failure::of(DATA, &error))?;
         plan.seed = parsed.seed;
         plan.rules = parsed.rules.iter().map(ToString::to_string).collect();
     }
@@ -89,7 +89,7 @@ fn check_static(program: &Path, bytes: &[u8]) -> Result<(), Failure> {
 /// # Errors
 /// It does not parse.
 pub fn check_rule(rule: &str) -> Result<(), Failure> {
-    rule.parse::<vhost_blk::plan::Rule>()
+    rule.parse::<vhost_blk_api::plan::Rule>()
         .map(|_| ())
         .map_err(|error| Failure::new(USAGE, format!("bad rule: {}", error.render())))
 }

@@ -4,9 +4,9 @@ mod serve;
 
 use std::path::PathBuf;
 
-use vhost_blk::control::{Command, FrontEnd, Reply};
-use vhost_blk::plan::Rule;
-use vhost_blk::plan::units::{parse_bytes, print_bytes};
+use vhost_blk_api::control::{Command, FrontEnd, Reply};
+use vhost_blk_api::plan::Rule;
+use vhost_blk_api::plan::units::{parse_bytes, print_bytes};
 
 pub use serve::serve;
 
@@ -343,6 +343,6 @@ mod tests {
             resized(FrontEnd::None),
             "the disk has 1G now, it had 64M; no front end is connected"
         );
-        assert!(said(Reply::Stats(vhost_blk::control::Stats::default())).contains("\"submitted\": 0"));
+        assert!(said(Reply::Stats(vhost_blk_api::control::Stats::default())).contains("\"submitted\": 0"));
     }
 }

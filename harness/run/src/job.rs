@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use guest_wire::{Event, Fs, GuestMessage, HostMessage, Job, Sample, Want};
-use vhost_blk::control::{Command, Reply};
-use vhost_blk::trace;
+use vhost_blk_api::control::{Command, Reply};
+use vhost_blk_api::trace;
 
 use crate::FaultPlan;
 use crate::ending::ending_of;
@@ -309,7 +309,7 @@ fn read_trace(boot: &mut Boot, case: &str) -> Vec<trace::Record> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use vhost_blk::plan::Rule;
+    use vhost_blk_api::plan::Rule;
 
     use super::begin_mark;
     use crate::cases::{EXEC, all};

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use vhost_blk::trace::show::{Filter, listing};
-use vhost_blk::trace::{self, Record};
+use vhost_blk_api::trace::show::{Filter, listing};
+use vhost_blk_api::trace::{self, Record};
 
 use super::judge::Finding;
 use super::ledger::sectors_of;

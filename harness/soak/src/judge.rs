@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use guest_wire::soak::{Range, Report};
 use serde::Serialize;
-use vhost_blk::op::Op;
+use vhost_blk_api::op::Op;
 
 use super::ledger::{Ledger, SECTOR_BYTES, sectors_of};
 use super::workload::{Slot, Workload};

@@ -1,4 +1,4 @@
-use vhost_blk::trace::{Record, Status};
+use vhost_blk_api::trace::{Record, Status};
 
 use super::*;
 

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use guest_wire::soak;
-use vhost_blk::op::Op;
-use vhost_blk::plan::{Action, Corruption, Rule, Sectors};
-use vhost_blk::trace::{Complete, Record, Status, Submit};
+use vhost_blk_api::op::Op;
+use vhost_blk_api::plan::{Action, Corruption, Rule, Sectors};
+use vhost_blk_api::trace::{Complete, Record, Status, Submit};
 
 use super::sectors::{Disk, Lost, Standing};
 use super::workload::{DISK_BYTES, Workload};

@@ -1,4 +1,4 @@
-use vhost_blk::trace::OutcomeNote;
+use vhost_blk_api::trace::OutcomeNote;
 
 use super::*;
 
@@ -41,7 +41,7 @@ impl Bed {
     fn submit(&mut self, op: Op, sectors: Range<u64>) -> u64 {
         self.seq += 1;
         let ranged = matches!(op, Op::Discard | Op::WriteZeroes);
-        let range = vhost_blk::request::RangeOnDisk {
+        let range = vhost_blk_api::trace::RangeOnDisk {
             sector: sectors.start,
             sectors: u32::try_from(sectors.end - sectors.start).expect("few"),
             flags: 0,

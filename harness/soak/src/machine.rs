@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use guest_wire::soak::{Order, Range, Report};
-use vhost_blk::control::{Command, Reply, Stats};
+use vhost_blk_api::control::{Command, Reply, Stats};
 
 use kernels::Artifact;
 use machine::device::{Config, Device, DeviceError};

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use vhost_blk::control::{Command, Reply, RuleStatus};
-use vhost_blk::plan::Rule;
-use vhost_blk::rng::Rng;
+use vhost_blk_api::control::{Command, Reply, RuleStatus};
+use vhost_blk_api::plan::Rule;
+use vhost_blk_api::rng::Rng;
 
 use guest_wire::soak::Report;
 

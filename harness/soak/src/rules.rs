@@ -3,8 +3,8 @@
 //! Each rule is bounded, so that a round ends and most of the disk stays good: what damages does so to few requests, what waits does so for milliseconds, or until the
 //! soak lets it go.
 
-use vhost_blk::plan::words;
-use vhost_blk::rng::Rng;
+use vhost_blk_api::plan::words;
+use vhost_blk_api::rng::Rng;
 
 use super::workload::{DISK_BYTES, Workload, pick};
 
@@ -203,7 +203,7 @@ fn event(rng: &mut Rng, before: &[String], op: &str) -> Option<String> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use vhost_blk::plan::Rule;
+    use vhost_blk_api::plan::Rule;
 
     use super::*;
 

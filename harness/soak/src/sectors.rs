@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use vhost_blk::op::Op;
+use vhost_blk_api::op::Op;
 
 use super::ledger::{SECTOR_BYTES, sectors_of};
 use super::workload::{DISK_BYTES, Workload};

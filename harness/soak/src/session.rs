@@ -18,8 +18,8 @@ use machine::vm::args::Accel;
 use serde::Serialize;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
-use vhost_blk::plan::file::parse_in_plan;
-use vhost_blk::plan::{Action, Plan};
+use vhost_blk_api::plan::file::parse_in_plan;
+use vhost_blk_api::plan::{Action, Plan};
 
 use crate::machine::{Machine, Setup, Storage};
 use crate::round::{Bench, Round, seed_of};

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
-use vhost_blk::plan::words;
+use vhost_blk_api::plan::words;
 
 use super::round::Round;
 

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use vhost_blk::trace::Record;
+use vhost_blk_api::trace::Record;
 
 /// A trace that cannot be read.
 #[derive(Debug, thiserror::Error)]

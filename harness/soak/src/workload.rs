@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use guest_wire::soak::Range;
-use vhost_blk::rng::Rng;
+use vhost_blk_api::rng::Rng;
 
 /// Bytes of a slot.
 pub const SLOT_BYTES: u64 = 1 << 20;

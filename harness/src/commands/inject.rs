@@ -4,9 +4,9 @@ use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use vhost_blk::control::{Client, Command, Subscription};
-use vhost_blk::trace::show::HEADER;
-use vhost_blk::trace::{Live, Record};
+use vhost_blk_api::control::{Client, Command, Subscription};
+use vhost_blk_api::trace::show::HEADER;
+use vhost_blk_api::trace::{Live, Record};
 
 use super::shell;
 use clap::Args;

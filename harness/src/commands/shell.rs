@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::thread;
 
 use serde::{Deserialize, Serialize};
-use vhost_blk::control::{Command, Reply};
+use vhost_blk_api::control::{Command, Reply};
 
 use clap::Args;
 use guest_wire::Fs;

@@ -12,8 +12,9 @@ use vhost_blk::config::Config;
 use vhost_blk::control;
 use vhost_blk::device::Device;
 use vhost_blk::disk::Disk;
-use vhost_blk::plan::Plan;
-use vhost_blk::trace::{Record, Writer};
+use vhost_blk::trace::Writer;
+use vhost_blk_api::plan::Plan;
+use vhost_blk_api::trace::Record;
 
 use super::place::Place;
 

@@ -7,9 +7,9 @@ use guest_wire::Fs;
 use host::cache::Cache;
 use machine::golden;
 use machine::vm::args::DiskShape;
-use vhost_blk::op::Op;
-use vhost_blk::request::RangeOnDisk;
-use vhost_blk::trace::{RequestLine, Status};
+use vhost_blk_api::op::Op;
+use vhost_blk_api::trace::RangeOnDisk;
+use vhost_blk_api::trace::{RequestLine, Status};
 
 use crate::guest::{DISK_BYTES, FILL, Guest, MIB, Setup, status};
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use machine::vm::args::DiskShape;
-use vhost_blk::op::Op;
+use vhost_blk_api::op::Op;
 
 use crate::guest::{Guest, MIB, Setup, WITHIN};
 
@@ -86,12 +86,12 @@ fn a_device_serves_the_next_guest_after_a_killed_one() {
         guest.assert_reads(0, 16_384, "16384x5a");
         guest
             .device
-            .call("clear", &vhost_blk::control::Command::Clear)
+            .call("clear", &vhost_blk_api::control::Command::Clear)
             .expect("no rules");
         guest.assert_works();
         guest
             .device
-            .call("rollback", &vhost_blk::control::Command::Rollback { to: None })
+            .call("rollback", &vhost_blk_api::control::Command::Rollback { to: None })
             .expect("as it was");
         let now = guest.stats();
         assert_eq!(

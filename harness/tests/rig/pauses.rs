@@ -2,9 +2,9 @@
 //! will still ask for is neither lost nor done twice.
 
 use machine::vm::args::DiskShape;
-use vhost_blk::op::Op;
-use vhost_blk::schedule::ReleasedBy;
-use vhost_blk::trace::Status;
+use vhost_blk_api::op::Op;
+use vhost_blk_api::trace::ReleasedBy;
+use vhost_blk_api::trace::Status;
 
 use crate::guest::{Guest, MIB, Setup, status};
 

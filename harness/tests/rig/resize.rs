@@ -1,8 +1,8 @@
 //! A disk that grows and shrinks under a running Linux, which QEMU tells of it.
 
-use vhost_blk::control::{Command, FrontEnd, Reply};
-use vhost_blk::op::Op;
-use vhost_blk::trace::Status;
+use vhost_blk_api::control::{Command, FrontEnd, Reply};
+use vhost_blk_api::op::Op;
+use vhost_blk_api::trace::Status;
 
 use crate::guest::{DISK_BYTES, FILL, Guest, MIB, Setup, status};
 

@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::net::{RecvFlags, SendFlags, recv, send};
+use vhost_blk_api::control::FrontEnd;
 
-use super::relay::{FLAG_NEED_REPLY, FLAG_REPLY, FLAG_VERSION, HEADER_BYTES, Message, word};
-use crate::resize::FrontEnd;
+use super::message::{FLAG_NEED_REPLY, FLAG_REPLY, FLAG_VERSION, HEADER_BYTES, Message, word};
 
 /// How long a front end may take to answer; QEMU asks for the new size first.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);

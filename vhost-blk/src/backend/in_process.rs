@@ -8,12 +8,13 @@ use vhost_user_backend::{VhostUserBackend, VringT};
 use virtio_queue::Error as QueueError;
 use vmm_sys_util::epoll::EventSet;
 
+use super::Connection;
 use super::inflight::Area;
 use super::relay::Watcher;
-use super::vring::Vring;
-use super::{Connection, Memory};
-use crate::device::{Device, HangUp};
-use crate::request::Mem;
+use super::vring::{Memory, Vring};
+use crate::device::Device;
+use crate::device::front_end::HangUp;
+use crate::request::chain::Mem;
 
 /// A front end's connection, in its own thread.
 pub struct InProcess {
@@ -30,7 +31,7 @@ impl InProcess {
     /// The device's largest queue size is none that a queue can have.
     pub fn connect(device: &Arc<Device>, mem: Mem) -> Result<InProcess, QueueError> {
         // Nobody says here what is taken: all is.
-        device.set_taken(device.config().features());
+        device.front_end().set_taken(device.config().features());
         let mem = Memory::new(mem);
         let connection = Arc::new(Connection::new(Arc::clone(device), &mem));
         let (queues, size_max) = connection.limits();

@@ -12,7 +12,7 @@ use std::{io, ptr};
 use vm_memory::{GuestMemoryBackend, GuestMemoryRegion, MmapRegion};
 use vmm_sys_util::signal::register_signal_handler;
 
-use crate::request::Mem;
+use crate::request::chain::Mem;
 
 /// Most mappings that are watched at once: as many slots for memory as a front end has (the crate underneath says 509), while as many of before are in use
 /// by requests, and more.

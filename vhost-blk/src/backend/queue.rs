@@ -11,11 +11,11 @@ use vm_memory::{Bytes, GuestAddress, GuestAddressSpace};
 use super::generation::Generation;
 use super::inflight::{Area, Tracker};
 use super::poll::Poll;
-use super::vring::Vring;
-use super::{Memory, refetch, used};
-use crate::completion::{Completion, Ring};
-use crate::device::{Arrival, Round};
-use crate::request::{Mem, parse};
+use super::vring::{Memory, Vring};
+use super::{refetch, used};
+use crate::device::state::{Arrival, Round};
+use crate::request::chain::{Mem, parse};
+use crate::request::completion::{Completion, Ring};
 
 /// Most chains taken from a ring before they are worked on, so that completions do not wait for a whole ring.
 const BATCH_MAX: usize = 32;

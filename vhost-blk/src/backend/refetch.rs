@@ -6,7 +6,7 @@ use std::sync::Arc;
 use virtio_queue::{DescriptorChain, Queue as VirtQueue, QueueOwnedT, QueueT};
 use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryRegion, GuestRegionMmap, MmapRegion};
 
-use crate::request::Mem;
+use crate::request::chain::Mem;
 
 /// Bytes for an available ring of the largest size there is.
 const RING_BYTES: usize = 1 << 17;

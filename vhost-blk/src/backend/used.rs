@@ -10,7 +10,7 @@ use virtio_bindings::virtio_ring::VRING_AVAIL_F_NO_INTERRUPT;
 use virtio_queue::{Queue as VirtQueue, QueueT};
 use vm_memory::{Bytes, GuestAddress, GuestMemoryError};
 
-use crate::request::Mem;
+use crate::request::chain::Mem;
 
 /// Bytes of `flags` and `idx` before a ring's entries.
 const HEADER_BYTES: u64 = 4;

@@ -9,8 +9,11 @@ use std::io;
 
 use vhost_user_backend::{VringMutex, VringStateGuard, VringStateMutGuard, VringT};
 use virtio_queue::Error;
+use vm_memory::GuestMemoryAtomic;
 
-use super::Memory;
+use crate::request::chain::Mem;
+
+pub(super) type Memory = GuestMemoryAtomic<Mem>;
 
 /// A ring whose kicks can be missed.
 #[derive(Clone)]
@@ -121,7 +124,7 @@ mod tests {
     use rustix::event::{EventfdFlags, eventfd};
 
     use super::*;
-    use crate::request::Mem;
+    use crate::request::chain::Mem;
 
     #[test]
     fn a_kick_that_is_gone_is_no_error() {

@@ -2,15 +2,14 @@
 
 use std::time::Instant;
 
-use super::{Arrival, Device, Pending, Ready, Round, State};
-use crate::completion::{Completion, Effect};
-use crate::decide::Blow;
-use crate::history::Keep;
-use crate::plan::Facts;
-use crate::replay::{Script, Scripted};
-use crate::request::{Malformed, Request};
-use crate::schedule::ReleasedBy;
-use crate::trace::{Record, Status, Submit};
+use vhost_blk_api::trace::{Record, ReleasedBy, Status, Submit};
+
+use super::Device;
+use super::state::{Arrival, Pending, Ready, Round, State};
+use crate::request::chain::{Malformed, Request};
+use crate::request::completion::{Completion, Effect};
+use crate::rulebook::decide::{Blow, Timing};
+use crate::rulebook::replay::{Look, Scripted};
 
 impl Device {
     /// Takes what came out of a ring.
@@ -47,16 +46,16 @@ impl Device {
         round: &mut Round,
     ) -> Option<(Pending, String, Blow)> {
         let at = Instant::now();
-        let power = self.power_seen();
+        let power = self.gate.power_seen();
         let mut guard = self.lock();
         let state = &mut *guard;
         state.seq += 1;
         let facts = &request.facts;
         // Without power nobody looks at it.
-        let Scripted { timing, outcome, blow } = if power.on {
-            match state.script {
+        let scripted = if power.on {
+            match state.book.script() {
                 Some(_) => self.decide_again(state, &request, round),
-                None => decide(state, facts),
+                None => state.book.decide(facts),
             }
         } else {
             Scripted::default()
@@ -64,26 +63,8 @@ impl Device {
         state.stats.submitted += 1;
         *state.stats.requests.entry(facts.op).or_default() += 1;
         let seq = state.seq;
-        self.trace.write(|| {
-            let rules = timing
-                .iter()
-                .map(|(rule, _)| rule)
-                .chain(outcome.iter().map(|(rule, _)| rule))
-                .chain(blow.iter().map(|(rule, _)| rule));
-            Record::Submit(Submit {
-                seq,
-                t_us: self.trace.t_us(at),
-                queue: completion.ring().index(),
-                generation: completion.generation(),
-                op: facts.op,
-                sector: facts.sector,
-                len: facts.len,
-                tag: facts.tag,
-                segs: request.buffers.len(),
-                ranges: request.ranges.clone(),
-                rules: rules.cloned().collect(),
-            })
-        });
+        self.trace_submission(seq, at, &request, &completion, &scripted);
+        let Scripted { timing, outcome, blow } = scripted;
         let facts = facts.clone();
         let pending = Pending {
             seq,
@@ -97,23 +78,14 @@ impl Device {
             self.lose(guard, [pending]);
             return None;
         }
-        let released = state.schedule.submitted(state.seed, &facts);
+        let released = state.schedule.submitted(state.book.seed(), &facts);
         round.ready.extend(released.into_iter().map(Ready::from));
         let mut struck = None;
         match (blow, timing) {
             (Some((rule, blow)), _) => struck = Some((pending, rule, blow)),
             // A ring that was stopped since takes nothing more into the schedule: nobody would take it out again.
             (None, Some((rule, timing))) if !pending.completion.is_stale() => {
-                let stopping = pending.completion.is_stopping();
-                let released = state.schedule.add(at, state.seed, seq, pending, &rule, timing);
-                round.ready.extend(released.into_iter().map(Ready::from));
-                if stopping {
-                    let this = |waiting: &Pending| waiting.seq == seq;
-                    let released = state.schedule.remove(this, ReleasedBy::Stop);
-                    round.ready.extend(released.into_iter().map(Ready::from));
-                } else {
-                    self.timer.notify_one();
-                }
+                self.make_wait(state, pending, &rule, timing, round);
             }
             (None, _) => round.ready.push_back(Ready {
                 pending,
@@ -124,21 +96,47 @@ impl Device {
         struck
     }
 
+    /// Puts a request into the schedule; to the round goes what that lets go.
+    fn make_wait(&self, state: &mut State, pending: Pending, rule: &str, timing: Timing, round: &mut Round) {
+        let (seq, at) = (pending.seq, pending.at);
+        let stopping = pending.completion.is_stopping();
+        let released = state.schedule.add(at, state.book.seed(), seq, pending, rule, timing);
+        round.ready.extend(released.into_iter().map(Ready::from));
+        if stopping {
+            let this = |waiting: &Pending| waiting.seq == seq;
+            let released = state.schedule.remove(this, ReleasedBy::Stop);
+            round.ready.extend(released.into_iter().map(Ready::from));
+        } else {
+            self.gate.wake_timer();
+        }
+    }
+
+    fn trace_submission(&self, seq: u64, at: Instant, request: &Request, completion: &Completion, scripted: &Scripted) {
+        let facts = &request.facts;
+        self.trace.write(|| {
+            Record::Submit(Submit {
+                seq,
+                t_us: self.trace.t_us(at),
+                queue: completion.ring().index(),
+                generation: completion.generation(),
+                op: facts.op,
+                sector: facts.sector,
+                len: facts.len,
+                tag: facts.tag,
+                segs: request.buffers.len(),
+                ranges: request.ranges.clone(),
+                rules: scripted.rules().cloned().collect(),
+            })
+        });
+    }
+
     /// What is to become of the next request, as it was in the trace that is replayed. What was done to the rules before it is done first, and what
     /// that lets go is to complete before it.
     fn decide_again(&self, state: &mut State, request: &Request, round: &mut Round) -> Scripted {
         round.ready.extend(self.catch_up(state).into_iter().map(Ready::from));
-        state.ordinal += 1;
-        let Some(script) = &mut state.script else {
-            return Scripted::default();
-        };
-        match script.next(state.seq, request) {
-            Ok(scripted) => {
-                for rule in scripted.rules() {
-                    state.rules.applied(&mut state.world, rule);
-                }
-                scripted
-            }
+        let found = Look::of(&request.facts, &request.ranges);
+        match state.book.decide_again(state.seq, found) {
+            Ok(scripted) => scripted,
             Err(divergence) => {
                 self.trace.write(|| Record::Diverged {
                     t_us: self.trace.now_us(),
@@ -152,21 +150,10 @@ impl Device {
         }
     }
 
-    /// Makes the decisions of a script from here on, in place of the rules' own. The device is one without rules that began with the script's seed.
-    pub fn replay(&self, script: Script) {
-        // It may cut the power.
-        self.disk.keep_history(Keep::Volatile);
-        let mut state = self.lock();
-        state.script = Some(script);
-        let released = self.catch_up(&mut state);
-        drop(state);
-        self.complete_released(released);
-    }
-
     /// Gives a chain back that is no request; without power it is never answered, as any other.
     fn refuse(&self, problem: &Malformed, completion: Completion, round: &mut Round) {
         let queue = completion.ring().index();
-        let power = self.power();
+        let power = self.gate.power();
         self.lock().stats.malformed += 1;
         self.trace.write(|| Record::Malformed {
             t_us: self.trace.now_us(),
@@ -187,24 +174,5 @@ impl Device {
             bytes: 0,
             written: 0,
         });
-    }
-}
-
-/// What is to become of the next request, as the rules say.
-fn decide(state: &mut State, facts: &Facts) -> Scripted {
-    state.ordinal += 1;
-    let decision = state.rules.decide(&state.world, state.seed, state.ordinal, facts);
-    state.rules.record(&mut state.world, &decision, facts);
-    let name = |index: usize| {
-        state
-            .rules
-            .get(index)
-            .map(|armed| armed.name.clone())
-            .unwrap_or_default()
-    };
-    Scripted {
-        timing: decision.timing.map(|(index, timing)| (name(index), timing)),
-        outcome: decision.outcome.map(|(index, outcome)| (name(index), outcome)),
-        blow: decision.blow.map(|(index, blow)| (name(index), blow)),
     }
 }

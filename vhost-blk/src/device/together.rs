@@ -3,13 +3,14 @@
 use std::ops::Range;
 
 use smallvec::SmallVec;
+use vhost_blk_api::op::{Op, SECTOR_BYTES};
 
-use super::{Device, Pending, Power, Round};
-use crate::completion::{AtWork, Effect};
-use crate::decide::Outcome;
-use crate::execute::gather;
-use crate::op::Op;
-use crate::request::SECTOR_BYTES;
+use super::Device;
+use super::state::{Pending, Round};
+use crate::power::gate::Power;
+use crate::request::completion::{AtWork, Effect};
+use crate::request::execute::gather;
+use crate::rulebook::decide::Outcome;
 
 /// Most requests of a round that are looked at: each is compared with all before it.
 const LOOK_MAX: usize = 128;
@@ -23,7 +24,9 @@ impl Device {
         }
         // In the order in which locks are taken: who resizes has the power's while it waits for the overlay's.
         let stale = || round.ready.iter().all(|ready| ready.pending.completion.is_stale());
-        let Some(power) = self.power_unless(stale) else { return };
+        let Some(power) = self.gate.power_unless(stale) else {
+            return;
+        };
         let Some(mut together) = self.disk.together() else {
             return;
         };

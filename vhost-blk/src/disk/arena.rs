@@ -19,7 +19,7 @@ use vm_memory::{MmapRegion, VolatileMemory, VolatileSlice};
 use self::huge::{Huge, thread_time};
 use super::blocks::Blocks;
 use super::fill::Filler;
-use super::{AccessError, BLOCK_BYTES};
+use super::image::{AccessError, BLOCK_BYTES};
 
 /// Slots of a chunk: what is made to be there at once ahead of its use. 2 MiB, for so much has a page of a page table: two threads that make memory
 /// be there do not want the same lock.

@@ -8,7 +8,7 @@ use rustix::mm::{MapFlags, ProtFlags};
 use vm_memory::mmap::MmapRegionBuilder;
 use vm_memory::{FileOffset, MmapRegion, VolatileMemory, VolatileSlice};
 
-use super::AccessError;
+use super::image::AccessError;
 
 /// An image that is mapped.
 #[derive(Debug)]

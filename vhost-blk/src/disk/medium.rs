@@ -4,9 +4,11 @@ use std::io;
 use std::ops::Range;
 use std::sync::atomic::Ordering;
 
+use super::Disk;
+use super::image::{AccessError, PIECE_BYTES, golden};
 use super::overlay::Overlay;
-use super::{AccessError, Disk, PIECE_BYTES, golden};
-use crate::history::{Change, Content, Log, Medium, Resize};
+use crate::power::change::{Content, Medium, Resize, Standing};
+use crate::power::log::Log;
 
 /// What is taken back, and what survives a power cut, is put on the disk itself; the history knows of it already.
 ///
@@ -34,6 +36,17 @@ impl<'log> Medium<'log> for &Disk {
         let mut overlay = self.alone();
         let _ = overlay.regrow(bytes, cut, &self.file);
         self.bytes.store(overlay.bytes(), Ordering::Release);
+    }
+}
+
+impl Standing for &Disk {
+    fn bytes(&self) -> u64 {
+        Disk::bytes(self)
+    }
+
+    fn contents(&self, range: &Range<u64>) -> Vec<Content> {
+        let contents = self.shared().contents(range.start, range.end - range.start);
+        contents.unwrap_or_default()
     }
 }
 
@@ -79,23 +92,5 @@ impl Disk {
             overlay.write_bytes(range.start, &golden(&self.file, &range)?)?;
         }
         Ok(())
-    }
-
-    /// What it holds in a range, piece by piece; nothing where the range does not lie on it.
-    pub(crate) fn contents(&self, range: &Range<u64>) -> Vec<Content> {
-        let contents = self.shared().contents(range.start, range.end - range.start);
-        contents.unwrap_or_default()
-    }
-
-    /// Makes the first bytes of a change again.
-    pub(crate) fn again(&self, change: &Change, len: u64) {
-        let mut disk = self;
-        disk.put(change.offset, &change.after, len);
-    }
-
-    /// Makes the disk end there again.
-    pub(crate) fn end_again(&self, bytes: u64) {
-        let mut disk = self;
-        disk.set_bytes(bytes);
     }
 }

@@ -9,9 +9,8 @@ use vm_memory::VolatileSlice;
 
 use super::arena::Arena;
 use super::blocks::{Block, Blocks};
+use super::image::{AccessError, BLOCK_BYTES, fill_zero, part_of};
 use super::mapping::Mapping;
-use super::overlay::{fill_zero, part_of};
-use super::{AccessError, BLOCK_BYTES};
 
 /// Image and slots.
 #[derive(Debug)]

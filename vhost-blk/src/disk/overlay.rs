@@ -15,9 +15,9 @@ use vm_memory::VolatileSlice;
 use super::arena::Arena;
 use super::blocks::{Blocks, Kind};
 use super::files::{Files, Piece, Which};
+use super::image::{AccessError, BLOCK_BYTES, PIECE_BYTES, fill_zero, part_of};
 use super::memory::Memory;
-use super::{AccessError, BLOCK_BYTES, PIECE_BYTES};
-use crate::history::Content;
+use crate::power::change::Content;
 
 /// An image, and what was written over it.
 #[derive(Debug)]
@@ -350,17 +350,6 @@ fn blocks(bytes: u64) -> usize {
     usize::try_from(bytes.div_ceil(BLOCK_BYTES)).unwrap_or(usize::MAX)
 }
 
-/// The part of a slice that begins at `offset` of the disk which these bytes of the disk are.
-pub(super) fn part_of<'a>(
-    slice: &VolatileSlice<'a>,
-    offset: u64,
-    part: &Range<u64>,
-) -> Result<VolatileSlice<'a>, AccessError> {
-    let start = (part.start - offset) as usize;
-    let len = (part.end - part.start) as usize;
-    slice.subslice(start, len).map_err(|_| AccessError::OutOfRange)
-}
-
 /// Cuts a range at the blocks' borders: each block's number and the bytes of it that are meant.
 fn parts(offset: u64, bytes: u64) -> impl Iterator<Item = (u64, Range<u64>)> {
     let end = offset + bytes;
@@ -373,16 +362,4 @@ fn parts(offset: u64, bytes: u64) -> impl Iterator<Item = (u64, Range<u64>)> {
         let (start, stop) = (block * BLOCK_BYTES, (block + 1) * BLOCK_BYTES);
         (block, start.max(offset)..stop.min(end))
     })
-}
-
-pub(crate) fn fill_zero(slice: &VolatileSlice<'_>) {
-    const ZEROS: [u8; BLOCK_BYTES as usize] = [0; BLOCK_BYTES as usize];
-    let mut done = 0;
-    while let Ok(rest) = slice.offset(done) {
-        if rest.is_empty() {
-            break;
-        }
-        rest.copy_from(&ZEROS[..]);
-        done += rest.len().min(ZEROS.len());
-    }
 }

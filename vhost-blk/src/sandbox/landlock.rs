@@ -7,7 +7,7 @@ use landlock::{
     RulesetCreated, RulesetCreatedAttr, RulesetStatus, Scope, make_bitflags,
 };
 
-use super::{Allowed, SandboxError};
+use super::allowed::{Allowed, SandboxError};
 
 /// The landlock of which everything is used: the newest that this was tried with, but for what v7 adds about logs.
 const NEWEST: ABI = ABI::V6;

@@ -8,7 +8,8 @@ use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
 };
 
-use super::{Allowed, SandboxError, trap};
+use super::allowed::{Allowed, SandboxError};
+use super::trap;
 
 /// Calls that are allowed whatever their arguments.
 const PLAIN: &[&[c_long]] = &[
@@ -173,7 +174,7 @@ fn filter(allowed: &Allowed, arch: TargetArch) -> Result<BpfProgram, seccompiler
     )?;
     // Whether a descriptor blocks, closes on exec, is a terminal; and what the disk's memory needs.
     let mut ioctls = vec![libc::FIONBIO, libc::FIOCLEX, libc::TCGETS, libc::TCGETS2];
-    ioctls.extend(crate::disk::IOCTLS.map(u64::from));
+    ioctls.extend(crate::disk::fill::IOCTLS.map(u64::from));
     only(libc::SYS_ioctl, 1, &ioctls)?;
     let none_of = |argument, bits: libc::c_int| rule(argument, SeccompCmpOp::MaskedEq(of(bits)), 0);
     calls.insert(libc::SYS_mmap, vec![none_of(2, libc::PROT_EXEC)?]);

@@ -3,7 +3,7 @@
 
 use std::io::{self, Write};
 
-use super::{Complete, Record, Submit};
+use vhost_blk_api::trace::{Complete, Record, Submit};
 
 /// Adds a record's line to `out`.
 pub(super) fn write(out: &mut Vec<u8>, record: &Record) -> io::Result<()> {
@@ -84,13 +84,11 @@ mod tests {
     use proptest::option::of;
     use proptest::prelude::*;
     use proptest::sample::select;
+    use vhost_blk_api::op::Op;
+    use vhost_blk_api::payload::Tag;
+    use vhost_blk_api::trace::{OutcomeNote, RangeOnDisk, ReleasedBy, Status, TimingNote};
 
     use super::*;
-    use crate::op::Op;
-    use crate::payload::Tag;
-    use crate::request::RangeOnDisk;
-    use crate::schedule::ReleasedBy;
-    use crate::trace::{OutcomeNote, Status, TimingNote};
 
     fn submit() -> impl Strategy<Value = Record> {
         let op = select(Op::MATCHABLE.into_iter().chain([Op::GetId]).collect::<Vec<_>>());

@@ -10,8 +10,10 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use vhost_blk_api::trace::Record;
+
+use super::line;
 use super::tap::{Listener, Taps};
-use super::{Record, line};
 
 /// Bytes that are written at once.
 const PIECE_BYTES: usize = 128 << 10;

@@ -3,8 +3,8 @@
 
 use std::time::Instant;
 
-use vhost_blk::control::{Command, Reply, Stats};
-use vhost_blk::payload::Tag;
+use vhost_blk_api::control::{Command, Reply, Stats};
+use vhost_blk_api::payload::Tag;
 
 use super::{DeviceProcess, SOON};
 

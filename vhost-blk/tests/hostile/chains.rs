@@ -1,6 +1,6 @@
 //! Descriptor chains that are no request, or none that can be done: each is given back, with a status where there is a byte for it.
 
-use vhost_blk::trace::{self, Record};
+use vhost_blk_api::trace::{self, Record};
 use vm_memory::{Bytes, GuestAddress};
 
 use crate::common::helpers::stats;

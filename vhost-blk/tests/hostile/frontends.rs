@@ -11,7 +11,7 @@ use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use vhost::vhost_user::VhostUserFrontend;
 use vhost::vhost_user::message::VhostUserProtocolFeatures;
 use vhost::{VhostBackend, VhostUserMemoryRegionInfo};
-use vhost_blk::control::{Command, Reply};
+use vhost_blk_api::control::{Command, Reply};
 use vm_memory::{Bytes, GuestAddress};
 
 use crate::common::helpers::{page, stats, submitted};

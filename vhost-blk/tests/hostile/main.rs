@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use common::helpers::stats;
 use common::{DeviceProcess, Driver, SOON};
-use vhost_blk::control::Stats;
+use vhost_blk_api::control::Stats;
 
 /// Waits until the counters say so.
 fn until(device: &DeviceProcess, so: impl Fn(&Stats) -> bool) {

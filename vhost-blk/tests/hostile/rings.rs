@@ -4,8 +4,8 @@
 use std::time::Instant;
 
 use vhost::VhostBackend;
-use vhost_blk::control::{Command, Reply};
-use vhost_blk::trace::{self, Record};
+use vhost_blk_api::control::{Command, Reply};
+use vhost_blk_api::trace::{self, Record};
 
 use crate::common::helpers::{page, stats, submitted};
 use crate::common::{DeviceProcess, Driver, QUEUE_SIZE, Queue, SOON, WHILE};

@@ -4,8 +4,8 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use vhost::VhostBackend;
-use vhost_blk::control::{Client, Command, Reply, Stats};
-use vhost_blk::op::Op;
+use vhost_blk_api::control::{Client, Command, Reply, Stats};
+use vhost_blk_api::op::Op;
 
 use crate::common::queue::SLOTS;
 use crate::common::{DeviceProcess, Driver, Queue, SOON};

@@ -3,7 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
-use vhost_blk::op::Op;
+use vhost_blk_api::op::Op;
 
 /// More steps than a story has.
 pub const STEPS_MAX: u64 = 90;

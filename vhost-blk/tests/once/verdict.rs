@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use vhost_blk::op::Op;
-use vhost_blk::trace::{self, Complete, Record, Status, Submit};
+use vhost_blk_api::op::Op;
+use vhost_blk_api::trace::{self, Complete, Record, Status, Submit};
 
 use crate::session::{Fate, Sent, Session};
 

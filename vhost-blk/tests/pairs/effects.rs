@@ -1,11 +1,10 @@
 //! Sends the request that a rule means, and looks at what the rule does to it.
 
-use vhost_blk::control::{Command, Reply};
-use vhost_blk::decide::permutation;
-use vhost_blk::op::Op;
-use vhost_blk::plan::{Lose, Order};
-use vhost_blk::schedule::ReleasedBy;
-use vhost_blk::trace::Record;
+use vhost_blk::rulebook::decide::permutation;
+use vhost_blk_api::control::{Command, Reply};
+use vhost_blk_api::op::Op;
+use vhost_blk_api::plan::{Lose, Order};
+use vhost_blk_api::trace::{Record, ReleasedBy};
 
 use crate::common::SOON;
 use crate::forms::{Effect, How, Until};

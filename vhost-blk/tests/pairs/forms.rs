@@ -1,8 +1,8 @@
 //! For every action: rules with it in all its shapes, what they do not go with, and what they do.
 
-use vhost_blk::op::Op;
-use vhost_blk::plan::{Lose, Order};
-use vhost_blk::schedule::ReleasedBy;
+use vhost_blk_api::op::Op;
+use vhost_blk_api::plan::{Lose, Order};
+use vhost_blk_api::trace::ReleasedBy;
 
 use crate::common::{IOERR, UNSUPP};
 

@@ -15,15 +15,14 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use libtest_mimic::{Arguments, Failed};
-use vhost_blk::control::Command;
-use vhost_blk::op::Op;
-use vhost_blk::plan::words;
-
 use effects::Case;
 use forms::{Effect, FORMS, Form};
+use libtest_mimic::{Arguments, Failed};
 use rig::Rig;
 use triggers::{Pair, Step, Trigger};
+use vhost_blk_api::control::Command;
+use vhost_blk_api::op::Op;
+use vhost_blk_api::plan::words;
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();

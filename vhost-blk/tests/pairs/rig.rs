@@ -5,9 +5,9 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::time::Instant;
 
-use vhost_blk::control::{Client, Command, Reply, RuleStatus, Stats};
-use vhost_blk::op::Op;
-use vhost_blk::trace::{self, Record, RequestLine};
+use vhost_blk_api::control::{Client, Command, Reply, RuleStatus, Stats};
+use vhost_blk_api::op::Op;
+use vhost_blk_api::trace::{self, Record, RequestLine};
 
 use crate::common::{DeviceProcess, Driver, SOON, Used};
 

@@ -1,8 +1,8 @@
 //! For every word of a trigger: the rest of a rule, requests that it does not mean, and one that it means.
 
-use vhost_blk::op::Op;
-use vhost_blk::payload::Tag;
-use vhost_blk::rng::Rng;
+use vhost_blk_api::op::Op;
+use vhost_blk_api::payload::Tag;
+use vhost_blk_api::rng::Rng;
 
 use crate::rig::{Ask, PAGE, PAGE_SECTORS};
 

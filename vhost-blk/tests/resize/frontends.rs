@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use vhost::VhostBackend;
 use vhost::vhost_user::message::{VhostUserConfigFlags, VhostUserProtocolFeatures};
 use vhost::vhost_user::{Frontend, FrontendReqHandler, HandlerResult, VhostUserFrontend, VhostUserFrontendReqHandler};
-use vhost_blk::control::{FrontEnd, Reply};
+use vhost_blk_api::control::{FrontEnd, Reply};
 
 use crate::common::helpers::until_gone;
 use crate::common::{DeviceProcess, Driver, SOON};

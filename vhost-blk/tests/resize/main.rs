@@ -7,8 +7,8 @@ mod frontends;
 
 use common::helpers::submitted;
 use common::{DeviceProcess, Driver, IOERR};
-use vhost_blk::control::{Command, FrontEnd, Reply};
-use vhost_blk::trace::{self, Record};
+use vhost_blk_api::control::{Command, FrontEnd, Reply};
+use vhost_blk_api::trace::{self, Record};
 
 const STORAGES: [&str; 2] = ["memory", "file"];
 const MIB: u64 = 1 << 20;

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Stdio};
 
-use vhost_blk::control::{Client, Command, Reply};
+use vhost_blk_api::control::{Client, Command, Reply};
 
 use crate::common::helpers::stats;
 use crate::common::{DeviceProcess, Driver, SOON, command};

@@ -152,7 +152,7 @@ fn what_all_other_cases_ask() {
 #[test]
 fn every_rule_parses_and_every_need_names_a_rule() {
     for case in all() {
-        let rules: Vec<vhost_blk::plan::Rule> = case
+        let rules: Vec<vhost_blk_api::plan::Rule> = case
             .rules
             .iter()
             .map(|rule| {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use guest_wire::{GuestMessage, HostMessage, Want};
-use vhost_blk::control::Client;
+use vhost_blk_api::control::Client;
 
 use machine::vm::channel::{Channel, Incoming};
 

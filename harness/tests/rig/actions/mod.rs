@@ -4,7 +4,7 @@ mod outcome;
 mod power;
 mod timing;
 
-use vhost_blk::plan::words;
+use vhost_blk_api::plan::words;
 
 /// A test an action, by the action's word, and the list of them.
 macro_rules! actions {

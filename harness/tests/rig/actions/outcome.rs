@@ -3,7 +3,7 @@
 use guest_wire::Fs;
 use host::cache::Cache;
 use machine::golden;
-use vhost_blk::control::Command;
+use vhost_blk_api::control::Command;
 
 use crate::guest::{FILL, Guest, Setup};
 

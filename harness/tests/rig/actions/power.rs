@@ -1,7 +1,7 @@
 //! Actions that end more than one request: the power, and the connection.
 
-use vhost_blk::control::Command;
-use vhost_blk::op::Op;
+use vhost_blk_api::control::Command;
+use vhost_blk_api::op::Op;
 
 use crate::guest::{Guest, Setup};
 

@@ -1,6 +1,6 @@
 //! Actions that say when a request completes.
 
-use vhost_blk::control::Command;
+use vhost_blk_api::control::Command;
 
 use crate::guest::{Guest, MIB, Setup};
 

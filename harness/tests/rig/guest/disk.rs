@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use vhost_blk::control::{Command, Reply, Stats};
-use vhost_blk::op::Op;
-use vhost_blk::trace::{self, RequestLine, Status};
+use vhost_blk_api::control::{Command, Reply, Stats};
+use vhost_blk_api::op::Op;
+use vhost_blk_api::trace::{self, RequestLine, Status};
 
 use super::{Guest, WITHIN};
 

@@ -5,7 +5,7 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::net::UnixStream;
 
-use super::{BODY_BYTES_MAX, FLAG_VERSION, HEADER_BYTES, Message, message, send, word};
+use crate::backend::message::{BODY_BYTES_MAX, FLAG_VERSION, HEADER_BYTES, Message, message, send, word};
 
 const SET_VRING_ADDR: u32 = 9;
 const SET_VRING_BASE: u32 = 10;

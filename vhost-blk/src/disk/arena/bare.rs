@@ -8,7 +8,7 @@ use vm_memory::VolatileSlice;
 
 use super::{Arena, CHUNK, Place, State};
 use crate::disk::fill::Filler;
-use crate::disk::{AccessError, BLOCK_BYTES};
+use crate::disk::image::{AccessError, BLOCK_BYTES};
 
 /// Blocks of a write that is long enough for it: 32 KiB. For less the memory that is there ahead is quicker.
 const LONG: u32 = 8;

@@ -5,8 +5,8 @@ use std::{fs, io};
 
 use super::{Overlay, Store, blocks, parts};
 use crate::disk::blocks::Kind;
-use crate::disk::{AccessError, BLOCK_BYTES, golden};
-use crate::history::Content;
+use crate::disk::image::{AccessError, BLOCK_BYTES, golden};
+use crate::power::change::Content;
 
 impl Overlay {
     /// Makes room for a disk of this size; nothing is changed.

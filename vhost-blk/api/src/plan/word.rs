@@ -1,0 +1,30 @@
+//! A word of a rule, and where in the rule it stands.
+
+use super::error::Problem;
+
+/// The operations that a rule can name.
+pub(super) const OP_NAMES: [&str; 6] = ["read", "write", "flush", "discard", "write-zeroes", "any"];
+
+/// A [`RuleError`](super::error::RuleError) before the whole text is put in.
+pub(super) struct Misfit {
+    pub(super) column: usize,
+    pub(super) width: usize,
+    pub(super) problem: Problem,
+}
+
+/// A piece of the rule with its column (in characters, from 1).
+#[derive(Clone, Copy)]
+pub(super) struct Word<'a> {
+    pub(super) text: &'a str,
+    pub(super) column: usize,
+}
+
+impl Word<'_> {
+    pub(super) fn misfit(self, problem: Problem) -> Misfit {
+        Misfit {
+            column: self.column,
+            width: self.text.chars().count(),
+            problem,
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! The records of a trace.
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use crate::op::Op;
+use crate::payload::Tag;
+
+/// Version of the trace's format, in its first line.
+pub const VERSION: u32 = 1;
+
+/// One line.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "ev", rename_all = "kebab-case")]
+pub enum Record {
+    /// The first line.
+    Start {
+        /// [`VERSION`].
+        version: u32,
+        /// Size of the disk in bytes.
+        disk_bytes: u64,
+        /// Seed of the plan.
+        seed: u64,
+    },
+    /// A request came out of a ring.
+    Submit(Submit),
+    /// A request was finished, one way or another.
+    Complete(Complete),
+    /// A chain of descriptors that is no request; it was given back with an error where it had a status byte.
+    Malformed {
+        /// When.
+        t_us: u64,
+        /// Which queue.
+        queue: u16,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A queue whose driver broke the protocol is not looked at any more until it is reset.
+    QueueDead {
+        /// When.
+        t_us: u64,
+        /// Which queue.
+        queue: u16,
+        /// What the driver did.
+        problem: String,
+    },
+    /// A name put here through the control socket.
+    Mark {
+        /// When.
+        t_us: u64,
+        /// The name.
+        name: String,
+    },
+    /// A rule came into force.
+    RuleAdded {
+        /// When.
+        t_us: u64,
+        /// Its name.
+        name: String,
+        /// Its text.
+        text: String,
+    },
+    /// A rule was taken off and the requests that it held let go.
+    RuleRemoved {
+        /// When.
+        t_us: u64,
+        /// Its name.
+        name: String,
+    },
+    /// All rules were replaced; the new ones follow.
+    PlanSet {
+        /// When.
+        t_us: u64,
+        /// The new seed.
+        seed: u64,
+    },
+    /// All rules were taken off and all held requests let go.
+    Cleared {
+        /// When.
+        t_us: u64,
+    },
+    /// The disk is the golden image again, or what it was at a mark.
+    Rollback {
+        /// When.
+        t_us: u64,
+        /// The mark.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<String>,
+    },
+    /// The disk ends elsewhere.
+    Resize {
+        /// When.
+        t_us: u64,
+        /// What size it had, in bytes.
+        from: u64,
+        /// What size it has.
+        bytes: u64,
+    },
+    /// The power went: nothing is answered any more.
+    Cut {
+        /// When.
+        t_us: u64,
+        /// The rule that did it; none for a command.
+        rule: Option<String>,
+        /// The request as which arrived it went.
+        seq: Option<u64>,
+        /// Requests whose changes were not durable.
+        volatile: usize,
+        /// How many of them are lost wholly.
+        lost: usize,
+        /// Bytes of the last one that got to the disk, if it was torn.
+        torn_bytes: Option<u64>,
+    },
+    /// The power came back.
+    Power {
+        /// When.
+        t_us: u64,
+    },
+    /// The device hung up on the front end.
+    HangUp {
+        /// When.
+        t_us: u64,
+        /// The rule that did it; none for a command.
+        rule: Option<String>,
+    },
+    /// A request was another one than in the trace that is replayed; from here on nothing is injected.
+    Diverged {
+        /// When.
+        t_us: u64,
+        /// The request.
+        seq: u64,
+        /// What came in the trace.
+        expected: String,
+        /// What came now.
+        found: String,
+    },
+    /// Here lines are missing, which the file did not take, or one who listens did not.
+    Missed {
+        /// When the file took lines again; 0 for one who listens.
+        #[serde(default)]
+        t_us: u64,
+        /// How many.
+        lines: u64,
+    },
+    /// A front end connected.
+    Connect {
+        /// When.
+        t_us: u64,
+        /// Number of the connection, from 1.
+        connection: u64,
+    },
+    /// The front end is gone.
+    Disconnect {
+        /// When.
+        t_us: u64,
+        /// Number of the connection.
+        connection: u64,
+    },
+}
+
+/// A request came out of a ring.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Submit {
+    /// The request's number.
+    pub seq: u64,
+    /// When.
+    pub t_us: u64,
+    /// Which queue.
+    pub queue: u16,
+    /// Generation of that queue: every stop of the ring begins a new one.
+    #[serde(rename = "gen")]
+    pub generation: u64,
+    /// Operation.
+    pub op: Op,
+    /// First sector of 512 bytes.
+    pub sector: u64,
+    /// Length in bytes.
+    pub len: u64,
+    /// What a write's data begins with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<Tag>,
+    /// Number of data buffers.
+    pub segs: usize,
+    /// Ranges of a discard or write-zeroes request.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ranges: Vec<RangeOnDisk>,
+    /// Names of the rules applied to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<String>,
+}
+
+/// A request was finished.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Complete {
+    /// The request's number.
+    pub seq: u64,
+    /// When.
+    pub t_us: u64,
+    /// What the guest was told.
+    pub status: Status,
+    /// Bytes moved between guest memory and disk.
+    pub bytes: u64,
+    /// Time since it was submitted.
+    pub latency_us: u64,
+    /// The rule that said when, and what let the request go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timing: Option<TimingNote>,
+    /// The rule that said how.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<OutcomeNote>,
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// `VIRTIO_BLK_S_OK`.
+    Ok,
+    /// `VIRTIO_BLK_S_IOERR`.
+    IoErr,
+    /// `VIRTIO_BLK_S_UNSUPP`.
+    Unsupp,
+    /// The guest was told nothing: it is gone.
+    Dropped,
+}
+
+impl Status {
+    /// The status's word in the trace.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Status::Ok => "ok",
+            Status::IoErr => "ioerr",
+            Status::Unsupp => "unsupp",
+            Status::Dropped => "dropped",
+        }
+    }
+}
+
+/// Why a request did not complete at once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimingNote {
+    /// Name of the rule.
+    pub rule: String,
+    /// Its action.
+    pub action: String,
+    /// What let the request go; `None` when it was dropped.
+    pub released_by: Option<ReleasedBy>,
+}
+
+/// Why a request did not complete as the disk would have it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutcomeNote {
+    /// Name of the rule.
+    pub rule: String,
+    /// Its action.
+    pub action: String,
+    /// For `short`: how many bytes were to be moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+}
+
+/// What let a request go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReleasedBy {
+    /// Its time had come.
+    Time,
+    /// The mark it waited for was made.
+    Mark,
+    /// The flush that ends its reorder window was submitted.
+    Epoch,
+    /// The request it waited for was submitted.
+    Next,
+    /// The request it waited for was completed.
+    Done,
+    /// Somebody said `release`.
+    Release,
+    /// The rule was taken off, or all were cleared or replaced.
+    Clear,
+    /// What it waited for did not come in time, or its reorder window was not full in time.
+    #[serde(alias = "idle")]
+    Max,
+    /// Its reorder window was full.
+    Window,
+    /// Its ring was stopped: the virtual machine pauses, resets or ends.
+    Stop,
+}
+
+impl ReleasedBy {
+    /// The word in the trace.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            ReleasedBy::Time => "time",
+            ReleasedBy::Mark => "mark",
+            ReleasedBy::Epoch => "epoch",
+            ReleasedBy::Next => "next",
+            ReleasedBy::Done => "done",
+            ReleasedBy::Release => "release",
+            ReleasedBy::Clear => "clear",
+            ReleasedBy::Max => "max",
+            ReleasedBy::Window => "window",
+            ReleasedBy::Stop => "stop",
+        }
+    }
+}
+
+/// One range of a discard or write-zeroes request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RangeOnDisk {
+    /// First sector.
+    pub sector: u64,
+    /// Number of sectors.
+    pub sectors: u32,
+    /// Flags; bit 0 is "may unmap".
+    pub flags: u32,
+}
+
+impl RangeOnDisk {
+    /// Its sectors.
+    #[must_use]
+    pub fn sectors(&self) -> Range<u64> {
+        self.sector..self.sector.saturating_add(u64::from(self.sectors))
+    }
+}

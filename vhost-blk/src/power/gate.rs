@@ -1,0 +1,383 @@
+//! The locks between a request and the disk, and the order in which they are taken.
+//!
+//! [`Rank`] is the order. [`OrderedMutex`] and [`OrderedRwLock`] are the locks: each has a rank, and in a debug build a thread that takes one while it holds
+//! one of the same or a later rank panics, whether or not another thread is in its way just then. In a release build they are those of `std` and
+//! nothing else. The history and the disk's overlay have theirs where their data is; the others are the [`Gate`]'s.
+//!
+//! A ring's own locks come before all of these but the power's when it is held alone: nothing of a ring is touched while the device's state is locked.
+//!
+//! # Who holds the power lock
+//!
+//! Work on the disk is done while it is shared, so after a cut, which takes it exclusively, no late work follows. An export takes it exclusively for as
+//! long as it writes, so the disk stands still. Whoever waits for that holds nothing else, so rings can be stopped, front ends hung up on and the
+//! device ended meanwhile, and a request waits no longer than its ring runs. Requests are taken and decided on all the same
+//! ([`Gate::power_seen`]).
+
+use std::ops::{Deref, DerefMut};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+
+/// The locks in the order in which they are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Rank {
+    /// Which exports are under way.
+    Exports,
+    /// Whether the power is on.
+    Power,
+    /// Rules, schedule and counters of the device.
+    State,
+    /// The history of the disk.
+    History,
+    /// Which blocks were written, and their bytes.
+    Overlay,
+}
+
+/// A mark of this thread that it holds a lock of a rank. It is there in debug builds only.
+#[derive(Debug)]
+struct Held {
+    #[cfg(debug_assertions)]
+    rank: Rank,
+}
+
+#[cfg(not(debug_assertions))]
+const _: () = assert!(size_of::<Held>() == 0, "a lock costs nothing more in a release build");
+
+#[cfg(debug_assertions)]
+thread_local! {
+    /// One bit a rank.
+    static HELD: std::cell::Cell<u8> = const { std::cell::Cell::new(0) };
+}
+
+impl Held {
+    #[cfg(debug_assertions)]
+    #[track_caller]
+    fn take(rank: Rank) -> Held {
+        let held = HELD.get();
+        let first_wrong = (rank as u8..8).find(|later| held & 1 << later != 0);
+        assert!(
+            first_wrong.is_none(),
+            "locks in the wrong order: {rank:?} is taken while a lock of this or a later rank is held (ranks held, as bits: {held:#b})"
+        );
+        HELD.set(held | 1 << rank as u8);
+        Held { rank }
+    }
+
+    #[cfg(not(debug_assertions))]
+    #[inline(always)]
+    fn take(_: Rank) -> Held {
+        Held {}
+    }
+}
+
+#[cfg(debug_assertions)]
+impl Drop for Held {
+    fn drop(&mut self) {
+        HELD.set(HELD.get() & !(1 << self.rank as u8));
+    }
+}
+
+/// A lock that is held: a guard of `std`'s, and the mark of its rank, which goes after it.
+#[derive(Debug)]
+pub(crate) struct Ordered<G> {
+    guard: G,
+    held: Held,
+}
+
+pub(crate) type OrderedGuard<'a, T> = Ordered<MutexGuard<'a, T>>;
+pub(crate) type ReadGuard<'a, T> = Ordered<RwLockReadGuard<'a, T>>;
+pub(crate) type WriteGuard<'a, T> = Ordered<RwLockWriteGuard<'a, T>>;
+
+impl<G: Deref> Deref for Ordered<G> {
+    type Target = G::Target;
+
+    fn deref(&self) -> &G::Target {
+        &self.guard
+    }
+}
+
+impl<G: DerefMut> DerefMut for Ordered<G> {
+    fn deref_mut(&mut self) -> &mut G::Target {
+        &mut self.guard
+    }
+}
+
+impl<T> OrderedGuard<'_, T> {
+    /// Waits for a signal without the lock, for this long at most.
+    fn wait(self, signal: &Condvar, at_most: Option<Duration>) -> Self {
+        let Ordered { guard, held } = self;
+        let guard = match at_most {
+            Some(time) => {
+                let waited = signal.wait_timeout(guard, time);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            }
+            None => signal.wait(guard).unwrap_or_else(PoisonError::into_inner),
+        };
+        Ordered { guard, held }
+    }
+}
+
+/// A mutex with a rank.
+#[derive(Debug)]
+pub(crate) struct OrderedMutex<T> {
+    rank: Rank,
+    mutex: Mutex<T>,
+}
+
+impl<T> OrderedMutex<T> {
+    pub(crate) fn new(rank: Rank, value: T) -> OrderedMutex<T> {
+        OrderedMutex {
+            rank,
+            mutex: Mutex::new(value),
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn lock(&self) -> OrderedGuard<'_, T> {
+        let held = Held::take(self.rank);
+        let guard = self.lock_unordered();
+        Ordered { guard, held }
+    }
+
+    fn lock_unordered(&self) -> MutexGuard<'_, T> {
+        self.mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A lock to share or to have alone, with a rank.
+#[derive(Debug)]
+pub(crate) struct OrderedRwLock<T> {
+    rank: Rank,
+    lock: RwLock<T>,
+}
+
+impl<T> OrderedRwLock<T> {
+    pub(crate) fn new(rank: Rank, value: T) -> OrderedRwLock<T> {
+        OrderedRwLock {
+            rank,
+            lock: RwLock::new(value),
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn read(&self) -> ReadGuard<'_, T> {
+        let held = Held::take(self.rank);
+        let guard = self.lock.read().unwrap_or_else(PoisonError::into_inner);
+        Ordered { guard, held }
+    }
+
+    #[track_caller]
+    fn try_read(&self) -> Option<ReadGuard<'_, T>> {
+        let held = Held::take(self.rank);
+        let guard = self.lock.try_read().ok()?;
+        Some(Ordered { guard, held })
+    }
+
+    #[track_caller]
+    pub(crate) fn write(&self) -> WriteGuard<'_, T> {
+        let held = Held::take(self.rank);
+        let guard = self.lock.write().unwrap_or_else(PoisonError::into_inner);
+        Ordered { guard, held }
+    }
+}
+
+/// The device's power.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Power {
+    /// Whether it is on.
+    pub(crate) on: bool,
+    /// Cuts so far: a request that came before the last one is never answered.
+    pub(crate) cuts: u64,
+}
+
+/// Exports of a device.
+#[derive(Debug, Default)]
+pub(crate) struct Exports {
+    /// How many are under way or wait for their turn.
+    count: usize,
+    /// The power, while one of them has its lock exclusively.
+    power: Option<Power>,
+}
+
+/// The power as it is for a while.
+pub(crate) enum PowerSeen<'a> {
+    /// Nobody changes it.
+    Shared(ReadGuard<'a, Power>),
+    /// An export keeps it as it is, and does not end while this is kept.
+    Exported(
+        Power,
+        #[allow(dead_code, reason = "it is kept")] OrderedGuard<'a, Exports>,
+    ),
+}
+
+impl Deref for PowerSeen<'_> {
+    type Target = Power;
+
+    fn deref(&self) -> &Power {
+        match self {
+            PowerSeen::Shared(power) => power,
+            PowerSeen::Exported(power, _) => power,
+        }
+    }
+}
+
+/// Exports, power, and the state `S` of the device: the locks that a request passes before it comes to the disk.
+#[derive(Debug)]
+pub(crate) struct Gate<S> {
+    exports: OrderedMutex<Exports>,
+    /// An export has begun or ended, or somebody waits for that in vain.
+    exported: Condvar,
+    power: OrderedRwLock<Power>,
+    state: OrderedMutex<S>,
+    /// The timer must look again: something was scheduled, or the device stops.
+    timer: Condvar,
+    /// All requests are completed.
+    settled: Condvar,
+}
+
+/// An export that is under way, or waits for its turn.
+struct Export<'a, S>(&'a Gate<S>);
+
+/// One that holds the power lock exclusively.
+struct Frozen<'a, S>(&'a Gate<S>);
+
+impl<S> Drop for Export<'_, S> {
+    fn drop(&mut self) {
+        self.0.exports.lock().count -= 1;
+        self.0.exported.notify_all();
+    }
+}
+
+impl<S> Drop for Frozen<'_, S> {
+    fn drop(&mut self) {
+        self.0.exports_while_frozen().power = None;
+    }
+}
+
+impl<S> Gate<S> {
+    /// A gate with the power on.
+    pub(crate) fn new(state: S) -> Gate<S> {
+        Gate {
+            exports: OrderedMutex::new(Rank::Exports, Exports::default()),
+            exported: Condvar::new(),
+            power: OrderedRwLock::new(Rank::Power, Power { on: true, cuts: 0 }),
+            state: OrderedMutex::new(Rank::State, state),
+            timer: Condvar::new(),
+            settled: Condvar::new(),
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn state(&self) -> OrderedGuard<'_, S> {
+        self.state.lock()
+    }
+
+    /// The power; it stays as it is while the answer is kept.
+    #[track_caller]
+    pub(crate) fn power(&self) -> ReadGuard<'_, Power> {
+        self.power.read()
+    }
+
+    /// The power, to change it or what it guards: nobody works on the disk meanwhile.
+    #[track_caller]
+    pub(crate) fn power_alone(&self) -> WriteGuard<'_, Power> {
+        self.power.write()
+    }
+
+    /// The power, for work on the disk; it stays as it is while the answer is kept. Nothing if an export is under way and to wait for it is in
+    /// vain.
+    pub(crate) fn power_unless(&self, in_vain: impl Fn() -> bool) -> Option<ReadGuard<'_, Power>> {
+        if let Some(power) = self.power.try_read() {
+            return Some(power);
+        }
+        // All others have it for a moment only.
+        let no_export = self.no_export(in_vain)?;
+        let power = self.power();
+        drop(no_export);
+        Some(power)
+    }
+
+    /// The power, for who does not touch the disk and so waits for no export; it stays as it is while the answer is kept.
+    pub(crate) fn power_seen(&self) -> PowerSeen<'_> {
+        if let Some(power) = self.power.try_read() {
+            return PowerSeen::Shared(power);
+        }
+        let exports = self.until_exports(|exports| exports.count == 0 || exports.power.is_some());
+        match exports.power {
+            Some(power) => PowerSeen::Exported(power, exports),
+            None => PowerSeen::Shared(self.power()),
+        }
+    }
+
+    fn until_exports(&self, so: impl Fn(&Exports) -> bool) -> OrderedGuard<'_, Exports> {
+        let mut exports = self.exports.lock();
+        while !so(&exports) {
+            exports = exports.wait(&self.exported, None);
+        }
+        exports
+    }
+
+    /// The exports, for the one of them that holds the power lock: the only lock that is taken out of its order. It was counted before it took that
+    /// lock, and nobody who holds the exports waits for the power while one is counted that has not said what the power is.
+    fn exports_while_frozen(&self) -> MutexGuard<'_, Exports> {
+        self.exports.lock_unordered()
+    }
+
+    /// Runs something that must see the disk stand still.
+    pub(crate) fn standing_still<T>(&self, look: impl FnOnce() -> T) -> T {
+        self.exports.lock().count += 1;
+        // They end in the order in which others may look: first it is said that the power may change, then its lock goes, then all go on.
+        let _export = Export(self);
+        let power = self.power_alone();
+        self.exports_while_frozen().power = Some(*power);
+        self.exported.notify_all();
+        let _frozen = Frozen(self);
+        look()
+    }
+
+    /// Waits until no export is under way, and lets none begin while the answer is kept; nothing once that is in vain.
+    pub(crate) fn no_export(&self, in_vain: impl Fn() -> bool) -> Option<OrderedGuard<'_, Exports>> {
+        let exports = self.until_exports(|exports| exports.count == 0 || in_vain());
+        (exports.count == 0).then_some(exports)
+    }
+
+    /// Has those look again who may be waiting for an export in vain.
+    pub(crate) fn waits_in_vain(&self) {
+        drop(self.exports.lock());
+        self.exported.notify_all();
+    }
+
+    /// Waits until [`wake_timer`](Self::wake_timer), for this long at most.
+    pub(crate) fn wait_timer<'a>(
+        &'a self,
+        state: OrderedGuard<'a, S>,
+        at_most: Option<Duration>,
+    ) -> OrderedGuard<'a, S> {
+        state.wait(&self.timer, at_most)
+    }
+
+    pub(crate) fn wake_timer(&self) {
+        self.timer.notify_all();
+    }
+
+    /// Waits while some requests are being completed, for this long at most.
+    pub(crate) fn settle<'a>(
+        &self,
+        state: OrderedGuard<'a, S>,
+        at_most: Duration,
+        moving: impl FnMut(&mut S) -> bool,
+    ) -> OrderedGuard<'a, S> {
+        let Ordered { guard, held } = state;
+        let waited = self.settled.wait_timeout_while(guard, at_most, moving);
+        let (guard, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        Ordered { guard, held }
+    }
+
+    pub(crate) fn wake_settled(&self) {
+        self.settled.notify_all();
+    }
+}
+
+#[cfg(test)]
+#[path = "gate_tests.rs"]
+mod tests;

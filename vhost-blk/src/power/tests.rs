@@ -1,0 +1,5 @@
+//! The history on real disks, in memory and in files.
+
+mod bed;
+mod history;
+mod picture;

@@ -1,0 +1,180 @@
+//! Does a request's work: moves bytes between guest memory and disk, as far as the outcome decided for it allows.
+
+use std::time::Duration;
+
+use vhost_blk_api::op::{Op, SECTOR_BYTES};
+use vhost_blk_api::plan::{FailStatus, ShortStatus};
+use vhost_blk_api::trace::{RangeOnDisk, Status};
+use vm_memory::{GuestMemory, Permissions};
+
+use super::access::{Access, Done, Target, disk_range, for_each_piece, written};
+use super::buffers::Buffer;
+use super::chain::{Mem, Request};
+use super::completion::Effect;
+use super::corrupt::corrupt;
+use crate::config::{RANGE_SECTORS_MAX, SERIAL_BYTES};
+use crate::disk::Together;
+use crate::rulebook::decide::Outcome;
+
+/// "May unmap" of a write-zeroes range.
+const FLAG_UNMAP: u32 = 1;
+
+/// Does the work. Never fails: what goes wrong is the request's status.
+#[must_use]
+pub fn execute(request: &Request, target: Target<'_>, mem: &Mem, outcome: Option<Outcome>) -> Effect {
+    let (limit, instead) = match outcome {
+        Some(Outcome::Fail(FailStatus::IoErr)) => return failed(Status::IoErr),
+        Some(Outcome::Fail(FailStatus::Unsupp)) => return failed(Status::Unsupp),
+        Some(Outcome::Early(time)) => {
+            target.disk.history.flush(time);
+            return told(Ok((0, 0)), None);
+        }
+        Some(Outcome::Drop) => return told(check(request, target).map(|()| (0, 0)), None),
+        Some(Outcome::Short {
+            bytes,
+            then: ShortStatus::IoErr,
+        }) => (bytes, Some(Status::IoErr)),
+        Some(Outcome::Short {
+            bytes,
+            then: ShortStatus::Ok,
+        }) => (bytes, None),
+        Some(Outcome::Corrupt { .. }) | None => (u64::MAX, None),
+    };
+    let done = match (outcome, request.facts.op) {
+        (Some(Outcome::Corrupt { how, seed }), _) => corrupt(request, target, mem, how, seed),
+        (_, Op::Read | Op::Write) => move_data(request, target, mem, limit),
+        (_, Op::Flush) => {
+            target.disk.history.flush(Duration::ZERO);
+            Ok((0, 0))
+        }
+        (_, Op::GetId) => get_id(request, target, mem),
+        (_, Op::Discard | Op::WriteZeroes) => zero_ranges(request, target),
+    };
+    // Whatever an outcome has put there, too: it is acknowledged.
+    if target.write_through && request.facts.op != Op::Read {
+        target.disk.history.flush(Duration::ZERO);
+    }
+    told(done, instead)
+}
+
+/// What the guest is told of what was done: the disk's status, or another one in place of success.
+fn told(done: Done, instead: Option<Status>) -> Effect {
+    match done {
+        Ok((bytes, written)) => Effect {
+            status: instead.unwrap_or(Status::Ok),
+            bytes,
+            written,
+        },
+        Err(status) => failed(status),
+    }
+}
+
+fn failed(status: Status) -> Effect {
+    Effect {
+        status,
+        bytes: 0,
+        written: 0,
+    }
+}
+
+/// Checks that a request can be done; the disk is not touched.
+fn check(request: &Request, target: Target<'_>) -> Result<(), Status> {
+    let facts = &request.facts;
+    match facts.op {
+        Op::Read => disk_range(facts.sector, facts.len, target.disk).map(drop),
+        Op::Write if target.read_only => Err(Status::IoErr),
+        Op::Write => disk_range(facts.sector, facts.len, target.disk).map(drop),
+        Op::Flush | Op::GetId => Ok(()),
+        Op::Discard | Op::WriteZeroes => check_ranges(request, target),
+    }
+}
+
+fn move_data(request: &Request, target: Target<'_>, mem: &Mem, limit: u64) -> Done {
+    // The whole request must lie on the disk, also when only its first bytes are moved.
+    check(request, target)?;
+    let moved = request.facts.len.min(limit);
+    let mut access = Access::of(request, target.disk);
+    access.move_part(request, mem, 0..moved, request.facts.sector)?;
+    Ok((moved, written(request, moved)))
+}
+
+/// Adds what a read or write moves to what is done together; what the request comes to once that is done. Nothing if it cannot be done so: then
+/// what was added of it does no harm, for it is done again.
+pub(crate) fn gather<'m>(
+    request: &Request,
+    target: Target<'_>,
+    mem: &'m Mem,
+    together: &mut Together<'_, 'm>,
+) -> Option<Effect> {
+    let facts = &request.facts;
+    if !facts.op.moves_data() || check(request, target).is_err() {
+        return None;
+    }
+    for_each_piece(request, mem, 0..facts.len, |at, slice| {
+        let offset = facts.sector * SECTOR_BYTES + at;
+        let added = match facts.op {
+            Op::Read => together.read(offset, slice).map(|()| true),
+            _ => together.write(offset, slice),
+        };
+        match added {
+            Ok(true) => Ok(()),
+            Ok(false) | Err(_) => Err(Status::IoErr),
+        }
+    })
+    .ok()?;
+    Some(told(Ok((facts.len, written(request, facts.len))), None))
+}
+
+fn get_id(request: &Request, target: Target<'_>, mem: &Mem) -> Done {
+    let mut left: &[u8] = target.serial;
+    for Buffer { addr, len } in &request.buffers {
+        let len = left.len().min(*len as usize);
+        let (now, later) = left.split_at(len);
+        let mut from = now;
+        for slice in mem
+            .get_slices(*addr, len, Permissions::Write)
+            .map_err(|_| Status::IoErr)?
+        {
+            let slice = slice.map_err(|_| Status::IoErr)?;
+            slice.copy_from(from);
+            from = from.get(slice.len()..).unwrap_or_default();
+        }
+        left = later;
+    }
+    let written = SERIAL_BYTES - left.len();
+    // None of it comes from the disk.
+    Ok((0, u32::try_from(written).unwrap_or(0)))
+}
+
+/// Checks all ranges: a request is done as a whole or not at all.
+fn check_ranges(request: &Request, target: Target<'_>) -> Result<(), Status> {
+    if target.read_only {
+        return Err(Status::IoErr);
+    }
+    let allowed = if request.facts.op == Op::WriteZeroes {
+        FLAG_UNMAP
+    } else {
+        0
+    };
+    for RangeOnDisk { sector, sectors, flags } in &request.ranges {
+        if flags & !allowed != 0 {
+            return Err(Status::Unsupp);
+        }
+        // A driver must not, and one that did could keep its ring from being stopped for as long as it likes.
+        if *sectors > RANGE_SECTORS_MAX {
+            return Err(Status::IoErr);
+        }
+        disk_range(*sector, u64::from(*sectors) * SECTOR_BYTES, target.disk)?;
+    }
+    Ok(())
+}
+
+fn zero_ranges(request: &Request, target: Target<'_>) -> Done {
+    check_ranges(request, target)?;
+    let mut access = Access::of(request, target.disk);
+    for RangeOnDisk { sector, sectors, .. } in &request.ranges {
+        access.zero(sector * SECTOR_BYTES, u64::from(*sectors) * SECTOR_BYTES)?;
+    }
+    // However large they are, nothing is moved.
+    Ok((0, 0))
+}

@@ -8,16 +8,20 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use cli::{Cli, Command};
-use host::error;
+use host::exit::Exit;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(message) => {
-            let code = if message.use_stderr() { error::USAGE } else { 0 };
             // Nothing can be done about a terminal that went away.
             let _ = message.print();
-            return ExitCode::from(code);
+            return if message.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Success
+            }
+            .into();
         }
     };
     let result = match &cli.command {
@@ -32,11 +36,11 @@ fn main() -> ExitCode {
         Command::Bisect(args) => commands::bisect::run(args),
     };
     match result {
-        Ok(code) => ExitCode::from(code),
+        Ok(exit) => exit.into(),
         Err(failure) => {
             let red = anstyle::AnsiColor::Red.on_default().bold();
             anstream::eprintln!("{red}error:{red:#} {failure}");
-            ExitCode::from(failure.code)
+            failure.exit.into()
         }
     }
 }

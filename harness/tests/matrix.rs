@@ -6,6 +6,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use host::exit::Exit;
 use libtest_mimic::{Arguments, Failed};
 use run::{RUN_ENV, Run, Trial};
 use verdict::results::{Cell, Tally};
@@ -17,7 +18,7 @@ fn main() -> ExitCode {
         Some(Ok(run)) => run,
         Some(Err(error)) => {
             eprintln!("error: {error}");
-            return ExitCode::from(host::error::INTERNAL);
+            return ExitCode::from(Exit::Internal);
         }
     };
     let tests = run.trials.iter().map(|trial| {

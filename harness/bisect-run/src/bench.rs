@@ -9,7 +9,8 @@ use super::dry_run::Pace;
 use super::judged::Judged;
 use bisect::driver::{Bench, Made, Ran};
 use bisect::signature::{Obstacle, Reason};
-use host::error::{CANNOT_CREATE, Failure, INTERNAL};
+use host::error::Failure;
+use host::exit::Exit;
 use host::places::Places;
 use host::progress::Progress;
 use kernels::Artifact;
@@ -176,7 +177,7 @@ impl<'a, M: Maker> Machines<'a, M> {
         }
         let run = self.describe(artifact, trials, dir, seed);
         let mut cells = Vec::new();
-        run.save().map_err(|error| Failure::of(CANNOT_CREATE, &error))?;
+        run.save().map_err(|error| Failure::of(Exit::CannotCreate, &error))?;
         for trial in &run.trials {
             let done = trial::run(&run, trial)
                 .map_err(|error| Failure::cannot_create(&format!("the evidence in {}", dir.display()), &error))?;
@@ -222,7 +223,7 @@ impl<'a, M: Maker> Machines<'a, M> {
     /// A machine or the directory cannot be had.
     pub fn run_on(&mut self, artifact: &Artifact, dir: &Path, nth: u32) -> Result<Ran, Failure> {
         let trial = self.trial.clone();
-        let trial = trial.ok_or_else(|| Failure::new(INTERNAL, "no cell was selected"))?;
+        let trial = trial.ok_or_else(|| Failure::new(Exit::Internal, "no cell was selected"))?;
         self.rig(artifact, trial.fs)?;
         let seed = self.setting.seed.wrapping_add(u64::from(nth) - 1);
         let key = self.key(artifact, &trial, seed)?;
@@ -235,7 +236,7 @@ impl<'a, M: Maker> Machines<'a, M> {
                 .join(&trial.cases[0].name);
             if let Some(cell) = judged.take(&key, &into) {
                 let run = self.describe(artifact, std::slice::from_ref(&trial), dir, seed);
-                run.save().map_err(|error| Failure::of(CANNOT_CREATE, &error))?;
+                run.save().map_err(|error| Failure::of(Exit::CannotCreate, &error))?;
                 let console = console(&cell.dir);
                 return Ok(Ran {
                     cell,
@@ -246,7 +247,8 @@ impl<'a, M: Maker> Machines<'a, M> {
         }
         let cells = self.trials(artifact, std::slice::from_ref(&trial), dir, seed)?;
         let cell = cells.into_iter().next();
-        let cell = cell.ok_or_else(|| Failure::new(INTERNAL, format!("the run in {} left no cell", dir.display())))?;
+        let cell =
+            cell.ok_or_else(|| Failure::new(Exit::Internal, format!("the run in {} left no cell", dir.display())))?;
         if let Some(judged) = &self.judged {
             judged.keep(&key, &cell);
         }
@@ -268,8 +270,9 @@ impl<'a, M: Maker> Machines<'a, M> {
                 let bins = &setting.places.guest_bins;
                 let qemu = host::doctor::qemu_version().unwrap_or_default();
                 let guest = machine::provision::identity(bins, &programs(bins, program), &qemu)
-                    .map_err(|error| Failure::of(INTERNAL, &error))?;
-                let device = std::fs::read(&setting.places.vhost_blk).map_err(|error| Failure::of(INTERNAL, &error))?;
+                    .map_err(|error| Failure::of(Exit::Internal, &error))?;
+                let device =
+                    std::fs::read(&setting.places.vhost_blk).map_err(|error| Failure::of(Exit::Internal, &error))?;
                 kernels::store::hash(&[guest.as_bytes(), &device])
             }
         };
@@ -340,7 +343,7 @@ impl<M: Maker> Bench for Machines<'_, M> {
     fn run(&mut self, item: usize, dir: &Path, nth: u32) -> Result<Ran, Failure> {
         match self.artifact(item)? {
             Ok(artifact) => self.run_on(&artifact, dir, nth),
-            Err(reason) => Err(Failure::new(INTERNAL, reason.to_string())),
+            Err(reason) => Err(Failure::new(Exit::Internal, reason.to_string())),
         }
     }
 

@@ -5,7 +5,8 @@ use std::path::Path;
 use super::bench::{Machines, Maker};
 use crate::request::Request;
 use host::atomic::write_beside;
-use host::error::{CANNOT_CREATE, DATA, Failure, USAGE};
+use host::error::Failure;
+use host::exit::Exit;
 use host::words::counted;
 use kernels::Kernel;
 use run::Trial;
@@ -82,8 +83,9 @@ impl Selection {
         }
         let file = dir.join(FILE);
         if let Ok(text) = std::fs::read(&file) {
-            let chosen = serde_json::from_slice(&text)
-                .map_err(|error| Failure::new(DATA, format!("{}: {error}; `--anew` begins anew", file.display())))?;
+            let chosen = serde_json::from_slice(&text).map_err(|error| {
+                Failure::new(Exit::Data, format!("{}: {error}; `--anew` begins anew", file.display()))
+            })?;
             return Ok(Some(chosen));
         }
         anstream::eprintln!(
@@ -126,7 +128,8 @@ impl Selection {
                     .cells()
                     .find(|trial| trial.fs == only.fs && trial.cases[0].name == only.case);
                 if let Some(chosen) = &chosen {
-                    let text = serde_json::to_vec_pretty(chosen).map_err(|error| Failure::of(CANNOT_CREATE, &error))?;
+                    let text =
+                        serde_json::to_vec_pretty(chosen).map_err(|error| Failure::of(Exit::CannotCreate, &error))?;
                     write_beside(&file, &text)
                         .map_err(|error| Failure::cannot_create(&file.display().to_string(), &error))?;
                     anstream::eprintln!("{} is what fails", name(chosen));
@@ -134,7 +137,7 @@ impl Selection {
                 Ok(chosen)
             }
             several => Err(Failure::new(
-                USAGE,
+                Exit::Usage,
                 format!(
                     "{} of the selected cells fail at the bad end, and a bisection follows one failure:\n{}\nname one of them in full with --case and --fs",
                     several.len(),

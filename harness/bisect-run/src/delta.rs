@@ -14,7 +14,7 @@ use super::plan::Planned;
 use super::releases::again_kernel;
 use super::repository::Repository;
 use super::trees::{Background, Trees, closure, reaching};
-use super::{JOURNAL, NO_ANSWER, SNAPSHOTS, open};
+use super::{JOURNAL, SNAPSHOTS, open};
 use crate::request::Request;
 use bisect::delta::{Answer, DeltaError, Subset, Unresolved, minimise};
 use bisect::diff::Difference;
@@ -22,7 +22,8 @@ use bisect::driver::Bench;
 use bisect::search::Direction;
 use bisect::signature::Reason;
 use bisect::state::Kind;
-use host::error::{DATA, Failure, INTERNAL, USAGE};
+use host::error::Failure;
+use host::exit::Exit;
 use host::places::Places;
 use host::progress::Progress;
 use host::words::counted;
@@ -45,7 +46,7 @@ const ENDS: [&str; 2] = ["bad", "good"];
 pub fn range(args: &Request, places: &Places, manifest_path: &Path) -> Result<(Planned, Trees, Kernel), Failure> {
     let (bad, good) = args.ends()?;
     let cache = prepare::cache()?;
-    let repo = Repo::open(&cache).map_err(|error| Failure::of(error.exit_code(), &error))?;
+    let repo = Repo::open(&cache)?;
     let progress = Progress::stderr();
     let options = Options {
         offline: args.offline,
@@ -63,7 +64,7 @@ pub fn range(args: &Request, places: &Places, manifest_path: &Path) -> Result<(P
                     .transpose()?
             }
             None => {
-                let manifest = Manifest::load(manifest_path).map_err(|error| Failure::of(error.exit_code(), &error))?;
+                let manifest = Manifest::load(manifest_path)?;
                 manifest.kernels().iter().find(|kernel| kernel.id == end).cloned()
             }
         };
@@ -73,14 +74,13 @@ pub fn range(args: &Request, places: &Places, manifest_path: &Path) -> Result<(P
         });
         let (Some(kernel), Some(source)) = (kernel, source) else {
             return Err(Failure::new(
-                USAGE,
+                Exit::Usage,
                 format!(
                     "{option} {end}: --delta compares source: kernels of kernels.toml that come as source, or revisions of --tree"
                 ),
             ));
         };
-        let (_, tree) = kernels::source_tree(&kernel.id, &source, &lock, &cache, &options, &progress)
-            .map_err(|error| Failure::of(error.exit_code(), &error))?;
+        let (_, tree) = kernels::source_tree(&kernel.id, &source, &lock, &cache, &options, &progress)?;
         let again = match &args.tree {
             Some(dir) => {
                 let dir = host::words::quoted(&dir.to_string_lossy());
@@ -96,7 +96,7 @@ pub fn range(args: &Request, places: &Places, manifest_path: &Path) -> Result<(P
     let trees: Vec<Tree> = ends.iter().map(|end| end.2.clone()).collect();
     if trees[0].id == trees[1].id {
         return Err(Failure::new(
-            USAGE,
+            Exit::Usage,
             format!("--bad {bad} and --good {good} hold the same source: there is no difference to bisect"),
         ));
     }
@@ -175,9 +175,9 @@ pub fn run(
     setting: &Setting,
     dir: &Path,
     header: impl Fn(&str, guest_wire::Fs) -> bisect::state::Header,
-) -> Result<u8, Failure> {
+) -> Result<Exit, Failure> {
     let Some(trial) = selection.choose(bench, 0, dir, setting.seed)? else {
-        return Ok(NO_ANSWER);
+        return Ok(Exit::NoAnswer);
     };
     let header = header(&trial.cases[0].name, trial.fs);
     bench.look_at(trial);
@@ -187,7 +187,7 @@ pub fn run(
     }
     let ends: Vec<Tree> = bench.maker.trees.iter().filter_map(|tree| tree.clone().ok()).collect();
     let [bad, good] = ends.as_slice() else {
-        return Err(Failure::new(INTERNAL, "a difference has two ends"));
+        return Err(Failure::new(Exit::Internal, "a difference has two ends"));
     };
     let mut judge = Judge {
         bench,
@@ -197,7 +197,7 @@ pub fn run(
     };
     let told = |text: String| {
         anstream::println!("\n{text}\nevidence: {}", dir.join("runs").display());
-        Ok(NO_ANSWER)
+        Ok(Exit::NoAnswer)
     };
     match judge.judge(ENDS[0], bad, CALIBRATION)? {
         Does::Fail => {}
@@ -271,7 +271,7 @@ pub fn run(
     };
     told.tell(&mut judge)?;
     let _ = std::fs::remove_dir_all(dir.join(SNAPSHOTS));
-    Ok(0)
+    Ok(Exit::Success)
 }
 
 /// Units that are likely to suffice: those of the file system that the case runs on.
@@ -337,7 +337,7 @@ fn compare(
         .map(|(path, _)| path.clone())
         .collect();
     let (old, new) = (trees.files(bad, &wanted)?, trees.files(good, &wanted)?);
-    let difference = Difference::between(old, new).map_err(|error| Failure::of(DATA, &error))?;
+    let difference = Difference::between(old, new).map_err(|error| Failure::of(Exit::Data, &error))?;
     Ok((difference, differ.len()))
 }
 

@@ -8,7 +8,8 @@ use super::trees::{Background, Trees};
 use crate::request::Request;
 use bisect::search::Direction;
 use bisect::state::Kind;
-use host::error::{Failure, USAGE};
+use host::error::Failure;
+use host::exit::Exit;
 use host::places::Places;
 use host::progress::Progress;
 use host::words::quoted;
@@ -29,7 +30,7 @@ const BUILD_COST: f64 = 30.0;
 pub fn range(args: &Request, places: &Places) -> Result<(Planned, Trees, Kernel), Failure> {
     let given = args
         .source(None)
-        .ok_or_else(|| Failure::new(USAGE, "commits are those of a repository: --tree DIR"))?;
+        .ok_or_else(|| Failure::new(Exit::Usage, "commits are those of a repository: --tree DIR"))?;
     let kernel = tree_kernel(&given, &args.fs, &places.configs())?;
     let dir = &given.tree;
     let repository = Repository::open(dir)?;
@@ -40,7 +41,7 @@ pub fn range(args: &Request, places: &Places) -> Result<(Planned, Trees, Kernel)
     );
     if bad == good {
         return Err(Failure::new(
-            USAGE,
+            Exit::Usage,
             format!(
                 "--bad {bad_rev} and --good {good_rev} are the same commit, {}: a bisection needs one that fails and another one that passes",
                 short(&bad)
@@ -59,7 +60,7 @@ pub fn range(args: &Request, places: &Places) -> Result<(Planned, Trees, Kernel)
         Direction::Fix => (&bad, &good),
     };
     let cache = prepare::cache()?;
-    let repo = Repo::open(&cache).map_err(|error| Failure::of(error.exit_code(), &error))?;
+    let repo = Repo::open(&cache)?;
     let progress = Progress::stderr();
     // It is a Linux at both ends.
     for end in [&bad, &good] {
@@ -71,8 +72,7 @@ pub fn range(args: &Request, places: &Places) -> Result<(Planned, Trees, Kernel)
             false,
             args.offline,
             &progress,
-        )
-        .map_err(|error| Failure::of(error.exit_code(), &error))?;
+        )?;
     }
     let commits = repository.range(old, new, args.first_parent, &args.paths)?;
     let index: HashMap<&str, usize> = commits
@@ -144,7 +144,7 @@ pub fn range(args: &Request, places: &Places) -> Result<(Planned, Trees, Kernel)
             alternates: vec![repository.objects.clone()],
         })
     });
-    let source = source_of(&kernel).ok_or_else(|| Failure::new(USAGE, "--tree is no source"))?;
+    let source = source_of(&kernel).ok_or_else(|| Failure::new(Exit::Usage, "--tree is no source"))?;
     let trees = Trees {
         trees: trees.collect(),
         ids: commits.iter().map(|commit| short(&commit.id)).collect(),
@@ -226,7 +226,7 @@ fn apart(repository: &Repository, bad: &str, good: &str) -> Result<Failure, Fail
         None => "they have no history in common".to_owned(),
     };
     Ok(Failure::new(
-        USAGE,
+        Exit::Usage,
         format!(
             "neither of --bad {} and --good {} contains the other; {what}",
             short(bad),

@@ -28,7 +28,8 @@ use bisect::state::file::{Journal, JournalError};
 use bisect::state::{FORMAT, Header, Kind, State};
 use cell::Selection;
 use host::doctor;
-use host::error::{CANNOT_CREATE, DATA, Failure, INTERNAL, USAGE};
+use host::error::Failure;
+use host::exit::Exit;
 use host::places::Places;
 use host::progress::Progress;
 use host::words::counted;
@@ -44,14 +45,12 @@ use run::{exec, prepare};
 const JOURNAL: &str = "journal.jsonl";
 /// Snapshots of kernels that were built for it.
 const SNAPSHOTS: &str = "snapshots";
-/// Nothing can be named: wrong ends, or none that can be tested.
-const NO_ANSWER: u8 = 2;
 
 /// Runs the command.
 ///
 /// # Errors
 /// Anything that keeps the bisection from going on; what was done is kept.
-pub fn run(args: &Request) -> Result<u8, Failure> {
+pub fn run(args: &Request) -> Result<Exit, Failure> {
     let places = Places::find();
     let exec = args
         .exec
@@ -86,7 +85,7 @@ pub fn run(args: &Request) -> Result<u8, Failure> {
     }
     if !args.paths.is_empty() && args.tree.is_none() {
         return Err(Failure::new(
-            USAGE,
+            Exit::Usage,
             "paths choose among the commits of --tree, or the hunks of --delta",
         ));
     }
@@ -110,8 +109,8 @@ pub fn run(args: &Request) -> Result<u8, Failure> {
         return bisection.run(trees);
     }
     let (bad, good) = args.ends()?;
-    let manifest = Manifest::load(&manifest_path).map_err(|error| Failure::of(error.exit_code(), &error))?;
-    let lock = Lock::load(&prepare::lock_of(&manifest_path)).map_err(|error| Failure::of(error.exit_code(), &error))?;
+    let manifest = Manifest::load(&manifest_path)?;
+    let lock = Lock::load(&prepare::lock_of(&manifest_path))?;
     let (planned, kernels) = releases::range(&manifest, &lock, bad, good)?;
     let bisection = Bisection {
         args,
@@ -137,12 +136,12 @@ struct Bisection<'a> {
 }
 
 impl Bisection<'_> {
-    fn run<M: Maker>(mut self, maker: M) -> Result<u8, Failure> {
+    fn run<M: Maker>(mut self, maker: M) -> Result<Exit, Failure> {
         let search = self.planned.search(self.args.error, self.args.patience)?;
         self.introduce();
         if self.args.dry_run {
             self.dry_run(&search, &maker)?;
-            return Ok(0);
+            return Ok(Exit::Success);
         }
         prepare::host(self.args.yes)?;
         let dir = self.directory()?;
@@ -156,7 +155,7 @@ impl Bisection<'_> {
             .selection
             .choose(&mut bench, self.planned.ends().0, &dir, self.setting.seed)?
         else {
-            return Ok(NO_ANSWER);
+            return Ok(Exit::NoAnswer);
         };
         let cell = format!("{} on {}", trial.cases[0].name, trial.fs);
         let header = self.header(&trial.cases[0].name, trial.fs);
@@ -194,7 +193,7 @@ impl Bisection<'_> {
         Ok(code)
     }
 
-    fn delta(mut self, trees: trees::Trees) -> Result<u8, Failure> {
+    fn delta(mut self, trees: trees::Trees) -> Result<Exit, Failure> {
         let what = self.selection.describe();
         anstream::eprintln!(
             "bisecting {what} over the difference of {} (bad end) and {} (good end)",
@@ -203,7 +202,7 @@ impl Bisection<'_> {
         );
         if self.args.dry_run {
             anstream::println!("how many hunks reach the build is not known before both ends are built");
-            return Ok(0);
+            return Ok(Exit::Success);
         }
         let dir = self.directory()?;
         self.setting.snapshots = Some(dir.join(SNAPSHOTS));
@@ -323,7 +322,7 @@ impl Bisection<'_> {
         dir: &Path,
         bench: &mut Machines<'_, M>,
         reverted: Option<revert::Reverted>,
-    ) -> Result<u8, Failure> {
+    ) -> Result<Exit, Failure> {
         let said = match finding {
             Finding::Swapped { failure } => Some(format!(
                 "the ends are swapped: {} passes and {} fails ({failure}); exchange --bad and --good",
@@ -334,10 +333,10 @@ impl Bisection<'_> {
         };
         if let Some(said) = said {
             anstream::println!("\n{said}\nevidence: {}", dir.join("runs").display());
-            return Ok(NO_ANSWER);
+            return Ok(Exit::NoAnswer);
         }
         let Finding::Search(conclusion) = finding else {
-            return Ok(NO_ANSWER);
+            return Ok(Exit::NoAnswer);
         };
         let report = report::Report {
             planned: &self.planned,
@@ -352,8 +351,8 @@ impl Bisection<'_> {
         report.write(bench)?;
         anstream::print!("\n{}", report.render());
         Ok(match conclusion {
-            Conclusion::Found { .. } => 0,
-            _ => NO_ANSWER,
+            Conclusion::Found { .. } => Exit::Success,
+            _ => Exit::NoAnswer,
         })
     }
 }
@@ -383,9 +382,9 @@ fn open(path: &Path, header: &Header) -> Result<(Journal, Vec<String>), Failure>
 
 fn journal_failure(error: &JournalError) -> Failure {
     let code = match error {
-        JournalError::Io { .. } => CANNOT_CREATE,
-        JournalError::Parse { .. } | JournalError::Foreign { .. } => DATA,
-        JournalError::Exists { .. } | JournalError::InUse { .. } => INTERNAL,
+        JournalError::Io { .. } => Exit::CannotCreate,
+        JournalError::Parse { .. } | JournalError::Foreign { .. } => Exit::Data,
+        JournalError::Exists { .. } | JournalError::InUse { .. } => Exit::Internal,
     };
     Failure::of(code, error)
 }
@@ -395,7 +394,7 @@ fn broke_off(error: DriverError<Failure>) -> Failure {
     let mut failure = match error {
         DriverError::Bench(failure) => failure,
         DriverError::Journal(error) => journal_failure(&error),
-        error @ DriverError::Dir { .. } => Failure::of(CANNOT_CREATE, &error),
+        error @ DriverError::Dir { .. } => Failure::of(Exit::CannotCreate, &error),
     };
     failure
         .message

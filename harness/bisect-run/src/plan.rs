@@ -3,7 +3,8 @@
 use bisect::history::History;
 use bisect::search::{Config, Direction, Outcome, Played, Search};
 use bisect::state::Kind;
-use host::error::{Failure, INTERNAL};
+use host::error::Failure;
+use host::exit::Exit;
 
 /// Places of the change that an estimate plays through.
 const PLAYED: usize = 9;
@@ -93,7 +94,7 @@ impl Planned {
     /// # Errors
     /// A setting makes no sense.
     pub fn search(&self, error: f64, patience: u32) -> Result<Search, Failure> {
-        let history = History::of_parents(&self.parents).map_err(|error| Failure::of(INTERNAL, &error))?;
+        let history = History::of_parents(&self.parents).map_err(|error| Failure::of(Exit::Internal, &error))?;
         let config = Config {
             direction: self.direction,
             error,
@@ -101,7 +102,7 @@ impl Planned {
             build_cost: self.build_cost,
             ..Config::default()
         };
-        let mut search = Search::new(history, config).map_err(|error| Failure::of(INTERNAL, &error))?;
+        let mut search = Search::new(history, config).map_err(|error| Failure::of(Exit::Internal, &error))?;
         for item in &self.skip {
             search.observe(*item, Outcome::Untestable);
         }

@@ -7,7 +7,8 @@ use super::plan::Planned;
 use bisect::search::Direction;
 use bisect::signature::{Obstacle, Reason};
 use bisect::state::Kind;
-use host::error::{Failure, USAGE};
+use host::error::Failure;
+use host::exit::Exit;
 use host::progress::Progress;
 use host::suggest;
 use host::words::quoted;
@@ -25,7 +26,7 @@ pub fn range<'a>(
     bad: &str,
     good: &str,
 ) -> Result<(Planned, Vec<&'a Kernel>), Failure> {
-    let usage = |message: String| Failure::new(USAGE, message);
+    let usage = |message: String| Failure::new(Exit::Usage, message);
     let end = |option: &str, id: &str| {
         let kernels = manifest.kernels();
         kernels.iter().find(|kernel| kernel.id == id).ok_or_else(|| {
@@ -167,10 +168,10 @@ impl Maker for Releases<'_> {
                 .into_iter()
                 .next()
                 .map(Ok)
-                .ok_or_else(|| Failure::new(host::error::INTERNAL, "the kernel was not prepared")),
+                .ok_or_else(|| Failure::new(Exit::Internal, "the kernel was not prepared")),
             // The archive does not hold it any more; those around it may still tell.
             Err(error @ kernels::Error::Resolve(_)) => Ok(Err(unfit(Obstacle::NotHeld, &error))),
-            Err(error) => Err(Failure::of(error.exit_code(), &error)),
+            Err(error) => Err(Failure::from(error)),
         }
     }
 }

@@ -17,7 +17,8 @@ use bisect::driver::{percent, short};
 use bisect::search::{Conclusion, Direction, End, Outcome};
 use bisect::state::{Kind, State};
 use host::atomic::write_beside;
-use host::error::{Failure, INTERNAL};
+use host::error::Failure;
+use host::exit::Exit;
 use host::words::counted;
 pub use sides::Side;
 
@@ -248,7 +249,7 @@ impl Report<'_> {
             seed: self.setting.seed,
             error: 1.0 - probability,
         };
-        let json = serde_json::to_string_pretty(&result).map_err(|error| Failure::of(INTERNAL, &error))?;
+        let json = serde_json::to_string_pretty(&result).map_err(|error| Failure::of(Exit::Internal, &error))?;
         put(&folder.join("result.json"), &json)?;
         put(&folder.join("runs.txt"), &log::runs(self))?;
         if let Some(log) = log::git(self) {

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use host::error::{Failure, NO_INPUT, USAGE};
-use host::tool::{self, Finished, ToolError};
+use host::error::Failure;
+use host::exit::Exit;
+use host::tool::{self, Finished};
 
 /// Long enough for the history of a kernel on a cold disk.
 const DEADLINE: Duration = Duration::from_secs(1800);
@@ -36,10 +37,6 @@ pub struct Commit {
     pub parents: Vec<String>,
 }
 
-fn failed(error: &ToolError) -> Failure {
-    Failure::of(error.exit_code(), error)
-}
-
 impl Repository {
     /// Opens it.
     ///
@@ -48,7 +45,7 @@ impl Repository {
     pub fn open(dir: &Path) -> Result<Self, Failure> {
         let dir = dir.canonicalize().map_err(|error| {
             Failure::new(
-                NO_INPUT,
+                Exit::NoInput,
                 format!("--tree {}: {error}; expected a git repository of Linux", dir.display()),
             )
         })?;
@@ -60,7 +57,7 @@ impl Repository {
         let finished = repository.git(&["rev-parse", "--path-format=absolute", "--git-common-dir"], "")?;
         if !finished.status.success() {
             return Err(Failure::new(
-                NO_INPUT,
+                Exit::NoInput,
                 format!(
                     "--tree {} is no git repository, so it has no commits to bisect: {}",
                     repository.dir.display(),
@@ -76,7 +73,7 @@ impl Repository {
     }
 
     fn command(&self) -> Result<Command, Failure> {
-        let mut command = tool::command("git", "git").map_err(|error| failed(&error))?;
+        let mut command = tool::command("git", "git")?;
         for variable in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY"] {
             command.env_remove(variable);
         }
@@ -104,7 +101,7 @@ impl Repository {
             written.map_err(|error| Failure::cannot_create("a temporary file", &error))?;
             command.stdin(file);
         }
-        tool::run(&mut command, DEADLINE).map_err(|error| failed(&error))
+        tool::run(&mut command, DEADLINE).map_err(Failure::from)
     }
 
     fn text(&self, args: &[&str], input: &str) -> Result<String, Failure> {
@@ -112,7 +109,7 @@ impl Repository {
         if !finished.status.success() {
             let said = String::from_utf8_lossy(&finished.stderr).trim().to_owned();
             return Err(Failure::new(
-                host::error::INTERNAL,
+                Exit::Internal,
                 format!(
                     "git {} failed in {}: {said}",
                     args.first().unwrap_or(&""),
@@ -140,7 +137,7 @@ impl Repository {
         let near = host::suggest::closest(rev, names.lines())
             .map_or_else(String::new, |near| format!(" (did you mean `{near}`?)"));
         Err(Failure::new(
-            NO_INPUT,
+            Exit::NoInput,
             format!(
                 "{option} {rev}: {} has no such revision{near}; expected a commit, tag or branch",
                 self.dir.display()
@@ -203,7 +200,7 @@ impl Repository {
             .collect();
         if graph.is_empty() {
             return Err(Failure::new(
-                USAGE,
+                Exit::Usage,
                 format!(
                     "no commit between the ends touches {}: there is nothing to bisect",
                     paths.join(" ")

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use guest_wire::Fs;
-use host::error::{Failure, USAGE};
+use host::error::Failure;
+use host::exit::Exit;
 use kernels::GivenTree;
 use machine::vm::accel::Choice;
 use run::cases::Profile;
@@ -88,7 +89,7 @@ impl Request {
     pub fn ends(&self) -> Result<(&str, &str), Failure> {
         match (&self.bad, &self.good) {
             (Some(bad), Some(good)) => Ok((bad, good)),
-            _ => Err(Failure::new(USAGE, "a bisection needs --bad and --good")),
+            _ => Err(Failure::new(Exit::Usage, "a bisection needs --bad and --good")),
         }
     }
 

@@ -10,12 +10,13 @@ use super::trees::{Background, Trees};
 use crate::request::Request;
 use bisect::search::Direction;
 use bisect::state::Kind;
-use host::error::{Failure, USAGE};
+use host::error::Failure;
+use host::exit::Exit;
 use host::places::Places;
 use host::progress::Progress;
 use host::suggest;
 use kernels::given::tree_kernel;
-use kernels::source::{self, Repo, SourceError, Tree};
+use kernels::source::{self, Repo, Tree};
 use kernels::{self, Kernel, Manifest, Options, Source, TreeSource};
 use run::prepare;
 
@@ -25,10 +26,6 @@ pub const BASE: &str = "base";
 pub const SERIES: &str = "series";
 /// What a build costs, in runs.
 const BUILD_COST: f64 = 30.0;
-
-fn failed(error: &SourceError) -> Failure {
-    Failure::of(error.exit_code(), error)
-}
 
 /// The range of a series over its base, and who builds it. Also the base as a kernel, for its cells.
 ///
@@ -48,7 +45,7 @@ pub fn range(
         (BASE, SERIES) => Direction::Fix,
         (bad, good) => {
             return Err(Failure::new(
-                USAGE,
+                Exit::Usage,
                 format!(
                     "--bad {bad} --good {good}: the ends of a series are `{BASE}` and `{SERIES}`; without them the base is good and the series bad"
                 ),
@@ -56,7 +53,7 @@ pub fn range(
         }
     };
     let cache = prepare::cache()?;
-    let repo = Repo::open(&cache).map_err(|error| failed(&error))?;
+    let repo = Repo::open(&cache)?;
     let progress = Progress::stderr();
     let options = Options {
         offline: args.offline,
@@ -64,22 +61,18 @@ pub fn range(
     };
     let (kernel, source) = base(args, places, manifest_path)?;
     let lock = prepare::lock_of(manifest_path);
-    let (_, base_tree) = kernels::source_tree(&kernel.id, &source, &lock, &cache, &options, &progress)
-        .map_err(|error| Failure::of(error.exit_code(), &error))?;
-    let folder = cache
-        .folder("series")
-        .map_err(|error| Failure::of(error.exit_code(), &error))?;
+    let (_, base_tree) = kernels::source_tree(&kernel.id, &source, &lock, &cache, &options, &progress)?;
+    let folder = cache.folder("series")?;
     let scratch = tempfile::Builder::new()
         .prefix("decoded-")
         .tempdir_in(&folder)
         .map_err(|error| Failure::cannot_create(&folder.display().to_string(), &error))?;
-    let patches = source::each(&[series.to_owned()], scratch.path()).map_err(|error| failed(&error))?;
+    let patches = source::each(&[series.to_owned()], scratch.path())?;
     let mut trees = vec![base_tree.clone()];
     let (mut names, mut labels) = (vec![BASE.to_owned()], vec![base_tree.name.clone()]);
     for (number, patch) in patches.iter().enumerate() {
         let before = trees.last().cloned().unwrap_or_else(|| base_tree.clone());
-        let tree =
-            source::apply(&repo, &cache, before, std::slice::from_ref(&patch.file)).map_err(|error| failed(&error))?;
+        let tree = source::apply(&repo, &cache, before, std::slice::from_ref(&patch.file))?;
         // The name of the last one says all that the patches' names would.
         trees.push(Tree {
             name: format!("{} + {} of the series", base_tree.name, number + 1),
@@ -146,7 +139,7 @@ fn base(args: &Request, places: &Places, manifest_path: &Path) -> Result<(Kernel
             .map(|given| tree_kernel(&given, &args.fs, &places.configs()))
             .transpose()?
     } else {
-        let manifest = Manifest::load(manifest_path).map_err(|error| Failure::of(error.exit_code(), &error))?;
+        let manifest = Manifest::load(manifest_path)?;
         let id = args.base.as_deref().unwrap_or_default();
         let found = manifest.kernels().iter().find(|kernel| kernel.id == id).cloned();
         if found.is_none() {
@@ -158,7 +151,7 @@ fn base(args: &Request, places: &Places, manifest_path: &Path) -> Result<(Kernel
                 .map(|kernel| kernel.id.as_str())
                 .collect();
             return Err(Failure::new(
-                USAGE,
+                Exit::Usage,
                 format!(
                     "--series needs what it is applied to: --base ID of a kernel that comes as source, or --tree DIR [--base REV]; `{id}` is neither; {}",
                     suggest::hint(id, "kernels", &ids)
@@ -174,14 +167,14 @@ fn base(args: &Request, places: &Places, manifest_path: &Path) -> Result<(Kernel
                 Ok((kernel, source))
             }
             _ => Err(Failure::new(
-                USAGE,
+                Exit::Usage,
                 format!(
                     "--base {}: this kernel is not built from source, so no patch applies to it",
                     kernel.id
                 ),
             )),
         },
-        None => Err(Failure::new(USAGE, "--series needs --tree DIR or --base ID")),
+        None => Err(Failure::new(Exit::Usage, "--series needs --tree DIR or --base ID")),
     }
 }
 

@@ -106,7 +106,7 @@ impl Trees {
             Ok(artifact) => Ok(Ok(artifact)),
             Err(error) => match Trees::reason(&error) {
                 Some(reason) => Ok(Err(reason)),
-                None => Err(Failure::of(error.exit_code(), &error)),
+                None => Err(Failure::from(error)),
             },
         }
     }
@@ -159,10 +159,7 @@ impl Maker for Trees {
         else {
             return Ok(None);
         };
-        let patch = self
-            .repo
-            .diff(from, to)
-            .map_err(|error| Failure::of(error.exit_code(), &error))?;
+        let patch = self.repo.diff(from, to)?;
         Ok((!patch.is_empty()).then_some(patch))
     }
 
@@ -211,7 +208,7 @@ impl Maker for Trees {
         let tree = match source::apply(&self.repo, &self.cache, tree, &self.source.patches) {
             Ok(tree) => tree,
             Err(error @ SourceError::Patch { .. }) => return Ok(Err(unfit(Obstacle::Build, &error))),
-            Err(error) => return Err(Failure::of(error.exit_code(), &error)),
+            Err(error) => return Err(Failure::from(error)),
         };
         self.build(&self.ids[item], &tree)
     }
@@ -228,10 +225,7 @@ impl Maker for Trees {
         if item == newest {
             return Ok(None);
         }
-        let scratch = self
-            .cache
-            .scratch("indexes")
-            .map_err(|error| Failure::of(error.exit_code(), &error))?;
+        let scratch = self.cache.scratch("indexes")?;
         let index = scratch.path().join("index");
         let patch = scratch.path().join("revert.patch");
         let git = |args: &[&str]| {
@@ -239,7 +233,7 @@ impl Maker for Trees {
             command.args(args).env("GIT_INDEX_FILE", &index);
             tool::run(&mut command, DEADLINE)
         };
-        let failed = |error: ToolError| Failure::of(error.exit_code(), &error);
+        let failed = |error: ToolError| Failure::from(error);
         git(&["read-tree", &tip.id]).map_err(failed)?;
         let back = [
             "diff-tree",

@@ -4,6 +4,7 @@
 //! sees half of anything. A scratch folder is locked (flock) for as long as its maker lives; one that is not locked was
 //! left by a run that was killed, and the next run that makes a scratch folder there removes it.
 
+use crate::exit::{Exit, ExitError};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -53,11 +54,11 @@ impl CacheError {
             CacheError::Io { action, path, source }
         }
     }
+}
 
-    /// The program's exit code for this error.
-    #[must_use]
-    pub fn exit_code(&self) -> u8 {
-        73
+impl ExitError for CacheError {
+    fn exit(&self) -> Exit {
+        Exit::CannotCreate
     }
 }
 

@@ -3,6 +3,7 @@
 mod install;
 pub mod needs;
 
+use crate::exit::{Exit, ExitError};
 use std::io::{BufRead, IsTerminal, Write};
 use std::time::Duration;
 
@@ -63,13 +64,11 @@ pub enum DoctorError {
     Tool(#[from] ToolError),
 }
 
-impl DoctorError {
-    /// The program's exit code for this error.
-    #[must_use]
-    pub fn exit_code(&self) -> u8 {
+impl ExitError for DoctorError {
+    fn exit(&self) -> Exit {
         match self {
-            DoctorError::Tool(error) => error.exit_code(),
-            _ => 69,
+            DoctorError::Tool(error) => error.exit(),
+            _ => Exit::Unavailable,
         }
     }
 }

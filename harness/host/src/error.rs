@@ -1,28 +1,17 @@
-//! How a command fails: a message for a person and an exit code for a program.
+//! How a command fails: a message for a person with its causes, and an [`Exit`] for a program.
 //!
-//! Every module has its own error type; here they only become one line, their causes below it, and the documented exit code.
+//! Every module has its own error type; what says how a command ends with it ([`ExitError`]) becomes a [`Failure`] by `?`.
 
 use std::error::Error;
 use std::fmt;
 
-/// Bad usage: an unknown kernel or case, a glob that matches nothing, a rule that does not parse.
-pub const USAGE: u8 = 64;
-/// A file that a person wrote says something wrong: kernels.toml, a plan.
-pub const DATA: u8 = 65;
-/// A file that was named does not exist or is of the wrong kind.
-pub const NO_INPUT: u8 = 66;
-/// The host lacks a tool.
-pub const UNAVAILABLE: u8 = 69;
-/// Something failed that should not have.
-pub const INTERNAL: u8 = 70;
-/// A file or directory cannot be written: no space, no permission.
-pub const CANNOT_CREATE: u8 = 73;
+use crate::exit::{Exit, ExitError};
 
 /// A command's failure.
 #[derive(Debug)]
 pub struct Failure {
-    /// Exit code of the process.
-    pub code: u8,
+    /// How the process ends.
+    pub exit: Exit,
     /// What went wrong.
     pub message: String,
     /// Causes, outermost first.
@@ -31,9 +20,9 @@ pub struct Failure {
 
 impl Failure {
     /// A failure that is a plain message.
-    pub fn new(code: u8, message: impl Into<String>) -> Failure {
+    pub fn new(exit: Exit, message: impl Into<String>) -> Failure {
         Failure {
-            code,
+            exit,
             message: message.into(),
             causes: Vec::new(),
         }
@@ -41,24 +30,26 @@ impl Failure {
 
     /// A failure from an error and its chain of sources.
     #[must_use]
-    pub fn of(code: u8, error: &dyn Error) -> Failure {
-        let mut failure = Failure::new(code, error.to_string());
-        let mut source = error.source();
-        while let Some(cause) = source {
-            failure.causes.push(cause.to_string());
-            source = cause.source();
-        }
-        failure
+    pub fn of(exit: Exit, error: &dyn Error) -> Failure {
+        let mut causes = chain(error);
+        let message = causes.remove(0);
+        Failure { exit, message, causes }
     }
 
-    /// A failure to write something, with the code that tells a full disk or a missing permission.
+    /// A failure to write something: no space, or no permission.
     #[must_use]
     pub fn cannot_create(what: &str, error: &std::io::Error) -> Failure {
         Failure {
-            code: CANNOT_CREATE,
+            exit: Exit::CannotCreate,
             message: format!("cannot write {what}"),
             causes: vec![error.to_string()],
         }
+    }
+}
+
+impl<E: ExitError> From<E> for Failure {
+    fn from(error: E) -> Failure {
+        Failure::of(error.exit(), &error)
     }
 }
 
@@ -76,3 +67,21 @@ impl fmt::Display for Failure {
 }
 
 impl Error for Failure {}
+
+/// An error and its sources, outermost first.
+#[must_use]
+pub fn chain(error: &dyn Error) -> Vec<String> {
+    let mut chain = vec![error.to_string()];
+    let mut source = error.source();
+    while let Some(cause) = source {
+        chain.push(cause.to_string());
+        source = cause.source();
+    }
+    chain
+}
+
+/// An error with its sources on one line.
+#[must_use]
+pub fn on_one_line(error: &dyn Error) -> String {
+    chain(error).join(": ")
+}

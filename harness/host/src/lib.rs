@@ -1,7 +1,7 @@
 //! The host: what every other part of the harness needs of the machine that it runs on.
 //!
 //! Where things are ([`places`], [`cache`], [`scratch`]), how tools of the host are run and found missing ([`tool`],
-//! [`doctor`]), what a person sees while work lasts ([`progress`]), how a command fails ([`error`]), and a few helpers
+//! [`doctor`]), what a person sees while work lasts ([`progress`]), how a command fails and ends ([`error`], [`exit`]), and a few helpers
 //! that need no home of their own: files that appear whole ([`atomic`]), "did you mean" ([`suggest`]), numbers and
 //! shell words in a sentence ([`words`]).
 //!
@@ -11,6 +11,7 @@ pub mod atomic;
 pub mod cache;
 pub mod doctor;
 pub mod error;
+pub mod exit;
 pub mod places;
 pub mod progress;
 pub mod scratch;

@@ -1,5 +1,6 @@
 //! Names that a person mistyped, and globs that match nothing: both are answered with what exists.
 
+use crate::exit::{Exit, ExitError};
 use globset::{GlobBuilder, GlobMatcher};
 
 /// The known word nearest to `word`, if one is near enough to be what was meant.
@@ -54,11 +55,9 @@ pub enum PatternError {
     },
 }
 
-impl PatternError {
-    /// The program's exit code for this error: bad usage.
-    #[must_use]
-    pub fn exit_code(&self) -> u8 {
-        64
+impl ExitError for PatternError {
+    fn exit(&self) -> Exit {
+        Exit::Usage
     }
 }
 

@@ -1,5 +1,6 @@
 //! Runs the host's tools: found also in the sbin folders, with a deadline, and with errors that name the package to install.
 
+use crate::exit::{Exit, ExitError};
 use std::ffi::OsStr;
 use std::io::Read;
 use std::os::fd::AsFd;
@@ -71,15 +72,13 @@ pub enum ToolError {
     },
 }
 
-impl ToolError {
-    /// The program's exit code for this error.
-    #[must_use]
-    pub fn exit_code(&self) -> u8 {
+impl ExitError for ToolError {
+    fn exit(&self) -> Exit {
         match self {
-            ToolError::Missing { .. } => 69,
-            ToolError::DiskFull { .. } => 73,
-            ToolError::Run { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => 73,
-            ToolError::Run { .. } | ToolError::Deadline { .. } | ToolError::Failed { .. } => 70,
+            ToolError::Missing { .. } => Exit::Unavailable,
+            ToolError::DiskFull { .. } => Exit::CannotCreate,
+            ToolError::Run { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => Exit::CannotCreate,
+            ToolError::Run { .. } | ToolError::Deadline { .. } | ToolError::Failed { .. } => Exit::Internal,
         }
     }
 }
@@ -282,7 +281,7 @@ mod tests {
     #[test]
     fn a_missing_program_names_its_package() {
         let error = command("no-such-tool", "toolbox").unwrap_err();
-        assert_eq!(error.exit_code(), 69);
+        assert_eq!(error.exit().code(), 69);
         assert!(error.to_string().contains("Debian package toolbox"));
     }
 
@@ -307,6 +306,6 @@ mod tests {
         let mut command = Command::new("sh");
         command.args(["-c", "echo 'tar: No space left on device' >&2; exit 2"]);
         let error = run_ok(&mut command, Duration::from_secs(5)).unwrap_err();
-        assert_eq!(error.exit_code(), 73);
+        assert_eq!(error.exit().code(), 73);
     }
 }

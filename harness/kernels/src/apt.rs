@@ -5,6 +5,7 @@ pub mod index;
 pub mod root;
 pub mod sources;
 
+use host::exit::{Exit, ExitError};
 use std::path::PathBuf;
 
 use host::cache::CacheError;
@@ -65,25 +66,25 @@ pub enum AptError {
 }
 
 impl AptError {
-    /// The program's exit code for this error.
-    #[must_use]
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            AptError::NoMirror { .. } => 69,
-            AptError::NoSuite { .. } => 66,
-            AptError::NotVerified { .. } => 67,
-            AptError::Offline { .. } | AptError::Unreachable { .. } => 68,
-            AptError::Tool(error) => error.exit_code(),
-            AptError::Cache(error) => error.exit_code(),
-        }
-    }
-
     /// Whether it may be that the index is older than the archive.
     #[must_use]
     pub fn is_stale_index(&self) -> bool {
         // The words of an archive that is reached through http, and of one that is a folder.
         let gone = ["404", "File not found"];
         matches!(self, AptError::Unreachable { detail, .. } if gone.iter().any(|words| detail.contains(words)))
+    }
+}
+
+impl ExitError for AptError {
+    fn exit(&self) -> Exit {
+        match self {
+            AptError::NoMirror { .. } => Exit::Unavailable,
+            AptError::NoSuite { .. } => Exit::NoInput,
+            AptError::NotVerified { .. } => Exit::NotVerified,
+            AptError::Offline { .. } | AptError::Unreachable { .. } => Exit::Network,
+            AptError::Tool(error) => error.exit(),
+            AptError::Cache(error) => error.exit(),
+        }
     }
 }
 
@@ -166,12 +167,12 @@ mod tests {
     #[test]
     fn apts_words_are_told_apart() {
         let gone = "Ign:1 http://mirror/debian trixie InRelease\nErr:2 http://mirror/debian trixie Release\n  404  Not Found\n";
-        assert_eq!(said(gone, NO_RELEASE).exit_code(), 66);
+        assert_eq!(said(gone, NO_RELEASE).exit().code(), 66);
         let signature = "E: GPG error: http://mirror trixie InRelease: NO_PUBKEY 0E98404D386FA1D9";
-        assert_eq!(said("", signature).exit_code(), 67);
-        assert_eq!(said("", "E: Sub-process returned an error code").exit_code(), 70);
+        assert_eq!(said("", signature).exit().code(), 67);
+        assert_eq!(said("", "E: Sub-process returned an error code").exit().code(), 70);
         let missing = said("", "E: Failed to fetch http://mirror/a.deb  404  Not Found");
-        assert!(missing.is_stale_index() && missing.exit_code() == 68);
+        assert!(missing.is_stale_index() && missing.exit().code() == 68);
         let folder =
             "E: Failed to fetch file:/mirror/a.deb  File not found - /mirror/a.deb (2: No such file or directory)";
         assert!(said("", folder).is_stale_index());
@@ -181,7 +182,7 @@ mod tests {
     fn an_archive_out_of_reach_says_why() {
         let stdout = "Ign:1 http://mirror/debian trixie InRelease\nErr:2 http://mirror/debian trixie Release\n  Could not resolve 'mirror'\n";
         let error = said(stdout, NO_RELEASE);
-        assert_eq!(error.exit_code(), 68);
+        assert_eq!(error.exit().code(), 68);
         insta::assert_snapshot!(error, @"cannot reach the archive for the index of trixie: Could not resolve 'mirror'; check the network and any proxy in apt's configuration");
     }
 }

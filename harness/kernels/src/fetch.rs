@@ -1,5 +1,6 @@
 //! Package files in the cache, each named by its sum; downloaded when they are not there.
 
+use host::exit::{Exit, ExitError};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -39,14 +40,12 @@ pub enum FetchError {
     Cache(#[from] CacheError),
 }
 
-impl FetchError {
-    /// The program's exit code for this error.
-    #[must_use]
-    pub fn exit_code(&self) -> u8 {
+impl ExitError for FetchError {
+    fn exit(&self) -> Exit {
         match self {
-            FetchError::Mismatch { .. } => 67,
-            FetchError::Apt(error) => error.exit_code(),
-            FetchError::Cache(error) => error.exit_code(),
+            FetchError::Mismatch { .. } => Exit::NotVerified,
+            FetchError::Apt(error) => error.exit(),
+            FetchError::Cache(error) => error.exit(),
         }
     }
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use guest_wire::Fs;
-use host::error::{Failure, NO_INPUT, USAGE};
+use host::error::Failure;
+use host::exit::Exit;
 use host::suggest;
 use serde::{Deserialize, Serialize};
 
@@ -32,7 +33,7 @@ pub struct GivenTree {
 pub fn image_kernel(image: &Path, modules: Option<&Path>) -> Result<Kernel, Failure> {
     if !image.is_file() {
         return Err(Failure::new(
-            NO_INPUT,
+            Exit::NoInput,
             format!(
                 "--image {}: there is no such file; expected a bzImage or a vmlinux",
                 image.display()
@@ -44,7 +45,7 @@ pub fn image_kernel(image: &Path, modules: Option<&Path>) -> Result<Kernel, Fail
             "--modules {}: there is no such directory; expected one that holds lib/modules/RELEASE",
             modules.display()
         );
-        return Err(Failure::new(NO_INPUT, message));
+        return Err(Failure::new(Exit::NoInput, message));
     }
     let name = image.file_name().unwrap_or_default().to_string_lossy();
     Ok(Kernel::from_image(&name, image, modules))
@@ -62,7 +63,7 @@ pub fn tree_kernel(given: &GivenTree, fs: &[Fs], ready: &Path) -> Result<Kernel,
         config_parts(&given.config, ready).map_err(|(word, known)| {
             let known: Vec<&str> = known.iter().map(String::as_str).chain(ConfigPart::BASES).collect();
             let hint = suggest::hint(&word, "parts", &known);
-            Failure::new(USAGE, format!("--config {word}: no ready fragment `{word}`; {hint}; a file is written with a dot or slash: ./{word}.config"))
+            Failure::new(Exit::Usage, format!("--config {word}: no ready fragment `{word}`; {hint}; a file is written with a dot or slash: ./{word}.config"))
         })?
     };
     let source = TreeSource {
@@ -121,7 +122,7 @@ pub fn patched(kernels: &[&Kernel], named: bool, patches: &[PathBuf], all: &Mani
         .filter(|kernel| matches!(kernel.source, Source::Tree(_)));
     let sources: Vec<&str> = sources.map(|kernel| kernel.id.as_str()).collect();
     Err(Failure::new(
-        USAGE,
+        Exit::Usage,
         format!(
             "--patch {}: {said}; expected --tree DIR, or kernels that are built from source: {}",
             patches

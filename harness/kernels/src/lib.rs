@@ -23,6 +23,7 @@ pub mod tree;
 pub mod unpack;
 pub mod version;
 
+use host::exit::{Exit, ExitError};
 use std::path::PathBuf;
 
 pub use given::GivenTree;
@@ -78,20 +79,18 @@ impl From<source::SourceError> for Error {
     }
 }
 
-impl Error {
-    /// The program's exit code for this error.
-    #[must_use]
-    pub fn exit_code(&self) -> u8 {
+impl ExitError for Error {
+    fn exit(&self) -> Exit {
         match self {
-            Error::Manifest(error) => error.exit_code(),
-            Error::Lock(error) => error.exit_code(),
-            Error::Locked { .. } => 65,
-            Error::Resolve(error) => error.exit_code(),
-            Error::Apt(error) => error.exit_code(),
-            Error::Fetch(error) => error.exit_code(),
-            Error::Unpack(error) => error.exit_code(),
-            Error::Build(error) => error.exit_code(),
-            Error::Cache(error) => error.exit_code(),
+            Error::Manifest(error) => error.exit(),
+            Error::Lock(error) => error.exit(),
+            Error::Locked { .. } => Exit::Data,
+            Error::Resolve(error) => error.exit(),
+            Error::Apt(error) => error.exit(),
+            Error::Fetch(error) => error.exit(),
+            Error::Unpack(error) => error.exit(),
+            Error::Build(error) => error.exit(),
+            Error::Cache(error) => error.exit(),
         }
     }
 }

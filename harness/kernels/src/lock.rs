@@ -1,5 +1,6 @@
 //! `kernels.lock`: the exact packages that each kernel was last made of, as `Cargo.lock` pins crates.
 
+use host::exit::{Exit, ExitError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -92,14 +93,12 @@ pub enum LockError {
     Serialize(#[from] toml::ser::Error),
 }
 
-impl LockError {
-    /// The program's exit code for this error.
-    #[must_use]
-    pub fn exit_code(&self) -> u8 {
+impl ExitError for LockError {
+    fn exit(&self) -> Exit {
         match self {
-            LockError::Read { .. } | LockError::Malformed(_) => 65,
-            LockError::Write { .. } => 73,
-            LockError::Serialize(_) => 70,
+            LockError::Read { .. } | LockError::Malformed(_) => Exit::Data,
+            LockError::Write { .. } => Exit::CannotCreate,
+            LockError::Serialize(_) => Exit::Internal,
         }
     }
 }
@@ -281,7 +280,7 @@ mod tests {
     fn malformed_locks_are_refused_with_their_place() {
         let text = "version = 1\n[[kernel]]\nid = \"a\"\nsuit = \"b\"\n";
         let error = Lock::parse(Path::new("kernels.lock"), text).unwrap_err();
-        assert_eq!(error.exit_code(), 65);
+        assert_eq!(error.exit().code(), 65);
         insta::assert_snapshot!(error, @r#"
         kernels.lock:4:1: unknown field `suit`, expected one of `id`, `suite`, `package`, `version`, `deb`
           |

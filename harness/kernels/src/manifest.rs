@@ -1,5 +1,6 @@
 //! `kernels.toml`: which kernels there are, where each comes from, and which failures of it are known.
 
+use host::exit::{Exit, ExitError};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -193,14 +194,12 @@ pub enum ManifestError {
     Pattern(#[from] PatternError),
 }
 
-impl ManifestError {
-    /// The program's exit code for this error.
-    #[must_use]
-    pub fn exit_code(&self) -> u8 {
+impl ExitError for ManifestError {
+    fn exit(&self) -> Exit {
         match self {
-            ManifestError::Read { .. } => 66,
-            ManifestError::Malformed(_) => 65,
-            ManifestError::Pattern(error) => error.exit_code(),
+            ManifestError::Read { .. } => Exit::NoInput,
+            ManifestError::Malformed(_) => Exit::Data,
+            ManifestError::Pattern(error) => error.exit(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Which modules a guest has to load, in which order: kmod's own answer.
 
+use host::exit::{Exit, ExitError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -26,13 +27,11 @@ pub enum ModuleError {
     Tool(#[from] ToolError),
 }
 
-impl ModuleError {
-    /// The program's exit code for this error.
-    #[must_use]
-    pub fn exit_code(&self) -> u8 {
+impl ExitError for ModuleError {
+    fn exit(&self) -> Exit {
         match self {
-            ModuleError::Missing { .. } => 70,
-            ModuleError::Tool(error) => error.exit_code(),
+            ModuleError::Missing { .. } => Exit::Internal,
+            ModuleError::Tool(error) => error.exit(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! From what `kernels.toml` asks for to the package files that hold the kernel: a pure function over a suite's index.
 
+use host::exit::{Exit, ExitError};
 use std::collections::BTreeSet;
 
 use super::apt::index::{Entry, Index};
@@ -63,11 +64,9 @@ pub enum ResolveError {
     },
 }
 
-impl ResolveError {
-    /// The program's exit code for this error.
-    #[must_use]
-    pub fn exit_code(&self) -> u8 {
-        66
+impl ExitError for ResolveError {
+    fn exit(&self) -> Exit {
+        Exit::NoInput
     }
 }
 

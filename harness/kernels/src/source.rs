@@ -7,6 +7,7 @@ mod local;
 mod patches;
 mod repo;
 
+use host::exit::{Exit, ExitError};
 use std::path::{Path, PathBuf};
 
 use host::cache::{Cache, CacheError};
@@ -113,20 +114,18 @@ pub enum SourceError {
     Cache(#[from] CacheError),
 }
 
-impl SourceError {
-    /// The program's exit code for this error.
-    #[must_use]
-    pub fn exit_code(&self) -> u8 {
+impl ExitError for SourceError {
+    fn exit(&self) -> Exit {
         match self {
             SourceError::Read { .. }
             | SourceError::NotLinux { .. }
             | SourceError::NotGit { .. }
-            | SourceError::NoRevision { .. } => 66,
-            SourceError::Patch { .. } | SourceError::NoPatch { .. } | SourceError::Archive { .. } => 65,
-            SourceError::Mismatch { .. } => 67,
-            SourceError::Fetch { .. } | SourceError::Offline { .. } => 68,
-            SourceError::Tool(error) => error.exit_code(),
-            SourceError::Cache(error) => error.exit_code(),
+            | SourceError::NoRevision { .. } => Exit::NoInput,
+            SourceError::Patch { .. } | SourceError::NoPatch { .. } | SourceError::Archive { .. } => Exit::Data,
+            SourceError::Mismatch { .. } => Exit::NotVerified,
+            SourceError::Fetch { .. } | SourceError::Offline { .. } => Exit::Network,
+            SourceError::Tool(error) => error.exit(),
+            SourceError::Cache(error) => error.exit(),
         }
     }
 }

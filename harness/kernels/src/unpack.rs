@@ -1,5 +1,6 @@
 //! From package files, or from files of the user's own, to a folder of the store.
 
+use host::exit::{Exit, ExitError};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -73,15 +74,13 @@ pub enum UnpackError {
     Cache(#[from] CacheError),
 }
 
-impl UnpackError {
-    /// The program's exit code for this error.
-    #[must_use]
-    pub fn exit_code(&self) -> u8 {
+impl ExitError for UnpackError {
+    fn exit(&self) -> Exit {
         match self {
-            UnpackError::NoImage { .. } | UnpackError::ManyImages { .. } | UnpackError::Module { .. } => 70,
-            UnpackError::Read { .. } | UnpackError::NotAKernel { .. } | UnpackError::NoModules { .. } => 66,
-            UnpackError::Tool(error) => error.exit_code(),
-            UnpackError::Cache(error) => error.exit_code(),
+            UnpackError::NoImage { .. } | UnpackError::ManyImages { .. } | UnpackError::Module { .. } => Exit::Internal,
+            UnpackError::Read { .. } | UnpackError::NotAKernel { .. } | UnpackError::NoModules { .. } => Exit::NoInput,
+            UnpackError::Tool(error) => error.exit(),
+            UnpackError::Cache(error) => error.exit(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What a person sees who mistypes something in kernels.toml.
 #![allow(clippy::unwrap_used, reason = "a panic here is the test's failure")]
 
+use host::exit::ExitError;
 use std::path::Path;
 
 use guest_wire::Fs;
@@ -8,7 +9,7 @@ use kernels::{ExpectedCause, Manifest, Source};
 
 fn error(text: &str) -> String {
     let error = Manifest::parse(Path::new("kernels.toml"), text).unwrap_err();
-    assert_eq!(error.exit_code(), 65, "{error}");
+    assert_eq!(error.exit().code(), 65, "{error}");
     error.to_string()
 }
 
@@ -207,7 +208,7 @@ fn what_is_right_is_taken_as_it_stands() {
     assert_eq!(ids(&[]), ["a"]);
     assert_eq!(ids(&["m*"]), ["mine"]);
     let unknown = manifest.select(&["mime"]).unwrap_err();
-    assert_eq!(unknown.exit_code(), 64);
+    assert_eq!(unknown.exit().code(), 64);
     insta::assert_snapshot!(unknown, @"no kernels match `mime`; did you mean `mine`? known kernels: a, mine");
 }
 

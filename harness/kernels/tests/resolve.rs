@@ -1,6 +1,7 @@
 //! From an archive's index to the packages that are pinned.
 #![allow(clippy::unwrap_used, reason = "a panic here is the test's failure")]
 
+use host::exit::ExitError;
 use kernels::apt::index::Index;
 use kernels::manifest::{PackageSource, Wanted};
 use kernels::resolve::{missing, resolve};
@@ -92,7 +93,7 @@ fn metapackages_and_split_kernels_are_followed_and_only_what_holds_files_is_pinn
 fn what_is_gone_names_what_there_is() {
     let gone = |package: &str, version: &str| {
         let error = resolve("k", &source(package, version), &index()).unwrap_err();
-        assert_eq!(error.exit_code(), 66);
+        assert_eq!(error.exit().code(), 66);
         error.to_string()
     };
     insta::assert_snapshot!(gone("linux-image-6.1.0-50-cloud-amd64-unsigned", "6.1.175-1"), @r#"bookworm does not hold linux-image-6.1.0-50-cloud-amd64-unsigned 6.1.175-1; it holds 6.1.176-1, 6.1.176-2; put one of these (or "latest") into kernels.toml, then `cargo xtask update k`"#);

@@ -6,6 +6,7 @@
     reason = "a panic here is the test's failure"
 )]
 
+use host::exit::ExitError;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -121,7 +122,7 @@ fn a_revision_and_the_same_content_in_an_archive_are_one_tree() {
             )
         };
         let wrong = from(&"0".repeat(64)).unwrap_err();
-        assert_eq!(wrong.exit_code(), 67);
+        assert_eq!(wrong.exit().code(), 67);
         let taken = from(&sum(&file)).unwrap();
         assert_eq!(taken.id, tree.id, "{extension}: modes, links and content are kept");
         // The second time it comes from the cache.
@@ -199,7 +200,7 @@ fn what_is_not_there_is_said_with_what_is() {
     let bed = Bed::new();
     let linux = bed.linux();
     let error = bed.git(&linux, "v6.l", false).unwrap_err();
-    assert_eq!(error.exit_code(), 66);
+    assert_eq!(error.exit().code(), 66);
     assert!(
         error
             .to_string()
@@ -285,7 +286,7 @@ fn a_patch_that_does_not_apply_says_where() {
     let apply = |patches: &[PathBuf]| source::apply(&bed.repo, &bed.cache, tree.clone(), patches).unwrap_err();
     let plain = bed.patch("plain.patch", PATCH);
     let error = apply(&[plain.clone(), plain.clone()]);
-    assert_eq!(error.exit_code(), 65);
+    assert_eq!(error.exit().code(), 65);
     let text = error.to_string();
     assert!(
         text.contains("does not apply to v6.1 + plain") && text.contains("fs/open.c:1"),

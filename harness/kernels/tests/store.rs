@@ -1,6 +1,7 @@
 //! The store under several runs at once, and after runs that were killed.
 #![allow(clippy::unwrap_used, reason = "a panic here is the test's failure")]
 
+use host::exit::ExitError;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Barrier;
@@ -75,7 +76,7 @@ fn what_fails_leaves_nothing() {
             Err::<Description, _>(CacheError::io("write", made, full))
         },
     );
-    assert_eq!(result.unwrap_err().exit_code(), 73);
+    assert_eq!(result.unwrap_err().exit().code(), 73);
     assert_eq!(names_in(&folder.path().join("store")), [".lock"]);
 }
 

@@ -1,5 +1,6 @@
 //! Golden images: freshly made file systems that every cell starts from, and the check of what a cell left behind.
 
+use host::exit::{Exit, ExitError};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -46,13 +47,11 @@ pub enum GoldenError {
     Cache(#[from] CacheError),
 }
 
-impl GoldenError {
-    /// The program's exit code for this error.
-    #[must_use]
-    pub fn exit_code(&self) -> u8 {
+impl ExitError for GoldenError {
+    fn exit(&self) -> Exit {
         match self {
-            GoldenError::Tool(error) => error.exit_code(),
-            GoldenError::Cache(error) => error.exit_code(),
+            GoldenError::Tool(error) => error.exit(),
+            GoldenError::Cache(error) => error.exit(),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Uncompressed, because unpacking under emulation costs more than copying; deterministic, so that equal contents are
 //! equal files.
 
+use host::exit::{Exit, ExitError};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -84,14 +85,12 @@ pub enum InitramfsError {
     },
 }
 
-impl InitramfsError {
-    /// The program's exit code for this error.
-    #[must_use]
-    pub fn exit_code(&self) -> u8 {
+impl ExitError for InitramfsError {
+    fn exit(&self) -> Exit {
         match self {
-            InitramfsError::Read { .. } => 66,
-            InitramfsError::Write { .. } => 73,
-            InitramfsError::Twice { .. } => 64,
+            InitramfsError::Read { .. } => Exit::NoInput,
+            InitramfsError::Write { .. } => Exit::CannotCreate,
+            InitramfsError::Twice { .. } => Exit::Usage,
         }
     }
 }

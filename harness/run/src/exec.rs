@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use host::error::{DATA, Failure, INTERNAL, NO_INPUT, UNAVAILABLE, USAGE};
+use host::error::Failure;
+use host::exit::Exit;
 use host::tool;
 
 use crate::{Exec, FaultPlan};
@@ -15,11 +16,11 @@ pub fn exec(line: &str, plan_file: Option<&Path>, rules: &[String], seed: Option
     let mut words = line.split_whitespace().map(str::to_owned);
     let program = words
         .next()
-        .ok_or_else(|| Failure::new(USAGE, "--exec names no program; expected 'PROGRAM ARG…'"))?;
+        .ok_or_else(|| Failure::new(Exit::Usage, "--exec names no program; expected 'PROGRAM ARG…'"))?;
     let program = PathBuf::from(program);
     let bytes = std::fs::read(&program).map_err(|error| {
         Failure::new(
-            NO_INPUT,
+            Exit::NoInput,
             format!(
                 "--exec: cannot read {}: {error}; expected the path of a static program",
                 program.display()
@@ -35,9 +36,9 @@ pub fn exec(line: &str, plan_file: Option<&Path>, rules: &[String], seed: Option
                 "--plan {}: there is no such file; expected TOML with `seed` and `rules`",
                 path.display()
             );
-            return Err(Failure::new(NO_INPUT, message));
+            return Err(Failure::new(Exit::NoInput, message));
         }
-        let parsed = vhost_blk_api::plan::file::read(path).map_err(|error| Failure::of(DATA, &error))?;
+        let parsed = vhost_blk_api::plan::file::read(path).map_err(|error| Failure::of(Exit::Data, &error))?;
         plan.seed = parsed.seed;
         plan.rules = parsed.rules.iter().map(ToString::to_string).collect();
     }
@@ -63,7 +64,7 @@ fn check_static(program: &Path, bytes: &[u8]) -> Result<(), Failure> {
             "--exec {}: {what}; the guest runs static x86-64 executables (cc -static, or Rust with -C target-feature=+crt-static)",
             program.display()
         );
-        Err(Failure::new(USAGE, message))
+        Err(Failure::new(Exit::Usage, message))
     };
     let Ok(header) = object::elf::FileHeader64::<object::Endianness>::parse(bytes) else {
         return bad("not an ELF executable");
@@ -91,7 +92,7 @@ fn check_static(program: &Path, bytes: &[u8]) -> Result<(), Failure> {
 pub fn check_rule(rule: &str) -> Result<(), Failure> {
     rule.parse::<vhost_blk_api::plan::Rule>()
         .map(|_| ())
-        .map_err(|error| Failure::new(USAGE, format!("bad rule: {}", error.render())))
+        .map_err(|error| Failure::new(Exit::Usage, format!("bad rule: {}", error.render())))
 }
 
 /// The distribution's static busybox, for the shell.
@@ -101,14 +102,14 @@ pub fn check_rule(rule: &str) -> Result<(), Failure> {
 pub fn busybox() -> Result<PathBuf, Failure> {
     let path = tool::find("busybox").ok_or_else(|| {
         Failure::new(
-            UNAVAILABLE,
+            Exit::Unavailable,
             "a shell needs busybox; install it with `apt-get install busybox-static`",
         )
     })?;
-    let bytes = std::fs::read(&path).map_err(|error| Failure::of(INTERNAL, &error))?;
+    let bytes = std::fs::read(&path).map_err(|error| Failure::of(Exit::Internal, &error))?;
     check_static(&path, &bytes).map_err(|_| {
         Failure::new(
-            UNAVAILABLE,
+            Exit::Unavailable,
             "this busybox is dynamically linked; install the static one with `apt-get install busybox-static`",
         )
     })?;

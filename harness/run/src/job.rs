@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use guest_wire::{Event, Fs, GuestMessage, HostMessage, Job, Sample, Want};
+use host::error::on_one_line;
 use vhost_blk_api::control::{Command, Reply};
 use vhost_blk_api::trace;
 
@@ -185,19 +186,22 @@ impl Runner<'_> {
     /// Does what the guest asks for; gives back what there is to say of it, or why it was not done.
     fn answer(&mut self, want: &Want) -> Result<String, String> {
         match want {
-            Want::Arm => self.arm().map(|()| String::new()).map_err(|error| describe(&error)),
-            Want::Disarm => self.disarm().map(|()| String::new()).map_err(|error| describe(&error)),
+            Want::Arm => self.arm().map(|()| String::new()).map_err(|error| on_one_line(&error)),
+            Want::Disarm => self
+                .disarm()
+                .map(|()| String::new())
+                .map_err(|error| on_one_line(&error)),
             Want::Command { words } => {
                 let command = inject::parse_in_guest(words)?;
                 if matches!(command, Command::Clear | Command::Remove { .. }) {
                     // Rules that are taken off take their hits along.
-                    let now = hits(self.boot).map_err(|error| describe(&error))?;
+                    let now = hits(self.boot).map_err(|error| on_one_line(&error))?;
                     merge_hits(&mut self.rules, now);
                 }
                 match self.boot.device.call("of the guest", &command) {
                     Ok(reply) => Ok(inject::say(&command, &reply)),
                     Err(DeviceError::Control { source, .. }) => Err(source.to_string()),
-                    Err(error) => Err(describe(&error)),
+                    Err(error) => Err(on_one_line(&error)),
                 }
             }
         }
@@ -229,7 +233,7 @@ impl Runner<'_> {
     fn device_error(&mut self, error: &DeviceError) -> Ending {
         match self.boot.device.ended() {
             Some(how) => Ending::DeviceGone(how),
-            None => Ending::Harness(describe(error)),
+            None => Ending::Harness(on_one_line(error)),
         }
     }
 }
@@ -237,18 +241,6 @@ impl Runner<'_> {
 /// The mark at which a case begins: its name, in the letters that a mark can have.
 fn begin_mark(case: &str) -> String {
     format!("{BEGIN_MARK}{}", case.replace('.', "-"))
-}
-
-/// An error with its sources on one line.
-fn describe(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        source = inner.source();
-    }
-    text
 }
 
 fn hits(boot: &mut Boot) -> Result<Vec<RuleHits>, DeviceError> {
@@ -282,9 +274,9 @@ fn check(boot: &mut Boot, fs: Fs, dir: &Path) -> Result<Fsck, String> {
     let path = boot.dir.join("disk.raw");
     boot.device
         .call("export", &Command::export(path.clone()))
-        .map_err(|error| describe(&error))?;
+        .map_err(|error| on_one_line(&error))?;
     std::fs::rename(&path, &image).map_err(|error| format!("cannot move {}: {error}", path.display()))?;
-    let result = golden::check(fs, &image, CHECK_WITHIN).map_err(|error| describe(&error))?;
+    let result = golden::check(fs, &image, CHECK_WITHIN).map_err(|error| on_one_line(&error))?;
     Ok(Fsck {
         clean: result.clean,
         output: result.output,

@@ -8,7 +8,8 @@ use crate::{Exec, programs};
 use guest_wire::Fs;
 use host::cache::Cache;
 use host::doctor;
-use host::error::{CANNOT_CREATE, Failure, INTERNAL};
+use host::error::Failure;
+use host::exit::Exit;
 use host::places::Places;
 use host::progress::Progress;
 use host::scratch;
@@ -32,7 +33,7 @@ pub fn lock_of(manifest: &Path) -> PathBuf {
 /// # Errors
 /// Nothing says where it is.
 pub fn cache() -> Result<Cache, Failure> {
-    Cache::of_user().map_err(|error| Failure::of(error.exit_code(), &error))
+    Cache::of_user().map_err(Failure::from)
 }
 
 /// Makes sure that the host has what a run needs; installs what is missing after asking, or with `yes`.
@@ -49,7 +50,7 @@ pub fn host(yes: bool) -> Result<(), Failure> {
 /// Something is missing and was not installed.
 pub fn host_with(programs: &[&str], yes: bool) -> Result<(), Failure> {
     scratch::sweep();
-    doctor::ensure_with(programs, yes).map_err(|error| Failure::of(error.exit_code(), &error))
+    doctor::ensure_with(programs, yes).map_err(Failure::from)
 }
 
 /// Gets the kernels ready to boot.
@@ -57,8 +58,7 @@ pub fn host_with(programs: &[&str], yes: bool) -> Result<(), Failure> {
 /// # Errors
 /// One of them cannot be had.
 pub fn kernels(manifest: &Path, kernels: &[&Kernel], options: &Options) -> Result<Vec<Artifact>, Failure> {
-    kernels::prepare(kernels, &lock_of(manifest), &cache()?, options, &Progress::stderr())
-        .map_err(|error| Failure::of(error.exit_code(), &error))
+    kernels::prepare(kernels, &lock_of(manifest), &cache()?, options, &Progress::stderr()).map_err(Failure::from)
 }
 
 /// The golden image of each file system.
@@ -72,7 +72,7 @@ pub fn images(wanted: &BTreeSet<Fs>) -> Result<BTreeMap<Fs, PathBuf>, Failure> {
         .iter()
         .map(image)
         .collect::<Result<_, _>>()
-        .map_err(|error| Failure::of(error.exit_code(), &error))
+        .map_err(Failure::from)
 }
 
 /// Decides on the accelerator, which may boot a guest to find out.
@@ -138,7 +138,7 @@ pub fn snapshots(cold_boot: bool, accel: Accel, places: &Places, exec: Option<&E
         &programs,
         &doctor::qemu_version().unwrap_or_default(),
     )
-    .map_err(|error| Failure::of(INTERNAL, &error))?;
+    .map_err(|error| Failure::of(Exit::Internal, &error))?;
     let root = places.runs().join("snapshots");
     Snapshots::at(&root).prune();
     Ok(Some(Plan { root, identity }))
@@ -167,10 +167,7 @@ pub fn point_latest(base: &Path, run: &Path) -> Result<(), Failure> {
     let _ = std::fs::remove_file(&beside);
     std::os::unix::fs::symlink(run, &beside)
         .and_then(|()| std::fs::rename(&beside, &link))
-        .map_err(|error| Failure {
-            code: CANNOT_CREATE,
-            ..Failure::cannot_create(&link.display().to_string(), &error)
-        })
+        .map_err(|error| Failure::cannot_create(&link.display().to_string(), &error))
 }
 
 /// Makes sure that the host has what it takes to build kernels, if any of these is built.
@@ -181,5 +178,5 @@ pub fn builders(kernels: &[&Kernel], yes: bool) -> Result<(), Failure> {
     if !kernels.iter().any(|kernel| matches!(kernel.source, Source::Tree(_))) {
         return Ok(());
     }
-    doctor::ensure_builders(yes).map_err(|error| Failure::of(error.exit_code(), &error))
+    doctor::ensure_builders(yes).map_err(Failure::from)
 }

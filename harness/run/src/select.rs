@@ -6,7 +6,8 @@ use guest_wire::Fs;
 
 use crate::cases::{self, Case, EXEC, Profile};
 use crate::resolved::{Trial, TrialCase};
-use host::error::{Failure, USAGE};
+use host::error::Failure;
+use host::exit::Exit;
 use host::suggest;
 use kernels::{ExpectedCause, ExpectedVerdict, Kernel};
 use verdict::results::Expected;
@@ -56,7 +57,7 @@ pub fn trials(kernels: &[&Kernel], wanted: &Wanted<'_>) -> Result<Vec<Trial>, Fa
     }
     if trials.is_empty() {
         return Err(Failure::new(
-            USAGE,
+            Exit::Usage,
             "the selection is empty: no selected case applies to the selected file systems",
         ));
     }
@@ -70,8 +71,7 @@ fn chosen_cases(wanted: &Wanted<'_>) -> Result<Vec<&'static Case>, Failure> {
         return Ok(all.into_iter().filter(|case| case.profile <= profile).collect());
     }
     let names: Vec<&str> = all.iter().map(|case| case.name).collect();
-    let chosen =
-        suggest::select("cases", wanted.cases, &names).map_err(|error| Failure::of(error.exit_code(), &error))?;
+    let chosen = suggest::select("cases", wanted.cases, &names)?;
     let chosen: Vec<&Case> = chosen.into_iter().filter_map(|index| all.get(index).copied()).collect();
     // A case named in full is wanted whatever its profile; so is a glob's only catch.
     let named = |case: &Case| wanted.cases.iter().any(|pattern| pattern == case.name);

@@ -15,7 +15,8 @@ use super::machine::{Machine, MachineError, Nudges};
 use super::rules;
 use super::tail::{Tail, TailError};
 use super::workload::Workload;
-use host::error::{Failure, INTERNAL};
+use host::error::Failure;
+use host::exit::Exit;
 use verdict::console;
 
 /// Why a round did not come to its end.
@@ -112,7 +113,7 @@ impl Bench {
             broke_off: None,
         };
         if let Err(error) = self.phases(&mut round, &workload, texts) {
-            round.broke_off = Some(Failure::of(INTERNAL, &error).to_string());
+            round.broke_off = Some(Failure::of(Exit::Internal, &error).to_string());
         }
         round.requests = self.ledger.requests();
         round

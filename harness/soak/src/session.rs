@@ -8,7 +8,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use guest_wire::soak::FIO;
 use host::atomic::write_beside;
-use host::error::{Failure, INTERNAL, UNAVAILABLE, USAGE};
+use host::error::Failure;
+use host::exit::Exit;
 use host::places::Places;
 use host::progress::{Progress, Step};
 use host::tool;
@@ -32,10 +33,6 @@ const ROUNDS_A_BOOT: u64 = 10;
 const FILL: u8 = 0x5a;
 /// Findings of a round that are printed.
 const PRINTED_MAX: usize = 5;
-/// Something was found.
-const FOUND: u8 = 1;
-/// Nothing was, and it was interrupted: what a shell has for SIGINT.
-const INTERRUPTED: u8 = 130;
 
 /// Says what is wrong with the rules before anything is started.
 ///
@@ -44,14 +41,14 @@ const INTERRUPTED: u8 = 130;
 pub fn check_rules(texts: &[String]) -> Result<(), Failure> {
     let mut plan = Plan::default();
     for text in texts {
-        let rule =
-            parse_in_plan(text, &plan).map_err(|error| Failure::new(USAGE, format!("bad rule: {}", error.render())))?;
+        let rule = parse_in_plan(text, &plan)
+            .map_err(|error| Failure::new(Exit::Usage, format!("bad rule: {}", error.render())))?;
         let ends_it = matches!(rule.action, Action::Cut { .. } | Action::Disconnect);
         if ends_it && rule.trigger.limit.is_none() && rule.trigger.nth.is_none() {
             let message = format!(
                 "bad rule: `{text}` has no end: the guest hands in once more what was never answered, and meets it again; give it limit=N or nth=N"
             );
-            return Err(Failure::new(USAGE, message));
+            return Err(Failure::new(Exit::Usage, message));
         }
         plan.rules.push(rule);
     }
@@ -62,9 +59,9 @@ pub fn check_rules(texts: &[String]) -> Result<(), Failure> {
 fn interrupted() -> Result<Arc<AtomicBool>, Failure> {
     let interrupted = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
-        flag::register_conditional_shutdown(signal, INTERRUPTED.into(), Arc::clone(&interrupted))
+        flag::register_conditional_shutdown(signal, Exit::Interrupted.code().into(), Arc::clone(&interrupted))
             .and_then(|_| flag::register(signal, Arc::clone(&interrupted)))
-            .map_err(|error| Failure::of(INTERNAL, &error))?;
+            .map_err(|error| Failure::of(Exit::Internal, &error))?;
     }
     Ok(interrupted)
 }
@@ -77,14 +74,17 @@ fn new_seed() -> u64 {
 
 /// The initramfs: the guest's program, fio with its libraries, the disk's drivers.
 fn pack(places: &Places, artifact: &Artifact, scratch: &Path) -> Result<PathBuf, Failure> {
-    let fio = tool::find("fio")
-        .ok_or_else(|| Failure::new(UNAVAILABLE, "a soak needs fio; install it with `apt-get install fio`"))?;
-    let drivers = modules::closure(artifact, &["virtio_pci", "virtio_blk"])
-        .map_err(|error| Failure::of(error.exit_code(), &error))?;
+    let fio = tool::find("fio").ok_or_else(|| {
+        Failure::new(
+            Exit::Unavailable,
+            "a soak needs fio; install it with `apt-get install fio`",
+        )
+    })?;
+    let drivers = modules::closure(artifact, &["virtio_pci", "virtio_blk"])?;
     let mut entries = initramfs::spec(&places.guest_bins.join("soak"), &[], &drivers);
-    entries.extend(libraries::entries(&fio, FIO).map_err(|error| Failure::of(UNAVAILABLE, &error))?);
+    entries.extend(libraries::entries(&fio, FIO).map_err(|error| Failure::of(Exit::Unavailable, &error))?);
     let path = scratch.join("initramfs.cpio");
-    initramfs::write(&path, &entries).map_err(|error| Failure::of(error.exit_code(), &error))?;
+    initramfs::write(&path, &entries)?;
     Ok(path)
 }
 
@@ -126,7 +126,7 @@ pub fn run(
     accel: Accel,
     dir: &Path,
     scratch: &Path,
-) -> Result<u8, Failure> {
+) -> Result<Exit, Failure> {
     let seed = request.seed.unwrap_or_else(new_seed);
     let mut soak = Soak {
         request,
@@ -157,7 +157,7 @@ struct Soak<'a> {
 }
 
 impl Soak<'_> {
-    fn run(&mut self) -> Result<u8, Failure> {
+    fn run(&mut self) -> Result<Exit, Failure> {
         let progress = Progress::stderr();
         let (started, seconds) = (Instant::now(), self.request.minutes.saturating_mul(60));
         let end = started + Duration::from_secs(seconds);
@@ -219,9 +219,9 @@ impl Soak<'_> {
             );
         }
         Ok(match self.summary.is_clean() {
-            false => FOUND,
-            true if was_interrupted => INTERRUPTED,
-            true => 0,
+            false => Exit::Unexpected,
+            true if was_interrupted => Exit::Interrupted,
+            true => Exit::Success,
         })
     }
 
@@ -239,14 +239,14 @@ impl Soak<'_> {
             dir: &dir,
             sockets: self.sockets,
         });
-        let machine = machine.map_err(|error| Failure::of(UNAVAILABLE, &error))?;
-        let bench = Bench::new(machine).map_err(|error| Failure::of(INTERNAL, &error))?;
+        let machine = machine.map_err(|error| Failure::of(Exit::Unavailable, &error))?;
+        let bench = Bench::new(machine).map_err(|error| Failure::of(Exit::Internal, &error))?;
         Ok((bench, dir))
     }
 
     /// Writes a round down, and what was found beside its trace.
     fn note(&self, round: &Round, boot: &Path) -> Result<(), Failure> {
-        let line = serde_json::to_string(round).map_err(|error| Failure::of(INTERNAL, &error))?;
+        let line = serde_json::to_string(round).map_err(|error| Failure::of(Exit::Internal, &error))?;
         let path = self.dir.join("rounds.jsonl");
         let file = std::fs::File::options().create(true).append(true).open(&path);
         let written = file.and_then(|mut file| writeln!(file, "{line}"));
@@ -346,5 +346,5 @@ fn forget(boot: &Path) {
 }
 
 fn json<T: Serialize>(value: &T) -> Result<Vec<u8>, Failure> {
-    serde_json::to_vec_pretty(value).map_err(|error| Failure::of(INTERNAL, &error))
+    serde_json::to_vec_pretty(value).map_err(|error| Failure::of(Exit::Internal, &error))
 }

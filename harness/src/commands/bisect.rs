@@ -7,6 +7,7 @@ use bisect_run::ahead::When;
 use clap::{Args, ValueEnum};
 use guest_wire::Fs;
 use host::error::Failure;
+use host::exit::Exit;
 
 use crate::flags::{ExecArgs, HostArgs, MachineArgs, ManifestArgs, ProfileWord, file_system};
 
@@ -170,7 +171,7 @@ impl From<&BisectArgs> for Request {
 ///
 /// # Errors
 /// Anything that keeps the bisection from going on; what was done is kept.
-pub fn run(args: &BisectArgs) -> Result<u8, Failure> {
+pub fn run(args: &BisectArgs) -> Result<Exit, Failure> {
     bisect_run::run(&args.into())
 }
 

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use clap::Args;
-use host::error::{Failure, USAGE};
+use host::error::Failure;
+use host::exit::Exit;
 use host::places::Places;
 use kernels::{Kernel, Manifest, Options, Source};
 use run::prepare;
@@ -29,14 +30,14 @@ pub struct BuildArgs {
 ///
 /// # Errors
 /// An unknown kernel, source that cannot be had, or a build that fails.
-pub fn run(args: &BuildArgs) -> Result<u8, Failure> {
+pub fn run(args: &BuildArgs) -> Result<Exit, Failure> {
     let places = Places::find();
     let path = places.manifest(args.manifest.manifest.as_deref());
     let choice = choose(args, &places, &path)?;
     let kernels: Vec<&Kernel> = choice.kernels.iter().collect();
     if kernels.is_empty() {
         return Err(Failure::new(
-            USAGE,
+            Exit::Usage,
             "none of these kernels comes as source: `cargo xtask test` fetches packages by itself; kernels.toml's head shows how to name source",
         ));
     }
@@ -54,7 +55,7 @@ pub fn run(args: &BuildArgs) -> Result<u8, Failure> {
             artifact.dir.display()
         );
     }
-    Ok(0)
+    Ok(Exit::Success)
 }
 
 /// The kernels that the flags ask for: those that come as source, where none is named.
@@ -62,13 +63,11 @@ fn choose(args: &BuildArgs, places: &Places, path: &Path) -> Result<KernelChoice
     if let Some(choice) = kernel_choice::of_tree(&args.tree, &[], &places.configs())? {
         return Ok(choice);
     }
-    let manifest = Manifest::load(path).map_err(|error| Failure::of(error.exit_code(), &error))?;
+    let manifest = Manifest::load(path)?;
     let all = ["*".to_owned()];
     let is_named = !args.kernel.is_empty();
     let wanted = if is_named { &args.kernel } else { &all[..] };
-    let mut selected = manifest
-        .select(wanted)
-        .map_err(|error| Failure::of(error.exit_code(), &error))?;
+    let mut selected = manifest.select(wanted)?;
     let patches = &args.tree.patch;
     if patches.is_empty() {
         selected.retain(|kernel| matches!(kernel.source, Source::Tree(_)));

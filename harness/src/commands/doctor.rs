@@ -3,6 +3,7 @@
 use clap::Args;
 use host::doctor;
 use host::error::Failure;
+use host::exit::Exit;
 
 /// `cargo xtask doctor`.
 #[derive(Debug, Args)]
@@ -16,7 +17,7 @@ pub struct DoctorArgs {
 ///
 /// # Errors
 /// Something is missing and was not installed.
-pub fn run(args: &DoctorArgs) -> Result<u8, Failure> {
-    doctor::report(args.yes).map_err(|error| Failure::of(error.exit_code(), &error))?;
-    Ok(0)
+pub fn run(args: &DoctorArgs) -> Result<Exit, Failure> {
+    doctor::report(args.yes)?;
+    Ok(Exit::Success)
 }

@@ -10,7 +10,8 @@ use vhost_blk_api::trace::{Live, Record};
 
 use super::shell;
 use clap::Args;
-use host::error::{Failure, INTERNAL, NO_INPUT, UNAVAILABLE, USAGE};
+use host::error::Failure;
+use host::exit::Exit;
 use host::places::Places;
 use run::inject;
 
@@ -40,11 +41,11 @@ pub struct InjectArgs {
 ///
 /// # Errors
 /// There is no running device, or it refuses the rule.
-pub fn run(args: &InjectArgs) -> Result<u8, Failure> {
-    let command = inject::parse(&args.words).map_err(|message| Failure::new(USAGE, message))?;
+pub fn run(args: &InjectArgs) -> Result<Exit, Failure> {
+    let command = inject::parse(&args.words).map_err(|message| Failure::new(Exit::Usage, message))?;
     let socket = args.control.clone().map_or_else(running_shell, Ok)?;
     let mut client = Client::connect(&socket, WITHIN).map_err(|error| {
-        let mut failure = Failure::of(UNAVAILABLE, &error);
+        let mut failure = Failure::of(Exit::Unavailable, &error);
         failure.message = format!(
             "no device answers at {}; start one with `cargo xtask shell --kernel ID`",
             socket.display()
@@ -52,17 +53,21 @@ pub fn run(args: &InjectArgs) -> Result<u8, Failure> {
         failure
     })?;
     if command == Command::Subscribe {
-        let lines = client.subscribe().map_err(|error| Failure::of(UNAVAILABLE, &error))?;
-        return print(lines, args.json).map(|()| 0);
+        let lines = client
+            .subscribe()
+            .map_err(|error| Failure::of(Exit::Unavailable, &error))?;
+        return print(lines, args.json).map(|()| Exit::Success);
     }
-    let reply = client.call(&command).map_err(|error| Failure::of(USAGE, &error))?;
+    let reply = client
+        .call(&command)
+        .map_err(|error| Failure::of(Exit::Usage, &error))?;
     let said = if args.json {
-        serde_json::to_string(&reply).map_err(|error| Failure::of(INTERNAL, &error))?
+        serde_json::to_string(&reply).map_err(|error| Failure::of(Exit::Internal, &error))?
     } else {
         inject::say(&command, &reply)
     };
     anstream::println!("{said}");
-    Ok(0)
+    Ok(Exit::Success)
 }
 
 /// Prints the trace as it comes, until the device ends or nobody reads any more.
@@ -73,21 +78,21 @@ fn print(lines: Subscription, json: bool) -> Result<(), Failure> {
         Ok(()) => Ok(true),
         // A pager was left.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
-        Err(error) => Err(Failure::of(UNAVAILABLE, &error)),
+        Err(error) => Err(Failure::of(Exit::Unavailable, &error)),
     };
     let mut live = Live::default();
     if !json && !say(format!("{HEADER}\n").as_bytes())? {
         return Ok(());
     }
     for line in lines {
-        let line = line.map_err(|error| Failure::of(UNAVAILABLE, &error))?;
+        let line = line.map_err(|error| Failure::of(Exit::Unavailable, &error))?;
         let shown = if json {
             Some(line)
         } else {
             let record: Record = serde_json::from_slice(&line).map_err(|error| {
                 let line = String::from_utf8_lossy(&line);
                 Failure::new(
-                    INTERNAL,
+                    Exit::Internal,
                     format!(
                         "the device says what is no record of a trace ({error}): {}; are both of one version?",
                         line.trim_end()
@@ -113,6 +118,6 @@ fn print(lines: Subscription, json: bool) -> Result<(), Failure> {
 
 fn running_shell() -> Result<PathBuf, Failure> {
     shell::current(&Places::find()).ok_or_else(|| {
-        Failure::new(NO_INPUT, "no shell is running; start one with `cargo xtask shell --kernel ID`, or name a device with --control SOCKET")
+        Failure::new(Exit::NoInput, "no shell is running; start one with `cargo xtask shell --kernel ID`, or name a device with --control SOCKET")
     })
 }

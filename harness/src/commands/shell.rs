@@ -11,7 +11,8 @@ use vhost_blk_api::control::{Command, Reply};
 use clap::Args;
 use guest_wire::Fs;
 use host::atomic::write_beside;
-use host::error::{Failure, INTERNAL, UNAVAILABLE, USAGE};
+use host::error::Failure;
+use host::exit::Exit;
 use host::places::Places;
 use host::scratch;
 use kernels::modules;
@@ -76,16 +77,14 @@ pub struct ShellArgs {
 ///
 /// # Errors
 /// The kernel cannot be had, or device or QEMU cannot be started.
-pub fn run(args: &ShellArgs) -> Result<u8, Failure> {
+pub fn run(args: &ShellArgs) -> Result<Exit, Failure> {
     let places = Places::find();
     let manifest_path = places.manifest(args.manifest.manifest.as_deref());
-    let manifest = Manifest::load(&manifest_path).map_err(|error| Failure::of(error.exit_code(), &error))?;
-    let selected = manifest
-        .select(&[&args.kernel])
-        .map_err(|error| Failure::of(error.exit_code(), &error))?;
+    let manifest = Manifest::load(&manifest_path)?;
+    let selected = manifest.select(&[&args.kernel])?;
     let [kernel] = selected.as_slice() else {
         return Err(Failure::new(
-            USAGE,
+            Exit::Usage,
             format!("a shell boots one kernel; `{}` matches {}", args.kernel, selected.len()),
         ));
     };
@@ -101,7 +100,7 @@ pub fn run(args: &ShellArgs) -> Result<u8, Failure> {
     let images = prepare::images(&[args.fs].into())?;
     let accel = prepare::accel(args.accel.into(), &places, &artifacts, &images)?;
     let (Some(artifact), Some(image)) = (artifacts.first(), images.get(&args.fs)) else {
-        return Err(Failure::new(INTERNAL, "the kernel or its disk was not prepared"));
+        return Err(Failure::new(Exit::Internal, "the kernel or its disk was not prepared"));
     };
     let scratch = scratch::make().map_err(|error| Failure::cannot_create("a temporary directory", &error))?;
     let initramfs = pack(&places, artifact, args, scratch.path())?;
@@ -117,11 +116,11 @@ pub fn run(args: &ShellArgs) -> Result<u8, Failure> {
         // So that `inject rollback MARK` and `inject log` have something to go by.
         options: &["--history", "256M"],
     };
-    let mut device = Device::start(&config).map_err(|error| Failure::of(UNAVAILABLE, &error))?;
+    let mut device = Device::start(&config).map_err(|error| Failure::of(Exit::Unavailable, &error))?;
     for rule in &args.rule {
         device
             .call("add", &Command::Add { rule: rule.clone() })
-            .map_err(|error| Failure::of(USAGE, &error))?;
+            .map_err(|error| Failure::of(Exit::Usage, &error))?;
     }
     let agent = scratch.path().join("agent.sock");
     let line = Channel::listen(&agent, &scratch.path().join("agent.log"));
@@ -151,9 +150,9 @@ pub fn run(args: &ShellArgs) -> Result<u8, Failure> {
     announce(&places, &device, artifact)?;
     let status = process::command(&spec).stdin(Stdio::inherit()).status();
     let _ = std::fs::remove_file(places.runs().join(CURRENT));
-    status.map_err(|error| Failure::of(UNAVAILABLE, &error))?;
+    status.map_err(|error| Failure::of(Exit::Unavailable, &error))?;
     tell_unfired(&mut device);
-    Ok(0)
+    Ok(Exit::Success)
 }
 
 /// Says which of the rules that are in force did nothing. A device that is gone is past saying.
@@ -172,8 +171,8 @@ fn tell_unfired(device: &mut Device) {
 /// The initramfs: busybox, the script, `inject`, and the modules for disk and file system.
 fn pack(places: &Places, artifact: &Artifact, args: &ShellArgs, scratch: &Path) -> Result<PathBuf, Failure> {
     let busybox = exec::busybox()?;
-    let modules =
-        modules::closure(artifact, &boot::modules_for(args.fs)).map_err(|error| Failure::of(UNAVAILABLE, &error))?;
+    let modules = modules::closure(artifact, &boot::modules_for(args.fs))
+        .map_err(|error| Failure::of(Exit::Unavailable, &error))?;
     let init = scratch.join("init");
     std::fs::write(&init, INIT.replace("@FS@", args.fs.as_str()))
         .map_err(|error| Failure::cannot_create("the guest's init", &error))?;
@@ -183,7 +182,7 @@ fn pack(places: &Places, artifact: &Artifact, args: &ShellArgs, scratch: &Path) 
         content: Content::Program(places.guest_bins.join("init")),
     });
     let path = scratch.join("initramfs.cpio");
-    initramfs::write(&path, &entries).map_err(|error| Failure::of(INTERNAL, &error))?;
+    initramfs::write(&path, &entries).map_err(|error| Failure::of(Exit::Internal, &error))?;
     Ok(path)
 }
 
@@ -193,7 +192,7 @@ fn announce(places: &Places, device: &Device, artifact: &Artifact) -> Result<(),
         control: device.control.clone(),
         pid: std::process::id(),
     };
-    let json = serde_json::to_vec(&current).map_err(|error| Failure::of(INTERNAL, &error))?;
+    let json = serde_json::to_vec(&current).map_err(|error| Failure::of(Exit::Internal, &error))?;
     let path = places.runs().join(CURRENT);
     let written = std::fs::create_dir_all(places.runs()).and_then(|()| write_beside(&path, &json));
     written.map_err(|error| Failure::cannot_create(&path.display().to_string(), &error))?;

@@ -6,7 +6,8 @@ use ::soak::machine::Storage;
 use ::soak::session::{self, Request};
 use clap::{Args, ValueEnum};
 use guest_wire::Fs;
-use host::error::{Failure, INTERNAL, USAGE};
+use host::error::Failure;
+use host::exit::Exit;
 use host::places::Places;
 use host::scratch;
 use kernels::{Kernel, Manifest, Options};
@@ -57,10 +58,10 @@ pub struct SoakArgs {
 ///
 /// # Errors
 /// The kernel or fio cannot be had, or nothing boots.
-pub fn run(args: &SoakArgs) -> Result<u8, Failure> {
+pub fn run(args: &SoakArgs) -> Result<Exit, Failure> {
     let places = Places::find();
     let manifest_path = places.manifest(args.manifest.manifest.as_deref());
-    let manifest = Manifest::load(&manifest_path).map_err(|error| Failure::of(error.exit_code(), &error))?;
+    let manifest = Manifest::load(&manifest_path)?;
     let kernel = one_kernel(&manifest, &args.kernel)?;
     session::check_rules(&args.rule)?;
     prepare::host_with(&["fio"], args.host.yes)?;
@@ -73,7 +74,7 @@ pub fn run(args: &SoakArgs) -> Result<u8, Failure> {
     let accel = prepare::accel(args.accel.into(), &places, &artifacts, &images)?;
     let artifact = artifacts
         .first()
-        .ok_or_else(|| Failure::new(INTERNAL, "the kernel was not prepared"))?;
+        .ok_or_else(|| Failure::new(Exit::Internal, "the kernel was not prepared"))?;
     let scratch = scratch::make().map_err(|error| Failure::cannot_create("a temporary directory", &error))?;
     let runs = places.runs();
     let dir = prepare::run_dir(&runs)?;
@@ -115,13 +116,11 @@ impl From<StorageWord> for Storage {
 }
 
 fn one_kernel<'a>(manifest: &'a Manifest, id: &str) -> Result<&'a Kernel, Failure> {
-    let selected = manifest
-        .select(&[id])
-        .map_err(|error| Failure::of(error.exit_code(), &error))?;
+    let selected = manifest.select(&[id])?;
     match selected.as_slice() {
         [kernel] => Ok(kernel),
         _ => Err(Failure::new(
-            USAGE,
+            Exit::Usage,
             format!("a soak boots one kernel; `{id}` matches {}", selected.len()),
         )),
     }

@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use clap::{Args, Subcommand};
 use host::cache::Cache;
-use host::error::{Failure, USAGE};
+use host::error::Failure;
+use host::exit::Exit;
 use host::places::Places;
 use host::progress::Progress;
 use host::suggest;
@@ -55,7 +56,7 @@ pub enum StoreAsk {
 ///
 /// # Errors
 /// An unknown id, or a cache that cannot be used.
-pub fn run(args: &StoreArgs) -> Result<u8, Failure> {
+pub fn run(args: &StoreArgs) -> Result<Exit, Failure> {
     let cache = prepare::cache()?;
     match &args.ask {
         StoreAsk::List => list(&cache),
@@ -67,7 +68,7 @@ pub fn run(args: &StoreArgs) -> Result<u8, Failure> {
             why(&cache, id, &path)?;
         }
     }
-    Ok(0)
+    Ok(Exit::Success)
 }
 
 fn list(cache: &Cache) {
@@ -123,7 +124,7 @@ fn gc(cache: &Cache, days: u64, dry_run: bool) -> Result<(), Failure> {
     for (dir, lock) in kernels.chain(lines) {
         let bytes = bytes(&dir);
         let verb = if dry_run { "would remove" } else { "removed" };
-        if !dry_run && !store::remove(cache, &dir, &lock).map_err(|error| Failure::of(error.exit_code(), &error))? {
+        if !dry_run && !store::remove(cache, &dir, &lock)? {
             anstream::println!("in use, stays: {}", dir.display());
             continue;
         }
@@ -144,11 +145,11 @@ fn why(cache: &Cache, id: &str, manifest_path: &Path) -> Result<(), Failure> {
         say(kept);
         return Ok(());
     }
-    let manifest = Manifest::load(manifest_path).map_err(|error| Failure::of(error.exit_code(), &error))?;
+    let manifest = Manifest::load(manifest_path)?;
     let Some(kernel) = manifest.kernels().iter().find(|kernel| kernel.id == id) else {
         let names: Vec<&str> = manifest.kernels().iter().map(|kernel| kernel.id.as_str()).collect();
         return Err(Failure::new(
-            USAGE,
+            Exit::Usage,
             format!(
                 "no kernel and no artifact is called `{id}`; {}",
                 suggest::hint(id, "kernels", &names)
@@ -162,9 +163,8 @@ fn why(cache: &Cache, id: &str, manifest_path: &Path) -> Result<(), Failure> {
 }
 
 fn why_taken(cache: &Cache, kernel: &Kernel, kept: &[Kept], manifest_path: &Path) -> Result<(), Failure> {
-    let lock = kernels::Lock::load(&prepare::lock_of(manifest_path))
-        .map_err(|error| Failure::of(error.exit_code(), &error))?;
-    let ready = kernels::ready(kernel, &lock, cache).map_err(|error| Failure::of(error.exit_code(), &error))?;
+    let lock = kernels::Lock::load(&prepare::lock_of(manifest_path))?;
+    let ready = kernels::ready(kernel, &lock, cache)?;
     for deb in lock.get(&kernel.id).into_iter().flat_map(|pinned| &pinned.debs) {
         anstream::println!("package {} {}, sha256 {}", deb.name, deb.version, deb.sha256);
     }
@@ -185,11 +185,8 @@ fn why_built(cache: &Cache, kernel: &Kernel, kept: &[Kept], manifest_path: &Path
         ..Options::default()
     };
     let lock = prepare::lock_of(manifest_path);
-    let (repo, tree) = kernels::source_tree(&kernel.id, source, &lock, cache, &options, &Progress::stderr())
-        .map_err(|error| Failure::of(error.exit_code(), &error))?;
-    let now = repo
-        .listing(&tree)
-        .map_err(|error| Failure::of(error.exit_code(), &error))?;
+    let (repo, tree) = kernels::source_tree(&kernel.id, source, &lock, cache, &options, &Progress::stderr())?;
+    let now = repo.listing(&tree)?;
     let config: Vec<String> = source.config.iter().map(ToString::to_string).collect();
     let mut nearest: Option<(Vec<String>, &Kept)> = None;
     for kept in kept.iter().filter(|kept| {

@@ -9,7 +9,8 @@ use clap::Args;
 use guest_wire::Fs;
 
 use host::atomic::write_beside;
-use host::error::{CANNOT_CREATE, Failure, INTERNAL, UNAVAILABLE};
+use host::error::Failure;
+use host::exit::Exit;
 use host::places::Places;
 use host::words::counted;
 use kernels::{Kernel, Manifest, Options};
@@ -82,7 +83,7 @@ fn machines(word: &str) -> Result<NonZeroUsize, &'static str> {
 ///
 /// # Errors
 /// Anything that keeps the matrix from running at all.
-pub fn run(args: &TestArgs) -> Result<u8, Failure> {
+pub fn run(args: &TestArgs) -> Result<Exit, Failure> {
     let places = Places::find();
     let manifest_path = places.manifest(args.manifest.manifest.as_deref());
     let choice = choose(args, &places, &manifest_path)?;
@@ -102,14 +103,14 @@ pub fn run(args: &TestArgs) -> Result<u8, Failure> {
     let trials = select::trials(&kernels, &wanted)?;
     if args.list {
         list(&trials);
-        return Ok(0);
+        return Ok(Exit::Success);
     }
     prepare::host(args.host.yes)?;
     prepare::builders(&kernels, args.host.yes)?;
     let run = resolve(args, &places, &manifest_path, &choice, trials, exec)?;
     matrix(&run, &places, args.jobs.map(NonZeroUsize::get))?;
     let results = run.collect();
-    let json = serde_json::to_vec_pretty(&results).map_err(|error| Failure::of(INTERNAL, &error))?;
+    let json = serde_json::to_vec_pretty(&results).map_err(|error| Failure::of(Exit::Internal, &error))?;
     for path in std::iter::once(run.dir.join("results.json")).chain(args.json.clone()) {
         write_beside(&path, &json).map_err(|error| Failure::cannot_create(&path.display().to_string(), &error))?;
     }
@@ -118,7 +119,7 @@ pub fn run(args: &TestArgs) -> Result<u8, Failure> {
         .then(|| rustix::termios::tcgetwinsize(std::io::stdout()).ok())
         .flatten();
     anstream::print!("{}", report::render(&run, &results, width.map(|size| size.ws_col)));
-    Ok(results.tally().exit_code())
+    Ok(results.tally().exit())
 }
 
 fn list(trials: &[Trial]) {
@@ -150,13 +151,11 @@ fn choose(args: &TestArgs, places: &Places, manifest_path: &Path) -> Result<Kern
     if let Some(choice) = kernel_choice::of_tree(&args.tree, &args.fs, &places.configs())? {
         return Ok(choice);
     }
-    let manifest = Manifest::load(manifest_path).map_err(|error| Failure::of(error.exit_code(), &error))?;
+    let manifest = Manifest::load(manifest_path)?;
     let is_named = !args.kernel.is_empty();
     let selected = match Profile::from(args.profile).group().filter(|_| !is_named) {
         Some(group) => manifest.group(group),
-        None => manifest
-            .select(&args.kernel)
-            .map_err(|error| Failure::of(error.exit_code(), &error))?,
+        None => manifest.select(&args.kernel)?,
     };
     let named = args.manifest.manifest.as_ref();
     kernel_choice::of_manifest(&manifest, &selected, is_named, &args.tree.patch, named)
@@ -200,7 +199,7 @@ fn resolve(
             .collect(),
         trials,
     };
-    run.save().map_err(|error| Failure::of(CANNOT_CREATE, &error))?;
+    run.save().map_err(|error| Failure::of(Exit::CannotCreate, &error))?;
     prepare::point_latest(&places.runs(), &run.dir)?;
     Ok(run)
 }
@@ -239,16 +238,16 @@ fn matrix(run: &Run, places: &Places, jobs: Option<usize>) -> Result<(), Failure
         .env(RUN_ENV, &run.dir)
         .env("CARGO_TARGET_DIR", &places.target)
         .status()
-        .map_err(|error| Failure::of(UNAVAILABLE, &error))?;
+        .map_err(|error| Failure::of(Exit::Unavailable, &error))?;
     match status.code() {
         // 100: some trials failed. The cells know which and how.
         Some(0 | 100) => Ok(()),
         Some(code) => Err(Failure::new(
-            INTERNAL,
+            Exit::Internal,
             format!("cargo nextest could not run the matrix (exit code {code}); its messages stand above"),
         )),
         None => Err(Failure::new(
-            INTERNAL,
+            Exit::Internal,
             "cargo nextest was ended by a signal; nothing of this run counts",
         )),
     }

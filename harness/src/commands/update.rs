@@ -2,6 +2,7 @@
 
 use clap::Args;
 use host::error::Failure;
+use host::exit::Exit;
 use host::places::Places;
 use host::progress::Progress;
 use kernels::Manifest;
@@ -23,21 +24,18 @@ pub struct UpdateArgs {
 ///
 /// # Errors
 /// An unknown kernel, no network, or nothing in the archive that fits.
-pub fn run(args: &UpdateArgs) -> Result<u8, Failure> {
+pub fn run(args: &UpdateArgs) -> Result<Exit, Failure> {
     let path = Places::find().manifest(args.manifest.manifest.as_deref());
-    let manifest = Manifest::load(&path).map_err(|error| Failure::of(error.exit_code(), &error))?;
+    let manifest = Manifest::load(&path)?;
     let all = ["*".to_owned()];
     let wanted = if args.ids.is_empty() { &all[..] } else { &args.ids };
-    let kernels = manifest
-        .select(wanted)
-        .map_err(|error| Failure::of(error.exit_code(), &error))?;
+    let kernels = manifest.select(wanted)?;
     let changes = kernels::update(
         &kernels,
         &prepare::lock_of(&path),
         &prepare::cache()?,
         &Progress::stderr(),
-    )
-    .map_err(|error| Failure::of(error.exit_code(), &error))?;
+    )?;
     for change in &changes {
         let before = change.before.as_deref().unwrap_or("not pinned");
         anstream::println!("{}: {before} -> {}", change.id, change.after);
@@ -45,5 +43,5 @@ pub fn run(args: &UpdateArgs) -> Result<u8, Failure> {
     if changes.is_empty() {
         anstream::println!("kernels.lock is up to date");
     }
-    Ok(0)
+    Ok(Exit::Success)
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use guest_wire::{Fs, Phase};
+use host::exit::Exit;
 use serde::{Deserialize, Serialize};
 
 use crate::{Cause, Judgement, Verdict};
@@ -102,13 +103,13 @@ pub enum Tally {
 }
 
 impl Tally {
-    /// Exit code of `cargo xtask test`.
+    /// How `cargo xtask test` ends.
     #[must_use]
-    pub fn exit_code(self) -> u8 {
+    pub fn exit(self) -> Exit {
         match self {
-            Tally::AsExpected => 0,
-            Tally::Unexpected => 1,
-            Tally::NoVerdict => 2,
+            Tally::AsExpected => Exit::Success,
+            Tally::Unexpected => Exit::Unexpected,
+            Tally::NoVerdict => Exit::NoAnswer,
         }
     }
 }
@@ -252,7 +253,8 @@ mod tests {
                 cells: cells.iter().copied().cloned().collect(),
             }
             .tally()
-            .exit_code()
+            .exit()
+            .code()
         };
         assert_eq!(code(&[&pass]), 0);
         assert_eq!(code(&[&pass, &broken]), 2);

@@ -35,10 +35,7 @@ impl Trees {
                 Some(_) => Mode::Regular,
                 None => continue,
             };
-            let content = self
-                .repo
-                .file(tree, path)
-                .map_err(|error| Failure::of(error.exit_code(), &error))?;
+            let content = self.repo.file(tree, path)?;
             if let Some(content) = content {
                 files.insert(path.clone(), File { mode, content });
             }
@@ -51,10 +48,7 @@ impl Trees {
     /// # Errors
     /// git fails.
     pub fn with(&self, bad: &Tree, difference: &Difference, taken: &Subset) -> Result<Tree, Failure> {
-        let scratch = self
-            .cache
-            .scratch("indexes")
-            .map_err(|error| Failure::of(error.exit_code(), &error))?;
+        let scratch = self.cache.scratch("indexes")?;
         let index = scratch.path().join("index");
         self.git(bad, Some(&index), &["read-tree", &bad.id], None)?;
         let touched: BTreeSet<&str> = taken.iter().flat_map(|unit| difference.paths(*unit)).collect();
@@ -89,7 +83,7 @@ impl Trees {
 
     /// git in the cache's repository, with an index and standard input.
     fn git(&self, tree: &Tree, index: Option<&Path>, args: &[&str], input: Option<&[u8]>) -> Result<Vec<u8>, Failure> {
-        let failed = |error: tool::ToolError| Failure::of(error.exit_code(), &error);
+        let failed = |error: tool::ToolError| Failure::from(error);
         let mut command = self.repo.git(&tree.alternates).map_err(failed)?;
         command.args(["-c", "core.quotePath=false"]).args(args);
         if let Some(index) = index {

@@ -1,5 +1,6 @@
 //! Why a kernel is not built.
 
+use host::exit::{Exit, ExitError};
 use std::path::PathBuf;
 
 use super::super::source::SourceError;
@@ -72,18 +73,16 @@ pub enum BuildError {
     Cache(#[from] CacheError),
 }
 
-impl BuildError {
-    /// The program's exit code for this error.
-    #[must_use]
-    pub fn exit_code(&self) -> u8 {
+impl ExitError for BuildError {
+    fn exit(&self) -> Exit {
         match self {
-            BuildError::Source(error) => error.exit_code(),
-            BuildError::Config { .. } => 66,
-            BuildError::Vanished { .. } => 65,
-            BuildError::Make { .. } | BuildError::TooOld { .. } => 74,
-            BuildError::Unpack(error) => error.exit_code(),
-            BuildError::Tool(error) => error.exit_code(),
-            BuildError::Cache(error) => error.exit_code(),
+            BuildError::Source(error) => error.exit(),
+            BuildError::Config { .. } => Exit::NoInput,
+            BuildError::Vanished { .. } => Exit::Data,
+            BuildError::Make { .. } | BuildError::TooOld { .. } => Exit::Build,
+            BuildError::Unpack(error) => error.exit(),
+            BuildError::Tool(error) => error.exit(),
+            BuildError::Cache(error) => error.exit(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The vhost-user side: the only file that names the transport.
 //!
-//! One [`Session`] serves one front end; the [`Device`] outlives them all. Every queue has a thread of its own. The traps of
+//! One `Session` serves one front end; the [`Device`] outlives them all. Every queue has a thread of its own. The traps of
 //! the crates underneath, and what is done about them:
 //!
 //! - an `Err` from `handle_event` ends a queue's thread for good, so none is ever returned;
@@ -87,7 +87,7 @@ fn reserve(count: usize) -> Result<(), SessionError> {
 
 /// A session that ended other than by the front end going away.
 #[derive(Debug, Error)]
-pub enum SessionError {
+pub(crate) enum SessionError {
     /// The front end cannot be accepted, and waits at the listener still.
     #[error("cannot accept a front end: {0}")]
     Accept(io::Error),
@@ -110,7 +110,7 @@ pub enum SessionError {
 }
 
 /// One front end being served.
-pub struct Session {
+pub(crate) struct Session {
     daemon: VhostUserDaemon<Arc<Connection>>,
     connection: Arc<Connection>,
     relay: Relay,
@@ -122,7 +122,7 @@ impl Session {
     ///
     /// # Errors
     /// It cannot be accepted, or threads and descriptors have run out.
-    pub fn accept(device: &Arc<Device>, listener: &UnixListener) -> Result<Session, SessionError> {
+    pub(crate) fn accept(device: &Arc<Device>, listener: &UnixListener) -> Result<Session, SessionError> {
         let (front, _) = listener.accept().map_err(SessionError::Accept)?;
         let queues = usize::from(device.config().num_queues);
         reserve(DESCRIPTORS + queues * DESCRIPTORS_A_QUEUE)?;
@@ -163,7 +163,7 @@ impl Session {
 
     /// Something that ends the session from another thread.
     #[must_use]
-    pub fn stopper(&self) -> Box<dyn Fn() + Send> {
+    pub(crate) fn stopper(&self) -> Box<dyn Fn() + Send> {
         let front = self.relay.front();
         let connection = Arc::clone(&self.connection);
         Box::new(move || {
@@ -176,7 +176,7 @@ impl Session {
 
     /// Something that tells the front end that the disk has another size, from another thread.
     #[must_use]
-    pub fn teller(&self) -> Teller {
+    pub(crate) fn teller(&self) -> Teller {
         Arc::new(self.relay.teller())
     }
 
@@ -184,7 +184,7 @@ impl Session {
     ///
     /// # Errors
     /// The front end broke the protocol.
-    pub fn serve(mut self) -> Result<(), SessionError> {
+    pub(crate) fn serve(mut self) -> Result<(), SessionError> {
         let result = self.daemon.wait();
         self.connection.close();
         let relayed = self.relay.end();

@@ -1,17 +1,17 @@
 //! The device between rings and disk: composed of the power gate, the rule book, the schedule, the disk, the trace and the link to the front end.
 //!
-//! A request arrives (`device/submit.rs`), is decided on by the [rule book](crate::rulebook), waits in the [schedule](crate::request::schedule) if rules
+//! A request arrives (`device/submit.rs`), is decided on by the [rule book](crate::rulebook), waits in the schedule (`request/schedule.rs`) if rules
 //! say so, and is done and given back (`device/complete.rs`; `device/together.rs`: many at once, for a disk in files). The commands of the control socket are
 //! here too: rules (`device/rules.rs`), the power (`device/cut.rs`), the disk's size (`device/resize.rs`), rollback, export and counters
 //! (`device/upkeep.rs`).
 //!
 //! One lock guards rules, schedule and counters; it is never held while a request's work is done or a ring is touched, so
 //! that a ring's lock may be held while this one is taken, never the other way round. Requests complete on
-//! whatever thread lets them go: a queue's, the timer's, or one of the control socket's. The [gate](crate::power::gate) has the locks and their order.
+//! whatever thread lets them go: a queue's, the timer's, or one of the control socket's. The gate (`power/gate.rs`) has the locks and their order.
 
 mod complete;
 pub(crate) mod cut;
-pub mod front_end;
+pub(crate) mod front_end;
 pub(crate) mod resize;
 mod rules;
 pub mod state;
@@ -78,7 +78,7 @@ impl Device {
 
     /// What the device offers.
     #[must_use]
-    pub fn config(&self) -> &Config {
+    pub(crate) fn config(&self) -> &Config {
         &self.config
     }
 

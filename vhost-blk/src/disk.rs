@@ -179,7 +179,7 @@ impl Disk {
     ///
     /// # Errors
     /// The range lies outside the disk, or the image cannot be read.
-    pub fn read_golden(&self, offset: u64, to: &VolatileSlice<'_>) -> Result<(), AccessError> {
+    pub(crate) fn read_golden(&self, offset: u64, to: &VolatileSlice<'_>) -> Result<(), AccessError> {
         let end = offset
             .checked_add(to.len() as u64)
             .filter(|end| *end <= self.bytes())
@@ -211,7 +211,7 @@ impl Disk {
 
     /// Whether what is written lives in a file.
     #[must_use]
-    pub fn is_in_file(&self) -> bool {
+    pub(crate) fn is_in_file(&self) -> bool {
         self.in_file
     }
 
@@ -221,7 +221,7 @@ impl Disk {
     }
 
     /// Keeps memory there for what is written next, so that who writes need not wait for it. Returns only where that is no use.
-    pub fn keep_ahead(&self) {
+    pub(crate) fn keep_ahead(&self) {
         let arena = self.shared().arena();
         if let Some(arena) = arena {
             arena.keep_ahead();
@@ -250,11 +250,8 @@ impl Disk {
         self.change().write(offset, from)
     }
 
-    /// Makes a range read as zeros.
-    ///
-    /// # Errors
-    /// The range lies outside the disk.
-    pub fn zero(&self, offset: u64, bytes: u64) -> Result<(), AccessError> {
+    #[cfg(test)]
+    pub(crate) fn zero(&self, offset: u64, bytes: u64) -> Result<(), AccessError> {
         self.change().zero(offset, bytes)
     }
 

@@ -82,7 +82,7 @@ static QUIT: OnceLock<OwnedFd> = OnceLock::new();
 type Stopper = Mutex<Option<Box<dyn Fn() + Send>>>;
 
 /// Makes the device end in order. Safe in a signal handler: it writes to a descriptor and does nothing else.
-pub fn quit() {
+pub(crate) fn quit() {
     if let Some(event) = QUIT.get() {
         // The only way to fail is a counter that is full, and then it is readable already.
         let _ = rustix::io::write(event, &1u64.to_ne_bytes());

@@ -45,11 +45,11 @@ pub(super) struct Queue {
 /// What a queue's thread needs for its work.
 pub(super) struct Worker {
     /// Chains that were taken.
-    pub arrivals: Vec<Arrival>,
+    pub(crate) arrivals: Vec<Arrival>,
     /// For completing them.
-    pub round: Round,
+    pub(crate) round: Round,
     /// How long to look for more.
-    pub poll: Poll,
+    pub(crate) poll: Poll,
 }
 
 #[derive(Default)]
@@ -75,7 +75,7 @@ impl Gate {
 }
 
 impl Queue {
-    pub fn new(index: u16, mem: Memory) -> Queue {
+    pub(crate) fn new(index: u16, mem: Memory) -> Queue {
         Queue {
             index,
             mem,
@@ -94,22 +94,22 @@ impl Queue {
     }
 
     /// What its thread needs; nobody else asks for it.
-    pub fn worker(&self) -> MutexGuard<'_, Worker> {
+    pub(crate) fn worker(&self) -> MutexGuard<'_, Worker> {
         self.worker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The ring, which stays the same for as long as the connection.
-    pub fn vring(&self, vring: &Vring) -> &Vring {
+    pub(crate) fn vring(&self, vring: &Vring) -> &Vring {
         self.vring.get_or_init(|| vring.clone())
     }
 
     /// Looks at the ring no more until it is stopped.
-    pub fn bury(&self) {
+    pub(crate) fn bury(&self) {
         self.lock().dead = true;
     }
 
     /// From here on nothing that came out of this ring is made to wait.
-    pub fn begin_stop(&self) {
+    pub(crate) fn begin_stop(&self) {
         self.stopping.store(true, Ordering::Release);
     }
 
@@ -118,12 +118,12 @@ impl Queue {
     }
 
     /// Writes down what is in flight there, from the next start of the ring on.
-    pub fn keep_inflight(&self, area: &Arc<Area>) {
+    pub(crate) fn keep_inflight(&self, area: &Arc<Area>) {
         *self.inflight.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(area));
     }
 
     /// The ring was stopped in order: what came out of it and is out still will never be answered.
-    pub fn stopped(&self) {
+    pub(crate) fn stopped(&self) {
         let gate = self.lock();
         if let Some(tracker) = &gate.tracker {
             tracker.stopped();
@@ -132,7 +132,7 @@ impl Queue {
     }
 
     /// The driver has forgotten what is out of this ring, and the ring: nothing of it is answered, and nothing more taken before it is stopped.
-    pub fn abandon(&self) {
+    pub(crate) fn abandon(&self) {
         let gate = self.lock();
         if let Some(tracker) = &gate.tracker {
             tracker.stopped();
@@ -141,7 +141,7 @@ impl Queue {
     }
 
     /// Whether something is out of this ring that the driver waits for.
-    pub fn has_out(&self) -> bool {
+    pub(crate) fn has_out(&self) -> bool {
         self.lock().outstanding > 0
     }
 
@@ -164,7 +164,7 @@ impl Queue {
     ///
     /// What is done is shown if the front end keeps a record of what is in flight, for it will look there. Without one it has looked at its used
     /// index, or is about to, and hands in again what it did not find: it must not find more later.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         let mut gate = self.lock();
         if gate.closed {
             // Somebody else may be at it still.
@@ -179,13 +179,13 @@ impl Queue {
     }
 
     /// Waits until all that came out of this ring is completed, but for what never will be.
-    pub fn until_idle(&self) {
+    pub(crate) fn until_idle(&self) {
         let out = |gate: &mut Gate| !gate.is_idle();
         drop(self.idle.wait_timeout_while(self.lock(), STOP_WITHIN, out));
     }
 
     /// Takes a batch of what is available; says what the driver did if that ends this queue.
-    pub fn take(self: &Arc<Self>, vring: &Vring, arrivals: &mut Vec<Arrival>) -> Option<String> {
+    pub(crate) fn take(self: &Arc<Self>, vring: &Vring, arrivals: &mut Vec<Arrival>) -> Option<String> {
         let mut gate = self.lock();
         let mut state = vring.get_mut();
         if gate.dead || gate.closed || !state.is_enabled() {
@@ -208,7 +208,7 @@ impl Queue {
     }
 
     /// Something that says whether the driver has added more, and takes no lock; nothing if the ring is not to be looked at.
-    pub fn look(&self, vring: &Vring) -> Option<impl Fn() -> bool + use<>> {
+    pub(crate) fn look(&self, vring: &Vring) -> Option<impl Fn() -> bool + use<>> {
         let gate = self.lock();
         let state = vring.get_ref();
         let queue = state.get_queue();
@@ -227,7 +227,7 @@ impl Queue {
     ///
     /// # Errors
     /// What ends this queue.
-    pub fn rest(&self, vring: &Vring) -> Result<bool, String> {
+    pub(crate) fn rest(&self, vring: &Vring) -> Result<bool, String> {
         let gate = self.lock();
         let mut state = vring.get_mut();
         if gate.dead || gate.closed || !state.is_enabled() || !state.get_queue().ready() {

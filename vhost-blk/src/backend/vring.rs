@@ -17,7 +17,7 @@ pub(super) type Memory = GuestMemoryAtomic<Mem>;
 
 /// A ring whose kicks can be missed.
 #[derive(Clone)]
-pub struct Vring(VringMutex<Memory>);
+pub(crate) struct Vring(VringMutex<Memory>);
 
 impl<'a> VringStateGuard<'a, Memory> for Vring {
     type G = <VringMutex<Memory> as VringStateGuard<'a, Memory>>::G;

@@ -9,10 +9,10 @@ use virtio_bindings::virtio_blk::{VIRTIO_BLK_F_CONFIG_WCE, VIRTIO_BLK_F_FLUSH};
 use crate::config::Config;
 
 /// Ends the connection to a front end, from any thread.
-pub type HangUp = Box<dyn Fn() + Send>;
+pub(crate) type HangUp = Box<dyn Fn() + Send>;
 
 /// Tells the front end that is connected that the disk has another size, and waits for its answer.
-pub type Teller = Arc<dyn Fn() -> FrontEnd + Send + Sync>;
+pub(crate) type Teller = Arc<dyn Fn() -> FrontEnd + Send + Sync>;
 
 /// What a device knows of its front end.
 pub struct FrontEndLink {
@@ -36,7 +36,7 @@ impl FrontEndLink {
 
     /// Whether the driver wants a write cache.
     #[must_use]
-    pub fn writeback(&self) -> bool {
+    pub(crate) fn writeback(&self) -> bool {
         self.writeback.load(Ordering::Relaxed)
     }
 
@@ -46,7 +46,7 @@ impl FrontEndLink {
     }
 
     /// Notes which features the driver has taken of those that are offered.
-    pub fn set_taken(&self, features: u64) {
+    pub(crate) fn set_taken(&self, features: u64) {
         self.taken.store(features, Ordering::Relaxed);
     }
 
@@ -77,7 +77,7 @@ impl FrontEndLink {
     }
 
     /// Says how to tell the front end that is connected now; nobody is, with `None`.
-    pub fn set_teller(&self, teller: Option<Teller>) {
+    pub(crate) fn set_teller(&self, teller: Option<Teller>) {
         *self.teller.lock().unwrap_or_else(PoisonError::into_inner) = teller;
     }
 

@@ -35,15 +35,15 @@ pub(super) enum Which {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Piece {
     /// The file.
-    pub which: Which,
+    pub(crate) which: Which,
     /// To the file, not from it.
-    pub write: bool,
+    pub(crate) write: bool,
     /// Where in the file.
-    pub at: u64,
+    pub(crate) at: u64,
     /// Where in memory.
-    pub memory: *mut u8,
+    pub(crate) memory: *mut u8,
     /// How many.
-    pub len: usize,
+    pub(crate) len: usize,
 }
 
 /// Both files.

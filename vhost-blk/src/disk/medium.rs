@@ -55,7 +55,7 @@ impl Disk {
     ///
     /// # Errors
     /// There is no room, or the storage fails; the disk then stays as it is.
-    pub fn resize(&self, bytes: u64) -> io::Result<()> {
+    pub(crate) fn resize(&self, bytes: u64) -> io::Result<()> {
         let mut log = self.history.open();
         let mut log = log.as_mut().and_then(|log| log.as_mut());
         let mut overlay = self.alone();

@@ -48,7 +48,8 @@ fn mistake(make: impl FnOnce(&Locks) + Send + 'static) -> String {
 #[test]
 #[cfg(debug_assertions)]
 fn a_wrong_order_is_a_panic_before_it_is_a_deadlock() {
-    let planted: [(&str, fn(&Locks)); 6] = [
+    type Mistake = fn(&Locks);
+    let planted: [(&str, Mistake); 6] = [
         ("Power", |locks| {
             let _state = locks.gate.state();
             let _power = locks.gate.power();

@@ -29,22 +29,22 @@ pub enum Keep {
     if *kept { "" } else { "; start the device with --history to keep what is needed" })]
 pub struct UnknownMark {
     /// The name.
-    pub name: String,
+    pub(crate) name: String,
     /// The marks there are.
-    pub known: Vec<String>,
+    pub(crate) known: Vec<String>,
     /// Whether all of the history is kept.
-    pub kept: bool,
+    pub(crate) kept: bool,
 }
 
 /// How the power is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PowerCut {
+pub(crate) struct PowerCut {
     /// What of the volatile cache is lost.
-    pub lose: Lose,
+    pub(crate) lose: Lose,
     /// Whether the last write is torn.
-    pub torn: Option<Torn>,
+    pub(crate) torn: Option<Torn>,
     /// Seed of what is to be chosen.
-    pub seed: u64,
+    pub(crate) seed: u64,
 }
 
 /// Something that happened to a disk.

@@ -42,7 +42,7 @@ pub(crate) enum Step<'a> {
 
 /// A log that could not be written; nothing stands at its path then.
 #[derive(Debug, Error)]
-pub enum LogError {
+pub(crate) enum LogError {
     /// There is no history, or not all of it.
     #[error("the history does not go back to the golden image: {0}")]
     Incomplete(&'static str),

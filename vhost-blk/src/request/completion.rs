@@ -46,9 +46,9 @@ pub trait Ring: Send + Sync {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Effect {
     /// What the guest is told.
-    pub status: Status,
+    pub(crate) status: Status,
     /// Bytes moved between guest memory and disk.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// Bytes written to guest memory, without the status.
     pub written: u32,
 }
@@ -79,13 +79,13 @@ impl Completion {
 
     /// The ring that the request came from.
     #[must_use]
-    pub fn ring(&self) -> &Arc<dyn Ring> {
+    pub(crate) fn ring(&self) -> &Arc<dyn Ring> {
         &self.ring
     }
 
     /// The generation that the request belongs to.
     #[must_use]
-    pub fn generation(&self) -> u64 {
+    pub(crate) fn generation(&self) -> u64 {
         self.generation
     }
 
@@ -96,23 +96,23 @@ impl Completion {
 
     /// Whether the ring was stopped since.
     #[must_use]
-    pub fn is_stale(&self) -> bool {
+    pub(crate) fn is_stale(&self) -> bool {
         self.ring.generation() != self.generation
     }
 
     /// Whether the ring is about to be stopped: the request must not be made to wait.
     #[must_use]
-    pub fn is_stopping(&self) -> bool {
+    pub(crate) fn is_stopping(&self) -> bool {
         self.ring.is_stopping()
     }
 
     /// Does the request's work and gives it back to the driver. `None`: the ring was stopped, nothing was done.
-    pub fn complete(mut self, work: impl FnOnce(&Mem) -> Effect) -> Option<Effect> {
+    pub(crate) fn complete(mut self, work: impl FnOnce(&Mem) -> Effect) -> Option<Effect> {
         self.spend(work)
     }
 
     /// Lets the request go without a word to the driver; right only when its ring is stopped, or was told that it is [lost](Ring::lose).
-    pub fn abandon(mut self) {
+    pub(crate) fn abandon(mut self) {
         self.spent = true;
     }
 

@@ -138,27 +138,7 @@ fn compare(args: &Args) -> Result<(), Box<dyn Error>> {
     let plan = dir.path().join("plan.toml");
     std::fs::write(&plan, plan_of(RULES))?;
     let trace = dir.path().join("trace");
-    let ours = |name, more: &[&Path]| Contender::ours(name, dir.path(), &image, more);
-    let mut contenders = vec![
-        ours("vhost-blk", &[])?,
-        ours("1,000 rules", &[Path::new("--plan"), &plan])?,
-        ours("trace", &[Path::new("--trace"), &trace])?,
-        ours(
-            "storage file",
-            &[
-                Path::new("--storage"),
-                Path::new("file"),
-                Path::new("--storage-dir"),
-                dir.path(),
-            ],
-        )?,
-    ];
-    if let Some(before) = &args.before {
-        contenders.push(Contender::build("before", before, dir.path(), &image, &[])?);
-    }
-    if !args.alone {
-        contenders.push(other(args, dir.path(), &image)?);
-    }
+    let contenders = contenders(args, dir.path(), &image, &plan, &trace)?;
     // The file that the trace goes to has its pages already, as a disk in use has: what is measured is what the device takes to write
     // it, and not what the machine takes to find memory.
     let seconds = Duration::from_millis(args.time_ms).as_secs_f64();
@@ -187,6 +167,38 @@ fn compare(args: &Args) -> Result<(), Box<dyn Error>> {
         tell(load, &names, &speeds);
     }
     Ok(())
+}
+
+/// Devices to compare, each started.
+fn contenders(
+    args: &Args,
+    dir: &Path,
+    image: &Path,
+    plan: &Path,
+    trace: &Path,
+) -> Result<Vec<Contender>, Box<dyn Error>> {
+    let ours = |name, more: &[&Path]| Contender::ours(name, dir, image, more);
+    let mut contenders = vec![
+        ours("vhost-blk", &[])?,
+        ours("1,000 rules", &[Path::new("--plan"), plan])?,
+        ours("trace", &[Path::new("--trace"), trace])?,
+        ours(
+            "storage file",
+            &[
+                Path::new("--storage"),
+                Path::new("file"),
+                Path::new("--storage-dir"),
+                dir,
+            ],
+        )?,
+    ];
+    if let Some(before) = &args.before {
+        contenders.push(Contender::build("before", before, dir, image, &[])?);
+    }
+    if !args.alone {
+        contenders.push(other(args, dir, image)?);
+    }
+    Ok(contenders)
 }
 
 /// Measures devices that start anew for each round; but for the one over its image, which is always as it was.

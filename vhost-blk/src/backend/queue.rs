@@ -14,6 +14,7 @@ use super::poll::Poll;
 use super::vring::{Memory, Vring};
 use super::{refetch, used};
 use crate::device::state::{Arrival, Round};
+use crate::power::gate::{OrderedGuard, OrderedMutex, Rank};
 use crate::request::chain::{Mem, parse};
 use crate::request::completion::{Completion, Ring};
 
@@ -21,7 +22,7 @@ use crate::request::completion::{Completion, Ring};
 const BATCH_MAX: usize = 32;
 
 /// How long a stop waits for requests that are being done right now. They copy memory and wait for nothing but an export
-/// (`still.rs`), so this only exists for the front end never to freeze; what is not done by then is dropped.
+/// (`power/gate.rs`), so this only exists for the front end never to freeze; what is not done by then is dropped.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 
 /// One queue of one connection.
@@ -35,7 +36,7 @@ pub(super) struct Queue {
     /// No request is out of the ring any more.
     idle: Condvar,
     /// Held while the ring or the memory behind it is touched; a stop waits for it.
-    gate: Mutex<Gate>,
+    gate: OrderedMutex<Gate>,
     /// What the front end keeps for requests in flight.
     inflight: Mutex<Option<Arc<Area>>>,
     /// What its thread needs, kept from one batch to the next.
@@ -83,7 +84,7 @@ impl Queue {
             generation: Generation::default(),
             stopping: AtomicBool::new(false),
             idle: Condvar::new(),
-            gate: Mutex::default(),
+            gate: OrderedMutex::new(Rank::Ring, Gate::default()),
             inflight: Mutex::default(),
             worker: Mutex::new(Worker {
                 arrivals: Vec::with_capacity(BATCH_MAX),
@@ -113,8 +114,8 @@ impl Queue {
         self.stopping.store(true, Ordering::Release);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Gate> {
-        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> OrderedGuard<'_, Gate> {
+        self.gate.lock()
     }
 
     /// Writes down what is in flight there, from the next start of the ring on.
@@ -146,7 +147,7 @@ impl Queue {
     }
 
     /// Makes everything that is out of this ring stale, and waits until nothing is done for it any more.
-    fn begin_generation(&self, mut gate: MutexGuard<'_, Gate>, dead: bool) {
+    fn begin_generation(&self, mut gate: OrderedGuard<'_, Gate>, dead: bool) {
         self.generation.end();
         self.stopping.store(false, Ordering::Release);
         *gate = Gate {
@@ -181,7 +182,7 @@ impl Queue {
     /// Waits until all that came out of this ring is completed, but for what never will be.
     pub(crate) fn until_idle(&self) {
         let out = |gate: &mut Gate| !gate.is_idle();
-        drop(self.idle.wait_timeout_while(self.lock(), STOP_WITHIN, out));
+        drop(self.lock().wait_while(&self.idle, STOP_WITHIN, out));
     }
 
     /// Takes a batch of what is available; says what the driver did if that ends this queue.

@@ -2,9 +2,7 @@
 //!
 //! [`Rank`] is the order. [`OrderedMutex`] and [`OrderedRwLock`] are the locks: each has a rank, and in a debug build a thread that takes one while it holds
 //! one of the same or a later rank panics, whether or not another thread is in its way just then. In a release build they are those of `std` and
-//! nothing else. The history and the disk's overlay have theirs where their data is; the others are the [`Gate`]'s.
-//!
-//! A ring's own locks come before all of these but the power's when it is held alone: nothing of a ring is touched while the device's state is locked.
+//! nothing else. Rings, the history and the disk's overlay have theirs where their data is; the others are the [`Gate`]'s.
 //!
 //! # Who holds the power lock
 //!
@@ -25,6 +23,8 @@ pub(crate) enum Rank {
     Exports,
     /// Whether the power is on.
     Power,
+    /// A ring, and what is out of it: one at a time. A request's work is done while it is held, so nothing of a ring is touched under the later ones.
+    Ring,
     /// Rules, schedule and counters of the device.
     State,
     /// The history of the disk.
@@ -103,6 +103,14 @@ impl<G: DerefMut> DerefMut for Ordered<G> {
 }
 
 impl<T> OrderedGuard<'_, T> {
+    /// Waits, without the lock, while something is so; for this long at most.
+    pub(crate) fn wait_while(self, signal: &Condvar, at_most: Duration, so: impl FnMut(&mut T) -> bool) -> Self {
+        let Ordered { guard, held } = self;
+        let waited = signal.wait_timeout_while(guard, at_most, so);
+        let (guard, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        Ordered { guard, held }
+    }
+
     /// Waits for a signal without the lock, for this long at most.
     fn wait(self, signal: &Condvar, at_most: Option<Duration>) -> Self {
         let Ordered { guard, held } = self;
@@ -367,10 +375,7 @@ impl<S> Gate<S> {
         at_most: Duration,
         moving: impl FnMut(&mut S) -> bool,
     ) -> OrderedGuard<'a, S> {
-        let Ordered { guard, held } = state;
-        let waited = self.settled.wait_timeout_while(guard, at_most, moving);
-        let (guard, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        Ordered { guard, held }
+        state.wait_while(&self.settled, at_most, moving)
     }
 
     pub(crate) fn wake_settled(&self) {

@@ -267,25 +267,7 @@ fn marks_have_sizes_and_a_power_cut_takes_none_back() {
         resize(&device, MIB);
         resize(&device, 2 * IMAGE);
         write(&mut driver, last, 4);
-        let cut = tell(
-            &device,
-            &Command::Cut {
-                lose: None,
-                torn: None,
-                seed: 0,
-            },
-        );
-        assert!(
-            matches!(
-                cut,
-                Reply::Cut {
-                    volatile: 2,
-                    lost: 2,
-                    ..
-                }
-            ),
-            "{cut:?}"
-        );
+        cut_loses_two(&device);
         tell(&device, &Command::Power);
         let mut expected = whole[..MIB as usize].to_vec();
         expected.resize(2 * IMAGE as usize, 0);
@@ -302,6 +284,28 @@ fn marks_have_sizes_and_a_power_cut_takes_none_back() {
             "{logged:?}"
         );
     }
+}
+
+fn cut_loses_two(device: &DeviceProcess) {
+    let cut = tell(
+        device,
+        &Command::Cut {
+            lose: None,
+            torn: None,
+            seed: 0,
+        },
+    );
+    assert!(
+        matches!(
+            cut,
+            Reply::Cut {
+                volatile: 2,
+                lost: 2,
+                ..
+            }
+        ),
+        "{cut:?}"
+    );
 }
 
 #[test]

@@ -1,5 +1,6 @@
-//! Front ends that break the vhost-user protocol: messages too long, cut short, out of place or wrong in themselves, and records of requests in flight
-//! that are none. The device hangs up or says no, keeps nothing of theirs, and serves the next good front end.
+//! Front ends that break the vhost-user protocol: messages too long, cut short, out of place or wrong in themselves,
+//! and records of requests in flight that are none. The device hangs up or says no, keeps nothing of theirs, and serves
+//! the next good front end.
 #![allow(clippy::expect_used, reason = "a panic here is the test's failure")]
 
 mod common;
@@ -387,7 +388,8 @@ fn messages_in_the_middle_of_a_good_connection() {
 #[test]
 fn records_full_of_garbage() {
     let device = DeviceProcess::start(&["--rule", RULE]);
-    // Patterns that make flags, numbers and heads of all kinds; those with a good version look as if the device had written them.
+    // Patterns that make flags, numbers and heads of all kinds; those with a good version look as if the device had
+    // written them.
     let patterns: [fn(usize) -> u8; 6] = [
         |_| 0xFF,
         |_| 1,

@@ -1,4 +1,5 @@
-//! Front ends that lose their device and come again, devices that are killed: nothing is lost, nothing is done twice, nothing leaks.
+//! Front ends that lose their device and come again, devices that are killed: nothing is lost, nothing is done twice,
+//! nothing leaks.
 #![allow(clippy::expect_used, reason = "a panic here is the test's failure")]
 
 mod common;
@@ -212,7 +213,8 @@ fn a_thousand_reconnections_under_load_lose_double_and_leak_nothing() {
         control.call(&Command::Plan { seed: 1, rules }).expect("an answer");
         for number in 0..RECONNECTIONS {
             load.fill(&mut driver);
-            // Now and then the front end leaves with everything out, or the device is told to hang up; and by a rule it does so by itself.
+            // Now and then the front end leaves with everything out, or the device is told to hang up; and by a rule it
+            // does so by itself.
             for _ in 0..number % 7 {
                 if driver.next_used_or_end(SOON).is_some_and(|used| {
                     assert_eq!(used.status, 0);

@@ -21,8 +21,9 @@ use crate::request::completion::{Completion, Ring};
 /// Most chains taken from a ring before they are worked on, so that completions do not wait for a whole ring.
 const BATCH_MAX: usize = 32;
 
-/// How long a stop waits for requests that are being done right now. They copy memory and wait for nothing but an export
-/// (`power/gate.rs`), so this only exists for the front end never to freeze; what is not done by then is dropped.
+/// How long a stop waits for requests that are being done right now. They copy memory and wait for nothing but an
+/// export (`power/gate.rs`), so this only exists for the front end never to freeze; what is not done by then is
+/// dropped.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 
 /// One queue of one connection.
@@ -132,7 +133,8 @@ impl Queue {
         self.begin_generation(gate, false);
     }
 
-    /// The driver has forgotten what is out of this ring, and the ring: nothing of it is answered, and nothing more taken before it is stopped.
+    /// The driver has forgotten what is out of this ring, and the ring: nothing of it is answered, and nothing more
+    /// taken before it is stopped.
     pub(crate) fn abandon(&self) {
         let gate = self.lock();
         if let Some(tracker) = &gate.tracker {
@@ -161,10 +163,12 @@ impl Queue {
         self.generation.until_left();
     }
 
-    /// Takes nothing more, ever: a front end that is gone must not find requests done that it has given to another device.
+    /// Takes nothing more, ever: a front end that is gone must not find requests done that it has given to another
+    /// device.
     ///
-    /// What is done is shown if the front end keeps a record of what is in flight, for it will look there. Without one it has looked at its used
-    /// index, or is about to, and hands in again what it did not find: it must not find more later.
+    /// What is done is shown if the front end keeps a record of what is in flight, for it will look there. Without one
+    /// it has looked at its used index, or is about to, and hands in again what it did not find: it must not find more
+    /// later.
     pub(crate) fn close(&self) {
         let mut gate = self.lock();
         if gate.closed {
@@ -208,7 +212,8 @@ impl Queue {
         }
     }
 
-    /// Something that says whether the driver has added more, and takes no lock; nothing if the ring is not to be looked at.
+    /// Something that says whether the driver has added more, and takes no lock; nothing if the ring is not to be
+    /// looked at.
     pub(crate) fn look(&self, vring: &Vring) -> Option<impl Fn() -> bool + use<>> {
         let gate = self.lock();
         let state = vring.get_ref();
@@ -300,7 +305,8 @@ impl Queue {
         }
     }
 
-    /// Wakes a stop that waits for this; while there is none, nobody is woken, which would cost a system call a request.
+    /// Wakes a stop that waits for this; while there is none, nobody is woken, which would cost a system call a
+    /// request.
     fn tell_if_idle(&self, gate: &Gate) {
         if self.is_stopping() && gate.is_idle() {
             self.idle.notify_all();

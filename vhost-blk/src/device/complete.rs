@@ -116,8 +116,8 @@ impl Device {
         count
     }
 
-    /// Keeps requests that are never answered, until their ring is stopped. It takes the lock with it, for the rings' own
-    /// locks come before.
+    /// Keeps requests that are never answered, until their ring is stopped. It takes the lock with it, for the rings'
+    /// own locks come before.
     pub(super) fn lose(&self, mut state: OrderedGuard<'_, State>, requests: impl IntoIterator<Item = Pending>) {
         let first = state.lost.len();
         // Of a ring that was stopped since nobody would take them out again.

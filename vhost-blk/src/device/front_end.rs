@@ -50,8 +50,8 @@ impl FrontEndLink {
         self.taken.store(features, Ordering::Relaxed);
     }
 
-    /// Whether what is written is durable once it is completed. The configuration says so to a driver that looks there (`CONFIG_WCE`); one that does
-    /// not, and does not flush either, must be able to rely on it (virtio 1.2, 5.2.6.2).
+    /// Whether what is written is durable once it is completed. The configuration says so to a driver that looks there
+    /// (`CONFIG_WCE`); one that does not, and does not flush either, must be able to rely on it (virtio 1.2, 5.2.6.2).
     pub(super) fn write_through(&self) -> bool {
         let taken = self.taken.load(Ordering::Relaxed);
         let has = |feature: u32| taken & 1 << feature != 0;
@@ -81,7 +81,8 @@ impl FrontEndLink {
         *self.teller.lock().unwrap_or_else(PoisonError::into_inner) = teller;
     }
 
-    /// Tells the front end that the disk has another size. No lock may be held: it will ask for the size before it answers.
+    /// Tells the front end that the disk has another size. No lock may be held: it will ask for the size before it
+    /// answers.
     pub(super) fn tell_size(&self) -> FrontEnd {
         let teller = self.teller.lock().unwrap_or_else(PoisonError::into_inner).clone();
         teller.map_or(FrontEnd::None, |tell| tell())

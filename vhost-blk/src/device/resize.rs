@@ -10,7 +10,8 @@ use vhost_blk_api::trace::Record;
 
 use super::Device;
 
-/// Largest disk in bytes, 16 TiB: a size that was mistyped must not take all memory: four bytes for each block that is written or zeroed.
+/// Largest disk in bytes, 16 TiB: a size that was mistyped must not take all memory: four bytes for each block that is
+/// written or zeroed.
 pub(crate) const BYTES_MAX: u64 = 16 << 40;
 
 /// A disk that has another size.
@@ -54,8 +55,8 @@ pub enum ResizeError {
 }
 
 impl Device {
-    /// Makes the disk larger or smaller, between two requests, and tells the front end. A request that waits, and lies beyond the new end when it
-    /// is done, fails as one that comes later.
+    /// Makes the disk larger or smaller, between two requests, and tells the front end. A request that waits, and lies
+    /// beyond the new end when it is done, fails as one that comes later.
     ///
     /// # Errors
     /// It is no size for a disk, or there is no room.

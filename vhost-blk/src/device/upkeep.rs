@@ -122,8 +122,8 @@ impl Device {
         stats
     }
 
-    /// Makes the disk the golden image again, or what it was at a mark, its size included; gives power again if it was cut. Returns the new size
-    /// if it is another one.
+    /// Makes the disk the golden image again, or what it was at a mark, its size included; gives power again if it was
+    /// cut. Returns the new size if it is another one.
     ///
     /// # Errors
     /// Requests are outstanding, the file for what is written cannot be emptied, or there is no such mark.
@@ -194,8 +194,8 @@ impl Device {
         self.gate.standing_still(|| export(&self.disk, path, wanted))
     }
 
-    /// Writes the history as a log of dm-log-writes; returns the number of its entries, and the largest size that the disk had since it had the
-    /// image's.
+    /// Writes the history as a log of dm-log-writes; returns the number of its entries, and the largest size that the
+    /// disk had since it had the image's.
     ///
     /// # Errors
     /// The file cannot be written, or the history does not go back to the image.

@@ -1,5 +1,5 @@
-//! Writes the disk as it stands, as it stood, or as it would stand after a power cut, into a raw file of its own, sparse where it can be, for tools
-//! like `btrfs check`.
+//! Writes the disk as it stands, as it stood, or as it would stand after a power cut, into a raw file of its own,
+//! sparse where it can be, for tools like `btrfs check`.
 
 use std::fs::File;
 use std::io;
@@ -51,8 +51,8 @@ pub(crate) struct Exported {
     pub(crate) cut: Option<Cut>,
 }
 
-/// Writes the disk to `path`: beside it first, then renamed, so that a reader sees the whole file or none. The disk is left as it is, whatever is
-/// wanted.
+/// Writes the disk to `path`: beside it first, then renamed, so that a reader sees the whole file or none. The disk is
+/// left as it is, whatever is wanted.
 ///
 /// # Errors
 /// The file cannot be written, or what is wanted is not known.

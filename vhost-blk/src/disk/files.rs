@@ -1,9 +1,10 @@
-//! Bytes in files: the image as it is, and a file of the same size, without a name, for what is written. For images that are
-//! larger than memory, and for who wants a real disk's times.
+//! Bytes in files: the image as it is, and a file of the same size, without a name, for what is written. For images
+//! that are larger than memory, and for who wants a real disk's times.
 //!
-//! All that a batch of requests moves is handed to the kernel at once through io_uring and waited for, so that the disk underneath sees
-//! the depth that the guest's queue has. Where place, length and buffer allow it the page cache is left out (`O_DIRECT`). A kernel without
-//! io_uring, or one that forbids it, gets plain reads and writes, one after the other; that is said once.
+//! All that a batch of requests moves is handed to the kernel at once through io_uring and waited for, so that the disk
+//! underneath sees the depth that the guest's queue has. Where place, length and buffer allow it the page cache is left
+//! out (`O_DIRECT`). A kernel without io_uring, or one that forbids it, gets plain reads and writes, one after the
+//! other; that is said once.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -293,7 +294,8 @@ unsafe fn by_call(fd: RawFd, piece: &Piece) -> io::Result<usize> {
     usize::try_from(moved).map_err(|_| io::Error::last_os_error())
 }
 
-/// Whether a ring can be waited for once more: a signal, a kernel short of memory (EAGAIN), or ends that are to be taken out first (EBUSY).
+/// Whether a ring can be waited for once more: a signal, a kernel short of memory (EAGAIN), or ends that are to be
+/// taken out first (EBUSY).
 fn passes(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EINTR | libc::EAGAIN | libc::EBUSY))
 }

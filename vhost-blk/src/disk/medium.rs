@@ -51,7 +51,8 @@ impl Standing for &Disk {
 }
 
 impl Disk {
-    /// Makes the disk end elsewhere. What is cut off is gone: where a disk grows there are zeros. A power cut does not take it back.
+    /// Makes the disk end elsewhere. What is cut off is gone: where a disk grows there are zeros. A power cut does not
+    /// take it back.
     ///
     /// # Errors
     /// There is no room, or the storage fails; the disk then stays as it is.

@@ -70,8 +70,8 @@ pub(crate) struct Log {
     pub(super) forgotten: u64,
     /// If the last of them was a flush, when what came before it was durable.
     forgotten_flush: Option<Instant>,
-    /// The last flush that has done its work, and all after it: their numbers, counted with what was forgotten, and when they do it. A log that is long is not to be
-    /// searched for them at every write.
+    /// The last flush that has done its work, and all after it: their numbers, counted with what was forgotten, and
+    /// when they do it. A log that is long is not to be searched for them at every write.
     flushes: VecDeque<(u64, Instant)>,
 }
 
@@ -101,7 +101,8 @@ impl PowerCut {
 }
 
 impl Entry {
-    /// What it costs to keep, itself included: flushes alone, and there is one for every few writes, would fill the memory in the end.
+    /// What it costs to keep, itself included: flushes alone, and there is one for every few writes, would fill the
+    /// memory in the end.
     fn cost(&self) -> u64 {
         let more = match self {
             Entry::Changes(changes) => changes.iter().map(Change::cost).sum(),

@@ -25,7 +25,8 @@ const KEPT_MAX: usize = 128;
 type List = SmallVec<[Buffer; INLINE]>;
 
 thread_local! {
-    /// Lists of requests that are done. A queue's thread has as many out as it has requests, and most requests are of one kind.
+    /// Lists of requests that are done. A queue's thread has as many out as it has requests, and most requests are of
+    /// one kind.
     static SPARE: RefCell<Vec<List>> = RefCell::new(Vec::with_capacity(SPARE_MAX));
 }
 

@@ -1,8 +1,8 @@
 //! Requests that do not complete at once: delayed, held, or collected to be reordered.
 //!
-//! The schedule is a plain data structure: it is told the time and what happened, and answers with what is to complete now,
-//! in that order. Each entry but those of `hang` has an end: a time, or the longest wait of it or of its window. Its size
-//! is bounded by its user (a driver cannot have more requests out than its rings hold).
+//! The schedule is a plain data structure: it is told the time and what happened, and answers with what is to complete
+//! now, in that order. Each entry but those of `hang` has an end: a time, or the longest wait of it or of its window.
+//! Its size is bounded by its user (a driver cannot have more requests out than its rings hold).
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -263,7 +263,8 @@ impl<T> Schedule<T> {
         entries.chain(windows).min()
     }
 
-    /// Lets go what one rule keeps waiting; without a rule, all that is held or hangs (not what is delayed or reordered).
+    /// Lets go what one rule keeps waiting; without a rule, all that is held or hangs (not what is delayed or
+    /// reordered).
     pub(crate) fn release(&mut self, rule: Option<&str>) -> Vec<Released<T>> {
         let wanted = |entry: &Entry<T>| match rule {
             Some(rule) => entry.rule == rule,

@@ -1,14 +1,15 @@
 //! What happens to a request: a pure function of the rules, what they have seen so far, the seed and the request.
 //!
-//! Nothing here does I/O, looks at a clock or knows a ring. `Decision::ask` reads; `Armed::watch` and `Armed::hit` write down what was
-//! decided; so the same requests in the same order meet the same faults.
+//! Nothing here does I/O, looks at a clock or knows a ring. `Decision::ask` reads; `Armed::watch` and `Armed::hit`
+//! write down what was decided; so the same requests in the same order meet the same faults.
 //!
 //! A request takes the first matching action that says *when* it completes (`delay`, `hold`, `reorder`) and the first
-//! that says *how* (`fail`, `short`, …), so that a request can be held and then fail. The first that says what becomes of the device
-//! (`cut`, `disconnect`) goes before both: such a request never completes, and no other rule is applied to it. A rule counts every request that looks
-//! like its trigger, whether or not an earlier rule got it: `nth=3` is the third such request, not the third left over. What is
-//! said of the time (`after`, `before`, `when`, `first-after`, `covers`) is a part of what a request looks like, and so is that the
-//! action can be done to it: `drop any` does not mean reads.
+//! that says *how* (`fail`, `short`, …), so that a request can be held and then fail. The first that says what becomes
+//! of the device (`cut`, `disconnect`) goes before both: such a request never completes, and no other rule is applied
+//! to it. A rule counts every request that looks like its trigger, whether or not an earlier rule got it: `nth=3` is
+//! the third such request, not the third left over. What is said of the time (`after`, `before`, `when`, `first-after`,
+//! `covers`) is a part of what a request looks like, and so is that the action can be done to it: `drop any` does not
+//! mean reads.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -368,7 +369,8 @@ impl Armed {
                 .is_none_or(|sectors| self.completes(sectors, facts))
     }
 
-    /// Whether a request looks like its trigger, and its action can be done to it: `short any` does not mean what moves no data, and so on.
+    /// Whether a request looks like its trigger, and its action can be done to it: `short any` does not mean what moves
+    /// no data, and so on.
     fn looks(&self, facts: &Facts) -> bool {
         self.rule.action.goes_with(facts.op) && self.rule.trigger.matcher.matches(facts)
     }

@@ -1,8 +1,8 @@
 //! The rules in force, and an index of them: a request asks only those that its looks do not rule out.
 //!
 //! Each rule is filed once, by what rules out most: a payload's tag or first bytes, then the sectors, the length, the
-//! queue, and at last the operation. A look-up finds every rule that can match and some that do not; whether one does is
-//! decided as without the index (`decide.rs`), in the rules' order, so that the index changes nothing but the time.
+//! queue, and at last the operation. A look-up finds every rule that can match and some that do not; whether one does
+//! is decided as without the index (`decide.rs`), in the rules' order, so that the index changes nothing but the time.
 
 use std::collections::BTreeMap;
 use std::ops::{Deref, Range};
@@ -69,7 +69,8 @@ impl Rules {
         *self = Rules::default();
     }
 
-    /// Decides for the request with this ordinal (its number since the plan came into force), as if every rule were asked.
+    /// Decides for the request with this ordinal (its number since the plan came into force), as if every rule were
+    /// asked.
     #[must_use]
     pub(crate) fn decide(&mut self, world: &World, seed: u64, ordinal: u64, facts: &Facts) -> Decision {
         let index = self.index.get_or_insert_with(|| Index::of(&self.armed));

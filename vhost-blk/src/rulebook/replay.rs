@@ -1,9 +1,11 @@
 //! The decisions of an earlier run, request by request.
 //!
-//! A trace says which rules were applied to each request, and has the rules' texts and seeds; together they give the same decision again, down to the bit
-//! that was flipped. What was done to the rules between two requests is done again between them, so that reorder windows begin where they began and
-//! their orders have the same seed. Requests that came while the power was off were decided on by nobody, and are left out. A guest that does the same
-//! meets the same, whatever the rules would make of it; at the first request that is another one, the script ends, and the trace of this run says where.
+//! A trace says which rules were applied to each request, and has the rules' texts and seeds; together they give the
+//! same decision again, down to the bit that was flipped. What was done to the rules between two requests is done again
+//! between them, so that reorder windows begin where they began and their orders have the same seed. Requests that came
+//! while the power was off were decided on by nobody, and are left out. A guest that does the same meets the same,
+//! whatever the rules would make of it; at the first request that is another one, the script ends, and the trace of
+//! this run says where.
 
 mod look;
 
@@ -222,8 +224,8 @@ impl Script {
         }
     }
 
-    /// What was decided for the next request, which has the number `seq` now; at the end of the script, nothing. Changes before it that were not asked
-    /// for are passed over.
+    /// What was decided for the next request, which has the number `seq` now; at the end of the script, nothing.
+    /// Changes before it that were not asked for are passed over.
     ///
     /// # Errors
     /// It is another one than in the trace; the script is over then.
@@ -248,7 +250,8 @@ impl Script {
         self.left
     }
 
-    /// What is to be said in the end of a guest that did something else than in the trace, or less; nothing of one that did the same.
+    /// What is to be said in the end of a guest that did something else than in the trace, or less; nothing of one that
+    /// did the same.
     #[must_use]
     pub(crate) fn ending(&self) -> Option<String> {
         if let Some(Divergence { seq, expected, found }) = &self.divergence {

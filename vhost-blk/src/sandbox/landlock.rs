@@ -1,4 +1,5 @@
-//! Files, by landlock. Sockets and signals, too, where the kernel's landlock is new enough; seccomp has an eye on those in any case.
+//! Files, by landlock. Sockets and signals, too, where the kernel's landlock is new enough; seccomp has an eye on those
+//! in any case.
 
 use std::path::Path;
 

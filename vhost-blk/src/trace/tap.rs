@@ -121,7 +121,8 @@ impl Listener<'_> {
         let mut waiting = self.tap.lock();
         let heard = waiting.heard.pop_front();
         if heard.is_none() {
-            // While the lock is held, so that what comes next is not taken for what is told of here. It may be unreadable already.
+            // While the lock is held, so that what comes next is not taken for what is told of here. It may be
+            // unreadable already.
             let _ = rustix::io::read(&self.tap.event, &mut [0; 8]);
         }
         heard

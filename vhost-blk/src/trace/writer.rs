@@ -1,5 +1,5 @@
-//! Writes the trace. Lines are collected until [`Writer::flush`], which the device calls whenever it is about to wait, or until
-//! there are many.
+//! Writes the trace. Lines are collected until [`Writer::flush`], which the device calls whenever it is about to wait,
+//! or until there are many.
 //!
 //! A file that takes no more (a full disk) neither stops the device nor is passed over: lines wait in memory up to a
 //! bound, those after it are lost and counted, and once the file takes lines again it says how many are missing there.

@@ -232,8 +232,8 @@ fn payload() -> Vec<Trigger> {
     ]
 }
 
-/// A seed with which a rule of this name does not take the plan's first request, and takes the second and third (there may be one that
-/// another operation's rule does not look at in between).
+/// A seed with which a rule of this name does not take the plan's first request, and takes the second and third (there
+/// may be one that another operation's rule does not look at in between).
 fn seed(rule: &str) -> u64 {
     let takes = |seed, ordinal| Rng::for_choice(seed, rule, ordinal).chance(0.5);
     let fits = |seed: &u64| !takes(*seed, 1) && takes(*seed, 2) && takes(*seed, 3);

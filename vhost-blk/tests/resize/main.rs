@@ -1,4 +1,5 @@
-//! Disks that are made larger and smaller while they run: over real rings, in memory and in files, and by front ends that hear of it or not.
+//! Disks that are made larger and smaller while they run: over real rings, in memory and in files, and by front ends
+//! that hear of it or not.
 #![allow(clippy::expect_used, reason = "a panic here is the test's failure")]
 
 #[path = "../common/mod.rs"]

@@ -22,15 +22,15 @@ use vhost_blk_api::trace::{self, Status};
 
 /// A vhost-user block device that injects faults.
 ///
-/// Serves a raw image to a vhost-user front end (QEMU and others). The image is never written: what the guest writes lives
-/// in memory, or in a file without a name, and ends with this process. Prints `ready` when it listens. When it ends it names the rules that
-/// never fired.
+/// Serves a raw image to a vhost-user front end (QEMU and others). The image is never written: what the guest writes
+/// lives in memory, or in a file without a name, and ends with this process. Prints `ready` when it listens. When it
+/// ends it names the rules that never fired.
 ///
-/// Once it listens it keeps no more rights than it needs (landlock, seccomp): it opens no file but for exports, and a system call that it has
-/// no need of ends it by the signal SIGSYS, with a word on what it was.
+/// Once it listens it keeps no more rights than it needs (landlock, seccomp): it opens no file but for exports, and a
+/// system call that it has no need of ends it by the signal SIGSYS, with a word on what it was.
 ///
-/// Exit codes: 0 ended in order, 64 bad usage, 65 the plan or the trace cannot be read or replayed, 66 the image cannot be used, 71 the system
-/// refuses something, 73 a socket or the trace cannot be made.
+/// Exit codes: 0 ended in order, 64 bad usage, 65 the plan or the trace cannot be read or replayed, 66 the image cannot
+/// be used, 71 the system refuses something, 73 a socket or the trace cannot be made.
 #[derive(Debug, Parser)]
 #[command(
     name = "vhost-blk",
@@ -117,10 +117,12 @@ struct Serve {
     /// File for the trace, JSON lines
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
-    /// Keep up to this many bytes of history, to roll back to marks (k, M, G as suffix); it costs two copies of what is written
+    /// Keep up to this many bytes of history, to roll back to marks (k, M, G as suffix); it costs two copies of what is
+    /// written
     #[arg(long, value_name = "BYTES", value_parser = history_bytes)]
     history: Option<u64>,
-    /// Where what the guest writes lives: memory, or a file without a name that is read and written, like the image, through io_uring
+    /// Where what the guest writes lives: memory, or a file without a name that is read and written, like the image,
+    /// through io_uring
     #[arg(long, value_name = "WHERE", default_value = "memory", value_parser = ["memory", "file"])]
     storage: String,
     /// For --storage file: where the file is made; the system's directory for temporary files if not given
@@ -162,8 +164,8 @@ struct Serve {
     /// Offers no event index
     #[arg(long)]
     no_event_idx: bool,
-    /// Where control clients may have files written (`export`, `export-log`): below this directory; can be given more than once [default: the
-    /// current directory, unless that is /, and that of the control socket]
+    /// Where control clients may have files written (`export`, `export-log`): below this directory; can be given more
+    /// than once [default: the current directory, unless that is /, and that of the control socket]
     #[arg(long = "export-dir", value_name = "DIR", value_parser = directory)]
     export_dirs: Vec<PathBuf>,
     /// Keeps all rights of the user that started it

@@ -1,27 +1,34 @@
 //! The vhost-user side: the only file that names the transport.
 //!
-//! One [`Session`] serves one front end; the [`Device`] outlives them all. Every queue has a thread of its own. The traps of
-//! the crates underneath, and what is done about them:
+//! One `Session` serves one front end; the [`Device`] outlives them all. Every queue has a thread of its own. The traps
+//! of the crates underneath, and what is done about them:
 //!
 //! - an `Err` from `handle_event` ends a queue's thread for good, so none is ever returned;
-//! - a kick that the front end took back while it stopped the ring ends the queue's thread just the same: `backend/vring.rs`;
-//! - a driver whose available index lies would make "drain, enable, look again" spin: such a queue is latched dead until reset;
-//! - GET_VRING_BASE wants nothing in flight. It comes when the virtual machine is paused, and the driver will wait for its
-//!   requests after that; it comes just the same for a reset, after which the driver has forgotten them. Nothing tells the
-//!   two apart before it is answered, so what is held is completed with what its rules decided, as if released. That is right
-//!   for both: until the answer the rings and the buffers are the driver's, and a reset may find a request done or not. (To answer
-//!   with the index of the oldest request that waits, so that it is fetched again, would do those after it twice, and count
-//!   all of them twice for the rules.) Then the ring's generation moves on, so that nothing ever lands in a new ring;
-//! - a front end may reset its device by RESET_OWNER alone, at which the crate stops nothing. The driver has forgotten its requests then, and
-//!   nobody waits for an answer before its memory is used anew: what is out is dropped, and the rings are stopped (`backend/relay.rs`). One that gives
-//!   a ring another place or another base while requests are out has them completed first, where the ring was;
-//! - a front end that goes away without a word gets nothing more: what is held for it is dropped. If it has kept a record of requests in
-//!   flight (`backend/inflight.rs`), those are taken once more when it comes again, in the order in which they came;
-//! - a front end that cuts off the file of its memory ends its connection, and not the device: `backend/lost_memory.rs`;
+//! - a kick that the front end took back while it stopped the ring ends the queue's thread just the same:
+//!   `backend/vring.rs`;
+//! - a driver whose available index lies would make "drain, enable, look again" spin: such a queue is latched dead
+//!   until reset;
+//! - GET_VRING_BASE wants nothing in flight. It comes when the virtual machine is paused, and the driver will wait for
+//!   its requests after that; it comes just the same for a reset, after which the driver has forgotten them. Nothing
+//!   tells the two apart before it is answered, so what is held is completed with what its rules decided, as if
+//!   released. That is right for both: until the answer the rings and the buffers are the driver's, and a reset may
+//!   find a request done or not. (To answer with the index of the oldest request that waits, so that it is fetched
+//!   again, would do those after it twice, and count all of them twice for the rules.) Then the ring's generation moves
+//!   on, so that nothing ever lands in a new ring;
+//! - a front end may reset its device by RESET_OWNER alone, at which the crate stops nothing. The driver has forgotten
+//!   its requests then, and nobody waits for an answer before its memory is used anew: what is out is dropped, and the
+//!   rings are stopped (`backend/relay.rs`). One that gives a ring another place or another base while requests are out
+//!   has them completed first, where the ring was;
+//! - a front end that goes away without a word gets nothing more: what is held for it is dropped. If it has kept a
+//!   record of requests in flight (`backend/inflight.rs`), those are taken once more when it comes again, in the order
+//!   in which they came;
+//! - a front end that cuts off the file of its memory ends its connection, and not the device:
+//!   `backend/lost_memory.rs`;
 //! - the crate refuses the messages for that record, so a relay stands before it (`backend/relay.rs`);
-//! - a session that it cannot start for want of descriptors leaves it with the threads that it has started: none is begun without a reserve, and what is left
-//!   over is told to end;
-//! - and it has none to tell a front end that the disk's size has changed: the relay sends that, too (`backend/channel.rs`).
+//! - a session that it cannot start for want of descriptors leaves it with the threads that it has started: none is
+//!   begun without a reserve, and what is left over is told to end;
+//! - and it has none to tell a front end that the disk's size has changed: the relay sends that, too
+//!   (`backend/channel.rs`).
 
 mod channel;
 mod generation;
@@ -71,12 +78,14 @@ pub(crate) fn prepare() {
     poll::max_here();
 }
 
-/// Descriptors that a session takes, but for its queues: those of its connections, and some for what the front end sends.
+/// Descriptors that a session takes, but for its queues: those of its connections, and some for what the front end
+/// sends.
 const DESCRIPTORS: usize = 16;
 /// Descriptors that a queue takes: five of the crate underneath, three of the front end.
 const DESCRIPTORS_A_QUEUE: usize = 8;
 
-/// Makes sure that so many descriptors are to be had, for the crate underneath keeps threads and descriptors of a session for which there are not enough.
+/// Makes sure that so many descriptors are to be had, for the crate underneath keeps threads and descriptors of a
+/// session for which there are not enough.
 fn reserve(count: usize) -> Result<(), SessionError> {
     let opened: Result<Vec<OwnedFd>, _> = (0..count).map(|_| eventfd(0, EventfdFlags::CLOEXEC)).collect();
     opened.map(drop).map_err(|source| SessionError::Descriptors {
@@ -87,7 +96,7 @@ fn reserve(count: usize) -> Result<(), SessionError> {
 
 /// A session that ended other than by the front end going away.
 #[derive(Debug, Error)]
-pub enum SessionError {
+pub(crate) enum SessionError {
     /// The front end cannot be accepted, and waits at the listener still.
     #[error("cannot accept a front end: {0}")]
     Accept(io::Error),
@@ -110,7 +119,7 @@ pub enum SessionError {
 }
 
 /// One front end being served.
-pub struct Session {
+pub(crate) struct Session {
     daemon: VhostUserDaemon<Arc<Connection>>,
     connection: Arc<Connection>,
     relay: Relay,
@@ -122,7 +131,7 @@ impl Session {
     ///
     /// # Errors
     /// It cannot be accepted, or threads and descriptors have run out.
-    pub fn accept(device: &Arc<Device>, listener: &UnixListener) -> Result<Session, SessionError> {
+    pub(crate) fn accept(device: &Arc<Device>, listener: &UnixListener) -> Result<Session, SessionError> {
         let (front, _) = listener.accept().map_err(SessionError::Accept)?;
         let queues = usize::from(device.config().num_queues);
         reserve(DESCRIPTORS + queues * DESCRIPTORS_A_QUEUE)?;
@@ -163,7 +172,7 @@ impl Session {
 
     /// Something that ends the session from another thread.
     #[must_use]
-    pub fn stopper(&self) -> Box<dyn Fn() + Send> {
+    pub(crate) fn stopper(&self) -> Box<dyn Fn() + Send> {
         let front = self.relay.front();
         let connection = Arc::clone(&self.connection);
         Box::new(move || {
@@ -176,7 +185,7 @@ impl Session {
 
     /// Something that tells the front end that the disk has another size, from another thread.
     #[must_use]
-    pub fn teller(&self) -> Teller {
+    pub(crate) fn teller(&self) -> Teller {
         Arc::new(self.relay.teller())
     }
 
@@ -184,7 +193,7 @@ impl Session {
     ///
     /// # Errors
     /// The front end broke the protocol.
-    pub fn serve(mut self) -> Result<(), SessionError> {
+    pub(crate) fn serve(mut self) -> Result<(), SessionError> {
         let result = self.daemon.wait();
         self.connection.close();
         let relayed = self.relay.end();
@@ -235,7 +244,8 @@ impl Connection {
         queue.begin_stop();
         self.device.complete_stopping();
         queue.until_idle();
-        // Whoever completed the last request may not have come to show it to the driver, and cannot once the ring is stopped.
+        // Whoever completed the last request may not have come to show it to the driver, and cannot once the ring is
+        // stopped.
         queue.publish();
         queue.stopped();
         self.device.drop_stale();
@@ -248,13 +258,14 @@ impl Connection {
         self.device.drop_stale();
     }
 
-    /// Closes what the crate underneath leaves open (0.24 takes the descriptors of the events and never closes them). Its threads have ended, but for
-    /// those that it has started and forgotten, as it does when it cannot start all of them: the event ends these.
+    /// Closes what the crate underneath leaves open (0.24 takes the descriptors of the events and never closes them).
+    /// Its threads have ended, but for those that it has started and forgotten, as it does when it cannot start all of
+    /// them: the event ends these.
     fn close_exit_events(&self) {
         let mut events = self.exit_events.lock().unwrap_or_else(PoisonError::into_inner);
         for event in events.drain(..) {
-            // SAFETY: it was given to the crate, which made a bare number of it and closes it nowhere. Who waits for it still has another descriptor of
-            // the same event.
+            // SAFETY: it was given to the crate, which made a bare number of it and closes it nowhere. Who waits for it
+            // still has another descriptor of the same event.
             let event = unsafe { OwnedFd::from_raw_fd(event) };
             // The only way to fail is a counter that is full, and then it is readable already.
             let _ = rustix::io::write(&event, &1u64.to_ne_bytes());

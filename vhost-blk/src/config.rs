@@ -9,19 +9,19 @@ use virtio_bindings::virtio_config::VIRTIO_F_VERSION_1;
 use virtio_bindings::virtio_ring::{VIRTIO_RING_F_EVENT_IDX, VIRTIO_RING_F_INDIRECT_DESC};
 
 /// Offset of the byte that switches the write cache, the only one that a driver may set.
-pub const WRITEBACK_OFFSET: usize = 32;
+pub(crate) const WRITEBACK_OFFSET: usize = 32;
 
 /// Length of the configuration space up to the last field that is offered.
 const SPACE_BYTES: usize = 60;
 
 /// Most ranges of one discard or write-zeroes request; the configuration space says so to the driver.
-pub const RANGES_MAX: u32 = 64;
+pub(crate) const RANGES_MAX: u32 = 64;
 
 /// Bytes of the serial number that get-id returns.
 pub const SERIAL_BYTES: usize = 20;
 
 /// Most sectors of one discard or write-zeroes range: 1 GiB.
-pub const RANGE_SECTORS_MAX: u32 = 1 << 21;
+pub(crate) const RANGE_SECTORS_MAX: u32 = 1 << 21;
 
 /// What can be chosen about the device.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,7 +94,7 @@ pub fn serial(text: &str) -> [u8; SERIAL_BYTES] {
 impl Config {
     /// The virtio feature bits offered (the transport adds its own).
     #[must_use]
-    pub fn features(&self) -> u64 {
+    pub(crate) fn features(&self) -> u64 {
         let optional = [
             (VIRTIO_BLK_F_SIZE_MAX, self.size_max.is_some()),
             (VIRTIO_BLK_F_RO, self.read_only),
@@ -118,7 +118,7 @@ impl Config {
 
     /// The configuration space of a disk of this size.
     #[must_use]
-    pub fn space(&self, disk_bytes: u64, writeback: bool) -> Vec<u8> {
+    pub(crate) fn space(&self, disk_bytes: u64, writeback: bool) -> Vec<u8> {
         let mut space = vec![0; SPACE_BYTES];
         let mut put = |offset: usize, bytes: &[u8]| space[offset..offset + bytes.len()].copy_from_slice(bytes);
         let sectors_per_block = self.block_size / SECTOR_BYTES as u32;
@@ -143,7 +143,7 @@ impl Config {
 
     /// The part of the configuration space asked for, exactly as long as asked; what is beyond reads as zeros.
     #[must_use]
-    pub fn window(&self, disk_bytes: u64, writeback: bool, offset: u32, size: u32) -> Vec<u8> {
+    pub(crate) fn window(&self, disk_bytes: u64, writeback: bool, offset: u32, size: u32) -> Vec<u8> {
         let space = self.space(disk_bytes, writeback);
         let from = (offset as usize).min(space.len());
         let to = (from + size as usize).min(space.len());

@@ -1,17 +1,19 @@
-//! The device between rings and disk: composed of the power gate, the rule book, the schedule, the disk, the trace and the link to the front end.
+//! The device between rings and disk: composed of the power gate, the rule book, the schedule, the disk, the trace and
+//! the link to the front end.
 //!
-//! A request arrives (`device/submit.rs`), is decided on by the [rule book](crate::rulebook), waits in the [schedule](crate::request::schedule) if rules
-//! say so, and is done and given back (`device/complete.rs`; `device/together.rs`: many at once, for a disk in files). The commands of the control socket are
-//! here too: rules (`device/rules.rs`), the power (`device/cut.rs`), the disk's size (`device/resize.rs`), rollback, export and counters
-//! (`device/upkeep.rs`).
+//! A request arrives (`device/submit.rs`), is decided on by the [rule book](crate::rulebook), waits in the schedule
+//! (`request/schedule.rs`) if rules say so, and is done and given back (`device/complete.rs`; `device/together.rs`:
+//! many at once, for a disk in files). The commands of the control socket are here too: rules (`device/rules.rs`), the
+//! power (`device/cut.rs`), the disk's size (`device/resize.rs`), rollback, export and counters (`device/upkeep.rs`).
 //!
-//! One lock guards rules, schedule and counters; it is never held while a request's work is done or a ring is touched, so
-//! that a ring's lock may be held while this one is taken, never the other way round. Requests complete on
-//! whatever thread lets them go: a queue's, the timer's, or one of the control socket's. The [gate](crate::power::gate) has the locks and their order.
+//! One lock guards rules, schedule and counters; it is never held while a request's work is done or a ring is touched,
+//! so that a ring's lock may be held while this one is taken, never the other way round. Requests complete on whatever
+//! thread lets them go: a queue's, the timer's, or one of the control socket's. The gate (`power/gate.rs`) has the
+//! locks and their order.
 
 mod complete;
 pub(crate) mod cut;
-pub mod front_end;
+pub(crate) mod front_end;
 pub(crate) mod resize;
 mod rules;
 pub mod state;
@@ -78,7 +80,7 @@ impl Device {
 
     /// What the device offers.
     #[must_use]
-    pub fn config(&self) -> &Config {
+    pub(crate) fn config(&self) -> &Config {
         &self.config
     }
 
@@ -114,8 +116,8 @@ impl Device {
         self.gate.state()
     }
 
-    /// Begins to keep what is not durable, if a rule cannot do its work without; to be called before the lock is given up under which one was put in
-    /// force.
+    /// Begins to keep what is not durable, if a rule cannot do its work without; to be called before the lock is given
+    /// up under which one was put in force.
     fn keep_what_rules_want(&self, state: &State) {
         if state.book.wants_history() && !self.disk.history.is_kept() {
             self.disk.history.keep(Keep::Volatile);

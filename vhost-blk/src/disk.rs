@@ -1,8 +1,9 @@
 //! The disk: a golden image that is never written, under a copy-on-write overlay that belongs to this process.
 //!
-//! `overlay.rs` has one state a block (`blocks.rs`), for reads, for `export` (what differs from the image) and for zeroed ranges, which cost nothing; the
-//! bytes are in memory (`memory.rs`) or in a file (`files.rs`), with the same meaning. A disk can be made to end elsewhere than its image:
-//! beyond that there are zeros, and what was cut off is gone (`overlay/size.rs`).
+//! `overlay.rs` has one state a block (`blocks.rs`), for reads, for `export` (what differs from the image) and for
+//! zeroed ranges, which cost nothing; the bytes are in memory (`memory.rs`) or in a file (`files.rs`), with the same
+//! meaning. A disk can be made to end elsewhere than its image: beyond that there are zeros, and what was cut off is
+//! gone (`overlay/size.rs`).
 //!
 //! The image must not be truncated while it is in use; the harness's golden images are never changed.
 
@@ -179,7 +180,7 @@ impl Disk {
     ///
     /// # Errors
     /// The range lies outside the disk, or the image cannot be read.
-    pub fn read_golden(&self, offset: u64, to: &VolatileSlice<'_>) -> Result<(), AccessError> {
+    pub(crate) fn read_golden(&self, offset: u64, to: &VolatileSlice<'_>) -> Result<(), AccessError> {
         let end = offset
             .checked_add(to.len() as u64)
             .filter(|end| *end <= self.bytes())
@@ -201,7 +202,8 @@ impl Disk {
         Ok(())
     }
 
-    /// For accesses that are better done together than one by one; nothing where that is no better, or while history is kept.
+    /// For accesses that are better done together than one by one; nothing where that is no better, or while history is
+    /// kept.
     pub(crate) fn together<'m>(&self) -> Option<Together<'_, 'm>> {
         (self.in_file && !self.history.is_kept()).then(|| Together {
             overlay: self.shared(),
@@ -211,17 +213,19 @@ impl Disk {
 
     /// Whether what is written lives in a file.
     #[must_use]
-    pub fn is_in_file(&self) -> bool {
+    pub(crate) fn is_in_file(&self) -> bool {
         self.in_file
     }
 
-    /// Makes what this many threads at once need for accesses, after which nothing has to be made for them, and nothing is.
+    /// Makes what this many threads at once need for accesses, after which nothing has to be made for them, and nothing
+    /// is.
     pub fn prepare(&self, threads: usize) {
         self.shared().prepare(threads);
     }
 
-    /// Keeps memory there for what is written next, so that who writes need not wait for it. Returns only where that is no use.
-    pub fn keep_ahead(&self) {
+    /// Keeps memory there for what is written next, so that who writes need not wait for it. Returns only where that is
+    /// no use.
+    pub(crate) fn keep_ahead(&self) {
         let arena = self.shared().arena();
         if let Some(arena) = arena {
             arena.keep_ahead();
@@ -233,7 +237,8 @@ impl Disk {
         self.history.keep(keep);
     }
 
-    /// Begins one request's changes. While history is kept, no other request changes anything before this value is dropped.
+    /// Begins one request's changes. While history is kept, no other request changes anything before this value is
+    /// dropped.
     pub(crate) fn change(&self) -> Changes<'_> {
         Changes {
             disk: self,
@@ -250,11 +255,8 @@ impl Disk {
         self.change().write(offset, from)
     }
 
-    /// Makes a range read as zeros.
-    ///
-    /// # Errors
-    /// The range lies outside the disk.
-    pub fn zero(&self, offset: u64, bytes: u64) -> Result<(), AccessError> {
+    #[cfg(test)]
+    pub(crate) fn zero(&self, offset: u64, bytes: u64) -> Result<(), AccessError> {
         self.change().zero(offset, bytes)
     }
 
@@ -378,7 +380,8 @@ impl<'m> Together<'_, 'm> {
         self.overlay.gather_read(offset, to, &mut self.pieces)
     }
 
-    /// Adds a write, if it can be; it cannot where a block is written in part. The memory is used until [`finish`](Self::finish).
+    /// Adds a write, if it can be; it cannot where a block is written in part. The memory is used until
+    /// [`finish`](Self::finish).
     pub(crate) fn write(&mut self, offset: u64, from: &VolatileSlice<'m>) -> Result<bool, AccessError> {
         self.overlay.gather_write(offset, from, &mut self.pieces)
     }

@@ -1,12 +1,14 @@
 //! A vhost-user block device that injects faults.
 //!
-//! Usable by itself with any vhost-user front end. Rules, the control protocol and the trace's records are `vhost_blk_api`'s; this crate does what they
-//! say. A request's way: [`backend`] takes a chain from a ring, [`request`] reads it, [`device`] asks the [`rulebook`] what becomes of it, a schedule keeps
-//! it as long as rules say, its bytes move between guest memory and [`disk`], and a completion gives it back, once. [`trace`] has a line for every step,
-//! and [`control`] changes the rules meanwhile. [`power`] has the locks on that way, and knows what is durable.
+//! Usable by itself with any vhost-user front end. Rules, the control protocol and the trace's records are
+//! `vhost_blk_api`'s; this crate does what they say. A request's way: [`backend`] takes a chain from a ring,
+//! [`request`] reads it, [`device`] asks the [`rulebook`] what becomes of it, a schedule keeps it as long as rules say,
+//! its bytes move between guest memory and [`disk`], and a completion gives it back, once. [`trace`] has a line for
+//! every step, and [`control`] changes the rules meanwhile. [`power`] has the locks on that way, and knows what is
+//! durable.
 //!
-//! Only [`backend`] knows that the transport is vhost-user; nothing here knows a file system. Who may know whom, from the ground up: `power` and `rulebook`,
-//! `disk`, `request`, `device`, then `backend` and `control`, then `server`.
+//! Only [`backend`] knows that the transport is vhost-user; nothing here knows a file system. Who may know whom, from
+//! the ground up: `power` and `rulebook`, `disk`, `request`, `device`, then `backend` and `control`, then `server`.
 
 pub mod backend;
 pub mod config;

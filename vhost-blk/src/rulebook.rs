@@ -1,10 +1,12 @@
 //! The rule book: the rules in force, what they know of the world, what was counted, and the script of a replay.
 //!
-//! It answers one question: what is to become of the next request? `index.rs` finds the rules that can match, `decide.rs` is the answer as a pure
-//! function, `replay.rs` gives the answers of an earlier run in its place, `counters.rs` counts. The device asks it under the lock of its state, so
-//! requests are decided on one after the other.
+//! It answers one question: what is to become of the next request? `index.rs` finds the rules that can match,
+//! `decide.rs` is the answer as a pure function, `replay.rs` gives the answers of an earlier run in its place,
+//! `counters.rs` counts. The device asks it under the lock of its state, so requests are decided on one after the
+//! other.
 //!
-//! It knows nothing of requests that wait, of the disk, or of a ring. It writes to the trace what is done to the rules, for a replay needs to know.
+//! It knows nothing of requests that wait, of the disk, or of a ring. It writes to the trace what is done to the rules,
+//! for a replay needs to know.
 
 mod counters;
 pub mod decide;
@@ -117,8 +119,8 @@ impl RuleBook {
         }
     }
 
-    /// What is to become of the next request, as it was in the trace that is replayed. What was done to the rules before it is to be done first
-    /// ([`change`](Self::change)).
+    /// What is to become of the next request, as it was in the trace that is replayed. What was done to the rules
+    /// before it is to be done first ([`change`](Self::change)).
     ///
     /// # Errors
     /// It is another one than in the trace; the script is over then.
@@ -134,7 +136,8 @@ impl RuleBook {
         Ok(scripted)
     }
 
-    /// Makes the decisions of a script from here on, in place of the rules' own. The book is one without rules that began with the script's seed.
+    /// Makes the decisions of a script from here on, in place of the rules' own. The book is one without rules that
+    /// began with the script's seed.
     pub(crate) fn replay(&mut self, script: Script) {
         self.script = Some(script);
     }
@@ -144,7 +147,8 @@ impl RuleBook {
         self.script.as_ref()
     }
 
-    /// What was done to the rules in the trace that is replayed, up to its next request; to be asked until there is no more of it.
+    /// What was done to the rules in the trace that is replayed, up to its next request; to be asked until there is no
+    /// more of it.
     pub(crate) fn change(&mut self) -> Option<Change> {
         self.script.as_mut().and_then(Script::change)
     }
@@ -159,7 +163,8 @@ impl RuleBook {
         self.world.set(var);
     }
 
-    /// What is to be said in the end of rules that were never applied, those included that were taken off before; nothing if there are none.
+    /// What is to be said in the end of rules that were never applied, those included that were taken off before;
+    /// nothing if there are none.
     pub(crate) fn never_fired(&mut self) -> Option<String> {
         self.take_off();
         self.counters.never_fired(self.script.is_some())
@@ -241,7 +246,8 @@ impl RuleBook {
         rules.clear();
     }
 
-    /// Puts a rule in force. If it has no name it gets one that is not taken: a set, for a plan may have very many rules, and the device stands still meanwhile.
+    /// Puts a rule in force. If it has no name it gets one that is not taken: a set, for a plan may have very many
+    /// rules, and the device stands still meanwhile.
     fn arm_beside(&mut self, rule: &Rule, taken: &HashSet<String>, trace: &trace::Writer) -> String {
         let armed = loop {
             self.counters.rules_made += 1;

@@ -1,15 +1,19 @@
-//! The rights that a running device keeps. What a hostile front end or driver could make of a mistake in here ends at these.
+//! The rights that a running device keeps. What a hostile front end or driver could make of a mistake in here ends at
+//! these.
 //!
-//! The device enters its sandbox when image, trace, sockets and storage are open, while it is still one thread, and before anybody is served: so
-//! every thread of it is in there. Two things of the kernel make it up, each by the crate of those who know it best:
+//! The device enters its sandbox when image, trace, sockets and storage are open, while it is still one thread, and
+//! before anybody is served: so every thread of it is in there. Two things of the kernel make it up, each by the crate
+//! of those who know it best:
 //!
-//! - *landlock* (`landlock.rs`): no file can be opened, made or taken away but below the directories that exports may go to, and its own
-//!   sockets at the end. What is open already stays open. No TCP, no abstract sockets and signals but its own;
-//! - *seccomp* (`seccomp.rs`): the system calls that the device makes, and no others: no new program, no process, no network, no
-//!   code that is written while it runs. Who makes another one ends by SIGSYS, and says which (`trap.rs`).
+//! - *landlock* (`landlock.rs`): no file can be opened, made or taken away but below the directories that exports may
+//!   go to, and its own sockets at the end. What is open already stays open. No TCP, no abstract sockets and signals
+//!   but its own;
+//! - *seccomp* (`seccomp.rs`): the system calls that the device makes, and no others: no new program, no process, no
+//!   network, no code that is written while it runs. Who makes another one ends by SIGSYS, and says which (`trap.rs`).
 //!
-//! A kernel that has only one of them, or less of it, gets what it has; what is missing is said. io_uring works outside seccomp, so the rings
-//! of a disk in files are made before, can read and write and nothing else (`disk/rings.rs`), and no more can be made.
+//! A kernel that has only one of them, or less of it, gets what it has; what is missing is said. io_uring works outside
+//! seccomp, so the rings of a disk in files are made before, can read and write and nothing else (`disk/rings.rs`), and
+//! no more can be made.
 
 mod allowed;
 mod landlock;
@@ -34,7 +38,8 @@ pub struct Sandbox {
 /// Gives up, for good, all that is not allowed here. To be called while the process is one thread.
 ///
 /// # Errors
-/// The kernel refuses what it should be able to do. What it is not able to do is no error, but one of the sandbox's [`gaps`](Sandbox::gaps).
+/// The kernel refuses what it should be able to do. What it is not able to do is no error, but one of the sandbox's
+/// [`gaps`](Sandbox::gaps).
 pub fn enter(allowed: &Allowed) -> Result<Sandbox, SandboxError> {
     let mut sandbox = Sandbox {
         exports: outermost(&allowed.exports),

@@ -16,7 +16,7 @@ macro_rules! say {
 pub fn line(words: fmt::Arguments<'_>) {
     // Whole, so that the lines of two threads do not mix.
     let line = format!("vhost-blk: {words}\n");
-    // Not by `eprintln!`, std's or another's, which panics where nothing can be written: standard error may be a file on the disk whose being full is what is
-    // to be said, and the device goes on without the word.
+    // Not by `eprintln!`, std's or another's, which panics where nothing can be written: standard error may be a file
+    // on the disk whose being full is what is to be said, and the device goes on without the word.
     let _ = anstream::stderr().write_all(line.as_bytes());
 }

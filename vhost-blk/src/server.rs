@@ -24,7 +24,8 @@ use crate::sandbox::{self, Allowed, Sandbox, SandboxError};
 /// Threads beside those of queues that may move bytes of the disk at once: the timer's, and control clients'.
 const OTHER_THREADS: usize = 3;
 
-/// How long after a front end could not be accepted it is tried again: descriptors that have run out come back at no event.
+/// How long after a front end could not be accepted it is tried again: descriptors that have run out come back at no
+/// event.
 const TRY_AGAIN: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 100_000_000,
@@ -41,7 +42,8 @@ pub struct Options {
     pub once: bool,
     /// Gives up the rights that it does not need.
     pub sandbox: bool,
-    /// Directories below which control clients may have files written; the current one and that of the control socket, if there is none.
+    /// Directories below which control clients may have files written; the current one and that of the control socket,
+    /// if there is none.
     pub export_dirs: Vec<PathBuf>,
 }
 
@@ -82,7 +84,7 @@ static QUIT: OnceLock<OwnedFd> = OnceLock::new();
 type Stopper = Mutex<Option<Box<dyn Fn() + Send>>>;
 
 /// Makes the device end in order. Safe in a signal handler: it writes to a descriptor and does nothing else.
-pub fn quit() {
+pub(crate) fn quit() {
     if let Some(event) = QUIT.get() {
         // The only way to fail is a counter that is full, and then it is readable already.
         let _ = rustix::io::write(event, &1u64.to_ne_bytes());
@@ -312,7 +314,8 @@ fn is_readable(event: &OwnedFd, within: Timespec) -> bool {
     matches!(poll(&mut polled, Some(&within)), Ok(1))
 }
 
-/// Lets the process have as many descriptors as it may: the limit that most are started with is meant for who uses `select`.
+/// Lets the process have as many descriptors as it may: the limit that most are started with is meant for who uses
+/// `select`.
 fn raise_descriptor_limit() {
     let limit = getrlimit(Resource::Nofile);
     // Where it cannot be raised the device does with what there is.
@@ -346,8 +349,8 @@ impl Socket {
 }
 
 impl Socket {
-    /// A socket that nobody but its owner can use, for who commands the device writes files with its rights. A directory that is missing is
-    /// made, for the owner alone.
+    /// A socket that nobody but its owner can use, for who commands the device writes files with its rights. A
+    /// directory that is missing is made, for the owner alone.
     fn bind_for_owner(path: &Path) -> Result<Socket, ServeError> {
         let error = |source| ServeError::Socket {
             path: path.to_owned(),

@@ -1,4 +1,5 @@
-//! A request that no rule meets, with its data in as many buffers as are offered, allocates nothing on its way through the device: counted, over a row of requests.
+//! A request that no rule meets, with its data in as many buffers as are offered, allocates nothing on its way through
+//! the device: counted, over a row of requests.
 #![allow(clippy::expect_used, reason = "a panic here is the test's failure")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -91,7 +92,8 @@ fn device(dir: &std::path::Path, rules: &[&str]) -> Device {
     Device::new(Config::default(), disk, trace, started, &Plan { seed: 1, rules })
 }
 
-/// Sends requests of this type, of so many pages in as many buffers, one after the other; returns the allocations that they made.
+/// Sends requests of this type, of so many pages in as many buffers, one after the other; returns the allocations that
+/// they made.
 fn allocations(device: &Device, kind: u32, buffers: u16) -> u64 {
     let mem = Arc::new(Mem::from_ranges(&[(GuestAddress(0), 16 << 20)]).expect("memory"));
     let driver = MockSplitQueue::new(&*mem, 256);

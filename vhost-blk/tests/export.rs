@@ -82,7 +82,8 @@ fn flush(driver: &mut Driver) {
     assert_eq!(driver.done().status, 0);
 }
 
-/// Writes over and over the same places, some of it durable, some of it zeroed, on a disk that gets other sizes meanwhile.
+/// Writes over and over the same places, some of it durable, some of it zeroed, on a disk that gets other sizes
+/// meanwhile.
 fn work(device: &DeviceProcess, driver: &mut Driver, first: u8) {
     for round in 0..24u8 {
         let sector = u64::from(round % 7) * 5;
@@ -132,7 +133,8 @@ fn now_and_at_a_mark_it_is_what_a_real_power_cut_makes() {
             assert!(at_mark.0 == bytes, "{context}");
             assert!(done.volatile > 15, "{done:?}");
         }
-        // Whatever was shown, nothing was cut: the driver goes on, and the cut that comes now takes what it would have taken.
+        // Whatever was shown, nothing was cut: the driver goes on, and the cut that comes now takes what it would have
+        // taken.
         let now = export(&shown, None, Some(WORDS[6]));
         let (bytes, done) = cut(&shown, WORDS[6]);
         assert_eq!(now.1, Some(done), "{storage}");

@@ -23,7 +23,8 @@ fn device(stderr: impl FnOnce(&tempfile::TempDir) -> Stdio, args: &[&str]) -> De
     DeviceProcess { dir, child }
 }
 
-/// From here on no file of the device's can be longer than its trace and so many bytes, as on a disk without more room. Returns how long.
+/// From here on no file of the device's can be longer than its trace and so many bytes, as on a disk without more room.
+/// Returns how long.
 fn fill_disk(device: &DeviceProcess, room: u64) -> u64 {
     // It hands the trace to the kernel.
     stats(device);

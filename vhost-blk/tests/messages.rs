@@ -1,5 +1,6 @@
-//! Front ends that break the vhost-user protocol: messages too long, cut short, out of place or wrong in themselves, and records of requests in flight
-//! that are none. The device hangs up or says no, keeps nothing of theirs, and serves the next good front end.
+//! Front ends that break the vhost-user protocol: messages too long, cut short, out of place or wrong in themselves,
+//! and records of requests in flight that are none. The device hangs up or says no, keeps nothing of theirs, and serves
+//! the next good front end.
 #![allow(clippy::expect_used, reason = "a panic here is the test's failure")]
 
 mod common;
@@ -193,25 +194,17 @@ fn held(device: &DeviceProcess) -> (Driver, UnixStream) {
     (driver, stream)
 }
 
-#[test]
-fn messages_in_the_middle_of_a_good_connection() {
-    let device = DeviceProcess::start(&["--rule", RULE]);
-    let guest = common::memory();
-    let memory = guest
-        .iter()
-        .next()
-        .and_then(|region| region.file_offset())
-        .expect("a file")
-        .file()
-        .as_raw_fd();
-    let null = File::open("/dev/null").expect("/dev/null");
+/// A message: what it is called, its bytes, and the descriptors that go with it.
+type Case<'fds> = (&'static str, Vec<u8>, &'fds [RawFd]);
+
+/// Where the front end has its memory.
+const BASE: u64 = 0x7000_0000_0000;
+
+/// Messages about rings.
+fn about_rings<'fds>(one: &'fds [RawFd]) -> Vec<Case<'fds>> {
     let nothing: &[RawFd] = &[];
-    let one = &[memory][..];
-    let no_memory = &[null.as_raw_fd()][..];
-    let base = 0x7000_0000_0000;
-    let mib = 1 << 20;
-    let region = [0, mib, base, 0];
-    let cases: Vec<(&str, Vec<u8>, &[RawFd])> = vec![
+    let (base, mib) = (BASE, 1 << 20);
+    vec![
         ("garbage", vec![0xA5; 64], nothing),
         ("a ring of no entries", message(SET_VRING_NUM, &queue(0, 0)), nothing),
         (
@@ -263,6 +256,15 @@ fn messages_in_the_middle_of_a_good_connection() {
             nothing,
         ),
         ("a kick by polling", message(SET_VRING_KICK, &words(&[0x100])), nothing),
+    ]
+}
+
+/// Messages about memory.
+fn about_memory<'fds>(one: &'fds [RawFd], no_memory: &'fds [RawFd]) -> Vec<Case<'fds>> {
+    let nothing: &[RawFd] = &[];
+    let (base, mib) = (BASE, 1 << 20);
+    let region = [0, mib, base, 0];
+    vec![
         ("no memory", message(SET_MEM_TABLE, &table(0, &[])), nothing),
         (
             "memory without a descriptor",
@@ -309,6 +311,13 @@ fn messages_in_the_middle_of_a_good_connection() {
             message(SET_MEM_TABLE, &table(1, &[region])),
             no_memory,
         ),
+    ]
+}
+
+/// Messages about the configuration and about requests in flight.
+fn about_records<'fds>(one: &'fds [RawFd], no_memory: &'fds [RawFd]) -> Vec<Case<'fds>> {
+    let nothing: &[RawFd] = &[];
+    vec![
         ("a configuration without end", message(GET_CONFIG, &[0xFF; 12]), nothing),
         (
             "a record without a descriptor",
@@ -345,8 +354,28 @@ fn messages_in_the_middle_of_a_good_connection() {
             message(GET_INFLIGHT_FD, &words(&[0, 0, 0x40_FFFF])),
             nothing,
         ),
+    ]
+}
+
+#[test]
+fn messages_in_the_middle_of_a_good_connection() {
+    let device = DeviceProcess::start(&["--rule", RULE]);
+    let guest = common::memory();
+    let memory = guest
+        .iter()
+        .next()
+        .and_then(|region| region.file_offset())
+        .expect("a file")
+        .file()
+        .as_raw_fd();
+    let null = File::open("/dev/null").expect("/dev/null");
+    let (one, no_memory) = ([memory], [null.as_raw_fd()]);
+    let cases = [
+        about_rings(&one),
+        about_memory(&one, &no_memory),
+        about_records(&one, &no_memory),
     ];
-    for (name, bytes, fds) in &cases {
+    for (name, bytes, fds) in cases.iter().flatten() {
         let (driver, stream) = held(&device);
         // What it has lost of its memory it must not look for.
         driver.kick();
@@ -359,7 +388,8 @@ fn messages_in_the_middle_of_a_good_connection() {
 #[test]
 fn records_full_of_garbage() {
     let device = DeviceProcess::start(&["--rule", RULE]);
-    // Patterns that make flags, numbers and heads of all kinds; those with a good version look as if the device had written them.
+    // Patterns that make flags, numbers and heads of all kinds; those with a good version look as if the device had
+    // written them.
     let patterns: [fn(usize) -> u8; 6] = [
         |_| 0xFF,
         |_| 1,

@@ -1,4 +1,5 @@
-//! Front ends that lose their device and come again, devices that are killed: nothing is lost, nothing is done twice, nothing leaks.
+//! Front ends that lose their device and come again, devices that are killed: nothing is lost, nothing is done twice,
+//! nothing leaks.
 #![allow(clippy::expect_used, reason = "a panic here is the test's failure")]
 
 mod common;
@@ -173,6 +174,17 @@ impl Load {
             used.slot
         );
     }
+
+    /// What was written last is what every slot holds.
+    fn is_there(&self, driver: &mut Driver) {
+        for slot in 0..Load::SLOTS as u16 {
+            driver.queue_in(slot, 0, 8 * u64::from(slot), 512);
+            driver.kick();
+            assert_eq!(driver.done().slot, slot);
+            let expected = self.written[usize::from(slot)].to_le_bytes().repeat(64);
+            assert_eq!(driver.bytes(slot, 512), expected, "slot {slot}");
+        }
+    }
 }
 
 #[test]
@@ -201,7 +213,8 @@ fn a_thousand_reconnections_under_load_lose_double_and_leak_nothing() {
         control.call(&Command::Plan { seed: 1, rules }).expect("an answer");
         for number in 0..RECONNECTIONS {
             load.fill(&mut driver);
-            // Now and then the front end leaves with everything out, or the device is told to hang up; and by a rule it does so by itself.
+            // Now and then the front end leaves with everything out, or the device is told to hang up; and by a rule it
+            // does so by itself.
             for _ in 0..number % 7 {
                 if driver.next_used_or_end(SOON).is_some_and(|used| {
                     assert_eq!(used.status, 0);
@@ -228,13 +241,7 @@ fn a_thousand_reconnections_under_load_lose_double_and_leak_nothing() {
             load.take(&mut driver);
         }
         assert!(driver.next_used(WHILE).is_none(), "nothing comes twice");
-        for slot in 0..Load::SLOTS as u16 {
-            driver.queue_in(slot, 0, 8 * u64::from(slot), 512);
-            driver.kick();
-            assert_eq!(driver.done().slot, slot);
-            let expected = load.written[usize::from(slot)].to_le_bytes().repeat(64);
-            assert_eq!(driver.bytes(slot, 512), expected, "slot {slot}");
-        }
+        load.is_there(&mut driver);
         assert!(stats(&device).connections >= RECONNECTIONS);
         // What belonged to the last connection but one may go a little later.
         let deadline = Instant::now() + SOON;
@@ -245,14 +252,18 @@ fn a_thousand_reconnections_under_load_lose_double_and_leak_nothing() {
         }
         assert_eq!((after.0, after.1), (fds, threads), "descriptors and threads");
         assert!(after.2 < kib + 8192, "{kib} KiB before, {} at the end", after.2);
-
-        tell(&device, &Command::FlushTrace);
-        let lines = trace::read(&device.path("trace")).expect("the trace");
-        let submits = lines.iter().filter(|line| matches!(line, Line::Submit(_))).count() as u64;
-        let completes = lines.iter().filter(|line| matches!(line, Line::Complete(_))).count() as u64;
-        assert_eq!(submits, completes, "every request ends, dropped ones too");
-        assert!(submits > load.sent, "some were taken again, or the test shows nothing");
+        every_request_ends(&device, load.sent);
     }
+}
+
+/// Every request has ended, and some were taken again.
+fn every_request_ends(device: &DeviceProcess, sent: u64) {
+    tell(device, &Command::FlushTrace);
+    let lines = trace::read(&device.path("trace")).expect("the trace");
+    let submits = lines.iter().filter(|line| matches!(line, Line::Submit(_))).count() as u64;
+    let completes = lines.iter().filter(|line| matches!(line, Line::Complete(_))).count() as u64;
+    assert_eq!(submits, completes, "every request ends, dropped ones too");
+    assert!(submits > sent, "some were taken again, or the test shows nothing");
 }
 
 #[test]

@@ -5,8 +5,8 @@
 //! ← {"v":1,"ok":true,"reply":"added","name":"r1"}
 //! ```
 //!
-//! Every command is answered, in order, before the next one is read. `v` is the protocol's version; a command may leave it
-//! out, so that a person can type `{"cmd":"list"}` into `socat`.
+//! Every command is answered, in order, before the next one is read. `v` is the protocol's version; a command may leave
+//! it out, so that a person can type `{"cmd":"list"}` into `socat`.
 
 mod client;
 mod page;

@@ -8,8 +8,8 @@
 //! hold write nth=1 until=next(write)
 //! ```
 //!
-//! [`Rule`] reads it with `FromStr` and gives it back with `Display`. A **plan** is a seed and a list of rules; its file
-//! form is TOML (see [`mod@file`]).
+//! [`Rule`] reads it with `FromStr` and gives it back with `Display`. A **plan** is a seed and a list of rules; its
+//! file form is TOML (see [`mod@file`]).
 
 mod action;
 mod error;

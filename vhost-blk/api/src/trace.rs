@@ -1,7 +1,7 @@
 //! The trace: one JSON object a line for everything that the device was asked and did.
 //!
-//! The device's writer and the readers here ([`read`], [`requests`]) share these types. `t_us` is microseconds since the device
-//! started, `seq` numbers the requests from 1 over all queues and connections.
+//! The device's writer and the readers here ([`read`], [`requests`]) share these types. `t_us` is microseconds since
+//! the device started, `seq` numbers the requests from 1 over all queues and connections.
 
 mod live;
 mod reader;

@@ -38,8 +38,8 @@ pub fn run(socket: &Path, disk_bytes: u64, load: Load, time: Duration) -> Result
     requests(socket, load, places.take_while(|_| begin.elapsed() < time))
 }
 
-/// Goes over a whole disk once, to every place of the load's length: requests a second. Long ones go from the first byte to the last, short ones all
-/// over the disk.
+/// Goes over a whole disk once, to every place of the load's length: requests a second. Long ones go from the first
+/// byte to the last, short ones all over the disk.
 ///
 /// # Errors
 /// As of [`run`].

@@ -66,7 +66,8 @@ impl Contender {
         )
     }
 
-    /// qemu-storage-daemon's export of a new qcow2 overlay on tmpfs, which leaves the image as it is, as our device does.
+    /// qemu-storage-daemon's export of a new qcow2 overlay on tmpfs, which leaves the image as it is, as our device
+    /// does.
     ///
     /// # Errors
     /// The overlay cannot be made, or it does not start.

@@ -1,7 +1,9 @@
-//! Requests a second, side by side: our device as it is (also when it writes each place for the first time), with a plan of 1,000 rules, with its trace on, with its disk in files, and
-//! qemu-storage-daemon's vhost-user-blk export, on one image on tmpfs.
+//! Requests a second, side by side: our device as it is (also when it writes each place for the first time), with a
+//! plan of 1,000 rules, with its trace on, with its disk in files, and qemu-storage-daemon's vhost-user-blk export, on
+//! one image on tmpfs.
 //!
-//! All serve at once and are asked in turn, so that what else the machine does meets them all. What counts are the ratios.
+//! All serve at once and are asked in turn, so that what else the machine does meets them all. What counts are the
+//! ratios.
 //!
 //! ```text
 //! cargo bench -p vhost-blk --bench requests -- [--rounds N] [--time-ms N] [--dir DIR] [--qsd PROGRAM] [--alone] [--before PROGRAM] [--cold] [--load NAME]
@@ -38,8 +40,8 @@ const LOADS: [Load; 6] = [
     load("128k-randwrite-d8", true, 128 << 10, 8, 1.0),
 ];
 
-/// What a device that has just started is asked. qemu-storage-daemon writes over its image, whose memory is there, and to a new overlay, which leaves the image as
-/// it is, as our device does.
+/// What a device that has just started is asked. qemu-storage-daemon writes over its image, whose memory is there, and
+/// to a new overlay, which leaves the image as it is, as our device does.
 const FRESH: [(Load, Fresh); 3] = [
     (
         load("128k-first-write-d8", true, 128 << 10, 8, 1.0),
@@ -138,29 +140,9 @@ fn compare(args: &Args) -> Result<(), Box<dyn Error>> {
     let plan = dir.path().join("plan.toml");
     std::fs::write(&plan, plan_of(RULES))?;
     let trace = dir.path().join("trace");
-    let ours = |name, more: &[&Path]| Contender::ours(name, dir.path(), &image, more);
-    let mut contenders = vec![
-        ours("vhost-blk", &[])?,
-        ours("1,000 rules", &[Path::new("--plan"), &plan])?,
-        ours("trace", &[Path::new("--trace"), &trace])?,
-        ours(
-            "storage file",
-            &[
-                Path::new("--storage"),
-                Path::new("file"),
-                Path::new("--storage-dir"),
-                dir.path(),
-            ],
-        )?,
-    ];
-    if let Some(before) = &args.before {
-        contenders.push(Contender::build("before", before, dir.path(), &image, &[])?);
-    }
-    if !args.alone {
-        contenders.push(other(args, dir.path(), &image)?);
-    }
-    // The file that the trace goes to has its pages already, as a disk in use has: what is measured is what the device takes to write
-    // it, and not what the machine takes to find memory.
+    let contenders = contenders(args, dir.path(), &image, &plan, &trace)?;
+    // The file that the trace goes to has its pages already, as a disk in use has: what is measured is what the device
+    // takes to write it, and not what the machine takes to find memory.
     let seconds = Duration::from_millis(args.time_ms).as_secs_f64();
     #[expect(clippy::cast_precision_loss, reason = "a handful of rounds")]
     let rounds = (args.rounds * loads.len()) as f64;
@@ -187,6 +169,38 @@ fn compare(args: &Args) -> Result<(), Box<dyn Error>> {
         tell(load, &names, &speeds);
     }
     Ok(())
+}
+
+/// Devices to compare, each started.
+fn contenders(
+    args: &Args,
+    dir: &Path,
+    image: &Path,
+    plan: &Path,
+    trace: &Path,
+) -> Result<Vec<Contender>, Box<dyn Error>> {
+    let ours = |name, more: &[&Path]| Contender::ours(name, dir, image, more);
+    let mut contenders = vec![
+        ours("vhost-blk", &[])?,
+        ours("1,000 rules", &[Path::new("--plan"), plan])?,
+        ours("trace", &[Path::new("--trace"), trace])?,
+        ours(
+            "storage file",
+            &[
+                Path::new("--storage"),
+                Path::new("file"),
+                Path::new("--storage-dir"),
+                dir,
+            ],
+        )?,
+    ];
+    if let Some(before) = &args.before {
+        contenders.push(Contender::build("before", before, dir, image, &[])?);
+    }
+    if !args.alone {
+        contenders.push(other(args, dir, image)?);
+    }
+    Ok(contenders)
 }
 
 /// Measures devices that start anew for each round; but for the one over its image, which is always as it was.

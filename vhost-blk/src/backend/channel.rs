@@ -1,9 +1,11 @@
-//! The channel by which the device tells the front end something that it was not asked: that the disk has another size. The crate underneath
-//! has no such message (vhost-user-backend 0.24), so the relay keeps the descriptor that the front end gives for it, and its thread does the talking.
+//! The channel by which the device tells the front end something that it was not asked: that the disk has another size.
+//! The crate underneath has no such message (vhost-user-backend 0.24), so the relay keeps the descriptor that the front
+//! end gives for it, and its thread does the talking.
 //!
-//! It is not said at just any time. While no ring runs, QEMU before 7.2 dies of it and later ones do not listen, so it waits for a ring that
-//! starts. And while the front end waits for an answer itself, QEMU before 8.0 asks for the size in the middle of that and takes one
-//! answer for the other; so it is said only when nothing is to be answered and nothing more has come.
+//! It is not said at just any time. While no ring runs, QEMU before 7.2 dies of it and later ones do not listen, so it
+//! waits for a ring that starts. And while the front end waits for an answer itself, QEMU before 8.0 asks for the size
+//! in the middle of that and takes one answer for the other; so it is said only when nothing is to be answered and
+//! nothing more has come.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -1,4 +1,4 @@
-//! The channel against a front end that answers as it likes; over a real connection it is tested in `tests/resize.rs`.
+//! The channel against a front end that answers as it likes; over a real connection it is tested in `tests/resize/`.
 
 use std::io::{Read, Write};
 use std::thread::JoinHandle;

@@ -1,7 +1,8 @@
 //! A ring's generation: what came out of the ring belongs to one, and is stale once the ring was stopped.
 //!
-//! Work that is done for requests before their completion, with no ring's lock held (`Device::do_together`), enters the generation first. Who ends
-//! it waits until all have left: then nothing of it touches the guest's memory any more. Entering and leaving take no lock while nobody waits.
+//! Work that is done for requests before their completion, with no ring's lock held (`Device::do_together`), enters the
+//! generation first. Who ends it waits until all have left: then nothing of it touches the guest's memory any more.
+//! Entering and leaving take no lock while nobody waits.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -32,7 +33,8 @@ impl Generation {
 
     /// Begins work for this generation, unless it is over. Who is told yes must [`leave`](Self::leave).
     pub(super) fn enter(&self, generation: u64) -> bool {
-        // First counted, then looked; who ends the generation does the same the other way round. So one of the two sees the other.
+        // First counted, then looked; who ends the generation does the same the other way round. So one of the two sees
+        // the other.
         self.inside.fetch_add(1, Ordering::SeqCst);
         let entered = self.current() == generation;
         if !entered {
@@ -51,8 +53,8 @@ impl Generation {
         }
     }
 
-    /// Waits until nobody is at work for a generation that has ended, for as long as that takes: the kernel does not give back memory that it reads or
-    /// writes.
+    /// Waits until nobody is at work for a generation that has ended, for as long as that takes: the kernel does not
+    /// give back memory that it reads or writes.
     pub(super) fn until_left(&self) {
         self.waiters.fetch_add(1, Ordering::SeqCst);
         let at_work = |_: &mut ()| self.inside.load(Ordering::SeqCst) > 0;

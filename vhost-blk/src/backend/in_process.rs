@@ -1,4 +1,5 @@
-//! A connection without sockets and threads, for the fuzz target of a whole ring session: what the crate underneath calls, called by hand.
+//! A connection without sockets and threads, for the fuzz target of a whole ring session: what the crate underneath
+//! calls, called by hand.
 
 use std::fs::File;
 use std::io;

@@ -1,8 +1,9 @@
 //! Requests in flight, written down where they outlive this process and its connection.
 //!
-//! A front end that loses its device (it hung up, or was killed) starts the rings again with the next one. Where requests complete out of order the used
-//! index does not say which of them are done; the area of shared memory that the front end keeps for the device does. Its layout is that of the
-//! vhost-user specification ("Inflight I/O tracking", split virtqueues): a region a queue, with an entry a descriptor.
+//! A front end that loses its device (it hung up, or was killed) starts the rings again with the next one. Where
+//! requests complete out of order the used index does not say which of them are done; the area of shared memory that
+//! the front end keeps for the device does. Its layout is that of the vhost-user specification ("Inflight I/O
+//! tracking", split virtqueues): a region a queue, with an entry a descriptor.
 //!
 //! A ring that was stopped in order has nothing in flight; its region is then marked as unused, so that it cannot be
 //! taken for that of another driver's ring. The front end could write there as well: nothing in it is trusted.
@@ -105,8 +106,9 @@ impl Area {
 }
 
 impl Tracker {
-    /// Takes a queue's region into use for a ring of this size, whose used index is this and of which the entries before `next` were taken. The heads
-    /// that were in flight when an earlier ring ended without being stopped, in the order in which they came; `None` if none was before this one.
+    /// Takes a queue's region into use for a ring of this size, whose used index is this and of which the entries
+    /// before `next` were taken. The heads that were in flight when an earlier ring ended without being stopped, in the
+    /// order in which they came; `None` if none was before this one.
     pub(super) fn begin(
         area: &Arc<Area>,
         queue: u16,
@@ -127,7 +129,8 @@ impl Tracker {
         let went_on = is_of_size && tracker.header(VERSION_AT) == Some(VERSION) && tracker.shown_since(used) <= size;
         let heads = went_on.then(|| tracker.recover(used));
         if !went_on {
-            // A ring goes on that was stopped while the power was off: what was out then stays so until the driver resets it.
+            // A ring goes on that was stopped while the power was off: what was out then stays so until the driver
+            // resets it.
             let unanswered = usize::from((Wrapping(next) - Wrapping(used)).0);
             if unanswered == 0 || !is_of_size || tracker.recover(used).len() != unanswered {
                 (0..size).for_each(|head| tracker.set_inflight(head, false));
@@ -140,8 +143,8 @@ impl Tracker {
         Some((tracker, heads))
     }
 
-    /// By how much the used index is ahead of what is written down here. No batch is larger than the ring: where it is more, the driver has reset
-    /// its ring meanwhile, and what stands here are heads that it never gave to this one.
+    /// By how much the used index is ahead of what is written down here. No batch is larger than the ring: where it is
+    /// more, the driver has reset its ring meanwhile, and what stands here are heads that it never gave to this one.
     fn shown_since(&self, used: u16) -> u16 {
         (Wrapping(used) - Wrapping(self.header(USED_IDX_AT).unwrap_or(used))).0
     }
@@ -183,7 +186,8 @@ impl Tracker {
         self.set_header(USED_IDX_AT, used);
     }
 
-    /// The ring was stopped in order: whatever is in flight still will never be answered, and this region tells nothing.
+    /// The ring was stopped in order: whatever is in flight still will never be answered, and this region tells
+    /// nothing.
     pub(super) fn stopped(&self) {
         self.set_header(VERSION_AT, 0);
     }

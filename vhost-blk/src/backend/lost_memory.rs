@@ -1,7 +1,8 @@
-//! Guest memory whose file the front end has cut off: who touches it gets SIGBUS, which ends a process. Here the place gets a page of zeros instead, and the
-//! connection is ended as soon as that is seen.
+//! Guest memory whose file the front end has cut off: who touches it gets SIGBUS, which ends a process. Here the place
+//! gets a page of zeros instead, and the connection is ended as soon as that is seen.
 //!
-//! Only memory that front ends gave is treated so. A fault anywhere else, as in a golden image that was cut off, ends the process as ever.
+//! Only memory that front ends gave is treated so. A fault anywhere else, as in a golden image that was cut off, ends
+//! the process as ever.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,8 +15,8 @@ use vmm_sys_util::signal::register_signal_handler;
 
 use crate::request::chain::Mem;
 
-/// Most mappings that are watched at once: as many slots for memory as a front end has (the crate underneath says 509), while as many of before are in use
-/// by requests, and more.
+/// Most mappings that are watched at once: as many slots for memory as a front end has (the crate underneath says 509),
+/// while as many of before are in use by requests, and more.
 const RANGES_MAX: usize = 2048;
 const PAGE_BYTES: usize = 4096;
 /// A range that is taken, but not in force.
@@ -143,7 +144,8 @@ extern "C" fn on_bus_error(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut l
             libc::PROT_READ | libc::PROT_WRITE,
             libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED,
         );
-        // SAFETY: the page is one of a mapping that stays as long as it is watched, and nobody but raw copies through pointers looks at it.
+        // SAFETY: the page is one of a mapping that stays as long as it is watched, and nobody but raw copies through
+        // pointers looks at it.
         let mapped = unsafe { libc::mmap(page, PAGE_BYTES, access, kind, -1, 0) };
         if mapped == page {
             LOST.fetch_add(1, Ordering::AcqRel);

@@ -1,8 +1,9 @@
 //! How long a queue's thread looks at its ring by itself before it sleeps and has to be woken.
 //!
-//! To wake a thread costs a driver that waits for one request more than the request. To look all the time costs a core. The rule is QEMU's for
-//! its own I/O threads (`aio_poll`): the time grows while requests come soon after the thread fell asleep, and ends when
-//! they come late. On a machine with one CPU the driver could not run meanwhile, so there it is never done.
+//! To wake a thread costs a driver that waits for one request more than the request. To look all the time costs a core.
+//! The rule is QEMU's for its own I/O threads (`aio_poll`): the time grows while requests come soon after the thread
+//! fell asleep, and ends when they come late. On a machine with one CPU the driver could not run meanwhile, so there it
+//! is never done.
 
 use std::sync::OnceLock;
 use std::thread::available_parallelism;
@@ -15,7 +16,8 @@ const FIRST: Duration = Duration::from_micros(4);
 /// Looks between two looks at the clock.
 const LOOKS: u32 = 32;
 
-/// Longest look on this machine. Its CPUs are counted once: the sandbox keeps the device from the files that tell of some of their limits.
+/// Longest look on this machine. Its CPUs are counted once: the sandbox keeps the device from the files that tell of
+/// some of their limits.
 pub(super) fn max_here() -> Duration {
     static MAX_HERE: OnceLock<Duration> = OnceLock::new();
     *MAX_HERE.get_or_init(|| {

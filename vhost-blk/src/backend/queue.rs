@@ -14,14 +14,16 @@ use super::poll::Poll;
 use super::vring::{Memory, Vring};
 use super::{refetch, used};
 use crate::device::state::{Arrival, Round};
+use crate::power::gate::{OrderedGuard, OrderedMutex, Rank};
 use crate::request::chain::{Mem, parse};
 use crate::request::completion::{Completion, Ring};
 
 /// Most chains taken from a ring before they are worked on, so that completions do not wait for a whole ring.
 const BATCH_MAX: usize = 32;
 
-/// How long a stop waits for requests that are being done right now. They copy memory and wait for nothing but an export
-/// (`still.rs`), so this only exists for the front end never to freeze; what is not done by then is dropped.
+/// How long a stop waits for requests that are being done right now. They copy memory and wait for nothing but an
+/// export (`power/gate.rs`), so this only exists for the front end never to freeze; what is not done by then is
+/// dropped.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 
 /// One queue of one connection.
@@ -35,7 +37,7 @@ pub(super) struct Queue {
     /// No request is out of the ring any more.
     idle: Condvar,
     /// Held while the ring or the memory behind it is touched; a stop waits for it.
-    gate: Mutex<Gate>,
+    gate: OrderedMutex<Gate>,
     /// What the front end keeps for requests in flight.
     inflight: Mutex<Option<Arc<Area>>>,
     /// What its thread needs, kept from one batch to the next.
@@ -45,11 +47,11 @@ pub(super) struct Queue {
 /// What a queue's thread needs for its work.
 pub(super) struct Worker {
     /// Chains that were taken.
-    pub arrivals: Vec<Arrival>,
+    pub(crate) arrivals: Vec<Arrival>,
     /// For completing them.
-    pub round: Round,
+    pub(crate) round: Round,
     /// How long to look for more.
-    pub poll: Poll,
+    pub(crate) poll: Poll,
 }
 
 #[derive(Default)]
@@ -75,7 +77,7 @@ impl Gate {
 }
 
 impl Queue {
-    pub fn new(index: u16, mem: Memory) -> Queue {
+    pub(crate) fn new(index: u16, mem: Memory) -> Queue {
         Queue {
             index,
             mem,
@@ -83,7 +85,7 @@ impl Queue {
             generation: Generation::default(),
             stopping: AtomicBool::new(false),
             idle: Condvar::new(),
-            gate: Mutex::default(),
+            gate: OrderedMutex::new(Rank::Ring, Gate::default()),
             inflight: Mutex::default(),
             worker: Mutex::new(Worker {
                 arrivals: Vec::with_capacity(BATCH_MAX),
@@ -94,36 +96,36 @@ impl Queue {
     }
 
     /// What its thread needs; nobody else asks for it.
-    pub fn worker(&self) -> MutexGuard<'_, Worker> {
+    pub(crate) fn worker(&self) -> MutexGuard<'_, Worker> {
         self.worker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The ring, which stays the same for as long as the connection.
-    pub fn vring(&self, vring: &Vring) -> &Vring {
+    pub(crate) fn vring(&self, vring: &Vring) -> &Vring {
         self.vring.get_or_init(|| vring.clone())
     }
 
     /// Looks at the ring no more until it is stopped.
-    pub fn bury(&self) {
+    pub(crate) fn bury(&self) {
         self.lock().dead = true;
     }
 
     /// From here on nothing that came out of this ring is made to wait.
-    pub fn begin_stop(&self) {
+    pub(crate) fn begin_stop(&self) {
         self.stopping.store(true, Ordering::Release);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Gate> {
-        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> OrderedGuard<'_, Gate> {
+        self.gate.lock()
     }
 
     /// Writes down what is in flight there, from the next start of the ring on.
-    pub fn keep_inflight(&self, area: &Arc<Area>) {
+    pub(crate) fn keep_inflight(&self, area: &Arc<Area>) {
         *self.inflight.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(area));
     }
 
     /// The ring was stopped in order: what came out of it and is out still will never be answered.
-    pub fn stopped(&self) {
+    pub(crate) fn stopped(&self) {
         let gate = self.lock();
         if let Some(tracker) = &gate.tracker {
             tracker.stopped();
@@ -131,8 +133,9 @@ impl Queue {
         self.begin_generation(gate, false);
     }
 
-    /// The driver has forgotten what is out of this ring, and the ring: nothing of it is answered, and nothing more taken before it is stopped.
-    pub fn abandon(&self) {
+    /// The driver has forgotten what is out of this ring, and the ring: nothing of it is answered, and nothing more
+    /// taken before it is stopped.
+    pub(crate) fn abandon(&self) {
         let gate = self.lock();
         if let Some(tracker) = &gate.tracker {
             tracker.stopped();
@@ -141,12 +144,12 @@ impl Queue {
     }
 
     /// Whether something is out of this ring that the driver waits for.
-    pub fn has_out(&self) -> bool {
+    pub(crate) fn has_out(&self) -> bool {
         self.lock().outstanding > 0
     }
 
     /// Makes everything that is out of this ring stale, and waits until nothing is done for it any more.
-    fn begin_generation(&self, mut gate: MutexGuard<'_, Gate>, dead: bool) {
+    fn begin_generation(&self, mut gate: OrderedGuard<'_, Gate>, dead: bool) {
         self.generation.end();
         self.stopping.store(false, Ordering::Release);
         *gate = Gate {
@@ -160,11 +163,13 @@ impl Queue {
         self.generation.until_left();
     }
 
-    /// Takes nothing more, ever: a front end that is gone must not find requests done that it has given to another device.
+    /// Takes nothing more, ever: a front end that is gone must not find requests done that it has given to another
+    /// device.
     ///
-    /// What is done is shown if the front end keeps a record of what is in flight, for it will look there. Without one it has looked at its used
-    /// index, or is about to, and hands in again what it did not find: it must not find more later.
-    pub fn close(&self) {
+    /// What is done is shown if the front end keeps a record of what is in flight, for it will look there. Without one
+    /// it has looked at its used index, or is about to, and hands in again what it did not find: it must not find more
+    /// later.
+    pub(crate) fn close(&self) {
         let mut gate = self.lock();
         if gate.closed {
             // Somebody else may be at it still.
@@ -179,13 +184,13 @@ impl Queue {
     }
 
     /// Waits until all that came out of this ring is completed, but for what never will be.
-    pub fn until_idle(&self) {
+    pub(crate) fn until_idle(&self) {
         let out = |gate: &mut Gate| !gate.is_idle();
-        drop(self.idle.wait_timeout_while(self.lock(), STOP_WITHIN, out));
+        drop(self.lock().wait_while(&self.idle, STOP_WITHIN, out));
     }
 
     /// Takes a batch of what is available; says what the driver did if that ends this queue.
-    pub fn take(self: &Arc<Self>, vring: &Vring, arrivals: &mut Vec<Arrival>) -> Option<String> {
+    pub(crate) fn take(self: &Arc<Self>, vring: &Vring, arrivals: &mut Vec<Arrival>) -> Option<String> {
         let mut gate = self.lock();
         let mut state = vring.get_mut();
         if gate.dead || gate.closed || !state.is_enabled() {
@@ -207,8 +212,9 @@ impl Queue {
         }
     }
 
-    /// Something that says whether the driver has added more, and takes no lock; nothing if the ring is not to be looked at.
-    pub fn look(&self, vring: &Vring) -> Option<impl Fn() -> bool + use<>> {
+    /// Something that says whether the driver has added more, and takes no lock; nothing if the ring is not to be
+    /// looked at.
+    pub(crate) fn look(&self, vring: &Vring) -> Option<impl Fn() -> bool + use<>> {
         let gate = self.lock();
         let state = vring.get_ref();
         let queue = state.get_queue();
@@ -227,7 +233,7 @@ impl Queue {
     ///
     /// # Errors
     /// What ends this queue.
-    pub fn rest(&self, vring: &Vring) -> Result<bool, String> {
+    pub(crate) fn rest(&self, vring: &Vring) -> Result<bool, String> {
         let gate = self.lock();
         let mut state = vring.get_mut();
         if gate.dead || gate.closed || !state.is_enabled() || !state.get_queue().ready() {
@@ -299,7 +305,8 @@ impl Queue {
         }
     }
 
-    /// Wakes a stop that waits for this; while there is none, nobody is woken, which would cost a system call a request.
+    /// Wakes a stop that waits for this; while there is none, nobody is woken, which would cost a system call a
+    /// request.
     fn tell_if_idle(&self, gate: &Gate) {
         if self.is_stopping() && gate.is_idle() {
             self.idle.notify_all();

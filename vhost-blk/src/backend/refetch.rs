@@ -1,5 +1,6 @@
-//! Chains by their heads, once more. The crate underneath reads a chain only as the next one of an available ring, and the entries of those that
-//! were in flight may be overwritten there; so they are put into a small ring of our own, beside the guest's memory.
+//! Chains by their heads, once more. The crate underneath reads a chain only as the next one of an available ring, and
+//! the entries of those that were in flight may be overwritten there; so they are put into a small ring of our own,
+//! beside the guest's memory.
 
 use std::sync::Arc;
 
@@ -16,8 +17,8 @@ const SIZE_MAX: u16 = 1 << 15;
 /// Chains, and what they are read from.
 type Chains = (Arc<Mem>, Vec<DescriptorChain<Arc<Mem>>>);
 
-/// The chains of these heads in a ring's descriptor table, in this order. What they are read from is the guest's memory and a little more; requests
-/// can be done with it as with the guest's.
+/// The chains of these heads in a ring's descriptor table, in this order. What they are read from is the guest's memory
+/// and a little more; requests can be done with it as with the guest's.
 ///
 /// # Errors
 /// No memory, or no room beside the guest's.

@@ -1,7 +1,8 @@
-//! Between the front end and the crate underneath: hands every message on, but for the two about requests in flight, which the crate refuses
-//! (vhost-user-backend 0.24, `get_inflight_fd` and `set_inflight_fd`) and the device answers itself, and the one that gives the device a channel
-//! of its own (`channel.rs`), of which the crate makes too little. And before a message that gives a ring to somebody else (RESET_OWNER, and places
-//! for a ring that has some already) the device learns of it, for the crate tells it nothing then: what is out belongs to the ring before.
+//! Between the front end and the crate underneath: hands every message on, but for the two about requests in flight,
+//! which the crate refuses (vhost-user-backend 0.24, `get_inflight_fd` and `set_inflight_fd`) and the device answers
+//! itself, and the one that gives the device a channel of its own (`channel.rs`), of which the crate makes too little.
+//! And before a message that gives a ring to somebody else (RESET_OWNER, and places for a ring that has some already)
+//! the device learns of it, for the crate tells it nothing then: what is out belongs to the ring before.
 //!
 //! The crate wants a listener and takes what connects to it; so there is one, for a moment, with room for one
 //! connection, and that is the relay's. What the crate answers goes back as it is.
@@ -33,7 +34,8 @@ const RESET_OWNER: u32 = 4;
 const SET_BACKEND_REQ_FD: u32 = 21;
 const GET_INFLIGHT_FD: u32 = 31;
 const SET_INFLIGHT_FD: u32 = 32;
-/// Bytes of what follows in the two messages: size and offset of the area as `u64`, number and size of queues as `u16`, and padding.
+/// Bytes of what follows in the two messages: size and offset of the area as `u64`, number and size of queues as `u16`,
+/// and padding.
 const INFLIGHT_BYTES: usize = 24;
 
 /// What becomes of a connection; called by the relay's thread.
@@ -45,7 +47,8 @@ pub(super) trait Watcher: Send + Sync {
     fn inflight(&self, area: Area) -> io::Result<()>;
     /// The front end is gone, or is taken to be.
     fn gone(&self);
-    /// The driver has forgotten all that is out: nothing of it is to be completed, and no ring to be looked at before it is stopped.
+    /// The driver has forgotten all that is out: nothing of it is to be completed, and no ring to be looked at before
+    /// it is stopped.
     fn reset(&self);
     /// A ring goes on elsewhere: what is out is to be completed where it is.
     fn moves(&self, ring: u32);
@@ -119,7 +122,8 @@ fn private_connection() -> io::Result<(UnixListener, UnixStream)> {
     let socket = || socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None);
     loop {
         let listener = socket()?;
-        // The kernel finds an abstract name that nobody has. The sandbox allows no others, which it tells by their length.
+        // The kernel finds an abstract name that nobody has. The sandbox allows no others, which it tells by their
+        // length.
         bind(&listener, &SocketAddrUnix::new_unnamed())?;
         let address = SocketAddrUnix::try_from(getsockname(&listener)?)?;
         // A backlog of 0 has room for one: once ours is in, nobody else's can be.
@@ -192,8 +196,8 @@ fn hand_on(front: &UnixStream, back: &UnixStream, mut channel: Channel, watcher:
     }
 }
 
-/// Waits until something can be read: of the front end, of the crate, a call for the channel, or what is said there. Nothing if the channel
-/// only waits for that to be so.
+/// Waits until something can be read: of the front end, of the crate, a call for the channel, or what is said there.
+/// Nothing if the channel only waits for that to be so.
 fn wait(front: &UnixStream, back: &UnixStream, channel: &Channel) -> io::Result<Option<[bool; 4]>> {
     let (called, said) = channel.events();
     let polled = [front.as_fd(), back.as_fd(), called].into_iter().chain(said);

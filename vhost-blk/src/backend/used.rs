@@ -1,7 +1,8 @@
 //! The used ring: entries first, then the index, then the driver is told.
 //!
-//! The crate underneath moves the index with every entry. Here several entries become visible at once, which saves the driver's core a cache miss an
-//! entry and makes "does the driver want to know" one question a batch (virtio 1.2, 2.7.8 and 2.7.10).
+//! The crate underneath moves the index with every entry. Here several entries become visible at once, which saves the
+//! driver's core a cache miss an entry and makes "does the driver want to know" one question a batch (virtio 1.2, 2.7.8
+//! and 2.7.10).
 
 use std::num::Wrapping;
 use std::sync::atomic::{Ordering, fence};

@@ -1,8 +1,8 @@
 //! The crate's ring, but for one thing: a kick that somebody else has read already is no error.
 //!
-//! A queue's thread learns of a kick first and reads it later. In between the front end may stop the ring, for which it reads the kick
-//! itself or throws it away, and start it again with another; the read then finds nothing. The crate underneath takes
-//! that for a failure and ends the thread without a word, and the ring is never looked at again.
+//! A queue's thread learns of a kick first and reads it later. In between the front end may stop the ring, for which it
+//! reads the kick itself or throws it away, and start it again with another; the read then finds nothing. The crate
+//! underneath takes that for a failure and ends the thread without a word, and the ring is never looked at again.
 
 use std::fs::File;
 use std::io;
@@ -17,7 +17,7 @@ pub(super) type Memory = GuestMemoryAtomic<Mem>;
 
 /// A ring whose kicks can be missed.
 #[derive(Clone)]
-pub struct Vring(VringMutex<Memory>);
+pub(crate) struct Vring(VringMutex<Memory>);
 
 impl<'a> VringStateGuard<'a, Memory> for Vring {
     type G = <VringMutex<Memory> as VringStateGuard<'a, Memory>>::G;

@@ -116,8 +116,8 @@ impl Device {
         count
     }
 
-    /// Keeps requests that are never answered, until their ring is stopped. It takes the lock with it, for the rings' own
-    /// locks come before.
+    /// Keeps requests that are never answered, until their ring is stopped. It takes the lock with it, for the rings'
+    /// own locks come before.
     pub(super) fn lose(&self, mut state: OrderedGuard<'_, State>, requests: impl IntoIterator<Item = Pending>) {
         let first = state.lost.len();
         // Of a ring that was stopped since nobody would take them out again.
@@ -150,7 +150,7 @@ impl Device {
     }
 
     /// Completes requests when their time has come; returns when the device stops.
-    pub fn run_timer(&self) {
+    pub(crate) fn run_timer(&self) {
         let mut state = self.lock();
         while !state.stopping {
             let seed = state.book.seed();
@@ -170,7 +170,7 @@ impl Device {
     }
 
     /// Ends [`run_timer`](Self::run_timer) and hands the trace to the kernel; says so if lines of it are missing.
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.lock().stopping = true;
         self.gate.wake_timer();
         let lost = self.trace.end();

@@ -69,8 +69,8 @@ impl Device {
             on: false,
             cuts: power.cuts + 1,
         };
-        // A write that was on its way may get to the disk in part, also without a write cache: it was not completed. A flush that is not
-        // answered has made nothing durable.
+        // A write that was on its way may get to the disk in part, also without a write cache: it was not completed. A
+        // flush that is not answered has made nothing durable.
         let writes = |pending: &&Pending| !matches!(pending.request.facts.op, Op::Read | Op::Flush | Op::GetId);
         if let Some(pending) = last
             .as_ref()
@@ -102,8 +102,8 @@ impl Device {
         cut
     }
 
-    /// Gives power again. What was out when it went is never answered: a driver that waits for it must reset the device. Returns how many
-    /// requests that are.
+    /// Gives power again. What was out when it went is never answered: a driver that waits for it must reset the
+    /// device. Returns how many requests that are.
     pub fn power_on(&self) -> usize {
         let mut power = self.gate.power_alone();
         if power.on {

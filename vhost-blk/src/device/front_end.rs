@@ -9,10 +9,10 @@ use virtio_bindings::virtio_blk::{VIRTIO_BLK_F_CONFIG_WCE, VIRTIO_BLK_F_FLUSH};
 use crate::config::Config;
 
 /// Ends the connection to a front end, from any thread.
-pub type HangUp = Box<dyn Fn() + Send>;
+pub(crate) type HangUp = Box<dyn Fn() + Send>;
 
 /// Tells the front end that is connected that the disk has another size, and waits for its answer.
-pub type Teller = Arc<dyn Fn() -> FrontEnd + Send + Sync>;
+pub(crate) type Teller = Arc<dyn Fn() -> FrontEnd + Send + Sync>;
 
 /// What a device knows of its front end.
 pub struct FrontEndLink {
@@ -36,7 +36,7 @@ impl FrontEndLink {
 
     /// Whether the driver wants a write cache.
     #[must_use]
-    pub fn writeback(&self) -> bool {
+    pub(crate) fn writeback(&self) -> bool {
         self.writeback.load(Ordering::Relaxed)
     }
 
@@ -46,12 +46,12 @@ impl FrontEndLink {
     }
 
     /// Notes which features the driver has taken of those that are offered.
-    pub fn set_taken(&self, features: u64) {
+    pub(crate) fn set_taken(&self, features: u64) {
         self.taken.store(features, Ordering::Relaxed);
     }
 
-    /// Whether what is written is durable once it is completed. The configuration says so to a driver that looks there (`CONFIG_WCE`); one that does
-    /// not, and does not flush either, must be able to rely on it (virtio 1.2, 5.2.6.2).
+    /// Whether what is written is durable once it is completed. The configuration says so to a driver that looks there
+    /// (`CONFIG_WCE`); one that does not, and does not flush either, must be able to rely on it (virtio 1.2, 5.2.6.2).
     pub(super) fn write_through(&self) -> bool {
         let taken = self.taken.load(Ordering::Relaxed);
         let has = |feature: u32| taken & 1 << feature != 0;
@@ -77,11 +77,12 @@ impl FrontEndLink {
     }
 
     /// Says how to tell the front end that is connected now; nobody is, with `None`.
-    pub fn set_teller(&self, teller: Option<Teller>) {
+    pub(crate) fn set_teller(&self, teller: Option<Teller>) {
         *self.teller.lock().unwrap_or_else(PoisonError::into_inner) = teller;
     }
 
-    /// Tells the front end that the disk has another size. No lock may be held: it will ask for the size before it answers.
+    /// Tells the front end that the disk has another size. No lock may be held: it will ask for the size before it
+    /// answers.
     pub(super) fn tell_size(&self) -> FrontEnd {
         let teller = self.teller.lock().unwrap_or_else(PoisonError::into_inner).clone();
         teller.map_or(FrontEnd::None, |tell| tell())

@@ -10,18 +10,19 @@ use vhost_blk_api::trace::Record;
 
 use super::Device;
 
-/// Largest disk in bytes, 16 TiB: a size that was mistyped must not take all memory: four bytes for each block that is written or zeroed.
-pub const BYTES_MAX: u64 = 16 << 40;
+/// Largest disk in bytes, 16 TiB: a size that was mistyped must not take all memory: four bytes for each block that is
+/// written or zeroed.
+pub(crate) const BYTES_MAX: u64 = 16 << 40;
 
 /// A disk that has another size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Resized {
     /// What it had, in bytes.
-    pub from: u64,
+    pub(crate) from: u64,
     /// What it has.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// Whether the front end knows.
-    pub front_end: FrontEnd,
+    pub(crate) front_end: FrontEnd,
 }
 
 /// A size that the disk cannot be given; it has its old one still.
@@ -54,8 +55,8 @@ pub enum ResizeError {
 }
 
 impl Device {
-    /// Makes the disk larger or smaller, between two requests, and tells the front end. A request that waits, and lies beyond the new end when it
-    /// is done, fails as one that comes later.
+    /// Makes the disk larger or smaller, between two requests, and tells the front end. A request that waits, and lies
+    /// beyond the new end when it is done, fails as one that comes later.
     ///
     /// # Errors
     /// It is no size for a disk, or there is no room.
@@ -88,7 +89,7 @@ impl Device {
 
     /// Whether the disk had another size once.
     #[must_use]
-    pub fn was_resized(&self) -> bool {
+    pub(crate) fn was_resized(&self) -> bool {
         self.was_resized.load(Ordering::Acquire)
     }
 

@@ -26,7 +26,8 @@ impl Device {
         Ok(name)
     }
 
-    /// Replaces all rules and the seed, sets all counters back, and lets go what is held. With a bad rule nothing changes.
+    /// Replaces all rules and the seed, sets all counters back, and lets go what is held. With a bad rule nothing
+    /// changes.
     ///
     /// # Errors
     /// A rule cannot be read, or two have one name: its index, and what is wrong.
@@ -46,7 +47,8 @@ impl Device {
         released
     }
 
-    /// Takes one rule off and lets go what it keeps waiting; returns how many requests that were. In a replay it stays, as with [`clear_rules`](Self::clear_rules).
+    /// Takes one rule off and lets go what it keeps waiting; returns how many requests that were. In a replay it stays,
+    /// as with [`clear_rules`](Self::clear_rules).
     ///
     /// # Errors
     /// No rule has this name.
@@ -63,8 +65,8 @@ impl Device {
         Ok(self.complete_released(released))
     }
 
-    /// Takes all rules off and lets go everything that waits; returns how many requests that were. In a replay the rules, their counters and their windows
-    /// stay: they are the trace's.
+    /// Takes all rules off and lets go everything that waits; returns how many requests that were. In a replay the
+    /// rules, their counters and their windows stay: they are the trace's.
     pub fn clear_rules(&self) -> usize {
         let mut state = self.lock();
         let released = if state.book.script().is_some() {
@@ -77,7 +79,8 @@ impl Device {
         self.complete_released(released)
     }
 
-    /// Makes the decisions of a script from here on, in place of the rules' own. The device is one without rules that began with the script's seed.
+    /// Makes the decisions of a script from here on, in place of the rules' own. The device is one without rules that
+    /// began with the script's seed.
     pub fn replay(&self, script: Script) {
         // It may cut the power.
         self.disk.keep_history(Keep::Volatile);
@@ -98,7 +101,8 @@ impl Device {
         self.lock().book.script().and_then(Script::ending)
     }
 
-    /// Does to the rules what was done to them in the trace that is replayed, up to its next request; returns what that lets go.
+    /// Does to the rules what was done to them in the trace that is replayed, up to its next request; returns what that
+    /// lets go.
     pub(super) fn catch_up(&self, state: &mut State) -> Vec<Released<Pending>> {
         let mut released = Vec::new();
         while let Some(change) = state.book.change() {
@@ -145,7 +149,8 @@ impl Device {
         state.book.statuses(|name| state.schedule.holding(name))
     }
 
-    /// What is to be said in the end of rules that were never applied, those included that were taken off before; nothing if there are none.
+    /// What is to be said in the end of rules that were never applied, those included that were taken off before;
+    /// nothing if there are none.
     pub(crate) fn never_fired(&self) -> Option<String> {
         self.lock().book.never_fired()
     }

@@ -38,7 +38,8 @@ impl Device {
         round.publish();
     }
 
-    /// Adds to the round what is to complete now; returns what becomes of the device by this request, and the rule that says so.
+    /// Adds to the round what is to complete now; returns what becomes of the device by this request, and the rule that
+    /// says so.
     fn submit_one(
         &self,
         request: Request,
@@ -130,8 +131,8 @@ impl Device {
         });
     }
 
-    /// What is to become of the next request, as it was in the trace that is replayed. What was done to the rules before it is done first, and what
-    /// that lets go is to complete before it.
+    /// What is to become of the next request, as it was in the trace that is replayed. What was done to the rules
+    /// before it is done first, and what that lets go is to complete before it.
     fn decide_again(&self, state: &mut State, request: &Request, round: &mut Round) -> Scripted {
         round.ready.extend(self.catch_up(state).into_iter().map(Ready::from));
         let found = Look::of(&request.facts, &request.ranges);

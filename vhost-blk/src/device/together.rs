@@ -16,8 +16,8 @@ use crate::rulebook::decide::Outcome;
 const LOOK_MAX: usize = 128;
 
 impl Device {
-    /// Does the work of those requests that no rule has a say in, where a disk is quicker with many at once than one by one. What cannot be
-    /// done so is left, and done when the request is completed.
+    /// Does the work of those requests that no rule has a say in, where a disk is quicker with many at once than one by
+    /// one. What cannot be done so is left, and done when the request is completed.
     pub(super) fn do_together(&self, round: &mut Round) {
         if !self.disk.is_in_file() {
             return;

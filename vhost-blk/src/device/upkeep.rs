@@ -46,7 +46,7 @@ pub enum RollbackError {
 
 impl Device {
     /// Notes that a front end has come; returns the connection's number.
-    pub fn connected(&self) -> u64 {
+    pub(crate) fn connected(&self) -> u64 {
         let mut state = self.lock();
         state.stats.connections += 1;
         state.stats.connected = true;
@@ -60,7 +60,7 @@ impl Device {
     }
 
     /// Notes that the front end is gone.
-    pub fn disconnected(&self, connection: u64) {
+    pub(crate) fn disconnected(&self, connection: u64) {
         self.lock().stats.connected = false;
         self.trace.write(|| Record::Disconnect {
             t_us: self.trace.now_us(),
@@ -70,7 +70,7 @@ impl Device {
     }
 
     /// Notes that a queue's driver broke the protocol.
-    pub fn queue_died(&self, queue: u16, problem: &str) {
+    pub(crate) fn queue_died(&self, queue: u16, problem: &str) {
         self.trace.write(|| Record::QueueDead {
             t_us: self.trace.now_us(),
             queue,
@@ -80,14 +80,14 @@ impl Device {
     }
 
     /// Completes what waits for rings that are about to be stopped, as if it had been released.
-    pub fn complete_stopping(&self) {
+    pub(crate) fn complete_stopping(&self) {
         let stopping = |pending: &Pending| pending.completion.is_stopping();
         let released = self.lock().schedule.remove(stopping, ReleasedBy::Stop);
         self.complete_released(released);
     }
 
     /// Lets go, without a word to anyone, what is held for rings that are gone.
-    pub fn drop_stale(&self) {
+    pub(crate) fn drop_stale(&self) {
         self.gate.waits_in_vain();
         let mut state = self.lock();
         let stale = |pending: &Pending| pending.completion.is_stale();
@@ -122,8 +122,8 @@ impl Device {
         stats
     }
 
-    /// Makes the disk the golden image again, or what it was at a mark, its size included; gives power again if it was cut. Returns the new size
-    /// if it is another one.
+    /// Makes the disk the golden image again, or what it was at a mark, its size included; gives power again if it was
+    /// cut. Returns the new size if it is another one.
     ///
     /// # Errors
     /// Requests are outstanding, the file for what is written cannot be emptied, or there is no such mark.
@@ -190,12 +190,12 @@ impl Device {
     ///
     /// # Errors
     /// The file cannot be written, or what is wanted is not known.
-    pub fn export(&self, path: &Path, wanted: &Wanted<'_>) -> Result<Exported, ExportError> {
+    pub(crate) fn export(&self, path: &Path, wanted: &Wanted<'_>) -> Result<Exported, ExportError> {
         self.gate.standing_still(|| export(&self.disk, path, wanted))
     }
 
-    /// Writes the history as a log of dm-log-writes; returns the number of its entries, and the largest size that the disk had since it had the
-    /// image's.
+    /// Writes the history as a log of dm-log-writes; returns the number of its entries, and the largest size that the
+    /// disk had since it had the image's.
     ///
     /// # Errors
     /// The file cannot be written, or the history does not go back to the image.

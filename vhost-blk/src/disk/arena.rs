@@ -1,8 +1,9 @@
 //! Memory for what is written: slots of a block each, taken as they come, whatever blocks they are for.
 //!
-//! So a disk that is written all over its size takes the memory of what was written and little more, and memory can be made to be there many slots at
-//! once, which takes half of what page faults take, and before it is wanted, by a thread that does nothing else; or it comes to be with the bytes of a
-//! long write in it (`fill.rs`). What a rollback leaves is used again.
+//! So a disk that is written all over its size takes the memory of what was written and little more, and memory can be
+//! made to be there many slots at once, which takes half of what page faults take, and before it is wanted, by a thread
+//! that does nothing else; or it comes to be with the bytes of a long write in it (`fill.rs`). What a rollback leaves
+//! is used again.
 
 mod bare;
 mod huge;
@@ -21,8 +22,8 @@ use super::blocks::Blocks;
 use super::fill::Filler;
 use super::image::{AccessError, BLOCK_BYTES};
 
-/// Slots of a chunk: what is made to be there at once ahead of its use. 2 MiB, for so much has a page of a page table: two threads that make memory
-/// be there do not want the same lock.
+/// Slots of a chunk: what is made to be there at once ahead of its use. 2 MiB, for so much has a page of a page table:
+/// two threads that make memory be there do not want the same lock.
 const CHUNK: u32 = 512;
 /// Chunks that are kept there ahead: 8 MiB.
 const AHEAD: usize = 4;
@@ -250,7 +251,8 @@ impl Arena {
     fn advise(&self, slots: &Range<u32>, advice: Advice) -> rustix::io::Result<()> {
         let (start, end) = (self.place(slots.start, 0), self.place(slots.end, 0));
         let begin = self.region.as_ptr().wrapping_add(start);
-        // SAFETY: the range is one of the region's, to which nobody has references; and what is taken away is nobody's (`renew`).
+        // SAFETY: the range is one of the region's, to which nobody has references; and what is taken away is nobody's
+        // (`renew`).
         unsafe { madvise(begin.cast(), end.saturating_sub(start), advice) }
     }
 

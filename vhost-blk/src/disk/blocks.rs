@@ -5,8 +5,8 @@ use std::io;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-/// Blocks of which it is known together whether anything was ever said of one of them: a disk may be made so large that looking at each would take seconds,
-/// and memory for what it looks at.
+/// Blocks of which it is known together whether anything was ever said of one of them: a disk may be made so large that
+/// looking at each would take seconds, and memory for what it looks at.
 const CHUNK: usize = 1 << 16;
 
 /// The block reads as zeros whatever its slot holds.
@@ -31,8 +31,8 @@ pub(super) enum Kind {
     Written,
 }
 
-/// All blocks of a disk, and some that it may have, for many threads at once. Those of which nothing is known take no memory: they are as in the image, and
-/// zeros beyond it.
+/// All blocks of a disk, and some that it may have, for many threads at once. Those of which nothing is known take no
+/// memory: they are as in the image, and zeros beyond it.
 #[derive(Debug)]
 pub(super) struct Blocks {
     entries: Box<[AtomicU32]>,
@@ -178,8 +178,8 @@ impl Blocks {
         self.entry_to_change(block).fetch_or(ZERO, Ordering::AcqRel);
     }
 
-    /// Makes blocks, up to the disk's end, zeros that no disk has for now; the slots that they had. A table that is much too large then is given back, so
-    /// there must be room again before the disk ends behind them.
+    /// Makes blocks, up to the disk's end, zeros that no disk has for now; the slots that they had. A table that is
+    /// much too large then is given back, so there must be room again before the disk ends behind them.
     pub(super) fn cut_off(&mut self, blocks: Range<usize>) -> Vec<u32> {
         let image = self.image;
         let mut slots = Vec::new();
@@ -229,7 +229,8 @@ fn untouched(count: usize) -> Box<[AtomicBool]> {
     (0..count.div_ceil(CHUNK)).map(|_| AtomicBool::new(false)).collect()
 }
 
-/// Entries for blocks of which nothing is known. Zeros that the allocator gets from the kernel are not there before they are looked at.
+/// Entries for blocks of which nothing is known. Zeros that the allocator gets from the kernel are not there before
+/// they are looked at.
 fn nothing_known(count: usize) -> io::Result<Box<[AtomicU32]>> {
     let none = || io::Error::from(io::ErrorKind::OutOfMemory);
     let layout = Layout::array::<AtomicU32>(count).map_err(|_| none())?;

@@ -1,5 +1,5 @@
-//! Writes the disk as it stands, as it stood, or as it would stand after a power cut, into a raw file of its own, sparse where it can be, for tools
-//! like `btrfs check`.
+//! Writes the disk as it stands, as it stood, or as it would stand after a power cut, into a raw file of its own,
+//! sparse where it can be, for tools like `btrfs check`.
 
 use std::fs::File;
 use std::io;
@@ -18,7 +18,7 @@ use crate::power::picture::{Picture, PictureError, Source, Wanted};
 
 /// An export that did not work; nothing stands at its path then.
 #[derive(Debug, Error)]
-pub enum ExportError {
+pub(crate) enum ExportError {
     /// The file.
     #[error("cannot export the disk to {}: {source}", path.display())]
     Io {
@@ -44,19 +44,19 @@ impl ExportError {
 
 /// An export that worked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Exported {
+pub(crate) struct Exported {
     /// Bytes of data in the file; the rest are holes.
-    pub data_bytes: u64,
+    pub(crate) data_bytes: u64,
     /// What the power cut did, if one was wanted.
-    pub cut: Option<Cut>,
+    pub(crate) cut: Option<Cut>,
 }
 
-/// Writes the disk to `path`: beside it first, then renamed, so that a reader sees the whole file or none. The disk is left as it is, whatever is
-/// wanted.
+/// Writes the disk to `path`: beside it first, then renamed, so that a reader sees the whole file or none. The disk is
+/// left as it is, whatever is wanted.
 ///
 /// # Errors
 /// The file cannot be written, or what is wanted is not known.
-pub fn export(disk: &Disk, path: &Path, wanted: &Wanted<'_>) -> Result<Exported, ExportError> {
+pub(crate) fn export(disk: &Disk, path: &Path, wanted: &Wanted<'_>) -> Result<Exported, ExportError> {
     let write = |look: &mut dyn FnMut(&File) -> io::Result<u64>| beside(path, look);
     // As it stands needs no history.
     let log = (wanted.at.is_some() || wanted.power_cut.is_some()).then(|| disk.history.lock());

@@ -1,9 +1,10 @@
-//! Bytes in files: the image as it is, and a file of the same size, without a name, for what is written. For images that are
-//! larger than memory, and for who wants a real disk's times.
+//! Bytes in files: the image as it is, and a file of the same size, without a name, for what is written. For images
+//! that are larger than memory, and for who wants a real disk's times.
 //!
-//! All that a batch of requests moves is handed to the kernel at once through io_uring and waited for, so that the disk underneath sees
-//! the depth that the guest's queue has. Where place, length and buffer allow it the page cache is left out (`O_DIRECT`). A kernel without
-//! io_uring, or one that forbids it, gets plain reads and writes, one after the other; that is said once.
+//! All that a batch of requests moves is handed to the kernel at once through io_uring and waited for, so that the disk
+//! underneath sees the depth that the guest's queue has. Where place, length and buffer allow it the page cache is left
+//! out (`O_DIRECT`). A kernel without io_uring, or one that forbids it, gets plain reads and writes, one after the
+//! other; that is said once.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -35,15 +36,15 @@ pub(super) enum Which {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Piece {
     /// The file.
-    pub which: Which,
+    pub(crate) which: Which,
     /// To the file, not from it.
-    pub write: bool,
+    pub(crate) write: bool,
     /// Where in the file.
-    pub at: u64,
+    pub(crate) at: u64,
     /// Where in memory.
-    pub memory: *mut u8,
+    pub(crate) memory: *mut u8,
     /// How many.
-    pub len: usize,
+    pub(crate) len: usize,
 }
 
 /// Both files.
@@ -293,7 +294,8 @@ unsafe fn by_call(fd: RawFd, piece: &Piece) -> io::Result<usize> {
     usize::try_from(moved).map_err(|_| io::Error::last_os_error())
 }
 
-/// Whether a ring can be waited for once more: a signal, a kernel short of memory (EAGAIN), or ends that are to be taken out first (EBUSY).
+/// Whether a ring can be waited for once more: a signal, a kernel short of memory (EAGAIN), or ends that are to be
+/// taken out first (EBUSY).
 fn passes(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EINTR | libc::EAGAIN | libc::EBUSY))
 }

@@ -1,8 +1,10 @@
-//! Memory that comes to be with its bytes in it: the kernel takes a page that nobody has, copies into it what a guest writes, and maps it, at once for many
-//! pages (`UFFDIO_COPY`, userfaultfd(2)). It need not clear a page that is written over at once, which a page fault must; 128 KiB take two thirds of the time.
+//! Memory that comes to be with its bytes in it: the kernel takes a page that nobody has, copies into it what a guest
+//! writes, and maps it, at once for many pages (`UFFDIO_COPY`, userfaultfd(2)). It need not clear a page that is
+//! written over at once, which a page fault must; 128 KiB take two thirds of the time.
 //!
-//! For this a range has to be under a userfaultfd, and then a page of it that is not there yet can only come to be this way: who touched it would
-//! get SIGBUS. So a range is for nothing else until all of it is there or [`Filler::release`] gave it back.
+//! For this a range has to be under a userfaultfd, and then a page of it that is not there yet can only come to be this
+//! way: who touched it would get SIGBUS. So a range is for nothing else until all of it is there or [`Filler::release`]
+//! gave it back.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -18,7 +20,8 @@ pub(super) struct Filler {
     fd: OwnedFd,
 }
 
-// Of `linux/userfaultfd.h`. The crate that has them makes its bindings as it is built, and wants a compiler for C with its libraries for that.
+// Of `linux/userfaultfd.h`. The crate that has them makes its bindings as it is built, and wants a compiler for C with
+// its libraries for that.
 const GROUP: u8 = 0xaa;
 const API: Opcode = opcode::read_write::<Api>(GROUP, 0x3f);
 const REGISTER: Opcode = opcode::read_write::<Register>(GROUP, 0x00);
@@ -68,7 +71,8 @@ struct Copy {
 }
 
 impl Filler {
-    /// None where the kernel has none, or none for this process (before Linux 5.11 only with privilege; containers forbid it, too).
+    /// None where the kernel has none, or none for this process (before Linux 5.11 only with privilege; containers
+    /// forbid it, too).
     pub(super) fn new() -> Option<Filler> {
         let flags = UserfaultfdFlags::CLOEXEC | UserfaultfdFlags::from_bits_retain(USER_MODE_ONLY);
         // SAFETY: nothing is under it yet.
@@ -132,7 +136,8 @@ impl Filler {
                 mode: MODE_DONTWAKE,
                 copied: 0,
             };
-            // SAFETY: it takes such a struct; the kernel copies between two pieces of memory that live for so long, by their addresses.
+            // SAFETY: it takes such a struct; the kernel copies between two pieces of memory that live for so long, by
+            // their addresses.
             let result = unsafe { self.ask::<COPY, _>(&mut copy) };
             match result {
                 Ok(()) => done += copy.copied.cast_unsigned(),

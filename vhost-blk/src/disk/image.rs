@@ -9,7 +9,7 @@ use thiserror::Error;
 use vm_memory::VolatileSlice;
 
 /// Granularity of the overlay's states in bytes.
-pub const BLOCK_BYTES: u64 = 4096;
+pub(crate) const BLOCK_BYTES: u64 = 4096;
 
 /// How much is moved at a time where there is no need for all at once.
 pub(super) const PIECE_BYTES: u64 = 1 << 20;

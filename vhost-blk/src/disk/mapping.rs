@@ -1,4 +1,5 @@
-//! The image in memory, to read from. The device starts at once whatever the image's size, and many devices share its page cache.
+//! The image in memory, to read from. The device starts at once whatever the image's size, and many devices share its
+//! page cache.
 
 use std::fs::File;
 use std::io;

@@ -51,11 +51,12 @@ impl Standing for &Disk {
 }
 
 impl Disk {
-    /// Makes the disk end elsewhere. What is cut off is gone: where a disk grows there are zeros. A power cut does not take it back.
+    /// Makes the disk end elsewhere. What is cut off is gone: where a disk grows there are zeros. A power cut does not
+    /// take it back.
     ///
     /// # Errors
     /// There is no room, or the storage fails; the disk then stays as it is.
-    pub fn resize(&self, bytes: u64) -> io::Result<()> {
+    pub(crate) fn resize(&self, bytes: u64) -> io::Result<()> {
         let mut log = self.history.open();
         let mut log = log.as_mut().and_then(|log| log.as_mut());
         let mut overlay = self.alone();

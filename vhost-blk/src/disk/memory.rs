@@ -1,5 +1,5 @@
-//! A disk in memory: the image, mapped, and slots of memory for what is written. A block that is written for the first time, and wholly, costs
-//! neither a look at the image nor a page fault.
+//! A disk in memory: the image, mapped, and slots of memory for what is written. A block that is written for the first
+//! time, and wholly, costs neither a look at the image nor a page fault.
 
 use std::fs::File;
 use std::io;
@@ -25,8 +25,9 @@ impl Memory {
     /// # Errors
     /// The image cannot be mapped, or there is no address space.
     pub(super) fn new(file: &Arc<File>, bytes: u64) -> io::Result<Memory> {
-        // Whatever size the disk is given, no more can be written than the machine can hold. Address space costs nothing; where it is counted
-        // all the same (`vm.overcommit_memory=2`), there may be enough for a disk of the image's size.
+        // Whatever size the disk is given, no more can be written than the machine can hold. Address space costs
+        // nothing; where it is counted all the same (`vm.overcommit_memory=2`), there may be enough for a disk of the
+        // image's size.
         let machine = rustix::system::sysinfo();
         let holds = (machine.totalram + machine.totalswap) * u64::from(machine.mem_unit);
         let arena = Arena::new(holds / BLOCK_BYTES).or_else(|_| Arena::new(bytes.div_ceil(BLOCK_BYTES)))?;
@@ -78,8 +79,8 @@ impl Memory {
         Ok(())
     }
 
-    /// Copies to the disk, to a range that lies in it. The lock is for blocks that become written ones but not wholly: it keeps two writers
-    /// to parts of one from losing each other's.
+    /// Copies to the disk, to a range that lies in it. The lock is for blocks that become written ones but not wholly:
+    /// it keeps two writers to parts of one from losing each other's.
     pub(super) fn write(
         &self,
         blocks: &Blocks,
@@ -114,7 +115,8 @@ impl Memory {
         Ok(())
     }
 
-    /// Writes whole blocks that are as in the image, as many of them as are so still when they are written; how far it came.
+    /// Writes whole blocks that are as in the image, as many of them as are so still when they are written; how far it
+    /// came.
     fn write_fresh(&self, blocks: &Blocks, at: u64, from: &VolatileSlice<'_>) -> Result<u64, AccessError> {
         let block = at / BLOCK_BYTES;
         // First the bytes, then the word that they are there: nobody sees a block that is written by half.

@@ -26,7 +26,8 @@ pub(crate) struct Overlay {
     image_bytes: u64,
     bytes: u64,
     blocks: Blocks,
-    /// Held while a block that is not a written one becomes one, so that two writers to its halves do not lose each other's.
+    /// Held while a block that is not a written one becomes one, so that two writers to its halves do not lose each
+    /// other's.
     reviving: Mutex<()>,
     store: Store,
 }
@@ -221,7 +222,8 @@ impl Overlay {
         Ok(())
     }
 
-    /// Adds what a write moves, unless it is to a part of a block that is no written one: what else is in that has to be written, too.
+    /// Adds what a write moves, unless it is to a part of a block that is no written one: what else is in that has to
+    /// be written, too.
     pub(super) fn gather_write<'m>(
         &self,
         offset: u64,
@@ -231,7 +233,8 @@ impl Overlay {
         self.check(offset, from.len() as u64)?;
         let before = pieces.fresh.len();
         for (block, part) in parts(offset, from.len() as u64) {
-            // One that is written now is left alone: if somebody zeroes it before this is done, what is not of this write must not come back.
+            // One that is written now is left alone: if somebody zeroes it before this is done, what is not of this
+            // write must not come back.
             if self.blocks.get(block).kind() == Kind::Written {
                 continue;
             }
@@ -284,7 +287,8 @@ impl Overlay {
             let mut all = Pieces::default();
             let slice = VolatileSlice::from(&mut bytes[..]);
             self.gather_write(whole.start, &slice, &mut all)?;
-            // The lock is held here. If somebody has zeroed the block meanwhile it stays so: what was copied is of before.
+            // The lock is held here. If somebody has zeroed the block meanwhile it stays so: what was copied is of
+            // before.
             all.fresh.clear();
             self.run(all)?;
             self.blocks.written(block, was, 0);

@@ -1,5 +1,5 @@
-//! Rings of io_uring, for threads to take and give back. Made before the device enters its sandbox, after which no more can be made: what a
-//! ring does is done outside seccomp, so these can read and write, and nothing else.
+//! Rings of io_uring, for threads to take and give back. Made before the device enters its sandbox, after which no more
+//! can be made: what a ring does is done outside seccomp, so these can read and write, and nothing else.
 
 use std::io;
 use std::sync::{Mutex, PoisonError};

@@ -1,6 +1,7 @@
 //! A power cut: what was not durable is taken back, and what of it survives is put there again.
 //!
-//! Where all of the history is kept, the cut is a change like others: what it took away stays known, and with it every mark before it.
+//! Where all of the history is kept, the cut is a change like others: what it took away stays known, and with it every
+//! mark before it.
 
 use std::ops::Range;
 use std::time::Instant;
@@ -12,8 +13,8 @@ use super::history::History;
 use super::log::{Entry, Keep, Log, PowerCut, Survivor, survivors, undo};
 
 impl History {
-    /// Makes the disk what it is after the power went: what was durable, and what of the rest survives. Nothing if no history is kept, for then nobody
-    /// knows what was durable.
+    /// Makes the disk what it is after the power went: what was durable, and what of the rest survives. Nothing if no
+    /// history is kept, for then nobody knows what was durable.
     pub(crate) fn cut(&self, PowerCut { lose, torn, seed }: PowerCut, disk: &mut impl Standing) -> Option<Cut> {
         let mut history = self.lock();
         let log = history.as_mut()?;

@@ -1,17 +1,16 @@
 //! The locks between a request and the disk, and the order in which they are taken.
 //!
-//! [`Rank`] is the order. [`OrderedMutex`] and [`OrderedRwLock`] are the locks: each has a rank, and in a debug build a thread that takes one while it holds
-//! one of the same or a later rank panics, whether or not another thread is in its way just then. In a release build they are those of `std` and
-//! nothing else. The history and the disk's overlay have theirs where their data is; the others are the [`Gate`]'s.
-//!
-//! A ring's own locks come before all of these but the power's when it is held alone: nothing of a ring is touched while the device's state is locked.
+//! [`Rank`] is the order. [`OrderedMutex`] and [`OrderedRwLock`] are the locks: each has a rank, and in a debug build a
+//! thread that takes one while it holds one of the same or a later rank panics, whether or not another thread is in its
+//! way just then. In a release build they are those of `std` and nothing else. Rings, the history and the disk's
+//! overlay have theirs where their data is; the others are the [`Gate`]'s.
 //!
 //! # Who holds the power lock
 //!
-//! Work on the disk is done while it is shared, so after a cut, which takes it exclusively, no late work follows. An export takes it exclusively for as
-//! long as it writes, so the disk stands still. Whoever waits for that holds nothing else, so rings can be stopped, front ends hung up on and the
-//! device ended meanwhile, and a request waits no longer than its ring runs. Requests are taken and decided on all the same
-//! ([`Gate::power_seen`]).
+//! Work on the disk is done while it is shared, so after a cut, which takes it exclusively, no late work follows. An
+//! export takes it exclusively for as long as it writes, so the disk stands still. Whoever waits for that holds nothing
+//! else, so rings can be stopped, front ends hung up on and the device ended meanwhile, and a request waits no longer
+//! than its ring runs. Requests are taken and decided on all the same ([`Gate::power_seen`]).
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -25,6 +24,9 @@ pub(crate) enum Rank {
     Exports,
     /// Whether the power is on.
     Power,
+    /// A ring, and what is out of it: one at a time. A request's work is done while it is held, so nothing of a ring is
+    /// touched under the later ones.
+    Ring,
     /// Rules, schedule and counters of the device.
     State,
     /// The history of the disk.
@@ -103,6 +105,14 @@ impl<G: DerefMut> DerefMut for Ordered<G> {
 }
 
 impl<T> OrderedGuard<'_, T> {
+    /// Waits, without the lock, while something is so; for this long at most.
+    pub(crate) fn wait_while(self, signal: &Condvar, at_most: Duration, so: impl FnMut(&mut T) -> bool) -> Self {
+        let Ordered { guard, held } = self;
+        let waited = signal.wait_timeout_while(guard, at_most, so);
+        let (guard, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        Ordered { guard, held }
+    }
+
     /// Waits for a signal without the lock, for this long at most.
     fn wait(self, signal: &Condvar, at_most: Option<Duration>) -> Self {
         let Ordered { guard, held } = self;
@@ -284,8 +294,8 @@ impl<S> Gate<S> {
         self.power.write()
     }
 
-    /// The power, for work on the disk; it stays as it is while the answer is kept. Nothing if an export is under way and to wait for it is in
-    /// vain.
+    /// The power, for work on the disk; it stays as it is while the answer is kept. Nothing if an export is under way
+    /// and to wait for it is in vain.
     pub(crate) fn power_unless(&self, in_vain: impl Fn() -> bool) -> Option<ReadGuard<'_, Power>> {
         if let Some(power) = self.power.try_read() {
             return Some(power);
@@ -297,7 +307,8 @@ impl<S> Gate<S> {
         Some(power)
     }
 
-    /// The power, for who does not touch the disk and so waits for no export; it stays as it is while the answer is kept.
+    /// The power, for who does not touch the disk and so waits for no export; it stays as it is while the answer is
+    /// kept.
     pub(crate) fn power_seen(&self) -> PowerSeen<'_> {
         if let Some(power) = self.power.try_read() {
             return PowerSeen::Shared(power);
@@ -317,8 +328,9 @@ impl<S> Gate<S> {
         exports
     }
 
-    /// The exports, for the one of them that holds the power lock: the only lock that is taken out of its order. It was counted before it took that
-    /// lock, and nobody who holds the exports waits for the power while one is counted that has not said what the power is.
+    /// The exports, for the one of them that holds the power lock: the only lock that is taken out of its order. It was
+    /// counted before it took that lock, and nobody who holds the exports waits for the power while one is counted that
+    /// has not said what the power is.
     fn exports_while_frozen(&self) -> MutexGuard<'_, Exports> {
         self.exports.lock_unordered()
     }
@@ -326,7 +338,8 @@ impl<S> Gate<S> {
     /// Runs something that must see the disk stand still.
     pub(crate) fn standing_still<T>(&self, look: impl FnOnce() -> T) -> T {
         self.exports.lock().count += 1;
-        // They end in the order in which others may look: first it is said that the power may change, then its lock goes, then all go on.
+        // They end in the order in which others may look: first it is said that the power may change, then its lock
+        // goes, then all go on.
         let _export = Export(self);
         let power = self.power_alone();
         self.exports_while_frozen().power = Some(*power);
@@ -367,10 +380,7 @@ impl<S> Gate<S> {
         at_most: Duration,
         moving: impl FnMut(&mut S) -> bool,
     ) -> OrderedGuard<'a, S> {
-        let Ordered { guard, held } = state;
-        let waited = self.settled.wait_timeout_while(guard, at_most, moving);
-        let (guard, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        Ordered { guard, held }
+        state.wait_while(&self.settled, at_most, moving)
     }
 
     pub(crate) fn wake_settled(&self) {

@@ -8,6 +8,7 @@ use super::*;
 /// A device without anything else.
 struct Locks {
     gate: Gate<u32>,
+    ring: OrderedMutex<u32>,
     history: OrderedMutex<u32>,
     overlay: OrderedRwLock<u32>,
 }
@@ -15,6 +16,7 @@ struct Locks {
 fn locks() -> Locks {
     Locks {
         gate: Gate::new(0),
+        ring: OrderedMutex::new(Rank::Ring, 0),
         history: OrderedMutex::new(Rank::History, 0),
         overlay: OrderedRwLock::new(Rank::Overlay, 0),
     }
@@ -26,11 +28,12 @@ fn all_locks_can_be_held_at_once_in_their_order() {
     for _ in 0..2 {
         let no_export = locks.gate.no_export(|| false);
         let power = locks.gate.power_alone();
+        let ring = locks.ring.lock();
         let mut state = locks.gate.state();
         let mut history = locks.history.lock();
         let mut overlay = locks.overlay.write();
         (*state, *history, *overlay) = (1, 2, 3);
-        drop((no_export, power, state, history, overlay));
+        drop((no_export, power, ring, state, history, overlay));
     }
     let power = locks.gate.power();
     assert!(power.on);
@@ -48,7 +51,8 @@ fn mistake(make: impl FnOnce(&Locks) + Send + 'static) -> String {
 #[test]
 #[cfg(debug_assertions)]
 fn a_wrong_order_is_a_panic_before_it_is_a_deadlock() {
-    let planted: [(&str, fn(&Locks)); 6] = [
+    type Mistake = fn(&Locks);
+    let planted: [(&str, Mistake); 7] = [
         ("Power", |locks| {
             let _state = locks.gate.state();
             let _power = locks.gate.power();
@@ -60,6 +64,10 @@ fn a_wrong_order_is_a_panic_before_it_is_a_deadlock() {
         ("Exports", |locks| {
             let _power = locks.gate.power();
             locks.gate.waits_in_vain();
+        }),
+        ("Ring", |locks| {
+            let _state = locks.gate.state();
+            let _ring = locks.ring.lock();
         }),
         ("State", |locks| {
             let _overlay = locks.overlay.read();

@@ -1,8 +1,8 @@
 //! What was written since when: enough to take writes back, to a mark or as a power cut does.
 //!
-//! Off until somebody wants it, for every change then costs two copies. While it is on, changes are made one after another and each request's
-//! changes are one entry, with what was there before and what is there now. A flush makes the entries before it durable; the others are
-//! what a volatile write cache would hold.
+//! Off until somebody wants it, for every change then costs two copies. While it is on, changes are made one after
+//! another and each request's changes are one entry, with what was there before and what is there now. A flush makes
+//! the entries before it durable; the others are what a volatile write cache would hold.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -82,7 +82,8 @@ impl History {
         }
     }
 
-    /// Writes all of it as a log of dm-log-writes; returns the number of its entries, and the largest size that the disk had since it had this one.
+    /// Writes all of it as a log of dm-log-writes; returns the number of its entries, and the largest size that the
+    /// disk had since it had this one.
     pub(crate) fn export(&self, path: &Path, mut disk_bytes: u64) -> Result<(u64, u64), LogError> {
         let history = self.lock();
         let log = match history.as_ref() {

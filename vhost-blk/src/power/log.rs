@@ -29,22 +29,22 @@ pub enum Keep {
     if *kept { "" } else { "; start the device with --history to keep what is needed" })]
 pub struct UnknownMark {
     /// The name.
-    pub name: String,
+    pub(crate) name: String,
     /// The marks there are.
-    pub known: Vec<String>,
+    pub(crate) known: Vec<String>,
     /// Whether all of the history is kept.
-    pub kept: bool,
+    pub(crate) kept: bool,
 }
 
 /// How the power is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PowerCut {
+pub(crate) struct PowerCut {
     /// What of the volatile cache is lost.
-    pub lose: Lose,
+    pub(crate) lose: Lose,
     /// Whether the last write is torn.
-    pub torn: Option<Torn>,
+    pub(crate) torn: Option<Torn>,
     /// Seed of what is to be chosen.
-    pub seed: u64,
+    pub(crate) seed: u64,
 }
 
 /// Something that happened to a disk.
@@ -70,8 +70,8 @@ pub(crate) struct Log {
     pub(super) forgotten: u64,
     /// If the last of them was a flush, when what came before it was durable.
     forgotten_flush: Option<Instant>,
-    /// The last flush that has done its work, and all after it: their numbers, counted with what was forgotten, and when they do it. A log that is long is not to be
-    /// searched for them at every write.
+    /// The last flush that has done its work, and all after it: their numbers, counted with what was forgotten, and
+    /// when they do it. A log that is long is not to be searched for them at every write.
     flushes: VecDeque<(u64, Instant)>,
 }
 
@@ -101,7 +101,8 @@ impl PowerCut {
 }
 
 impl Entry {
-    /// What it costs to keep, itself included: flushes alone, and there is one for every few writes, would fill the memory in the end.
+    /// What it costs to keep, itself included: flushes alone, and there is one for every few writes, would fill the
+    /// memory in the end.
     fn cost(&self) -> u64 {
         let more = match self {
             Entry::Changes(changes) => changes.iter().map(Change::cost).sum(),

@@ -1,11 +1,13 @@
 //! The history as a log of dm-log-writes, for its replay tools (`replay-log` of fstests, and those of others).
 //!
-//! The format is that of the kernel's `drivers/md/dm-log-writes.c`: a block with the super, then for every entry a block with its header, and
-//! behind it the data. Replayed from the start onto a copy of the golden image it makes every state that the disk went through. What was zeroed or discarded
-//! stands there as a discard, which the tools do as zeros on a file; so does what was cut off a disk that was made smaller, for a log has no word for a size.
+//! The format is that of the kernel's `drivers/md/dm-log-writes.c`: a block with the super, then for every entry a
+//! block with its header, and behind it the data. Replayed from the start onto a copy of the golden image it makes
+//! every state that the disk went through. What was zeroed or discarded stands there as a discard, which the tools do
+//! as zeros on a file; so does what was cut off a disk that was made smaller, for a log has no word for a size.
 //!
-//! Tried with the `replay-log` of fstests: logs of ext4, btrfs and xfs under Linux, and of random requests with resizes between them, replayed whole, to every mark, by
-//! number and in two goes, are the disk byte for byte, and `btrfs check` found every flush consistent.
+//! Tried with the `replay-log` of fstests: logs of ext4, btrfs and xfs under Linux, and of random requests with resizes
+//! between them, replayed whole, to every mark, by number and in two goes, are the disk byte for byte, and `btrfs
+//! check` found every flush consistent.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
@@ -42,7 +44,7 @@ pub(crate) enum Step<'a> {
 
 /// A log that could not be written; nothing stands at its path then.
 #[derive(Debug, Error)]
-pub enum LogError {
+pub(crate) enum LogError {
     /// There is no history, or not all of it.
     #[error("the history does not go back to the golden image: {0}")]
     Incomplete(&'static str),

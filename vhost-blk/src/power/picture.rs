@@ -12,16 +12,16 @@ use super::log::{Log, PowerCut, Survivor, UnknownMark, survivors, undo};
 
 /// What of a disk is wanted; nothing given is the disk as it stands.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Wanted<'a> {
+pub(crate) struct Wanted<'a> {
     /// As it stood at this mark, the last of the name.
-    pub at: Option<&'a str>,
+    pub(crate) at: Option<&'a str>,
     /// As it would stand had the power been cut then.
-    pub power_cut: Option<PowerCut>,
+    pub(crate) power_cut: Option<PowerCut>,
 }
 
 /// A state of the disk that is not known.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum PictureError {
+pub(crate) enum PictureError {
     /// There is no history.
     #[error(
         "no history is kept, and so nothing is known of what was and what is durable: start the device with --history"

@@ -42,7 +42,8 @@ impl<'a> Access<'a> {
         }
     }
 
-    /// Moves a part (in bytes) of a request's data to or from where it lies on a disk on which the whole request begins at `sector`.
+    /// Moves a part (in bytes) of a request's data to or from where it lies on a disk on which the whole request begins
+    /// at `sector`.
     pub(crate) fn move_part(
         &mut self,
         request: &Request,
@@ -77,7 +78,8 @@ impl<'a> Access<'a> {
     }
 }
 
-/// Calls `each` with every piece of guest memory that holds a part (in bytes) of a request's data, and where in the data it begins.
+/// Calls `each` with every piece of guest memory that holds a part (in bytes) of a request's data, and where in the
+/// data it begins.
 pub(crate) fn for_each_piece<'m>(
     request: &Request,
     mem: &'m Mem,

@@ -8,11 +8,11 @@ use vm_memory::GuestAddress;
 
 /// A piece of guest memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Buffer {
+pub(crate) struct Buffer {
     /// Where it begins.
-    pub addr: GuestAddress,
+    pub(crate) addr: GuestAddress,
     /// Its length in bytes.
-    pub len: u32,
+    pub(crate) len: u32,
 }
 
 /// So many need no memory of their own: header, status, and the data of a request of a page or a few.
@@ -25,23 +25,24 @@ const KEPT_MAX: usize = 128;
 type List = SmallVec<[Buffer; INLINE]>;
 
 thread_local! {
-    /// Lists of requests that are done. A queue's thread has as many out as it has requests, and most requests are of one kind.
+    /// Lists of requests that are done. A queue's thread has as many out as it has requests, and most requests are of
+    /// one kind.
     static SPARE: RefCell<Vec<List>> = RefCell::new(Vec::with_capacity(SPARE_MAX));
 }
 
 /// Buffers of a request in their order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Buffers(List);
+pub(crate) struct Buffers(List);
 
 impl Buffers {
     /// None.
     #[must_use]
-    pub fn new() -> Buffers {
+    pub(crate) fn new() -> Buffers {
         Buffers::default()
     }
 
     /// Adds one at the end.
-    pub fn push(&mut self, buffer: Buffer) {
+    pub(crate) fn push(&mut self, buffer: Buffer) {
         if self.0.len() == INLINE && !self.0.spilled() {
             // A thread that is ending has none.
             if let Ok(Some(mut spare)) = SPARE.try_with(|spare| spare.borrow_mut().pop()) {
@@ -53,12 +54,12 @@ impl Buffers {
     }
 
     /// Takes the last one off.
-    pub fn pop(&mut self) -> Option<Buffer> {
+    pub(crate) fn pop(&mut self) -> Option<Buffer> {
         self.0.pop()
     }
 
     /// Takes the first ones off, this many of them or all.
-    pub fn skip(&mut self, count: usize) {
+    pub(crate) fn skip(&mut self, count: usize) {
         self.0.drain(..count.min(self.0.len()));
     }
 }

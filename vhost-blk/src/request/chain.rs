@@ -30,9 +30,9 @@ pub struct Request {
     /// What rules can know of it.
     pub facts: Facts,
     /// Data buffers: the guest's data for a write, room for the disk's for a read or get-id.
-    pub buffers: Buffers,
+    pub(crate) buffers: Buffers,
     /// Ranges of a discard or write-zeroes request.
-    pub ranges: Vec<RangeOnDisk>,
+    pub(crate) ranges: Vec<RangeOnDisk>,
 }
 
 /// A chain out of a ring.

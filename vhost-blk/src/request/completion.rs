@@ -1,8 +1,8 @@
 //! The only way back into a used ring.
 //!
-//! A [`Completion`] is a linear token: it is made when a chain leaves the available ring, and its head goes back exactly
-//! once. It remembers its ring's generation; when the ring was stopped in the meantime the token does nothing, for the
-//! memory it points into may be another driver's by now.
+//! A [`Completion`] is a linear token: it is made when a chain leaves the available ring, and its head goes back
+//! exactly once. It remembers its ring's generation; when the ring was stopped in the meantime the token does nothing,
+//! for the memory it points into may be another driver's by now.
 
 use std::fmt;
 use std::sync::Arc;
@@ -24,12 +24,14 @@ pub trait Ring: Send + Sync {
     /// Whether it is about to be stopped, and waits for its requests to be completed.
     fn is_stopping(&self) -> bool;
 
-    /// If the ring is still of this generation: runs `effect` and puts `head` into the used ring with the length that it
-    /// returns, for the driver to see at the next [`publish`](Self::publish). The ring cannot be stopped while `effect` runs.
+    /// If the ring is still of this generation: runs `effect` and puts `head` into the used ring with the length that
+    /// it returns, for the driver to see at the next [`publish`](Self::publish). The ring cannot be stopped while
+    /// `effect` runs.
     fn complete(&self, generation: u64, head: u16, effect: &mut dyn FnMut() -> u32) -> bool;
 
-    /// Begins work for requests of this generation before they are completed; not if the ring was stopped since. The generation's end waits until
-    /// that work has [left](Self::leave): what is done then touches the guest's memory no more. Takes no lock that others wait under.
+    /// Begins work for requests of this generation before they are completed; not if the ring was stopped since. The
+    /// generation's end waits until that work has [left](Self::leave): what is done then touches the guest's memory no
+    /// more. Takes no lock that others wait under.
     fn enter(&self, generation: u64) -> bool;
 
     /// Ends such work.
@@ -46,9 +48,9 @@ pub trait Ring: Send + Sync {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Effect {
     /// What the guest is told.
-    pub status: Status,
+    pub(crate) status: Status,
     /// Bytes moved between guest memory and disk.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// Bytes written to guest memory, without the status.
     pub written: u32,
 }
@@ -79,13 +81,13 @@ impl Completion {
 
     /// The ring that the request came from.
     #[must_use]
-    pub fn ring(&self) -> &Arc<dyn Ring> {
+    pub(crate) fn ring(&self) -> &Arc<dyn Ring> {
         &self.ring
     }
 
     /// The generation that the request belongs to.
     #[must_use]
-    pub fn generation(&self) -> u64 {
+    pub(crate) fn generation(&self) -> u64 {
         self.generation
     }
 
@@ -96,23 +98,24 @@ impl Completion {
 
     /// Whether the ring was stopped since.
     #[must_use]
-    pub fn is_stale(&self) -> bool {
+    pub(crate) fn is_stale(&self) -> bool {
         self.ring.generation() != self.generation
     }
 
     /// Whether the ring is about to be stopped: the request must not be made to wait.
     #[must_use]
-    pub fn is_stopping(&self) -> bool {
+    pub(crate) fn is_stopping(&self) -> bool {
         self.ring.is_stopping()
     }
 
     /// Does the request's work and gives it back to the driver. `None`: the ring was stopped, nothing was done.
-    pub fn complete(mut self, work: impl FnOnce(&Mem) -> Effect) -> Option<Effect> {
+    pub(crate) fn complete(mut self, work: impl FnOnce(&Mem) -> Effect) -> Option<Effect> {
         self.spend(work)
     }
 
-    /// Lets the request go without a word to the driver; right only when its ring is stopped, or was told that it is [lost](Ring::lose).
-    pub fn abandon(mut self) {
+    /// Lets the request go without a word to the driver; right only when its ring is stopped, or was told that it is
+    /// [lost](Ring::lose).
+    pub(crate) fn abandon(mut self) {
         self.spent = true;
     }
 

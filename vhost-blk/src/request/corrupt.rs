@@ -73,7 +73,8 @@ pub(crate) fn corrupt(request: &Request, target: Target<'_>, mem: &Mem, how: Cor
     Ok((facts.len, written(request, facts.len)))
 }
 
-/// So many different numbers below `bound`, or all there are (Floyd's algorithm): a bit that is inverted twice is as it was.
+/// So many different numbers below `bound`, or all there are (Floyd's algorithm): a bit that is inverted twice is as it
+/// was.
 fn distinct(count: u64, bound: u64, rng: &mut Rng) -> BTreeSet<u64> {
     let mut chosen = BTreeSet::new();
     for last in bound.saturating_sub(count)..bound {

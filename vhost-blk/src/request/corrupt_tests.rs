@@ -18,7 +18,8 @@ const DISK_SECTORS: u64 = 256;
 const SECTOR: u64 = 33;
 const LEN: usize = 4096;
 
-/// A disk whose golden image has 0x11 everywhere and that was overwritten with 0x22, and 4 KiB of guest memory in two buffers.
+/// A disk whose golden image has 0x11 everywhere and that was overwritten with 0x22, and 4 KiB of guest memory in two
+/// buffers.
 struct Bed {
     disk: Disk,
     mem: Mem,

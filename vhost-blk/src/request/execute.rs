@@ -98,8 +98,8 @@ fn move_data(request: &Request, target: Target<'_>, mem: &Mem, limit: u64) -> Do
     Ok((moved, written(request, moved)))
 }
 
-/// Adds what a read or write moves to what is done together; what the request comes to once that is done. Nothing if it cannot be done so: then
-/// what was added of it does no harm, for it is done again.
+/// Adds what a read or write moves to what is done together; what the request comes to once that is done. Nothing if it
+/// cannot be done so: then what was added of it does no harm, for it is done again.
 pub(crate) fn gather<'m>(
     request: &Request,
     target: Target<'_>,

@@ -1,8 +1,8 @@
 //! Requests that do not complete at once: delayed, held, or collected to be reordered.
 //!
-//! The schedule is a plain data structure: it is told the time and what happened, and answers with what is to complete now,
-//! in that order. Each entry but those of `hang` has an end: a time, or the longest wait of it or of its window. Its size
-//! is bounded by its user (a driver cannot have more requests out than its rings hold).
+//! The schedule is a plain data structure: it is told the time and what happened, and answers with what is to complete
+//! now, in that order. Each entry but those of `hang` has an end: a time, or the longest wait of it or of its window.
+//! Its size is bounded by its user (a driver cannot have more requests out than its rings hold).
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -15,22 +15,22 @@ use crate::rulebook::decide::{Timing, permutation};
 
 /// A request that is to complete now.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Released<T> {
+pub(crate) struct Released<T> {
     /// The request's number.
-    pub seq: u64,
+    pub(crate) seq: u64,
     /// The request.
-    pub item: T,
+    pub(crate) item: T,
     /// Name of the rule that had it.
-    pub rule: String,
+    pub(crate) rule: String,
     /// The rule's action.
-    pub action: &'static str,
+    pub(crate) action: &'static str,
     /// What let it go.
-    pub by: ReleasedBy,
+    pub(crate) by: ReleasedBy,
 }
 
 /// Requests that wait, by number.
 #[derive(Debug)]
-pub struct Schedule<T> {
+pub(crate) struct Schedule<T> {
     entries: BTreeMap<u64, Entry<T>>,
     windows: BTreeMap<String, Window>,
 }
@@ -73,56 +73,73 @@ impl<T> Default for Schedule<T> {
 impl<T> Schedule<T> {
     /// How many requests wait.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
 
     /// Whether none waits.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
     /// How many requests a rule keeps waiting.
     #[must_use]
-    pub fn holding(&self, rule: &str) -> usize {
+    pub(crate) fn holding(&self, rule: &str) -> usize {
         self.entries.values().filter(|entry| entry.rule == rule).count()
     }
 
     /// Takes a request; the answer is not empty when it fills its window.
-    pub fn add(&mut self, now: Instant, seed: u64, seq: u64, item: T, rule: &str, timing: Timing) -> Vec<Released<T>> {
-        let (kind, full) = match timing {
-            Timing::Delay { time, action } => (
-                Kind::Delay {
-                    until: now + time,
-                    action,
-                },
-                false,
-            ),
-            Timing::Hang => (Kind::Hang, false),
+    pub(crate) fn add(
+        &mut self,
+        now: Instant,
+        seed: u64,
+        seq: u64,
+        item: T,
+        rule: &str,
+        timing: Timing,
+    ) -> Vec<Released<T>> {
+        let (kind, full) = self.kind(now, seq, rule, timing);
+        self.entries.insert(
+            seq,
+            Entry {
+                item,
+                rule: rule.to_owned(),
+                kind,
+            },
+        );
+        if full {
+            self.close_window(rule, seed, ReleasedBy::Window)
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// How a request waits, and whether its window is full with it.
+    fn kind(&mut self, now: Instant, seq: u64, rule: &str, timing: Timing) -> (Kind, bool) {
+        let kind = match timing {
+            Timing::Delay { time, action } => Kind::Delay {
+                until: now + time,
+                action,
+            },
+            Timing::Hang => Kind::Hang,
             Timing::Hold {
                 until: Until::Time(time),
                 ..
-            } => (
-                Kind::Delay {
-                    until: now + time,
-                    action: "hold",
-                },
-                false,
-            ),
+            } => Kind::Delay {
+                until: now + time,
+                action: "hold",
+            },
             Timing::Hold { until, max } => {
                 let left = match &until {
                     Until::Next(watch) | Until::Done(watch) => watch.nth,
                     Until::Mark(_) | Until::Release | Until::Time(_) => 0,
                 };
-                (
-                    Kind::Hold {
-                        until,
-                        left,
-                        end: now + max,
-                    },
-                    false,
-                )
+                Kind::Hold {
+                    until,
+                    left,
+                    end: now + max,
+                }
             }
             Timing::Reorder {
                 window: wanted,
@@ -141,26 +158,14 @@ impl<T> Schedule<T> {
                     window.end = now + max;
                 }
                 window.members.push(seq);
-                (Kind::Window, window.members.len() >= wanted.size())
+                return (Kind::Window, window.members.len() >= wanted.size());
             }
         };
-        self.entries.insert(
-            seq,
-            Entry {
-                item,
-                rule: rule.to_owned(),
-                kind,
-            },
-        );
-        if full {
-            self.close_window(rule, seed, ReleasedBy::Window)
-        } else {
-            Vec::new()
-        }
+        (kind, false)
     }
 
     /// Tells of a request that was submitted; to be called before the request itself is added.
-    pub fn submitted(&mut self, seed: u64, facts: &Facts) -> Vec<Released<T>> {
+    pub(crate) fn submitted(&mut self, seed: u64, facts: &Facts) -> Vec<Released<T>> {
         let mut released = self.watched(facts, ReleasedBy::Next);
         if facts.op == Op::Flush {
             let open = self
@@ -176,7 +181,7 @@ impl<T> Schedule<T> {
     }
 
     /// Tells of a mark that was made.
-    pub fn marked(&mut self, name: &str) -> Vec<Released<T>> {
+    pub(crate) fn marked(&mut self, name: &str) -> Vec<Released<T>> {
         let waits =
             |entry: &Entry<T>| matches!(&entry.kind, Kind::Hold { until: Until::Mark(mark), .. } if mark == name);
         let seqs: Vec<u64> = self
@@ -189,7 +194,7 @@ impl<T> Schedule<T> {
     }
 
     /// Tells of a request that was completed.
-    pub fn completed(&mut self, facts: &Facts) -> Vec<Released<T>> {
+    pub(crate) fn completed(&mut self, facts: &Facts) -> Vec<Released<T>> {
         self.watched(facts, ReleasedBy::Done)
     }
 
@@ -214,7 +219,7 @@ impl<T> Schedule<T> {
     }
 
     /// Takes out what has waited long enough.
-    pub fn due(&mut self, now: Instant, seed: u64) -> Vec<Released<T>> {
+    pub(crate) fn due(&mut self, now: Instant, seed: u64) -> Vec<Released<T>> {
         let mut times: Vec<(Instant, u64, ReleasedBy)> = self
             .entries
             .iter()
@@ -244,7 +249,7 @@ impl<T> Schedule<T> {
 
     /// When [`due`](Self::due) will next have something to give.
     #[must_use]
-    pub fn next_end(&self) -> Option<Instant> {
+    pub(crate) fn next_end(&self) -> Option<Instant> {
         let entries = self.entries.values().filter_map(|entry| match &entry.kind {
             Kind::Delay { until, .. } => Some(*until),
             Kind::Hold { end, .. } => Some(*end),
@@ -258,8 +263,9 @@ impl<T> Schedule<T> {
         entries.chain(windows).min()
     }
 
-    /// Lets go what one rule keeps waiting; without a rule, all that is held or hangs (not what is delayed or reordered).
-    pub fn release(&mut self, rule: Option<&str>) -> Vec<Released<T>> {
+    /// Lets go what one rule keeps waiting; without a rule, all that is held or hangs (not what is delayed or
+    /// reordered).
+    pub(crate) fn release(&mut self, rule: Option<&str>) -> Vec<Released<T>> {
         let wanted = |entry: &Entry<T>| match rule {
             Some(rule) => entry.rule == rule,
             None => matches!(
@@ -277,7 +283,7 @@ impl<T> Schedule<T> {
     }
 
     /// Lets go everything, in the order of submission, and forgets the windows.
-    pub fn clear(&mut self) -> Vec<Released<T>> {
+    pub(crate) fn clear(&mut self) -> Vec<Released<T>> {
         let seqs: Vec<u64> = self.entries.keys().copied().collect();
         let released = self.take(&seqs, ReleasedBy::Clear);
         self.windows.clear();
@@ -285,7 +291,7 @@ impl<T> Schedule<T> {
     }
 
     /// Lets go what one rule keeps waiting, in the order of submission, and forgets its window.
-    pub fn clear_rule(&mut self, rule: &str) -> Vec<Released<T>> {
+    pub(crate) fn clear_rule(&mut self, rule: &str) -> Vec<Released<T>> {
         let of_rule = self.entries.iter().filter(|(_, entry)| entry.rule == rule);
         let seqs: Vec<u64> = of_rule.map(|(seq, _)| *seq).collect();
         let released = self.take(&seqs, ReleasedBy::Clear);
@@ -294,7 +300,7 @@ impl<T> Schedule<T> {
     }
 
     /// Takes out the requests that `gone` says yes to, in the order of submission.
-    pub fn remove(&mut self, gone: impl Fn(&T) -> bool, by: ReleasedBy) -> Vec<Released<T>> {
+    pub(crate) fn remove(&mut self, gone: impl Fn(&T) -> bool, by: ReleasedBy) -> Vec<Released<T>> {
         let seqs: Vec<u64> = self
             .entries
             .iter()

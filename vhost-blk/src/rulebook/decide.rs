@@ -1,14 +1,15 @@
 //! What happens to a request: a pure function of the rules, what they have seen so far, the seed and the request.
 //!
-//! Nothing here does I/O, looks at a clock or knows a ring. [`decide`] reads; [`Armed::record`] writes down what was
-//! decided; so the same requests in the same order meet the same faults.
+//! Nothing here does I/O, looks at a clock or knows a ring. `Decision::ask` reads; `Armed::watch` and `Armed::hit`
+//! write down what was decided; so the same requests in the same order meet the same faults.
 //!
 //! A request takes the first matching action that says *when* it completes (`delay`, `hold`, `reorder`) and the first
-//! that says *how* (`fail`, `short`, …), so that a request can be held and then fail. The first that says what becomes of the device
-//! (`cut`, `disconnect`) goes before both: such a request never completes, and no other rule is applied to it. A rule counts every request that looks
-//! like its trigger, whether or not an earlier rule got it: `nth=3` is the third such request, not the third left over. What is
-//! said of the time (`after`, `before`, `when`, `first-after`, `covers`) is a part of what a request looks like, and so is that the
-//! action can be done to it: `drop any` does not mean reads.
+//! that says *how* (`fail`, `short`, …), so that a request can be held and then fail. The first that says what becomes
+//! of the device (`cut`, `disconnect`) goes before both: such a request never completes, and no other rule is applied
+//! to it. A rule counts every request that looks like its trigger, whether or not an earlier rule got it: `nth=3` is
+//! the third such request, not the third left over. What is said of the time (`after`, `before`, `when`, `first-after`,
+//! `covers`) is a part of what a request looks like, and so is that the action can be done to it: `drop any` does not
+//! mean reads.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -24,15 +25,15 @@ use vhost_blk_api::rng::Rng;
 
 /// A rule in force: named, and with what it has counted.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Armed {
+pub(crate) struct Armed {
     /// The rule's name, its own or given.
-    pub name: String,
+    pub(crate) name: String,
     /// The rule.
-    pub rule: Rule,
+    pub(crate) rule: Rule,
     /// Requests that looked like its trigger.
-    pub seen: u64,
+    pub(crate) seen: u64,
     /// Requests to which it was applied.
-    pub hits: u64,
+    pub(crate) hits: u64,
     /// Whether its `first-after` has come and no request that it means since.
     primed: bool,
     /// The rows of requests for its `covers`, each operation's its own.
@@ -41,18 +42,18 @@ pub struct Armed {
 
 /// What rules know beside requests and their own counters.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct World {
+pub(crate) struct World {
     /// Marks that were made since the plan came into force.
-    pub marks: BTreeSet<String>,
+    pub(crate) marks: BTreeSet<String>,
     /// State variables that are not 0.
-    pub vars: BTreeMap<String, u64>,
+    pub(crate) vars: BTreeMap<String, u64>,
     /// Names of the rules in force that were applied to some request.
-    pub applied: BTreeSet<String>,
+    pub(crate) applied: BTreeSet<String>,
 }
 
 /// When a request completes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Timing {
+pub(crate) enum Timing {
     /// After this time.
     Delay {
         /// The time.
@@ -107,7 +108,7 @@ pub enum Outcome {
 
 /// What becomes of the device as a request arrives, which is then never answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Blow {
+pub(crate) enum Blow {
     /// Its power goes.
     Cut {
         /// What of the volatile write cache is lost.
@@ -123,22 +124,21 @@ pub enum Blow {
 
 /// What was decided for one request. Rules are meant by index.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Decision {
+pub(crate) struct Decision {
     /// Rules whose trigger the request looks like.
-    pub seen: SmallVec<[usize; 8]>,
+    pub(crate) seen: SmallVec<[usize; 8]>,
     /// When it completes, and the rule that says so; `None` is at once, or never with a `blow`.
-    pub timing: Option<(usize, Timing)>,
+    pub(crate) timing: Option<(usize, Timing)>,
     /// How it completes, and the rule that says so; `None` is as the disk says.
-    pub outcome: Option<(usize, Outcome)>,
+    pub(crate) outcome: Option<(usize, Outcome)>,
     /// What becomes of the device, and the rule that says so.
-    pub blow: Option<(usize, Blow)>,
+    pub(crate) blow: Option<(usize, Blow)>,
 }
 
-/// Decides for the request with this ordinal (its number since the plan came into force), asking every rule.
-///
-/// [`Rules`](crate::rulebook::index::Rules) asks only those that can match, with the same result.
-#[must_use]
-pub fn decide(rules: &[Armed], world: &World, seed: u64, ordinal: u64, facts: &Facts) -> Decision {
+/// Decides for the request with this ordinal (its number since the plan came into force), asking every rule: what
+/// [`Rules`](super::index::Rules), which asks only those that can match, is compared with.
+#[cfg(test)]
+pub(crate) fn decide(rules: &[Armed], world: &World, seed: u64, ordinal: u64, facts: &Facts) -> Decision {
     let mut decision = Decision::default();
     for (index, armed) in rules.iter().enumerate() {
         decision.ask(index, armed, world, seed, ordinal, facts);
@@ -292,7 +292,7 @@ pub fn permutation(order: Order, len: usize, seed: u64, rule: &str, window_numbe
 impl Outcome {
     /// The word of the action that it is of.
     #[must_use]
-    pub fn action(&self) -> &'static str {
+    pub(crate) fn action(&self) -> &'static str {
         match self {
             Outcome::Fail(_) => "fail",
             Outcome::Short { .. } => "short",
@@ -306,12 +306,12 @@ impl Outcome {
 impl World {
     /// A variable's value; 0 if it was never set.
     #[must_use]
-    pub fn var(&self, name: &str) -> u64 {
+    pub(crate) fn var(&self, name: &str) -> u64 {
         self.vars.get(name).copied().unwrap_or(0)
     }
 
     /// Sets a variable.
-    pub fn set(&mut self, var: &Var) {
+    pub(crate) fn set(&mut self, var: &Var) {
         self.vars.insert(var.name.clone(), var.value);
     }
 }
@@ -324,7 +324,7 @@ fn longer(goes_on: Option<Range<u64>>, piece: Range<u64>) -> Range<u64> {
 impl Armed {
     /// A rule that has seen nothing yet; without a name of its own it gets `rN`.
     #[must_use]
-    pub fn new(rule: Rule, number: usize) -> Armed {
+    pub(crate) fn new(rule: Rule, number: usize) -> Armed {
         let name = rule.name.clone().unwrap_or_else(|| format!("r{number}"));
         Armed {
             name,
@@ -369,7 +369,8 @@ impl Armed {
                 .is_none_or(|sectors| self.completes(sectors, facts))
     }
 
-    /// Whether a request looks like its trigger, and its action can be done to it: `short any` does not mean what moves no data, and so on.
+    /// Whether a request looks like its trigger, and its action can be done to it: `short any` does not mean what moves
+    /// no data, and so on.
     fn looks(&self, facts: &Facts) -> bool {
         self.rule.action.goes_with(facts.op) && self.rule.trigger.matcher.matches(facts)
     }
@@ -437,8 +438,9 @@ impl Armed {
         }
     }
 
-    /// Writes a decision down in the rules' counters and the state variables.
-    pub fn record(rules: &mut [Armed], world: &mut World, decision: &Decision, facts: &Facts) {
+    /// Writes a decision of `decide` down in the rules' counters and the state variables.
+    #[cfg(test)]
+    pub(crate) fn record(rules: &mut [Armed], world: &mut World, decision: &Decision, facts: &Facts) {
         for armed in rules.iter_mut() {
             armed.watch(facts);
         }

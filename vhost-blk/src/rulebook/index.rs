@@ -1,8 +1,8 @@
 //! The rules in force, and an index of them: a request asks only those that its looks do not rule out.
 //!
 //! Each rule is filed once, by what rules out most: a payload's tag or first bytes, then the sectors, the length, the
-//! queue, and at last the operation. A look-up finds every rule that can match and some that do not; whether one does is
-//! decided as without the index ([`decide`](crate::rulebook::decide)), in the rules' order, so that the index changes nothing but the time.
+//! queue, and at last the operation. A look-up finds every rule that can match and some that do not; whether one does
+//! is decided as without the index (`decide.rs`), in the rules' order, so that the index changes nothing but the time.
 
 use std::collections::BTreeMap;
 use std::ops::{Deref, Range};
@@ -18,7 +18,7 @@ use super::decide::{Armed, Decision, World};
 
 /// The rules in force, in their order.
 #[derive(Debug, Default)]
-pub struct Rules {
+pub(crate) struct Rules {
     armed: Vec<Armed>,
     /// Made when it is asked for; what changes the rules takes it away.
     index: Option<Index>,
@@ -51,13 +51,13 @@ struct Ranges {
 
 impl Rules {
     /// Adds one after the others.
-    pub fn push(&mut self, armed: Armed) {
+    pub(crate) fn push(&mut self, armed: Armed) {
         self.armed.push(armed);
         self.index = None;
     }
 
     /// Takes one off; whether there was one of this name.
-    pub fn remove(&mut self, name: &str) -> bool {
+    pub(crate) fn remove(&mut self, name: &str) -> bool {
         let before = self.armed.len();
         self.armed.retain(|armed| armed.name != name);
         self.index = None;
@@ -65,13 +65,14 @@ impl Rules {
     }
 
     /// Takes all off.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         *self = Rules::default();
     }
 
-    /// Decides for a request, as [`decide`](crate::rulebook::decide::decide) does with all rules.
+    /// Decides for the request with this ordinal (its number since the plan came into force), as if every rule were
+    /// asked.
     #[must_use]
-    pub fn decide(&mut self, world: &World, seed: u64, ordinal: u64, facts: &Facts) -> Decision {
+    pub(crate) fn decide(&mut self, world: &World, seed: u64, ordinal: u64, facts: &Facts) -> Decision {
         let index = self.index.get_or_insert_with(|| Index::of(&self.armed));
         let mut decision = Decision::default();
         for number in index.candidates(facts) {
@@ -83,8 +84,8 @@ impl Rules {
         decision
     }
 
-    /// Writes a decision down, as [`Armed::record`] does in all rules.
-    pub fn record(&mut self, world: &mut World, decision: &Decision, facts: &Facts) {
+    /// Writes a decision down, in the rules' counters and the state variables.
+    pub(crate) fn record(&mut self, world: &mut World, decision: &Decision, facts: &Facts) {
         let index = self.index.get_or_insert_with(|| Index::of(&self.armed));
         for number in &index.watching {
             if let Some(armed) = self.armed.get_mut(*number) {
@@ -106,7 +107,7 @@ impl Rules {
 
 impl Rules {
     /// Writes down that a rule was applied which was not asked: so it was in the trace that is replayed.
-    pub fn applied(&mut self, world: &mut World, name: &str) {
+    pub(crate) fn applied(&mut self, world: &mut World, name: &str) {
         if let Some(armed) = self.armed.iter_mut().find(|armed| armed.name == name) {
             armed.seen += 1;
             armed.hit(world);

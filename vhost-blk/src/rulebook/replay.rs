@@ -1,9 +1,11 @@
 //! The decisions of an earlier run, request by request.
 //!
-//! A trace says which rules were applied to each request, and has the rules' texts and seeds; together they give the same decision again, down to the bit
-//! that was flipped. What was done to the rules between two requests is done again between them, so that reorder windows begin where they began and
-//! their orders have the same seed. Requests that came while the power was off were decided on by nobody, and are left out. A guest that does the same
-//! meets the same, whatever the rules would make of it; at the first request that is another one, the script ends, and the trace of this run says where.
+//! A trace says which rules were applied to each request, and has the rules' texts and seeds; together they give the
+//! same decision again, down to the bit that was flipped. What was done to the rules between two requests is done again
+//! between them, so that reorder windows begin where they began and their orders have the same seed. Requests that came
+//! while the power was off were decided on by nobody, and are left out. A guest that does the same meets the same,
+//! whatever the rules would make of it; at the first request that is another one, the script ends, and the trace of
+//! this run says where.
 
 mod look;
 
@@ -15,22 +17,22 @@ use vhost_blk_api::trace::Record;
 
 use super::decide::{Armed, Blow, Chosen, Outcome, Timing, chosen};
 
-pub use look::Look;
+pub(crate) use look::Look;
 
 /// What was decided for a request; rules by name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Scripted {
+pub(crate) struct Scripted {
     /// When it completes.
-    pub timing: Option<(String, Timing)>,
+    pub(crate) timing: Option<(String, Timing)>,
     /// How it completes.
-    pub outcome: Option<(String, Outcome)>,
+    pub(crate) outcome: Option<(String, Outcome)>,
     /// What becomes of the device.
-    pub blow: Option<(String, Blow)>,
+    pub(crate) blow: Option<(String, Blow)>,
 }
 
 /// What was done to the rules between two requests.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Change {
+pub(crate) enum Change {
     /// All were replaced, with a new seed; the new ones follow.
     Plan {
         /// The seed.
@@ -111,13 +113,13 @@ pub enum ScriptError {
 
 /// A guest that does something else than in the trace.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Divergence {
+pub(crate) struct Divergence {
     /// The number of the request that came.
-    pub seq: u64,
+    pub(crate) seq: u64,
     /// What came in the trace.
-    pub expected: Look,
+    pub(crate) expected: Look,
     /// What comes now.
-    pub found: Look,
+    pub(crate) found: Look,
 }
 
 impl Script {
@@ -212,7 +214,7 @@ impl Script {
     }
 
     /// What was done to the rules before the next request; to be asked until there is no more of it.
-    pub fn change(&mut self) -> Option<Change> {
+    pub(crate) fn change(&mut self) -> Option<Change> {
         match self.steps.pop_front()? {
             Step::Change(change) => Some(change),
             request @ Step::Request(..) => {
@@ -222,12 +224,12 @@ impl Script {
         }
     }
 
-    /// What was decided for the next request, which has the number `seq` now; at the end of the script, nothing. Changes before it that were not asked
-    /// for are passed over.
+    /// What was decided for the next request, which has the number `seq` now; at the end of the script, nothing.
+    /// Changes before it that were not asked for are passed over.
     ///
     /// # Errors
     /// It is another one than in the trace; the script is over then.
-    pub fn next(&mut self, seq: u64, found: Look) -> Result<Scripted, Box<Divergence>> {
+    pub(crate) fn next(&mut self, seq: u64, found: Look) -> Result<Scripted, Box<Divergence>> {
         while self.change().is_some() {}
         let Some(Step::Request(_, expected, scripted)) = self.steps.pop_front() else {
             return Ok(Scripted::default());
@@ -244,13 +246,14 @@ impl Script {
 
     /// Requests of the trace that have not come.
     #[must_use]
-    pub fn left(&self) -> u64 {
+    pub(crate) fn left(&self) -> u64 {
         self.left
     }
 
-    /// What is to be said in the end of a guest that did something else than in the trace, or less; nothing of one that did the same.
+    /// What is to be said in the end of a guest that did something else than in the trace, or less; nothing of one that
+    /// did the same.
     #[must_use]
-    pub fn ending(&self) -> Option<String> {
+    pub(crate) fn ending(&self) -> Option<String> {
         if let Some(Divergence { seq, expected, found }) = &self.divergence {
             return Some(format!(
                 "the guest diverged from the replayed trace at request {seq}: {found} instead of {expected}; nothing was injected after it"
@@ -270,7 +273,7 @@ impl Script {
 
 impl Scripted {
     /// Names of the rules that are applied.
-    pub fn rules(&self) -> impl Iterator<Item = &String> {
+    pub(crate) fn rules(&self) -> impl Iterator<Item = &String> {
         let timing = self.timing.iter().map(|(rule, _)| rule);
         let outcome = self.outcome.iter().map(|(rule, _)| rule);
         timing.chain(outcome).chain(self.blow.iter().map(|(rule, _)| rule))

@@ -1,4 +1,5 @@
-//! Files, by landlock. Sockets and signals, too, where the kernel's landlock is new enough; seccomp has an eye on those in any case.
+//! Files, by landlock. Sockets and signals, too, where the kernel's landlock is new enough; seccomp has an eye on those
+//! in any case.
 
 use std::path::Path;
 
@@ -17,9 +18,9 @@ const EXPORT: BitFlags<AccessFs> = make_bitflags!(AccessFs::{WriteFile | Truncat
 /// What came of it.
 pub(super) struct Landlock {
     /// Version of the kernel's landlock, if it is in force.
-    pub version: Option<String>,
+    pub(crate) version: Option<String>,
     /// What it cannot do.
-    pub gap: Option<String>,
+    pub(crate) gap: Option<String>,
 }
 
 /// Restricts this thread, and those that it starts later.

@@ -1,4 +1,5 @@
-//! System calls, by seccomp: what the device and its libraries make once they serve, by what it is for, and nothing else.
+//! System calls, by seccomp: what the device and its libraries make once they serve, by what it is for, and nothing
+//! else.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -190,8 +191,8 @@ fn filter(allowed: &Allowed, arch: TargetArch) -> Result<BpfProgram, seccompiler
     SeccompFilter::new(calls, SeccompAction::Trap, SeccompAction::Allow, arch)?.try_into()
 }
 
-/// `clone3` has its flags in memory, where a filter cannot look. So there is none, as on older kernels, and the C library does with `clone`.
-/// This filter stands above the other one, of which the more severe answer counts.
+/// `clone3` has its flags in memory, where a filter cannot look. So there is none, as on older kernels, and the C
+/// library does with `clone`. This filter stands above the other one, of which the more severe answer counts.
 fn no_clone3(arch: TargetArch) -> Result<BpfProgram, seccompiler::BackendError> {
     let calls = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
     let missing = SeccompAction::Errno(libc::ENOSYS.unsigned_abs());

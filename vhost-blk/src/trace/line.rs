@@ -1,5 +1,5 @@
-//! Records to lines. The two that come with every request are written by hand, for serde takes as long over them as the device
-//! over the request; a test says that they are what serde would write.
+//! Records to lines. The two that come with every request are written by hand, for serde takes as long over them as the
+//! device over the request; a test says that they are what serde would write.
 
 use std::io::{self, Write};
 

@@ -15,7 +15,7 @@ const WAITING_MAX: usize = 4096;
 
 /// A line of the trace, or how many were missed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Heard {
+pub(crate) enum Heard {
     /// A line, with its line end.
     Line(Arc<[u8]>),
     /// So many lines did not find room before the next one.
@@ -31,7 +31,7 @@ pub(super) struct Taps {
 
 /// One of those who listen, until this is dropped.
 #[derive(Debug)]
-pub struct Listener<'a> {
+pub(crate) struct Listener<'a> {
     taps: &'a Taps,
     tap: Arc<Tap>,
 }
@@ -117,11 +117,12 @@ impl Tap {
 impl Listener<'_> {
     /// What was heard next, if there is something.
     #[must_use]
-    pub fn next(&self) -> Option<Heard> {
+    pub(crate) fn next(&self) -> Option<Heard> {
         let mut waiting = self.tap.lock();
         let heard = waiting.heard.pop_front();
         if heard.is_none() {
-            // While the lock is held, so that what comes next is not taken for what is told of here. It may be unreadable already.
+            // While the lock is held, so that what comes next is not taken for what is told of here. It may be
+            // unreadable already.
             let _ = rustix::io::read(&self.tap.event, &mut [0; 8]);
         }
         heard
@@ -129,7 +130,7 @@ impl Listener<'_> {
 
     /// Readable, after [`next`](Self::next) had nothing, as soon as it has something.
     #[must_use]
-    pub fn event(&self) -> BorrowedFd<'_> {
+    pub(crate) fn event(&self) -> BorrowedFd<'_> {
         self.tap.event.as_fd()
     }
 }

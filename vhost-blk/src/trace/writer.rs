@@ -1,5 +1,5 @@
-//! Writes the trace. Lines are collected until [`Writer::flush`], which the device calls whenever it is about to wait, or until
-//! there are many.
+//! Writes the trace. Lines are collected until [`Writer::flush`], which the device calls whenever it is about to wait,
+//! or until there are many.
 //!
 //! A file that takes no more (a full disk) neither stops the device nor is passed over: lines wait in memory up to a
 //! bound, those after it are lost and counted, and once the file takes lines again it says how many are missing there.
@@ -59,13 +59,13 @@ impl Writer {
 
     /// Microseconds since the start.
     #[must_use]
-    pub fn t_us(&self, at: Instant) -> u64 {
+    pub(crate) fn t_us(&self, at: Instant) -> u64 {
         u64::try_from(at.saturating_duration_since(self.started).as_micros()).unwrap_or(u64::MAX)
     }
 
     /// Microseconds since the start, now.
     #[must_use]
-    pub fn now_us(&self) -> u64 {
+    pub(crate) fn now_us(&self) -> u64 {
         self.t_us(Instant::now())
     }
 
@@ -73,19 +73,19 @@ impl Writer {
     ///
     /// # Errors
     /// Descriptors have run out.
-    pub fn listen(&self) -> std::io::Result<Listener<'_>> {
+    pub(crate) fn listen(&self) -> std::io::Result<Listener<'_>> {
         self.taps.add()
     }
 
     /// Lines that the file did not take.
     #[must_use]
-    pub fn lost(&self) -> u64 {
+    pub(crate) fn lost(&self) -> u64 {
         let Some(sink) = &self.file else { return 0 };
         sink.lock().unwrap_or_else(PoisonError::into_inner).lost
     }
 
     /// Adds a line; `record` is not called when nobody reads.
-    pub fn write(&self, record: impl FnOnce() -> Record) {
+    pub(crate) fn write(&self, record: impl FnOnce() -> Record) {
         let heard = self.taps.any();
         if self.file.is_none() && !heard {
             return;
@@ -108,7 +108,7 @@ impl Writer {
     }
 
     /// Hands everything to the kernel.
-    pub fn flush(&self) {
+    pub(crate) fn flush(&self) {
         let Some(sink) = &self.file else { return };
         let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
         sink.flush(|| self.now_us());
@@ -116,7 +116,7 @@ impl Writer {
 
     /// The same, for the last time: returns how many lines the file lacks, those included for which it has no room now.
     #[must_use]
-    pub fn end(&self) -> u64 {
+    pub(crate) fn end(&self) -> u64 {
         self.flush();
         let Some(sink) = &self.file else { return 0 };
         let sink = sink.lock().unwrap_or_else(PoisonError::into_inner);

@@ -223,7 +223,8 @@ pub fn memory() -> GuestMemoryMmap<()> {
     GuestMemoryMmap::from_ranges_with_files([range]).expect("mem")
 }
 
-/// Connects and gives the device the guest's memory; with these features of the protocol beside those that every driver here wants.
+/// Connects and gives the device the guest's memory; with these features of the protocol beside those that every driver
+/// here wants.
 pub fn handshake(device: &DeviceProcess, mem: &GuestMemoryMmap<()>, more: VhostUserProtocolFeatures) -> Frontend {
     let mut frontend = Frontend::connect(device.path("socket"), QUEUES_MAX as u64).expect("connect");
     frontend.set_owner().expect("owner");

@@ -1,4 +1,5 @@
-//! Descriptor chains that are no request, or none that can be done: each is given back, with a status where there is a byte for it.
+//! Descriptor chains that are no request, or none that can be done: each is given back, with a status where there is a
+//! byte for it.
 
 use vhost_blk_api::trace::{self, Record};
 use vm_memory::{Bytes, GuestAddress};
@@ -93,7 +94,8 @@ impl Hostile {
         used
     }
 
-    /// Sends a chain with this header: its answer is this status, or there is none if it has no byte for it. Then a good request is served.
+    /// Sends a chain with this header: its answer is this status, or there is none if it has no byte for it. Then a
+    /// good request is served.
     fn answers(&mut self, what: &str, kind: u32, sector: u64, chain: &[Desc], status: Option<u8>) {
         self.driver.put_header(SLOT, kind, sector);
         let used = self.send(chain);

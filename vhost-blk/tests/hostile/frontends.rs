@@ -1,4 +1,5 @@
-//! Front ends that vanish with requests out, come twice, or take memory away: nothing of theirs is kept, nothing is written where it was, and the next is served.
+//! Front ends that vanish with requests out, come twice, or take memory away: nothing of theirs is kept, nothing is
+//! written where it was, and the next is served.
 
 use std::fs::File;
 use std::io::{Read, Write};

@@ -1,5 +1,6 @@
-//! Guests and front ends that break every rule: the device answers with a status where there is a byte for it, looks no more at a queue
-//! where there is none to be had, lives on, holds no request of theirs, and serves the next good connection.
+//! Guests and front ends that break every rule: the device answers with a status where there is a byte for it, looks no
+//! more at a queue where there is none to be had, lives on, holds no request of theirs, and serves the next good
+//! connection.
 #![allow(clippy::expect_used, reason = "a panic here is the test's failure")]
 
 mod chains;

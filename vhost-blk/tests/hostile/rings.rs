@@ -1,5 +1,5 @@
-//! Rings whose driver lies: indices that jump, heads that are none, heads that come twice. The queue is looked at no more, or gives back what it can; the
-//! other queues and the next ring are served.
+//! Rings whose driver lies: indices that jump, heads that are none, heads that come twice. The queue is looked at no
+//! more, or gives back what it can; the other queues and the next ring are served.
 
 use std::time::Instant;
 

@@ -1,5 +1,6 @@
-//! Any rules, any requests over several queues, and whatever is told to the device meanwhile: every request that it takes completes exactly once,
-//! or a rule says why not. The driver's own bookkeeping, the used rings, the device's counters and its trace must all say the same.
+//! Any rules, any requests over several queues, and whatever is told to the device meanwhile: every request that it
+//! takes completes exactly once, or a rule says why not. The driver's own bookkeeping, the used rings, the device's
+//! counters and its trace must all say the same.
 #![allow(clippy::expect_used, reason = "a panic here is the test's failure")]
 
 #[path = "../common/mod.rs"]

@@ -199,7 +199,8 @@ impl Session {
         }
     }
 
-    /// Waits until all was taken and what did not come back waits for something that only we can do: rules keep it, or the power is off.
+    /// Waits until all was taken and what did not come back waits for something that only we can do: rules keep it, or
+    /// the power is off.
     pub fn settle(&mut self) {
         let deadline = Instant::now() + SOON;
         loop {
@@ -242,7 +243,8 @@ impl Session {
         }
     }
 
-    /// A ring is stopped: what came out of it has come back by then, but for what the power took along that is off, or just was (`was_dark`).
+    /// A ring is stopped: what came out of it has come back by then, but for what the power took along that is off, or
+    /// just was (`was_dark`).
     fn stop(&mut self, queue: usize, reset: bool, was_dark: bool) {
         let mut rules = self.story.rules.iter().chain(&self.story.more_rules);
         if !was_dark && rules.any(|rule| rule.starts_with("disconnect")) {
@@ -322,7 +324,8 @@ impl Session {
         let Reply::Released { requests } = released else {
             panic!("{released:?}");
         };
-        // One that was let go just as the power went may be in a thread's hands still, and was done before it went, or never will be.
+        // One that was let go just as the power went may be in a thread's hands still, and was done before it went, or
+        // never will be.
         assert!(requests as u64 <= lost, "{requests} are lost, but {lost} are out");
         for queue in 0..QUEUES {
             self.stop(queue, true, true);

@@ -1,7 +1,8 @@
-//! Every action with every trigger over a real ring: what the rule does not mean is done as ever, what it means meets the action.
+//! Every action with every trigger over a real ring: what the rule does not mean is done as ever, what it means meets
+//! the action.
 //!
-//! The trials are made of the language's own tables of words (`plan::words`): a word for which there is no trial fails. What the language
-//! refuses is a trial, too, that sees the refusal. A trial's name is its rule.
+//! The trials are made of the language's own tables of words (`plan::words`): a word for which there is no trial fails.
+//! What the language refuses is a trial, too, that sees the refusal. A trial's name is its rule.
 #![allow(clippy::expect_used, reason = "a panic here is the test's failure")]
 
 #[path = "../common/mod.rs"]

@@ -290,7 +290,8 @@ impl Rig {
         self.reconnect();
     }
 
-    /// All is let go, everything that was sent is completed, and the disk is what it should be; with `cut` also what is durable of it.
+    /// All is let go, everything that was sent is completed, and the disk is what it should be; with `cut` also what is
+    /// durable of it.
     pub fn end(&mut self, cut: bool) {
         self.tell(&Command::Clear);
         for queue in 0..QUEUES {

@@ -131,6 +131,21 @@ pub fn of_key(key: &str, op: Op) -> Option<Pair> {
         }
         "payload" if op != Op::Write => return refused("payload=tag:7", "payload does not go with"),
         "payload" => payload(),
+        "covers" if flush => return refused("covers=64..80", "covers does not go with `flush`"),
+        "covers" => vec![once(
+            op,
+            "covers=64..80",
+            vec![Miss(there(op)), Hit(Ask::page(op, THERE + 1))],
+        )],
+        _ => return of_course(key, op).map(Pair::Trials),
+    };
+    Some(Pair::Trials(pairs))
+}
+
+/// Trials of a key that says which of the requests that look alike are meant, or when.
+fn of_course(key: &str, op: Op) -> Option<Vec<Trigger>> {
+    let simple = vec![Miss(there(op)), Hit(here(op))];
+    Some(match key {
         "nth" => vec![once(op, "nth=2", simple)],
         "every" => vec![once(
             op,
@@ -147,12 +162,6 @@ pub fn of_key(key: &str, op: Op) -> Option<Pair> {
             let steps = vec![Miss(there(op)), Miss(aside()), Hit(here(op)), Miss(there(op))];
             vec![once(op, "first-after=write-zeroes", steps)]
         }
-        "covers" if flush => return refused("covers=64..80", "covers does not go with `flush`"),
-        "covers" => vec![once(
-            op,
-            "covers=64..80",
-            vec![Miss(there(op)), Hit(Ask::page(op, THERE + 1))],
-        )],
         "after" => vec![
             trial(op, "after=mark(now)", vec![Miss(there(op)), Mark("now"), Hit(here(op))]),
             beside(
@@ -200,8 +209,7 @@ pub fn of_key(key: &str, op: Op) -> Option<Pair> {
         )],
         "name" => vec![once(op, "nth=2 name=chosen", simple)],
         _ => return None,
-    };
-    Some(Pair::Trials(pairs))
+    })
 }
 
 /// Writes whose data begins with what the rule names.
@@ -224,8 +232,8 @@ fn payload() -> Vec<Trigger> {
     ]
 }
 
-/// A seed with which a rule of this name does not take the plan's first request, and takes the second and third (there may be one that
-/// another operation's rule does not look at in between).
+/// A seed with which a rule of this name does not take the plan's first request, and takes the second and third (there
+/// may be one that another operation's rule does not look at in between).
 fn seed(rule: &str) -> u64 {
     let takes = |seed, ordinal| Rng::for_choice(seed, rule, ordinal).chance(0.5);
     let fits = |seed: &u64| !takes(*seed, 1) && takes(*seed, 2) && takes(*seed, 3);

@@ -1,4 +1,5 @@
-//! Disks that are made larger and smaller while they run: over real rings, in memory and in files, and by front ends that hear of it or not.
+//! Disks that are made larger and smaller while they run: over real rings, in memory and in files, and by front ends
+//! that hear of it or not.
 #![allow(clippy::expect_used, reason = "a panic here is the test's failure")]
 
 #[path = "../common/mod.rs"]
@@ -267,25 +268,7 @@ fn marks_have_sizes_and_a_power_cut_takes_none_back() {
         resize(&device, MIB);
         resize(&device, 2 * IMAGE);
         write(&mut driver, last, 4);
-        let cut = tell(
-            &device,
-            &Command::Cut {
-                lose: None,
-                torn: None,
-                seed: 0,
-            },
-        );
-        assert!(
-            matches!(
-                cut,
-                Reply::Cut {
-                    volatile: 2,
-                    lost: 2,
-                    ..
-                }
-            ),
-            "{cut:?}"
-        );
+        cut_loses_two(&device);
         tell(&device, &Command::Power);
         let mut expected = whole[..MIB as usize].to_vec();
         expected.resize(2 * IMAGE as usize, 0);
@@ -302,6 +285,28 @@ fn marks_have_sizes_and_a_power_cut_takes_none_back() {
             "{logged:?}"
         );
     }
+}
+
+fn cut_loses_two(device: &DeviceProcess) {
+    let cut = tell(
+        device,
+        &Command::Cut {
+            lose: None,
+            torn: None,
+            seed: 0,
+        },
+    );
+    assert!(
+        matches!(
+            cut,
+            Reply::Cut {
+                volatile: 2,
+                lost: 2,
+                ..
+            }
+        ),
+        "{cut:?}"
+    );
 }
 
 #[test]

@@ -1,5 +1,6 @@
-//! What a device in its sandbox can still do, and what it cannot: tried by a process that enters the same sandbox (`deeds.rs`: this program
-//! once more, told what to do by its environment), and seen at the real program (`device.rs`).
+//! What a device in its sandbox can still do, and what it cannot: tried by a process that enters the same sandbox
+//! (`deeds.rs`: this program once more, told what to do by its environment), and seen at the real program
+//! (`device.rs`).
 //!
 //! On a kernel without landlock or seccomp the trials of it see that the device says so, and nothing else.
 #![allow(clippy::expect_used, reason = "a panic here is the test's failure")]

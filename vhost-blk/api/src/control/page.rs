@@ -57,8 +57,6 @@ fn answered(reply: Reply) -> String {
     serde_json::to_string(&ReplyLine::from(reply)).unwrap_or_default()
 }
 
-/// What a command does.
-
 const RESIZE: &str = "Makes the disk larger or smaller while it runs, between two requests. `bytes` is a multiple of the block size, not 0 and at most 16 TiB; any other size, and one for which there \
      is no room, is refused and changes nothing. Beyond the image there are zeros. What is cut off is gone: were the disk to grow again, zeros would be there. A request that reaches \
      beyond the end when it is done fails, also one that came before. A power cut does not take it back, and what no flush made durable does not become so. \
@@ -85,6 +83,7 @@ const EXPORT_LOG: &str = "Writes the history, from the image to now, as a log of
      Changes are whole sectors there. A power cut stands there as writes of what it left where it took something, and a flush; a flush that was dropped, or answered before its time (`early`), is none there. \
      Marks are marks there (`replay-log --log writes.log --replay copy.raw --end-mark mounted`), and the last is `dm-log-writes-end`, as in the kernel's own logs.";
 
+/// What a command does.
 fn about(command: &Command) -> &'static str {
     match command {
         Command::Add { .. } => {

@@ -1,4 +1,5 @@
-//! Reads commands. What is not known is refused, never passed over: a misspelt field would have its command do something else, and say ok.
+//! Reads commands. What is not known is refused, never passed over: a misspelt field would have its command do
+//! something else, and say ok.
 
 use serde_json::{Map, Value};
 

@@ -12,7 +12,8 @@ pub const VERSION: u32 = 1;
 /// Longest line that either side takes, in bytes.
 pub const LINE_BYTES_MAX: u64 = 4 << 20;
 
-/// Most clients at once: each costs the device a thread and a descriptor, and one that leaves none would keep front ends out.
+/// Most clients at once: each costs the device a thread and a descriptor, and one that leaves none would keep front
+/// ends out.
 pub const CLIENTS_MAX: usize = 64;
 
 /// What a device can be told.
@@ -56,7 +57,8 @@ pub enum Command {
         /// The name.
         name: String,
     },
-    /// Makes the disk the golden image again, or what it was at a mark (if history is kept); refused while requests are outstanding.
+    /// Makes the disk the golden image again, or what it was at a mark (if history is kept); refused while requests are
+    /// outstanding.
     Rollback {
         /// The mark.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -83,7 +85,8 @@ pub enum Command {
     Power,
     /// Hangs up on the front end that is connected; one that connects again is served.
     Disconnect,
-    /// Writes the disk to a file of the device's machine: as it stands, as it stood at a mark, or as it would stand after a power cut.
+    /// Writes the disk to a file of the device's machine: as it stands, as it stood at a mark, or as it would stand
+    /// after a power cut.
     Export {
         /// The file; a relative path is the device's.
         path: PathBuf,
@@ -107,8 +110,8 @@ pub enum Command {
     },
     /// Asks for the counters.
     Stats,
-    /// Asks for the trace's lines as they are written; after the answer the connection carries nothing else. A listener that does not keep up
-    /// misses lines, and gets `{"ev":"missed","lines":N}` in their place.
+    /// Asks for the trace's lines as they are written; after the answer the connection carries nothing else. A listener
+    /// that does not keep up misses lines, and gets `{"ev":"missed","lines":N}` in their place.
     Subscribe,
     /// Hands the trace to the kernel.
     FlushTrace,

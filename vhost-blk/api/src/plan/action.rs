@@ -55,7 +55,8 @@ pub enum Action {
     Drop,
     /// Answers a flush at once; what it should make durable is so only after a time.
     Early(Span),
-    /// The power goes as the request arrives: it and all others that are out are never answered, and what was not durable is lost.
+    /// The power goes as the request arrives: it and all others that are out are never answered, and what was not
+    /// durable is lost.
     Cut {
         /// What becomes of the volatile write cache.
         lose: Lose,
@@ -124,8 +125,8 @@ pub enum Corruption {
     Zero(Sectors),
     /// These sectors are an older version: of the golden image when read, not written when written.
     Stale(Sectors),
-    /// The data goes to, or comes from, this many sectors further on (or back). Beyond the disk there is nothing: such a write is lost,
-    /// and zeros are read.
+    /// The data goes to, or comes from, this many sectors further on (or back). Beyond the disk there is nothing: such
+    /// a write is lost, and zeros are read.
     Misdirect(i64),
 }
 

@@ -211,8 +211,8 @@ const OTHER_NAMES: [(&str, &str); 12] = [
     ("eopnotsupp", "unsupp"),
 ];
 
-/// "; did you mean `x`?" for the candidate that is meant by this name elsewhere, or nearest to what was found, or nothing when none is near. Upper and
-/// lower case are alike.
+/// "; did you mean `x`?" for the candidate that is meant by this name elsewhere, or nearest to what was found, or
+/// nothing when none is near. Upper and lower case are alike.
 #[must_use]
 pub fn hint<'a>(found: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
     let found = found.to_lowercase();

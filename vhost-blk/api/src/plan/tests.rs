@@ -59,7 +59,7 @@ fn short_forms_and_comments() {
 }
 
 #[test]
-fn errors_point_at_the_place() {
+fn errors_point_at_the_word() {
     insta::assert_snapshot!(message(""), @r#"
     column 1: empty rule: expected an action: fail, delay, slow, hold, hang, reorder, short, corrupt, drop, early, cut, disconnect
      |
@@ -126,6 +126,10 @@ fn errors_point_at_the_place() {
      | fail write nth=
      |            ^^^^
     "#);
+}
+
+#[test]
+fn errors_point_at_the_value() {
     insta::assert_snapshot!(message("fail write status=ioer"), @r#"
     column 19: bad value `ioer` for `status`: expected ioerr or unsupp; did you mean `ioerr`?
      |
@@ -192,6 +196,10 @@ fn errors_point_at_the_place() {
      | fail write after=x
      |                  ^
     "#);
+}
+
+#[test]
+fn errors_point_at_what_does_not_go_together() {
     insta::assert_snapshot!(message("fail write when=phase"), @r#"
     column 17: bad value `phase` for `when`: expected a variable and a number, like phase:2
      |
@@ -258,6 +266,10 @@ fn errors_point_at_the_place() {
      | hold write until=relase
      |                  ^^^^^^
     "#);
+}
+
+#[test]
+fn errors_point_at_the_place_in_a_longer_value() {
     insta::assert_snapshot!(message("hold write until=next(wirte nth=1)"), @r#"
     column 23: unknown operation `wirte`: expected one of read, write, flush, discard, write-zeroes, any, or key=value; did you mean `write`?
      |
@@ -363,9 +375,9 @@ fn plan_file_is_read() {
     assert_eq!(plan.rules[1].to_string(), "delay any for=1ms");
 }
 
-#[test]
-fn matcher_knows_edges() {
-    let facts = |op, sector, len| Facts {
+/// Facts of a request with nothing of note beside its place.
+fn facts(op: Op, sector: u64, len: u64) -> Facts {
+    Facts {
         op,
         sector,
         len,
@@ -373,7 +385,11 @@ fn matcher_knows_edges() {
         queue: 3,
         tag: None,
         prefix: Prefix::of(&[0xca, 0xfe, 0x01]),
-    };
+    }
+}
+
+#[test]
+fn matcher_knows_edges() {
     let rule: Rule = "fail sectors=8..16".parse().expect("rule");
     let matcher = &rule.trigger.matcher;
     assert!(matcher.matches(&facts(Op::Write, 0, 8 * 512 + 512)));
@@ -401,6 +417,21 @@ fn matcher_knows_edges() {
             "{text}"
         );
     }
+    let short: Rule = "fail any len=0..4k".parse().expect("rule");
+    assert!(
+        !short.trigger.matcher.matches(&facts(Op::Flush, 0, 0)),
+        "a flush has no length"
+    );
+    assert!(short.trigger.matcher.matches(&facts(Op::Write, 0, 512)));
+    let any: Rule = "fail".parse().expect("rule");
+    assert!(
+        !any.trigger.matcher.matches(&facts(Op::GetId, 0, 20)),
+        "get-id is nobody's business"
+    );
+}
+
+#[test]
+fn matcher_knows_requests_of_several_ranges() {
     let several = |ranges: &[Range<u64>]| Facts {
         len: ranges.iter().map(|range| (range.end - range.start) * 512).sum(),
         ranges: ranges.to_vec(),
@@ -432,16 +463,5 @@ fn matcher_knows_edges() {
     assert!(
         empty.trigger.matcher.matches(&several(&[0..8, 1000..1000])),
         "it lies where it begins"
-    );
-    let short: Rule = "fail any len=0..4k".parse().expect("rule");
-    assert!(
-        !short.trigger.matcher.matches(&facts(Op::Flush, 0, 0)),
-        "a flush has no length"
-    );
-    assert!(short.trigger.matcher.matches(&facts(Op::Write, 0, 512)));
-    let any: Rule = "fail".parse().expect("rule");
-    assert!(
-        !any.trigger.matcher.matches(&facts(Op::GetId, 0, 20)),
-        "get-id is nobody's business"
     );
 }

@@ -148,7 +148,8 @@ impl Prefix {
 }
 
 impl Facts {
-    /// The sectors of each range of the request, in the order in which it has them; all but a discard or write-zeroes have one.
+    /// The sectors of each range of the request, in the order in which it has them; all but a discard or write-zeroes
+    /// have one.
     pub fn pieces(&self) -> impl Iterator<Item = Range<u64>> {
         let only = self.sector..self.sector.saturating_add(self.len.div_ceil(512));
         let only = self.ranges.is_empty().then_some(only);

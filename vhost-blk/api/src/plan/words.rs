@@ -1,4 +1,5 @@
-//! The words of the rule language, once: the parser knows no others, its messages list these, and the reference page is made of them.
+//! The words of the rule language, once: the parser knows no others, its messages list these, and the reference page is
+//! made of them.
 
 use std::fmt::Write as _;
 

@@ -16,8 +16,8 @@ pub struct Live {
 }
 
 impl Live {
-    /// What a record makes to print, if anything. A request's line comes when it ends; one to which a rule was applied has one when it comes, too, for
-    /// it may wait.
+    /// What a record makes to print, if anything. A request's line comes when it ends; one to which a rule was applied
+    /// has one when it comes, too, for it may wait.
     pub fn add(&mut self, record: Record) -> Option<String> {
         match record {
             Record::Submit(submit) => {

@@ -123,7 +123,8 @@ impl Filter {
             && self.sectors.as_ref().is_none_or(|sectors| touches(submit, sectors))
     }
 
-    /// Whether what is no request is wanted: not where only some requests are, but for what changes a place of the disk where that is asked for.
+    /// Whether what is no request is wanted: not where only some requests are, but for what changes a place of the disk
+    /// where that is asked for.
     fn wants_event(&self, record: &Record) -> bool {
         let changes_disk = || {
             matches!(
@@ -135,7 +136,8 @@ impl Filter {
     }
 }
 
-/// Whether a request touches these sectors, with one of its ranges. What has no length lies in the sector that it begins with.
+/// Whether a request touches these sectors, with one of its ranges. What has no length lies in the sector that it
+/// begins with.
 fn touches(submit: &Submit, sectors: &Range<u64>) -> bool {
     let touches = |start: u64, count: u64| start < sectors.end && sectors.start < start.saturating_add(count.max(1));
     match submit.ranges.as_slice() {

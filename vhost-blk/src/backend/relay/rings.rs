@@ -57,7 +57,8 @@ impl Rings {
         }
     }
 
-    /// Has the crate stop all rings, as if the front end had said GET_VRING_BASE: RESET_OWNER alone leaves them running. Whether the crate is there still.
+    /// Has the crate stop all rings, as if the front end had said GET_VRING_BASE: RESET_OWNER alone leaves them
+    /// running. Whether the crate is there still.
     pub(super) fn stop(&mut self, front: &UnixStream, back: &UnixStream) -> io::Result<bool> {
         for ring in 0..u32::from(self.count) {
             let words = [GET_VRING_BASE, FLAG_VERSION, 8, ring, 0];

@@ -1,4 +1,5 @@
-//! Slots whose memory comes to be with bytes in it, by a [`Filler`]: those of long writes, and, with zeros, what is made to be there ahead.
+//! Slots whose memory comes to be with bytes in it, by a [`Filler`]: those of long writes, and, with zeros, what is
+//! made to be there ahead.
 
 use std::io;
 use std::ops::Range;
@@ -12,7 +13,8 @@ use crate::disk::image::{AccessError, BLOCK_BYTES};
 
 /// Blocks of a write that is long enough for it: 32 KiB. For less the memory that is there ahead is quicker.
 const LONG: u32 = 8;
-/// Chunks that are put aside for it at a time: 64 MiB of addresses. The kernel stops everybody who wants memory meanwhile.
+/// Chunks that are put aside for it at a time: 64 MiB of addresses. The kernel stops everybody who wants memory
+/// meanwhile.
 const COVERED: u32 = 32;
 
 impl Arena {
@@ -56,7 +58,8 @@ impl Arena {
         Ok((from, self.slice(slots.start, 0, bytes)?))
     }
 
-    /// Takes slots in a row whose memory can come to be by the filler only; none if there is no filler, or no room for it.
+    /// Takes slots in a row whose memory can come to be by the filler only; none if there is no filler, or no room for
+    /// it.
     fn take_bare(&self, wanted: u32) -> Option<(Arc<Filler>, Range<u32>)> {
         let mut state = self.state();
         let ready = state.current.next < state.current.there || !state.ahead.is_empty();

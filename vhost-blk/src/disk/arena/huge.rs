@@ -1,15 +1,17 @@
 //! Whether memory comes to be quicker as huge pages, found out by the thread that makes it be there ahead.
 //!
-//! A chunk has the size of a huge page (2 MiB on `x86_64`). As one it is found, cleared and mapped at once, in a quarter of the time of 512 pages. Yet where memory is
-//! fragmented the kernel first has to move what is in the way, and where this is a virtual machine whose host takes free memory back, it takes large pieces, which
-//! are seven times dearer than 512 pages then. So the first chunk comes as pages, and what huge pages saved or cost since, held against it, says whether to go on.
+//! A chunk has the size of a huge page (2 MiB on `x86_64`). As one it is found, cleared and mapped at once, in a
+//! quarter of the time of 512 pages. Yet where memory is fragmented the kernel first has to move what is in the way,
+//! and where this is a virtual machine whose host takes free memory back, it takes large pieces, which are seven times
+//! dearer than 512 pages then. So the first chunk comes as pages, and what huge pages saved or cost since, held against
+//! it, says whether to go on.
 
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// What huge pages may cost before they are left: two that a host had to find anew. What they saved before counts for as much, so that a long past
-/// does not pay for what is otherwise now.
+/// What huge pages may cost before they are left: two that a host had to find anew. What they saved before counts for
+/// as much, so that a long past does not pay for what is otherwise now.
 const ALLOWANCE_NS: i128 = 8_000_000;
 
 /// What is known of it.

@@ -47,7 +47,8 @@ impl Overlay {
         } else {
             Some(self.copy(&last)?)
         };
-        // The blocks that the disk has now, too, are zeros: they were so from the beginning, or since they were cut off.
+        // The blocks that the disk has now, too, are zeros: they were so from the beginning, or since they were cut
+        // off.
         self.end_at(bytes);
         let Some(kept) = kept else { return Ok(()) };
         let whole = self.block(old / BLOCK_BYTES);

@@ -1,4 +1,5 @@
-//! History against a model: whatever was written, zeroed, flushed and marked, going back gives the bytes that were there.
+//! History against a model: whatever was written, zeroed, flushed and marked, going back gives the bytes that were
+//! there.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -149,8 +150,8 @@ fn what_is_durable_is_known_as_if_all_were_looked_at() {
     }
 }
 
-/// Plays a log onto the golden image as `replay-log` does, up to a mark; the disk, and how many entries were played. That program was tried with
-/// our logs, and refuses what is refused here.
+/// Plays a log onto the golden image as `replay-log` does, up to a mark; the disk, and how many entries were played.
+/// That program was tried with our logs, and refuses what is refused here.
 fn replay(log: &[u8], golden: &mut [u8], end_mark: &str) -> u64 {
     let word = |at: usize| u64::from_le_bytes(log[at..at + 8].try_into().unwrap());
     assert_eq!(

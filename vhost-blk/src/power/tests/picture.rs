@@ -1,4 +1,5 @@
-//! A picture of a state against the state itself: what an export shows is what going back and a real power cut make of the disk.
+//! A picture of a state against the state itself: what an export shows is what going back and a real power cut make of
+//! the disk.
 
 use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, proptest};
 use proptest::sample::select;

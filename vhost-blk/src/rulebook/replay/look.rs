@@ -9,7 +9,7 @@ use vhost_blk_api::trace::{RangeOnDisk, Submit};
 
 /// What a request looked like, as far as a trace knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Look {
+pub(crate) struct Look {
     op: Op,
     sector: u64,
     len: u64,

@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use harness::cli::{Cli, Command};
-use harness::{commands, error};
+use harness::error::{self, Failure};
+use harness::{commands, host};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -16,7 +17,21 @@ fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    let result = match &cli.command {
+    let result = host::root()
+        .map_err(|error| Failure::of(error::NO_INPUT, &error))
+        .and_then(|_| run(&cli.command));
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            let red = anstyle::AnsiColor::Red.on_default().bold();
+            anstream::eprintln!("{red}error:{red:#} {failure}");
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+fn run(command: &Command) -> Result<u8, Failure> {
+    match command {
         Command::Test(args) => commands::test::run(args),
         Command::Doctor(args) => commands::doctor::run(args),
         Command::Update(args) => commands::update::run(args),
@@ -26,13 +41,5 @@ fn main() -> ExitCode {
         Command::Inject(args) => commands::inject::run(args),
         Command::Soak(args) => commands::soak::run(args),
         Command::Bisect(args) => commands::bisect::run(args),
-    };
-    match result {
-        Ok(code) => ExitCode::from(code),
-        Err(failure) => {
-            let red = anstyle::AnsiColor::Red.on_default().bold();
-            anstream::eprintln!("{red}error:{red:#} {failure}");
-            ExitCode::from(failure.code)
-        }
     }
 }

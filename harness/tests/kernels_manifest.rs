@@ -1,6 +1,9 @@
 //! What a person sees who mistypes something in kernels.toml.
 #![allow(clippy::unwrap_used, reason = "a panic here is the test's failure")]
 
+#[path = "common/clone.rs"]
+mod clone;
+
 use std::path::Path;
 
 use harness::kernels::{ExpectedCause, Manifest, Source};
@@ -212,7 +215,7 @@ fn what_is_right_is_taken_as_it_stands() {
 
 #[test]
 fn the_repositorys_own_files_are_right() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let root = clone::root();
     let manifest = Manifest::load(&root.join("kernels.toml")).unwrap();
     let lock = harness::kernels::Lock::load(&root.join("kernels.lock")).unwrap();
     for kernel in manifest.kernels() {

@@ -8,6 +8,8 @@
 //! ```
 
 mod client;
+#[path = "../../tests/common/clone.rs"]
+mod clone;
 mod contender;
 mod warm;
 

@@ -7,14 +7,12 @@ use std::process::Command;
 use serde::Deserialize;
 use xshell::{Shell, cmd};
 
-use crate::USAGE;
 use crate::cli::FuzzArgs;
+use crate::exit::{UNAVAILABLE, USAGE};
 use crate::repo::Repo;
 
 /// A target found an input that it must not (as an unexpected failure of the matrix).
 const FOUND: u8 = 1;
-/// The host lacks a tool (`EX_UNAVAILABLE`).
-const LACKING: u8 = 69;
 
 /// An input that takes this long hangs.
 const INPUT_SECONDS_MAX: u32 = 25;
@@ -54,7 +52,7 @@ pub(crate) fn run(repo: &Repo, args: FuzzArgs) -> Result<u8, Box<dyn Error>> {
         }
     };
     if !tools_are_there(shell, args.yes) {
-        return Ok(LACKING);
+        return Ok(UNAVAILABLE);
     }
     let mut code = 0;
     for (number, target) in wanted.iter().enumerate() {
@@ -110,8 +108,8 @@ fn fuzz(shell: &Shell, target_dir: &Path, target: &str, seconds: u32) -> xshell:
         format!("-max_total_time={seconds}"),
         format!("-timeout={INPUT_SECONDS_MAX}"),
     );
-    // The flags by which libFuzzer learns what an input reaches are not stable, and need no nightly compiler this way. Without a sanitizer (-s none):
-    // the device has next to no unsafe code, and is ten times quicker.
+    // The flags by which libFuzzer learns what an input reaches are not stable, and need no nightly compiler this
+    // way. Without a sanitizer (-s none): the device has next to no unsafe code, and is ten times quicker.
     let fuzz = cmd!(
         shell,
         "cargo fuzz run -s none --release {target} {dirs...} -- {time} {hang} -print_final_stats=1 -verbosity=0"

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use xshell::cmd;
 
-use crate::INTERNAL;
+use crate::exit::INTERNAL;
 use crate::repo::Repo;
 
 /// Guest binaries are linked statically against glibc, so that no further toolchain is needed.
@@ -16,8 +16,8 @@ const GUEST_FLAGS: &str = "-C target-feature=+crt-static";
 /// Commands that boot a machine: they need the device and the guest's binaries too.
 const BOOTING: [&str; 4] = ["test", "shell", "soak", "bisect"];
 
-/// Builds what the command needs and goes on as the harness, so that a signal meets it and nobody before it; comes back only if
-/// it does not start.
+/// Builds what the command needs and goes on as the harness, so that a signal meets it and nobody before it; comes
+/// back only if it does not start.
 pub(crate) fn hand_over(repo: &Repo, args: &[OsString]) -> Result<u8, Box<dyn Error>> {
     let is_booting = args
         .first()

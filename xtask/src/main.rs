@@ -1,9 +1,10 @@
 //! `cargo xtask …`: builds what a command needs, then hands over to the harness, which has the commands and their help.
 //!
-//! It knows which packages there are and how they are built, and nothing of what is in them. Commands of its own are those for
-//! people who work on bioscope: `selftest`, `fuzz` and `tidy`.
+//! It knows which packages there are and how they are built, and nothing of what is in them. Commands of its own are
+//! those for people who work on bioscope: `selftest`, `fuzz` and `tidy`.
 
 mod cli;
+mod exit;
 
 mod fuzz;
 mod harness;
@@ -20,16 +21,11 @@ use clap::Parser;
 use crate::cli::{Cli, Task};
 use crate::repo::Repo;
 
-/// Bad usage (`EX_USAGE`).
-const USAGE: u8 = 64;
-/// Something failed that should not have (`EX_SOFTWARE`).
-const INTERNAL: u8 = 70;
-
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(message) => {
-            let code = if message.use_stderr() { USAGE } else { 0 };
+            let code = if message.use_stderr() { exit::USAGE } else { 0 };
             // Nothing can be done about a terminal that went away.
             let _ = message.print();
             return ExitCode::from(code);
@@ -39,7 +35,7 @@ fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             eprintln!("error: {error}");
-            ExitCode::from(INTERNAL)
+            ExitCode::from(exit::INTERNAL)
         }
     }
 }

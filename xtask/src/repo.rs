@@ -1,4 +1,5 @@
-//! Where this clone is: its root and cargo's target directory, found at run time, so that a copied or moved clone works on itself.
+//! Where this clone is: its root and cargo's target directory, found at run time, so that a copied or moved clone
+//! works on itself.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -35,7 +36,7 @@ impl Repo {
     pub(crate) fn find() -> Result<Repo, Box<dyn std::error::Error>> {
         let shell = Shell::new()?;
         let here = shell.current_dir();
-        // `cargo run` names the package's directory when it starts us; a binary that is started by hand has its own place.
+        // `cargo run` names the package's folder when it starts us; a binary started by hand has its own place.
         let starts = [
             std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from),
             std::env::current_exe().ok(),

@@ -1,5 +1,5 @@
-//! `cargo xtask selftest`: the default matrix, then what needs no VM, then the tests of the rig itself with real VMs and a real
-//! kernel's build.
+//! `cargo xtask selftest`: the default matrix, then what needs no VM, then the tests of the rig itself with real VMs
+//! and a real kernel's build.
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -56,8 +56,9 @@ fn matrix(args: &SelftestArgs) -> Vec<OsString> {
     words.map(OsString::from).chain(args.matrix.iter().cloned()).collect()
 }
 
-/// The packages with tests that boot machines or build kernels, as options of cargo: the harness's. The whole workspace would do,
-/// but would build the tests of the device in release too, and its binary with what only its tests use.
+/// The packages with tests that boot machines or build kernels, as options of cargo: the harness's. The whole
+/// workspace would do, but would build the tests of the device in release too, and its binary with what only its
+/// tests use.
 fn rig(members: &[workspace::Member]) -> impl Iterator<Item = &str> {
     members
         .iter()

@@ -187,7 +187,8 @@ mod tests {
     const ROOT: &str = "[workspace]\nmembers = [\"a\", \"a/b\"]\n\n[workspace.dependencies]\nb = { path = \"a/b\" }\n\
         c-old = { package = \"c\", version = \"1\" }\n";
     const A: &str = "[package]\nname = \"a\"\n\n[dependencies]\nb.workspace = true\nc-old = { workspace = true }\n\n\
-        [target.'cfg(unix)'.dependencies]\nd = \"1\"\n\n[build-dependencies]\ne = { package = \"f\", version = \"1\" }\n\n\
+        [target.'cfg(unix)'.dependencies]\nd = \"1\"\n\n[build-dependencies]\n\
+        e = { package = \"f\", version = \"1\" }\n\n\
         [dev-dependencies]\ng = \"1\"\n\n[[bin]]\nname = \"x\"\npath = \"src/x.rs\"\n";
 
     fn read(file: &Path) -> Result<String, String> {

@@ -65,3 +65,50 @@ fn rig(members: &[workspace::Member]) -> impl Iterator<Item = &str> {
         .filter(|member| member.folder.starts_with("harness"))
         .flat_map(|member| ["--package", member.name.as_str()])
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Task};
+    use crate::workspace::Member;
+
+    #[test]
+    fn the_rigs_packages_are_those_of_the_harness() {
+        let member = |name: &str, folder: &str| Member {
+            name: name.to_owned(),
+            folder: Path::new(folder).to_owned(),
+            dependencies: Vec::new(),
+            targets: Vec::new(),
+        };
+        let members = [
+            member("harness", "harness"),
+            member("bisect", "harness/bisect"),
+            member("harness-like", "harness-like"),
+            member("vhost-blk", "vhost-blk"),
+        ];
+        let options: Vec<&str> = rig(&members).collect();
+        assert_eq!(options, ["--package", "harness", "--package", "bisect"]);
+    }
+
+    #[test]
+    fn options_go_to_the_matrix_and_the_doctor_gets_yes() {
+        let args = |words: &[&str]| {
+            let words = [&["xtask", "selftest"], words].concat();
+            match Cli::try_parse_from(words).map(|cli| cli.task) {
+                Ok(Some(Task::Selftest(args))) => args,
+                other => panic!("{other:?}"),
+            }
+        };
+        let all = args(&["--yes", "--offline", "--fs", "xfs"]);
+        assert_eq!(matrix(&all), ["test", "--yes", "--offline", "--fs", "xfs"]);
+        assert_eq!(doctor(&all), ["doctor", "--yes"]);
+        let late = args(&["--fs", "xfs", "--yes"]);
+        assert_eq!(matrix(&late), ["test", "--fs", "xfs", "--yes"]);
+        assert_eq!(doctor(&late), ["doctor", "--yes"]);
+        assert_eq!(doctor(&args(&["--fs", "xfs"])), ["doctor"]);
+    }
+}

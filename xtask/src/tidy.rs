@@ -81,6 +81,7 @@ fn check(sources: &Sources) -> Vec<Finding> {
         }
     };
     findings.extend(crates::check(&members, sources));
+    findings.extend(arrows::of_nothing(&members, sources));
     for member in &members {
         let crates = targets::of(member, sources, &parsed);
         findings.extend(dead::check(member, &crates, sources));

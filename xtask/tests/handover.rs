@@ -1,9 +1,13 @@
-//! Handing over to the harness, in a clone that is not the one that xtask was compiled in: a program that tells what it was given
-//! stands in for the harness.
+//! Handing over to the harness, in a clone that is not the one that xtask was compiled in: a program that tells what
+//! it was given stands in for the harness.
 #![allow(clippy::expect_used, reason = "a panic here is the test's failure")]
+
+mod common;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+
+use common::xtask;
 
 /// Prints what it was started with, and ends with the code that its last argument says.
 const HARNESS: &str = r#"fn main() {
@@ -35,17 +39,6 @@ fn clone_at(root: &Path) {
         std::fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
         std::fs::write(file, text).expect("a file");
     }
-}
-
-fn xtask() -> PathBuf {
-    let named = std::env::var_os("NEXTEST_BIN_EXE_xtask").or_else(|| std::env::var_os("CARGO_BIN_EXE_xtask"));
-    named.map_or_else(
-        || {
-            let test = std::env::current_exe().expect("the test's own place");
-            test.ancestors().nth(2).expect("cargo's folders").join("xtask")
-        },
-        PathBuf::from,
-    )
 }
 
 /// `cargo xtask` in the clone, as cargo starts us, with the person in this folder.

@@ -1,5 +1,5 @@
-//! The clone that a test works on, looked for at run time: what a compiler wrote down of a clone that was copied or moved since
-//! is the place of another one.
+//! The clone that a test works on, looked for at run time: paths that a compiler wrote down are those of another one
+//! when a clone was copied or moved.
 #![allow(dead_code, reason = "each test binary uses its part")]
 #![allow(clippy::expect_used, reason = "a test without its clone has nothing to test")]
 

@@ -22,7 +22,6 @@ use super::circles;
 use super::drawing::{Drawing, FILE};
 use super::finding::{Finding, Kind};
 use super::modules::Crate;
-use super::paths;
 use super::sources::Sources;
 use super::targets::Target;
 use crate::workspace::Member;
@@ -45,13 +44,35 @@ pub(crate) fn check(member: &Member, targets: &[Target], sources: &Sources) -> V
             finding(&[parent, child], &arrows, Kind::Family, advice)
         }));
         findings.extend(in_circles(&arrows, &families));
-        let is_library = paths::file_name(&target.root) == "lib.rs";
         let mark = format!("files {}", member.name);
-        if let Some(drawing) = is_library.then(|| Drawing::find(sources, &mark)).flatten() {
+        let is_drawn = target.root == root_of_drawing(member, sources);
+        if let Some(drawing) = is_drawn.then(|| Drawing::find(sources, &mark)).flatten() {
             findings.extend(against(&drawing, &target.modules, &arrows));
         }
     }
     findings
+}
+
+/// The root of the crate of a package that a drawing is of: the library, or the program if there is none.
+fn root_of_drawing(member: &Member, sources: &Sources) -> String {
+    let library = format!("{}/src/lib.rs", member.folder.display());
+    if sources.is_there(&library) {
+        library
+    } else {
+        format!("{}/src/main.rs", member.folder.display())
+    }
+}
+
+/// Drawings of the files of a crate that does not exist.
+pub(crate) fn of_nothing(members: &[Member], sources: &Sources) -> Vec<Finding> {
+    let is_known = |name: &str| members.iter().any(|member| member.name == name);
+    let marks = Drawing::marks(sources).into_iter();
+    let unknown = marks.filter_map(|(line, mark)| {
+        let name = mark.strip_prefix("files ").filter(|name| !is_known(name))?;
+        let message = format!("the files of `{name}` are drawn, but there is no such crate, take the block out");
+        Some(Finding::new(FILE, line, Kind::FileArrow, message))
+    });
+    unknown.collect()
 }
 
 /// A child and its parent, at whatever depth, of which each names the other.

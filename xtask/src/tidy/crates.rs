@@ -1,7 +1,8 @@
 //! Dependencies between the crates of the workspace, held against the drawing in ARCHITECTURE.md.
 //!
-//! The block is marked `crates`. A line `name -> name name` is what a crate's [dependencies] and [build-dependencies]
-//! name, a line `dev name -> name` what only its [dev-dependencies] do; every crate of the workspace stands in it.
+//! The block is marked `crates`. A line `name -> name name` is what the `dependencies` and `build-dependencies` of a
+//! crate name, a line `dev name -> name` what only its `dev-dependencies` do; every crate of the workspace stands in
+//! it.
 
 use std::collections::{BTreeMap, BTreeSet};
 

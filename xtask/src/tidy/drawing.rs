@@ -44,6 +44,18 @@ impl Drawing {
         Some(Drawing::parse(line, inside))
     }
 
+    /// The marks of all blocks that have one, with their lines.
+    pub(crate) fn marks(sources: &Sources) -> Vec<(usize, String)> {
+        let text = sources.get(FILE).unwrap_or_default();
+        let mark = |(event, range): (Event<'_>, std::ops::Range<usize>)| match event {
+            Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(info))) => {
+                Some((line_at(text, range.start), info.to_string()))
+            }
+            _ => None,
+        };
+        Parser::new(text).into_offset_iter().filter_map(mark).collect()
+    }
+
     fn parse<'a>(line: usize, lines: impl Iterator<Item = &'a str>) -> Drawing {
         let mut drawing = Drawing {
             line,

@@ -27,7 +27,8 @@ fn found(lib: &str, files: &[(&str, &str)], drawing: &str) -> Vec<String> {
     let sources = sources(lib, files, drawing);
     let parsed = modules::parse(&sources, &mut Vec::new());
     let member = workspace::member("a".as_ref(), "[package]\nname = \"a\"\n", &BTreeMap::new()).expect("a package");
-    let findings = check(&member, &targets::of(&member, &sources, &parsed), &sources);
+    let mut findings = check(&member, &targets::of(&member, &sources, &parsed), &sources);
+    findings.extend(of_nothing(&[member], &sources));
     let mut findings: Vec<String> = findings.iter().map(ToString::to_string).collect();
     findings.sort();
     findings
@@ -201,6 +202,9 @@ fn an_arrow_that_is_not_drawn_and_one_that_is_not_there_are_found() {
     assert_eq!(drawn("a -> b::c\nb::c\nb::d\nb\nlib\n"), [inner]);
     let left_out = "ARCHITECTURE.md:1: `b` is not drawn, add a line for it";
     assert_eq!(drawn("a\nlib\n"), [left_out]);
+    let drawing = "# A\n\n```files c\n```\n";
+    let of_nothing = "ARCHITECTURE.md:3: the files of `c` are drawn, but there is no such crate, take the block out";
+    assert_eq!(found(TWO, &LAYERS, drawing), [of_nothing]);
     let unknown = "ARCHITECTURE.md:5: `x` is drawn but does not exist, take it out";
     assert_eq!(drawn("a -> b\nb\nlib\nx\n"), [unknown]);
 }

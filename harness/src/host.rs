@@ -27,12 +27,13 @@ pub const TARGET_ENV: &str = "BIOSCOPE_TARGET";
 /// There is no clone to work on.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "no folder above this program or the current directory is a clone of bioscope: run it in one, or name one with {ROOT_ENV}=DIR"
+    "no folder above this program or the current directory is a clone of bioscope: \
+     run it in one, or name one with {ROOT_ENV}=DIR"
 )]
 pub struct NoRoot;
 
-/// The repository's root: the one that the environment names, or the nearest above this executable, or above the current
-/// directory. It is looked for at run time, so that a copied or moved clone works on itself.
+/// The repository's root: the one that the environment names, or the nearest above this executable, or above the
+/// current directory. It is looked for at run time, so that a copied or moved clone works on itself.
 ///
 /// # Errors
 /// There is none.
@@ -48,7 +49,7 @@ pub fn root() -> Result<PathBuf, NoRoot> {
 }
 
 impl Places {
-    /// Finds everything; without a clone, which programs ask for first with [`root`], the current directory stands for one.
+    /// Finds everything. Programs ask for [`root`] first; without one the current directory stands for it.
     #[must_use]
     pub fn find() -> Places {
         let root = root().unwrap_or_default();

@@ -1,4 +1,5 @@
-//! A clone that was copied or moved works on itself: what is read is what stands above the program, not where it was compiled.
+//! A clone that was copied or moved works on itself: what is read is what stands above the program, not where it was
+//! compiled.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

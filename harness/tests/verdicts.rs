@@ -8,7 +8,8 @@
     reason = "a panic here is the test's failure"
 )]
 
-use std::path::Path;
+#[path = "common/clone.rs"]
+mod clone;
 
 use bisect::signature::{Comparison, Signature};
 use evidence::needs::Need;
@@ -46,9 +47,7 @@ struct Recorded {
 
 impl Recorded {
     fn load((name, needs): (&str, &'static [Need])) -> Recorded {
-        let dir = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("tests/fixtures/cells")
-            .join(name);
+        let dir = clone::package().join("tests/fixtures/cells").join(name);
         let text = |file: &str| std::fs::read_to_string(dir.join(file));
         let (ending, rules) = serde_json::from_str(&text("ending.json").unwrap()).unwrap();
         Recorded {

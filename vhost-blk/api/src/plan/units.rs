@@ -59,6 +59,23 @@ pub fn print_bytes(bytes: u64) -> String {
     }
 }
 
+/// A place in a row, in words.
+pub(super) fn ordinal(number: u64) -> String {
+    let ending = match (number % 100, number % 10) {
+        (11..=13, _) => "th",
+        (_, 1) => "st",
+        (_, 2) => "nd",
+        (_, 3) => "rd",
+        _ => "th",
+    };
+    match number {
+        1 => "first".to_owned(),
+        2 => "second".to_owned(),
+        3 => "third".to_owned(),
+        number => format!("{number}{ending}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -381,10 +381,10 @@ pub enum Order {
 
 impl Action {
     /// How long a request is held at most when the rule does not say.
-    pub const HOLD_MAX_DEFAULT: Duration = Duration::from_secs(10);
+    pub(crate) const HOLD_MAX_DEFAULT: Duration = Duration::from_secs(10);
 
     /// How long a reorder window stays open after its first request when the rule does not say.
-    pub const REORDER_MAX_DEFAULT: Duration = Duration::from_millis(50);
+    pub(crate) const REORDER_MAX_DEFAULT: Duration = Duration::from_millis(50);
 
     /// The action's word in the rule language.
     #[must_use]
@@ -438,7 +438,7 @@ impl Action {
 
 impl Window {
     /// Most requests that are ever collected: a driver's largest queue.
-    pub const MAX: usize = 1024;
+    pub(crate) const MAX: usize = 1024;
 
     /// How many requests fill it.
     #[must_use]

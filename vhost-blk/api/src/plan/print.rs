@@ -140,11 +140,11 @@ impl fmt::Display for Var {
 
 impl Spread {
     /// All, in the order in which messages list them.
-    pub const ALL: [Spread; 3] = [Spread::Uniform, Spread::Bell, Spread::Exponential];
+    pub(crate) const ALL: [Spread; 3] = [Spread::Uniform, Spread::Bell, Spread::Exponential];
 
     /// The word in the rule language.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Spread::Uniform => "uniform",
             Spread::Bell => "bell",
@@ -194,7 +194,7 @@ impl Order {
 
     /// The order's word in the rule language.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Order::Reverse => "reverse",
             Order::Shuffle => "shuffle",
@@ -205,11 +205,11 @@ impl Order {
 
 impl ShortStatus {
     /// Both, in the order in which messages list them.
-    pub const ALL: [ShortStatus; 2] = [ShortStatus::IoErr, ShortStatus::Ok];
+    pub(crate) const ALL: [ShortStatus; 2] = [ShortStatus::IoErr, ShortStatus::Ok];
 
     /// The status's word in the rule language.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             ShortStatus::IoErr => "ioerr",
             ShortStatus::Ok => "ok",
@@ -219,11 +219,11 @@ impl ShortStatus {
 
 impl FailStatus {
     /// Both, in the order in which messages list them.
-    pub const ALL: [FailStatus; 2] = [FailStatus::IoErr, FailStatus::Unsupp];
+    pub(crate) const ALL: [FailStatus; 2] = [FailStatus::IoErr, FailStatus::Unsupp];
 
     /// The status's word in the rule language.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             FailStatus::IoErr => "ioerr",
             FailStatus::Unsupp => "unsupp",

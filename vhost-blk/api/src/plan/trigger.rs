@@ -40,7 +40,7 @@ pub struct Matcher {
     /// Length in bytes.
     pub len: Option<Range<u64>>,
     /// How it lies on the disk.
-    pub align: Option<Align>,
+    pub(crate) align: Option<Align>,
     /// The virtqueue it came from.
     pub queue: Option<u16>,
     /// What a write's data begins with.

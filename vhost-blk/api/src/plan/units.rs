@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 /// Longest time a rule can name; keeps a typing error from holding a guest for years.
-pub const TIME_MAX: Duration = Duration::from_secs(3600);
+pub(crate) const TIME_MAX: Duration = Duration::from_secs(3600);
 
 /// Reads a time; `None` when it is none or longer than [`TIME_MAX`].
 #[must_use]
-pub fn parse_time(text: &str) -> Option<Duration> {
+pub(crate) fn parse_time(text: &str) -> Option<Duration> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let number = number.parse::<u64>().ok()?;
@@ -22,7 +22,7 @@ pub fn parse_time(text: &str) -> Option<Duration> {
 
 /// Writes a time in the largest unit that loses nothing.
 #[must_use]
-pub fn print_time(time: Duration) -> String {
+pub(crate) fn print_time(time: Duration) -> String {
     let us = time.as_micros();
     match us {
         0 => "0us".to_owned(),

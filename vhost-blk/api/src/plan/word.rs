@@ -35,11 +35,11 @@ pub struct ActionWord {
     /// The word.
     pub name: &'static str,
     /// What it does, in one sentence.
-    pub about: &'static str,
+    pub(crate) about: &'static str,
     /// The keys that only it has.
     pub keys: &'static [&'static str],
     /// Rules with it.
-    pub examples: &'static [&'static str],
+    pub(crate) examples: &'static [&'static str],
 }
 
 /// A key's word.
@@ -48,7 +48,7 @@ pub struct KeyWord {
     /// The word.
     pub name: &'static str,
     /// What its value looks like.
-    pub value: &'static str,
+    pub(crate) value: &'static str,
     /// What it means.
-    pub about: &'static str,
+    pub(crate) about: &'static str,
 }

@@ -95,13 +95,13 @@ pub const RULE_KEYS: [KeyWord; 11] = [
 
 /// An action by its word.
 #[must_use]
-pub fn action(name: &str) -> Option<&'static ActionWord> {
+pub(crate) fn action(name: &str) -> Option<&'static ActionWord> {
     ACTIONS.iter().find(|action| action.name == name)
 }
 
 /// The ways to write a key with its value; nothing if there is no such key.
 #[must_use]
-pub fn with_value(key: &str) -> Option<String> {
+pub(crate) fn with_value(key: &str) -> Option<String> {
     let key = ACTION_KEYS
         .iter()
         .chain(&MATCHER_KEYS)
@@ -122,7 +122,7 @@ pub fn action_names() -> impl Iterator<Item = &'static str> + Clone {
 
 /// The keys that a rule with this action can have.
 #[must_use]
-pub fn keys_of(action: &ActionWord) -> Vec<&'static str> {
+pub(crate) fn keys_of(action: &ActionWord) -> Vec<&'static str> {
     let common = MATCHER_KEYS.iter().chain(&RULE_KEYS).map(|key| key.name);
     action.keys.iter().copied().chain(common).collect()
 }

@@ -291,7 +291,7 @@ pub enum ReleasedBy {
 impl ReleasedBy {
     /// The word in the trace.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             ReleasedBy::Time => "time",
             ReleasedBy::Mark => "mark",

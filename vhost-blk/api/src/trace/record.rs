@@ -228,6 +228,7 @@ pub enum Status {
 impl Status {
     /// The status's word in the trace.
     #[must_use]
+    #[inline]
     pub fn name(self) -> &'static str {
         match self {
             Status::Ok => "ok",
@@ -291,6 +292,7 @@ pub enum ReleasedBy {
 impl ReleasedBy {
     /// The word in the trace.
     #[must_use]
+    #[inline]
     pub(crate) fn name(self) -> &'static str {
         match self {
             ReleasedBy::Time => "time",
@@ -321,6 +323,7 @@ pub struct RangeOnDisk {
 impl RangeOnDisk {
     /// Its sectors.
     #[must_use]
+    #[inline]
     pub fn sectors(&self) -> Range<u64> {
         self.sector..self.sector.saturating_add(u64::from(self.sectors))
     }

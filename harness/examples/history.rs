@@ -1,14 +1,16 @@
-//! Makes a git history out of two source packages of a distribution, to try a bisection on: one commit a directory that differs, in a random order that
-//! follows from the seed.
+//! Makes a git history out of two source packages of a distribution, to try a bisection on: one commit a directory that
+//! differs, in a random order that follows from the seed.
 //!
-//!     cargo run --release --package harness --example history -- DIR [--old SUITE:VERSION] [--new SUITE:VERSION] [--seed N] [--broken N] [--bug PATCH]
+//!     cargo run --release --package harness --example history -- DIR [--old SUITE:VERSION]
+//!         [--new SUITE:VERSION] [--seed N] [--broken N] [--bug PATCH]
 //!         [--commits N --keep FOLDER …]
 //!
-//! Directories of which one changes what another one uses go into one commit (a word that a header's change adds or takes away, and the other's change has,
-//! too), so that most commits build; those that do not are what a bisection has to cope with anyway. `--broken N` puts in N commits that do not compile, each taken back one to three
-//! commits later. `--bug PATCH` applies a patch at a random place. `--commits N` makes a short one: of the commits only
-//! so many, those of the folders to keep among them and none of more than a few files besides, so its newest end is not quite the newer package.
-//! The repository has no working copy and borrows its content from the cache's.
+//! Directories of which one changes what another one uses go into one commit (a word that a header's change adds or
+//! takes away, and the other's change has, too), so that most commits build; those that do not are what a bisection has
+//! to cope with anyway. `--broken N` puts in N commits that do not compile, each taken back one to three commits later.
+//! `--bug PATCH` applies a patch at a random place. `--commits N` makes a short one: of the commits only so many, those
+//! of the folders to keep among them and none of more than a few files besides, so its newest end is not quite the
+//! newer package. The repository has no working copy and borrows its content from the cache's.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;

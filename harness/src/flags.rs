@@ -64,18 +64,20 @@ pub struct ExecArgs {
 /// Source of your own.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 pub struct TreeArgs {
-    /// Build this Linux tree, as its working copy stands, instead of taking kernels of kernels.toml. Nothing in it is touched.
+    /// Build this Linux tree, as its working copy stands, instead of taking kernels of kernels.toml. Nothing in it is
+    /// touched.
     #[arg(long, value_name = "DIR", conflicts_with = "kernel")]
     pub tree: Option<PathBuf>,
     /// Build this commit of the tree instead of the working copy.
     #[arg(long, value_name = "REV", requires = "tree")]
     pub rev: Option<String>,
-    /// For --tree: a part of the configuration, in order: tinyconfig, defconfig, a whole .config, a ready fragment (base, btrfs, kasan, …) or a
-    /// fragment's file; may be given more than once [default: tinyconfig, base, the file systems, debug].
+    /// For --tree: a part of the configuration, in order: tinyconfig, defconfig, a whole .config, a ready fragment
+    /// (base, btrfs, kasan, …) or a fragment's file; may be given more than once [default: tinyconfig, base, the file
+    /// systems, debug].
     #[arg(long, value_name = "PART", requires = "tree")]
     pub config: Vec<String>,
-    /// A patch, mailbox or folder of them to apply to --tree, or to kernels of kernels.toml that come as source and are named; may be given more than
-    /// once. What is expected of such a kernel is not of one with a patch.
+    /// A patch, mailbox or folder of them to apply to --tree, or to kernels of kernels.toml that come as source and are
+    /// named; may be given more than once. What is expected of such a kernel is not of one with a patch.
     #[arg(long, value_name = "FILE")]
     pub patch: Vec<PathBuf>,
     /// For --tree: the compiler.

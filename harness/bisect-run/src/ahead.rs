@@ -102,7 +102,8 @@ impl Ahead {
         self.at().now == Some(item)
     }
 
-    /// Ends it, for an item that is wanted now: if that is the one whose build is under way, once it is built. The items that were built.
+    /// Ends it, for an item that is wanted now: if that is the one whose build is under way, once it is built. The
+    /// items that were built.
     pub fn end(mut self, item: Option<usize>) -> BTreeSet<usize> {
         let is_it = {
             let mut at = self.at();

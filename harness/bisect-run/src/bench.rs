@@ -26,7 +26,8 @@ use verdict::results::Cell;
 
 /// Who makes the kernels of a range.
 pub trait Maker {
-    /// What a person calls an item in `cargo xtask test`, and how the item is run again with it: `--kernel debian-6.1.176`.
+    /// What a person calls an item in `cargo xtask test`, and how the item is run again with it: `--kernel
+    /// debian-6.1.176`.
     fn again(&self, item: usize) -> String;
 
     /// What an item's source has beyond that of what [`Maker::again`] names, for `--patch`.
@@ -46,7 +47,8 @@ pub trait Maker {
     /// Something failed that is not the item's fault.
     fn make(&mut self, item: usize) -> Result<Result<Artifact, Reason>, Failure>;
 
-    /// The kernel of the newest item with an item's change taken back, if it can be taken back; the inner error says why it does not build.
+    /// The kernel of the newest item with an item's change taken back, if it can be taken back; the inner error says
+    /// why it does not build.
     ///
     /// # Errors
     /// Something failed that is not the change's fault.

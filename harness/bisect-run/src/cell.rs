@@ -1,4 +1,5 @@
-//! Which one cell is bisected: the selection is that of `cargo xtask test`, and of several cells just one may fail at the bad end.
+//! Which one cell is bisected: the selection is that of `cargo xtask test`, and of several cells just one may fail at
+//! the bad end.
 
 use std::path::Path;
 
@@ -66,7 +67,8 @@ impl Selection {
         self.cells().map(|trial| name(&trial)).collect::<Vec<_>>().join("; ")
     }
 
-    /// The one cell: the only one that matches, or the only one that fails at the bad end. None if none fails, which was then said.
+    /// The one cell: the only one that matches, or the only one that fails at the bad end. None if none fails, which
+    /// was then said.
     ///
     /// # Errors
     /// Several fail; the bad end cannot be had.

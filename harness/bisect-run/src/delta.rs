@@ -153,7 +153,8 @@ pub fn range(args: &Request, places: &Places, manifest_path: &Path) -> Result<(P
     Ok((planned, trees, kernel))
 }
 
-/// Passes that a tree needs before it counts as one that does not fail, after so many failures of so many runs of the bad end.
+/// Passes that a tree needs before it counts as one that does not fail, after so many failures of so many runs of the
+/// bad end.
 fn passes_needed(failed: u32, runs: u32, error: f64) -> u32 {
     let rate = (f64::from(failed) + 0.5) / (f64::from(runs) + 1.0);
     // A sliver of the error for each set that is asked about: their number grows with the logarithm of the hunks.
@@ -282,8 +283,9 @@ fn likely(difference: &Difference, fs: &str) -> Subset {
         .collect()
 }
 
-/// Units of a set that need some that are not in it: those in the files that did not compile, else in those that the compiler points to besides. So
-/// a header that declares a function anew needs the file that still has its own declaration of it.
+/// Units of a set that need some that are not in it: those in the files that did not compile, else in those that the
+/// compiler points to besides. So a header that declares a function anew needs the file that still has its own
+/// declaration of it.
 fn blamed(difference: &Difference, subset: &Subset, reason: &Reason) -> Vec<usize> {
     let of = |files: &[String]| -> Vec<usize> {
         let is_one = |unit: &usize| {

@@ -1,6 +1,8 @@
-//! Results of runs, kept in the cache: an identical kernel with the same cell and seed gets its result at once, in whichever bisection it was run first.
+//! Results of runs, kept in the cache: an identical kernel with the same cell and seed gets its result at once, in
+//! whichever bisection it was run first.
 //!
-//! A bisection never takes two runs of one kernel with one seed, so what is kept is as good as a run of its own. Only what says something is kept.
+//! A bisection never takes two runs of one kernel with one seed, so what is kept is as good as a run of its own. Only
+//! what says something is kept.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -122,7 +122,8 @@ pub fn range<'a>(
     Ok((planned, kernels.into_iter().map(|(kernel, _)| kernel).collect()))
 }
 
-/// How `cargo xtask test` is told to run a kernel of a manifest, which is one that was named on the command line, or kernels.toml.
+/// How `cargo xtask test` is told to run a kernel of a manifest, which is one that was named on the command line, or
+/// kernels.toml.
 pub fn again_kernel(id: &str, named: Option<&Path>) -> String {
     let manifest = named.map(|path| format!(" --manifest {}", quoted(&path.to_string_lossy())));
     format!("--kernel '{id}'{}", manifest.unwrap_or_default())

@@ -176,8 +176,8 @@ impl Repository {
         Ok(finished.status.success() && !finished.stdout.is_empty())
     }
 
-    /// The commits after the old end up to the new one, each after its parents; the old end is the first of them. With paths only commits
-    /// that touch them, and the new end.
+    /// The commits after the old end up to the new one, each after its parents; the old end is the first of them. With
+    /// paths only commits that touch them, and the new end.
     ///
     /// # Errors
     /// git fails; no commit touches the paths.

@@ -45,8 +45,8 @@ impl fmt::Display for Reverted {
     }
 }
 
-/// Runs the newest item with a change taken back, if that goes cleanly: where it should pass, as often as the item before the change passed; where
-/// it should fail, until it does.
+/// Runs the newest item with a change taken back, if that goes cleanly: where it should pass, as often as the item
+/// before the change passed; where it should fail, until it does.
 ///
 /// # Errors
 /// The kernel or a machine cannot be had.

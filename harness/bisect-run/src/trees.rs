@@ -308,7 +308,8 @@ impl Maker for Trees {
     }
 }
 
-/// The files that a compiler or linker names on lines with one of these words, relative to the source; a linker may know only a file's own name.
+/// The files that a compiler or linker names on lines with one of these words, relative to the source; a linker may
+/// know only a file's own name.
 fn named(said: &str, words: &[&str]) -> Vec<String> {
     let mut files: Vec<String> = Vec::new();
     for line in said.lines().filter(|line| words.iter().any(|word| line.contains(word))) {

@@ -1,21 +1,26 @@
 //! The search for the first bad item against other ways to bisect, over made-up ranges: accuracy, runs and builds.
 //!
-//! `cargo bench --package harness --bench bisect -- [--short] [--trials N] [--seed N] [--error P] [--rate P]… [--candidates N]…`
+//! `cargo bench --package harness --bench bisect -- [--short] [--trials N] [--seed N] [--error P] [--rate P]…
+//! [--candidates N]…`
 //!
-//! A range is a line of items of which one, any of them, is the first bad one; a bad item fails with the rate, a good one never. Nobody is told the
-//! rate, but the last of the five:
+//! A range is a line of items of which one, any of them, is the first bad one; a bad item fails with the rate, a good
+//! one never. Nobody is told the rate, but the last of the five:
 //!
 //! - **ours**: `bisect::search` with its defaults and `--error`.
 //! - **one run**: a plain `git bisect run`, one run an item.
-//! - **syzkaller**: 10 runs an item, 20 at first and once flaky (less than half of the runs of a bad item failed); good without a failure, bad from 2 failures and a sixth of
-//!   the runs on, and otherwise skipped. It gives up if the bad end does not come out bad.
-//! - **before**: the same with one failure enough for bad, as it was before; better here, since our good items never fail.
+//! - **syzkaller**: 10 runs an item, 20 at first and once flaky (less than half of the runs of a bad item failed); good
+//!   without a failure, bad from 2 failures and a sixth of the runs on, and otherwise skipped. It gives up if the bad
+//!   end does not come out bad.
+//! - **before**: the same with one failure enough for bad, as it was before; better here, since our good items never
+//!   fail.
 //! - **told**: for comparison, one who knows the rate: as many passes as the error allows, bad at the first failure.
 //!
-//! Runs and builds are means and count those of the ends, which **one run** takes at their word, and **told** the bad one. What is checked, and sets the exit code: that ours is right at each rate and length with the
-//! probability that was asked for, and that it takes fewer runs than syzkaller's rule, either form of it, wherever that is right as often. With `--trials` from
-//! 4,000 up the first means that the bound, with a confidence of 95 % (Clopper and Pearson), is at least that; with fewer (`--short` plays 500) that the
-//! score does not speak against it with a confidence of 99 %. The same seed gives the same figures.
+//! Runs and builds are means and count those of the ends, which **one run** takes at their word, and **told** the bad
+//! one. What is checked, and sets the exit code: that ours is right at each rate and length with the probability that
+//! was asked for, and that it takes fewer runs than syzkaller's rule, either form of it, wherever that is right as
+//! often. With `--trials` from 4,000 up the first means that the bound, with a confidence of 95 % (Clopper and
+//! Pearson), is at least that; with fewer (`--short` plays 500) that the score does not speak against it with a
+//! confidence of 99 %. The same seed gives the same figures.
 
 use std::process::ExitCode;
 use std::time::Instant;

@@ -1,13 +1,14 @@
 //! What is believed after some runs: the probability of each item as the change, and what one more run would tell.
 //!
-//! A hypothesis `h` is an item that is the change: exactly the items that contain it are changed. With `n` the new end there are `n + 2` of them: 0
-//! says that the old end is changed already, `n + 1` that not even the new end is. In a regression the changed items are the bad ones, in the search for
-//! a fix the others; so the end that should be good may be bad in one of the two outer hypotheses, and the other one has no probability, since
-//! the search does not begin before the bad end has failed.
+//! A hypothesis `h` is an item that is the change: exactly the items that contain it are changed. With `n` the new end
+//! there are `n + 2` of them: 0 says that the old end is changed already, `n + 1` that not even the new end is. In a
+//! regression the changed items are the bad ones, in the search for a fix the others; so the end that should be good
+//! may be bad in one of the two outer hypotheses, and the other one has no probability, since the search does not begin
+//! before the bad end has failed.
 //!
-//! A bad item fails with the rate that [`RatePrior`] integrates out, a good one with `false_failure`, which is 0 unless the person says otherwise.
-//! So a hypothesis is as probable as its weight times the likelihood of all runs of the items that it calls bad, and is out as soon as one
-//! that it calls good has failed.
+//! A bad item fails with the rate that [`RatePrior`] integrates out, a good one with `false_failure`, which is 0 unless
+//! the person says otherwise. So a hypothesis is as probable as its weight times the likelihood of all runs of the
+//! items that it calls bad, and is out as soon as one that it calls good has failed.
 
 mod dag;
 mod line;
@@ -118,7 +119,8 @@ impl Model {
         self.prior[hypothesis]
     }
 
-    /// Logarithm of the likelihood of all runs, and the runs of bad items among them, for a hypothesis of which these runs were of changed items.
+    /// Logarithm of the likelihood of all runs, and the runs of bad items among them, for a hypothesis of which these
+    /// runs were of changed items.
     fn likelihood(&self, changed: Tally, all: Tally) -> (f64, Tally) {
         let unchanged = all.less(changed);
         let (bad, good) = match self.direction {
@@ -259,7 +261,8 @@ impl<'a> Belief<'a> {
         }
     }
 
-    /// The item that halves those which are about as probable as the most probable one, as far as `open` allows; and how many these are.
+    /// The item that halves those which are about as probable as the most probable one, as far as `open` allows; and
+    /// how many these are.
     pub fn middle(&self, open: &dyn Fn(usize) -> bool) -> (Option<usize>, usize) {
         match self {
             Belief::Line(line) => line.middle(open),
@@ -283,7 +286,8 @@ impl<'a> Belief<'a> {
         }
     }
 
-    /// Hypotheses that no run of an open item could tell apart, with their probability; only sets of several, most probable first.
+    /// Hypotheses that no run of an open item could tell apart, with their probability; only sets of several, most
+    /// probable first.
     pub fn sets(&self, open: &dyn Fn(usize) -> bool) -> Vec<(Vec<usize>, f64)> {
         let mut sets = match self {
             Belief::Line(line) => line.sets(open),

@@ -249,7 +249,8 @@ fn a_good_guess_leaves_the_rest_out_and_a_bad_one_costs_a_question() {
 
 #[test]
 fn what_only_builds_together_comes_as_a_group() {
-    // A culprit that needs a header's hunk, which needs one more; two that need each other and have nothing to do with it.
+    // A culprit that needs a header's hunk, which needs one more; two that need each other and have nothing to do with
+    // it.
     let minimal = two_hundred([60], vec![(60, 120), (120, 7), (50, 170), (170, 50)]).minimise();
     assert_eq!(minimal.units, Subset::from([7, 60, 120]));
     assert_eq!(minimal.not_without, Subset::from([7, 120]));

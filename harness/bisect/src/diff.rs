@@ -1,11 +1,12 @@
 //! The difference between two trees as units that can be taken or left, for delta debugging.
 //!
-//! A unit is a hunk as diff shows it (changes with at most six lines between), the creation or removal of a file, a change of its mode, or its
-//! replacement by something of another kind. Any set of units can be put on the old tree, which gives exact contents, and written as a patch: all of
-//! them give the new tree, none the old. Contents are bytes; what is not text is compared by lines all the same, as `git diff --text` does.
+//! A unit is a hunk as diff shows it (changes with at most six lines between), the creation or removal of a file, a
+//! change of its mode, or its replacement by something of another kind. Any set of units can be put on the old tree,
+//! which gives exact contents, and written as a patch: all of them give the new tree, none the old. Contents are bytes;
+//! what is not text is compared by lines all the same, as `git diff --text` does.
 //!
-//! Only files that differ need to be given. A file that takes the place of a directory, or the other way round, makes one unit of all that is involved,
-//! since no tree has both.
+//! Only files that differ need to be given. A file that takes the place of a directory, or the other way round, makes
+//! one unit of all that is involved, since no tree has both.
 
 mod hunks;
 mod patch;

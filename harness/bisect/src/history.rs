@@ -1,7 +1,8 @@
 //! The range that is searched: items and which contains which.
 //!
-//! Item 0 is the old end and the last item the new end; those between, and the new end, are the candidates. An item *contains* another if it
-//! has that one's change: itself, and all its ancestors. In a line that is everything up to it; in git's histories it is a set for each commit.
+//! Item 0 is the old end and the last item the new end; those between, and the new end, are the candidates. An item
+//! *contains* another if it has that one's change: itself, and all its ancestors. In a line that is everything up to
+//! it; in git's histories it is a set for each commit.
 
 use fixedbitset::FixedBitSet;
 
@@ -84,8 +85,9 @@ impl History {
         })
     }
 
-    /// A history with forks and merges: for each item its parents, which stand before it. Item 0 is the old end and has none; what forks off
-    /// before the range has item 0 as its parent. The last item is the new end and contains all others.
+    /// A history with forks and merges: for each item its parents, which stand before it. Item 0 is the old end and has
+    /// none; what forks off before the range has item 0 as its parent. The last item is the new end and contains all
+    /// others.
     ///
     /// # Errors
     /// The parents are not as said.
@@ -101,8 +103,9 @@ impl History {
         Ok(history)
     }
 
-    /// The same range with a weight for each item, both ends among them: how probable it is as the change, relative to the others. An item with
-    /// weight 0 cannot be it, say because it does not reach the build. The weight of the old end is not looked at.
+    /// The same range with a weight for each item, both ends among them: how probable it is as the change, relative to
+    /// the others. An item with weight 0 cannot be it, say because it does not reach the build. The weight of the old
+    /// end is not looked at.
     ///
     /// # Errors
     /// Not one weight an item, a negative weight, or none but zeros.

@@ -1,9 +1,10 @@
 //! How often the bad state fails: what is believed of the failure rate before and after runs.
 //!
-//! The rate is the same for all bad items of a range, and unknown. Before any run it is believed to be exactly 1 with some probability (most
-//! kernel bugs that a test was written for fail always), and otherwise spread by a Beta distribution. Both have a closed form for
-//! "these runs failed and those passed", so the rate is integrated out and never estimated: a search that has seen the bad end fail three times of
-//! three doubts a pass more than one that has seen it fail thirty times of thirty.
+//! The rate is the same for all bad items of a range, and unknown. Before any run it is believed to be exactly 1 with
+//! some probability (most kernel bugs that a test was written for fail always), and otherwise spread by a Beta
+//! distribution. Both have a closed form for "these runs failed and those passed", so the rate is integrated out and
+//! never estimated: a search that has seen the bad end fail three times of three doubts a pass more than one that has
+//! seen it fail thirty times of thirty.
 
 use libm::lgamma;
 use serde::{Deserialize, Serialize};
@@ -108,7 +109,8 @@ impl RatePrior {
         ) - ln_beta(self.alpha, self.beta)
     }
 
-    /// What is believed of the rate after these runs of bad items, with the interval that holds it with a probability of 95 %.
+    /// What is believed of the rate after these runs of bad items, with the interval that holds it with a probability
+    /// of 95 %.
     #[must_use]
     pub fn after(&self, tally: Tally) -> Rate {
         const STEPS: u32 = 4000;

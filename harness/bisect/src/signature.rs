@@ -1,9 +1,10 @@
 //! Pins a failure, so that another run can be told to show the same one, another one, none, or nothing.
 //!
-//! A bisection that takes any failure for the one it looks for ends at the wrong commit; that is how most wrong bisections come about. What is pinned
-//! is the case, the cause and the place (the phase and function of a hang, the oracle of a finding, how a program ended), and, for a report in
-//! the kernel's log, its kind and the innermost functions of its stack. Of those everything that changes from build to build is taken off:
-//! offsets, addresses, line numbers, modules, the compiler's suffixes, and the functions that only make the report.
+//! A bisection that takes any failure for the one it looks for ends at the wrong commit; that is how most wrong
+//! bisections come about. What is pinned is the case, the cause and the place (the phase and function of a hang, the
+//! oracle of a finding, how a program ended), and, for a report in the kernel's log, its kind and the innermost
+//! functions of its stack. Of those everything that changes from build to build is taken off: offsets, addresses, line
+//! numbers, modules, the compiler's suffixes, and the functions that only make the report.
 
 use std::fmt;
 
@@ -15,7 +16,8 @@ use verdict::{Cause, Verdict, console};
 
 /// Functions of a report's stack that are kept, innermost first.
 const FRAMES_KEPT: usize = 5;
-/// Functions that have to agree: the one that the report is about, and its caller. Farther out, one bug is reached in many ways.
+/// Functions that have to agree: the one that the report is about, and its caller. Farther out, one bug is reached in
+/// many ways.
 const FRAMES_COMPARED: usize = 2;
 
 /// What identifies a failure.
@@ -312,7 +314,8 @@ fn function_name(name: &str) -> &str {
         .unwrap_or(name)
 }
 
-/// Whether a function is there to make the report, to catch what it reports or to take a lock, and says nothing of the failure.
+/// Whether a function is there to make the report, to catch what it reports or to take a lock, and says nothing of the
+/// failure.
 fn is_machinery(function: &str) -> bool {
     const NAMES: &[&str] = &[
         "dump_stack",

@@ -1,12 +1,15 @@
-//! What a bisection has done so far, so that it goes on after a kill -9 at any moment without repeating a build or a run.
+//! What a bisection has done so far, so that it goes on after a kill -9 at any moment without repeating a build or a
+//! run.
 //!
-//! A journal is JSON lines: first a header that says which bisection it is, then an entry for everything that was done, in order. This file is its
-//! form and what follows from it; [`mod@file`] keeps it on disk.
+//! A journal is JSON lines: first a header that says which bisection it is, then an entry for everything that was done,
+//! in order. This file is its form and what follows from it; [`mod@file`] keeps it on disk.
 //!
-//! Before a build or a run is begun, an entry says where its result will lie, and afterwards another one what came of it. A resume that finds only the
-//! first ([`State::pending`]) looks there: a result that is whole is taken over, and only what was cut short is done again.
+//! Before a build or a run is begun, an entry says where its result will lie, and afterwards another one what came of
+//! it. A resume that finds only the first ([`State::pending`]) looks there: a result that is whole is taken over, and
+//! only what was cut short is done again.
 //!
-//! Items are named as a person would (a kernel's id, a commit, the key of a set of hunks), never by their place in the range.
+//! Items are named as a person would (a kernel's id, a commit, the key of a set of hunks), never by their place in the
+//! range.
 
 pub mod file;
 
@@ -79,7 +82,8 @@ pub struct Header {
     pub seed: u64,
     /// Probability with which the result may be wrong.
     pub error: f64,
-    /// Versions of what takes part: bioscope, QEMU, the compiler. Other ones are no other bisection, but worth a notice.
+    /// Versions of what takes part: bioscope, QEMU, the compiler. Other ones are no other bisection, but worth a
+    /// notice.
     pub versions: BTreeMap<String, String>,
 }
 
@@ -353,7 +357,8 @@ pub enum ParseError {
     },
 }
 
-/// Takes a journal's text apart. A last line that was cut short is left out; a line in between that is no entry is an error.
+/// Takes a journal's text apart. A last line that was cut short is left out; a line in between that is no entry is an
+/// error.
 ///
 /// # Errors
 /// It is no journal, or a damaged one.

@@ -62,7 +62,8 @@ impl ExitError for CacheError {
     }
 }
 
-/// Less than this is as good as nothing to a tool that writes files of a kernel's source, the largest of which are nearly that large.
+/// Less than this is as good as nothing to a tool that writes files of a kernel's source, the largest of which are
+/// nearly that large.
 const LITTLE_BYTES: u64 = 32 << 20;
 
 /// Whether the disk of a path has next to nothing left, for tools that say only that they could not write.

@@ -1,6 +1,7 @@
 //! How a command fails: a message for a person with its causes, and an [`Exit`] for a program.
 //!
-//! Every module has its own error type; what says how a command ends with it ([`ExitError`]) becomes a [`Failure`] by `?`.
+//! Every module has its own error type; what says how a command ends with it ([`ExitError`]) becomes a [`Failure`] by
+//! `?`.
 
 use std::error::Error;
 use std::fmt;

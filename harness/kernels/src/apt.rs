@@ -88,8 +88,8 @@ impl ExitError for AptError {
     }
 }
 
-/// Tells from apt's own words why it failed. `said` is all that it told: of a source that cannot be reached the reason stands
-/// only on standard output, and of a file with a wrong sum before so many lines that the error's tail lacks it.
+/// Tells from apt's own words why it failed. `said` is all that it told: of a source that cannot be reached the reason
+/// stands only on standard output, and of a file with a wrong sum before so many lines that the error's tail lacks it.
 fn classify(suite: &str, needed: &str, said: &str, error: ToolError) -> AptError {
     const NETWORK: [&str; 7] = [
         "Could not resolve",

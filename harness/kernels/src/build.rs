@@ -1,7 +1,8 @@
 //! From a tree to a kernel of the store, by the kernel's own build.
 //!
-//! An artifact is named by what determines it: the content of the files that its build reads, the configuration, the toolchain, the
-//! variables. So a tree of which none of that differs from one that was built is not built: the artifact is there.
+//! An artifact is named by what determines it: the content of the files that its build reads, the configuration, the
+//! toolchain, the variables. So a tree of which none of that differs from one that was built is not built: the artifact
+//! is there.
 
 pub mod closure;
 pub mod config;
@@ -52,7 +53,8 @@ struct Job<'a> {
 /// Builds a tree, unless the store has what would come of it.
 ///
 /// # Errors
-/// Its configuration or its code does not build; a tool is missing; the disk is full. The store and the build folder stay usable.
+/// Its configuration or its code does not build; a tool is missing; the disk is full. The store and the build folder
+/// stay usable.
 pub fn build(
     cache: &Cache,
     repo: &Repo,

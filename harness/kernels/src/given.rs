@@ -97,7 +97,8 @@ pub fn tree_kernel(given: &GivenTree, fs: &[Fs], ready: &Path) -> Result<Kernel,
     Ok(Kernel::from_tree(&id, source, fs))
 }
 
-/// These kernels of a manifest, with patches that are given on the command line. What is known of them is not known of those.
+/// These kernels of a manifest, with patches that are given on the command line. What is known of them is not known of
+/// those.
 ///
 /// # Errors
 /// No kernel was named, or one does not come as source.

@@ -241,7 +241,8 @@ impl Manifest {
             .collect()
     }
 
-    /// The kernels that any of the globs matches; without globs those of the default matrix. A group's name stands for its kernels.
+    /// The kernels that any of the globs matches; without globs those of the default matrix. A group's name stands for
+    /// its kernels.
     ///
     /// # Errors
     /// A glob is malformed or matches nothing; the error lists what exists.

@@ -335,7 +335,8 @@ fn package_hash(debs: &[Deb]) -> String {
     store::hash(&sums)
 }
 
-/// The hash of an image's bytes, and of what its modules folder looks like from outside (reading it all takes too long).
+/// The hash of an image's bytes, and of what its modules folder looks like from outside (reading it all takes too
+/// long).
 fn image_hash(image: &Path, modules: Option<&Path>) -> Result<String, Error> {
     let bytes = fs::read(image).map_err(|source| unpack::UnpackError::Read {
         path: image.to_owned(),

@@ -9,8 +9,8 @@ use super::manifest::{PackageSource, Wanted};
 use super::version;
 use host::suggest;
 
-/// Packages that a kernel is split into, or that a metapackage points at. From Debian's 7.x on `linux-binary-…` holds the
-/// image, `linux-modules-…` the modules, and `linux-base-…` the configuration and the list of what is built in.
+/// Packages that a kernel is split into, or that a metapackage points at. From Debian's 7.x on `linux-binary-…` holds
+/// the image, `linux-modules-…` the modules, and `linux-base-…` the configuration and the list of what is built in.
 const FOLLOWED: [&str; 5] = [
     "linux-image-",
     "linux-binary-",

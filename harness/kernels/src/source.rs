@@ -1,6 +1,8 @@
-//! Source, whatever it comes from, as a tree in one git repository of the cache: git compares, applies patches and checks out.
+//! Source, whatever it comes from, as a tree in one git repository of the cache: git compares, applies patches and
+//! checks out.
 //!
-//! A user's own repository lends its objects (`GIT_ALTERNATE_OBJECT_DIRECTORIES`) and is never written to; nor is its working tree.
+//! A user's own repository lends its objects (`GIT_ALTERNATE_OBJECT_DIRECTORIES`) and is never written to; nor is its
+//! working tree.
 
 mod import;
 mod local;

@@ -68,8 +68,8 @@ impl ConfigPart {
     /// Words that stand for a base.
     pub const BASES: [&'static str; 2] = ["tinyconfig", "defconfig"];
 
-    /// What a word of `config = […]` stands for: a base, a ready fragment of this repository (`base`, `btrfs`), or a file. `first` may be a whole
-    /// configuration: a file that is not called `*.config`, or only `.config`.
+    /// What a word of `config = […]` stands for: a base, a ready fragment of this repository (`base`, `btrfs`), or a
+    /// file. `first` may be a whole configuration: a file that is not called `*.config`, or only `.config`.
     ///
     /// # Errors
     /// There is no ready fragment of this name; gives back the names that there are.
@@ -152,7 +152,8 @@ pub fn ready_fragments(ready: &Path) -> Vec<String> {
 }
 
 impl Origin {
-    /// Source that shares a build folder with other versions of itself, so that a neighbouring one costs an incremental build.
+    /// Source that shares a build folder with other versions of itself, so that a neighbouring one costs an incremental
+    /// build.
     #[must_use]
     pub fn line(&self) -> String {
         match self {

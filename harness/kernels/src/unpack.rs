@@ -118,7 +118,8 @@ pub fn packages(debs: &[PathBuf], names: &str, version: &str, made: &Path) -> Re
     Ok(description)
 }
 
-/// Takes an image of the user's own. Its modules are used where they are, if they are complete; else a copy is completed.
+/// Takes an image of the user's own. Its modules are used where they are, if they are complete; else a copy is
+/// completed.
 ///
 /// # Errors
 /// The image is no kernel, or the folder holds no modules of it.

@@ -1,5 +1,5 @@
-//! Source from repositories, working trees, archives and patches, by real git and tar: always the same tree for the same content, and nothing
-//! of the user's is touched.
+//! Source from repositories, working trees, archives and patches, by real git and tar: always the same tree for the
+//! same content, and nothing of the user's is touched.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -50,8 +50,9 @@ pub struct Tally {
 pub struct Aftermath {
     /// Writes of the round of which fio was told that they failed, by a rule.
     pub refused: Vec<Range>,
-    /// Whether there may have been a write-back that failed, and no sync was told since. Linux keeps that with the disk (`errseq_t`), also when nobody has it
-    /// open, and tells whoever opens it next, at his first sync: maybe rounds later.
+    /// Whether there may have been a write-back that failed, and no sync was told since. Linux keeps that with the disk
+    /// (`errseq_t`), also when nobody has it open, and tells whoever opens it next, at his first sync: maybe rounds
+    /// later.
     pub untold: bool,
 }
 
@@ -159,8 +160,8 @@ impl Judge<'_> {
         }
     }
 
-    /// The action of the rule because of which the kernel refused to write a block, without asking the device: after a write-back that failed (see [`is_explained`])
-    /// it does so with the next direct write, wherever that goes.
+    /// The action of the rule because of which the kernel refused to write a block, without asking the device: after a
+    /// write-back that failed (see [`is_explained`]) it does so with the next direct write, wherever that goes.
     fn never_asked_for(&self, block: Range) -> Option<&str> {
         let holds = |refused: &Range| (refused.offset..refused.offset + refused.len).contains(&block.offset);
         let refused = self.aftermath.refused.iter().any(holds);
@@ -256,8 +257,9 @@ fn is_sync(op: &str) -> bool {
 /// Whether a rule made a request fail that fio, or what zeroes beside it, saw fail as this.
 fn is_explained(ledger: &Ledger, phase: Phase, op: &str, range: Range) -> bool {
     let sectors = sectors_of(range);
-    // fio opens the disk of a job that trims without O_DIRECT. What the kernel could not write back for it is told to whoever reads, writes or flushes next; the
-    // last to close the disk is told of the rest, so nothing of it is left for a later phase, but for syncs (see [`Aftermath`]).
+    // fio opens the disk of a job that trims without O_DIRECT. What the kernel could not write back for it is told to
+    // whoever reads, writes or flushes next; the last to close the disk is told of the rest, so nothing of it is left
+    // for a later phase, but for syncs (see [`Aftermath`]).
     let not_written_back = phase == Phase::Writing && ledger.failed_to_write().is_some();
     match op {
         "read" => ledger.failed(&[Op::Read], &sectors) || not_written_back,

@@ -1,7 +1,9 @@
-//! What rules did to which sectors: read from the device's trace, and asked when fio finds a block that is not what it wrote. Pure.
+//! What rules did to which sectors: read from the device's trace, and asked when fio finds a block that is not what it
+//! wrote. Pure.
 //!
-//! A sector is *injured* from the moment at which a rule had a say in what became of it until the guest has written it wholly once more, by a request that came
-//! after that moment and in which no rule had a say. A difference in a sector that is not injured has no explanation.
+//! A sector is *injured* from the moment at which a rule had a say in what became of it until the guest has written it
+//! wholly once more, by a request that came after that moment and in which no rule had a say. A difference in a sector
+//! that is not injured has no explanation.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -282,7 +284,8 @@ impl Ledger {
             somewhere: false,
             silent: true,
         });
-        // The last write is the only one that is torn; without a write that came as the power went it is one that was completed.
+        // The last write is the only one that is torn; without a write that came as the power went it is one that was
+        // completed.
         if lost != Lost::Nothing || (torn && !last_changes) {
             self.disk.lose(lost, by, self.line);
         } else {
@@ -331,7 +334,8 @@ impl Ledger {
         self.failed_to_write.as_deref()
     }
 
-    /// Whether a rule made a request fail in this phase that is this one, or part of it; any place will do without sectors.
+    /// Whether a rule made a request fail in this phase that is this one, or part of it; any place will do without
+    /// sectors.
     #[must_use]
     pub fn failed(&self, ops: &[Op], sectors: &Range<u64>) -> bool {
         let place = |range: &Range<u64>| sectors.is_empty() || overlap(range, sectors);
@@ -353,7 +357,8 @@ impl Ledger {
         })
     }
 
-    /// Injections that stand, each with the sectors that surely differ by it and whether none of its sectors was touched since.
+    /// Injections that stand, each with the sectors that surely differ by it and whether none of its sectors was
+    /// touched since.
     #[must_use]
     pub fn standing(&self) -> Vec<(&Injection, Vec<u64>, bool)> {
         let standing = self.disk.standing().into_iter();
@@ -384,7 +389,8 @@ impl Ledger {
     }
 }
 
-/// Whether something that was moved so differs in at least one place from what it should be. An even number of inverted bits may be one, twice.
+/// Whether something that was moved so differs in at least one place from what it should be. An even number of inverted
+/// bits may be one, twice.
 fn surely_differs(corruption: Corruption) -> bool {
     match corruption {
         Corruption::Flip(bits) => bits % 2 == 1,

@@ -41,7 +41,8 @@ pub enum LibraryError {
     Tool(#[from] ToolError),
 }
 
-/// Entries of an initramfs with this program at `place`, its loader, and its libraries where the loader finds them on the host.
+/// Entries of an initramfs with this program at `place`, its loader, and its libraries where the loader finds them on
+/// the host.
 ///
 /// # Errors
 /// The program or one of its libraries cannot be had.

@@ -1,7 +1,7 @@
 //! Random rules: every action of the rule language, and every word of a trigger, by a seed.
 //!
-//! Each rule is bounded, so that a round ends and most of the disk stays good: what damages does so to few requests, what waits does so for milliseconds, or until the
-//! soak lets it go.
+//! Each rule is bounded, so that a round ends and most of the disk stays good: what damages does so to few requests,
+//! what waits does so for milliseconds, or until the soak lets it go.
 
 use vhost_blk_api::plan::words;
 use vhost_blk_api::rng::Rng;

@@ -27,7 +27,8 @@ use crate::round::{Bench, Round, seed_of};
 use crate::workload::DISK_BYTES;
 use crate::{Summary, evidence, libraries};
 
-/// Rounds on one machine, if nothing is found: each boot has a trace of its own, and a new one frees the old one's room.
+/// Rounds on one machine, if nothing is found: each boot has a trace of its own, and a new one frees the old one's
+/// room.
 const ROUNDS_A_BOOT: u64 = 10;
 /// What the disk holds at first.
 const FILL: u8 = 0x5a;

@@ -1,7 +1,9 @@
-//! What fio does in a round: the disk is cut into slots, and each round gives every slot another job, by the round's seed.
+//! What fio does in a round: the disk is cut into slots, and each round gives every slot another job, by the round's
+//! seed.
 //!
-//! Every job of a slot has one block size and a pattern of its own, in which the block's place stands, so any block's content follows from round, slot and place, and a
-//! block that is older, lies elsewhere, or lacks a part differs. What wrote it is not asked again: reading is a fio of its own.
+//! Every job of a slot has one block size and a pattern of its own, in which the block's place stands, so any block's
+//! content follows from round, slot and place, and a block that is older, lies elsewhere, or lacks a part differs. What
+//! wrote it is not asked again: reading is a fio of its own.
 
 use std::fmt::Write as _;
 
@@ -16,7 +18,8 @@ pub const SLOTS: u64 = 8;
 const MARGIN_BYTES: u64 = 1 << 20;
 /// Size of the disk.
 pub const DISK_BYTES: u64 = MARGIN_BYTES * 2 + SLOTS * SLOT_BYTES;
-/// Bytes of a slot's pattern. It is a prime, so that no row of sectors in a block repeats another: data that is misdirected by any number of sectors differs.
+/// Bytes of a slot's pattern. It is a prime, so that no row of sectors in a block repeats another: data that is
+/// misdirected by any number of sectors differs.
 const PATTERN_BYTES: usize = 257;
 /// Bytes of a block's place in its pattern (fio's `%o`).
 const PLACE_BYTES: usize = 8;

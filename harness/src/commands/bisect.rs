@@ -40,15 +40,18 @@ pub struct BisectArgs {
     /// For --tree: the compiler.
     #[arg(long, value_name = "CC", requires = "tree")]
     pub cc: Option<String>,
-    /// Bisect a series of patches (a mailbox, or a folder of patches) over a base; says of each state whether it builds and passes. The base is good and
-    /// the series bad, unless `--bad base --good series` looks for the patch that fixes.
+    /// Bisect a series of patches (a mailbox, or a folder of patches) over a base; says of each state whether it builds
+    /// and passes. The base is good and the series bad, unless `--bad base --good series` looks for the patch that
+    /// fixes.
     #[arg(long, value_name = "PATH", conflicts_with_all = ["paths", "skip", "first_parent", "term_old", "term_new", "patch"])]
     pub series: Option<PathBuf>,
-    /// For --series: the kernel of kernels.toml, coming as source, that it is applied to; with --tree a revision [default: HEAD].
+    /// For --series: the kernel of kernels.toml, coming as source, that it is applied to; with --tree a revision
+    /// [default: HEAD].
     #[arg(long, value_name = "ID | REV", requires = "series")]
     pub base: Option<String>,
-    /// Compare the source of the ends instead of looking at what lies between: find the smallest set of hunks of the good end that makes the bad one
-    /// pass. The ends are kernels of kernels.toml that come as source, or revisions of --tree; with paths only hunks within them.
+    /// Compare the source of the ends instead of looking at what lies between: find the smallest set of hunks of the
+    /// good end that makes the bad one pass. The ends are kernels of kernels.toml that come as source, or revisions of
+    /// --tree; with paths only hunks within them.
     #[arg(long, conflicts_with_all = ["series", "skip", "first_parent", "term_old", "term_new", "patch"])]
     pub delta: bool,
     /// For --tree: follow only the first parent of merges, and find the merge.
@@ -57,7 +60,8 @@ pub struct BisectArgs {
     /// For --tree: a commit that is known not to be testable; may be given more than once.
     #[arg(long, value_name = "REV", requires = "tree")]
     pub skip: Vec<String>,
-    /// For --tree: the word in the log for commits before the change [default: good, or broken where a fix is looked for].
+    /// For --tree: the word in the log for commits before the change [default: good, or broken where a fix is looked
+    /// for].
     #[arg(long, value_name = "TERM", requires = "tree", value_parser = term)]
     pub term_old: Option<String>,
     /// For --tree: the word in the log for commits since the change [default: bad, or fixed].
@@ -95,7 +99,8 @@ pub struct BisectArgs {
     /// While a guest runs, build the kernels that are likely to be wanted next.
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = WhenWord::Auto)]
     pub ahead: WhenWord,
-    /// Where journal, runs and report are kept [default: a directory that follows from what is asked, below target/bioscope/bisect].
+    /// Where journal, runs and report are kept [default: a directory that follows from what is asked, below
+    /// target/bioscope/bisect].
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
     #[command(flatten)]

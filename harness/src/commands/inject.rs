@@ -25,8 +25,9 @@ const WITHIN: Duration = Duration::from_secs(10);
     cargo xtask inject subscribe"
 )]
 pub struct InjectArgs {
-    /// A rule to add (with or without `add` before it), or one of: list, remove RULE-NAME, clear, release [RULE-NAME], mark NAME, set NAME:VALUE,
-    /// cut now [lose=…] [torn=…] [seed=N], power, rollback, rollback MARK, resize BYTES, disconnect now, export FILE [at=MARK] [lose=…] [torn=…] [seed=N], log FILE, stats, subscribe.
+    /// A rule to add (with or without `add` before it), or one of: list, remove RULE-NAME, clear, release [RULE-NAME],
+    /// mark NAME, set NAME:VALUE, cut now [lose=…] [torn=…] [seed=N], power, rollback, rollback MARK, resize BYTES,
+    /// disconnect now, export FILE [at=MARK] [lose=…] [torn=…] [seed=N], log FILE, stats, subscribe.
     #[arg(value_name = "RULE | COMMAND", required = true, num_args = 1..)]
     pub words: Vec<String>,
     /// Control socket of the device [default: that of the shell that was started last].

@@ -1,5 +1,5 @@
-//! A real apt archive with one suite: packages made by dpkg-deb, an index of them, signed by gpg with a key of its own, and served
-//! through http on this machine.
+//! A real apt archive with one suite: packages made by dpkg-deb, an index of them, signed by gpg with a key of its own,
+//! and served through http on this machine.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -41,7 +41,8 @@ fn what_the_archive_has_is_pinned_fetched_and_unpacked() {
     fetching the index of bookworm
     exit code 0
     "#);
-    // What the other tests here never get to: a package of the archive as it comes. It holds no kernel, and that is said.
+    // What the other tests here never get to: a package of the archive as it comes. It holds no kernel, and that is
+    // said.
     insta::assert_snapshot!(place.test(&[]), @r#"
     downloading linux-image-a 6.1.176-1
     unpacking debian-6.1.176 (6.1.176-1)

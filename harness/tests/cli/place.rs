@@ -22,8 +22,8 @@ impl Place {
         };
         place.hide(&place.dir().display(), "DIR");
         place.file("kernels.toml", MANIFEST);
-        // apt reads this file before all others: a test's archive stands in for the machine's, and a folder that must never come
-        // to be for the machine's own lists of packages.
+        // apt reads this file before all others: a test's archive stands in for the machine's, and a folder that must
+        // never come to be for the machine's own lists of packages.
         place.file(
             "apt.conf",
             &format!(
@@ -121,7 +121,8 @@ impl Place {
         self.run(&[&["test", "--manifest", "kernels.toml", "--list"], args].concat())
     }
 
-    /// `test` with our kernels.toml, which ends before it boots anything: no package of a test's archive holds a kernel.
+    /// `test` with our kernels.toml, which ends before it boots anything: no package of a test's archive holds a
+    /// kernel.
     pub fn test(&self, args: &[&str]) -> String {
         self.run(&[&["test", "--manifest", "kernels.toml"], args].concat())
     }
@@ -131,7 +132,8 @@ impl Place {
         self.run(&["update", "--manifest", "kernels.toml"])
     }
 
-    /// Files that packages or kernels were kept in, whole or half: what stands in the cache but for locks and apt's own.
+    /// Files that packages or kernels were kept in, whole or half: what stands in the cache but for locks and apt's
+    /// own.
     pub fn kept(&self) -> Vec<String> {
         let mut kept = Vec::new();
         walk(&self.cache(), &mut kept);

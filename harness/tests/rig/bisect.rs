@@ -17,7 +17,8 @@ const ENDS: [&str; 6] = [
     "debian-6.1.192",
 ];
 
-/// A bisection whose journal lies in `dir`; it fetches the kernels that the default matrix has no need of. A seed that nobody had before keeps results of earlier bisections out.
+/// A bisection whose journal lies in `dir`; it fetches the kernels that the default matrix has no need of. A seed that
+/// nobody had before keeps results of earlier bisections out.
 fn bisect(rig: &Rig, dir: &str, seed: u64, args: &[&str]) -> Command {
     let seed = seed.to_string();
     let place = rig.dir.path().join(dir);

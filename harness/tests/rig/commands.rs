@@ -168,7 +168,8 @@ fn a_shells_guest_tells_the_device() {
     let prompt = "/mnt # ";
     terminal.until(prompt);
     let mut type_in = |line: &str| {
-        // What is typed is echoed, and wrapped where it is long; what is said stands between numbers that the shell works out.
+        // What is typed is echoed, and wrapped where it is long; what is said stands between numbers that the shell
+        // works out.
         keys.write_all(format!("echo from $((6 * 7)); {line}; echo to $((6 * 7)): $?\n").as_bytes())
             .expect("keys");
         terminal.until("from 42\r\n");

@@ -107,7 +107,8 @@ impl Side {
         })
     }
 
-    /// The command that shows it again, for who is in the report's directory, or has its place, with a slash, in `here`.
+    /// The command that shows it again, for who is in the report's directory, or has its place, with a slash, in
+    /// `here`.
     pub fn command(&self, here: &str) -> String {
         match &self.patch {
             Some(folder) => format!("{} --patch {here}{folder}/{PATCH}", self.again),

@@ -1,5 +1,5 @@
-//! The belief about a line. All hypotheses between two neighbouring items that were run explain the runs alike, so there are only as many
-//! different ones as items that were run, and a step costs that much, however long the line is.
+//! The belief about a line. All hypotheses between two neighbouring items that were run explain the runs alike, so
+//! there are only as many different ones as items that were run, and a step costs that much, however long the line is.
 
 use std::collections::BTreeMap;
 
@@ -104,8 +104,9 @@ impl<'a> Line<'a> {
         }
     }
 
-    /// Within a segment the gain is a concave function of the probability up to the item, so its best place has a closed form; what is
-    /// proposed are the open items around these places, and some farther and farther off where items there are closed.
+    /// Within a segment the gain is a concave function of the probability up to the item, so its best place has a
+    /// closed form; what is proposed are the open items around these places, and some farther and farther off where
+    /// items there are closed.
     pub fn proposals(&self, open: &dyn Fn(usize) -> bool) -> Vec<usize> {
         let new_end = self.model.history.new_end();
         let mut proposals = Vec::new();
@@ -139,7 +140,8 @@ impl<'a> Line<'a> {
         if (p - q).abs() < f64::EPSILON {
             return segment.last;
         }
-        // The gain is h(f) - (a linear term), with f the probability of a failure; its derivative is 0 where log2((1-f)/f) is the slope.
+        // The gain is h(f) - (a linear term), with f the probability of a failure; its derivative is 0 where
+        // log2((1-f)/f) is the slope.
         let slope = (super::entropy(p) - super::entropy(q)) / (p - q);
         let wanted = 1.0 / (1.0 + slope.exp2());
         let bad_before = match model.direction {
@@ -198,7 +200,8 @@ impl<'a> Line<'a> {
         for segment in self.segments.iter().filter(|segment| segment.mass > 0.0) {
             for hypothesis in segment.first..=segment.last {
                 let probability = look_at(hypothesis);
-                // Where all candidates are alike, the first possible one is as good as any; only the outer hypotheses differ.
+                // Where all candidates are alike, the first possible one is as good as any; only the outer hypotheses
+                // differ.
                 let candidate = (1..beyond).contains(&hypothesis);
                 if candidate && probability > 0.0 && self.model.history.is_uniform() {
                     break;

@@ -10,8 +10,8 @@ use super::{File, Pair, Part};
 pub enum Base {
     /// The old tree: applied to it, the patch makes the changes.
     Old,
-    /// The new tree: applied to it in reverse (`git apply -R`), the patch takes the changes back, except that git makes an ordinary file of an
-    /// executable one or a link that comes back.
+    /// The new tree: applied to it in reverse (`git apply -R`), the patch takes the changes back, except that git makes
+    /// an ordinary file of an executable one or a link that comes back.
     New,
 }
 

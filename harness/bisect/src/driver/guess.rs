@@ -1,4 +1,5 @@
-//! What is taken for the same beforehand, since nothing differs that reaches a build: a guess, until one that is made turns out to be another kernel.
+//! What is taken for the same beforehand, since nothing differs that reaches a build: a guess, until one that is made
+//! turns out to be another kernel.
 
 use std::collections::BTreeSet;
 

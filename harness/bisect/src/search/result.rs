@@ -12,7 +12,8 @@ pub enum Outcome {
     Failed,
     /// It passed.
     Passed,
-    /// It failed in another way, which says nothing of the change. An item that does so in half of its runs or more is set aside.
+    /// It failed in another way, which says nothing of the change. An item that does so in half of its runs or more is
+    /// set aside.
     Other,
     /// It cannot be tested: it does not build, does not boot, or the case says nothing on it. It is set aside.
     Untestable,
@@ -92,7 +93,8 @@ pub enum Conclusion {
     },
     /// An end cannot be tested.
     EndUntestable(End),
-    /// No single change explains the runs: items failed of which none is contained in all the others, or that contain only good ones.
+    /// No single change explains the runs: items failed of which none is contained in all the others, or that contain
+    /// only good ones.
     Contradiction,
 }
 

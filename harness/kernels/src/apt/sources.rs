@@ -1,7 +1,7 @@
 //! The Debian archive that this machine's apt already uses.
 //!
-//! No mirror's address is written in this program: other suites are asked of the machine's own mirror, with the keys that
-//! its entry names.
+//! No mirror's address is written in this program: other suites are asked of the machine's own mirror, with the keys
+//! that its entry names.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -194,7 +194,8 @@ fn stanza(fields: &[(String, String)]) -> Option<Entry> {
     })
 }
 
-/// The first Debian entry, and the first for security; without one the security archive is looked for beside the main one.
+/// The first Debian entry, and the first for security; without one the security archive is looked for beside the main
+/// one.
 fn choose(entries: &[Entry]) -> Option<Archives> {
     let debian = |entry: &&Entry| entry.binary && entry.components.iter().any(|component| component == "main");
     let with = |security: bool| {

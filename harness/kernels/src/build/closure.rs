@@ -1,9 +1,11 @@
-//! What a build reads: the files that its compiler and its makefiles really looked at, and so what its result depends on.
+//! What a build reads: the files that its compiler and its makefiles really looked at, and so what its result depends
+//! on.
 //!
-//! Kbuild leaves a `.NAME.o.cmd` beside every object, with the source and all headers that went into it (scripts/basic/fixdep.c writes
-//! them; the tools' own builds write the same form). Makefiles, scripts and tables leave no trace. So every file that is neither source
-//! nor documentation counts as read if it lies in a folder that something was read from, or in one above it, and so do whole folders
-//! of tools. Kconfig files do not count: what they decide is the configuration, which is part of an artifact's name by itself.
+//! Kbuild leaves a `.NAME.o.cmd` beside every object, with the source and all headers that went into it
+//! (scripts/basic/fixdep.c writes them; the tools' own builds write the same form). Makefiles, scripts and tables leave
+//! no trace. So every file that is neither source nor documentation counts as read if it lies in a folder that
+//! something was read from, or in one above it, and so do whole folders of tools. Kconfig files do not count: what they
+//! decide is the configuration, which is part of an artifact's name by itself.
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
@@ -103,8 +105,8 @@ impl Closure {
         }
     }
 
-    /// The sum of what these files hold in a tree. Nothing if a build of that tree might read others: a file is gone, or a new one could
-    /// be found in an old one's place or be read beside it.
+    /// The sum of what these files hold in a tree. Nothing if a build of that tree might read others: a file is gone,
+    /// or a new one could be found in an old one's place or be read beside it.
     #[must_use]
     pub fn sum(&self, all: &Listing, before: &HashSet<String>) -> Option<String> {
         let reach = self.reach();
@@ -171,7 +173,8 @@ struct Reading<'a> {
     named: HashSet<String>,
     /// Folders that make went into.
     entered: HashSet<String>,
-    /// Lines that were looked at and mean the same wherever they stand: most lines name a header, and most headers are named a thousand times.
+    /// Lines that were looked at and mean the same wherever they stand: most lines name a header, and most headers are
+    /// named a thousand times.
     seen: HashSet<Vec<u8>>,
 }
 
@@ -222,7 +225,8 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
         .filter(|word| word.contains(['/', '.']) && !word.starts_with('-'))
 }
 
-/// A word as a path relative to the source, if it is one: as it stands, relative to the objects, or to the `.cmd` file's folder.
+/// A word as a path relative to the source, if it is one: as it stands, relative to the objects, or to the `.cmd`
+/// file's folder.
 fn within(word: &str, folder: &Path, objects: &Path, source: &Path) -> Vec<String> {
     let path = Path::new(word);
     let candidates: Vec<PathBuf> = if path.is_absolute() {

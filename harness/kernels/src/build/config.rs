@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-/// Options by name (without `CONFIG_`), each with its value as it stands; an option that is not set is `n`. Their order is kept: of the members of
-/// a choice, Kconfig takes the one that comes last.
+/// Options by name (without `CONFIG_`), each with its value as it stands; an option that is not set is `n`. Their order
+/// is kept: of the members of a choice, Kconfig takes the one that comes last.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Options {
     values: BTreeMap<String, (usize, String)>,

@@ -1,4 +1,5 @@
-//! A build folder: source and objects of one line of kernels with one configuration, kept so that the next version costs little.
+//! A build folder: source and objects of one line of kernels with one configuration, kept so that the next version
+//! costs little.
 
 use std::collections::{BTreeMap, HashSet};
 use std::os::fd::{AsFd, BorrowedFd};

@@ -24,7 +24,8 @@ pub struct Make<'a> {
     pub objects: &'a Path,
     /// Variables of this kernel's own.
     pub variables: BTreeMap<String, String>,
-    /// The lock on the build folder; what make starts holds it too, so that a build whose caller was killed keeps others out until it has ended.
+    /// The lock on the build folder; what make starts holds it too, so that a build whose caller was killed keeps
+    /// others out until it has ended.
     pub lock: BorrowedFd<'a>,
     /// Where everything that make says is kept.
     pub log: &'a Path,
@@ -179,7 +180,8 @@ fn is_made(line: &str) -> bool {
             .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
 }
 
-/// The file in which a line says that Kconfig's language is wrong: `lib/Kconfig:2: syntax error`. Warnings keep nothing from being configured.
+/// The file in which a line says that Kconfig's language is wrong: `lib/Kconfig:2: syntax error`. Warnings keep nothing
+/// from being configured.
 #[must_use]
 pub fn kconfig_complaint(line: &str) -> Option<&str> {
     let (path, rest) = line.split_once(':')?;

@@ -61,7 +61,8 @@ impl Repo {
         Ok(repo)
     }
 
-    /// git in this repository. A user's settings stay in force for fetching; what would change content or run programs is off.
+    /// git in this repository. A user's settings stay in force for fetching; what would change content or run programs
+    /// is off.
     ///
     /// # Errors
     /// git is not installed.

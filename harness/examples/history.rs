@@ -21,7 +21,7 @@ use std::process::{Command, Stdio};
 use fastrand::Rng;
 use host::cache::Cache;
 use host::progress::Progress;
-use kernels::manifest::{PackageSource, Wanted};
+use kernels::package::{PackageSource, Wanted};
 use kernels::source::{Listing, Repo, Tree};
 use kernels::{ConfigPart, Options, Origin, TreeSource, source_tree};
 

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use guest_wire::Fs;
 
-use super::dry_run::Pace;
 use super::judged::Judged;
+use super::plan::Pace;
 use bisect::driver::{Bench, Made, Ran};
 use bisect::signature::{Obstacle, Reason};
 use host::error::Failure;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::bench::{Machines, Maker};
 use crate::request::Request;
-use host::atomic::write_beside;
+use host::atomic;
 use host::error::Failure;
 use host::exit::Exit;
 use host::words::counted;
@@ -132,7 +132,7 @@ impl Selection {
                 if let Some(chosen) = &chosen {
                     let text =
                         serde_json::to_vec_pretty(chosen).map_err(|error| Failure::of(Exit::CannotCreate, &error))?;
-                    write_beside(&file, &text)
+                    atomic::write(&file, &text)
                         .map_err(|error| Failure::cannot_create(&file.display().to_string(), &error))?;
                     anstream::eprintln!("{} is what fails", name(chosen));
                 }

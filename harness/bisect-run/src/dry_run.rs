@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::Bisection;
 use super::bench::Maker;
 use super::judged::Judged;
-use super::plan::{Estimate, Planned};
+use super::plan::{Estimate, Pace, Planned, median};
 use bisect::driver::short;
 use bisect::search::Search;
 use bisect::state::Kind;
@@ -15,17 +15,6 @@ use run::prepare;
 
 /// Items of a long range that are listed at each end.
 const LISTED: usize = 20;
-
-/// What earlier builds and runs took, in seconds: the middle one of each.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Pace {
-    /// A build of everything.
-    pub whole_s: Option<f64>,
-    /// A build in a folder where another version was built before.
-    pub next_s: Option<f64>,
-    /// A run.
-    pub run_s: Option<f64>,
-}
 
 impl Bisection<'_> {
     pub(super) fn dry_run<M: Maker>(&mut self, fresh: &Search, maker: &M) -> Result<(), Failure> {
@@ -89,12 +78,6 @@ fn list(planned: &Planned) {
         });
         anstream::println!("{}  {}{end}{same}", short(name), planned.labels[item]);
     }
-}
-
-/// The middle one of times in milliseconds, in seconds.
-pub fn median(mut times_ms: Vec<u64>) -> Option<f64> {
-    times_ms.sort_unstable();
-    times_ms.get(times_ms.len() / 2).map(|ms| *ms as f64 / 1000.0)
 }
 
 /// How long it will take, as far as that can be said.
@@ -182,11 +165,5 @@ mod tests {
             true,
         );
         assert!(unknown.contains("not known before a kernel was built"), "{unknown}");
-    }
-
-    #[test]
-    fn the_middle_one_counts() {
-        assert_eq!(median(vec![9000, 1000, 2000]), Some(2.0));
-        assert_eq!(median(Vec::new()), None);
     }
 }

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use host::atomic::write_beside;
+use host::atomic;
 use host::cache::Cache;
 use kernels::store;
 use verdict::Verdict;
@@ -86,7 +86,7 @@ impl Judged {
                     fs::copy(cell.dir.join(file), place.join(file))?;
                 }
             }
-            write_beside(&place.join(RESULT), &serde_json::to_vec_pretty(cell)?)
+            atomic::write(&place.join(RESULT), &serde_json::to_vec_pretty(cell)?)
         });
         if kept.is_err() {
             let _ = fs::remove_dir_all(&place);

@@ -49,6 +49,17 @@ pub struct Estimate {
     pub runs: (f64, usize),
 }
 
+/// What earlier builds and runs took, in seconds: the median of each.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Pace {
+    /// A build of everything.
+    pub whole_s: Option<f64>,
+    /// A build in a folder where another version was built before.
+    pub next_s: Option<f64>,
+    /// A run.
+    pub run_s: Option<f64>,
+}
+
 impl Planned {
     /// The parents of a line.
     #[must_use]
@@ -137,5 +148,22 @@ impl Planned {
             kernels: of(|play| play.builds),
             runs: of(|play| play.runs),
         }
+    }
+}
+
+/// The median of times in milliseconds, in seconds.
+pub fn median(mut times_ms: Vec<u64>) -> Option<f64> {
+    times_ms.sort_unstable();
+    times_ms.get(times_ms.len() / 2).map(|ms| *ms as f64 / 1000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_middle_one_counts() {
+        assert_eq!(median(vec![9000, 1000, 2000]), Some(2.0));
+        assert_eq!(median(Vec::new()), None);
     }
 }

@@ -12,7 +12,7 @@ use host::exit::Exit;
 use host::progress::Progress;
 use host::suggest;
 use host::words::quoted;
-use kernels::manifest::Wanted;
+use kernels::package::Wanted;
 use kernels::{self, Artifact, Kernel, Lock, Manifest, Options, version};
 use run::prepare;
 

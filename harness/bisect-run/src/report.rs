@@ -16,7 +16,7 @@ use super::revert::Reverted;
 use bisect::driver::{percent, short};
 use bisect::search::{Conclusion, Direction, End, Outcome};
 use bisect::state::{Kind, State};
-use host::atomic::write_beside;
+use host::atomic;
 use host::error::Failure;
 use host::exit::Exit;
 use host::words::counted;
@@ -310,6 +310,6 @@ pub fn wrong_ends(conclusion: &Conclusion, planned: &Planned, state: &State) -> 
 fn put(path: &Path, text: &str) -> Result<(), Failure> {
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder)
-        .and_then(|()| write_beside(path, text.as_bytes()))
+        .and_then(|()| atomic::write(path, text.as_bytes()))
         .map_err(|error| Failure::cannot_create(&path.display().to_string(), &error))
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::ahead::{Ahead, Wanted, When};
 use super::bench::{Maker, unfit};
-use super::dry_run::{Pace, median};
+use super::plan::{Pace, median};
 use super::repository::Repository;
 use bisect::signature::{Obstacle, Reason};
 use host::cache::Cache;

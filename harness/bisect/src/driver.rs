@@ -8,6 +8,7 @@
 mod ahead;
 mod guess;
 mod make;
+mod tell;
 mod words;
 
 use std::collections::BTreeMap;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::diagnostic::Diagnostic;
-use super::manifest::{PackageSource, Wanted};
+use super::package::{PackageSource, Wanted};
 
 const HEADER: &str = "# This file is made by bioscope: `cargo xtask update [ID]` moves it.
 # It is not meant to be edited by hand, and belongs under version control.

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use super::apt::root::Root;
+use super::kernel::{Kernel, Source};
 use super::lock::{Deb, Lock, Pinned};
-use super::manifest::{Kernel, PackageSource, Source};
+use super::package::PackageSource;
 use super::source::{self, Repo, Tree};
 use super::store::{self, Artifact};
 use super::tree::{Origin, TreeSource};

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::apt::index::{Entry, Index};
 use super::lock::Pinned;
-use super::manifest::{PackageSource, Wanted};
+use super::package::{PackageSource, Wanted};
 use super::version;
 use host::suggest;
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use guest_wire::Fs;
 
-use super::manifest::PackageSource;
+use super::package::PackageSource;
 
 /// A kernel that is built from source.
 #[derive(Debug, Clone, PartialEq, Eq)]

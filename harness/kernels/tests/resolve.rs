@@ -3,7 +3,7 @@
 
 use host::exit::ExitError;
 use kernels::apt::index::Index;
-use kernels::manifest::{PackageSource, Wanted};
+use kernels::package::{PackageSource, Wanted};
 use kernels::resolve::{missing, resolve};
 
 fn stanza(name: &str, version: &str, kib: u32, depends: &str) -> String {

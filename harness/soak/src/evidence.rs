@@ -7,8 +7,8 @@ use vhost_blk_api::trace::show::{Filter, listing};
 use vhost_blk_api::trace::{self, Record};
 
 use super::judge::Finding;
-use super::ledger::sectors_of;
 use super::round::Round;
+use super::sectors::sectors_of;
 
 /// Findings whose requests are listed.
 const LISTED_MAX: usize = 50;

@@ -6,7 +6,8 @@ use guest_wire::soak::{Range, Report};
 use serde::Serialize;
 use vhost_blk_api::op::Op;
 
-use super::ledger::{Ledger, SECTOR_BYTES, sectors_of};
+use super::ledger::Ledger;
+use super::sectors::{SECTOR_BYTES, sectors_of};
 use super::workload::{Slot, Workload};
 
 /// The phases of a round.

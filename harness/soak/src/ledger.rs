@@ -8,16 +8,12 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use guest_wire::soak;
 use vhost_blk_api::op::Op;
 use vhost_blk_api::plan::{Action, Corruption, Rule, Sectors};
 use vhost_blk_api::trace::{Complete, Record, Status, Submit};
 
-use super::sectors::{Disk, Lost, Standing};
+use super::sectors::{Disk, Lost, SECTOR_BYTES, Standing};
 use super::workload::{DISK_BYTES, Workload};
-
-/// Bytes of a sector.
-pub const SECTOR_BYTES: u64 = 512;
 
 /// Something that a rule did to a request.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -68,12 +64,6 @@ pub struct Ledger {
     problems: Vec<String>,
     /// Requests of the round.
     requests: u64,
-}
-
-/// Whole sectors of bytes.
-#[must_use]
-pub fn sectors_of(range: soak::Range) -> Range<u64> {
-    range.offset / SECTOR_BYTES..(range.offset + range.len).div_ceil(SECTOR_BYTES)
 }
 
 fn overlap(a: &Range<u64>, b: &Range<u64>) -> bool {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use guest_wire::soak::FIO;
-use host::atomic::write_beside;
+use host::atomic;
 use host::error::Failure;
 use host::exit::Exit;
 use host::places::Places;
@@ -257,7 +257,7 @@ impl Soak<'_> {
             let text = evidence::of(round, &boot.join("trace.jsonl"));
             for (ending, bytes) in [("json", json), ("txt", text.into_bytes())] {
                 let path = boot.join(format!("round-{}.{ending}", round.number));
-                let written = write_beside(&path, &bytes);
+                let written = atomic::write(&path, &bytes);
                 written.map_err(|error| Failure::cannot_create(&path.display().to_string(), &error))?;
             }
         }
@@ -266,7 +266,7 @@ impl Soak<'_> {
 
     fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
         let path = self.dir.join(name);
-        write_beside(&path, bytes).map_err(|error| Failure::cannot_create(&path.display().to_string(), &error))
+        atomic::write(&path, bytes).map_err(|error| Failure::cannot_create(&path.display().to_string(), &error))
     }
 
     /// The command that does a round again.

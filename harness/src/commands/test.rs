@@ -8,7 +8,7 @@ use std::process::Command;
 use clap::Args;
 use guest_wire::Fs;
 
-use host::atomic::write_beside;
+use host::atomic;
 use host::error::Failure;
 use host::exit::Exit;
 use host::places::Places;
@@ -112,7 +112,7 @@ pub fn run(args: &TestArgs) -> Result<Exit, Failure> {
     let results = run.collect();
     let json = serde_json::to_vec_pretty(&results).map_err(|error| Failure::of(Exit::Internal, &error))?;
     for path in std::iter::once(run.dir.join("results.json")).chain(args.json.clone()) {
-        write_beside(&path, &json).map_err(|error| Failure::cannot_create(&path.display().to_string(), &error))?;
+        atomic::write(&path, &json).map_err(|error| Failure::cannot_create(&path.display().to_string(), &error))?;
     }
     let width = std::io::stdout()
         .is_terminal()

@@ -13,7 +13,7 @@ use bisect::delta::Minimal;
 use bisect::diff::{Base, Difference};
 use bisect::search::Conclusion;
 use bisect::state::Entry;
-use host::atomic::write_beside;
+use host::atomic;
 use host::error::Failure;
 use host::words::counted;
 use kernels::source::Tree;
@@ -60,7 +60,7 @@ impl Told<'_> {
         let folder = self.dir.join(FOLDER);
         let patch = folder.join(PATCH);
         std::fs::create_dir_all(&folder)
-            .and_then(|()| write_beside(&patch, &self.difference.patch(Base::Old, &self.minimal.units)))
+            .and_then(|()| atomic::write(&patch, &self.difference.patch(Base::Old, &self.minimal.units)))
             .map_err(|error| Failure::cannot_create(&patch.display().to_string(), &error))?;
         // The other side of the change is the bad end with these hunks, and not the good end.
         let tree = judge.bench.maker.with(self.bad, self.difference, &self.minimal.units)?;
@@ -98,7 +98,7 @@ impl Told<'_> {
         };
         report.write(judge.bench)?;
         let told = folder.join("report.txt");
-        write_beside(&told, anstream::adapter::strip_str(&text).to_string().as_bytes())
+        atomic::write(&told, anstream::adapter::strip_str(&text).to_string().as_bytes())
             .map_err(|error| Failure::cannot_create(&told.display().to_string(), &error))?;
         anstream::println!(
             "\n{text}to see both sides: sh {}",

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use super::{Report, put};
 use crate::bench::{Machines, Maker};
 use bisect::search::Outcome;
-use host::atomic::write_beside;
+use host::atomic;
 use host::error::Failure;
 use host::words::quoted;
 use kernels::Artifact;
@@ -121,7 +121,7 @@ impl Side {
 fn kept(patch: &[u8], folder: &Path) -> Result<String, Failure> {
     let path = folder.join(PATCH);
     std::fs::create_dir_all(folder)
-        .and_then(|()| write_beside(&path, patch))
+        .and_then(|()| atomic::write(&path, patch))
         .map_err(|error| Failure::cannot_create(&path.display().to_string(), &error))?;
     Ok(folder.file_name().unwrap_or_default().to_string_lossy().into_owned())
 }

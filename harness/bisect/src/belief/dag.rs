@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use fixedbitset::FixedBitSet;
 
-use super::{Direction, Model, Sums};
+use super::model::{Direction, Model, Sums};
 use crate::rate::Tally;
 
 /// The belief about a history that is not a line.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Direction, Model, Sums};
+use super::model::{Direction, Model, Sums, entropy};
 use crate::rate::Tally;
 
 /// Hypotheses that explain the runs alike: `first..=last`.
@@ -142,7 +142,7 @@ impl<'a> Line<'a> {
         }
         // The gain is h(f) - (a linear term), with f the probability of a failure; its derivative is 0 where
         // log2((1-f)/f) is the slope.
-        let slope = (super::entropy(p) - super::entropy(q)) / (p - q);
+        let slope = (entropy(p) - entropy(q)) / (p - q);
         let wanted = 1.0 / (1.0 + slope.exp2());
         let bad_before = match model.direction {
             Direction::Regression => segment.before,

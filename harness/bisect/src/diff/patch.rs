@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use super::hunks::{self, CONTEXT, Change};
-use super::{File, Pair, Part};
+use super::pair::{File, Pair, Part};
 
 /// Which tree a patch is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

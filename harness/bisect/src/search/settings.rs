@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Direction;
+use crate::belief::Direction;
 use crate::rate::RatePrior;
 
 /// How a search is to go.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-use super::DoctorError;
+use super::error::DoctorError;
 use super::needs::{Need, Source};
 use crate::tool;
 

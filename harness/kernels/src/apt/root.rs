@@ -177,8 +177,7 @@ impl Root {
         let _ = std::fs::remove_file(self.stamp());
         for (path, text) in files {
             // Never half a file: with less than all of apt.conf, apt would use the machine's own lists.
-            host::atomic::write_beside(&path, text.as_bytes())
-                .map_err(|source| CacheError::io("write", &path, source))?;
+            host::atomic::write(&path, text.as_bytes()).map_err(|source| CacheError::io("write", &path, source))?;
         }
         Ok(())
     }

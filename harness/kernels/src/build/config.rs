@@ -149,6 +149,12 @@ impl std::fmt::Display for Vanished {
     }
 }
 
+/// Whether the configuration that stands in a folder of objects has modules.
+pub(super) fn has_modules(objects: &Path) -> bool {
+    let config = std::fs::read_to_string(objects.join(".config")).unwrap_or_default();
+    Options::parse(&config).get("MODULES") == "y"
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

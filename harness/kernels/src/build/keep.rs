@@ -12,11 +12,11 @@ use super::super::source::{Listing, Repo};
 use super::super::store::{self, Artifact, Description, MadeOf, hex};
 use super::super::unpack;
 use super::closure::Closure;
-use super::config::Options;
-use super::configure::has_modules;
+use super::config::{Options, has_modules};
+use super::error::BuildError;
+use super::job::{Job, write};
 use super::line::{Built, Line, Took};
 use super::make::{self, Make};
-use super::{BuildError, Job, write};
 use host::cache::{Cache, CacheError};
 use host::progress::Progress;
 

@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::super::source::{Repo, Tree};
 use super::super::store;
 use super::super::tree::TreeSource;
-use super::BuildError;
 use super::closure::Closure;
-use host::atomic::write_beside;
+use super::error::BuildError;
+use host::atomic;
 use host::cache::{Cache, CacheError, LockGuard};
 
 /// Where build folders are, in the cache.
@@ -188,7 +188,7 @@ impl Line {
         let path = self.dir.join(CLOSURES).join(&built.closure);
         if !path.is_file() {
             let text = closure.files().join("\n");
-            write_beside(&path, text.as_bytes()).map_err(|source| CacheError::io("write", &path, source))?;
+            atomic::write(&path, text.as_bytes()).map_err(|source| CacheError::io("write", &path, source))?;
         }
         if let Some(whole) = whole {
             self.state.whole.insert(built.config.clone(), whole);
@@ -228,7 +228,7 @@ impl Line {
         let path = self.dir.join(STATE);
         let write = |source| BuildError::from(CacheError::io("write", &path, source));
         let text = serde_json::to_vec_pretty(&self.state).map_err(|error| write(std::io::Error::other(error)))?;
-        write_beside(&path, &text).map_err(write)
+        atomic::write(&path, &text).map_err(write)
     }
 }
 

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
-use super::{BuildError, Stop};
+use super::error::BuildError;
+use super::stop::Stop;
 use host::cache::CacheError;
 use host::progress::Step;
 use host::tool::{self, ToolError};

@@ -9,7 +9,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::super::store::hex;
-use super::SourceError;
+use super::error::SourceError;
 use host::cache::{self, Cache, CacheError};
 use host::progress::Progress;
 use host::tool::{self, Finished, ToolError};

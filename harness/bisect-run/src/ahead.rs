@@ -9,32 +9,6 @@ use kernels::TreeSource;
 use kernels::build::{self, Stop};
 use kernels::source::{self, Repo, Tree};
 
-/// Processors from which on some are idle while a guest runs: its one and the device's take two.
-const IDLE_FROM: usize = 4;
-
-/// Whether kernels are built ahead of their need.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum When {
-    /// Where there are four processors or more: a guest and its device keep two busy.
-    Auto,
-    /// Always.
-    Always,
-    /// Never.
-    Never,
-}
-
-impl When {
-    /// Whether it is so here.
-    #[must_use]
-    pub fn is_now(self) -> bool {
-        match self {
-            When::Auto => std::thread::available_parallelism().is_ok_and(|count| count.get() >= IDLE_FROM),
-            When::Always => true,
-            When::Never => false,
-        }
-    }
-}
-
 /// A kernel to build.
 pub struct Wanted {
     /// The item.

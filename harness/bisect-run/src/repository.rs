@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use host::cache::Cache;
 use host::error::Failure;
 use host::exit::Exit;
 use host::tool::{self, Finished};
@@ -38,6 +39,16 @@ pub struct Commit {
 }
 
 impl Repository {
+    /// The cache's own repository, which borrows the objects of others.
+    pub fn of_cache(cache: &Cache, alternates: Vec<PathBuf>) -> Self {
+        let dir = cache.root().join("sources.git");
+        Repository {
+            objects: dir.join("objects"),
+            dir,
+            alternates,
+        }
+    }
+
     /// Opens it.
     ///
     /// # Errors

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::path::Path;
 
-use super::bench::{Machines, Maker};
+use super::bench::Machines;
+use super::maker::Maker;
 use super::plan::Planned;
 use bisect::driver::{Bench, short};
 use bisect::search::{Direction, Outcome};

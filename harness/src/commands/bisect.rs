@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 
-use bisect_run::Request;
-use bisect_run::ahead::When;
+use bisect_run::{
+    CommitRange, DeltaRange, Ends, RangeRequest, Request, RunOptions, SeriesBase, SeriesRange, Subject, When,
+};
 use clap::{Args, ValueEnum};
 use guest_wire::Fs;
 use host::error::Failure;
 use host::exit::Exit;
+use kernels::GivenTree;
 
 use crate::flags::{ExecArgs, HostArgs, MachineArgs, ManifestArgs, ProfileWord, file_system};
 
@@ -19,9 +21,56 @@ use crate::flags::{ExecArgs, HostArgs, MachineArgs, ManifestArgs, ProfileWord, f
     cargo xtask bisect --exec './repro 262144' --bad debian-6.1.170 --good debian-6.1.192\n  \
     cargo xtask bisect --case partial-write --tree ~/linux --bad v6.4 --good v6.3 -- fs/btrfs\n  \
     cargo xtask bisect --case partial-write --series fixes.mbox --tree ~/linux --base v6.3\n\n\
-    The newer end may be the bad one (a regression is looked for) or the good one (a fix is). The same command again goes on with a bisection that was ended."
+    The newer end may be the bad one (a regression is looked for) or the good one (a fix is). \
+    The same command again goes on with a bisection that was ended."
 )]
 pub struct BisectArgs {
+    #[command(flatten)]
+    pub range: RangeArgs,
+    /// The case, by name or glob; of several cells that match just one may fail at the bad end.
+    #[arg(long = "case", value_name = "GLOB", required_unless_present = "exec")]
+    pub case: Vec<String>,
+    /// File system [default: those that kernels.toml names for the bad end].
+    #[arg(long, value_name = "FS", value_parser = file_system)]
+    pub fs: Vec<Fs>,
+    /// Which cases a glob finds.
+    #[arg(long, value_enum, default_value_t = ProfileWord::Default)]
+    pub profile: ProfileWord,
+    #[command(flatten)]
+    pub exec: ExecArgs,
+    /// Seed of the faults' random choices; each run has one of its own that follows from it.
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Probability with which the result may be wrong.
+    #[arg(long, value_name = "P", default_value_t = 0.01, value_parser = probability)]
+    pub error: f64,
+    /// Runs of the bad end without a failure after which it counts as one that does not fail.
+    #[arg(long, value_name = "N", default_value = "60", value_parser = clap::value_parser!(u32).range(1..))]
+    pub patience: u32,
+    /// Say what the range is and what it will take; nothing is built, fetched or booted.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Forget what an earlier bisection of the same found, and begin anew.
+    #[arg(long, alias = "anew")]
+    pub restart: bool,
+    /// While a guest runs, build the kernels that are likely to be wanted next.
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = WhenWord::Auto)]
+    pub ahead: WhenWord,
+    /// Where journal, runs and report are kept [default: a directory that follows from what is asked, below
+    /// target/bioscope/bisect].
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub machine: MachineArgs,
+    #[command(flatten)]
+    pub host: HostArgs,
+    #[command(flatten)]
+    pub manifest: ManifestArgs,
+}
+
+/// The range, and how its kernels are built.
+#[derive(Debug, Clone, Args)]
+pub struct RangeArgs {
     /// The end that fails: a kernel of kernels.toml, by its id, or a revision of --tree.
     #[arg(long, value_name = "ID | REV", required_unless_present = "series")]
     pub bad: Option<String>,
@@ -70,45 +119,6 @@ pub struct BisectArgs {
     /// For --tree: only commits that touch these paths.
     #[arg(last = true, value_name = "PATH")]
     pub paths: Vec<String>,
-    /// The case, by name or glob; of several cells that match just one may fail at the bad end.
-    #[arg(long = "case", value_name = "GLOB", required_unless_present = "exec")]
-    pub case: Vec<String>,
-    /// File system [default: those that kernels.toml names for the bad end].
-    #[arg(long, value_name = "FS", value_parser = file_system)]
-    pub fs: Vec<Fs>,
-    /// Which cases a glob finds.
-    #[arg(long, value_enum, default_value_t = ProfileWord::Default)]
-    pub profile: ProfileWord,
-    #[command(flatten)]
-    pub exec: ExecArgs,
-    /// Seed of the faults' random choices; each run has one of its own that follows from it.
-    #[arg(long, value_name = "N")]
-    pub seed: Option<u64>,
-    /// Probability with which the result may be wrong.
-    #[arg(long, value_name = "P", default_value_t = 0.01, value_parser = probability)]
-    pub error: f64,
-    /// Runs of the bad end without a failure after which it counts as one that does not fail.
-    #[arg(long, value_name = "N", default_value = "60", value_parser = clap::value_parser!(u32).range(1..))]
-    pub patience: u32,
-    /// Say what the range is and what it will take; nothing is built, fetched or booted.
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Forget what an earlier bisection of the same found, and begin anew.
-    #[arg(long)]
-    pub anew: bool,
-    /// While a guest runs, build the kernels that are likely to be wanted next.
-    #[arg(long, value_enum, value_name = "WHEN", default_value_t = WhenWord::Auto)]
-    pub ahead: WhenWord,
-    /// Where journal, runs and report are kept [default: a directory that follows from what is asked, below
-    /// target/bioscope/bisect].
-    #[arg(long, value_name = "DIR")]
-    pub dir: Option<PathBuf>,
-    #[command(flatten)]
-    pub machine: MachineArgs,
-    #[command(flatten)]
-    pub host: HostArgs,
-    #[command(flatten)]
-    pub manifest: ManifestArgs,
 }
 
 /// Words of `--ahead`.
@@ -132,42 +142,88 @@ impl From<WhenWord> for When {
     }
 }
 
-impl From<&BisectArgs> for Request {
-    fn from(args: &BisectArgs) -> Request {
-        let args = args.clone();
-        Request {
-            bad: args.bad,
-            good: args.good,
-            tree: args.tree,
-            config: args.config,
-            patch: args.patch,
-            cc: args.cc,
-            series: args.series,
-            base: args.base,
-            delta: args.delta,
-            first_parent: args.first_parent,
-            skip: args.skip,
-            term_old: args.term_old,
-            term_new: args.term_new,
-            paths: args.paths,
-            case: args.case,
-            fs: args.fs,
-            profile: args.profile.into(),
-            exec: args.exec.exec,
-            plan: args.exec.plan,
-            rule: args.exec.rule,
-            seed: args.seed,
-            error: args.error,
-            patience: args.patience,
-            dry_run: args.dry_run,
-            anew: args.anew,
-            ahead: args.ahead.into(),
-            dir: args.dir,
-            accel: args.machine.accel.into(),
-            cold_boot: args.machine.cold_boot,
-            offline: args.host.offline,
-            yes: args.host.yes,
-            manifest: args.manifest.manifest,
+impl BisectArgs {
+    /// What is asked for.
+    fn request(self) -> Result<Request, Failure> {
+        let options = RunOptions {
+            dry_run: self.dry_run,
+            restart: self.restart,
+            ahead: self.ahead.into(),
+            accel: self.machine.accel.into(),
+            cold_boot: self.machine.cold_boot,
+            offline: self.host.offline,
+            yes: self.host.yes,
+        };
+        let subject = match self.exec.exec {
+            Some(line) => Subject::Exec {
+                line,
+                plan: self.exec.plan,
+                rules: self.exec.rule,
+            },
+            None => Subject::Cases {
+                globs: self.case,
+                profile: self.profile.into(),
+            },
+        };
+        Ok(Request {
+            range: self.range.request()?,
+            fs: self.fs,
+            subject,
+            seed: self.seed,
+            error: self.error,
+            patience: self.patience,
+            dir: self.dir,
+            manifest: self.manifest.manifest,
+            options,
+        })
+    }
+}
+
+impl RangeArgs {
+    fn request(self) -> Result<RangeRequest, Failure> {
+        let rev = self.series.as_ref().and(self.base.clone().or(Some("HEAD".to_owned())));
+        let (config, patch, cc) = (self.config, self.patch, self.cc);
+        let tree = self.tree.map(|tree| GivenTree {
+            tree,
+            rev,
+            config,
+            patch,
+            cc,
+        });
+        if let Some(patches) = self.series {
+            return Ok(RangeRequest::Series(SeriesRange {
+                patches,
+                base: tree.map_or_else(|| SeriesBase::Kernel(self.base.unwrap_or_default()), SeriesBase::Tree),
+                bad: self.bad,
+                good: self.good,
+            }));
+        }
+        let (Some(bad), Some(good)) = (self.bad, self.good) else {
+            return Err(Failure::new(Exit::Usage, "a bisection needs --bad and --good"));
+        };
+        let ends = Ends { bad, good };
+        if self.delta {
+            return Ok(RangeRequest::Delta(DeltaRange {
+                ends,
+                tree,
+                paths: self.paths,
+            }));
+        }
+        match tree {
+            Some(tree) => Ok(RangeRequest::Commits(CommitRange {
+                tree,
+                ends,
+                first_parent: self.first_parent,
+                skip: self.skip,
+                term_old: self.term_old,
+                term_new: self.term_new,
+                paths: self.paths,
+            })),
+            None if self.paths.is_empty() => Ok(RangeRequest::Releases(ends)),
+            None => Err(Failure::new(
+                Exit::Usage,
+                "paths choose among the commits of --tree, or the hunks of --delta",
+            )),
         }
     }
 }
@@ -177,7 +233,7 @@ impl From<&BisectArgs> for Request {
 /// # Errors
 /// Anything that keeps the bisection from going on; what was done is kept.
 pub fn run(args: &BisectArgs) -> Result<Exit, Failure> {
-    bisect_run::run(&args.into())
+    bisect_run::run(&args.clone().request()?)
 }
 
 /// A word that `git bisect` takes for a term.

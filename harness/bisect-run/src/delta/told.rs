@@ -3,12 +3,12 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::ENDS;
 use super::judge::Judge;
-use crate::bench::Setting;
+use super::range::ENDS;
 use crate::git::short;
 use crate::plan::Planned;
 use crate::report::{FOLDER, Report};
+use crate::setting::Setting;
 use bisect::delta::Minimal;
 use bisect::diff::{Base, Difference};
 use bisect::search::Conclusion;

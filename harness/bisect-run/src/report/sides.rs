@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::{Report, put};
-use crate::bench::{Machines, Maker};
+use super::result::Report;
+use crate::bench::Machines;
+use crate::files::put;
+use crate::maker::Maker;
 use bisect::search::Outcome;
-use host::atomic;
 use host::error::Failure;
 use host::words::quoted;
 use kernels::Artifact;
@@ -75,18 +76,18 @@ impl Side {
                 for file in FILES {
                     // A run that ended early has not all of them.
                     if let Ok(bytes) = std::fs::read(dir.join(file)) {
-                        put(&folder.join(file), &String::from_utf8_lossy(&bytes))?;
+                        put(&folder.join(file), String::from_utf8_lossy(&bytes).as_bytes())?;
                     }
                 }
                 cell = Cell::load(dir);
             }
-            put(&folder.join("plan.toml"), &plan(report, seed))?;
+            put(&folder.join("plan.toml"), plan(report, seed).as_bytes())?;
         }
         let (mut release, mut version) = (String::new(), String::new());
         if let Ok(artifact) = bench.artifact(item)? {
-            put(&folder.join("kernel.txt"), &kernel(&artifact))?;
+            put(&folder.join("kernel.txt"), kernel(&artifact).as_bytes())?;
             if let Some(config) = config(&artifact) {
-                put(&folder.join("config"), &config)?;
+                put(&folder.join("config"), config.as_bytes())?;
             }
             release = artifact.release;
             version = artifact.version;
@@ -119,10 +120,7 @@ impl Side {
 
 /// Writes a side's patch; gives back its folder's name.
 fn kept(patch: &[u8], folder: &Path) -> Result<String, Failure> {
-    let path = folder.join(PATCH);
-    std::fs::create_dir_all(folder)
-        .and_then(|()| atomic::write(&path, patch))
-        .map_err(|error| Failure::cannot_create(&path.display().to_string(), &error))?;
+    put(&folder.join(PATCH), patch)?;
     Ok(folder.file_name().unwrap_or_default().to_string_lossy().into_owned())
 }
 

@@ -20,6 +20,7 @@ pub mod payload;
 pub mod prepare;
 pub mod resolve;
 pub mod source;
+pub mod stock;
 pub mod store;
 pub mod tree;
 pub mod unpack;

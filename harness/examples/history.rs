@@ -214,7 +214,8 @@ fn mix_in(steps: &mut Vec<Step>, broken: usize, bug: Option<&Path>, rng: &mut Rn
         let text = std::fs::read_to_string(bug)?;
         let touched: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("+++ b/")).collect();
         // Not before a commit that would take it away again.
-        let takes = |step: &Step| matches!(step, Step::Take(_, paths) if paths.iter().any(|path| touched.contains(&path.as_str())));
+        let touches = |path: &String| touched.contains(&path.as_str());
+        let takes = |step: &Step| matches!(step, Step::Take(_, paths) if paths.iter().any(touches));
         let earliest = steps.iter().rposition(takes).map_or(0, |at| at + 1);
         steps.insert(rng.usize(earliest..=steps.len()), Step::Bug(bug.to_owned()));
     }

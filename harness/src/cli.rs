@@ -11,7 +11,8 @@ use crate::commands::{bisect, build, doctor, inject, shell, soak, store, test, u
     bin_name = "cargo xtask",
     version,
     arg_required_else_help = true,
-    after_help = "To work on this project itself:\n  selftest  Run our own tests: the default matrix, those without VMs, those of the rig\n  \
+    after_help = "To work on this project itself:\n  selftest  Run our own tests: the default matrix, those without \
+        VMs, those of the rig\n  \
     fuzz      Run the device's fuzz targets"
 )]
 pub struct Cli {

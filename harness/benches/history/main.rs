@@ -118,7 +118,8 @@ impl Bench {
         if wanted("brute") {
             let (came, reaching) = self.brute(&commits)?;
             println!(
-                "{reaching} commits reach the build: both ends and log2 of them are {:.1} kernels; log2 of all {} is {:.1}",
+                "{reaching} commits reach the build: both ends and log2 of them are {:.1} kernels; log2 of all {} is \
+                {:.1}",
                 2.0 + (reaching as f64).log2(),
                 commits.len(),
                 (commits.len() as f64).log2()

@@ -180,7 +180,8 @@ fn touch(tree: &Path, number: u128) -> Result<()> {
     fs::write(
         &path,
         format!(
-            "{text}{mark}\nlong bioscope_touched(long a);\nlong bioscope_touched(long a)\n{{\n\treturn a * {number}L;\n}}\n"
+            "{text}{mark}\nlong bioscope_touched(long a);\nlong bioscope_touched(long a)\n\
+            {{\n\treturn a * {number}L;\n}}\n"
         ),
     )?;
     Ok(())

@@ -148,7 +148,11 @@ proptest! {
                 // Blames units that are in the set and such that are not.
                 _ => Answer::Unresolved(Unresolved {
                     obstacle: Obstacle::Boot,
-                    blamed: if blames { vec![(seed % 7) as usize, (seed % 11) as usize, usize::MAX] } else { Vec::new() },
+                    blamed: if blames {
+                    vec![(seed % 7) as usize, (seed % 11) as usize, usize::MAX]
+                } else {
+                    Vec::new()
+                },
                 }),
             }
         };
@@ -158,7 +162,10 @@ proptest! {
     }
 
     #[test]
-    fn no_set_is_asked_about_twice_and_a_resume_asks_nothing_again(world in worlds(1..40, 20, Just(Blame::Units)), cut in 0.0..1.0_f64) {
+    fn no_set_is_asked_about_twice_and_a_resume_asks_nothing_again(
+        world in worlds(1..40, 20, Just(Blame::Units)),
+        cut in 0.0..1.0_f64,
+    ) {
         let units = Units::new(world.group.clone());
         let asked = RefCell::new(Vec::new());
         let ask = |subset: &Subset| {

@@ -6,6 +6,8 @@
 //! functions of its stack. Of those everything that changes from build to build is taken off: offsets, addresses, line
 //! numbers, modules, the compiler's suffixes, and the functions that only make the report.
 
+mod machinery;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -238,7 +240,7 @@ fn report(log: &str, cause: Cause) -> Option<(String, Vec<String>)> {
             break;
         }
         if let Some(function) = line.strip_prefix("RIP: 0010:").and_then(frame) {
-            if frames.is_empty() && !is_machinery(&function) {
+            if frames.is_empty() && !machinery::is_machinery(&function) {
                 frames.push(function);
             }
         } else if line.starts_with("Call Trace:") {
@@ -251,7 +253,7 @@ fn report(log: &str, cause: Cause) -> Option<(String, Vec<String>)> {
                 continue;
             }
             let Some(function) = frame(line) else { break };
-            if !is_machinery(&function) && frames.last() != Some(&function) {
+            if !machinery::is_machinery(&function) && frames.last() != Some(&function) {
                 frames.push(function);
             }
         }
@@ -312,99 +314,6 @@ fn function_name(name: &str) -> &str {
     at.and_then(|at| name.get(..at))
         .filter(|name| !name.is_empty())
         .unwrap_or(name)
-}
-
-/// Whether a function is there to make the report, to catch what it reports or to take a lock, and says nothing of the
-/// failure.
-fn is_machinery(function: &str) -> bool {
-    const NAMES: &[&str] = &[
-        "dump_stack",
-        "dump_stack_lvl",
-        "show_stack",
-        "show_regs",
-        "__show_regs",
-        "print_report",
-        "print_address_description",
-        "panic",
-        "vpanic",
-        "nmi_panic",
-        "die",
-        "__die",
-        "__die_body",
-        "oops_begin",
-        "oops_end",
-        "oops_exit",
-        "page_fault_oops",
-        "no_context",
-        "__bad_area_nosemaphore",
-        "bad_area_nosemaphore",
-        "kernelmode_fixup_or_oops",
-        "do_user_addr_fault",
-        "exc_page_fault",
-        "asm_exc_page_fault",
-        "do_kern_addr_fault",
-        "exc_general_protection",
-        "asm_exc_general_protection",
-        "exc_invalid_op",
-        "asm_exc_invalid_op",
-        "handle_bug",
-        "report_bug",
-        "do_trap",
-        "do_error_trap",
-        "do_invalid_op",
-        "invalid_op",
-        "exc_divide_error",
-        "asm_exc_divide_error",
-        "fixup_bug",
-        "__warn",
-        "warn_slowpath_fmt",
-        "__warn_printk",
-        "__list_del_entry_valid",
-        "__list_del_entry_valid_or_report",
-        "__list_add_valid",
-        "__list_add_valid_or_report",
-        "refcount_warn_saturate",
-        "ubsan_epilogue",
-        "print_circular_bug",
-        "check_noncircular",
-        "check_prev_add",
-        "check_prevs_add",
-        "validate_chain",
-        "print_usage_bug",
-        "mark_lock",
-        "print_deadlock_bug",
-        "__lock_acquire",
-        "lock_acquire",
-        "lockdep_rcu_suspicious",
-        "print_unlock_imbalance_bug",
-        "lock_release",
-        "__might_resched",
-        "__might_sleep",
-        "___might_sleep",
-        "__schedule_bug",
-        "debug_object_assert_init",
-        "check_flush_dependency",
-    ];
-    const PREFIXES: &[&str] = &[
-        "_raw_spin_",
-        "_raw_read_",
-        "_raw_write_",
-        "down_read",
-        "down_write",
-        "mutex_lock",
-        "__mutex_lock",
-        "kasan_",
-        "__kasan_",
-        "__asan_",
-        "__hwasan_",
-        "kfence_",
-        "kmsan_",
-        "__msan_",
-        "__ubsan_",
-        "__kcsan_",
-        "__tsan_",
-    ];
-    NAMES.contains(&function) || PREFIXES.iter().any(|prefix| function.starts_with(prefix))
 }
 
 #[cfg(test)]

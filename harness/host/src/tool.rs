@@ -27,7 +27,8 @@ const FULL: [&str; 3] = ["No space left on device", "enough free space", "Wrote 
 pub enum ToolError {
     /// It is not installed.
     #[error(
-        "`{program}` is not installed (Debian package {package}); `cargo xtask doctor` lists and installs what is missing"
+        "`{program}` is not installed (Debian package {package}); `cargo xtask doctor` lists and installs what is \
+        missing"
     )]
     Missing {
         /// Its name.
@@ -53,7 +54,8 @@ pub enum ToolError {
     },
     /// It could not write.
     #[error(
-        "no space left on the disk for `{program}` ({stderr}); free some, or set BIOSCOPE_CACHE to a folder on another disk"
+        "no space left on the disk for `{program}` ({stderr}); free some, or set BIOSCOPE_CACHE to a folder on \
+        another disk"
     )]
     DiskFull {
         /// Its name.

@@ -21,7 +21,8 @@ const FOLDER: &str = "debs";
 pub enum FetchError {
     /// What the archive has is not what is pinned.
     #[error(
-        "{} {} does not match kernels.lock: pinned sha256 {}, the archive has {found}; if kernels.lock was edited undo that, else ask why the archive's file changed before `cargo xtask update {id}` takes it",
+        "{} {} does not match kernels.lock: pinned sha256 {}, the archive has {found}; if kernels.lock was edited \
+        undo that, else ask why the archive's file changed before `cargo xtask update {id}` takes it",
         deb.name, deb.version, deb.sha256
     )]
     Mismatch {

@@ -63,7 +63,13 @@ pub fn tree_kernel(given: &GivenTree, fs: &[Fs], ready: &Path) -> Result<Kernel,
         config_parts(&given.config, ready).map_err(|(word, known)| {
             let known: Vec<&str> = known.iter().map(String::as_str).chain(ConfigPart::BASES).collect();
             let hint = suggest::hint(&word, "parts", &known);
-            Failure::new(Exit::Usage, format!("--config {word}: no ready fragment `{word}`; {hint}; a file is written with a dot or slash: ./{word}.config"))
+            Failure::new(
+                Exit::Usage,
+                format!(
+                    "--config {word}: no ready fragment `{word}`; {hint}; a file is written \
+                with a dot or slash: ./{word}.config"
+                ),
+            )
         })?
     };
     let source = TreeSource {

@@ -50,7 +50,11 @@ pub enum Error {
     #[error(transparent)]
     Lock(#[from] lock::LockError),
     /// The lock would have to change, and may not.
-    #[error("{} does not pin kernel {id} as kernels.toml has it, and --locked forbids to change it; run `cargo xtask update {id}`", lock.display())]
+    #[error(
+        "{} does not pin kernel {id} as kernels.toml has it, and --locked forbids to change it; run `cargo xtask \
+        update {id}`",
+        lock.display()
+    )]
     Locked {
         /// The kernel.
         id: String,

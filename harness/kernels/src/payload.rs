@@ -28,7 +28,10 @@ pub enum PayloadError {
     #[error("neither a bzImage (no boot header) nor an ELF vmlinux")]
     NotAKernel,
     /// The boot header is from before 2.6.25.
-    #[error("the image's boot protocol {major}.{minor:02} does not tell where the kernel is", major = version >> 8, minor = version & 0xff)]
+    #[error(
+        "the image's boot protocol {major}.{minor:02} does not tell where the kernel is",
+        major = version >> 8, minor = version & 0xff
+    )]
     TooOld {
         /// The protocol's version.
         version: u16,
@@ -213,9 +216,18 @@ mod tests {
 
     #[test]
     fn images_that_do_not_serve_say_why() {
-        insta::assert_snapshot!(pvh_kernel(&bz_image(&gzip(&elf(1)))).unwrap_err(), @"the kernel has no PVH entry (it was built without CONFIG_PVH)");
-        insta::assert_snapshot!(pvh_kernel(b"MZ").unwrap_err(), @"neither a bzImage (no boot header) nor an ELF vmlinux");
-        insta::assert_snapshot!(pvh_kernel(&bz_image(b"BZh91AY&SY")).unwrap_err(), @"the kernel in the image is compressed in an unknown way (it begins with [42, 5a, 68, 39, 31, 41])");
+        insta::assert_snapshot!(
+            pvh_kernel(&bz_image(&gzip(&elf(1)))).unwrap_err(),
+            @"the kernel has no PVH entry (it was built without CONFIG_PVH)"
+        );
+        insta::assert_snapshot!(
+            pvh_kernel(b"MZ").unwrap_err(),
+            @"neither a bzImage (no boot header) nor an ELF vmlinux"
+        );
+        insta::assert_snapshot!(
+            pvh_kernel(&bz_image(b"BZh91AY&SY")).unwrap_err(),
+            @"the kernel in the image is compressed in an unknown way (it begins with [42, 5a, 68, 39, 31, 41])"
+        );
         let whole = bz_image(&gzip(&elf(PVH_NOTE.0)));
         assert!(matches!(
             pvh_kernel(&whole[..whole.len() - 9]),
@@ -230,6 +242,9 @@ mod tests {
         ));
         let mut old = whole;
         old[VERSION_AT] = 7;
-        insta::assert_snapshot!(pvh_kernel(&old).unwrap_err(), @"the image's boot protocol 2.07 does not tell where the kernel is");
+        insta::assert_snapshot!(
+            pvh_kernel(&old).unwrap_err(),
+            @"the image's boot protocol 2.07 does not tell where the kernel is"
+        );
     }
 }

@@ -52,7 +52,8 @@ pub enum ResolveError {
     },
     /// The packages found hold no kernel.
     #[error(
-        "{package} {version} of {suite} holds no kernel, nor does a package that it depends on; name a linux-image-… package"
+        "{package} {version} of {suite} holds no kernel, nor does a package that it depends on; name a linux-image-… \
+        package"
     )]
     NoKernel {
         /// The suite.

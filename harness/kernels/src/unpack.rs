@@ -49,7 +49,10 @@ pub enum UnpackError {
         reason: payload::PayloadError,
     },
     /// The modules folder given holds no modules of this kernel.
-    #[error("{} holds no modules of {release}: {found}; build the two together, or leave `modules` out if all is built in", path.display())]
+    #[error(
+        "{} holds no modules of {release}: {found}; build the two together, or leave `modules` out if all is built in",
+        path.display()
+    )]
     NoModules {
         /// The folder given.
         path: PathBuf,

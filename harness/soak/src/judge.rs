@@ -135,7 +135,8 @@ impl Judge<'_> {
                     Some(action) => *self.tally.explained.entry(action.to_owned()).or_default() += 1,
                     None => {
                         let what = format!(
-                            "the block of {} bytes at offset {} differs from what fio wrote, first at byte {first} (sector {sector}), and no rule explains it",
+                            "the block of {} bytes at offset {} differs from what fio wrote, first at byte {first} \
+                            (sector {sector}), and no rule explains it",
                             block.len, block.offset
                         );
                         self.find(Some(*block), what);

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use vhost_blk_api::op::Op;
 use vhost_blk_api::plan::{Action, Corruption, Rule, Sectors};
-use vhost_blk_api::trace::{Complete, Record, Status, Submit};
+use vhost_blk_api::trace::{Complete, OutcomeNote, Record, Status, Submit};
 
 use super::sectors::{Disk, Lost, SECTOR_BYTES, Standing};
 use super::workload::{DISK_BYTES, Workload};
@@ -158,33 +158,10 @@ impl Ledger {
             return;
         }
         if complete.status != Status::Ok {
-            match &complete.outcome {
-                Some(outcome) => {
-                    let place = ranges.first().map_or(0..0, |first| {
-                        first.start..ranges.last().map_or(first.end, |last| last.end)
-                    });
-                    self.failures.push((submit.op, place));
-                    if submit.op == Op::Write {
-                        self.failed_to_write = Some(outcome.action.clone());
-                    }
-                }
-                None => self.problems.push(format!(
-                    "request {} ({} at sector {}, {} bytes) failed, and no rule made it",
-                    submit.seq, submit.op, submit.sector, submit.len
-                )),
-            }
+            self.fail(submit, &ranges, complete.outcome.as_ref());
         }
         let Some(outcome) = &complete.outcome else {
-            match submit.op {
-                Op::Flush => self.disk.flush(open.line, self.line),
-                op if changes(op) => {
-                    for range in &ranges {
-                        self.disk.done(range, open.line, self.line, op);
-                    }
-                }
-                _ => {}
-            }
-            return;
+            return self.done(open, &ranges);
         };
         if submit.op == Op::Flush {
             // One that is answered early does its work some time later.
@@ -213,21 +190,55 @@ impl Ledger {
         let somewhere = corruption.is_some_and(surely_differs);
         let by = self.inject(submit, rule, &outcome.action, somewhere, silent);
         match (outcome.action.as_str(), corruption) {
-            ("short", _) => {
-                let moved = outcome.bytes.unwrap_or(0).min(submit.len);
-                let (whole, touched) = (moved / SECTOR_BYTES, moved.div_ceil(SECTOR_BYTES));
-                let (start, end) = (submit.sector, submit.sector + submit.len / SECTOR_BYTES);
-                self.disk.done(&(start..start + whole), open.line, self.line, submit.op);
-                self.disk
-                    .changed(&(start + whole..start + touched), open.line, self.line, false);
-                self.disk
-                    .injure(&(start + whole..start + touched), by, self.line, false);
-                self.disk.injure(&(start + touched..end), by, self.line, true);
-            }
+            ("short", _) => self.short(open, by, outcome.bytes.unwrap_or(0)),
             ("corrupt", Some(corruption)) => self.corrupted(&ranges, open.line, by, corruption),
             // Failed or dropped: nothing was done.
             _ => self.injure_all(&ranges, by, submit.op == Op::Write),
         }
+    }
+
+    /// A request failed: a rule made it, or something is wrong.
+    fn fail(&mut self, submit: &Submit, ranges: &[Range<u64>], outcome: Option<&OutcomeNote>) {
+        let Some(outcome) = outcome else {
+            self.problems.push(format!(
+                "request {} ({} at sector {}, {} bytes) failed, and no rule made it",
+                submit.seq, submit.op, submit.sector, submit.len
+            ));
+            return;
+        };
+        let place = ranges.first().map_or(0..0, |first| {
+            first.start..ranges.last().map_or(first.end, |last| last.end)
+        });
+        self.failures.push((submit.op, place));
+        if submit.op == Op::Write {
+            self.failed_to_write = Some(outcome.action.clone());
+        }
+    }
+
+    /// A request in which no rule had a say.
+    fn done(&mut self, open: &Open, ranges: &[Range<u64>]) {
+        match open.submit.op {
+            Op::Flush => self.disk.flush(open.line, self.line),
+            op if changes(op) => {
+                for range in ranges {
+                    self.disk.done(range, open.line, self.line, op);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A write of which only the first bytes were done.
+    fn short(&mut self, open: &Open, by: usize, bytes: u64) {
+        let submit = &open.submit;
+        let moved = bytes.min(submit.len);
+        let (whole, touched) = (moved / SECTOR_BYTES, moved.div_ceil(SECTOR_BYTES));
+        let (start, end) = (submit.sector, submit.sector + submit.len / SECTOR_BYTES);
+        let torn = start + whole..start + touched;
+        self.disk.done(&(start..start + whole), open.line, self.line, submit.op);
+        self.disk.changed(&torn, open.line, self.line, false);
+        self.disk.injure(&torn, by, self.line, false);
+        self.disk.injure(&(start + touched..end), by, self.line, true);
     }
 
     /// A write that reported success and put something else there, or put it elsewhere.

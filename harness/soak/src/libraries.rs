@@ -29,7 +29,10 @@ pub enum LibraryError {
         path: PathBuf,
     },
     /// One of its libraries is not installed.
-    #[error("{} needs {library}, which is not installed; install the package of {} again", path.display(), path.display())]
+    #[error(
+        "{} needs {library}, which is not installed; install the package of {} again",
+        path.display(), path.display()
+    )]
     Missing {
         /// The program.
         path: PathBuf,
@@ -116,7 +119,8 @@ mod tests {
 
     #[test]
     fn the_loaders_list() {
-        let list = "\tlinux-vdso.so.1 (0x00007f13b36b7000)\n\tlibaio.so.1 => /lib/x86_64-linux-gnu/libaio.so.1 (0x00007f13b3674000)\n\
+        let list = "\tlinux-vdso.so.1 (0x00007f13b36b7000)\n\tlibaio.so.1 => /lib/x86_64-linux-gnu/libaio.so.1 \
+            (0x00007f13b3674000)\n\
                     \t/lib64/ld-linux-x86-64.so.2 (0x00007f13b36b9000)\n";
         let expected = ["/lib/x86_64-linux-gnu/libaio.so.1", "/lib64/ld-linux-x86-64.so.2"].map(PathBuf::from);
         assert_eq!(parse(list), Ok(expected.to_vec()));

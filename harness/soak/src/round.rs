@@ -183,7 +183,8 @@ impl Bench {
         let mut find = |what| round.findings.push(finding(Phase::Checking, what));
         if stats.outstanding > 0 || stats.submitted != stats.completed {
             find(format!(
-                "of {} requests that were submitted {} were completed and {} are outstanding, though fio has ended and no rule is in force",
+                "of {} requests that were submitted {} were completed and {} are outstanding, though fio has ended \
+                and no rule is in force",
                 stats.submitted, stats.completed, stats.outstanding
             ));
         }

@@ -47,7 +47,8 @@ pub fn check_rules(texts: &[String]) -> Result<(), Failure> {
         let ends_it = matches!(rule.action, Action::Cut { .. } | Action::Disconnect);
         if ends_it && rule.trigger.limit.is_none() && rule.trigger.nth.is_none() {
             let message = format!(
-                "bad rule: `{text}` has no end: the guest hands in once more what was never answered, and meets it again; give it limit=N or nth=N"
+                "bad rule: `{text}` has no end: the guest hands in once more what was never answered, and meets it \
+                again; give it limit=N or nth=N"
             );
             return Err(Failure::new(Exit::Usage, message));
         }
@@ -215,7 +216,8 @@ impl Soak<'_> {
         if was_interrupted {
             let next = first + self.summary.rounds;
             anstream::println!(
-                "interrupted in round {next}, of which nothing is counted; --seed {} --first-round {next} goes on with it",
+                "interrupted in round {next}, of which nothing is counted; --seed {} --first-round {next} goes on \
+                with it",
                 self.seed
             );
         }
@@ -304,7 +306,8 @@ impl Soak<'_> {
         ));
         if progress.has_lines() {
             progress.say(&format!(
-                "{:>5} s  round {}: {} rules, {hits} hits, {} requests, {explained} differing blocks explained, {} findings",
+                "{:>5} s  round {}: {} rules, {hits} hits, {} requests, {explained} differing blocks explained, {} \
+                findings",
                 elapsed.as_secs(),
                 round.number,
                 round.rules.len(),

@@ -131,7 +131,8 @@ impl Summary {
             column.set_cell_alignment(CellAlignment::Right);
         }
         format!(
-            "{table}\n\n{} rounds in {} min {} s on {}, disk in {}: {} requests, {} errors and {} differing blocks that rules explain, {} findings\n\
+            "{table}\n\n{} rounds in {} min {} s on {}, disk in {}: {} requests, {} errors and {} differing blocks \
+            that rules explain, {} findings\n\
              damage told as success: fio noticed {} of {} that were there to be noticed",
             self.rounds,
             self.seconds / 60,

@@ -135,7 +135,8 @@ impl Workload {
                     depth,
                     durable,
                 } => format!(
-                    "rw={rw}\nioengine={engine}\niodepth={depth}\nverify=pattern\nverify_pattern={}\ndo_verify=0{durable}",
+                    "rw={rw}\nioengine={engine}\niodepth={depth}\nverify=pattern\nverify_pattern={}\n\
+                    do_verify=0{durable}",
                     slot.pattern
                 ),
                 Kind::Trim => "rw=randtrim\nioengine=psync".to_owned(),

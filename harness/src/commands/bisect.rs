@@ -92,7 +92,11 @@ pub struct RangeArgs {
     /// Bisect a series of patches (a mailbox, or a folder of patches) over a base; says of each state whether it builds
     /// and passes. The base is good and the series bad, unless `--bad base --good series` looks for the patch that
     /// fixes.
-    #[arg(long, value_name = "PATH", conflicts_with_all = ["paths", "skip", "first_parent", "term_old", "term_new", "patch"])]
+    #[arg(
+        long,
+        value_name = "PATH",
+        conflicts_with_all = ["paths", "skip", "first_parent", "term_old", "term_new", "patch"]
+    )]
     pub series: Option<PathBuf>,
     /// For --series: the kernel of kernels.toml, coming as source, that it is applied to; with --tree a revision
     /// [default: HEAD].

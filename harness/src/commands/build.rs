@@ -38,7 +38,8 @@ pub fn run(args: &BuildArgs) -> Result<Exit, Failure> {
     if kernels.is_empty() {
         return Err(Failure::new(
             Exit::Usage,
-            "none of these kernels comes as source: `cargo xtask test` fetches packages by itself; kernels.toml's head shows how to name source",
+            "none of these kernels comes as source: `cargo xtask test` fetches packages by itself; kernels.toml's \
+            head shows how to name source",
         ));
     }
     prepare::builders(&kernels, args.host.yes)?;

@@ -21,7 +21,8 @@ const WITHIN: Duration = Duration::from_secs(10);
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  cargo xtask inject 'fail write limit=1'\n  cargo xtask inject list\n  \
-    cargo xtask inject release r1\n  cargo xtask inject remove r1\n  cargo xtask inject clear\n  cargo xtask inject stats\n  \
+    cargo xtask inject release r1\n  cargo xtask inject remove r1\n  cargo xtask inject clear\n  cargo xtask inject \
+    stats\n  \
     cargo xtask inject subscribe"
 )]
 pub struct InjectArgs {
@@ -119,6 +120,10 @@ fn print(lines: Subscription, json: bool) -> Result<(), Failure> {
 
 fn running_shell() -> Result<PathBuf, Failure> {
     shell::current(&Places::find()).ok_or_else(|| {
-        Failure::new(Exit::NoInput, "no shell is running; start one with `cargo xtask shell --kernel ID`, or name a device with --control SOCKET")
+        Failure::new(
+            Exit::NoInput,
+            "no shell is running; start one with `cargo xtask shell --kernel ID`, or name a \
+            device with --control SOCKET",
+        )
     })
 }

@@ -18,7 +18,8 @@ use crate::flags::{AccelArgs, HostArgs, ManifestArgs, positive};
 /// `cargo xtask soak`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  cargo xtask soak --minutes 60\n  cargo xtask soak --seed 7 --first-round 12 --rounds 1\n  \
+    after_help = "Examples:\n  cargo xtask soak --minutes 60\n  cargo xtask soak --seed 7 --first-round 12 --rounds \
+        1\n  \
     cargo xtask soak --rounds 3 --rule 'corrupt write flip=1bit limit=5' --rule 'delay any for=1ms..5ms'"
 )]
 pub struct SoakArgs {

@@ -141,7 +141,8 @@ impl Archive {
         std::fs::write(&packages, self.stanzas.join("\n")).unwrap();
         let plain = self.dir.join("Release");
         let text = format!(
-            "Suite: {SUITE}\nCodename: {SUITE}\nDate: Sat, 01 Jan 2022 00:00:00 UTC\nArchitectures: amd64\nComponents: main\n\
+            "Suite: {SUITE}\nCodename: {SUITE}\nDate: Sat, 01 Jan 2022 00:00:00 UTC\nArchitectures: amd64\n\
+            Components: main\n\
              SHA256:\n {} {} main/binary-amd64/Packages\n",
             sha256(&packages).unwrap(),
             packages.metadata().unwrap().len()

@@ -143,7 +143,8 @@ fn offline_what_is_not_cached_is_named() {
     place.file(
         "kernels.lock",
         &format!(
-            "version = 1\n[[kernel]]\nid = \"debian-6.1.176\"\nsuite = \"bookworm\"\npackage = [\"{PACKAGE}\"]\nversion = \"6.1.176-1\"\n\
+            "version = 1\n[[kernel]]\nid = \"debian-6.1.176\"\nsuite = \"bookworm\"\npackage = [\"{PACKAGE}\"]\n\
+            version = \"6.1.176-1\"\n\
              [[kernel.deb]]\nname = \"{PACKAGE}\"\nversion = \"6.1.176-1\"\nsha256 = \"{}\"\nsize = 1\n",
             "0".repeat(64)
         ),

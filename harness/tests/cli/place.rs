@@ -5,7 +5,8 @@ use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-pub const MANIFEST: &str = "[[kernel]]\nid = \"debian-6.1.176\"\nsuite = \"bookworm\"\npackage = \"linux-image-a\"\nversion = \"6.1.176-1\"\nfs = [\"btrfs\"]\n";
+pub const MANIFEST: &str = "[[kernel]]\nid = \"debian-6.1.176\"\nsuite = \"bookworm\"\npackage = \"linux-image-a\"\n\
+    version = \"6.1.176-1\"\nfs = [\"btrfs\"]\n";
 
 /// A directory of its own, gone with the value.
 pub struct Place {

@@ -42,7 +42,8 @@ impl<B: Bench> Driver<'_, B> {
         if !self.same.is_empty() {
             let left_out: BTreeSet<usize> = self.same.iter().map(|(item, _)| *item).collect();
             self.bench.say(&format!(
-                "{} of {} items change nothing that reaches the build: what is known of those before them holds for them, too",
+                "{} of {} items change nothing that reaches the build: what is known of those before them holds for \
+                them, too",
                 left_out.len(),
                 self.names.len() - 1
             ));

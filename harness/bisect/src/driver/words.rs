@@ -20,7 +20,8 @@ pub fn describe(conclusion: &Conclusion, names: &[String]) -> String {
             format!("one of {} ({})", items.join(", "), percent(*probability))
         }
         Conclusion::BadEndPasses { passed, rate_below } => format!(
-            "the bad end passed {passed} times and never failed: if it fails at all, then (with 95 %) in less than {} of its runs",
+            "the bad end passed {passed} times and never failed: if it fails at all, then (with 95 %) in less than {} \
+            of its runs",
             percent(*rate_below)
         ),
         Conclusion::GoodEndFails { probability } => format!("the good end fails, too ({})", percent(*probability)),

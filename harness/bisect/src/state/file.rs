@@ -44,7 +44,10 @@ pub enum JournalError {
         source: ParseError,
     },
     /// It is the journal of another bisection.
-    #[error("{} belongs to another bisection: {}; ask for the same one to go on with it, or name another directory", path.display(), differences.join(", "))]
+    #[error(
+        "{} belongs to another bisection: {}; ask for the same one to go on with it, or name another directory",
+        path.display(), differences.join(", ")
+    )]
     Foreign {
         /// The file.
         path: PathBuf,

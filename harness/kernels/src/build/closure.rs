@@ -364,8 +364,10 @@ mod tests {
 
     #[test]
     fn what_kbuild_and_the_tools_write_is_understood() {
-        let text = "savedcmd_fs/open.o := gcc -Wp,-MMD,fs/.open.o.d -I/line/src/include -c -o fs/open.o /line/src/fs/open.c\n\n\
-            source_fs/open.o := /line/src/fs/open.c\n\ndeps_fs/open.o := \\\n    $(wildcard include/config/FSNOTIFY) \\\n  \
+        let text = "savedcmd_fs/open.o := gcc -Wp,-MMD,fs/.open.o.d -I/line/src/include -c -o fs/open.o \
+            /line/src/fs/open.c\n\n\
+            source_fs/open.o := /line/src/fs/open.c\n\ndeps_fs/open.o := \\\n    $(wildcard \
+            include/config/FSNOTIFY) \\\n  \
             ../src/include/linux/fs.h \\\n  include/generated/autoconf.h \\\n";
         let (objects, source) = (Path::new("/line/obj"), Path::new("/line/src"));
         let all = listing(&[

@@ -187,7 +187,8 @@ mod tests {
 
     #[test]
     fn a_declaration_is_found() {
-        let kconfig = "config OTHER\n\tbool\n\nconfig BTRFS_FS\n\ttristate \"Btrfs filesystem support\"\n\tselect CRC32\n\tdepends on BLOCK\n\thelp\n\t  depends on luck\nconfig Z\n";
+        let kconfig = "config OTHER\n\tbool\n\nconfig BTRFS_FS\n\ttristate \"Btrfs filesystem support\"\n\tselect \
+            CRC32\n\tdepends on BLOCK\n\thelp\n\t  depends on luck\nconfig Z\n";
         assert_eq!(
             declaration(kconfig, "BTRFS_FS").as_deref(),
             Some("tristate \"Btrfs filesystem support\"; depends on BLOCK")

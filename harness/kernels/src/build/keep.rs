@@ -68,7 +68,8 @@ impl Job<'_> {
                 count => format!("{count} files differ"),
             };
             progress.say(&format!(
-                "{}: nothing to build: {differ} between {} and {}, and a build reads none of them that decides what comes out",
+                "{}: nothing to build: {differ} between {} and {}, and a build reads none of them that decides what \
+                comes out",
                 self.id, of.name, self.tree.name
             ));
             return Some(artifact);

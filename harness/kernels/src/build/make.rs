@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 
 use super::error::BuildError;
@@ -69,28 +69,7 @@ impl Make<'_> {
                 let _ = writeln!(file, "{line}");
             }
         };
-        let (out, err) = (child.stdout.take(), child.stderr.take());
-        let (made, said) = std::thread::scope(|scope| {
-            let said = scope.spawn(|| {
-                let mut said = Vec::new();
-                for line in err.into_iter().flat_map(|err| lines(BufReader::new(err))) {
-                    keep(&line);
-                    said.push(line);
-                }
-                said
-            });
-            let mut made = 0;
-            for line in out.into_iter().flat_map(|out| lines(BufReader::new(out))) {
-                keep(&line);
-                if is_made(&line) {
-                    made += 1;
-                    if let Some(step) = step {
-                        step.set(made);
-                    }
-                }
-            }
-            (made, said.join().unwrap_or_default())
-        });
+        let (made, said) = heard(&mut child, keep, step);
         let status = child.wait().map_err(failed)?;
         if let Some(stop) = self.stop {
             stop.ended();
@@ -152,6 +131,33 @@ impl Make<'_> {
         }
         Ok(command)
     }
+}
+
+/// Reads what make says until it ends: how many objects it made, and what it said of errors. Each line is kept, and
+/// counted on `step`.
+fn heard(child: &mut Child, keep: impl Fn(&str) + Sync, step: Option<&Step>) -> (u64, Vec<String>) {
+    let (out, err) = (child.stdout.take(), child.stderr.take());
+    std::thread::scope(|scope| {
+        let said = scope.spawn(|| {
+            let mut said = Vec::new();
+            for line in err.into_iter().flat_map(|err| lines(BufReader::new(err))) {
+                keep(&line);
+                said.push(line);
+            }
+            said
+        });
+        let mut made = 0;
+        for line in out.into_iter().flat_map(|out| lines(BufReader::new(out))) {
+            keep(&line);
+            if is_made(&line) {
+                made += 1;
+                if let Some(step) = step {
+                    step.set(made);
+                }
+            }
+        }
+        (made, said.join().unwrap_or_default())
+    })
 }
 
 /// The command line, for the log.

@@ -18,13 +18,20 @@ pub enum SourceError {
         source: std::io::Error,
     },
     /// The folder holds no kernel.
-    #[error("{} holds no kernel source: there is no Kconfig and Kbuild at its top; name the top folder of a Linux tree", path.display())]
+    #[error(
+        "{} holds no kernel source: there is no Kconfig and Kbuild at its top; name the top folder of a Linux tree",
+        path.display()
+    )]
     NotLinux {
         /// What was named.
         path: PathBuf,
     },
     /// It is no repository, and a revision was asked for.
-    #[error("{} is no git repository, so there is no revision {rev} in it; `dirty = true` (or --tree without --rev) builds the folder as it is", path.display())]
+    #[error(
+        "{} is no git repository, so there is no revision {rev} in it; `dirty = true` (or --tree without --rev) \
+        builds the folder as it is",
+        path.display()
+    )]
     NotGit {
         /// What was named.
         path: PathBuf,
@@ -33,7 +40,8 @@ pub enum SourceError {
     },
     /// The repository has no such revision.
     #[error(
-        "{repository} has no revision `{rev}`{hint}; expected a commit, tag or branch (a shallow clone lacks old ones: `git fetch --unshallow`)"
+        "{repository} has no revision `{rev}`{hint}; expected a commit, tag or branch (a shallow clone lacks old \
+        ones: `git fetch --unshallow`)"
     )]
     NoRevision {
         /// The repository.
@@ -59,7 +67,8 @@ pub enum SourceError {
     },
     /// The archive is not the one that is pinned.
     #[error(
-        "{location} has sha256 {found}, kernels.toml says {wanted}; if the file was meant to change, put the new sum there"
+        "{location} has sha256 {found}, kernels.toml says {wanted}; if the file was meant to change, put the new sum \
+        there"
     )]
     Mismatch {
         /// Where it came from.
@@ -78,7 +87,11 @@ pub enum SourceError {
         reason: String,
     },
     /// A patch does not apply.
-    #[error("{} does not apply to {to}:\n{reason}\nnothing was built; rebase the patch onto this source, or take it out of `patches`", patch.display())]
+    #[error(
+        "{} does not apply to {to}:\n{reason}\nnothing was built; rebase the patch onto this source, or take it out \
+        of `patches`",
+        patch.display()
+    )]
     Patch {
         /// The file.
         patch: PathBuf,

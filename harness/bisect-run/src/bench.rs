@@ -31,9 +31,9 @@ struct Rig {
 }
 
 /// A range's kernels in virtual machines.
-pub struct Machines<'a, M> {
+pub(crate) struct Machines<'a, M> {
     /// Who makes the kernels.
-    pub maker: M,
+    pub(crate) maker: M,
     setting: &'a Setting,
     progress: Progress,
     artifacts: BTreeMap<usize, Artifact>,
@@ -47,7 +47,7 @@ pub struct Machines<'a, M> {
 
 impl<'a, M: Maker> Machines<'a, M> {
     /// Nothing is made yet.
-    pub fn new(maker: M, setting: &'a Setting, progress: Progress) -> Self {
+    pub(crate) fn new(maker: M, setting: &'a Setting, progress: Progress) -> Self {
         Machines {
             maker,
             setting,
@@ -61,7 +61,7 @@ impl<'a, M: Maker> Machines<'a, M> {
     }
 
     /// Says which one cell is run.
-    pub fn look_at(&mut self, trial: Trial) {
+    pub(crate) fn look_at(&mut self, trial: Trial) {
         self.trial = Some(trial);
     }
 
@@ -69,7 +69,7 @@ impl<'a, M: Maker> Machines<'a, M> {
     ///
     /// # Errors
     /// Something failed that is not the item's fault.
-    pub fn artifact(&mut self, item: usize) -> Result<Result<Artifact, Reason>, Failure> {
+    pub(crate) fn artifact(&mut self, item: usize) -> Result<Result<Artifact, Reason>, Failure> {
         if let Some(artifact) = self.artifacts.get(&item) {
             return Ok(Ok(artifact.clone()));
         }
@@ -81,7 +81,7 @@ impl<'a, M: Maker> Machines<'a, M> {
     }
 
     /// An item is another one from here on.
-    pub fn forget(&mut self, item: usize) {
+    pub(crate) fn forget(&mut self, item: usize) {
         self.artifacts.remove(&item);
     }
 
@@ -89,7 +89,7 @@ impl<'a, M: Maker> Machines<'a, M> {
     ///
     /// # Errors
     /// A machine or the directory cannot be had.
-    pub fn trials(
+    pub(crate) fn trials(
         &mut self,
         artifact: &Artifact,
         trials: &[Trial],
@@ -146,7 +146,7 @@ impl<'a, M: Maker> Machines<'a, M> {
     ///
     /// # Errors
     /// A machine or the directory cannot be had.
-    pub fn run_on(&mut self, artifact: &Artifact, dir: &Path, nth: u32) -> Result<Ran, Failure> {
+    pub(crate) fn run_on(&mut self, artifact: &Artifact, dir: &Path, nth: u32) -> Result<Ran, Failure> {
         let trial = self.trial.clone();
         let trial = trial.ok_or_else(|| Failure::new(Exit::Internal, "no cell was selected"))?;
         self.rig(artifact, trial.fs)?;

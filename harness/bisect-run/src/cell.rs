@@ -22,7 +22,7 @@ const FILE: &str = "cell.json";
 
 /// Cells that match.
 #[derive(Debug, Clone)]
-pub struct Selection {
+pub(crate) struct Selection {
     trials: Vec<Trial>,
 }
 
@@ -31,7 +31,7 @@ impl Selection {
     ///
     /// # Errors
     /// As for `cargo xtask test`: a glob matches no case, or nothing is left.
-    pub fn of(request: &Request, bad_end: &Kernel) -> Result<Self, Failure> {
+    pub(crate) fn of(request: &Request, bad_end: &Kernel) -> Result<Self, Failure> {
         let (cases, profile) = match &request.subject {
             Subject::Cases { globs, profile } => (globs.as_slice(), *profile),
             Subject::Exec { .. } => (&[][..], Profile::Default),
@@ -59,7 +59,7 @@ impl Selection {
 
     /// For a person.
     #[must_use]
-    pub fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         let mut cells = self.cells();
         match (cells.next(), cells.count()) {
             (Some(only), 0) => name(&only),
@@ -69,7 +69,7 @@ impl Selection {
 
     /// For a program: every cell.
     #[must_use]
-    pub fn asked(&self) -> String {
+    pub(crate) fn asked(&self) -> String {
         self.cells().map(|trial| name(&trial)).collect::<Vec<_>>().join("; ")
     }
 
@@ -78,7 +78,7 @@ impl Selection {
     ///
     /// # Errors
     /// Several fail; the bad end cannot be had.
-    pub fn choose<M: Maker>(
+    pub(crate) fn choose<M: Maker>(
         &self,
         bench: &mut Machines<'_, M>,
         bad_end: usize,

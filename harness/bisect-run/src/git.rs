@@ -28,7 +28,11 @@ const BUILD_COST: f64 = 30.0;
 ///
 /// # Errors
 /// No repository, an unknown revision, ends that are one or do not follow on each other.
-pub fn range(request: &Request, range: &CommitRange, places: &Places) -> Result<(Planned, Trees, Kernel), Failure> {
+pub(crate) fn range(
+    request: &Request,
+    range: &CommitRange,
+    places: &Places,
+) -> Result<(Planned, Trees, Kernel), Failure> {
     let given = &range.tree;
     let kernel = tree_kernel(given, &request.fs, &places.configs())?;
     let repository = Repository::open(&given.tree)?;
@@ -195,7 +199,7 @@ fn scope(range: &CommitRange, repository: &Repository) -> Vec<String> {
 }
 
 /// How `cargo xtask test` is told to run a revision of a tree.
-pub fn again(given: &GivenTree, dir: &Path, rev: &str) -> String {
+pub(crate) fn again(given: &GivenTree, dir: &Path, rev: &str) -> String {
     let mut words = vec![
         format!("--tree {}", quoted(&dir.to_string_lossy())),
         format!("--rev {rev}"),
@@ -205,7 +209,7 @@ pub fn again(given: &GivenTree, dir: &Path, rev: &str) -> String {
 }
 
 /// The options of the build, as they were given.
-pub fn build_options(given: &GivenTree) -> Vec<String> {
+pub(crate) fn build_options(given: &GivenTree) -> Vec<String> {
     let config = given.config.iter().map(|part| format!("--config {}", quoted(part)));
     let patch = given
         .patch
@@ -237,6 +241,6 @@ fn apart(repository: &Repository, bad: &str, good: &str) -> Result<Failure, Fail
 
 /// A commit's id as a person writes it.
 #[must_use]
-pub fn short(id: &str) -> String {
+pub(crate) fn short(id: &str) -> String {
     id.chars().take(SHORT).collect()
 }

@@ -9,7 +9,7 @@ use host::error::Failure;
 use kernels::Artifact;
 
 /// Who makes the kernels of a range.
-pub trait Maker {
+pub(crate) trait Maker {
     /// What a person calls an item in `cargo xtask test`, and how the item is run again with it: `--kernel
     /// debian-6.1.176`.
     fn again(&self, item: usize) -> String;
@@ -67,7 +67,7 @@ pub trait Maker {
 
 /// An item that cannot be tested since its kernel cannot be had.
 #[must_use]
-pub fn unfit(obstacle: Obstacle, failure: &dyn std::fmt::Display) -> Reason {
+pub(crate) fn unfit(obstacle: Obstacle, failure: &dyn std::fmt::Display) -> Reason {
     Reason {
         obstacle,
         detail: failure.to_string(),

@@ -21,7 +21,7 @@ use run::prepare;
 ///
 /// # Errors
 /// A kernel is unknown, they are one, have no line or different ones, or no version.
-pub fn range<'a>(
+pub(crate) fn range<'a>(
     manifest: &'a Manifest,
     lock: &Lock,
     bad: &str,
@@ -63,7 +63,7 @@ pub fn range<'a>(
         Direction::Fix => ((bad_end, bad_version), (good_end, good_version)),
         Direction::Regression => ((good_end, good_version), (bad_end, bad_version)),
     };
-    let (kernels, notes) = between(manifest, lock, line, old, new);
+    let (kernels, notes) = between(manifest, lock, line, &old, &new);
     let names: Vec<String> = kernels.iter().map(|(kernel, _)| kernel.id.clone()).collect();
     let planned = Planned {
         kind: Kind::Releases,
@@ -124,8 +124,8 @@ fn between<'a>(
     manifest: &'a Manifest,
     lock: &Lock,
     line: &str,
-    old: Versioned<'a>,
-    new: Versioned<'a>,
+    old: &Versioned<'a>,
+    new: &Versioned<'a>,
 ) -> (Vec<Versioned<'a>>, Vec<String>) {
     let mut notes = Vec::new();
     let mut kernels = vec![old.clone()];
@@ -141,28 +141,28 @@ fn between<'a>(
             }
         }
     }
-    kernels.push(new);
+    kernels.push(new.clone());
     kernels.sort_by(|a, b| version::compare(&a.1, &b.1));
     (kernels, notes)
 }
 
 /// How `cargo xtask test` is told to run a kernel of a manifest, which is one that was named on the command line, or
 /// kernels.toml.
-pub fn again_kernel(id: &str, named: Option<&Path>) -> String {
+pub(crate) fn again_kernel(id: &str, named: Option<&Path>) -> String {
     let manifest = named.map(|path| format!(" --manifest {}", quoted(&path.to_string_lossy())));
     format!("--kernel '{id}'{}", manifest.unwrap_or_default())
 }
 
 /// Fetches and unpacks kernels of kernels.toml.
-pub struct Releases<'a> {
+pub(crate) struct Releases<'a> {
     /// The kernels of the range.
-    pub kernels: Vec<&'a Kernel>,
+    pub(crate) kernels: Vec<&'a Kernel>,
     /// kernels.toml.
-    pub manifest: &'a Path,
+    pub(crate) manifest: &'a Path,
     /// Whether it was named on the command line.
-    pub manifest_named: bool,
+    pub(crate) manifest_named: bool,
     /// Never use the network.
-    pub offline: bool,
+    pub(crate) offline: bool,
 }
 
 impl Maker for Releases<'_> {

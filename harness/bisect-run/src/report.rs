@@ -122,7 +122,7 @@ impl Report<'_> {
 
 /// Why a bisection has no result, if it has none.
 #[must_use]
-pub fn wrong_ends(conclusion: &Conclusion, planned: &Planned, state: &State) -> Option<String> {
+pub(crate) fn wrong_ends(conclusion: &Conclusion, planned: &Planned, state: &State) -> Option<String> {
     let why = |name: &str| match state.skipped.get(name) {
         Some(reason) => reason.to_string(),
         None => "half of its runs or more failed in other ways; they are listed above".to_owned(),

@@ -13,16 +13,16 @@ use host::error::Failure;
 
 /// What the newest item shows without the change.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reverted {
+pub(crate) struct Reverted {
     /// The newest item and the change, for a person.
-    pub what: String,
+    pub(crate) what: String,
     /// What came of it.
-    pub outcome: Came,
+    pub(crate) outcome: Came,
 }
 
 /// What came of taking a change back.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Came {
+pub(crate) enum Came {
     /// Runs, by what they showed: failed as pinned, passed, anything else.
     Ran(u32, u32, u32),
     /// It does not build.
@@ -51,7 +51,7 @@ impl fmt::Display for Reverted {
 ///
 /// # Errors
 /// The kernel or a machine cannot be had.
-pub fn confirm<M: Maker>(
+pub(crate) fn confirm<M: Maker>(
     bench: &mut Machines<'_, M>,
     item: usize,
     state: &State,

@@ -25,9 +25,9 @@ use kernels::{self, Kernel, Manifest, Options, Source, TreeSource};
 use run::prepare;
 
 /// The words for the ends of a series.
-pub const BASE: &str = "base";
+pub(crate) const BASE: &str = "base";
 /// The base with all patches.
-pub const SERIES: &str = "series";
+pub(crate) const SERIES: &str = "series";
 /// What a build costs, in runs.
 const BUILD_COST: f64 = 30.0;
 
@@ -35,7 +35,7 @@ const BUILD_COST: f64 = 30.0;
 ///
 /// # Errors
 /// There is no such base; a patch cannot be read or does not apply.
-pub fn range(
+pub(crate) fn range(
     request: &Request,
     range: &SeriesRange,
     places: &Places,

@@ -31,7 +31,7 @@ pub(super) enum Belief<'a> {
 
 impl<'a> Belief<'a> {
     /// None if no single change explains the runs.
-    pub fn new(model: &'a Model, runs: &BTreeMap<usize, Tally>) -> Option<Belief<'a>> {
+    pub(crate) fn new(model: &'a Model, runs: &BTreeMap<usize, Tally>) -> Option<Belief<'a>> {
         Some(match model.history.sets() {
             None => Belief::Line(line::Line::new(model, runs)?),
             Some(sets) => Belief::Dag(dag::Dag::new(model, sets, runs)?),
@@ -39,7 +39,7 @@ impl<'a> Belief<'a> {
     }
 
     /// Probability that an item is the change; the last hypothesis is that none is.
-    pub fn probability(&self, hypothesis: usize) -> f64 {
+    pub(crate) fn probability(&self, hypothesis: usize) -> f64 {
         match self {
             Belief::Line(line) => line.probability(hypothesis),
             Belief::Dag(dag) => dag.probability(hypothesis),
@@ -47,7 +47,7 @@ impl<'a> Belief<'a> {
     }
 
     /// Probability that an item is bad.
-    pub fn bad(&self, item: usize) -> f64 {
+    pub(crate) fn bad(&self, item: usize) -> f64 {
         match self {
             Belief::Line(line) => line.bad(item).mass,
             Belief::Dag(dag) => dag.bad(item).mass,
@@ -55,7 +55,7 @@ impl<'a> Belief<'a> {
     }
 
     /// Bits that one run of an item would tell of the change.
-    pub fn gain(&self, item: usize) -> f64 {
+    pub(crate) fn gain(&self, item: usize) -> f64 {
         match self {
             Belief::Line(line) => line.bad(item).gain(line.model.false_failure),
             Belief::Dag(dag) => dag.bad(item).gain(dag.model.false_failure),
@@ -63,7 +63,8 @@ impl<'a> Belief<'a> {
     }
 
     /// Probability that the next run of an item fails.
-    pub fn fails(&self, item: usize) -> f64 {
+    #[cfg(test)]
+    pub(crate) fn fails(&self, item: usize) -> f64 {
         let (bad, false_failure) = match self {
             Belief::Line(line) => (line.bad(item), line.model.false_failure),
             Belief::Dag(dag) => (dag.bad(item), dag.model.false_failure),
@@ -72,7 +73,7 @@ impl<'a> Belief<'a> {
     }
 
     /// Items among which the best one to run is, as far as `open` allows them.
-    pub fn proposals(&self, open: &dyn Fn(usize) -> bool) -> Vec<usize> {
+    pub(crate) fn proposals(&self, open: &dyn Fn(usize) -> bool) -> Vec<usize> {
         match self {
             Belief::Line(line) => line.proposals(open),
             Belief::Dag(dag) => (0..dag.model.history.items()).filter(|item| open(*item)).collect(),
@@ -81,7 +82,7 @@ impl<'a> Belief<'a> {
 
     /// The item that halves those which are about as probable as the most probable one, as far as `open` allows; and
     /// how many these are.
-    pub fn middle(&self, open: &dyn Fn(usize) -> bool) -> (Option<usize>, usize) {
+    pub(crate) fn middle(&self, open: &dyn Fn(usize) -> bool) -> (Option<usize>, usize) {
         match self {
             Belief::Line(line) => line.middle(open),
             Belief::Dag(dag) => dag.middle(open),
@@ -89,7 +90,7 @@ impl<'a> Belief<'a> {
     }
 
     /// The most probable item, with its probability.
-    pub fn best(&self) -> (usize, f64) {
+    pub(crate) fn best(&self) -> (usize, f64) {
         match self {
             Belief::Line(line) => line.best(),
             Belief::Dag(dag) => dag.best(),
@@ -97,7 +98,7 @@ impl<'a> Belief<'a> {
     }
 
     /// Entropy of the change in bits.
-    pub fn entropy(&self) -> f64 {
+    pub(crate) fn entropy(&self) -> f64 {
         match self {
             Belief::Line(line) => line.entropy(),
             Belief::Dag(dag) => dag.entropy(),
@@ -106,7 +107,7 @@ impl<'a> Belief<'a> {
 
     /// Hypotheses that no run of an open item could tell apart, with their probability; only sets of several, most
     /// probable first.
-    pub fn sets(&self, open: &dyn Fn(usize) -> bool) -> Vec<(Vec<usize>, f64)> {
+    pub(crate) fn sets(&self, open: &dyn Fn(usize) -> bool) -> Vec<(Vec<usize>, f64)> {
         let mut sets = match self {
             Belief::Line(line) => line.sets(open),
             Belief::Dag(dag) => dag.sets(open),

@@ -64,7 +64,7 @@ impl Units {
     /// Units by the group of each. Units of a group keep their order, and so do groups; what others are likely to need
     /// is best put first.
     #[must_use]
-    pub fn new(group: Vec<usize>) -> Units {
+    pub(crate) fn new(group: Vec<usize>) -> Units {
         let mut order: Vec<usize> = (0..group.len()).collect();
         order.sort_by_key(|unit| group[*unit]);
         Units {
@@ -80,18 +80,6 @@ impl Units {
     pub fn likely(self, likely: Subset) -> Units {
         Units { likely, ..self }
     }
-
-    /// How many there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.order.len()
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.order.is_empty()
-    }
 }
 
 /// What was asked.
@@ -102,7 +90,7 @@ pub struct Asked {
     /// Those of them that could not be tested.
     pub unresolved: u32,
     /// Answers that were known already.
-    pub known: u32,
+    pub(crate) known: u32,
 }
 
 /// A smallest set.

@@ -108,7 +108,8 @@ impl Difference {
 
     /// The units that change a path.
     #[must_use]
-    pub fn units_of(&self, path: &str) -> Subset {
+    #[cfg(test)]
+    pub(crate) fn units_of(&self, path: &str) -> Subset {
         (0..self.units.len())
             .filter(|unit| self.paths(*unit).any(|of_unit| of_unit == path))
             .collect()

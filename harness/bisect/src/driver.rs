@@ -171,12 +171,6 @@ impl<'a, B: Bench> Driver<'a, B> {
         driver
     }
 
-    /// The search as it stands.
-    #[must_use]
-    pub fn search(&self) -> &Search {
-        &self.search
-    }
-
     /// What was done so far.
     #[must_use]
     pub fn state(&self) -> &State {

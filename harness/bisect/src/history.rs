@@ -109,7 +109,8 @@ impl History {
     ///
     /// # Errors
     /// Not one weight an item, a negative weight, or none but zeros.
-    pub fn with_weights(mut self, weights: Vec<f64>) -> Result<History, HistoryError> {
+    #[cfg(test)]
+    pub(crate) fn with_weights(mut self, weights: Vec<f64>) -> Result<History, HistoryError> {
         if weights.len() != self.items {
             return Err(HistoryError::WeightCount {
                 weights: weights.len(),
@@ -130,19 +131,19 @@ impl History {
 
     /// Items with both ends.
     #[must_use]
-    pub fn items(&self) -> usize {
+    pub(crate) fn items(&self) -> usize {
         self.items
     }
 
     /// The newest item.
     #[must_use]
-    pub fn new_end(&self) -> usize {
+    pub(crate) fn new_end(&self) -> usize {
         self.items - 1
     }
 
     /// Whether an item contains another's change.
     #[must_use]
-    pub fn contains(&self, item: usize, other: usize) -> bool {
+    pub(crate) fn contains(&self, item: usize, other: usize) -> bool {
         match &self.contains {
             None => other <= item,
             Some(sets) => sets.get(item).is_some_and(|set| set.contains(other)),

@@ -6,7 +6,7 @@
 
 /// A verdict on an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// The change is not in it.
     Good,
     /// The change is in it.
@@ -17,7 +17,7 @@ pub enum Verdict {
 
 /// Halves the items above 0 up to `new_end` by verdicts. The first bad one, or none if items without a verdict stand in
 /// the way.
-pub fn halve(new_end: usize, mut verdict: impl FnMut(usize) -> Verdict) -> Option<usize> {
+pub(crate) fn halve(new_end: usize, mut verdict: impl FnMut(usize) -> Verdict) -> Option<usize> {
     let (mut good, mut bad) = (0, new_end);
     let mut skipped = vec![false; new_end + 1];
     while bad - good > 1 {
@@ -36,7 +36,7 @@ pub fn halve(new_end: usize, mut verdict: impl FnMut(usize) -> Verdict) -> Optio
 }
 
 /// One run an item, as a plain `git bisect run`; the ends are taken at their word.
-pub fn one_run(new_end: usize, mut fails: impl FnMut(usize) -> bool) -> Option<usize> {
+pub(crate) fn one_run(new_end: usize, mut fails: impl FnMut(usize) -> bool) -> Option<usize> {
     halve(new_end, |item| if fails(item) { Verdict::Bad } else { Verdict::Good })
 }
 
@@ -51,7 +51,7 @@ pub enum Threshold {
 
 /// syzkaller's rule: 10 runs an item, 20 for the first one and as soon as an item failed in less than half of its runs;
 /// good without a failure. It gives up if the bad end does not come out as bad.
-pub fn syzkaller(new_end: usize, threshold: Threshold, mut fails: impl FnMut(usize) -> bool) -> Option<usize> {
+pub(crate) fn syzkaller(new_end: usize, threshold: Threshold, mut fails: impl FnMut(usize) -> bool) -> Option<usize> {
     let mut runs = SYZKALLER_RUNS * 2;
     let mut flaky = false;
     let mut verdict = |item: usize| {
@@ -80,7 +80,12 @@ const SYZKALLER_RUNS: usize = 10;
 
 /// The textbook's way for one who knows the rate: an item is bad at its first failure, and good after so many passes
 /// that all verdicts of the search together are wrong with the probability `error` at most.
-pub fn told_the_rate(new_end: usize, rate: f64, error: f64, mut fails: impl FnMut(usize) -> bool) -> Option<usize> {
+pub(crate) fn told_the_rate(
+    new_end: usize,
+    rate: f64,
+    error: f64,
+    mut fails: impl FnMut(usize) -> bool,
+) -> Option<usize> {
     let steps = new_end.next_power_of_two().trailing_zeros().max(1);
     let passes = if rate >= 1.0 {
         1

@@ -50,6 +50,7 @@ const MIDDLE_WORTH: f64 = 0.97;
 const GAIN_MIN: f64 = 1e-12;
 
 /// Runs that are looked ahead over to find the next build.
+#[cfg(test)]
 const AHEAD_RUNS: u32 = 8;
 
 /// A search.
@@ -86,14 +87,8 @@ impl Search {
         })
     }
 
-    /// The range.
-    #[must_use]
-    pub fn history(&self) -> &History {
-        &self.model.history
-    }
-
     /// Says that an item is built, so that it costs a run only. Items that were run are.
-    pub fn built(&mut self, item: usize) {
+    pub(crate) fn built(&mut self, item: usize) {
         self.built.insert(item);
     }
 
@@ -127,19 +122,19 @@ impl Search {
 
     /// What was observed of an item.
     #[must_use]
-    pub fn observed(&self, item: usize) -> Observed {
+    pub(crate) fn observed(&self, item: usize) -> Observed {
         self.observed.get(&item).copied().unwrap_or_default()
     }
 
     /// Whether an item is not run any more.
     #[must_use]
-    pub fn is_set_aside(&self, item: usize) -> bool {
+    pub(crate) fn is_set_aside(&self, item: usize) -> bool {
         self.aside.contains(&item)
     }
 
     /// What to do next.
     #[must_use]
-    pub fn step(&self) -> Step {
+    pub(crate) fn step(&self) -> Step {
         let (bad_end, good_end) = self.model.ends();
         if self.is_set_aside(bad_end) {
             return Step::Done(Conclusion::EndUntestable(End::Bad));
@@ -177,7 +172,8 @@ impl Search {
     /// What is to be run next but one, whether the next run fails or passes: the items that are worth building ahead
     /// where a core is idle, with the probability that each is wanted.
     #[must_use]
-    pub fn ahead(&self) -> Vec<(usize, f64)> {
+    #[cfg(test)]
+    pub(crate) fn ahead(&self) -> Vec<(usize, f64)> {
         let Step::Run(next) = self.step() else {
             return Vec::new();
         };
@@ -221,7 +217,8 @@ impl Search {
     /// Probability of each item as the first changed one, and last that none is. None if no single change explains the
     /// runs.
     #[must_use]
-    pub fn probabilities(&self) -> Option<Vec<f64>> {
+    #[cfg(test)]
+    pub(crate) fn probabilities(&self) -> Option<Vec<f64>> {
         let belief = Belief::new(&self.model, &self.runs())?;
         Some(
             (0..=self.model.history.items())

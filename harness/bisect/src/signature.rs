@@ -25,19 +25,18 @@ const FRAMES_COMPARED: usize = 2;
 /// What identifies a failure.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signature {
-    /// The case.
-    pub case: String,
+    pub(crate) case: String,
     /// In what way the kernel failed.
     pub cause: Cause,
     /// The kind of a report in the kernel's log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kind: Option<String>,
+    pub(crate) kind: Option<String>,
     /// Where it shows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub place: Option<String>,
+    pub(crate) place: Option<String>,
     /// The innermost functions of a report, innermost first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub frames: Vec<String>,
+    pub(crate) frames: Vec<String>,
 }
 
 /// How a run compares with a pinned failure.
@@ -103,13 +102,12 @@ pub enum Obstacle {
 impl Obstacle {
     /// Whether another run may say something after all: the rig may have been at fault, or chance.
     #[must_use]
-    pub fn may_pass(self) -> bool {
+    pub(crate) fn may_pass(self) -> bool {
         matches!(self, Obstacle::Boot | Obstacle::Inconclusive | Obstacle::Broken)
     }
 
-    /// The word for it.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Obstacle::Build => "does not build",
             Obstacle::NotHeld => "not to be had",

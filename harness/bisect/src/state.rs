@@ -90,7 +90,7 @@ pub struct Header {
 impl Header {
     /// In what another header asks for another bisection, each in words.
     #[must_use]
-    pub fn differences(&self, wanted: &Header) -> Vec<String> {
+    pub(crate) fn differences(&self, wanted: &Header) -> Vec<String> {
         let mut differences = Vec::new();
         let mut compare = |what: &str, here: String, wanted: String| {
             if here != wanted {
@@ -132,7 +132,7 @@ impl Header {
 
     /// Versions that are others than those of another header, each in words.
     #[must_use]
-    pub fn other_versions(&self, now: &Header) -> Vec<String> {
+    pub(crate) fn other_versions(&self, now: &Header) -> Vec<String> {
         let names: std::collections::BTreeSet<&String> = self.versions.keys().chain(now.versions.keys()).collect();
         let of = |versions: &BTreeMap<String, String>, name: &str| {
             versions.get(name).map_or("absent", String::as_str).to_owned()
@@ -234,7 +234,7 @@ pub struct Shown {
 
 /// What was begun last and has no end in the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Pending {
+pub(crate) enum Pending {
     /// A build of this item, into this directory.
     Build(String, PathBuf),
     /// A run of this item, into this directory.
@@ -255,13 +255,13 @@ pub struct State {
     /// Why items were given up.
     pub skipped: BTreeMap<String, Reason>,
     /// Runs of an item that said nothing, since the last one that did.
-    pub said_nothing: BTreeMap<String, u32>,
+    pub(crate) said_nothing: BTreeMap<String, u32>,
     /// Pairs of items that are the same.
-    pub same: Vec<(String, String)>,
+    pub(crate) same: Vec<(String, String)>,
     /// Runs that are done, and the time that they took in milliseconds.
     pub runs: (u32, u64),
     /// What was begun and has no end.
-    pub pending: Option<Pending>,
+    pub(crate) pending: Option<Pending>,
     /// What the bisection came to, if it is over.
     pub concluded: Option<String>,
 }
@@ -276,7 +276,7 @@ impl State {
     }
 
     /// What follows from these entries.
-    pub fn of<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> State {
+    pub(crate) fn of<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> State {
         let mut state = State::default();
         for entry in entries {
             state.take(entry);
@@ -285,7 +285,7 @@ impl State {
     }
 
     /// Takes in one more entry.
-    pub fn take(&mut self, entry: &Entry) {
+    pub(crate) fn take(&mut self, entry: &Entry) {
         match entry.clone() {
             Entry::Pinned { signature } => self.pinned = Some(signature),
             Entry::Building { item, dir } => self.pending = Some(Pending::Build(item, dir)),
@@ -324,15 +324,15 @@ impl State {
 
 /// A journal's text, taken apart.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Parsed {
+pub(crate) struct Parsed {
     /// The first line.
-    pub header: Header,
+    pub(crate) header: Header,
     /// All whole lines after it.
-    pub entries: Vec<Entry>,
+    pub(crate) entries: Vec<Entry>,
     /// Bytes that are whole lines; what follows was cut short.
-    pub whole: usize,
+    pub(crate) whole: usize,
     /// Whether the last whole line lacks its end of line.
-    pub open_ended: bool,
+    pub(crate) open_ended: bool,
 }
 
 /// Why a text is no journal.
@@ -362,7 +362,7 @@ pub enum ParseError {
 ///
 /// # Errors
 /// It is no journal, or a damaged one.
-pub fn parse(text: &[u8]) -> Result<Parsed, ParseError> {
+pub(crate) fn parse(text: &[u8]) -> Result<Parsed, ParseError> {
     let mut lines = text.split_inclusive(|byte| *byte == b'\n');
     let first = lines.next().unwrap_or_default();
     if !first.ends_with(b"\n") {

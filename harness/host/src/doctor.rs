@@ -19,16 +19,8 @@ const ASK_DEADLINE: Duration = Duration::from_secs(30);
 const QEMU_VERSION_MIN: (u32, u32) = (5, 2);
 const QEMU_DEVICE: &str = "vhost-user-blk-pci";
 
-/// Makes sure that the host has what every run needs. Silent if it has; else installs (`yes`), asks (on a terminal), or
-/// says what to run.
-///
-/// # Errors
-/// Something is missing or unfit.
-pub fn ensure(yes: bool) -> Result<(), DoctorError> {
-    ensure_with(&[], yes)
-}
-
-/// As [`ensure`], with these programs, which not every run needs.
+/// Makes sure that the host has what every run needs, and these programs, which not every run needs. Silent if it has;
+/// else installs (`yes`), asks (on a terminal), or says what to run.
 ///
 /// # Errors
 /// Something is missing or unfit.
@@ -44,7 +36,7 @@ pub fn ensure_with(programs: &[&str], yes: bool) -> Result<(), DoctorError> {
     qemu_is_fit()
 }
 
-/// Makes sure that the host can build kernels, as [`ensure`] does for runs.
+/// Makes sure that the host can build kernels, as [`ensure_with`] does for runs.
 ///
 /// # Errors
 /// Something is missing.
@@ -57,7 +49,7 @@ pub fn ensure_builders(yes: bool) -> Result<(), DoctorError> {
     }
 }
 
-/// Shows all that the host needs and has, then does as [`ensure`]; optional tools are installed too.
+/// Shows all that the host needs and has, then does as [`ensure_with`]; optional tools are installed too.
 ///
 /// # Errors
 /// Something is missing or unfit.

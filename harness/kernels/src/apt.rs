@@ -2,7 +2,7 @@
 //! and verifies every signature and sum.
 
 pub mod index;
-pub mod root;
+pub(crate) mod root;
 pub mod sources;
 
 use host::exit::{Exit, ExitError};
@@ -70,7 +70,7 @@ pub enum AptError {
 impl AptError {
     /// Whether it may be that the index is older than the archive.
     #[must_use]
-    pub fn is_stale_index(&self) -> bool {
+    pub(crate) fn is_stale_index(&self) -> bool {
         // The words of an archive that is reached through http, and of one that is a folder.
         let gone = ["404", "File not found"];
         matches!(self, AptError::Unreachable { detail, .. } if gone.iter().any(|words| detail.contains(words)))

@@ -5,7 +5,7 @@
 //! is there.
 
 pub mod closure;
-pub mod config;
+pub(crate) mod config;
 mod configure;
 mod error;
 mod job;

@@ -9,7 +9,8 @@ use host::exit::Exit;
 use host::suggest;
 use serde::{Deserialize, Serialize};
 
-use crate::{ConfigPart, Kernel, Manifest, Origin, Source, TreeSource, config_parts};
+use crate::parse::config_parts;
+use crate::{ConfigPart, Kernel, Manifest, Origin, Source, TreeSource};
 
 /// A source tree that is given on the command line.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

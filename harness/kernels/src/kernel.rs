@@ -22,9 +22,9 @@ pub struct Kernel {
     /// Stable line that it belongs to (`6.1`): orders kernels for bisection.
     pub line: Option<String>,
     /// Whether it is part of the matrix when no kernel is asked for.
-    pub default: bool,
+    pub(crate) default: bool,
     /// The group that it is run with: `truth`.
-    pub group: Option<String>,
+    pub(crate) group: Option<String>,
 }
 
 /// Where a kernel comes from.
@@ -61,7 +61,7 @@ impl Source {
 impl Kernel {
     /// A kernel that no manifest names: files given on the command line.
     #[must_use]
-    pub fn from_image(id: &str, image: &Path, modules: Option<&Path>) -> Self {
+    pub(crate) fn from_image(id: &str, image: &Path, modules: Option<&Path>) -> Self {
         Kernel {
             id: id.to_owned(),
             source: Source::Image {
@@ -78,7 +78,7 @@ impl Kernel {
 
     /// A kernel that no manifest names: source given on the command line.
     #[must_use]
-    pub fn from_tree(id: &str, source: TreeSource, fs: Vec<Fs>) -> Self {
+    pub(crate) fn from_tree(id: &str, source: TreeSource, fs: Vec<Fs>) -> Self {
         Kernel {
             id: id.to_owned(),
             source: Source::Tree(Box::new(source)),
@@ -101,9 +101,9 @@ impl Kernel {
 #[derive(Debug, Clone)]
 pub struct Expect {
     /// File systems that it is about.
-    pub fs: GlobMatcher,
+    pub(crate) fs: GlobMatcher,
     /// Cases that it is about.
-    pub case: GlobMatcher,
+    pub(crate) case: GlobMatcher,
     /// What is expected.
     pub verdict: ExpectedVerdict,
     /// The failure's cause; any if absent.
@@ -132,15 +132,11 @@ macro_rules! words {
         pub enum $name { $($(#[$variant_doc])* $variant,)* }
         impl $name {
             /// Every word, as it is written.
-            pub const WORDS: &'static [&'static str] = &[$($word,)*];
-            /// The word as it is written.
-            #[must_use]
-            pub fn as_str(self) -> &'static str {
-                match self { $($name::$variant => $word,)* }
-            }
+            pub(crate) const WORDS: &'static [&'static str] = &[$($word,)*];
+
             /// The value that a word stands for.
             #[must_use]
-            pub fn from_word(word: &str) -> Option<Self> {
+            pub(crate) fn from_word(word: &str) -> Option<Self> {
                 match word { $($word => Some($name::$variant),)* _ => None }
             }
         }

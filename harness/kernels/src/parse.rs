@@ -11,7 +11,7 @@ use globset::GlobMatcher;
 use guest_wire::{Fs, Phase};
 use toml::de::DeTable;
 
-pub use tree::given as config_parts;
+pub(crate) use tree::given as config_parts;
 
 use super::diagnostic::Diagnostic;
 use super::fields::{Document, Fields, Found};

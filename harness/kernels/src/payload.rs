@@ -62,7 +62,7 @@ pub enum PayloadError {
 ///
 /// # Errors
 /// It cannot be found, decompressed, or booted so.
-pub fn pvh_kernel(image: &[u8]) -> Result<Vec<u8>, PayloadError> {
+pub(crate) fn pvh_kernel(image: &[u8]) -> Result<Vec<u8>, PayloadError> {
     let vmlinux = if image.starts_with(&object::elf::ELFMAG) {
         image.to_vec()
     } else {
@@ -77,7 +77,7 @@ pub fn pvh_kernel(image: &[u8]) -> Result<Vec<u8>, PayloadError> {
 
 /// The kernel's release (`6.1.0-50-cloud-amd64`) as a bzImage's header tells it.
 #[must_use]
-pub fn release(image: &[u8]) -> Option<String> {
+pub(crate) fn release(image: &[u8]) -> Option<String> {
     if image.get(MAGIC_AT..MAGIC_AT + 4)? != MAGIC {
         return None;
     }
@@ -93,7 +93,7 @@ pub fn release(image: &[u8]) -> Option<String> {
 
 /// The release in an ELF kernel's banner.
 #[must_use]
-pub fn release_of_elf(vmlinux: &[u8]) -> Option<String> {
+pub(crate) fn release_of_elf(vmlinux: &[u8]) -> Option<String> {
     const BANNER: &[u8] = b"Linux version ";
     let at = vmlinux.windows(BANNER.len()).position(|window| window == BANNER)? + BANNER.len();
     let text = vmlinux.get(at..)?.split(|&byte| byte == b' ').next()?;

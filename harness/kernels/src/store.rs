@@ -215,7 +215,7 @@ pub fn all(cache: &Cache) -> Vec<Kept> {
 ///
 /// # Errors
 /// It cannot be removed.
-pub fn remove(cache: &Cache, dir: &Path, lock: &str) -> Result<bool, CacheError> {
+pub(crate) fn remove(cache: &Cache, dir: &Path, lock: &str) -> Result<bool, CacheError> {
     let Some(_lock) = cache.try_lock(lock)? else {
         return Ok(false);
     };

@@ -15,7 +15,7 @@ const LISTED_MAX: usize = 50;
 
 /// The round's rules, and each finding with all requests of the round that touched its place.
 #[must_use]
-pub fn of(round: &Round, trace: &Path) -> String {
+pub(crate) fn of(round: &Round, trace: &Path) -> String {
     let mut text = format!("round {} (seed {})\n", round.number, round.seed);
     for rule in &round.rules {
         let _ = writeln!(text, "  {} hits: {}", rule.hits, rule.text);

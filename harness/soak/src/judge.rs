@@ -13,7 +13,7 @@ use super::workload::{Slot, Workload};
 /// The phases of a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Phase {
+pub(crate) enum Phase {
     /// fio writes, trims and reads while rules are in force.
     Writing,
     /// fio reads all back and compares, while rules are in force.
@@ -24,42 +24,42 @@ pub enum Phase {
 
 /// Something that no rule explains.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Finding {
+pub(crate) struct Finding {
     /// When.
-    pub phase: Phase,
+    pub(crate) phase: Phase,
     /// What it is, in a sentence.
-    pub what: String,
+    pub(crate) what: String,
     /// The part of the disk that it is about.
-    pub range: Option<Range>,
+    pub(crate) range: Option<Range>,
 }
 
 /// What came of a phase.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Tally {
+pub(crate) struct Tally {
     /// Blocks that differed and whose difference a rule explains, by the rule's action.
-    pub explained: BTreeMap<String, u64>,
+    pub(crate) explained: BTreeMap<String, u64>,
     /// Requests that fio saw fail, by a rule.
-    pub errors: u64,
+    pub(crate) errors: u64,
     /// Injections of which the guest was told that all is well, and that were there to be noticed.
-    pub silent: u64,
+    pub(crate) silent: u64,
     /// Those of them that fio noticed.
-    pub noticed: u64,
+    pub(crate) noticed: u64,
 }
 
 /// What writes that a rule made fail leave behind in the guest's kernel.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Aftermath {
+pub(crate) struct Aftermath {
     /// Writes of the round of which fio was told that they failed, by a rule.
-    pub refused: Vec<Range>,
+    pub(crate) refused: Vec<Range>,
     /// Whether there may have been a write-back that failed, and no sync was told since. Linux keeps that with the disk
     /// (`errseq_t`), also when nobody has it open, and tells whoever opens it next, at his first sync: maybe rounds
     /// later.
-    pub untold: bool,
+    pub(crate) untold: bool,
 }
 
 impl Aftermath {
     /// Before another round: what fio is to write then was never refused.
-    pub fn next_round(&mut self) {
+    pub(crate) fn next_round(&mut self) {
         self.refused.clear();
     }
 
@@ -75,7 +75,7 @@ impl Aftermath {
 }
 
 /// Judges a phase that has ended; all lines that the trace has of it were taken.
-pub fn phase(
+pub(crate) fn phase(
     ledger: &Ledger,
     workload: &Workload,
     phase: Phase,

@@ -17,21 +17,21 @@ use super::workload::{DISK_BYTES, Workload};
 
 /// Something that a rule did to a request.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Injection {
+pub(crate) struct Injection {
     /// The request; none for a power cut by command.
-    pub seq: u64,
+    pub(crate) seq: u64,
     /// Its operation.
-    pub op: Op,
+    pub(crate) op: Op,
     /// The rule's name.
-    pub rule: String,
+    pub(crate) rule: String,
     /// The rule's action.
-    pub action: String,
+    pub(crate) action: String,
     /// The sectors that it concerns.
-    pub sectors: Range<u64>,
+    pub(crate) sectors: Range<u64>,
     /// Whether at least one of these sectors must differ, unless something came after it.
-    pub somewhere: bool,
+    pub(crate) somewhere: bool,
     /// Whether the guest was told that all is well.
-    pub silent: bool,
+    pub(crate) silent: bool,
 }
 
 /// A request that was submitted and not completed.
@@ -43,7 +43,7 @@ struct Open {
 
 /// What the trace tells of rules and sectors.
 #[derive(Debug, Default)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     line: u64,
     rules: BTreeMap<String, Rule>,
     open: BTreeMap<u64, Open>,
@@ -72,7 +72,7 @@ fn overlap(a: &Range<u64>, b: &Range<u64>) -> bool {
 
 impl Ledger {
     /// Begins a round: every slot is about to be filled anew.
-    pub fn begin_round(&mut self, workload: &Workload) {
+    pub(crate) fn begin_round(&mut self, workload: &Workload) {
         self.disk.begin_round(workload);
         self.injections.clear();
         self.failed_to_write = None;
@@ -81,13 +81,13 @@ impl Ledger {
     }
 
     /// Begins a phase of a round.
-    pub fn begin_phase(&mut self) {
+    pub(crate) fn begin_phase(&mut self) {
         self.reads.clear();
         self.failures.clear();
     }
 
     /// Takes the next line of the trace.
-    pub fn take(&mut self, record: &Record) {
+    pub(crate) fn take(&mut self, record: &Record) {
         self.line += 1;
         match record {
             Record::Submit(submit) => {
@@ -320,7 +320,7 @@ impl Ledger {
 
     /// What explains that this sector differs from what the guest wrote.
     #[must_use]
-    pub fn explain(&self, sector: u64) -> Option<&Injection> {
+    pub(crate) fn explain(&self, sector: u64) -> Option<&Injection> {
         let injury = self.disk.injured_by(sector).and_then(|by| self.injections.get(by));
         let read = || {
             let mut reads = self.reads.iter().filter_map(|by| self.injections.get(*by));
@@ -331,26 +331,26 @@ impl Ledger {
 
     /// The action of a rule that made a write of this round fail, if one did.
     #[must_use]
-    pub fn failed_to_write(&self) -> Option<&str> {
+    pub(crate) fn failed_to_write(&self) -> Option<&str> {
         self.failed_to_write.as_deref()
     }
 
     /// Whether a rule made a request fail in this phase that is this one, or part of it; any place will do without
     /// sectors.
     #[must_use]
-    pub fn failed(&self, ops: &[Op], sectors: &Range<u64>) -> bool {
+    pub(crate) fn failed(&self, ops: &[Op], sectors: &Range<u64>) -> bool {
         let place = |range: &Range<u64>| sectors.is_empty() || overlap(range, sectors);
         self.failures.iter().any(|(op, range)| ops.contains(op) && place(range))
     }
 
     /// Injections of this phase's reads.
-    pub fn reads(&self) -> impl Iterator<Item = &Injection> {
+    pub(crate) fn reads(&self) -> impl Iterator<Item = &Injection> {
         self.reads.iter().filter_map(|by| self.injections.get(*by))
     }
 
     /// Whether all sectors of an injection are to hold a pattern, and not zeros.
     #[must_use]
-    pub fn lies_in_patterns(&self, injection: &Injection, workload: &Workload) -> bool {
+    pub(crate) fn lies_in_patterns(&self, injection: &Injection, workload: &Workload) -> bool {
         let mut sectors = injection.sectors.clone();
         sectors.all(|sector| {
             let slot = workload.slot_at(sector * SECTOR_BYTES);
@@ -361,7 +361,7 @@ impl Ledger {
     /// Injections that stand, each with the sectors that surely differ by it and whether none of its sectors was
     /// touched since.
     #[must_use]
-    pub fn standing(&self) -> Vec<(&Injection, Vec<u64>, bool)> {
+    pub(crate) fn standing(&self) -> Vec<(&Injection, Vec<u64>, bool)> {
         let standing = self.disk.standing().into_iter();
         standing
             .filter_map(|(by, Standing { count, sure })| {
@@ -374,18 +374,18 @@ impl Ledger {
 
     /// Requests of the round so far.
     #[must_use]
-    pub fn requests(&self) -> u64 {
+    pub(crate) fn requests(&self) -> u64 {
         self.requests
     }
 
     /// Requests that were submitted and never completed.
     #[must_use]
-    pub fn outstanding(&self) -> Vec<u64> {
+    pub(crate) fn outstanding(&self) -> Vec<u64> {
         self.open.keys().copied().collect()
     }
 
     /// Takes what the trace says that no device should do.
-    pub fn problems(&mut self) -> Vec<String> {
+    pub(crate) fn problems(&mut self) -> Vec<String> {
         std::mem::take(&mut self.problems)
     }
 }

@@ -13,7 +13,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Why a program cannot be packed.
 #[derive(Debug, thiserror::Error)]
-pub enum LibraryError {
+pub(crate) enum LibraryError {
     /// It cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Read {
@@ -49,7 +49,7 @@ pub enum LibraryError {
 ///
 /// # Errors
 /// The program or one of its libraries cannot be had.
-pub fn entries(program: &Path, place: &str) -> Result<Vec<Entry>, LibraryError> {
+pub(crate) fn entries(program: &Path, place: &str) -> Result<Vec<Entry>, LibraryError> {
     let file = |path: &Path| Entry {
         path: path.to_string_lossy().trim_start_matches('/').to_owned(),
         content: Content::Program(path.to_owned()),

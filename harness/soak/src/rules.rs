@@ -11,11 +11,11 @@ use super::workload::{DISK_BYTES, Workload, pick};
 /// Most rules of a round.
 const RULES_MAX: u64 = 6;
 /// The mark that a soak makes when the guest begins to read back.
-pub const READING: &str = "reading";
+pub(crate) const READING: &str = "reading";
 
 /// The rules of a round.
 #[must_use]
-pub fn of(seed: u64, workload: &Workload) -> Vec<String> {
+pub(crate) fn of(seed: u64, workload: &Workload) -> Vec<String> {
     let mut rng = Rng::for_choice(seed, "rules", 0);
     let count = 1 + rng.below(RULES_MAX);
     let mut rules = Vec::new();

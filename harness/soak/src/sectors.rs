@@ -8,12 +8,11 @@ use vhost_blk_api::op::Op;
 
 use super::workload::{DISK_BYTES, Workload};
 
-/// Bytes of a sector.
-pub const SECTOR_BYTES: u64 = 512;
+pub(crate) const SECTOR_BYTES: u64 = 512;
 
 /// Whole sectors of bytes.
 #[must_use]
-pub fn sectors_of(range: soak::Range) -> Range<u64> {
+pub(crate) fn sectors_of(range: soak::Range) -> Range<u64> {
     range.offset / SECTOR_BYTES..(range.offset + range.len).div_ceil(SECTOR_BYTES)
 }
 

@@ -24,8 +24,9 @@ use vhost_blk_api::plan::{Action, Plan};
 
 use crate::machine::{Machine, Setup, Storage};
 use crate::round::{Bench, Round, seed_of};
+use crate::summary::Summary;
 use crate::workload::DISK_BYTES;
-use crate::{Summary, evidence, libraries};
+use crate::{evidence, libraries};
 
 /// Rounds on one machine, if nothing is found: each boot has a trace of its own, and a new one frees the old one's
 /// room.

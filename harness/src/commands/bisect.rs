@@ -24,71 +24,71 @@ use crate::flags::{ExecArgs, HostArgs, MachineArgs, ManifestArgs, ProfileWord, f
     The newer end may be the bad one (a regression is looked for) or the good one (a fix is). \
     The same command again goes on with a bisection that was ended."
 )]
-pub struct BisectArgs {
+pub(crate) struct BisectArgs {
     #[command(flatten)]
-    pub range: RangeArgs,
+    pub(crate) range: RangeArgs,
     /// The case, by name or glob; of several cells that match just one may fail at the bad end.
     #[arg(long = "case", value_name = "GLOB", required_unless_present = "exec")]
-    pub case: Vec<String>,
+    pub(crate) case: Vec<String>,
     /// File system [default: those that kernels.toml names for the bad end].
     #[arg(long, value_name = "FS", value_parser = file_system)]
-    pub fs: Vec<Fs>,
+    pub(crate) fs: Vec<Fs>,
     /// Which cases a glob finds.
     #[arg(long, value_enum, default_value_t = ProfileWord::Default)]
-    pub profile: ProfileWord,
+    pub(crate) profile: ProfileWord,
     #[command(flatten)]
-    pub exec: ExecArgs,
+    pub(crate) exec: ExecArgs,
     /// Seed of the faults' random choices; each run has one of its own that follows from it.
     #[arg(long, value_name = "N")]
-    pub seed: Option<u64>,
+    pub(crate) seed: Option<u64>,
     /// Probability with which the result may be wrong.
     #[arg(long, value_name = "P", default_value_t = 0.01, value_parser = probability)]
-    pub error: f64,
+    pub(crate) error: f64,
     /// Runs of the bad end without a failure after which it counts as one that does not fail.
     #[arg(long, value_name = "N", default_value = "60", value_parser = clap::value_parser!(u32).range(1..))]
-    pub patience: u32,
+    pub(crate) patience: u32,
     /// Say what the range is and what it will take; nothing is built, fetched or booted.
     #[arg(long)]
-    pub dry_run: bool,
+    pub(crate) dry_run: bool,
     /// Forget what an earlier bisection of the same found, and begin anew.
     #[arg(long, alias = "anew")]
-    pub restart: bool,
+    pub(crate) restart: bool,
     /// While a guest runs, build the kernels that are likely to be wanted next.
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = WhenWord::Auto)]
-    pub ahead: WhenWord,
+    pub(crate) ahead: WhenWord,
     /// Where journal, runs and report are kept [default: a directory that follows from what is asked, below
     /// target/bioscope/bisect].
     #[arg(long, value_name = "DIR")]
-    pub dir: Option<PathBuf>,
+    pub(crate) dir: Option<PathBuf>,
     #[command(flatten)]
-    pub machine: MachineArgs,
+    pub(crate) machine: MachineArgs,
     #[command(flatten)]
-    pub host: HostArgs,
+    pub(crate) host: HostArgs,
     #[command(flatten)]
-    pub manifest: ManifestArgs,
+    pub(crate) manifest: ManifestArgs,
 }
 
 /// The range, and how its kernels are built.
 #[derive(Debug, Clone, Args)]
-pub struct RangeArgs {
+pub(crate) struct RangeArgs {
     /// The end that fails: a kernel of kernels.toml, by its id, or a revision of --tree.
     #[arg(long, value_name = "ID | REV", required_unless_present = "series")]
-    pub bad: Option<String>,
+    pub(crate) bad: Option<String>,
     /// The end that passes.
     #[arg(long, value_name = "ID | REV", required_unless_present = "series")]
-    pub good: Option<String>,
+    pub(crate) good: Option<String>,
     /// Bisect the commits of this git repository of Linux. It is only read.
     #[arg(long, value_name = "DIR")]
-    pub tree: Option<PathBuf>,
+    pub(crate) tree: Option<PathBuf>,
     /// For --tree: a part of the configuration, as for `cargo xtask test`; may be given more than once.
     #[arg(long, value_name = "PART", requires = "tree")]
-    pub config: Vec<String>,
+    pub(crate) config: Vec<String>,
     /// For --tree: a patch, mailbox or folder of them that every commit gets; may be given more than once.
     #[arg(long, value_name = "FILE", requires = "tree")]
-    pub patch: Vec<PathBuf>,
+    pub(crate) patch: Vec<PathBuf>,
     /// For --tree: the compiler.
     #[arg(long, value_name = "CC", requires = "tree")]
-    pub cc: Option<String>,
+    pub(crate) cc: Option<String>,
     /// Bisect a series of patches (a mailbox, or a folder of patches) over a base; says of each state whether it builds
     /// and passes. The base is good and the series bad, unless `--bad base --good series` looks for the patch that
     /// fixes.
@@ -97,37 +97,37 @@ pub struct RangeArgs {
         value_name = "PATH",
         conflicts_with_all = ["paths", "skip", "first_parent", "term_old", "term_new", "patch"]
     )]
-    pub series: Option<PathBuf>,
+    pub(crate) series: Option<PathBuf>,
     /// For --series: the kernel of kernels.toml, coming as source, that it is applied to; with --tree a revision
     /// [default: HEAD].
     #[arg(long, value_name = "ID | REV", requires = "series")]
-    pub base: Option<String>,
+    pub(crate) base: Option<String>,
     /// Compare the source of the ends instead of looking at what lies between: find the smallest set of hunks of the
     /// good end that makes the bad one pass. The ends are kernels of kernels.toml that come as source, or revisions of
     /// --tree; with paths only hunks within them.
     #[arg(long, conflicts_with_all = ["series", "skip", "first_parent", "term_old", "term_new", "patch"])]
-    pub delta: bool,
+    pub(crate) delta: bool,
     /// For --tree: follow only the first parent of merges, and find the merge.
     #[arg(long, requires = "tree")]
-    pub first_parent: bool,
+    pub(crate) first_parent: bool,
     /// For --tree: a commit that is known not to be testable; may be given more than once.
     #[arg(long, value_name = "REV", requires = "tree")]
-    pub skip: Vec<String>,
+    pub(crate) skip: Vec<String>,
     /// For --tree: the word in the log for commits before the change [default: good, or broken where a fix is looked
     /// for].
     #[arg(long, value_name = "TERM", requires = "tree", value_parser = term)]
-    pub term_old: Option<String>,
+    pub(crate) term_old: Option<String>,
     /// For --tree: the word in the log for commits since the change [default: bad, or fixed].
     #[arg(long, value_name = "TERM", requires = "tree", value_parser = term)]
-    pub term_new: Option<String>,
+    pub(crate) term_new: Option<String>,
     /// For --tree: only commits that touch these paths.
     #[arg(last = true, value_name = "PATH")]
-    pub paths: Vec<String>,
+    pub(crate) paths: Vec<String>,
 }
 
 /// Words of `--ahead`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum WhenWord {
+pub(crate) enum WhenWord {
     /// Where there are four processors or more: a guest and its device keep two busy.
     Auto,
     /// Always.
@@ -236,7 +236,7 @@ impl RangeArgs {
 ///
 /// # Errors
 /// Anything that keeps the bisection from going on; what was done is kept.
-pub fn run(args: &BisectArgs) -> Result<Exit, Failure> {
+pub(crate) fn run(args: &BisectArgs) -> Result<Exit, Failure> {
     bisect_run::run(&args.clone().request()?)
 }
 

@@ -21,15 +21,15 @@ const CHANGED_MAX: usize = 10;
 
 /// `cargo xtask store`.
 #[derive(Debug, Args)]
-pub struct StoreArgs {
+pub(crate) struct StoreArgs {
     /// What is asked.
     #[command(subcommand)]
-    pub ask: StoreAsk,
+    pub(crate) ask: StoreAsk,
 }
 
 /// What can be asked of the store.
 #[derive(Debug, Subcommand)]
-pub enum StoreAsk {
+pub(crate) enum StoreAsk {
     /// What is in it: kernels and build folders, with sizes and when they were last used.
     List,
     /// Remove what nobody used for a time; what runs need again is made or fetched again.
@@ -56,7 +56,7 @@ pub enum StoreAsk {
 ///
 /// # Errors
 /// An unknown id, or a cache that cannot be used.
-pub fn run(args: &StoreArgs) -> Result<Exit, Failure> {
+pub(crate) fn run(args: &StoreArgs) -> Result<Exit, Failure> {
     let cache = prepare::cache()?;
     match &args.ask {
         StoreAsk::List => list(&cache),

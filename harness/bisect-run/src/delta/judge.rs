@@ -21,7 +21,7 @@ const TRIES: u32 = 2;
 
 /// What a tree does.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Does {
+pub(crate) enum Does {
     /// It fails as pinned.
     Fail,
     /// It passes, often enough.
@@ -31,15 +31,15 @@ pub enum Does {
 }
 
 /// Trees that are judged, each by as many runs as it takes, with everything written down.
-pub struct Judge<'a, 'b> {
+pub(crate) struct Judge<'a, 'b> {
     /// Who builds and runs.
-    pub bench: &'a mut Machines<'b, Trees>,
+    pub(crate) bench: &'a mut Machines<'b, Trees>,
     /// What was done.
-    pub journal: Journal,
+    pub(crate) journal: Journal,
     /// The bisection's directory.
-    pub dir: &'a Path,
+    pub(crate) dir: &'a Path,
     /// Passes that count as proof.
-    pub passes: u32,
+    pub(crate) passes: u32,
 }
 
 impl Judge<'_, '_> {
@@ -47,12 +47,12 @@ impl Judge<'_, '_> {
     ///
     /// # Errors
     /// The journal cannot be written.
-    pub fn write(&mut self, entry: &Entry) -> Result<(), Failure> {
+    pub(crate) fn write(&mut self, entry: &Entry) -> Result<(), Failure> {
         self.journal.append(entry).map_err(|error| journal_failure(&error))
     }
 
     /// What is known of a tree, by runs of its kernel under whichever name.
-    pub fn tally(&self, artifact: &str) -> (u32, u32, u32) {
+    pub(crate) fn tally(&self, artifact: &str) -> (u32, u32, u32) {
         let state = self.journal.state();
         let is_it = |name: &str| state.builds.get(name).is_some_and(|build| build.artifact == artifact);
         let (mut failed, mut passed, mut other) = (0, 0, 0);
@@ -70,7 +70,7 @@ impl Judge<'_, '_> {
     ///
     /// # Errors
     /// Something failed that is not the tree's fault.
-    pub fn judge(&mut self, name: &str, tree: &Tree, failures: u32) -> Result<Does, Failure> {
+    pub(crate) fn judge(&mut self, name: &str, tree: &Tree, failures: u32) -> Result<Does, Failure> {
         if let Some(reason) = self.journal.state().skipped.get(name) {
             return Ok(Does::Nothing(reason.clone()));
         }

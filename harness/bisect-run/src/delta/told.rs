@@ -22,23 +22,23 @@ use kernels::source::Tree;
 const PATCH: &str = "minimal.patch";
 
 /// A smallest set of hunks, and what it was found in.
-pub struct Told<'a> {
+pub(crate) struct Told<'a> {
     /// The two ends.
-    pub planned: &'a Planned,
+    pub(crate) planned: &'a Planned,
     /// All that differs and reaches the build.
-    pub difference: &'a Difference,
+    pub(crate) difference: &'a Difference,
     /// The set.
-    pub minimal: &'a Minimal,
+    pub(crate) minimal: &'a Minimal,
     /// The bad end.
-    pub bad: &'a Tree,
+    pub(crate) bad: &'a Tree,
     /// The cell, for a person.
-    pub cell: &'a str,
+    pub(crate) cell: &'a str,
     /// What the runs had in common.
-    pub setting: &'a Setting,
+    pub(crate) setting: &'a Setting,
     /// The bisection's directory.
-    pub dir: &'a Path,
+    pub(crate) dir: &'a Path,
     /// How often a tree that fails may pass for one that does not.
-    pub error: f64,
+    pub(crate) error: f64,
 }
 
 impl Told<'_> {
@@ -52,7 +52,7 @@ impl Told<'_> {
     ///
     /// # Errors
     /// Something cannot be written, or git fails.
-    pub fn tell(&self, judge: &mut Judge<'_, '_>) -> Result<(), Failure> {
+    pub(crate) fn tell(&self, judge: &mut Judge<'_, '_>) -> Result<(), Failure> {
         if judge.journal.state().concluded.is_none() {
             let result = self.hunks().join("; ");
             judge.write(&Entry::Concluded { result })?;

@@ -33,7 +33,7 @@ fn word(outcome: Outcome) -> &'static str {
 }
 
 /// For commits, what `git bisect replay` takes. None for other ranges.
-pub fn git(report: &Report<'_>) -> Option<String> {
+pub(crate) fn git(report: &Report<'_>) -> Option<String> {
     if report.planned.kind != Kind::Git {
         return None;
     }

@@ -14,7 +14,7 @@ const EVIDENCE_MAX: usize = 12;
 const COMMIT_SHORT: usize = 12;
 
 /// The mail, ready but for the name below it.
-pub fn mail(report: &Report<'_>, bad: &Side, good: &Side) -> String {
+pub(crate) fn mail(report: &Report<'_>, bad: &Side, good: &Side) -> String {
     let Conclusion::Found { item, probability } = report.conclusion else {
         return report.render();
     };

@@ -48,7 +48,7 @@ impl Report<'_> {
 
     /// For the terminal.
     #[must_use]
-    pub fn render(&self) -> String {
+    pub(crate) fn render(&self) -> String {
         let mut text = String::new();
         let (word, before) = match self.planned.direction {
             Direction::Regression => ("fails since", "still passes"),

@@ -31,17 +31,17 @@ const FILES: [&str; 6] = [
 const PATCH: &str = "applied.patch";
 
 /// One side of the change.
-pub struct Side {
+pub(crate) struct Side {
     /// The item, for a person.
-    pub name: String,
+    pub(crate) name: String,
     /// Its result; none if the run's directory is gone.
-    pub cell: Option<Cell>,
+    pub(crate) cell: Option<Cell>,
     /// `uname -r`.
-    pub release: String,
+    pub(crate) release: String,
     /// Version, or what the source calls itself.
-    pub version: String,
+    pub(crate) version: String,
     /// How many runs showed what this side shows, and how many ran.
-    pub runs: (usize, usize),
+    pub(crate) runs: (usize, usize),
     /// The command that shows it again, without the patch.
     again: String,
     /// Where in the report is what its source has beyond what the command names.
@@ -53,7 +53,7 @@ impl Side {
     ///
     /// # Errors
     /// The folder cannot be written.
-    pub fn write<M: Maker>(
+    pub(crate) fn write<M: Maker>(
         report: &Report<'_>,
         bench: &mut Machines<'_, M>,
         item: usize,
@@ -110,7 +110,7 @@ impl Side {
 
     /// The command that shows it again, for who is in the report's directory, or has its place, with a slash, in
     /// `here`.
-    pub fn command(&self, here: &str) -> String {
+    pub(crate) fn command(&self, here: &str) -> String {
         match &self.patch {
             Some(folder) => format!("{} --patch {here}{folder}/{PATCH}", self.again),
             None => self.again.clone(),
@@ -125,7 +125,7 @@ fn kept(patch: &[u8], folder: &Path) -> Result<String, Failure> {
 }
 
 /// A shell script that runs both sides.
-pub fn script(bad: &Side, good: &Side) -> String {
+pub(crate) fn script(bad: &Side, good: &Side) -> String {
     format!(
         "#!/bin/sh\n# Run in a checkout of bioscope. The first fails, the second passes.\n\
         here=$(CDPATH= cd -- \"$(dirname -- \"$0\")\" && pwd)\n{}\n{}\n",

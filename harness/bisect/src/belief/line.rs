@@ -27,7 +27,7 @@ pub(crate) struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    pub fn new(model: &'a Model, runs: &BTreeMap<usize, Tally>) -> Option<Line<'a>> {
+    pub(crate) fn new(model: &'a Model, runs: &BTreeMap<usize, Tally>) -> Option<Line<'a>> {
         let all = runs.values().fold(Tally::default(), |sum, tally| sum.and(*tally));
         let mut unchanged = Tally::default();
         let mut segments = Vec::with_capacity(runs.len() + 1);
@@ -82,7 +82,7 @@ impl<'a> Line<'a> {
         }
     }
 
-    pub fn probability(&self, hypothesis: usize) -> f64 {
+    pub(crate) fn probability(&self, hypothesis: usize) -> f64 {
         let segment = self.segment(hypothesis);
         let before = &self.model.before;
         let whole = before[segment.last + 1] - before[segment.first];
@@ -94,7 +94,7 @@ impl<'a> Line<'a> {
     }
 
     /// Sums over the hypotheses that call an item bad.
-    pub fn bad(&self, item: usize) -> Sums {
+    pub(crate) fn bad(&self, item: usize) -> Sums {
         let segment = self.segment(item);
         let mut changed = segment.before;
         changed.add(Sums::of(segment.mass, segment.fails).times(self.share(segment, item)));
@@ -107,7 +107,7 @@ impl<'a> Line<'a> {
     /// Within a segment the gain is a concave function of the probability up to the item, so its best place has a
     /// closed form; what is proposed are the open items around these places, and some farther and farther off where
     /// items there are closed.
-    pub fn proposals(&self, open: &dyn Fn(usize) -> bool) -> Vec<usize> {
+    pub(crate) fn proposals(&self, open: &dyn Fn(usize) -> bool) -> Vec<usize> {
         let new_end = self.model.history.new_end();
         let mut proposals = Vec::new();
         for segment in &self.segments {
@@ -161,7 +161,7 @@ impl<'a> Line<'a> {
         (segment.first + inside.partition_point(|upto| *upto < mass)).min(segment.last)
     }
 
-    pub fn middle(&self, open: &dyn Fn(usize) -> bool) -> (Option<usize>, usize) {
+    pub(crate) fn middle(&self, open: &dyn Fn(usize) -> bool) -> (Option<usize>, usize) {
         let possible = &self.model.possible;
         let count = |segment: &Segment| possible[segment.last + 1] - possible[segment.first];
         let density = |segment: &Segment| {
@@ -187,7 +187,7 @@ impl<'a> Line<'a> {
         (None, total)
     }
 
-    pub fn best(&self) -> (usize, f64) {
+    pub(crate) fn best(&self) -> (usize, f64) {
         let beyond = self.model.hypotheses() - 1;
         let mut best = (0, 0.0);
         let mut look_at = |hypothesis: usize| {
@@ -212,7 +212,7 @@ impl<'a> Line<'a> {
         best
     }
 
-    pub fn entropy(&self) -> f64 {
+    pub(crate) fn entropy(&self) -> f64 {
         let model = self.model;
         let bits = |segment: &Segment| {
             let whole = model.before[segment.last + 1] - model.before[segment.first];
@@ -227,7 +227,7 @@ impl<'a> Line<'a> {
             .sum()
     }
 
-    pub fn sets(&self, open: &dyn Fn(usize) -> bool) -> Vec<(Vec<usize>, f64)> {
+    pub(crate) fn sets(&self, open: &dyn Fn(usize) -> bool) -> Vec<(Vec<usize>, f64)> {
         let mut sets = Vec::new();
         let mut set = Vec::new();
         for hypothesis in 0..self.model.hypotheses() {

@@ -20,11 +20,11 @@ pub enum Direction {
 /// What is given before any run.
 #[derive(Debug, Clone)]
 pub(crate) struct Model {
-    pub history: History,
-    pub direction: Direction,
-    pub rate: RatePrior,
+    pub(crate) history: History,
+    pub(crate) direction: Direction,
+    pub(crate) rate: RatePrior,
     /// Probability that a good item fails with the pinned signature.
-    pub false_failure: f64,
+    pub(crate) false_failure: f64,
     /// Prior probability of each hypothesis; in all 1 at most.
     pub(super) prior: Vec<f64>,
     /// Sums of that over all hypotheses before each; one more than there are hypotheses.
@@ -37,7 +37,13 @@ pub(crate) struct Model {
 
 impl Model {
     /// `doubt` is the probability that the end which should be good is bad.
-    pub fn new(history: History, direction: Direction, rate: RatePrior, false_failure: f64, doubt: f64) -> Model {
+    pub(crate) fn new(
+        history: History,
+        direction: Direction,
+        rate: RatePrior,
+        false_failure: f64,
+        doubt: f64,
+    ) -> Model {
         let total: f64 = (1..history.items()).map(|item| history.weight(item)).sum();
         let of = |hypothesis: usize| match (hypothesis, direction) {
             (0, Direction::Regression) => doubt,
@@ -62,7 +68,7 @@ impl Model {
     }
 
     /// Takes the probability of hypotheses away.
-    pub fn rule_out(&mut self, which: impl Fn(&History, usize) -> bool) {
+    pub(crate) fn rule_out(&mut self, which: impl Fn(&History, usize) -> bool) {
         for hypothesis in 0..self.prior.len() {
             if which(&self.history, hypothesis) {
                 self.prior[hypothesis] = 0.0;
@@ -88,7 +94,7 @@ impl Model {
     }
 
     /// The end that should be bad, and the one that should be good.
-    pub fn ends(&self) -> (usize, usize) {
+    pub(crate) fn ends(&self) -> (usize, usize) {
         match self.direction {
             Direction::Regression => (self.history.new_end(), 0),
             Direction::Fix => (0, self.history.new_end()),
@@ -121,12 +127,12 @@ impl Model {
     }
 
     /// Whether an item is bad under a hypothesis.
-    pub fn is_bad(&self, item: usize, hypothesis: usize) -> bool {
+    pub(crate) fn is_bad(&self, item: usize, hypothesis: usize) -> bool {
         self.history.contains(item, hypothesis) == (self.direction == Direction::Regression)
     }
 
     /// The runs of items that are bad under a hypothesis.
-    pub fn bad_runs(&self, hypothesis: usize, runs: &BTreeMap<usize, Tally>) -> Tally {
+    pub(crate) fn bad_runs(&self, hypothesis: usize, runs: &BTreeMap<usize, Tally>) -> Tally {
         runs.iter()
             .filter(|(item, _)| self.is_bad(**item, hypothesis))
             .fold(Tally::default(), |sum, (_, tally)| sum.and(*tally))

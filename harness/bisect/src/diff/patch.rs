@@ -16,7 +16,7 @@ pub enum Base {
 }
 
 /// Writes the patch of a file.
-pub fn write(patch: &mut Vec<u8>, pair: &Pair, base: Base, parts: &[&Part]) {
+pub(crate) fn write(patch: &mut Vec<u8>, pair: &Pair, base: Base, parts: &[&Part]) {
     let path = pair.path.as_str();
     match (&pair.old, &pair.new) {
         (Some(old), None) => deleted(patch, path, old),

@@ -14,7 +14,7 @@ const RUNS_MIN: u32 = 15;
 impl Search {
     /// Where the search stands; none if no single change explains the runs.
     #[must_use]
-    pub fn outlook(&self) -> Option<Outlook> {
+    pub(crate) fn outlook(&self) -> Option<Outlook> {
         let belief = Belief::new(&self.model, &self.runs())?;
         let (_, candidates) = belief.middle(&|_| true);
         let (best, _) = belief.best();

@@ -198,12 +198,6 @@ impl Journal {
     pub fn state(&self) -> &State {
         &self.state
     }
-
-    /// The file.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
 }
 
 impl Drop for Journal {

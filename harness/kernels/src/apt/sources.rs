@@ -20,26 +20,26 @@ const RELEASES: [&str; 10] = [
 
 /// One archive: where it is and who signs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Archive {
+pub(crate) struct Archive {
     /// Its address, as the machine's apt configuration has it.
-    pub uri: String,
+    pub(crate) uri: String,
     /// Path of a keyring, or fingerprints, as apt takes them.
-    pub signed_by: String,
+    pub(crate) signed_by: String,
 }
 
 /// The archives that Debian's suites are in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Archives {
+pub(crate) struct Archives {
     /// Releases, updates, backports.
-    pub main: Archive,
+    pub(crate) main: Archive,
     /// `…-security`.
-    pub security: Archive,
+    pub(crate) security: Archive,
 }
 
 impl Archives {
     /// The archive that holds a suite.
     #[must_use]
-    pub fn of_suite(&self, suite: &str) -> &Archive {
+    pub(crate) fn of_suite(&self, suite: &str) -> &Archive {
         if suite.ends_with("-security") {
             &self.security
         } else {
@@ -51,7 +51,7 @@ impl Archives {
     ///
     /// # Errors
     /// It names no Debian archive, or apt cannot be asked where it is.
-    pub fn of_host() -> Result<Self, AptError> {
+    pub(crate) fn of_host() -> Result<Self, AptError> {
         let files = host_files()?;
         let entries: Vec<Entry> = files
             .iter()

@@ -89,9 +89,8 @@ impl Closure {
         Closure { files }
     }
 
-    /// Its files.
     #[must_use]
-    pub fn files(&self) -> &[String] {
+    pub(crate) fn files(&self) -> &[String] {
         &self.files
     }
 
@@ -108,7 +107,7 @@ impl Closure {
     /// The sum of what these files hold in a tree. Nothing if a build of that tree might read others: a file is gone,
     /// or a new one could be found in an old one's place or be read beside it.
     #[must_use]
-    pub fn sum(&self, all: &Listing, before: &HashSet<String>) -> Option<String> {
+    pub(crate) fn sum(&self, all: &Listing, before: &HashSet<String>) -> Option<String> {
         let reach = self.reach();
         let could_be_read = |path: &String| !before.contains(path) && !reach.reads(path) && reach.could_read(path);
         if all.keys().any(could_be_read) {

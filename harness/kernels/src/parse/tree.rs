@@ -183,7 +183,7 @@ fn make(document: Document<'_>, fields: &Fields<'_>) -> Result<BTreeMap<String, 
 ///
 /// # Errors
 /// A word is no ready fragment; gives it back with the names that there are.
-pub fn given(words: &[String], ready: &Path) -> Result<Vec<ConfigPart>, (String, Vec<String>)> {
+pub(crate) fn given(words: &[String], ready: &Path) -> Result<Vec<ConfigPart>, (String, Vec<String>)> {
     let words: Vec<Found<String>> = words.iter().map(|word| Found::new(0..0, word.clone())).collect();
     parts(&words, ready, &PathBuf::new()).map_err(|(found, known)| (found.get_ref().clone(), known))
 }

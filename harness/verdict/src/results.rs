@@ -149,7 +149,7 @@ impl Cell {
     /// # Errors
     /// The directory cannot be written.
     pub fn save(&self) -> std::io::Result<()> {
-        host::atomic::write_beside(&self.dir.join("cell.json"), &serde_json::to_vec_pretty(self)?)
+        host::atomic::write(&self.dir.join("cell.json"), &serde_json::to_vec_pretty(self)?)
     }
 
     /// What it counts as.

@@ -14,9 +14,9 @@ use host::exit::Exit;
 use host::places::Places;
 use host::progress::Progress;
 use kernels::Artifact;
-use machine::boot::snapshot;
-use machine::vm::accel::Choice;
-use machine::vm::args::Accel;
+use machine::Accel;
+use machine::accel::Choice;
+use machine::snapshot::SnapshotConfig;
 use run::cases::Profile;
 use run::prepare;
 use run::programs::programs;
@@ -101,7 +101,7 @@ pub struct Setting {
 /// The machine of a bisection, once it is known.
 struct Rig {
     accel: Accel,
-    snapshots: Option<snapshot::Plan>,
+    snapshots: Option<SnapshotConfig>,
     image: PathBuf,
 }
 
@@ -269,7 +269,7 @@ impl<'a, M: Maker> Machines<'a, M> {
                 let program = setting.exec.as_ref().map(|exec| exec.program.as_path());
                 let bins = &setting.places.guest_bins;
                 let qemu = host::doctor::qemu_version().unwrap_or_default();
-                let guest = machine::provision::identity(bins, &programs(bins, program), &qemu)
+                let guest = machine::snapshot::identity(bins, &programs(bins, program), &qemu)
                     .map_err(|error| Failure::of(Exit::Internal, &error))?;
                 let device =
                     std::fs::read(&setting.places.vhost_blk).map_err(|error| Failure::of(Exit::Internal, &error))?;

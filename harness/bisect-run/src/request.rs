@@ -6,7 +6,7 @@ use guest_wire::Fs;
 use host::error::Failure;
 use host::exit::Exit;
 use kernels::GivenTree;
-use machine::vm::accel::Choice;
+use machine::accel::Choice;
 use run::cases::Profile;
 
 use crate::ahead::When;

@@ -14,7 +14,7 @@ use guest_wire::params::{Parameters, RwVerify, TestParams};
 use serde::{Deserialize, Serialize};
 
 use evidence::needs::Need;
-use machine::vm::args::DiskShape;
+use machine::DiskShape;
 
 /// The name of the case that runs a user's own program.
 pub const EXEC: &str = "exec";

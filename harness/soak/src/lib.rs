@@ -5,10 +5,10 @@
 //! and it reads and compares again. The [ledger] follows the device's trace, and the [judge](mod@judge) holds the one against the other.
 
 pub mod evidence;
+pub mod guest;
 pub mod judge;
 pub mod ledger;
 pub mod libraries;
-pub mod machine;
 pub mod round;
 pub mod rules;
 mod sectors;

@@ -135,7 +135,7 @@ mod tests {
     use crate::plan::Planned;
     use bisect::state::{Shown, State};
     use host::places::Places;
-    use machine::vm::accel::Choice;
+    use machine::accel::Choice;
 
     fn git(dir: &Path, args: &[&str]) -> String {
         let mut command = Command::new("git");

@@ -7,18 +7,14 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, IoSlice, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
-use std::time::{Duration, Instant};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
-use rustix::process::{Pid, PidfdFlags};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// How long QEMU may take to connect, and to answer. It takes a tenth of a second; the limit only exists so that a broken QEMU
-/// ends in an error.
+/// How long QEMU may take to answer. It takes no time; the limit only exists so that a broken QEMU ends in an error.
 const WITHIN: Duration = Duration::from_secs(120);
 
 /// QEMU's name of the file that the state goes to or comes from.
@@ -27,9 +23,6 @@ const STATE: &str = "state";
 /// Why QEMU could not be told.
 #[derive(Debug, thiserror::Error)]
 pub enum QmpError {
-    /// It went away before it connected, or did not connect in time.
-    #[error("QEMU did not connect its monitor")]
-    NoConnection,
     /// The connection broke or is silent.
     #[error("QEMU's monitor: {0}")]
     Io(#[from] std::io::Error),
@@ -83,55 +76,9 @@ pub struct Qmp {
     statuses: Vec<String>,
 }
 
-/// A place where QEMU will find us.
-pub struct Waiting(UnixListener);
-
-impl Waiting {
-    /// Listens at `socket`.
-    ///
-    /// # Errors
-    /// The socket cannot be made.
-    pub fn listen(socket: &Path) -> std::io::Result<Waiting> {
-        UnixListener::bind(socket).map(Waiting)
-    }
-
-    /// Waits until the QEMU with this process id connects, and asks to be told of a migration's progress and to leave memory in its
-    /// file.
-    ///
-    /// # Errors
-    /// It ended first, or does not speak the protocol.
-    pub fn accept(self, pid: u32) -> Result<Qmp, QmpError> {
-        let pid = i32::try_from(pid)
-            .ok()
-            .and_then(Pid::from_raw)
-            .ok_or(QmpError::NoConnection)?;
-        let process = rustix::process::pidfd_open(pid, PidfdFlags::empty()).map_err(std::io::Error::from)?;
-        let deadline = Instant::now() + WITHIN;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let left = Timespec::try_from(left).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });
-            let mut watched = [
-                PollFd::new(&self.0, PollFlags::IN),
-                PollFd::new(&process, PollFlags::IN),
-            ];
-            match rustix::event::poll(&mut watched, Some(&left)) {
-                Err(rustix::io::Errno::INTR) => continue,
-                Err(errno) => return Err(std::io::Error::from(errno).into()),
-                Ok(0) => return Err(QmpError::NoConnection),
-                Ok(_) => {}
-            }
-            if !watched[0].revents().is_empty() {
-                break;
-            }
-            return Err(QmpError::NoConnection);
-        }
-        let (stream, _) = self.0.accept()?;
-        Qmp::begin(stream)
-    }
-}
-
 impl Qmp {
-    fn begin(stream: UnixStream) -> Result<Qmp, QmpError> {
+    /// Takes the connection of a QEMU, and asks to be told of a migration's progress and to leave memory in its file.
+    pub(crate) fn begin(stream: UnixStream) -> Result<Qmp, QmpError> {
         stream.set_read_timeout(Some(WITHIN))?;
         stream.set_write_timeout(Some(WITHIN))?;
         let mut qmp = Qmp {
@@ -147,20 +94,14 @@ impl Qmp {
     }
 
     /// Stops the guest and writes the state of its devices to `file`.
-    ///
-    /// # Errors
-    /// QEMU cannot.
-    pub fn save_state(&mut self, file: &File) -> Result<(), QmpError> {
+    pub(crate) fn save_state(&mut self, file: &File) -> Result<(), QmpError> {
         self.pass(file)?;
         self.execute("migrate", &json!({"uri": format!("fd:{STATE}")}))?;
         self.migrated("write")
     }
 
     /// Takes over the state of another machine's devices from `file`.
-    ///
-    /// # Errors
-    /// QEMU cannot.
-    pub fn load_state(&mut self, file: &File) -> Result<(), QmpError> {
+    pub(crate) fn load_state(&mut self, file: &File) -> Result<(), QmpError> {
         self.pass(file)?;
         self.execute("migrate-incoming", &json!({"uri": format!("fd:{STATE}")}))?;
         self.migrated("read")
@@ -188,10 +129,7 @@ impl Qmp {
     }
 
     /// Plugs a device in.
-    ///
-    /// # Errors
-    /// QEMU refuses it.
-    pub fn plug(&mut self, driver: &str, properties: &[(&str, String)]) -> Result<(), QmpError> {
+    pub(crate) fn plug(&mut self, driver: &str, properties: &[(&str, String)]) -> Result<(), QmpError> {
         let mut arguments = serde_json::Map::from_iter([("driver".to_owned(), json!(driver))]);
         for (name, value) in properties {
             // QEMU wants numbers as numbers here, unlike on its command line.

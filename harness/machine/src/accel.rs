@@ -1,8 +1,8 @@
 //! Which accelerator to use: KVM is trusted only after something was booted with it.
 //!
 //! `/dev/kvm` can exist, open and even make a VM, and yet no ordinary guest boots (nested virtualisation without the
-//! hardware's help, for one). The probe boots a kernel of the run to its agent; its answer is remembered for as long as the
-//! host's kernel, its CPU and QEMU stay the same.
+//! hardware's help, for one). The probe boots a kernel of the run to its agent; its answer is remembered for as long as
+//! the host's kernel, its CPU and QEMU stay the same.
 
 use std::fs::File;
 use std::path::Path;
@@ -41,8 +41,8 @@ struct Remembered {
 }
 
 const FILE: &str = "accel.json";
-/// How long the boot that tries KVM may take. A guest on working KVM is up in a second; one that does not get there on a busy
-/// host costs a slower run, not a wrong one.
+/// How long the boot that tries KVM may take. A guest on working KVM is up in a second; one that does not get there on
+/// a busy host costs a slower run, not a wrong one.
 const PROBE_LIMIT: Duration = Duration::from_secs(20);
 
 /// What is booted to try KVM.

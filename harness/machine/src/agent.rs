@@ -72,8 +72,8 @@ pub(crate) fn greeting(line: &mut Line, deadline: Instant) -> Result<Option<Gree
     }
 }
 
-/// Has the agent find its disk, and waits until it takes jobs; none if QEMU closed the line. `limit` is what the deadline
-/// was made of.
+/// Has the agent find its disk, and waits until it takes jobs; none if QEMU closed the line. `limit` is what the
+/// deadline was made of.
 pub(crate) fn find_disk(line: &mut Line, deadline: Instant, limit: Duration) -> Result<Option<()>, Outage> {
     line.send(&HostMessage::FindDisk)
         .map_err(|error| Outage::Rig(format!("the guest cannot be told to find its disk: {error}")))?;

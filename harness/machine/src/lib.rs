@@ -3,21 +3,21 @@
 //! There is one [`Machine`], and every command gets its own here:
 //!
 //! - a [`MachineSpec`] says what the machine is to its guest: kernel, command line, memory, CPUs, console, disks. It is
-//!   plain data and can be compared; QEMU's arguments follow from it (in `vm/args.rs` and nowhere else), and so does the
-//!   key of its snapshot. [`MachineSpec::for_test`], [`for_shell`](MachineSpec::for_shell) and
+//!   plain data and can be compared; QEMU's arguments follow from it (in `vm/args.rs` and nowhere else), and so does
+//!   the key of its snapshot. [`MachineSpec::for_test`], [`for_shell`](MachineSpec::for_shell) and
 //!   [`for_soak`](MachineSpec::for_soak) make the three that there are;
 //! - a [`Launch`] says where on the host its parts lie: the device's binary, logs, sockets, where exports may go;
 //! - [`Assembled`] is the machine with its devices running and the power off, so that rules can be in force before the
 //!   guest's first request;
-//! - [`Machine`] is the running one. It owns QEMU, the [`Device`] of each disk and the [`Line`]. What goes wrong with it
-//!   is an [`Outage`].
+//! - [`Machine`] is the running one. It owns QEMU, the [`Device`] of each disk and the [`Line`]. What goes wrong with
+//!   it is an [`Outage`].
 //!
 //! [`provision`] hands out machines whose agent takes jobs: from a [`snapshot`] of the booted guest where it can, else
-//! from a boot. [`accel`] decides on the accelerator, by booting a machine if need be. [`golden`] makes the file systems
-//! that disks start from, [`initramfs`] what the guest boots into.
+//! from a boot. [`accel`] decides on the accelerator, by booting a machine if need be. [`golden`] makes the file
+//! systems that disks start from, [`initramfs`] what the guest boots into.
 //!
-//! A new option of QEMU is a field of [`MachineSpec`] and a line in `vm/args.rs`. A new option of the device is a field of
-//! [`DiskSpec`] and a line in `device.rs`.
+//! A new option of QEMU is a field of [`MachineSpec`] and a line in `vm/args.rs`. A new option of the device is a field
+//! of [`DiskSpec`] and a line in `device.rs`.
 //!
 //! This crate knows kernels as artifacts to boot, and of the guest's programs only how their agent greets. It knows
 //! nothing of what is tested, of which faults are injected, or of what makes a kernel good or bad.

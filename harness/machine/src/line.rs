@@ -1,7 +1,8 @@
 //! The host's end of the second serial port (`ttyS1`), over which the guest's program and the harness speak.
 //!
-//! A thread reads, and every line is kept in a log as it came, before anybody interprets it: evidence must not depend on
-//! our being able to read it. What a line means is up to who is on the other end: [`agent`](crate::agent) for the tests'.
+//! A thread reads, and every line is kept in a log as it came, before anybody interprets it: evidence must not depend
+//! on our being able to read it. What a line means is up to who is on the other end: [`agent`](crate::agent) for the
+//! tests'.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};

@@ -111,7 +111,8 @@ impl Machine {
         }
     }
 
-    /// Serves the guest's line while the machine runs on the terminal; returns when QEMU has ended and the line with it.
+    /// Serves the guest's line while the machine runs on the terminal; returns when QEMU has ended and the line with
+    /// it.
     ///
     /// # Errors
     /// wait(2) failed.

@@ -18,7 +18,8 @@ use crate::snapshot::{Found, INITRAMFS, NotTaken, Snapshot, SnapshotConfig, Snap
 use crate::spec::{Accel, DiskShape, DiskSpec, MachineSpec};
 use crate::vm::args;
 
-/// How long a guest that went on from a snapshot may take to find its disk; its agent gives up after 20 s of its own time.
+/// How long a guest that went on from a snapshot may take to find its disk; its agent gives up after 20 s of its own
+/// time.
 const FIND_LIMIT: Duration = Duration::from_secs(120);
 
 /// What machine is wanted.
@@ -154,8 +155,8 @@ impl Provision<'_> {
         }
     }
 
-    /// Goes on from the snapshot, which is taken first if need be. The inner error says why that is not possible with this guest or on
-    /// this host; the outer one that the guest does not boot.
+    /// Goes on from the snapshot, which is taken first if need be. The inner error says why that is not possible with
+    /// this guest or on this host; the outer one that the guest does not boot.
     fn go_on(&self, config: &SnapshotConfig) -> Result<Result<Machine, String>, NoMachine> {
         let snapshots = Snapshots::at(&config.root);
         let found = snapshots.find_or_take(&self.slot(), &self.key(config), |made| self.capture(made));

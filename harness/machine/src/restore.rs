@@ -1,9 +1,9 @@
 //! Taking a snapshot of a booted guest, and going on from one.
 //!
-//! Memory is a file of its own that QEMU maps (`share=on`, which a vhost-user device needs anyway) and leaves out of the state that it
-//! writes (`x-ignore-shared`). Machines always run on files in memory: one on a disk that fills up would end by SIGBUS. What is
-//! kept, and what a machine goes on with, is a copy of the pages that the guest ever touched. The disk is plugged in before it
-//! runs, by PCI hotplug, so that the guest probes it as it would at boot.
+//! Memory is a file of its own that QEMU maps (`share=on`, which a vhost-user device needs anyway) and leaves out of
+//! the state that it writes (`x-ignore-shared`). Machines always run on files in memory: one on a disk that fills up
+//! would end by SIGBUS. What is kept, and what a machine goes on with, is a copy of the pages that the guest ever
+//! touched. The disk is plugged in before it runs, by PCI hotplug, so that the guest probes it as it would at boot.
 
 use std::fs::{self, File};
 use std::io;
@@ -23,8 +23,8 @@ use crate::start::{self, StartError};
 use crate::vm::args::{DISK_DRIVER, Memory, Start, disk_properties};
 use crate::vm::qmp::QmpError;
 
-/// How long a boot may take before it is given up as broken. A boot takes 2 to 6 s under translation on an idle machine; this
-/// leaves a factor of 30 for a busy one, and running out of it is never held against the kernel.
+/// How long a boot may take before it is given up as broken. A boot takes 2 to 6 s under translation on an idle
+/// machine; this leaves a factor of 30 for a busy one, and running out of it is never held against the kernel.
 pub(crate) const BOOT_LIMIT: Duration = Duration::from_secs(180);
 
 /// Why a machine could not be kept or gone on with: something between QEMU and us.
@@ -90,7 +90,8 @@ pub(crate) fn capture(spec: &MachineSpec, launch: &Launch) -> Result<Greeting, C
     let kept = File::create(launch.dir.join(MEMORY)).map_err(io("create", "the snapshot's memory"))?;
     copy_sparse(&memory, &kept).map_err(io("write", "the snapshot's memory"))?;
     for file in [&kept, &state] {
-        // A host that crashes must not leave holes behind: a guest that goes on with them would look like a broken kernel.
+        // A host that crashes must not leave holes behind: a guest that goes on with them would look like a broken
+        // kernel.
         file.sync_all().map_err(io("write", "the snapshot"))?;
     }
     Ok(said)
@@ -135,7 +136,8 @@ fn memory_file(length: u64) -> io::Result<File> {
     Ok(file)
 }
 
-/// A file of ours by a name that QEMU can open; it does so before it connects its monitor, and the file must live until then.
+/// A file of ours by a name that QEMU can open; it does so before it connects its monitor, and the file must live until
+/// then.
 fn by_name(file: &File) -> Memory {
     Memory::File(format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()).into())
 }

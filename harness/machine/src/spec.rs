@@ -1,7 +1,7 @@
 //! What a machine is to its guest: pure data, from which QEMU's arguments and the key of its snapshot follow.
 //!
-//! Two machines with equal specs look alike to a guest. Where logs and sockets lie on the host is no part of it; that is
-//! [`Launch`](crate::Launch).
+//! Two machines with equal specs look alike to a guest. Where logs and sockets lie on the host is no part of it; that
+//! is [`Launch`](crate::Launch).
 
 use std::path::PathBuf;
 
@@ -80,7 +80,8 @@ pub struct DiskSpec {
     pub image: PathBuf,
     /// How it looks to the guest.
     pub shape: DiskShape,
-    /// Whether QEMU connects again, a second later, when the device hangs up; else the disk answers nothing from then on.
+    /// Whether QEMU connects again, a second later, when the device hangs up; else the disk answers nothing from then
+    /// on.
     pub reconnect: bool,
     /// Where the device keeps what is written.
     pub storage: Storage,
@@ -161,7 +162,8 @@ impl MachineSpec {
         }
     }
 
-    /// A machine for a person: the console is the terminal, and the device can be rolled back to marks and started again.
+    /// A machine for a person: the console is the terminal, and the device can be rolled back to marks and started
+    /// again.
     #[must_use]
     pub fn for_shell(accel: Accel, artifact: &Artifact, initramfs: PathBuf, image: PathBuf) -> MachineSpec {
         let disk = DiskSpec {
@@ -177,7 +179,8 @@ impl MachineSpec {
         }
     }
 
-    /// A machine for hours of fio: two CPUs with a queue each, and QEMU connects again when a rule made the device hang up.
+    /// A machine for hours of fio: two CPUs with a queue each, and QEMU connects again when a rule made the device hang
+    /// up.
     #[must_use]
     pub fn for_soak(
         accel: Accel,

@@ -1,4 +1,5 @@
-//! What several commands need before they can do their work: the host's tools, kernels, images, an accelerator, a place for results.
+//! What several commands need before they can do their work: the host's tools, kernels, images, an accelerator, a place
+//! for results.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

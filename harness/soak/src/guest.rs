@@ -8,7 +8,8 @@ use vhost_blk_api::control::{Command, Reply, Stats};
 
 /// How long the guest may take to boot.
 const BOOT_WITHIN: Duration = Duration::from_secs(300);
-/// How often the device is looked at while the guest works: what rules keep for ever is let go then. Only how long a round takes depends on it.
+/// How often the device is looked at while the guest works: what rules keep for ever is let go then. Only how long a
+/// round takes depends on it.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// After so many looks at a device that has nothing to do, a guest that says nothing is given up.
 const IDLE_LOOKS_MAX: u32 = 360;

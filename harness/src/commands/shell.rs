@@ -1,5 +1,5 @@
-//! `cargo xtask shell`: a kernel with a prompt on the serial line and the fault-injecting disk at /dev/vda; the second serial line is that of
-//! the guest's `inject`.
+//! `cargo xtask shell`: a kernel with a prompt on the serial line and the fault-injecting disk at /dev/vda; the second
+//! serial line is that of the guest's `inject`.
 
 use std::path::{Path, PathBuf};
 
@@ -56,7 +56,8 @@ pub struct ShellArgs {
     /// Rules that are in force from the start; may be given more than once.
     #[arg(long, value_name = "RULE")]
     pub rule: Vec<String>,
-    /// Where `inject export` and `inject log` may write: below this directory; may be given more than once [default: the current directory].
+    /// Where `inject export` and `inject log` may write: below this directory; may be given more than once [default:
+    /// the current directory].
     #[arg(long, value_name = "DIR")]
     pub export_dir: Vec<PathBuf>,
     #[command(flatten)]

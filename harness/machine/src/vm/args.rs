@@ -42,8 +42,8 @@ pub(crate) enum Memory {
 pub(crate) enum Start {
     /// With the firmware, and with its disks.
     PowerOn,
-    /// Stopped, waiting to be told by QMP where the state of another machine is. QEMU connects to the devices at once; the
-    /// disks are plugged in by QMP.
+    /// Stopped, waiting to be told by QMP where the state of another machine is. QEMU connects to the devices at once;
+    /// the disks are plugged in by QMP.
     Incoming,
 }
 
@@ -52,8 +52,8 @@ pub(crate) fn arguments(spec: &MachineSpec, wiring: &Wiring) -> Vec<OsString> {
     let mut args = Args::default();
     match spec.accel {
         Accel::Kvm => args.pair("-accel", "kvm").pair("-cpu", "host"),
-        // One host thread a vCPU. qemu64 has no AVX: raid6_pq and xor then have
-        // fewer routines to time when btrfs loads. SSE4.2 has the crc32 instruction that btrfs, ext4 and xfs checksum with.
+        // One host thread a vCPU. qemu64 has no AVX: raid6_pq and xor then have fewer routines to time when btrfs
+        // loads. SSE4.2 has the crc32 instruction that btrfs, ext4 and xfs checksum with.
         Accel::Tcg => args
             .pair("-accel", "tcg,thread=multi")
             .pair("-cpu", "qemu64,+ssse3,+sse4.1,+sse4.2"),

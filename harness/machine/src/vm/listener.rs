@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, PidfdFlags};
 
-/// How long QEMU may take to connect. It does so before it starts or restores a guest, in a tenth of a second; the limit only
-/// exists so that a broken QEMU ends in an error.
+/// How long QEMU may take to connect. It does so before it starts or restores a guest, in a tenth of a second; the
+/// limit only exists so that a broken QEMU ends in an error.
 const CONNECT_WITHIN: Duration = Duration::from_secs(120);
 
 /// A socket that waits for one connection.

@@ -28,8 +28,9 @@ pub enum VmEnd {
 impl Vm {
     /// Starts QEMU with its messages going to `log`, or on the terminal if there is none.
     ///
-    /// It is started through setpriv(1) of util-linux, which asks the kernel to kill it when our thread's process goes away, in
-    /// whatever way; QEMU has no option for that before 10.2. No new session: a runner that kills our process group kills QEMU too.
+    /// It is started through setpriv(1) of util-linux, which asks the kernel to kill it when our thread's process goes
+    /// away, in whatever way; QEMU has no option for that before 10.2. No new session: a runner that kills our process
+    /// group kills QEMU too.
     pub(crate) fn start(arguments: Vec<OsString>, log: Option<File>) -> io::Result<Vm> {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--", QEMU]).args(arguments);

@@ -1,7 +1,8 @@
-//! QEMU's monitor protocol, as far as keeping and restoring a machine's state needs it, and pausing and resetting a machine.
+//! QEMU's monitor protocol, as far as keeping and restoring a machine's state needs it, and pausing and resetting a
+//! machine.
 //!
-//! One JSON object a line each way (QEMU's `docs/interop/qmp-spec`). The crate `qapi` has all of QEMU's eight hundred types; building them
-//! took longer than the rest of the harness, for the ten commands that are sent here.
+//! One JSON object a line each way (QEMU's `docs/interop/qmp-spec`). The crate `qapi` has all of QEMU's eight hundred
+//! types; building them took longer than the rest of the harness, for the ten commands that are sent here.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, IoSlice, Write};
@@ -149,7 +150,8 @@ impl Qmp {
         self.execute("stop", &json!({}))
     }
 
-    /// Presses the reset button. The machine begins anew, although [`arguments`](super::args::arguments) say that a reset ends it.
+    /// Presses the reset button. The machine begins anew, although [`arguments`](super::args::arguments) say that a
+    /// reset ends it.
     ///
     /// # Errors
     /// QEMU refuses.
@@ -235,7 +237,10 @@ mod tests {
             let mut reader = BufReader::new(theirs.try_clone().unwrap());
             let mut theirs = theirs;
             theirs
-                .write_all(b"{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 22, \"minor\": 2, \"major\": 7}}, \"capabilities\": [\"oob\"]}}\n")
+                .write_all(
+                    b"{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 22, \"minor\": 2, \"major\": 7}}, \
+                      \"capabilities\": [\"oob\"]}}\n",
+                )
                 .unwrap();
             for answer in answers {
                 let mut line = String::new();
@@ -255,8 +260,12 @@ mod tests {
             OK,
             OK,
             OK,
-            "{\"timestamp\": {\"seconds\": 1, \"microseconds\": 2}, \"event\": \"MIGRATION\", \"data\": {\"status\": \"setup\"}}\n{\"return\": {}}\n\
-             {\"event\": \"STOP\"}\n{\"event\": \"MIGRATION_PASS\", \"data\": {\"pass\": 2}}\n{\"event\": \"MIGRATION\", \"data\": {\"status\": \"completed\"}}\n",
+            "{\"timestamp\": {\"seconds\": 1, \"microseconds\": 2}, \"event\": \"MIGRATION\", \
+              \"data\": {\"status\": \"setup\"}}\n\
+             {\"return\": {}}\n\
+             {\"event\": \"STOP\"}\n\
+             {\"event\": \"MIGRATION_PASS\", \"data\": {\"pass\": 2}}\n\
+             {\"event\": \"MIGRATION\", \"data\": {\"status\": \"completed\"}}\n",
         ]);
         Qmp::begin(stream)
             .unwrap()

@@ -36,7 +36,8 @@ impl Guest {
         }
     }
 
-    /// Cuts the power while nothing is outstanding, and gives it back: what was not durable is lost, and the guest goes on.
+    /// Cuts the power while nothing is outstanding, and gives it back: what was not durable is lost, and the guest goes
+    /// on.
     pub fn lose_power(&mut self) {
         let cut = Command::Cut {
             lose: None,

@@ -14,8 +14,8 @@ use host::error::Failure;
 use host::exit::Exit;
 use host::progress::Progress;
 use kernels::Artifact;
-use machine::boot::snapshot;
-use machine::vm::args::Accel;
+use machine::Accel;
+use machine::snapshot::SnapshotConfig;
 use run::cases::Profile;
 use run::prepare;
 use run::programs::programs;
@@ -26,7 +26,7 @@ use verdict::results::Cell;
 /// The machine of a bisection, once it is known.
 struct Rig {
     accel: Accel,
-    snapshots: Option<snapshot::Plan>,
+    snapshots: Option<SnapshotConfig>,
     image: PathBuf,
 }
 
@@ -194,7 +194,7 @@ impl<'a, M: Maker> Machines<'a, M> {
                 let program = setting.exec.as_ref().map(|exec| exec.program.as_path());
                 let bins = &setting.places.guest_bins;
                 let qemu = host::doctor::qemu_version().unwrap_or_default();
-                let guest = machine::provision::identity(bins, &programs(bins, program), &qemu)
+                let guest = machine::snapshot::identity(bins, &programs(bins, program), &qemu)
                     .map_err(|error| Failure::of(Exit::Internal, &error))?;
                 let device =
                     std::fs::read(&setting.places.vhost_blk).map_err(|error| Failure::of(Exit::Internal, &error))?;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use guest_wire::Fs;
 
 use super::*;
-use machine::vm::args::Accel;
+use machine::Accel;
 use run::cases::Profile;
 use verdict::results::Expected;
 use verdict::{Cause, Judgement};
@@ -190,7 +190,7 @@ fn colour_is_by_what_needs_a_person() {
 
 #[test]
 fn machines_that_had_to_boot() {
-    let snapshots = Some(machine::boot::snapshot::Plan {
+    let snapshots = Some(machine::snapshot::SnapshotConfig {
         root: PathBuf::from("target/bioscope/snapshots"),
         identity: String::new(),
     });

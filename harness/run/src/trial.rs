@@ -19,10 +19,9 @@ use evidence::judge;
 use evidence::needs::Need;
 use evidence::parts::{Ending, Evidence};
 use host::scratch;
-use machine::boot::Boot;
 use machine::golden;
-use machine::provision::{self, Wanted};
-use machine::vm::args::DiskShape;
+use machine::provision::{self, MachineRequest};
+use machine::{DiskShape, Machine};
 use verdict::results::{Begun, Cell, Expected};
 use verdict::{Judgement, Verdict, console};
 
@@ -67,7 +66,7 @@ pub fn run(run: &Run, trial: &Trial) -> std::io::Result<Vec<Cell>> {
                 cells: Vec::new(),
             };
             match bench.machine(disk, first) {
-                Ok(boot) => bench.cases(boot, left)?,
+                Ok(machine) => bench.cases(machine, left)?,
                 Err((ending, console)) => bench.never_ran(left, &ending, &console)?,
             }
             left = left.get(bench.cells.len()..).unwrap_or_default();
@@ -138,13 +137,13 @@ struct Bench<'a> {
 
 impl Bench<'_> {
     /// A machine whose agent takes jobs; else how that ended, with the console.
-    fn machine(&mut self, disk: DiskShape, first: &Planned) -> Result<Boot, (Ending, String)> {
+    fn machine(&mut self, disk: DiskShape, first: &Planned) -> Result<Machine, (Ending, String)> {
         let harness = |reason: String| (Ending::Harness(reason), String::new());
         let run = self.run;
         let exec = run.exec.as_ref().map(|exec| exec.program.as_path());
         let kernel = run.kernels.get(&self.trial.kernel);
         let image = run.images.get(&self.trial.fs);
-        let provided = provision::get(&Wanted {
+        let provided = provision::machine(&MachineRequest {
             vhost_blk: &run.vhost_blk,
             guest_bins: &run.guest_bins,
             accel: run.accel,
@@ -159,13 +158,13 @@ impl Bench<'_> {
             dir: self.boot_dir,
             scratch: self.scratch,
         })
-        .map_err(|(outage, console)| (ending_of(outage), console))?;
+        .map_err(|none| (ending_of(none.outage), none.console))?;
         self.begun = if provided.restored {
             Begun::Restored
         } else {
             Begun::Booted
         };
-        Ok(provided.boot)
+        Ok(provided.machine)
     }
 
     fn program_on_host(&self, case: &Planned) -> PathBuf {
@@ -176,7 +175,7 @@ impl Bench<'_> {
     }
 
     /// Runs cases until one does not pass.
-    fn cases(&mut self, mut boot: Boot, planned: &[Planned]) -> std::io::Result<()> {
+    fn cases(&mut self, mut machine: Machine, planned: &[Planned]) -> std::io::Result<()> {
         for case in planned {
             let dir = self.run.cell_dir(&self.trial.kernel, self.trial.fs, &case.name);
             std::fs::create_dir_all(&dir)?;
@@ -188,8 +187,8 @@ impl Bench<'_> {
                 program: case.program.to_string_lossy().into_owned(),
                 kind: case.kind.clone(),
             };
-            let outcome = job::run(&mut boot, &job, &case.plan, self.trial.fs, &dir);
-            let console = boot.console();
+            let outcome = job::run(&mut machine, &job, &case.plan, self.trial.fs, &dir);
+            let console = machine.console();
             let console = console::of_case(&console, &case.name).unwrap_or(&console).to_owned();
             let cell = self.record(case, &outcome, &console, &dir)?;
             let passed = cell.verdict == Verdict::Pass || cell.verdict == Verdict::Skipped;
@@ -199,7 +198,7 @@ impl Bench<'_> {
             }
             self.started = Instant::now();
         }
-        boot.end();
+        machine.end();
         Ok(())
     }
 

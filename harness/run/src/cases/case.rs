@@ -3,7 +3,7 @@
 use evidence::needs::Need;
 use guest_wire::Fs;
 use guest_wire::params::{Parameters, RwVerify, TestParams};
-use machine::vm::args::DiskShape;
+use machine::DiskShape;
 use serde::{Deserialize, Serialize};
 
 /// How much a run takes in.

@@ -1,9 +1,9 @@
-//! Booted guests that are kept, so that a cell need not boot.
+//! Booted guests that are kept, so that a machine need not boot.
 //!
-//! A snapshot is taken once of a guest whose agent has just said hello: its modules are loaded, and it has no disk yet, so that one snapshot serves
-//! every disk and every test. It holds the guest's memory, the state of its devices, its console so far and its initramfs.
-//! Its key names everything that went into it (kernel, modules, guest programs, QEMU and its options); when one of them changes,
-//! it is taken anew and the old one of the same slot goes.
+//! A snapshot is taken once of a guest whose agent has just said hello: its modules are loaded, and it has no disk yet,
+//! so that one snapshot serves every disk and every test. It holds the guest's memory, the state of its devices, its
+//! console so far and its initramfs. Its key names everything that went into it (kernel, modules, guest programs, QEMU
+//! and its options); when one of them changes, it is taken anew and the old one of the same slot goes.
 
 use std::fs::{self, File};
 use std::io;
@@ -12,15 +12,18 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::Greeting;
+use crate::agent::Greeting;
 use host::cache::{Cache, CacheError};
+use kernels::store;
 
+/// Changes whenever snapshots of an older harness must not be used.
+const SNAPSHOT_FORMAT: &str = "2";
 /// The guest's memory, sparse.
-pub(super) const MEMORY: &str = "memory";
+pub(crate) const MEMORY: &str = "memory";
 /// State of the machine's devices, as QEMU writes it.
-pub(super) const STATE: &str = "state";
+pub(crate) const STATE: &str = "state";
 /// The initramfs it booted with.
-pub const INITRAMFS: &str = "initramfs.cpio";
+pub(crate) const INITRAMFS: &str = "initramfs.cpio";
 /// What the agent said, as JSON.
 const GREETING: &str = "greeting.json";
 /// Why it is of no use, if it is not.
@@ -32,28 +35,58 @@ const USED: &str = "used";
 /// How long a slot that nobody uses is kept.
 const KEEP: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// What a run must know to use snapshots.
+/// How a run uses snapshots.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Plan {
+pub struct SnapshotConfig {
     /// Where they are kept.
     pub root: PathBuf,
     /// Hash of what is the same for all of the run: the programs in the guest, and QEMU.
     pub identity: String,
 }
 
+impl SnapshotConfig {
+    /// For guests with these programs; removes what nobody used for a week.
+    ///
+    /// # Errors
+    /// One of the programs cannot be read.
+    pub fn new(
+        root: PathBuf,
+        guest_bins: &Path,
+        programs: &[PathBuf],
+        qemu_version: &str,
+    ) -> io::Result<SnapshotConfig> {
+        let identity = identity(guest_bins, programs, qemu_version)?;
+        Snapshots::at(&root).prune();
+        Ok(SnapshotConfig { root, identity })
+    }
+}
+
+/// Hash of what is in every guest of a run: init and the programs of the tests, or the user's own.
+///
+/// # Errors
+/// One of them cannot be read.
+pub fn identity(guest_bins: &Path, programs: &[PathBuf], qemu_version: &str) -> io::Result<String> {
+    let mut parts = vec![SNAPSHOT_FORMAT.as_bytes().to_vec(), qemu_version.as_bytes().to_vec()];
+    for program in std::iter::once(&guest_bins.join("init")).chain(programs) {
+        parts.push(program.as_os_str().as_encoded_bytes().to_vec());
+        parts.push(fs::read(program)?);
+    }
+    Ok(store::hash(&parts))
+}
+
 /// The snapshots of a checkout: a folder a slot, in it a folder a key.
-pub struct Snapshots(Cache);
+pub(crate) struct Snapshots(Cache);
 
 /// A kept guest.
 #[derive(Debug)]
-pub struct Snapshot {
-    pub(super) dir: PathBuf,
-    pub(super) greeting: Greeting,
+pub(crate) struct Snapshot {
+    pub(crate) dir: PathBuf,
+    pub(crate) greeting: Greeting,
 }
 
 /// What there is in a slot under a key.
 #[derive(Debug)]
-pub enum Found {
+pub(crate) enum Found {
     /// A guest to go on with.
     Snapshot(Snapshot),
     /// This guest cannot be kept, and why.
@@ -62,7 +95,7 @@ pub enum Found {
 
 /// Why there is no snapshot.
 #[derive(Debug)]
-pub enum NotTaken<E> {
+pub(crate) enum NotTaken<E> {
     /// The place for it.
     Cache(CacheError),
     /// The guest did not get that far.
@@ -71,18 +104,14 @@ pub enum NotTaken<E> {
 
 impl Snapshots {
     /// Those in this folder, which is made when the first is taken.
-    #[must_use]
-    pub fn at(root: &Path) -> Snapshots {
+    pub(crate) fn at(root: &Path) -> Snapshots {
         Snapshots(Cache::at(root))
     }
 
     /// The snapshot of this slot and key; if there is none, `take` makes one in the folder that it is given.
     ///
     /// Whoever else wants the same meanwhile waits for it.
-    ///
-    /// # Errors
-    /// The folder cannot be used, or `take` failed.
-    pub fn find_or_take<E>(
+    pub(crate) fn find_or_take<E>(
         &self,
         slot: &str,
         key: &str,
@@ -114,7 +143,7 @@ impl Snapshots {
     }
 
     /// Removes slots that nobody used for a week; best effort.
-    pub fn prune(&self) {
+    fn prune(&self) {
         let now = SystemTime::now();
         let old = |path: &Path| {
             let used = fs::metadata(path.join(USED)).and_then(|meta| meta.modified());
@@ -130,12 +159,12 @@ impl Snapshots {
 
 impl Snapshot {
     /// Removes it, so that it is taken again.
-    pub fn discard(self) {
+    pub(crate) fn discard(self) {
         let _ = fs::remove_dir_all(&self.dir);
     }
 
     /// Writes down that this guest cannot be gone on with, so that nobody tries again.
-    pub fn give_up(self, why: &str) {
+    pub(crate) fn give_up(self, why: &str) {
         let _ = host::atomic::write(&self.dir.join(UNUSABLE), why.as_bytes());
         let _ = fs::remove_file(self.dir.join(MEMORY));
     }

@@ -1,32 +1,38 @@
 //! Taking a snapshot of a booted guest, and going on from one.
 //!
-//! Memory is a file of its own that QEMU maps (`share=on`, which a vhost-user device needs anyway) and leaves out of the state that it
-//! writes (`x-ignore-shared`). Machines always run on files in memory: one on a disk that fills up would end by SIGBUS. What is
-//! kept, and what a machine goes on with, is a copy of the pages that the guest ever touched. The disk is plugged in before it
-//! runs, by PCI hotplug, so that the guest probes it as it would at boot.
+//! Memory is a file of its own that QEMU maps (`share=on`, which a vhost-user device needs anyway) and leaves out of
+//! the state that it writes (`x-ignore-shared`). Machines always run on files in memory: one on a disk that fills up
+//! would end by SIGBUS. What is kept, and what a machine goes on with, is a copy of the pages that the guest ever
+//! touched. The disk is plugged in before it runs, by PCI hotplug, so that the guest probes it as it would at boot.
 
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{MemfdFlags, SeekFrom};
 
-use super::snapshot::{INITRAMFS, MEMORY, STATE, Snapshot};
-use super::{
-    BOOT_LIMIT, Boot, BootConfig, BootError, CONSOLE, Greeting, console, device, greeting, listen, qemu, spec,
-};
+use crate::agent::{self, Greeting};
+use crate::launch::{CONSOLE, Launch};
+use crate::machine::{Assembled, Machine};
 use crate::outage::Outage;
-use crate::vm::args::{DISK_DRIVER, Disk, MEMORY_MIB, Memory, Spec, Start, disk_properties};
-use crate::vm::qmp::{QmpError, Waiting};
+use crate::snapshot::{INITRAMFS, MEMORY, STATE, Snapshot};
+use crate::spec::MachineSpec;
+use crate::start::{self, StartError};
+use crate::vm::args::{DISK_DRIVER, Memory, Start, disk_properties};
+use crate::vm::qmp::QmpError;
+
+/// How long a boot may take before it is given up as broken. A boot takes 2 to 6 s under translation on an idle
+/// machine; this leaves a factor of 30 for a busy one, and running out of it is never held against the kernel.
+pub(crate) const BOOT_LIMIT: Duration = Duration::from_secs(180);
 
 /// Why a machine could not be kept or gone on with: something between QEMU and us.
 #[derive(Debug, thiserror::Error)]
-pub enum RestoreError {
+pub(crate) enum RestoreError {
     /// Something could not be started.
     #[error(transparent)]
-    Boot(#[from] BootError),
+    Start(#[from] StartError),
     /// QEMU's monitor.
     #[error(transparent)]
     Qmp(#[from] QmpError),
@@ -44,7 +50,7 @@ pub enum RestoreError {
 
 /// Why a guest was not kept.
 #[derive(Debug)]
-pub enum CaptureError {
+pub(crate) enum CaptureError {
     /// It never got as far as its agent, and what its console said.
     Guest(Outage, String),
     /// The guest is not to blame.
@@ -61,79 +67,65 @@ fn io(action: &'static str, what: &'static str) -> impl FnOnce(io::Error) -> Res
     move |source| RestoreError::Io { action, what, source }
 }
 
-/// Boots a guest without a disk until its agent says hello, and keeps it in `config.dir`.
-///
-/// # Errors
-/// The guest did not get there, or it cannot be kept.
-pub fn capture(config: &BootConfig<'_>) -> Result<Greeting, CaptureError> {
-    let (mut channel, agent) = listen(config)?;
-    let monitor = config.scratch.join("qmp.sock");
-    let waiting = Waiting::listen(&monitor).map_err(io("listen for", "QEMU's monitor"))?;
-    let memory = memory_file(u64::from(MEMORY_MIB) << 20).map_err(io("make", "the guest's memory"))?;
-    let spec = Spec {
-        memory: by_name(&memory),
-        monitor: Some(monitor),
-        ..spec(config, &agent)
+/// Boots a guest without its disks until its agent says hello, and keeps it in `launch.dir`.
+pub(crate) fn capture(spec: &MachineSpec, launch: &Launch) -> Result<Greeting, CaptureError> {
+    let launch = with_monitor(launch);
+    let spec = MachineSpec {
+        disks: Vec::new(),
+        ..spec.clone()
     };
-    let mut vm = qemu(&spec, config)?;
-    let mut qmp = waiting.accept(vm.pid())?;
-    let guest = |ending| CaptureError::Guest(ending, console(config.dir));
-    let said = greeting(&mut channel, Instant::now() + BOOT_LIMIT).map_err(guest)?;
+    let memory = memory_file(u64::from(spec.memory_mib) << 20).map_err(io("make", "the guest's memory"))?;
+    let mut started = start::start(&spec, &launch, by_name(&memory), Start::PowerOn)?;
+    let guest = |ending| CaptureError::Guest(ending, launch.read_console());
+    let said = agent::greeting(&mut started.line, Instant::now() + BOOT_LIMIT).map_err(guest)?;
     let Some(said) = said else {
-        let end = vm.wait().map_err(io("wait for", "QEMU"))?;
+        let end = started.vm.wait().map_err(io("wait for", "QEMU"))?;
         return Err(guest(Outage::VmGone(end)));
     };
-    let state = File::create(config.dir.join(STATE)).map_err(io("create", "the machine's state"))?;
-    qmp.save_state(&state)?;
-    vm.kill();
-    let kept = File::create(config.dir.join(MEMORY)).map_err(io("create", "the snapshot's memory"))?;
+    let state = File::create(launch.dir.join(STATE)).map_err(io("create", "the machine's state"))?;
+    if let Some(monitor) = &mut started.monitor {
+        monitor.save_state(&state)?;
+    }
+    started.vm.kill();
+    let kept = File::create(launch.dir.join(MEMORY)).map_err(io("create", "the snapshot's memory"))?;
     copy_sparse(&memory, &kept).map_err(io("write", "the snapshot's memory"))?;
     for file in [&kept, &state] {
-        // A host that crashes must not leave holes behind: a guest that goes on with them would look like a broken kernel.
+        // A host that crashes must not leave holes behind: a guest that goes on with them would look like a broken
+        // kernel.
         file.sync_all().map_err(io("write", "the snapshot"))?;
     }
     Ok(said)
 }
 
-impl Boot {
-    /// Goes on from a snapshot, with a disk of its own; the guest then runs and waits to be told to find it.
-    ///
-    /// # Errors
-    /// Something of ours, or QEMU.
-    pub fn restore(config: &BootConfig<'_>, snapshot: &Snapshot) -> Result<Boot, RestoreError> {
-        let memory = copy_memory(&snapshot.dir.join(MEMORY)).map_err(io("copy", "the snapshot's memory"))?;
-        fs::copy(snapshot.dir.join(CONSOLE), config.dir.join(CONSOLE)).map_err(io("copy", "the snapshot's console"))?;
-        let state = File::open(snapshot.dir.join(STATE)).map_err(io("read", "the snapshot's state"))?;
-        let device = device(config)?;
-        let (channel, agent) = listen(config)?;
-        let monitor = config.scratch.join("qmp.sock");
-        let waiting = Waiting::listen(&monitor).map_err(io("listen for", "QEMU's monitor"))?;
-        let initramfs = snapshot.dir.join(INITRAMFS);
-        let config = &BootConfig {
-            initramfs: &initramfs,
-            ..*config
-        };
-        let spec = Spec {
-            memory: by_name(&memory),
-            disk: Disk::Later {
-                socket: device.socket.clone(),
-            },
-            start: Start::Incoming,
-            monitor: Some(monitor),
-            ..spec(config, &agent)
-        };
-        let vm = qemu(&spec, config)?;
-        let mut qmp = waiting.accept(vm.pid())?;
-        qmp.load_state(&state)?;
-        qmp.plug(DISK_DRIVER, &disk_properties(config.disk))?;
-        qmp.resume()?;
-        Ok(Boot {
-            vm,
-            device,
-            channel,
-            dir: config.dir.to_path_buf(),
-            greeting: Some(snapshot.greeting.clone()),
-        })
+/// Goes on from a snapshot, with disks of its own; the guest then runs and waits to be told to find them.
+pub(crate) fn restore(spec: &MachineSpec, launch: &Launch, snapshot: &Snapshot) -> Result<Machine, RestoreError> {
+    let memory = copy_memory(&snapshot.dir.join(MEMORY)).map_err(io("copy", "the snapshot's memory"))?;
+    fs::copy(snapshot.dir.join(CONSOLE), launch.console()).map_err(io("copy", "the snapshot's console"))?;
+    let state = File::open(snapshot.dir.join(STATE)).map_err(io("read", "the snapshot's state"))?;
+    let spec = MachineSpec {
+        initramfs: snapshot.dir.join(INITRAMFS),
+        ..spec.clone()
+    };
+    let assembled = Assembled::new(spec, with_monitor(launch))?;
+    let (spec, launch) = (&assembled.spec, &assembled.launch);
+    let mut started = start::start(spec, launch, by_name(&memory), Start::Incoming)?;
+    // Nobody talks to it later.
+    if let Some(mut monitor) = started.monitor.take() {
+        monitor.load_state(&state)?;
+        for (number, disk) in spec.disks.iter().enumerate() {
+            monitor.plug(DISK_DRIVER, &disk_properties(number, disk.shape))?;
+        }
+        monitor.resume()?;
+    }
+    let mut machine = assembled.with(started);
+    machine.greeting = Some(snapshot.greeting.clone());
+    Ok(machine)
+}
+
+fn with_monitor(launch: &Launch) -> Launch {
+    Launch {
+        monitor: true,
+        ..launch.clone()
     }
 }
 
@@ -144,7 +136,8 @@ fn memory_file(length: u64) -> io::Result<File> {
     Ok(file)
 }
 
-/// A file of ours by a name that QEMU can open; it does so before it connects its monitor, and the file must live until then.
+/// A file of ours by a name that QEMU can open; it does so before it connects its monitor, and the file must live until
+/// then.
 fn by_name(file: &File) -> Memory {
     Memory::File(format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()).into())
 }

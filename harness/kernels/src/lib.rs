@@ -28,7 +28,7 @@ use std::path::PathBuf;
 
 pub use given::GivenTree;
 pub use lock::Lock;
-pub use manifest::{Expect, ExpectedCause, ExpectedVerdict, Kernel, Manifest, Source};
+pub use manifest::{Expect, Kernel, Manifest, Source};
 pub use parse::config_parts;
 pub use prepare::{Change, Options, prepare, ready, source_tree, update};
 pub use store::Artifact;

@@ -89,8 +89,8 @@ pub fn mail(report: &Report<'_>, bad: &Side, good: &Side) -> String {
     }
     let _ = writeln!(text, "What is seen on {}:\n", bad.release);
     if let Some(cell) = &bad.cell {
-        let _ = writeln!(text, "  {cause}: {}", cell.detail);
-        for line in cell.evidence.iter().take(EVIDENCE_MAX) {
+        let _ = writeln!(text, "  {cause}: {}", cell.detail());
+        for line in cell.judgement.evidence.iter().take(EVIDENCE_MAX) {
             let _ = writeln!(text, "    {line}");
         }
     }

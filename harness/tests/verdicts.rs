@@ -1,7 +1,7 @@
 //! Verdicts over what real kernels left behind, and over the same evidence with something taken away.
 //!
-//! The fixtures are recorded cells (`fixtures/README.md`). What must hold: the recorded verdict follows from the recorded evidence, and
-//! nothing that is lost, killed or silent on the way to the judge makes a pass.
+//! The fixtures are recorded cells (`fixtures/README.md`). What must hold: the recorded verdict follows from the
+//! recorded evidence, and nothing that is lost, killed or silent on the way to the judge makes a pass.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

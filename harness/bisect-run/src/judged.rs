@@ -15,8 +15,6 @@ use verdict::results::Cell;
 
 /// Where they are, in the cache.
 const FOLDER: &str = "judged";
-/// A cell's result, written last.
-const RESULT: &str = "cell.json";
 /// How long one that nobody asks for is kept.
 const KEEP: Duration = Duration::from_secs(30 * 24 * 3600);
 
@@ -30,7 +28,7 @@ impl Judged {
     pub fn of(cache: &Cache) -> Judged {
         let judged = Judged(cache.clone());
         let old = |dir: &Path| {
-            let used = fs::metadata(dir.join(RESULT)).and_then(|meta| meta.modified());
+            let used = fs::metadata(dir.join(cell_file::NAME)).and_then(|meta| meta.modified());
             used.is_ok_and(|used| SystemTime::now().duration_since(used).is_ok_and(|age| age > KEEP))
         };
         let entries = fs::read_dir(cache.root().join(FOLDER)).into_iter().flatten().flatten();
@@ -55,7 +53,7 @@ impl Judged {
         evidence.save(into).ok()?;
         into.clone_into(&mut cell.dir);
         cell_file::save(&cell, into).ok()?;
-        if let Ok(file) = fs::File::options().append(true).open(place.join(RESULT)) {
+        if let Ok(file) = fs::File::options().append(true).open(place.join(cell_file::NAME)) {
             let _ = file.set_modified(SystemTime::now());
         }
         Some(cell)

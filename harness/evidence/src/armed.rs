@@ -12,7 +12,8 @@ use crate::parts::{Ending, ProgramKind};
 const ABOUT_TO_FAULT: &str = "source-pages-absent";
 /// A test says one of these after the call: whether it did take them.
 const FAULTED: &str = "fault-during-";
-/// Or it says that part of the buffer is forbidden: then only a call that came upon it answers as the test's oracle demands.
+/// Or it says that part of the buffer is forbidden: then only a call that came upon it answers as the test's oracle
+/// demands.
 const FORBIDDEN: &str = "-forbidden";
 
 /// What should have happened for the cell to count and did not.

@@ -14,11 +14,11 @@
 //! knows no case table, no machine, no run and no command line; the words of a verdict are the crate `verdict`'s.
 
 mod armed;
-pub mod bundle;
+mod bundle;
 pub mod hang;
 mod judge;
 pub mod needs;
 pub mod parts;
 
-pub use bundle::EvidenceBundle;
+pub use bundle::{BundleError, EvidenceBundle};
 pub use judge::judge;

@@ -190,8 +190,7 @@ fn paragraph(text: &mut String, run: &Run, cell: &Cell) {
 }
 
 /// The command that runs this cell again.
-#[must_use]
-pub fn reproduce(run: &Run, cell: &Cell) -> String {
+fn reproduce(run: &Run, cell: &Cell) -> String {
     let mut command = "cargo xtask test".to_owned();
     let option = |command: &mut String, name: &str, value: &str| {
         let _ = write!(command, " --{name} {}", quoted(value));
@@ -250,8 +249,7 @@ pub fn reproduce(run: &Run, cell: &Cell) -> String {
 }
 
 /// The last line: how many of what.
-#[must_use]
-pub fn summary(results: &Results) -> String {
+fn summary(results: &Results) -> String {
     let count = |wanted: &dyn Fn(&Verdict, bool) -> bool| {
         let wanted = |cell: &&Cell| wanted(cell.verdict(), cell.expected);
         results.cells.iter().filter(wanted).count()

@@ -5,7 +5,8 @@ use std::path::Path;
 use host::atomic::write_beside;
 use verdict::results::Cell;
 
-const NAME: &str = "cell.json";
+/// The file's name.
+pub const NAME: &str = "cell.json";
 
 /// Reads the result that a cell left in its directory; none if there is none that makes sense.
 #[must_use]

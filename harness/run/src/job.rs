@@ -252,7 +252,8 @@ fn hits(boot: &mut Boot) -> Result<Vec<RuleHits>, DeviceError> {
     }
 }
 
-/// Hits are read when the plan is taken off and once more at the end (a hang never takes it off); the larger count stands.
+/// Hits are read when the plan is taken off and once more at the end (a hang never takes it off); the larger count
+/// stands.
 fn merge_hits(known: &mut Vec<RuleHits>, now: Vec<RuleHits>) {
     for rule in now {
         match known.iter_mut().find(|other| other.name == rule.name) {

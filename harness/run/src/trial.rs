@@ -1,7 +1,7 @@
 //! A trial: a test's cases on one kernel and file system, as one matrix process runs them.
 //!
-//! Cases that want the same disk share a boot, each starting from the golden image. A case that does not pass ends its boot (the
-//! guest may be in any state), and the rest go on in a fresh one.
+//! Cases that want the same disk share a boot, each starting from the golden image. A case that does not pass ends its
+//! boot (the guest may be in any state), and the rest go on in a fresh one.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;

@@ -35,13 +35,12 @@ impl Stage {
     ];
 
     /// Every stage.
-    pub fn all() -> impl Iterator<Item = Stage> {
+    pub(crate) fn all() -> impl Iterator<Item = Stage> {
         Stage::RIG.into_iter().chain(Phase::ALL.map(Stage::Phase))
     }
 
     /// The word that stands before the detail of a broken cell.
-    #[must_use]
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Stage::Boot => "boot",
             Stage::Device => "device",

@@ -17,9 +17,6 @@ use kernels::store::hex;
 use run::{Run, cell_file};
 use verdict::results::Cell;
 
-/// What is taken into the report with a cell's evidence.
-const RESULT: &str = "cell.json";
-
 /// What a side's source has beyond what its command names.
 const PATCH: &str = "applied.patch";
 
@@ -66,7 +63,7 @@ impl Side {
             seed = run.seed.unwrap_or(seed);
             let dir = cell_dir(&run, &shown.dir);
             if let Some(dir) = &dir {
-                for file in EvidenceBundle::FILES.into_iter().chain([RESULT]) {
+                for file in EvidenceBundle::FILES.into_iter().chain([cell_file::NAME]) {
                     // A run that ended early has not all of them.
                     if let Ok(bytes) = std::fs::read(dir.join(file)) {
                         put(&folder.join(file), &String::from_utf8_lossy(&bytes))?;

@@ -56,7 +56,10 @@ pub enum BundleError {
         file: PathBuf,
     },
     /// A line is not what stands in such a file.
-    #[error("line {line} of {} is not understood; run the cell again, or use the bioscope that wrote it", file.display())]
+    #[error(
+        "line {line} of {} is not understood; run the cell again, or use the bioscope that wrote it",
+        file.display()
+    )]
     Malformed {
         /// The file.
         file: PathBuf,

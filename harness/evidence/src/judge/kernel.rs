@@ -57,7 +57,8 @@ fn hang(evidence: &EvidenceBundle) -> Option<Judgement> {
 }
 
 fn finding(evidence: &EvidenceBundle, wanted: FindingCause) -> Option<Judgement> {
-    // A test that was told of a device error that never came reports its success as a lost error; that is not the kernel's.
+    // A test that was told of a device error that never came reports its success as a lost error; that is not the
+    // kernel's.
     let faulted = evidence.rules.iter().any(|rule| rule.hits > 0);
     let found = evidence.events.iter().filter_map(|timed| match &timed.event {
         Event::Finding { oracle, .. } if oracle == LOST_ERROR && !faulted => None,
@@ -90,7 +91,8 @@ fn fsck(evidence: &EvidenceBundle) -> Option<Judgement> {
     Some(judgement)
 }
 
-/// The lines of a checker's output that complain rather than report progress; those that only count what others say come last.
+/// The lines of a checker's output that complain rather than report progress; those that only count what others say
+/// come last.
 fn complaints(output: &str) -> Vec<&str> {
     let telling = |line: &&str| {
         let lower = line.to_lowercase();

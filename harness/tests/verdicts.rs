@@ -8,7 +8,8 @@
     reason = "a panic here is the test's failure"
 )]
 
-use std::path::Path;
+#[path = "common/clone.rs"]
+mod clone;
 
 use bisect::signature::{Comparison, Signature};
 use evidence::needs::Need;
@@ -36,9 +37,7 @@ struct Recorded {
 
 impl Recorded {
     fn load(name: &str) -> Recorded {
-        let dir = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("tests/fixtures/cells")
-            .join(name);
+        let dir = clone::package().join("tests/fixtures/cells").join(name);
         let cell = std::fs::read(dir.join("cell.json")).unwrap();
         Recorded {
             evidence: EvidenceBundle::load(&dir).unwrap_or_else(|error| panic!("{error}")),

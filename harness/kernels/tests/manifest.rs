@@ -215,7 +215,7 @@ fn what_is_right_is_taken_as_it_stands() {
 
 #[test]
 fn the_repositorys_own_files_are_right() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let root = host::places::root().unwrap();
     let manifest = Manifest::load(&root.join("kernels.toml")).unwrap();
     let lock = kernels::Lock::load(&root.join("kernels.lock")).unwrap();
     for kernel in manifest.kernels() {

@@ -5,6 +5,8 @@ use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use super::clone;
+
 pub const MANIFEST: &str = "[[kernel]]\nid = \"debian-6.1.176\"\nsuite = \"bookworm\"\npackage = \"linux-image-a\"\nversion = \"6.1.176-1\"\nfs = [\"btrfs\"]\n";
 
 /// A directory of its own, gone with the value.
@@ -85,7 +87,7 @@ impl Place {
 
     /// The command itself.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_bioscope"));
+        let mut command = Command::new(clone::bioscope());
         self.prepare(&mut command);
         command.args(args);
         command

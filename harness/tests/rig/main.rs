@@ -7,6 +7,8 @@
 mod actions;
 mod bed;
 mod bisect;
+#[path = "../common/clone.rs"]
+mod clone;
 mod commands;
 mod device;
 mod ends;

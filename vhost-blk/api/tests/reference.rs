@@ -1,9 +1,10 @@
 //! The reference pages are what the code says.
 
-use std::path::Path;
+#[path = "../../tests/common/clone.rs"]
+mod clone;
 
 fn page(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(name);
+    let path = clone::root().join("docs").join(name);
     std::fs::read_to_string(&path).unwrap_or_default()
 }
 

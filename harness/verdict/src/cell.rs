@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::cause::Cause;
 use crate::expected::Expected;
 use crate::judgement::Judgement;
-use crate::stored::{StoredError, StoredVerdict, VerdictWord};
+use crate::stored::{StoredError, StoredVerdict};
 use crate::verdict::Verdict;
+use crate::word::VerdictWord;
 
 /// A cell's result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

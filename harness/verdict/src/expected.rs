@@ -4,8 +4,9 @@ use guest_wire::Phase;
 use serde::{Deserialize, Serialize};
 
 use crate::cause::Cause;
-use crate::stored::{StoredError, VerdictWord};
+use crate::stored::StoredError;
 use crate::verdict::Verdict;
+use crate::word::VerdictWord;
 
 /// What kernels.toml declares of a cell other than a pass.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,15 +40,18 @@ pub enum ExpectedFailure {
 
 impl ExpectedVerdict {
     /// The words of `verdict` in kernels.toml.
-    pub const WORDS: [&str; 2] = ["fail", "inconclusive"];
+    pub const WORDS: [&str; 2] = [VerdictWord::Fail.word(), VerdictWord::Inconclusive.word()];
 
     /// The word used in `kernels.toml`.
     #[must_use]
     pub fn word(self) -> &'static str {
-        let [fail, inconclusive] = ExpectedVerdict::WORDS;
+        self.as_word().word()
+    }
+
+    fn as_word(self) -> VerdictWord {
         match self {
-            ExpectedVerdict::Fail(_) => fail,
-            ExpectedVerdict::Inconclusive => inconclusive,
+            ExpectedVerdict::Fail(_) => VerdictWord::Fail,
+            ExpectedVerdict::Inconclusive => VerdictWord::Inconclusive,
         }
     }
 
@@ -94,10 +98,7 @@ struct StoredExpected {
 impl From<Expected> for StoredExpected {
     fn from(expected: Expected) -> StoredExpected {
         StoredExpected {
-            verdict: match expected.verdict {
-                ExpectedVerdict::Fail(_) => VerdictWord::Fail,
-                ExpectedVerdict::Inconclusive => VerdictWord::Inconclusive,
-            },
+            verdict: expected.verdict.as_word(),
             cause: expected.verdict.cause(),
             phase: expected.verdict.phase(),
             why: expected.why,

@@ -23,6 +23,7 @@ pub mod results;
 mod stage;
 mod stored;
 mod verdict;
+mod word;
 
 pub use cause::Cause;
 pub use judgement::Judgement;

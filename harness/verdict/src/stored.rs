@@ -3,35 +3,12 @@
 use std::fmt;
 
 use guest_wire::Phase;
-use serde::{Deserialize, Serialize};
 
 use crate::cause::Cause;
 use crate::judgement::Judgement;
 use crate::stage::Stage;
 use crate::verdict::{FailureKind, Verdict};
-
-/// `verdict` of `cell.json` and `results.json`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum VerdictWord {
-    Pass,
-    Fail,
-    Inconclusive,
-    Skipped,
-    Broken,
-}
-
-impl VerdictWord {
-    pub(crate) fn of(verdict: &Verdict) -> VerdictWord {
-        match verdict {
-            Verdict::Pass => VerdictWord::Pass,
-            Verdict::Fail(_) => VerdictWord::Fail,
-            Verdict::Inconclusive => VerdictWord::Inconclusive,
-            Verdict::Skipped => VerdictWord::Skipped,
-            Verdict::Broken { .. } => VerdictWord::Broken,
-        }
-    }
-}
+use crate::word::VerdictWord;
 
 /// The fields that make a verdict and its line.
 #[derive(Debug)]
@@ -88,7 +65,8 @@ impl fmt::Display for StoredError {
             ),
             StoredError::NeverExpected(verdict) => write!(
                 f,
-                "`verdict` {verdict:?} is never expected, only \"fail\" and \"inconclusive\" are"
+                "`verdict` {:?} is never expected, only \"fail\" and \"inconclusive\" are",
+                verdict.word()
             ),
         }
     }
@@ -98,7 +76,7 @@ impl From<&Judgement> for StoredVerdict {
     fn from(judgement: &Judgement) -> StoredVerdict {
         let failure = judgement.verdict.failure();
         StoredVerdict {
-            verdict: VerdictWord::of(&judgement.verdict),
+            verdict: judgement.verdict.as_word(),
             cause: judgement.verdict.cause(),
             phase: failure.and_then(|failure| failure.kind.phase()),
             place: failure.and_then(|failure| failure.place.clone()),

@@ -6,6 +6,7 @@ use guest_wire::Phase;
 
 use crate::cause::Cause;
 use crate::stage::Stage;
+use crate::word::VerdictWord;
 
 /// What a cell showed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,12 +82,16 @@ impl Verdict {
     /// The word used in reports, `kernels.toml` and `results.json`.
     #[must_use]
     pub fn word(&self) -> &'static str {
+        self.as_word().word()
+    }
+
+    pub(crate) fn as_word(&self) -> VerdictWord {
         match self {
-            Verdict::Pass => "pass",
-            Verdict::Fail(_) => "fail",
-            Verdict::Inconclusive => "inconclusive",
-            Verdict::Skipped => "skipped",
-            Verdict::Broken { .. } => "broken",
+            Verdict::Pass => VerdictWord::Pass,
+            Verdict::Fail(_) => VerdictWord::Fail,
+            Verdict::Inconclusive => VerdictWord::Inconclusive,
+            Verdict::Skipped => VerdictWord::Skipped,
+            Verdict::Broken { .. } => VerdictWord::Broken,
         }
     }
 

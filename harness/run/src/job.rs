@@ -1,20 +1,22 @@
 //! One case on a booted machine, from the rollback to the file system check, and the evidence that it leaves.
 
 use std::path::Path;
-
 use std::time::{Duration, Instant};
 
-use guest_wire::{Event, Fs, GuestMessage, HostMessage, Job, Sample, Want};
+use evidence::EvidenceBundle;
+use evidence::hang::{self, HostView};
+use evidence::needs::Need;
+use evidence::parts::{ARM_MARK, BEGIN_MARK, DISARM_MARK, Ending, Fsck, ProgramKind, RuleHits, Timed};
+use guest_wire::{Event, Fs, GuestMessage, HostMessage, Job, JobKind, Sample, Want};
 use host::error::on_one_line;
+use machine::golden;
+use verdict::console;
 use vhost_blk_api::control::{Command, Reply};
 use vhost_blk_api::trace;
 
 use crate::FaultPlan;
 use crate::ending::ending_of;
 use crate::inject;
-use evidence::hang::{self, HostView};
-use evidence::parts::{ARM_MARK, BEGIN_MARK, DISARM_MARK, Ending, Fsck, RuleHits, Timed};
-use machine::golden;
 use machine::{DeviceError, Incoming, Machine};
 
 /// How long a case may go on without an end and without evidence of a hang before it is given up as broken. Cases take
@@ -25,22 +27,8 @@ const CHECK_WITHIN: Duration = Duration::from_secs(300);
 /// How long nothing at all may come from the guest before the device and QEMU are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// What a case left behind.
-pub struct Outcome {
-    /// How it ended.
-    pub ending: Ending,
-    /// The guest's events.
-    pub events: Vec<Timed>,
-    /// Hits of the plan's rules.
-    pub rules: Vec<RuleHits>,
-    /// The device's trace of this case.
-    pub trace: Vec<trace::Record>,
-    /// The host's check of the image, if the job finished.
-    pub fsck: Option<Fsck>,
-}
-
-/// Runs a job on a machine whose agent is waiting for one.
-pub fn run(machine: &mut Machine, job: &Job, plan: &FaultPlan, fs: Fs, dir: &Path) -> Outcome {
+/// Runs a job on a machine whose agent is waiting for one, and gives back all that it left behind.
+pub fn run(machine: &mut Machine, job: &Job, plan: &FaultPlan, needs: &[Need], dir: &Path) -> EvidenceBundle {
     let mut runner = Runner {
         machine,
         plan,
@@ -54,26 +42,33 @@ pub fn run(machine: &mut Machine, job: &Job, plan: &FaultPlan, fs: Fs, dir: &Pat
     if let Ok(now) = hits(machine) {
         merge_hits(&mut rules, now);
     }
-    let fsck = if ending == Ending::Finished {
-        Some(check(machine, fs, dir))
-    } else {
-        None
+    let (ending, fsck) = match ending {
+        Ending::Finished => match check(machine, job.fs, dir) {
+            Ok(fsck) => (Ending::Finished, Some(fsck)),
+            Err(reason) => (Ending::Harness(reason), None),
+        },
+        ending => (ending, None),
     };
     if matches!(ending, Ending::Stalled(_)) {
         machine.dump_blocked();
     }
     let trace = read_trace(machine, &job.case);
-    let (ending, fsck) = match fsck {
-        Some(Err(reason)) => (Ending::Harness(reason), None),
-        Some(Ok(fsck)) => (ending, Some(fsck)),
-        None => (ending, None),
-    };
-    Outcome {
-        ending,
+    let console = machine.console();
+    let console = console::of_case(&console, &job.case).unwrap_or(&console).to_owned();
+    EvidenceBundle {
         events,
-        rules,
         trace,
+        rules,
         fsck,
+        ..EvidenceBundle::silent(program_kind(&job.kind), needs, ending, console)
+    }
+}
+
+/// What a job runs in the guest, as the judge tells it apart.
+pub(crate) fn program_kind(kind: &JobKind) -> ProgramKind {
+    match kind {
+        JobKind::Test { .. } => ProgramKind::Test,
+        JobKind::Exec { .. } => ProgramKind::Exec,
     }
 }
 

@@ -1,7 +1,8 @@
 //! From plain to ours, one change at a time: what each of them saves.
 //!
-//! All steps but the last do the work of the plain boot (busybox and its script), so that only the machine differs; the last one
-//! is our cell. Every round climbs the whole ladder once, and a step is compared with the one below it in the same round.
+//! All steps but the last do the work of the plain boot (busybox and its script), so that only the machine differs; the
+//! last one is our cell. Every round climbs the whole ladder once, and a step is compared with the one below it in the
+//! same round.
 
 use std::ffi::OsString;
 use std::path::Path;

@@ -49,7 +49,8 @@ pub fn run(setting: &Setting, begun: Begun) -> Result<Measured> {
     let ready_ms = ms(started.elapsed());
     let job_started = Instant::now();
     let evidence = job::run(&mut boot, &job(), &FaultPlan::default(), &[], dir.path());
-    // The job's last event is the guest's word that all is unmounted; what the host does after it is no longer the machine's time.
+    // The job's last event is the guest's word that all is unmounted; what the host does after it is no longer the
+    // machine's time.
     let host_after_ms = evidence
         .events
         .last()

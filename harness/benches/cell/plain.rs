@@ -64,7 +64,8 @@ pub fn drive(disk: &Path) -> OsString {
     drive
 }
 
-/// A usual initramfs: busybox with its links, the modules, a shell script as init; gzipped as the kernel's own documentation has it.
+/// A usual initramfs: busybox with its links, the modules, a shell script as init; gzipped as the kernel's own
+/// documentation has it.
 ///
 /// # Errors
 /// There is no busybox, or the archive cannot be written.

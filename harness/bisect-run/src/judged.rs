@@ -1,6 +1,8 @@
-//! Results of runs, kept in the cache: an identical kernel with the same cell and seed gets its result at once, in whichever bisection it was run first.
+//! Results of runs, kept in the cache: an identical kernel with the same cell and seed gets its result at once, in
+//! whichever bisection it was run first.
 //!
-//! A bisection never takes two runs of one kernel with one seed, so what is kept is as good as a run of its own. Only what says something is kept.
+//! A bisection never takes two runs of one kernel with one seed, so what is kept is as good as a run of its own. Only
+//! what says something is kept.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -20,12 +22,12 @@ const KEEP: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Results that are kept.
 #[derive(Debug, Clone)]
-pub struct Judged(Cache);
+pub(crate) struct Judged(Cache);
 
 impl Judged {
     /// Those of a cache; what nobody asked for in a month goes.
     #[must_use]
-    pub fn of(cache: &Cache) -> Judged {
+    pub(crate) fn of(cache: &Cache) -> Judged {
         let judged = Judged(cache.clone());
         let old = |dir: &Path| {
             let used = fs::metadata(dir.join(cell_file::NAME)).and_then(|meta| meta.modified());
@@ -45,7 +47,7 @@ impl Judged {
 
     /// Copies a result with its evidence into a directory, if there is one.
     #[must_use]
-    pub fn take(&self, parts: &[String], into: &Path) -> Option<Cell> {
+    pub(crate) fn take(&self, parts: &[String], into: &Path) -> Option<Cell> {
         let place = self.place(parts);
         let mut cell = cell_file::load(&place)?;
         let evidence = EvidenceBundle::load(&place).ok()?;
@@ -61,14 +63,14 @@ impl Judged {
 
     /// How long the runs took that are kept, in milliseconds.
     #[must_use]
-    pub fn durations_ms(&self) -> Vec<u64> {
+    pub(crate) fn durations_ms(&self) -> Vec<u64> {
         let entries = fs::read_dir(self.0.root().join(FOLDER)).into_iter().flatten().flatten();
         let cells = entries.filter_map(|entry| cell_file::load(&entry.path()));
         cells.map(|cell| cell.duration_ms).collect()
     }
 
     /// Keeps a result, if it says something. One that cannot be kept is one less to go by, and no more.
-    pub fn keep(&self, parts: &[String], cell: &Cell) {
+    pub(crate) fn keep(&self, parts: &[String], cell: &Cell) {
         if !matches!(cell.verdict(), Verdict::Pass | Verdict::Fail(_)) {
             return;
         }

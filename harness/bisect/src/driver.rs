@@ -1,11 +1,14 @@
-//! From step to step: asks the search what to run next, has it made and run, writes the journal, and goes on where a killed bisection was.
+//! From step to step: asks the search what to run next, has it made and run, writes the journal, and goes on where a
+//! killed bisection was.
 //!
-//! Who makes kernels and runs cases is a [`Bench`]; here is only the order of things. Before anything is begun the journal says so, and after it what
-//! came of it. What the search believes follows from the journal alone, so a resume takes the very next step.
+//! Who makes kernels and runs cases is a [`Bench`]; here is only the order of things. Before anything is begun the
+//! journal says so, and after it what came of it. What the search believes follows from the journal alone, so a resume
+//! takes the very next step.
 
 mod ahead;
 mod guess;
 mod make;
+mod tell;
 mod words;
 
 use std::collections::BTreeMap;
@@ -61,7 +64,8 @@ pub trait Bench {
     /// Something failed that is not the item's fault.
     fn make(&mut self, item: usize) -> Result<Made, Self::Error>;
 
-    /// Runs an item's kernel for the `nth` time, counted from 1; all that is left of it lies below `dir`, which does not exist yet.
+    /// Runs an item's kernel for the `nth` time, counted from 1; all that is left of it lies below `dir`, which does
+    /// not exist yet.
     ///
     /// # Errors
     /// Something failed that is not the item's fault.
@@ -70,7 +74,8 @@ pub trait Bench {
     /// What a run left below `dir`, if it came to its end.
     fn left(&self, item: usize, dir: &Path) -> Option<Ran>;
 
-    /// Pairs of items that need not both be made, as nothing differs between them that reaches a build; asked once, when both ends are made.
+    /// Pairs of items that need not both be made, as nothing differs between them that reaches a build; asked once,
+    /// when both ends are made.
     ///
     /// # Errors
     /// What differs cannot be found out.
@@ -117,7 +122,8 @@ pub enum Finding {
 /// A bisection that is under way.
 pub struct Driver<'a, B> {
     search: Search,
-    /// The search before anything was observed: what the runs come to without the pairs that were taken for the same beforehand.
+    /// The search before anything was observed: what the runs come to without the pairs that were taken for the same
+    /// beforehand.
     plain: Search,
     names: &'a [String],
     /// For each item those that it follows on.
@@ -162,12 +168,6 @@ impl<'a, B: Bench> Driver<'a, B> {
         };
         driver.begin_anew();
         driver
-    }
-
-    /// The search as it stands.
-    #[must_use]
-    pub fn search(&self) -> &Search {
-        &self.search
     }
 
     /// What was done so far.
@@ -346,7 +346,8 @@ impl<'a, B: Bench> Driver<'a, B> {
         if !self.make(item)? {
             return Ok(None);
         }
-        // It turned out to be a kernel that was judged already, or another one than was thought: the search may want something else now.
+        // It turned out to be a kernel that was judged already, or another one than was thought: the search may want
+        // something else now.
         let of_item = self.made.get(&item);
         let known = self
             .made

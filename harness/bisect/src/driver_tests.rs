@@ -328,7 +328,10 @@ fn another_failure_is_neither_good_nor_bad() {
     assert!(state.observations.contains(&("v4".to_owned(), Outcome::Other)));
     let said = world.said.borrow();
     assert!(
-        said.iter().any(|line| line.contains("v4 fails in another way, which says nothing of the change: partial-write: hang")),
+        said.iter().any(|line| line.contains(
+            "v4 fails in another way, which says nothing of the change: \
+            partial-write: hang"
+        )),
         "{said:#?}"
     );
 }

@@ -146,11 +146,15 @@ fn reports_are_pinned_by_kind_and_functions() {
     .map(|(kind, log)| signature(&reported(kind, log)).to_string())
     .collect();
     insta::assert_snapshot!(seen.join("\n"), @"
-    partial-write: crash, BUG: KASAN: use-after-free, btrfs_put_ordered_extent (btrfs_put_ordered_extent < btrfs_finish_one_ordered < btrfs_work_helper < process_one_work < worker_thread)
-    partial-write: crash, kernel BUG at fs/btrfs/ordered-data.c, btrfs_add_ordered_sum (btrfs_add_ordered_sum < btrfs_csum_one_bio < btrfs_submit_chunk < entry_SYSCALL_64_after_hwframe)
+    partial-write: crash, BUG: KASAN: use-after-free, btrfs_put_ordered_extent (btrfs_put_ordered_extent < \
+    btrfs_finish_one_ordered < btrfs_work_helper < process_one_work < worker_thread)
+    partial-write: crash, kernel BUG at fs/btrfs/ordered-data.c, btrfs_add_ordered_sum (btrfs_add_ordered_sum < \
+    btrfs_csum_one_bio < btrfs_submit_chunk < entry_SYSCALL_64_after_hwframe)
     partial-write: warning, WARNING, btrfs_free_reserved_bytes (btrfs_free_reserved_bytes < btrfs_finish_ordered_io)
-    partial-write: crash, list_del corruption, btrfs_remove_ordered_extent (btrfs_remove_ordered_extent < btrfs_finish_ordered_io)
-    partial-write: warning, WARNING: possible circular locking dependency detected, internal_get_user_pages_fast (internal_get_user_pages_fast)
+    partial-write: crash, list_del corruption, btrfs_remove_ordered_extent (btrfs_remove_ordered_extent < \
+    btrfs_finish_ordered_io)
+    partial-write: warning, WARNING: possible circular locking dependency detected, internal_get_user_pages_fast \
+    (internal_get_user_pages_fast)
     ");
 }
 

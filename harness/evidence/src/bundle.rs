@@ -15,7 +15,7 @@ use std::fs;
 use std::path::Path;
 
 use guest_wire::{Event, Outcome, Phase};
-use host::atomic::write_beside;
+use host::atomic;
 use vhost_blk_api::trace::{Record, RequestLine, requests};
 
 pub use error::BundleError;
@@ -78,7 +78,7 @@ impl EvidenceBundle {
     pub fn save(&self, dir: &Path) -> Result<(), BundleError> {
         let write = |name: &str, bytes: &[u8]| {
             let file = dir.join(name);
-            write_beside(&file, bytes).map_err(|source| BundleError::Write { file, source })?;
+            atomic::write(&file, bytes).map_err(|source| BundleError::Write { file, source })?;
             Ok(Part {
                 bytes: bytes.len() as u64,
             })

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use host::atomic::write_beside;
+use host::atomic;
 use verdict::results::Cell;
 
 /// The file's name.
@@ -19,5 +19,5 @@ pub fn load(dir: &Path) -> Option<Cell> {
 /// # Errors
 /// The directory cannot be written.
 pub fn save(cell: &Cell, dir: &Path) -> std::io::Result<()> {
-    write_beside(&dir.join(NAME), &serde_json::to_vec_pretty(cell)?)
+    atomic::write(&dir.join(NAME), &serde_json::to_vec_pretty(cell)?)
 }

@@ -9,7 +9,7 @@ use guest_wire::Fs;
 use serde::{Deserialize, Serialize};
 
 use crate::cases::Profile;
-use host::atomic::write_beside;
+use host::atomic;
 use kernels::Artifact;
 use kernels::GivenTree;
 use machine::boot::snapshot;
@@ -174,7 +174,7 @@ impl Run {
             path: path.clone(),
             source,
         })?;
-        write_beside(&path, &text).map_err(io)
+        atomic::write(&path, &text).map_err(io)
     }
 
     /// Where a case leaves its evidence.

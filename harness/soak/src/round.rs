@@ -21,7 +21,7 @@ use verdict::console;
 
 /// Why a round did not come to its end.
 #[derive(Debug, thiserror::Error)]
-pub enum RoundError {
+pub(crate) enum RoundError {
     /// The machine.
     #[error(transparent)]
     Machine(#[from] MachineError),
@@ -35,46 +35,42 @@ pub enum RoundError {
 
 /// A rule of a round and how often it was applied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct RuleHits {
-    /// Its text.
-    pub text: String,
-    /// Its action.
-    pub action: String,
+pub(crate) struct RuleHits {
+    pub(crate) text: String,
+    pub(crate) action: String,
     /// Requests to which it was applied.
-    pub hits: u64,
+    pub(crate) hits: u64,
 }
 
 /// What came of a round.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Round {
+pub(crate) struct Round {
     /// Its number, from 1.
-    pub number: u64,
-    /// Its seed.
-    pub seed: u64,
+    pub(crate) number: u64,
+    pub(crate) seed: u64,
     /// The rules that were in force.
-    pub rules: Vec<RuleHits>,
+    pub(crate) rules: Vec<RuleHits>,
     /// Requests that the device saw.
-    pub requests: u64,
+    pub(crate) requests: u64,
     /// What came of each phase.
-    pub phases: BTreeMap<Phase, Tally>,
+    pub(crate) phases: BTreeMap<Phase, Tally>,
     /// What the soak did so that the round could end.
-    pub nudges: Nudges,
+    pub(crate) nudges: Nudges,
     /// What no rule explains.
-    pub findings: Vec<Finding>,
+    pub(crate) findings: Vec<Finding>,
     /// Why it did not come to its end, if so.
-    pub broke_off: Option<String>,
+    pub(crate) broke_off: Option<String>,
 }
 
 /// The seed of a round.
 #[must_use]
-pub fn seed_of(seed: u64, number: u64) -> u64 {
+pub(crate) fn seed_of(seed: u64, number: u64) -> u64 {
     Rng::for_choice(seed, "round", number).next_u64() >> 16
 }
 
 /// A booted machine with all that is known of it.
-pub struct Bench {
-    /// The machine.
-    pub machine: Machine,
+pub(crate) struct Bench {
+    pub(crate) machine: Machine,
     tail: Tail,
     ledger: Ledger,
     aftermath: Aftermath,
@@ -87,7 +83,7 @@ impl Bench {
     ///
     /// # Errors
     /// Its trace cannot be read.
-    pub fn new(machine: Machine) -> Result<Bench, RoundError> {
+    pub(crate) fn new(machine: Machine) -> Result<Bench, RoundError> {
         let tail = Tail::open(&machine.device.trace)?;
         Ok(Bench {
             machine,
@@ -99,7 +95,7 @@ impl Bench {
     }
 
     /// Does a round. With `rules` those are in force instead of random ones.
-    pub fn round(&mut self, number: u64, seed: u64, rules: Option<&[String]>) -> Round {
+    pub(crate) fn round(&mut self, number: u64, seed: u64, rules: Option<&[String]>) -> Round {
         let workload = Workload::of(seed);
         let texts = rules.map_or_else(|| rules::of(seed, &workload), <[String]>::to_vec);
         let mut round = Round {
@@ -183,7 +179,8 @@ impl Bench {
         let mut find = |what| round.findings.push(finding(Phase::Checking, what));
         if stats.outstanding > 0 || stats.submitted != stats.completed {
             find(format!(
-                "of {} requests that were submitted {} were completed and {} are outstanding, though fio has ended and no rule is in force",
+                "of {} requests that were submitted {} were completed and {} are outstanding, though fio has ended \
+                and no rule is in force",
                 stats.submitted, stats.completed, stats.outstanding
             ));
         }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use guest_wire::soak::FIO;
-use host::atomic::write_beside;
+use host::atomic;
 use host::error::Failure;
 use host::exit::Exit;
 use host::places::Places;
@@ -24,10 +24,12 @@ use vhost_blk_api::plan::{Action, Plan};
 
 use crate::machine::{Machine, Setup, Storage};
 use crate::round::{Bench, Round, seed_of};
+use crate::summary::Summary;
 use crate::workload::DISK_BYTES;
-use crate::{Summary, evidence, libraries};
+use crate::{evidence, libraries};
 
-/// Rounds on one machine, if nothing is found: each boot has a trace of its own, and a new one frees the old one's room.
+/// Rounds on one machine, if nothing is found: each boot has a trace of its own, and a new one frees the old one's
+/// room.
 const ROUNDS_A_BOOT: u64 = 10;
 /// What the disk holds at first.
 const FILL: u8 = 0x5a;
@@ -46,7 +48,8 @@ pub fn check_rules(texts: &[String]) -> Result<(), Failure> {
         let ends_it = matches!(rule.action, Action::Cut { .. } | Action::Disconnect);
         if ends_it && rule.trigger.limit.is_none() && rule.trigger.nth.is_none() {
             let message = format!(
-                "bad rule: `{text}` has no end: the guest hands in once more what was never answered, and meets it again; give it limit=N or nth=N"
+                "bad rule: `{text}` has no end: the guest hands in once more what was never answered, and meets it \
+                again; give it limit=N or nth=N"
             );
             return Err(Failure::new(Exit::Usage, message));
         }
@@ -214,7 +217,8 @@ impl Soak<'_> {
         if was_interrupted {
             let next = first + self.summary.rounds;
             anstream::println!(
-                "interrupted in round {next}, of which nothing is counted; --seed {} --first-round {next} goes on with it",
+                "interrupted in round {next}, of which nothing is counted; --seed {} --first-round {next} goes on \
+                with it",
                 self.seed
             );
         }
@@ -256,7 +260,7 @@ impl Soak<'_> {
             let text = evidence::of(round, &boot.join("trace.jsonl"));
             for (ending, bytes) in [("json", json), ("txt", text.into_bytes())] {
                 let path = boot.join(format!("round-{}.{ending}", round.number));
-                let written = write_beside(&path, &bytes);
+                let written = atomic::write(&path, &bytes);
                 written.map_err(|error| Failure::cannot_create(&path.display().to_string(), &error))?;
             }
         }
@@ -265,7 +269,7 @@ impl Soak<'_> {
 
     fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
         let path = self.dir.join(name);
-        write_beside(&path, bytes).map_err(|error| Failure::cannot_create(&path.display().to_string(), &error))
+        atomic::write(&path, bytes).map_err(|error| Failure::cannot_create(&path.display().to_string(), &error))
     }
 
     /// The command that does a round again.
@@ -303,7 +307,8 @@ impl Soak<'_> {
         ));
         if progress.has_lines() {
             progress.say(&format!(
-                "{:>5} s  round {}: {} rules, {hits} hits, {} requests, {explained} differing blocks explained, {} findings",
+                "{:>5} s  round {}: {} rules, {hits} hits, {} requests, {explained} differing blocks explained, {} \
+                findings",
                 elapsed.as_secs(),
                 round.number,
                 round.rules.len(),

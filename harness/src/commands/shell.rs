@@ -10,7 +10,7 @@ use vhost_blk_api::control::{Command, Reply};
 
 use clap::Args;
 use guest_wire::Fs;
-use host::atomic::write_beside;
+use host::atomic;
 use host::error::Failure;
 use host::exit::Exit;
 use host::places::Places;
@@ -194,7 +194,7 @@ fn announce(places: &Places, device: &Device, artifact: &Artifact) -> Result<(),
     };
     let json = serde_json::to_vec(&current).map_err(|error| Failure::of(Exit::Internal, &error))?;
     let path = places.runs().join(CURRENT);
-    let written = std::fs::create_dir_all(places.runs()).and_then(|()| write_beside(&path, &json));
+    let written = std::fs::create_dir_all(places.runs()).and_then(|()| atomic::write(&path, &json));
     written.map_err(|error| Failure::cannot_create(&path.display().to_string(), &error))?;
     anstream::eprintln!(
         "booting {} ({}); `poweroff` or Ctrl-A X ends it\n\

@@ -1,5 +1,5 @@
-//! The block device as a real Linux drives it: every feature that it offers, by what the guest finds, by the device's trace, and by the
-//! disk as the device has it in the end.
+//! The block device as a real Linux drives it: every feature that it offers, by what the guest finds, by the device's
+//! trace, and by the disk as the device has it in the end.
 
 use std::collections::BTreeSet;
 

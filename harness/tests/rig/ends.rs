@@ -1,4 +1,5 @@
-//! The device or QEMU is killed with SIGKILL while requests are out: the other side goes on, and nothing is lost that was not answered.
+//! The device or QEMU is killed with SIGKILL while requests are out: the other side goes on, and nothing is lost that
+//! was not answered.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,5 @@
-//! The rig under attack, with real VMs: whatever dies, the cell is broken and never a pass, and nothing is left running.
+//! The rig under attack, with real VMs: whatever dies, the cell is broken and never a pass, and nothing is left
+//! running.
 //!
 //! These boot machines and are left out of a plain `cargo test`; `cargo xtask selftest` runs them.
 

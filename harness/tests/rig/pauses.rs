@@ -1,5 +1,5 @@
-//! A virtual machine that is paused, reset or powered off while rules keep its requests waiting: nothing freezes, and what the guest
-//! will still ask for is neither lost nor done twice.
+//! A virtual machine that is paused, reset or powered off while rules keep its requests waiting: nothing freezes, and
+//! what the guest will still ask for is neither lost nor done twice.
 
 use machine::vm::args::DiskShape;
 use vhost_blk_api::op::Op;

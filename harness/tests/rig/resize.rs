@@ -111,7 +111,8 @@ fn requests_that_are_out_and_a_reset_meet_the_new_size() {
         (guest.answer(inside), guest.answer(beyond)),
         ("ok".into(), "EIO".into())
     );
-    // A machine that begins anew finds the size that the disk has, whether it was running as it changed or the device had hung up.
+    // A machine that begins anew finds the size that the disk has, whether it was running as it changed or the device
+    // had hung up.
     guest.qmp.reset().expect("a reset");
     guest.until_ready();
     guest.assert_sys("size", &(MIB / 512).to_string());

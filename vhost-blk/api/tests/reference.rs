@@ -11,7 +11,7 @@ fn page(name: &str) -> String {
 #[test]
 fn the_page_of_the_rule_language_is_up_to_date() {
     assert!(
-        page("rule-language.md") == vhost_blk_api::plan::words::reference(),
+        page("rule-language.md") == vhost_blk_api::plan::reference(),
         "docs/rule-language.md is not what the code says: cargo run -p vhost-blk -- reference > docs/rule-language.md"
     );
 }

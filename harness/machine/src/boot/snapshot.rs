@@ -136,7 +136,7 @@ impl Snapshot {
 
     /// Writes down that this guest cannot be gone on with, so that nobody tries again.
     pub fn give_up(self, why: &str) {
-        let _ = host::atomic::write_beside(&self.dir.join(UNUSABLE), why.as_bytes());
+        let _ = host::atomic::write(&self.dir.join(UNUSABLE), why.as_bytes());
         let _ = fs::remove_file(self.dir.join(MEMORY));
     }
 }

@@ -10,7 +10,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::args::Accel;
-use host::atomic::write_beside;
+use host::atomic;
 
 /// What a person asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +53,7 @@ pub fn choose(choice: Choice, cache: &Path, qemu_version: &str, boots: impl FnOn
             let kvm_boots = boots();
             let answer = Remembered { host, kvm_boots };
             // Not being able to remember only costs the next run another try.
-            let _ = serde_json::to_vec(&answer).map(|bytes| write_beside(&cache.join(FILE), &bytes));
+            let _ = serde_json::to_vec(&answer).map(|bytes| atomic::write(&cache.join(FILE), &bytes));
             (kvm_boots, "tried just now")
         }
     };

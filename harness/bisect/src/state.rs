@@ -5,7 +5,7 @@
 //! in order. This file is its form and what follows from it; [`mod@file`] keeps it on disk.
 //!
 //! Before a build or a run is begun, an entry says where its result will lie, and afterwards another one what came of
-//! it. A resume that finds only the first ([`State::pending`]) looks there: a result that is whole is taken over, and
+//! it. A resume that finds only the first (`State::pending`) looks there: a result that is whole is taken over, and
 //! only what was cut short is done again.
 //!
 //! Items are named as a person would (a kernel's id, a commit, the key of a set of hunks), never by their place in the

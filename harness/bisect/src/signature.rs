@@ -315,5 +315,4 @@ fn function_name(name: &str) -> &str {
 }
 
 #[cfg(test)]
-#[path = "signature_tests.rs"]
 mod tests;

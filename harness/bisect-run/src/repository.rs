@@ -232,26 +232,13 @@ impl Repository {
                 .collect();
             graph.push((new.to_owned(), tips));
         }
-        let ids: String = std::iter::once(old)
-            .chain(graph.iter().map(|(id, _)| id.as_str()))
-            .map(|id| format!("{id}\n"))
-            .collect();
-        let told = self.text(
-            &["log", "--no-walk=unsorted", "--stdin", "--format=%H%x09%T%x09%s"],
-            &ids,
-        )?;
-        let told: HashMap<&str, (&str, &str)> = told
-            .lines()
-            .filter_map(|line| {
-                let mut parts = line.splitn(3, '\t');
-                Some((parts.next()?, (parts.next()?, parts.next()?)))
-            })
-            .collect();
+        let ids = std::iter::once(old).chain(graph.iter().map(|(id, _)| id.as_str()));
+        let told = self.told(ids)?;
         let commit = |id: String, parents: Vec<String>| {
-            let (tree, subject) = told.get(id.as_str()).copied().unwrap_or_default();
+            let (tree, subject) = told.get(&id).cloned().unwrap_or_default();
             Commit {
-                tree: tree.to_owned(),
-                subject: subject.to_owned(),
+                tree,
+                subject,
                 parents: if first_parent {
                     parents.into_iter().take(1).collect()
                 } else {
@@ -264,6 +251,20 @@ impl Repository {
             .chain(graph)
             .map(|(id, parents)| commit(id, parents))
             .collect())
+    }
+
+    /// Tree and subject of commits, by their ids.
+    fn told<'a>(&self, ids: impl Iterator<Item = &'a str>) -> Result<HashMap<String, (String, String)>, Failure> {
+        let ids: String = ids.map(|id| format!("{id}\n")).collect();
+        let told = self.text(
+            &["log", "--no-walk=unsorted", "--stdin", "--format=%H%x09%T%x09%s"],
+            &ids,
+        )?;
+        let commit = |line: &str| {
+            let mut parts = line.splitn(3, '\t').map(str::to_owned);
+            Some((parts.next()?, (parts.next()?, parts.next()?)))
+        };
+        Ok(told.lines().filter_map(commit).collect())
     }
 
     /// Paths that differ between pairs of trees, each with whether it is only in one of them.

@@ -328,5 +328,4 @@ impl<E, O: FnMut(&Subset) -> Result<Answer, E>> Search<'_, O> {
 }
 
 #[cfg(test)]
-#[path = "delta_tests.rs"]
 mod tests;

@@ -454,5 +454,4 @@ fn millis(since: Instant) -> u64 {
 }
 
 #[cfg(test)]
-#[path = "driver_tests.rs"]
 mod tests;

@@ -1,6 +1,6 @@
 //! The sequential search for the first changed item of a range: which item to run next, and when to stop.
 //!
-//! Everything follows from the probability of each item as the change, given all runs so far ([`super::belief`] has it
+//! Everything follows from the probability of each item as the change, given all runs so far (`belief` has it
 //! in closed form, the unknown failure rate integrated out). A step takes the run that tells most about the change for
 //! its cost: the expected information in bits over the cost of a run, and of a build where the item is not built yet.
 //! That is Ben-Or's and Hassidim's search with noise of an unknown strength and on one side only. Where every run of a

@@ -320,5 +320,4 @@ fn function_name(name: &str) -> &str {
 }
 
 #[cfg(test)]
-#[path = "signature_tests.rs"]
 mod tests;

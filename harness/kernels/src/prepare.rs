@@ -1,9 +1,9 @@
 //! Brings kernels from wherever they are into the store, touching the network only for what is not there yet.
 
+mod hash;
+
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
 
 use super::apt::root::Root;
 use super::kernel::{Kernel, Source};
@@ -13,6 +13,7 @@ use super::source::{self, Repo, Tree};
 use super::store::{self, Artifact};
 use super::tree::{Origin, TreeSource};
 use super::{Error, build, fetch, resolve, unpack};
+use hash::{image_hash, package_hash};
 use host::cache::Cache;
 use host::progress::Progress;
 
@@ -328,52 +329,5 @@ impl Run<'_> {
             }
         };
         Ok(&mut self.root.insert((suite.to_owned(), root)).1)
-    }
-}
-
-fn package_hash(debs: &[Deb]) -> String {
-    let sums: Vec<&str> = debs.iter().map(|deb| deb.sha256.as_str()).collect();
-    store::hash(&sums)
-}
-
-/// The hash of an image's bytes, and of what its modules folder looks like from outside (reading it all takes too
-/// long).
-fn image_hash(image: &Path, modules: Option<&Path>) -> Result<String, Error> {
-    let bytes = fs::read(image).map_err(|source| unpack::UnpackError::Read {
-        path: image.to_owned(),
-        source,
-    })?;
-    let mut seen = String::new();
-    if let Some(modules) = modules {
-        let top = modules.canonicalize().map_err(|source| unpack::UnpackError::Read {
-            path: modules.to_owned(),
-            source,
-        })?;
-        seen.push_str(&top.display().to_string());
-        look(&top, &mut seen);
-    }
-    Ok(store::hash(&[b"image", bytes.as_slice(), seen.as_bytes()]))
-}
-
-fn look(folder: &Path, seen: &mut String) {
-    let mut entries: Vec<_> = fs::read_dir(folder).into_iter().flatten().flatten().collect();
-    entries.sort_by_key(fs::DirEntry::file_name);
-    for entry in entries {
-        let Ok(meta) = entry.metadata() else { continue };
-        if meta.is_dir() {
-            look(&entry.path(), seen);
-            continue;
-        }
-        let modified = meta
-            .modified()
-            .ok()
-            .and_then(|at| at.duration_since(UNIX_EPOCH).ok())
-            .unwrap_or_default();
-        seen.push_str(&format!(
-            "\n{} {} {}",
-            entry.path().display(),
-            meta.len(),
-            modified.as_nanos()
-        ));
     }
 }

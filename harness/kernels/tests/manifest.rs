@@ -21,13 +21,14 @@ fn with(line: &str) -> String {
 
 #[test]
 fn mistyped_keys_and_words_are_pointed_at() {
-    insta::assert_snapshot!(error("[[kernel]]\nid = \"a\"\nsutie = \"bookworm\"\n"), @r#"
+    insta::assert_snapshot!(error("[[kernel]]\nid = \"a\"\nsutie = \"bookworm\"\n"), @"
         kernels.toml:3:1: unknown key `sutie` in [[kernel]]
           |
-        3 | sutie = "bookworm"
+        3 | sutie = \"bookworm\"
           | ^^^^^
-          = help: did you mean `suite`? known keys: id, suite, package, version, image, modules, git, rev, dirty, tarball, sha256, source-package, patches, config, cc, arch, make, line, fs, default, group, expect
-        "#);
+          = help: did you mean `suite`? known keys: id, suite, package, version, image, modules, git, rev, dirty, \
+          tarball, sha256, source-package, patches, config, cc, arch, make, line, fs, default, group, expect
+        ");
     insta::assert_snapshot!(error("[[kernels]]\nid = \"a\"\n"), @r"
         kernels.toml:1:3: unknown key `kernels` in the file
           |
@@ -36,13 +37,15 @@ fn mistyped_keys_and_words_are_pointed_at() {
           = help: did you mean `kernel`? known keys: kernel
         ");
     insta::assert_snapshot!(error("[[kernel]]\nid = \"a\"\nsuite = \"bokworm-security\"\npackage = \"p\"\nversion \
-        = \"1\"\n"), @r#"
+        = \"1\"\n"), @"
         kernels.toml:3:9: unknown suite `bokworm-security`
           |
-        3 | suite = "bokworm-security"
+        3 | suite = \"bokworm-security\"
           |         ^^^^^^^^^^^^^^^^^^
-          = help: did you mean `bookworm-security`? a suite is a Debian release (buster, bullseye, bookworm, trixie, forky, duke, sid, oldoldstable, oldstable, stable, testing, unstable), alone or followed by one of -security, -updates, -backports, -backports-sloppy, -proposed-updates
-        "#);
+          = help: did you mean `bookworm-security`? a suite is a Debian release (buster, bullseye, bookworm, trixie, \
+          forky, duke, sid, oldoldstable, oldstable, stable, testing, unstable), alone or followed by one of \
+          -security, -updates, -backports, -backports-sloppy, -proposed-updates
+        ");
     insta::assert_snapshot!(error(&with("fs = [\"btrfs\", \"brtfs\"]")), @r#"
         kernels.toml:6:16: unknown file system `brtfs`
           |
@@ -76,13 +79,14 @@ fn missing_and_conflicting_keys_are_pointed_at() {
           | ^^^^^^^^^^
           = help: add a line like `id = "debian-6.1.176"`
         "#);
-    insta::assert_snapshot!(error("[[kernel]]\nid = \"a\"\n"), @r#"
+    insta::assert_snapshot!(error("[[kernel]]\nid = \"a\"\n"), @"
         kernels.toml:2:1: this kernel has no source
           |
-        2 | id = "a"
+        2 | id = \"a\"
           | ^^
-          = help: give it `suite`, `package` and `version`; or `image`; or source to build: `git`, `tarball`, or `source-package`
-        "#);
+          = help: give it `suite`, `package` and `version`; or `image`; or source to build: `git`, `tarball`, or \
+          `source-package`
+        ");
     insta::assert_snapshot!(error("[[kernel]]\nid = \"a\"\nsuite = \"bookworm\"\npackage = \"linux-image-a\"\n"), @r#"
         kernels.toml:1:1: missing key `version` in [[kernel]]
           |

@@ -97,7 +97,11 @@ fn what_is_gone_names_what_there_is() {
         assert_eq!(error.exit().code(), 66);
         error.to_string()
     };
-    insta::assert_snapshot!(gone("linux-image-6.1.0-50-cloud-amd64-unsigned", "6.1.175-1"), @r#"bookworm does not hold linux-image-6.1.0-50-cloud-amd64-unsigned 6.1.175-1; it holds 6.1.176-1, 6.1.176-2; put one of these (or "latest") into kernels.toml, then `cargo xtask update k`"#);
+    insta::assert_snapshot!(
+        gone("linux-image-6.1.0-50-cloud-amd64-unsigned", "6.1.175-1"),
+        @"bookworm does not hold linux-image-6.1.0-50-cloud-amd64-unsigned 6.1.175-1; it holds 6.1.176-1, 6.1.176-2; \
+        put one of these (or \"latest\") into kernels.toml, then `cargo xtask update k`"
+    );
     insta::assert_snapshot!(
         gone("linux-image-6.1.0-49-cloud-amd64-unsigned", "6.1.174-1"),
         @"bookworm holds no package linux-image-6.1.0-49-cloud-amd64-unsigned; nearest on offer: \

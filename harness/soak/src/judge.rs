@@ -276,5 +276,4 @@ fn is_explained(ledger: &Ledger, phase: Phase, op: &str, range: Range) -> bool {
 }
 
 #[cfg(test)]
-#[path = "judge_tests.rs"]
 mod tests;

@@ -418,5 +418,4 @@ fn ranges(submit: &Submit) -> Vec<Range<u64>> {
 }
 
 #[cfg(test)]
-#[path = "ledger_tests.rs"]
 mod tests;

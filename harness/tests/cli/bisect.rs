@@ -93,6 +93,20 @@ fn a_dry_run_says_what_the_range_is_and_touches_nothing() {
     assert!(!place.dir().join("runs").exists() && !place.cache().exists());
 }
 
+/// What `--restart` was called before.
+#[test]
+fn anew_is_still_taken_for_restart() {
+    let place = releases();
+    let range = ["--bad", "old", "--good", "new"];
+    let with = |flag: &str| bisect(&place, &[&range[..], &[flag]].concat());
+    let restarted = with("--restart");
+    assert!(
+        restarted.ends_with("exit code 0\n") || restarted.ends_with("exit code 0"),
+        "{restarted}"
+    );
+    assert_eq!(with("--anew"), restarted);
+}
+
 #[test]
 fn ends_that_cannot_be_are_told() {
     let place = releases();
@@ -113,10 +127,11 @@ fn ends_that_cannot_be_are_told() {
     error: loose has no `line` in kernels.toml, which orders kernels for bisection; add one, like `line = "6.1"`
     exit code 64
     "#);
-    insta::assert_snapshot!(bisect(&place, &["--bad", "old", "--good", "floating"]), @r#"
-    error: floating has no version to order it by: releases are packages with a `version`, or with "latest" once `cargo xtask update floating` pinned one
+    insta::assert_snapshot!(bisect(&place, &["--bad", "old", "--good", "floating"]), @"
+    error: floating has no version to order it by: releases are packages with a `version`, or with \"latest\" once \
+    `cargo xtask update floating` pinned one
     exit code 64
-    "#);
+    ");
     insta::assert_snapshot!(bisect(&place, &["--bad", "old", "--good", "new", "--error", "0.7"]), @"
     error: invalid value '0.7' for '--error <P>': expected a number above 0 and below 0.5, like 0.01
 

@@ -83,10 +83,11 @@ fn a_cache_that_has_no_place_is_said_so() {
     for name in ["BIOSCOPE_CACHE", "XDG_CACHE_HOME", "HOME"] {
         command.env_remove(name);
     }
-    insta::assert_snapshot!(place.shown(command.output().unwrap()), @r#"
-    error: no place for the cache: none of BIOSCOPE_CACHE, XDG_CACHE_HOME and HOME is an absolute path; set BIOSCOPE_CACHE
+    insta::assert_snapshot!(place.shown(command.output().unwrap()), @"
+    error: no place for the cache: none of BIOSCOPE_CACHE, XDG_CACHE_HOME and HOME is an absolute path; set \
+    BIOSCOPE_CACHE
     exit code 73
-    "#);
+    ");
 }
 
 #[test]
@@ -113,10 +114,11 @@ fn a_disk_too_full_for_a_folder_or_a_file_is_said_so() {
     let Some(shown) = on_tmpfs(&place, "nr_inodes=4", &UPDATE) else {
         return;
     };
-    insta::assert_snapshot!(shown.first, @r#"
-    error: no space left on the disk of DIR/cache/apt/bookworm; free some, or set BIOSCOPE_CACHE to a folder on another disk
+    insta::assert_snapshot!(shown.first, @"
+    error: no space left on the disk of DIR/cache/apt/bookworm; free some, or set BIOSCOPE_CACHE to a folder on \
+    another disk
     exit code 73
-    "#);
+    ");
     assert_eq!((shown.left.as_str(), shown.again.as_str()), ("", PINNED));
 }
 
@@ -128,10 +130,11 @@ fn a_disk_too_full_for_a_few_bytes_is_said_so() {
     let Some(shown) = on_tmpfs(&place, "size=4k", &UPDATE) else {
         return;
     };
-    insta::assert_snapshot!(shown.first, @r#"
-    error: no space left on the disk of DIR/cache/apt/bookworm/sources.list; free some, or set BIOSCOPE_CACHE to a folder on another disk
+    insta::assert_snapshot!(shown.first, @"
+    error: no space left on the disk of DIR/cache/apt/bookworm/sources.list; free some, or set BIOSCOPE_CACHE to a \
+    folder on another disk
     exit code 73
-    "#);
+    ");
     assert_eq!((shown.left.as_str(), shown.again.as_str()), ("", PINNED));
 }
 
@@ -144,11 +147,13 @@ fn a_disk_too_full_for_the_index_is_said_so() {
     let Some(shown) = on_tmpfs(&place, "size=256k", &UPDATE) else {
         return;
     };
-    insta::assert_snapshot!(shown.first, @r#"
+    insta::assert_snapshot!(shown.first, @"
     fetching the index of bookworm
-    error: no space left on the disk for `apt-get` (E: Failed to fetch http://ADDRESS/dists/bookworm/main/binary-amd64/Packages  Error writing to file - write (28: No space left on device) [IP: 127.0.0.1 PORT]); free some, or set BIOSCOPE_CACHE to a folder on another disk
+    error: no space left on the disk for `apt-get` (E: Failed to fetch \
+    http://ADDRESS/dists/bookworm/main/binary-amd64/Packages  Error writing to file - write (28: No space left on \
+    device) [IP: 127.0.0.1 PORT]); free some, or set BIOSCOPE_CACHE to a folder on another disk
     exit code 73
-    "#);
+    ");
     assert_eq!((shown.left.as_str(), shown.again.as_str()), ("", PINNED));
 }
 
@@ -160,12 +165,14 @@ fn a_disk_too_full_for_a_package_is_said_so() {
     let Some(shown) = on_tmpfs(&place, "size=2m", &TEST) else {
         return;
     };
-    insta::assert_snapshot!(shown.first, @r#"
+    insta::assert_snapshot!(shown.first, @"
     fetching the index of bookworm
     downloading linux-image-a 6.1.176-1
-    error: no space left on the disk for `apt-get` (E: Failed to fetch http://ADDRESS/pool/linux-image-a_6.1.176-1_amd64.deb  Error writing to file - write (28: No space left on device) [IP: 127.0.0.1 PORT]); free some, or set BIOSCOPE_CACHE to a folder on another disk
+    error: no space left on the disk for `apt-get` (E: Failed to fetch \
+    http://ADDRESS/pool/linux-image-a_6.1.176-1_amd64.deb  Error writing to file - write (28: No space left on \
+    device) [IP: 127.0.0.1 PORT]); free some, or set BIOSCOPE_CACHE to a folder on another disk
     exit code 73
-    "#);
+    ");
     assert_eq!(shown.left, "");
     insta::assert_snapshot!(shown.again, @r#"
     downloading linux-image-a 6.1.176-1
@@ -186,13 +193,14 @@ fn a_disk_too_full_for_what_is_in_a_package_is_said_so() {
     // How much of the last block was written is tar's own affair.
     let words = shown.first.split(['(', ')']).find(|words| words.starts_with("tar:"));
     let words = words.expect("tar's words");
-    insta::assert_snapshot!(shown.first.replace(words, "TAR'S WORDS"), @r#"
+    insta::assert_snapshot!(shown.first.replace(words, "TAR'S WORDS"), @"
     fetching the index of bookworm
     downloading linux-image-a 6.1.176-1
     unpacking debian-6.1.176 (6.1.176-1)
-    error: no space left on the disk for `dpkg-deb` (TAR'S WORDS); free some, or set BIOSCOPE_CACHE to a folder on another disk
+    error: no space left on the disk for `dpkg-deb` (TAR'S WORDS); free some, or set BIOSCOPE_CACHE to a folder on \
+    another disk
     exit code 73
-    "#);
+    ");
     // The package is whole, and is not fetched again.
     insta::assert_snapshot!(shown.left, @r#"./debs/SUM.deb"#);
     insta::assert_snapshot!(shown.again, @r#"

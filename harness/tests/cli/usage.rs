@@ -53,14 +53,15 @@ fn unknown_kernels_cases_and_file_systems_are_answered_with_what_exists() {
 fn a_bad_list_of_kernels_is_pointed_at() {
     let place = Place::new();
     place.file("kernels.toml", "[[kernel]]\nid = \"a\"\nsutie = \"bookworm\"\n");
-    insta::assert_snapshot!(place.list(&[]), @r#"
+    insta::assert_snapshot!(place.list(&[]), @"
     error: kernels.toml:3:1: unknown key `sutie` in [[kernel]]
       |
-    3 | sutie = "bookworm"
+    3 | sutie = \"bookworm\"
       | ^^^^^
-      = help: did you mean `suite`? known keys: id, suite, package, version, image, modules, git, rev, dirty, tarball, sha256, source-package, patches, config, cc, arch, make, line, fs, default, group, expect
+      = help: did you mean `suite`? known keys: id, suite, package, version, image, modules, git, rev, dirty, \
+      tarball, sha256, source-package, patches, config, cc, arch, make, line, fs, default, group, expect
     exit code 65
-    "#);
+    ");
     place.file(
         "kernels.toml",
         "[[kernel]]\nid = \"a\"\nimage = \"x\"\n[[kernel]]\nid = \"a\"\nimage = \"y\"\n",
@@ -160,13 +161,14 @@ fn a_bad_rule_is_refused_with_its_place_before_anything_starts() {
      |      ^^^^
     exit code 64
     ");
-    insta::assert_snapshot!(place.run(&["inject", "fial write"]), @r#"
-    error: bad rule: column 1: unknown action `fial`: expected one of fail, delay, slow, hold, hang, reorder, short, corrupt, drop, early, cut, disconnect; did you mean `fail`?
+    insta::assert_snapshot!(place.run(&["inject", "fial write"]), @"
+    error: bad rule: column 1: unknown action `fial`: expected one of fail, delay, slow, hold, hang, reorder, short, \
+    corrupt, drop, early, cut, disconnect; did you mean `fail`?
      |
      | fial write
      | ^^^^
     exit code 64
-    "#);
+    ");
 }
 
 #[test]
@@ -181,10 +183,12 @@ fn inject_needs_a_running_shell() {
       caused by: No such file or directory (os error 2)
     exit code 69
     ");
-    insta::assert_snapshot!(place.run(&["inject", "list", "more"]), @r#"
-    error: `list`, `clear`, `stats` and `subscribe` take nothing more, `power` neither, `remove` and `release` a rule's name, `mark` and `rollback` a mark's, `set` NAME:VALUE, `resize` a size, `export` a file and how, `log` a file
+    insta::assert_snapshot!(place.run(&["inject", "list", "more"]), @"
+    error: `list`, `clear`, `stats` and `subscribe` take nothing more, `power` neither, `remove` and `release` a \
+    rule's name, `mark` and `rollback` a mark's, `set` NAME:VALUE, `resize` a size, `export` a file and how, `log` a \
+    file
     exit code 64
-    "#);
+    ");
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn a_program_in_a_cell_tells_the_device() {
         stats.iter().any(|line| line.starts_with(r#"  "errors": 2,"#)),
         "{stats:#?}"
     );
-    insta::assert_snapshot!(said.join("\n"), @r#"
+    insta::assert_snapshot!(said.join("\n"), @"
         rule once is in force
         code 0 of add fail read sectors=0..8 limit=1 name=once
         read: EIO
@@ -60,16 +60,18 @@ fn a_program_in_a_cell_tells_the_device() {
         inject: a guest cannot write files of its host: run `cargo xtask inject export FILE` there
         code 64 of export /tmp/disk.raw
         read
-        inject: the mark `disarm` is the harness's own, it tells where a case's faults begin and end: choose another name
+        inject: the mark `disarm` is the harness's own, it tells where a case's faults begin and end: choose another \
+        name
         code 64 of mark disarm
         read
-        inject: bad rule: column 1: unknown action `fial`: expected one of fail, delay, slow, hold, hang, reorder, short, corrupt, drop, early, cut, disconnect; did you mean `fail`?
+        inject: bad rule: column 1: unknown action `fial`: expected one of fail, delay, slow, hold, hang, reorder, \
+        short, corrupt, drop, early, cut, disconnect; did you mean `fail`?
          |
          | fial read
          | ^^^^
         code 64 of fial read
         read
-        "#);
+        ");
     rig.assert_nothing_left();
 }
 

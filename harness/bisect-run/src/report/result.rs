@@ -58,7 +58,7 @@ impl Report<'_> {
             Conclusion::Found { item, probability } => {
                 let _ = writeln!(
                     text,
-                    "{BOLD}{word} {}{BOLD:#}  (with {})",
+                    "{BOLD}{word} {}{BOLD:#}  (probability {})",
                     self.name(*item),
                     percent(*probability)
                 );
@@ -69,7 +69,7 @@ impl Report<'_> {
             Conclusion::Among { items, probability } => {
                 let _ = writeln!(
                     text,
-                    "{BOLD}{word} one of {}{BOLD:#}, of which no more can be told  (with {})",
+                    "{BOLD}{word} one of {}{BOLD:#}, of which no more can be told  (probability {})",
                     counted(items.len(), "item"),
                     percent(*probability)
                 );

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::{Entry, Header, ParseError, State, parse};
+use super::text::{ParseError, parse};
+use super::{Entry, Header, State};
 
 /// Why a journal cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -4,8 +4,8 @@ use super::*;
 
 /// A real round (`cargo xtask soak` with the rules that the trace names), cut down to the requests of two slots in
 /// which a rule had a say or that change something; and what fio said as it read back.
-const TRACE: &str = include_str!("../../tests/fixtures/soak/trace.jsonl");
-const REPORTS: &str = include_str!("../../tests/fixtures/soak/reports.jsonl");
+const TRACE: &str = include_str!("../../../tests/fixtures/soak/trace.jsonl");
+const REPORTS: &str = include_str!("../../../tests/fixtures/soak/reports.jsonl");
 
 /// The round, so that a test can take something away.
 struct Recorded {

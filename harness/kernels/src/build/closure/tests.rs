@@ -1,0 +1,129 @@
+use super::*;
+
+fn listing(paths: &[&str]) -> Listing {
+    paths
+        .iter()
+        .map(|path| ((*path).to_owned(), format!("id of {path}")))
+        .collect()
+}
+
+const TREE: [&str; 13] = [
+    "Makefile",
+    "Kconfig",
+    "fs/Kconfig",
+    "fs/Makefile",
+    "fs/open.c",
+    "fs/btrfs/Makefile",
+    "fs/btrfs/inode.c",
+    "fs/btrfs/ctree.h",
+    "fs/btrfs/unused.c",
+    "fs/empty/Makefile",
+    "drivers/gpu/Makefile",
+    "drivers/gpu/gpu.c",
+    "scripts/link-vmlinux.sh",
+];
+
+fn closure() -> (Closure, Listing, HashSet<String>) {
+    let all = listing(&TREE);
+    let named = ["fs/open.c", "fs/btrfs/inode.c", "fs/btrfs/ctree.h"];
+    let entered = HashSet::from(["fs/empty".to_owned()]);
+    let closure = Closure::new(named.iter().map(ToString::to_string).collect(), &entered, &all);
+    let before = all.keys().cloned().collect();
+    (closure, all, before)
+}
+
+#[test]
+fn makefiles_of_what_is_built_go_with_it_and_those_of_other_drivers_do_not() {
+    let (closure, ..) = closure();
+    assert_eq!(
+        closure.files(),
+        [
+            "Makefile",
+            "fs/Makefile",
+            "fs/btrfs/Makefile",
+            "fs/btrfs/ctree.h",
+            "fs/btrfs/inode.c",
+            "fs/empty/Makefile",
+            "fs/open.c",
+            "scripts/link-vmlinux.sh"
+        ]
+    );
+}
+
+#[test]
+fn only_what_is_read_changes_the_sum() {
+    let (closure, all, before) = closure();
+    let sum = |change: &dyn Fn(&mut Listing)| {
+        let mut all = all.clone();
+        change(&mut all);
+        closure.sum(&all, &before)
+    };
+    let same = sum(&|_| {});
+    assert!(same.is_some());
+    for path in [
+        "drivers/gpu/gpu.c",
+        "drivers/gpu/Makefile",
+        "fs/btrfs/unused.c",
+        "fs/Kconfig",
+    ] {
+        assert_eq!(
+            sum(&|all| drop(all.insert(path.to_owned(), "other".to_owned()))),
+            same,
+            "{path}"
+        );
+    }
+    for path in ["fs/btrfs/inode.c", "fs/Makefile", "scripts/link-vmlinux.sh"] {
+        assert_ne!(
+            sum(&|all| drop(all.insert(path.to_owned(), "other".to_owned()))),
+            same,
+            "{path}"
+        );
+        assert_eq!(sum(&|all| drop(all.remove(path))), None, "{path} is gone");
+    }
+    // Not read by anything yet; but the compiler would find this one first, and a makefile may take the other.
+    assert_eq!(
+        sum(&|all| drop(all.insert("include/ctree.h".to_owned(), "new".to_owned()))),
+        None
+    );
+    assert_eq!(
+        sum(&|all| drop(all.insert("fs/btrfs/Makefile.inc".to_owned(), "new".to_owned()))),
+        None
+    );
+    assert_eq!(
+        sum(&|all| drop(all.insert("drivers/gpu/new.c".to_owned(), "new".to_owned()))),
+        same
+    );
+}
+
+#[test]
+fn what_kbuild_and_the_tools_write_is_understood() {
+    let text = "savedcmd_fs/open.o := gcc -Wp,-MMD,fs/.open.o.d -I/line/src/include -c -o fs/open.o \
+            /line/src/fs/open.c\n\n\
+            source_fs/open.o := /line/src/fs/open.c\n\ndeps_fs/open.o := \\\n    $(wildcard \
+            include/config/FSNOTIFY) \\\n  \
+            ../src/include/linux/fs.h \\\n  include/generated/autoconf.h \\\n";
+    let (objects, source) = (Path::new("/line/obj"), Path::new("/line/src"));
+    let all = listing(&[
+        "fs/open.c",
+        "include/linux/fs.h",
+        "include/linux/unread.h",
+        "tools/lib/string.c",
+    ]);
+    let mut reading = Reading {
+        objects,
+        source,
+        all: &all,
+        named: HashSet::new(),
+        entered: HashSet::new(),
+        seen: HashSet::new(),
+    };
+    reading.read(&objects.join("fs"), text.as_bytes());
+    // The same line in another folder is another file.
+    let tools = "deps_string.o := \\\n  ../../../src/tools/lib/string.c \\\n";
+    reading.read(&objects.join("fs"), tools.as_bytes());
+    assert!(!reading.named.contains("tools/lib/string.c"), "{:?}", reading.named);
+    reading.read(&objects.join("tools/lib"), tools.as_bytes());
+    let mut named: Vec<&str> = reading.named.iter().map(String::as_str).collect();
+    named.sort_unstable();
+    assert_eq!(named, ["fs/open.c", "include/linux/fs.h", "tools/lib/string.c"]);
+}

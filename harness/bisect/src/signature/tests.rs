@@ -5,9 +5,9 @@ use verdict::Judgement;
 
 /// Logs of the same crash on three kernels, recorded.
 const SYSRQ: [&str; 3] = [
-    include_str!("../../tests/fixtures/consoles/debian-5.10.218.sysrq-crash.log"),
-    include_str!("../../tests/fixtures/consoles/debian-6.1.192.sysrq-crash.log"),
-    include_str!("../../tests/fixtures/consoles/debian-6.12.sysrq-crash.log"),
+    include_str!("../../../tests/fixtures/consoles/debian-5.10.218.sysrq-crash.log"),
+    include_str!("../../../tests/fixtures/consoles/debian-6.1.192.sysrq-crash.log"),
+    include_str!("../../../tests/fixtures/consoles/debian-6.12.sysrq-crash.log"),
 ];
 
 /// The forms that follow are those in which the kernel prints its reports, with made-up addresses.

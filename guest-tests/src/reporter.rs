@@ -1,4 +1,5 @@
-//! How a program under the agent reports: JSON lines over a socketpair, whose file descriptor is in the variable `BIOSCOPE_FD`.
+//! How a program under the agent reports: JSON lines over a socketpair, whose file descriptor is in the variable
+//! `BIOSCOPE_FD`.
 //!
 //! A program that was started by hand has no agent: its reports then go to standard error and its wishes are granted,
 //! so that a test can be tried on any mounted file system.

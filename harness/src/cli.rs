@@ -13,7 +13,8 @@ use crate::commands::{bisect, build, doctor, inject, shell, soak, store, test, u
     arg_required_else_help = true,
     after_help = "To work on this project itself:\n  \
         selftest  Run our own tests: the default matrix, those without VMs, those of the rig\n  \
-        fuzz      Run the device's fuzz targets"
+        fuzz      Run the device's fuzz targets\n  \
+        tidy      Check the form of the source"
 )]
 pub(crate) struct Cli {
     /// What to do.

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use guest_wire::Fs;
 use host::suggest;
 use kernels::GivenTree;
-use machine::vm::accel::Choice;
+use machine::accel::Choice;
 use run::cases::Profile;
 
 /// How the host may be used.

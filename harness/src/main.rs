@@ -9,7 +9,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use cli::{Cli, Command};
+use host::error::Failure;
 use host::exit::Exit;
+use host::places;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -25,7 +27,20 @@ fn main() -> ExitCode {
             .into();
         }
     };
-    let result = match &cli.command {
+    // A command that has no clone to work on says so before it does anything.
+    let result = places::root().map_err(Failure::from).and_then(|_| run(&cli.command));
+    match result {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            let red = anstyle::AnsiColor::Red.on_default().bold();
+            anstream::eprintln!("{red}error:{red:#} {failure}");
+            failure.exit.into()
+        }
+    }
+}
+
+fn run(command: &Command) -> Result<Exit, Failure> {
+    match command {
         Command::Test(args) => commands::test::run(args),
         Command::Doctor(args) => commands::doctor::run(args),
         Command::Update(args) => commands::update::run(args),
@@ -35,13 +50,5 @@ fn main() -> ExitCode {
         Command::Inject(args) => commands::inject::run(args),
         Command::Soak(args) => commands::soak::run(args),
         Command::Bisect(args) => commands::bisect::run(args),
-    };
-    match result {
-        Ok(exit) => exit.into(),
-        Err(failure) => {
-            let red = anstyle::AnsiColor::Red.on_default().bold();
-            anstream::eprintln!("{red}error:{red:#} {failure}");
-            failure.exit.into()
-        }
     }
 }

@@ -37,12 +37,16 @@ fn execute(run: &Run, trial: &Trial) -> Result<(), Failed> {
     let lines: Vec<String> = unexpected
         .iter()
         .map(|cell| {
-            let cause = cell.cause.map(|cause| format!(" ({cause})")).unwrap_or_default();
+            let cause = cell
+                .verdict()
+                .cause()
+                .map(|cause| format!(" ({cause})"))
+                .unwrap_or_default();
             format!(
                 "{}: {}{cause}: {}\n  evidence: {}",
                 cell.case,
-                cell.verdict,
-                cell.detail,
+                cell.verdict(),
+                cell.detail(),
                 cell.dir.display()
             )
         })

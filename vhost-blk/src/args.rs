@@ -15,7 +15,7 @@ use vhost_blk::server::{Options, ServeError};
 use vhost_blk_api::control;
 use vhost_blk_api::op::Op;
 use vhost_blk_api::plan::explain::explain;
-use vhost_blk_api::plan::{Plan, PlanError, Rule, RuleError, file, words};
+use vhost_blk_api::plan::{Plan, PlanError, Rule, RuleError, file, reference};
 use vhost_blk_api::trace::show::{Filter, NoMark, NoRule, listing};
 use vhost_blk_api::trace::summary::summary;
 use vhost_blk_api::trace::{self, Status};
@@ -241,7 +241,7 @@ impl Task {
             (Some(Question::Trace(wanted)), _) => wanted.text().map(Task::Say),
             (Some(Question::Reference { of }), _) => Ok(Task::Say(match of.as_str() {
                 "control" => control::reference(),
-                _ => words::reference(),
+                _ => reference(),
             })),
             (None, Some(serve)) => Settings::of(serve).map(|settings| Task::Serve(Box::new(settings))),
             (None, None) => {

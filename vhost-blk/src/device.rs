@@ -90,7 +90,6 @@ impl Device {
         &self.disk
     }
 
-    /// The trace.
     pub(crate) fn trace(&self) -> &trace::Writer {
         &self.trace
     }
@@ -116,8 +115,8 @@ impl Device {
         self.gate.state()
     }
 
-    /// Begins to keep what is not durable, if a rule cannot do its work without; to be called before the lock is given
-    /// up under which one was put in force.
+    /// Starts to keep what is not durable, if a rule needs it. Must be called before the state lock is released under
+    /// which that rule was added.
     fn keep_what_rules_want(&self, state: &State) {
         if state.book.wants_history() && !self.disk.history.is_kept() {
             self.disk.history.keep(Keep::Volatile);

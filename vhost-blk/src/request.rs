@@ -1,4 +1,4 @@
-//! A request's way: what it passes between a ring and the disk, each part by itself.
+//! The parts of a request's way between a ring and the disk.
 //!
 //! `chain.rs` reads it out of guest memory (`buffers.rs`), `schedule.rs` keeps it for as long as rules say,
 //! `execute.rs` does its work (`access.rs`: on what, `corrupt.rs`: with other data than it should), and `completion.rs`

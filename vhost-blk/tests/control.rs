@@ -25,7 +25,7 @@ fn nobody_but_its_owner_can_use_it_and_a_missing_directory_is_made_so() {
     let image = dir.path().join("image");
     std::fs::write(&image, [0; 4096]).expect("an image");
     let socket = dir.path().join("made/for/control");
-    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_vhost-blk"))
+    let mut child = std::process::Command::new(common::clone::vhost_blk())
         .arg("--die-with-parent")
         .args(["--image".as_ref(), image.as_os_str(), "--socket".as_ref()])
         .arg(dir.path().join("socket"))

@@ -1,10 +1,13 @@
 //! What the binary is asked without a disk: a rule in a sentence, a trace as a listing.
 #![allow(clippy::expect_used, reason = "a panic here is the test's failure")]
 
+#[path = "common/clone.rs"]
+mod clone;
+
 use std::process::{Command, Output};
 
 fn ask(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_vhost-blk"))
+    Command::new(clone::vhost_blk())
         .args(args)
         .output()
         .expect("the binary")

@@ -428,7 +428,7 @@ fn a_trace_that_is_of_no_use_is_refused() {
 }
 
 fn show(file: &Path) -> std::process::Command {
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_vhost-blk"));
+    let mut command = std::process::Command::new(common::clone::vhost_blk());
     command.arg("trace").arg(file);
     command
 }

@@ -1,37 +1,21 @@
 //! `cargo xtask fuzz [TARGET…] [--seconds N] [--yes]`: runs fuzz targets, one after the other.
 
+use std::error::Error;
 use std::path::Path;
 use std::process::Command;
 
+use serde::Deserialize;
 use xshell::{Shell, cmd};
+
+use crate::cli::FuzzArgs;
+use crate::exit::{UNAVAILABLE, USAGE};
+use crate::repo::Repo;
 
 /// A target found an input that it must not (as an unexpected failure of the matrix).
 const FOUND: u8 = 1;
-/// Bad usage (`EX_USAGE`).
-const USAGE: u8 = 64;
-/// The host lacks a tool (`EX_UNAVAILABLE`).
-const LACKING: u8 = 69;
 
-/// Time for each target when nobody says.
-const SECONDS_DEFAULT: u32 = 60;
 /// An input that takes this long hangs.
 const INPUT_SECONDS_MAX: u32 = 25;
-
-const HELP: &str = "Run the fuzz targets: all, or those named
-
-Usage: cargo xtask fuzz [TARGET]... [--seconds N] [--yes]
-
-Options:
-  --seconds N  For each target [default: 60]
-  --yes        Install what is missing (cargo-fuzz, a C++ compiler)";
-
-/// What is asked for.
-#[derive(Debug, PartialEq, Eq)]
-struct Wanted {
-    targets: Vec<String>,
-    seconds: u32,
-    yes: bool,
-}
 
 /// A tool that fuzzing needs beside cargo, and the command that brings it.
 struct Tool {
@@ -57,30 +41,42 @@ const TOOLS: [Tool; 2] = [
 ///
 /// # Errors
 /// A program that is there cannot be run.
-pub(crate) fn run(shell: &Shell, target_dir: &Path, args: &[String]) -> xshell::Result<u8> {
-    if args.iter().any(|arg| matches!(arg.as_str(), "-h" | "--help")) {
-        println!("{HELP}");
-        return Ok(0);
-    }
-    let known = targets(&shell.read_file("fuzz/Cargo.toml")?);
-    let wanted = match parse(args, &known) {
+pub(crate) fn run(repo: &Repo, args: FuzzArgs) -> Result<u8, Box<dyn Error>> {
+    let shell = &repo.shell;
+    let known = targets(&shell.read_file("fuzz/Cargo.toml")?)?;
+    let wanted = match wanted(args.targets, known) {
         Ok(wanted) => wanted,
         Err(problem) => {
             eprintln!("error: {problem}");
             return Ok(USAGE);
         }
     };
+    if !tools_are_there(shell, args.yes) {
+        return Ok(UNAVAILABLE);
+    }
+    let mut code = 0;
+    for (number, target) in wanted.iter().enumerate() {
+        eprintln!("fuzz {} of {}: {target}, {} s", number + 1, wanted.len(), args.seconds);
+        if !fuzz(shell, &repo.target, target, args.seconds)? {
+            code = FOUND;
+        }
+    }
+    Ok(code)
+}
+
+/// Whether all tools are there, or could be installed.
+fn tools_are_there(shell: &Shell, may_install: bool) -> bool {
     for tool in &TOOLS {
         if is_there(tool.probe) {
             continue;
         }
         let install = tool.install.join(" ");
-        if !wanted.yes {
+        if !may_install {
             eprintln!(
                 "error: {} is missing: `{install}` brings it, or this command with --yes",
                 tool.what
             );
-            return Ok(LACKING);
+            return false;
         }
         eprintln!("$ {install}");
         let sudo = tool.install.first() == Some(&"apt-get") && !is_root(shell) && is_there(&["sudo", "--version"]);
@@ -94,22 +90,10 @@ pub(crate) fn run(shell: &Shell, target_dir: &Path, args: &[String]) -> xshell::
         };
         if cmd!(shell, "{program} {rest...}").quiet().run().is_err() {
             eprintln!("error: {} could not be installed with `{install}`", tool.what);
-            return Ok(LACKING);
+            return false;
         }
     }
-    let mut code = 0;
-    for (number, target) in wanted.targets.iter().enumerate() {
-        eprintln!(
-            "fuzz {} of {}: {target}, {} s",
-            number + 1,
-            wanted.targets.len(),
-            wanted.seconds
-        );
-        if !fuzz(shell, target_dir, target, wanted.seconds)? {
-            code = FOUND;
-        }
-    }
-    Ok(code)
+    true
 }
 
 /// Runs a target with its seeds and what earlier runs found; whether nothing was wrong.
@@ -124,8 +108,8 @@ fn fuzz(shell: &Shell, target_dir: &Path, target: &str, seconds: u32) -> xshell:
         format!("-max_total_time={seconds}"),
         format!("-timeout={INPUT_SECONDS_MAX}"),
     );
-    // The flags by which libFuzzer learns what an input reaches are not stable, and need no nightly compiler this way. Without a sanitizer (-s none):
-    // the device has next to no unsafe code, and is ten times quicker.
+    // The flags by which libFuzzer learns what an input reaches are not stable, and need no nightly compiler this
+    // way. Without a sanitizer (-s none): the device has next to no unsafe code, and is ten times quicker.
     let fuzz = cmd!(
         shell,
         "cargo fuzz run -s none --release {target} {dirs...} -- {time} {hang} -print_final_stats=1 -verbosity=0"
@@ -154,51 +138,31 @@ fn is_root(shell: &Shell) -> bool {
     cmd!(shell, "id -u").quiet().read().is_ok_and(|id| id.trim() == "0")
 }
 
-/// The names of the targets in the manifest.
-fn targets(manifest: &str) -> Vec<String> {
-    let bins = manifest.split("[[bin]]").skip(1);
-    let name = |bin: &str| {
-        let line = bin.lines().find(|line| line.starts_with("name"))?;
-        Some(line.split('"').nth(1)?.to_owned())
-    };
-    bins.filter_map(name).collect()
+#[derive(Deserialize)]
+struct Manifest {
+    bin: Vec<Bin>,
 }
 
-fn parse(args: &[String], known: &[String]) -> Result<Wanted, String> {
-    let mut wanted = Wanted {
-        targets: Vec::new(),
-        seconds: SECONDS_DEFAULT,
-        yes: false,
-    };
-    let mut args = args.iter();
-    while let Some(arg) = args.next() {
-        let (name, value) = match arg.split_once('=') {
-            Some((name, value)) => (name, Some(value)),
-            None => (arg.as_str(), None),
-        };
-        match name {
-            "--yes" => wanted.yes = true,
-            "--seconds" => {
-                let value = value.or_else(|| args.next().map(String::as_str)).unwrap_or_default();
-                wanted.seconds = value.parse().ok().filter(|seconds| *seconds > 0).ok_or_else(|| {
-                    format!(
-                        "bad value `{value}` for --seconds: expected a number of seconds from 1, as in --seconds 60"
-                    )
-                })?;
-            }
-            _ if known.iter().any(|target| target == name) => wanted.targets.push(name.to_owned()),
-            _ => {
-                return Err(format!(
-                    "unknown target or option `{arg}`: expected --seconds N, --yes, or one of the targets {}",
-                    known.join(", ")
-                ));
-            }
-        }
+#[derive(Deserialize)]
+struct Bin {
+    name: String,
+}
+
+/// The names of the targets in the manifest.
+fn targets(manifest: &str) -> Result<Vec<String>, toml::de::Error> {
+    let manifest: Manifest = toml::from_str(manifest)?;
+    Ok(manifest.bin.into_iter().map(|bin| bin.name).collect())
+}
+
+/// The targets that are asked for, or all.
+fn wanted(named: Vec<String>, known: Vec<String>) -> Result<Vec<String>, String> {
+    if let Some(unknown) = named.iter().find(|target| !known.contains(target)) {
+        return Err(format!(
+            "unknown target `{unknown}`: expected one of the targets {}",
+            known.join(", ")
+        ));
     }
-    if wanted.targets.is_empty() {
-        wanted.targets = known.to_vec();
-    }
-    Ok(wanted)
+    Ok(if named.is_empty() { known } else { named })
 }
 
 #[cfg(test)]
@@ -206,12 +170,7 @@ mod tests {
     use super::*;
 
     fn known() -> Vec<String> {
-        targets(include_str!("../../fuzz/Cargo.toml"))
-    }
-
-    fn parsed(args: &[&str]) -> Result<Wanted, String> {
-        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
-        parse(&args, &known())
+        targets(include_str!("../../fuzz/Cargo.toml")).expect("a manifest")
     }
 
     #[test]
@@ -220,27 +179,11 @@ mod tests {
     }
 
     #[test]
-    fn arguments() {
-        let wanted = Wanted {
-            targets: known(),
-            seconds: 60,
-            yes: false,
-        };
-        assert_eq!(parsed(&[]), Ok(wanted));
-        let wanted = Wanted {
-            targets: vec!["ring".to_owned()],
-            seconds: 5,
-            yes: true,
-        };
-        assert_eq!(parsed(&["--seconds", "5", "ring", "--yes"]), Ok(wanted));
-        for (args, expected) in [
-            (&["rign"][..], "one of the targets rule, request, ring"),
-            (&["--seconds", "0"], "a number of seconds from 1"),
-            (&["--seconds"], "bad value ``"),
-            (&["--second=5"], "expected --seconds N"),
-        ] {
-            let problem = parsed(args).expect_err("it is refused");
-            assert!(problem.contains(expected), "{problem}");
-        }
+    fn all_targets_or_those_named() {
+        assert_eq!(wanted(Vec::new(), known()), Ok(known()));
+        let ring = vec!["ring".to_owned()];
+        assert_eq!(wanted(ring.clone(), known()), Ok(ring));
+        let problem = wanted(vec!["rign".to_owned()], known()).expect_err("it is refused");
+        assert!(problem.contains("one of the targets rule, request, ring"), "{problem}");
     }
 }

@@ -7,7 +7,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use machine::vm::args::{MEMORY_MIB, test_cmdline};
+use machine::{MEMORY_MIB, test_command_line};
 use verdict::results::Begun;
 
 use crate::measure::{self, Measured, Whole};
@@ -142,7 +142,7 @@ fn arguments(setting: &Setting, step: Step, initramfs: &Path, disk: &Path) -> Ve
         args.extend(["-cpu", "qemu64,+ssse3,+sse4.1,+sse4.2"].map(OsString::from));
     }
     let cmdline = if step >= Step::Cmdline {
-        test_cmdline()
+        test_command_line()
     } else {
         "console=ttyS0 panic=-1".into()
     };

@@ -51,9 +51,8 @@ use host::places::Places;
 use host::progress::Progress;
 use kernels::modules;
 use kernels::{self, Artifact, Manifest};
-use machine::boot::snapshot;
-use machine::golden;
-use machine::{boot, provision};
+use machine::snapshot::SnapshotConfig;
+use machine::{golden, initramfs};
 use run::programs::programs;
 use verdict::results::Begun;
 
@@ -70,7 +69,7 @@ pub struct Setting {
     /// Our own binaries.
     pub places: Places,
     /// How snapshots of booted guests are used.
-    pub snapshots: snapshot::Plan,
+    pub snapshots: SnapshotConfig,
 }
 
 /// A benchmark's result, or why there is none.
@@ -188,16 +187,14 @@ impl Setting {
         let artifacts = kernels::prepare(&selected, &lock, &cache, &options, &Progress::stderr())?;
         let [kernel] = <[Artifact; 1]>::try_from(artifacts)
             .map_err(|_| format!("{id} names several kernels; the benchmark takes one"))?;
-        let modules = modules::closure(&kernel, &boot::modules_for(Fs::Btrfs))?;
+        let modules = modules::closure(&kernel, &initramfs::modules_for(Fs::Btrfs))?;
         let image = golden::image(Fs::Btrfs, &cache)?;
-        let snapshots = snapshot::Plan {
-            root: places.runs().join("snapshots"),
-            identity: provision::identity(
-                &places.guest_bins,
-                &programs(&places.guest_bins, None),
-                &doctor::qemu_version().unwrap_or_default(),
-            )?,
-        };
+        let snapshots = SnapshotConfig::new(
+            places.runs().join("snapshots"),
+            &places.guest_bins,
+            &programs(&places.guest_bins, None),
+            &doctor::qemu_version().unwrap_or_default(),
+        )?;
         Ok(Setting {
             snapshots,
             kernel,

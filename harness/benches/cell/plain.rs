@@ -10,7 +10,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use host::tool;
 use machine::initramfs::{self, Content, Entry};
-use machine::vm::args::{MEMORY_MIB, QEMU};
+use machine::{MEMORY_MIB, QEMU};
 
 use crate::measure::{self, Measured, READY, Whole};
 use crate::{Result, Setting};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use host::tool;
-use machine::vm::args::MEMORY_MIB;
+use machine::MEMORY_MIB;
 
 use crate::measure::{self, DEADLINE, Measured, READY, Whole};
 use crate::plain::{WORK, check};

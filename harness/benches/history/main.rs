@@ -11,6 +11,8 @@
 //! are kernels built, runs, time by the clock and of all processors (which other work on the machine changes less), and
 //! the commit. The brute way goes over all of them and says if they are not one row that fails and one that passes.
 
+#[path = "../../tests/common/clone.rs"]
+mod clone;
 #[path = "../common/cost.rs"]
 mod cost;
 
@@ -393,11 +395,11 @@ impl Place {
 
 /// What a person without bioscope bisect runs on each commit.
 fn step() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/history/step.sh")
+    clone::package().join("benches/history/step.sh")
 }
 
 fn program() -> PathBuf {
-    PathBuf::from(env!("CARGO_BIN_EXE_bioscope"))
+    clone::bioscope()
 }
 
 fn git(dir: &Path, args: &[&str]) -> Result<String> {

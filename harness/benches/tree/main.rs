@@ -11,6 +11,8 @@
 //! rounds' ratios, by the clock and by the processors' time (which other work on the machine changes less), and how
 //! long ours takes where nothing is to be built.
 
+#[path = "../../tests/common/clone.rs"]
+mod clone;
 #[path = "../common/cost.rs"]
 mod cost;
 
@@ -129,7 +131,7 @@ impl Bench {
         }
         let mut bench = Bench {
             tree: path,
-            bioscope: PathBuf::from(env!("CARGO_BIN_EXE_bioscope")),
+            bioscope: clone::bioscope(),
             source: PathBuf::new(),
             make: Vec::new(),
         };

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use evidence::EvidenceBundle;
 use guest_wire::Fs;
 
 use super::judged::Judged;
@@ -14,9 +15,10 @@ use host::error::Failure;
 use host::exit::Exit;
 use host::progress::Progress;
 use kernels::Artifact;
-use machine::boot::snapshot;
-use machine::vm::args::Accel;
+use machine::Accel;
+use machine::snapshot::SnapshotConfig;
 use run::cases::Profile;
+use run::cell_file;
 use run::prepare;
 use run::programs::programs;
 use run::trial;
@@ -26,7 +28,7 @@ use verdict::results::Cell;
 /// The machine of a bisection, once it is known.
 struct Rig {
     accel: Accel,
-    snapshots: Option<snapshot::Plan>,
+    snapshots: Option<SnapshotConfig>,
     image: PathBuf,
 }
 
@@ -162,7 +164,7 @@ impl<'a, M: Maker> Machines<'a, M> {
             if let Some(cell) = judged.take(&key, &into) {
                 let run = self.describe(artifact, std::slice::from_ref(&trial), dir, seed);
                 run.save().map_err(|error| Failure::of(Exit::CannotCreate, &error))?;
-                let console = console(&cell.dir);
+                let console = EvidenceBundle::load(&cell.dir)?.console;
                 return Ok(Ran {
                     cell,
                     console,
@@ -177,7 +179,7 @@ impl<'a, M: Maker> Machines<'a, M> {
         if let Some(judged) = &self.judged {
             judged.keep(&key, &cell);
         }
-        let console = console(&cell.dir);
+        let console = EvidenceBundle::load(&cell.dir)?.console;
         Ok(Ran {
             cell,
             console,
@@ -194,7 +196,7 @@ impl<'a, M: Maker> Machines<'a, M> {
                 let program = setting.exec.as_ref().map(|exec| exec.program.as_path());
                 let bins = &setting.places.guest_bins;
                 let qemu = host::doctor::qemu_version().unwrap_or_default();
-                let guest = machine::provision::identity(bins, &programs(bins, program), &qemu)
+                let guest = machine::snapshot::identity(bins, &programs(bins, program), &qemu)
                     .map_err(|error| Failure::of(Exit::Internal, &error))?;
                 let device =
                     std::fs::read(&setting.places.vhost_blk).map_err(|error| Failure::of(Exit::Internal, &error))?;
@@ -283,8 +285,8 @@ impl<M: Maker> Bench for Machines<'_, M> {
         let run = Run::load(dir).ok()?;
         let kernel = run.kernels.keys().next()?;
         // A cell's result is the last file that a run writes.
-        let cell = Cell::load(&run.cell_dir(kernel, trial.fs, &trial.cases.first()?.name))?;
-        let console = console(&cell.dir);
+        let cell = cell_file::load(&run.cell_dir(kernel, trial.fs, &trial.cases.first()?.name))?;
+        let console = EvidenceBundle::load(&cell.dir).ok()?.console;
         Some(Ran {
             cell,
             console,
@@ -303,9 +305,4 @@ impl<M: Maker> Bench for Machines<'_, M> {
     fn say(&self, line: &str) {
         self.progress.say(line);
     }
-}
-
-fn console(dir: &Path) -> String {
-    let bytes = std::fs::read(dir.join("console.log")).unwrap_or_default();
-    String::from_utf8_lossy(&bytes).into_owned()
 }

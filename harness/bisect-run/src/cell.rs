@@ -14,7 +14,6 @@ use kernels::Kernel;
 use run::Trial;
 use run::cases::Profile;
 use run::select::{self, Wanted};
-use verdict::Verdict;
 use verdict::results::Cell;
 
 /// Where the choice is kept, so that a resumed bisection does not make it again.
@@ -111,7 +110,7 @@ impl Selection {
             }
         };
         let ran = bench.trials(&artifact, &self.trials, &dir.join("select"), seed)?;
-        let failing: Vec<&Cell> = ran.iter().filter(|cell| cell.verdict == Verdict::Fail).collect();
+        let failing: Vec<&Cell> = ran.iter().filter(|cell| cell.verdict().failure().is_some()).collect();
         match failing.as_slice() {
             [] => {
                 anstream::println!(
@@ -153,12 +152,10 @@ impl Selection {
 /// Cells with what came of them, a line each.
 fn list<'a>(cells: impl Iterator<Item = &'a Cell>) -> String {
     let lines = cells.map(|cell| {
-        let cause = cell
-            .cause
-            .map_or_else(|| cell.verdict.to_string(), |cause| cause.to_string());
-        let place = cell
-            .place
-            .as_ref()
+        let failure = cell.verdict().failure();
+        let cause = failure.map_or(cell.verdict().word(), |failure| failure.kind.cause().word());
+        let place = failure
+            .and_then(|failure| failure.place.as_ref())
             .map_or_else(String::new, |place| format!(", {place}"));
         format!("  {} on {}: {cause}{place}", cell.case, cell.fs)
     });

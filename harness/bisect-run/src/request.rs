@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use guest_wire::Fs;
 use kernels::GivenTree;
-use machine::vm::accel::Choice;
+use machine::accel::Choice;
 use run::cases::Profile;
 
 /// Processors from which on some are idle while a guest runs: its one and the device's take two.

@@ -1,6 +1,6 @@
 //! The search for the first bad item against other ways to bisect, over made-up ranges: accuracy, runs and builds.
 //!
-//! `cargo bench --package harness --bench bisect -- [--short] [--trials N] [--seed N] [--error P] [--rate P]…
+//! `cargo bench --package bisect --bench bisect -- [--short] [--trials N] [--seed N] [--error P] [--rate P]…
 //! [--candidates N]…`
 //!
 //! A range is a line of items of which one, any of them, is the first bad one; a bad item fails with the rate, a good

@@ -19,7 +19,6 @@ use super::search::{Conclusion, Next, Search, Step};
 use super::signature::{Comparison, Reason, Signature};
 use super::state::file::{Journal, JournalError};
 use super::state::{Entry, Pending, State};
-use verdict::Verdict;
 use verdict::results::Cell;
 pub use words::{describe, percent, short};
 
@@ -445,7 +444,7 @@ impl<'a, B: Bench> Driver<'a, B> {
 
     /// What a run shows that did not fail, as long as no failure is pinned.
     fn unpinned(&self, ran: &Ran) -> Comparison {
-        debug_assert_ne!(ran.cell.verdict, Verdict::Fail, "a failure has a signature");
+        debug_assert!(ran.cell.verdict().failure().is_none(), "a failure has a signature");
         Signature::none().compare(&ran.cell, &ran.console)
     }
 }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::search::Outcome;
 use verdict::results::Cell;
-use verdict::{Cause, Verdict, console};
+use verdict::{Cause, Failure, Stage, Verdict, console};
 
 /// Functions of a report's stack that are kept, innermost first.
 const FRAMES_KEPT: usize = 5;
@@ -141,50 +141,58 @@ impl Signature {
     /// The signature of a cell that failed, with the kernel's log of its case; none of one that did not fail.
     #[must_use]
     pub fn of(cell: &Cell, console: &str) -> Option<Signature> {
-        let cause = (cell.verdict == Verdict::Fail).then_some(cell.cause).flatten()?;
+        let failure = cell.verdict().failure()?;
+        Some(Signature::of_failure(&cell.case, failure, console))
+    }
+
+    fn of_failure(case: &str, failure: &Failure, console: &str) -> Signature {
+        let cause = failure.kind.cause();
         let report = matches!(cause, Cause::Crash | Cause::Warning)
             .then(|| report(console, cause))
             .flatten();
-        let place = cell.place.as_deref().map(place);
-        Some(match report {
+        let place = failure.place.as_deref().map(place);
+        match report {
             None => Signature {
-                case: cell.case.clone(),
+                case: case.to_owned(),
                 cause,
                 kind: None,
                 place,
                 frames: Vec::new(),
             },
             Some((kind, frames)) => Signature {
-                case: cell.case.clone(),
+                case: case.to_owned(),
                 cause,
                 kind: Some(kind),
                 place: place.or_else(|| frames.first().cloned()),
                 frames,
             },
-        })
+        }
     }
 
     /// How a run of the same case compares with this failure.
     #[must_use]
     pub fn compare(&self, cell: &Cell, console: &str) -> Comparison {
-        let untestable = |obstacle| {
-            Comparison::Untestable(Reason {
-                obstacle,
-                detail: cell.detail.clone(),
-                files: Vec::new(),
-                noted: Vec::new(),
-            })
+        let obstacle = match cell.verdict() {
+            Verdict::Pass => return Comparison::Pass,
+            Verdict::Fail(failure) => {
+                let found = Signature::of_failure(&cell.case, failure, console);
+                return if self.is_same(&found) {
+                    Comparison::Same
+                } else {
+                    Comparison::Other(found)
+                };
+            }
+            Verdict::Inconclusive => Obstacle::Inconclusive,
+            Verdict::Skipped => Obstacle::NotApplicable,
+            Verdict::Broken { stage: Stage::Boot } => Obstacle::Boot,
+            Verdict::Broken { .. } => Obstacle::Broken,
         };
-        match (cell.verdict, Signature::of(cell, console)) {
-            (Verdict::Pass, _) => Comparison::Pass,
-            (Verdict::Fail, Some(found)) if self.is_same(&found) => Comparison::Same,
-            (Verdict::Fail, Some(found)) => Comparison::Other(found),
-            (Verdict::Inconclusive, _) => untestable(Obstacle::Inconclusive),
-            (Verdict::Skipped, _) => untestable(Obstacle::NotApplicable),
-            (Verdict::Broken, _) if cell.detail.starts_with(BOOT_STAGE) => untestable(Obstacle::Boot),
-            // A failure without a cause is nothing that our judge writes.
-            (Verdict::Broken | Verdict::Fail, _) => untestable(Obstacle::Broken),
-        }
+        Comparison::Untestable(Reason {
+            obstacle,
+            detail: cell.detail(),
+            files: Vec::new(),
+            noted: Vec::new(),
+        })
     }
 
     /// Whether a failure is this one. What is not known of the pinned one is not compared.
@@ -214,9 +222,6 @@ impl fmt::Display for Signature {
         Ok(())
     }
 }
-
-/// How the detail of a cell begins of which the kernel did not boot.
-const BOOT_STAGE: &str = "boot: ";
 
 /// A place without what changes from build to build.
 fn place(place: &str) -> String {

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use globset::GlobMatcher;
-use guest_wire::{Fs, Phase};
+use guest_wire::Fs;
+use verdict::results::Expected;
 
 use super::package::PackageSource;
 use super::tree::{Origin, TreeSource};
@@ -104,14 +105,8 @@ pub struct Expect {
     pub(crate) fs: GlobMatcher,
     /// Cases that it is about.
     pub(crate) case: GlobMatcher,
-    /// What is expected.
-    pub verdict: ExpectedVerdict,
-    /// The failure's cause; any if absent.
-    pub cause: Option<ExpectedCause>,
-    /// For a hang: the phase that never ends; any if absent.
-    pub phase: Option<Phase>,
-    /// The reason, for a person: the bug, the commit.
-    pub why: String,
+    /// What is expected, and why: the bug, the commit.
+    pub expected: Expected,
     /// Line in `kernels.toml`.
     pub line: usize,
 }
@@ -121,52 +116,5 @@ impl Expect {
     #[must_use]
     pub fn covers(&self, fs: Fs, case: &str) -> bool {
         self.fs.is_match(fs.as_str()) && self.case.is_match(case)
-    }
-}
-
-/// Declares an enum whose variants are words of `kernels.toml`.
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum $name { $($(#[$variant_doc])* $variant,)* }
-        impl $name {
-            /// Every word, as it is written.
-            pub(crate) const WORDS: &'static [&'static str] = &[$($word,)*];
-
-            /// The value that a word stands for.
-            #[must_use]
-            pub(crate) fn from_word(word: &str) -> Option<Self> {
-                match word { $($word => Some($name::$variant),)* _ => None }
-            }
-        }
-    };
-}
-
-words! {
-    /// Verdicts that can be expected; a pass needs no entry, and a broken rig is never expected.
-    ExpectedVerdict {
-        /// The kernel does it wrong.
-        Fail = "fail",
-        /// The thing under test cannot be made to happen.
-        Inconclusive = "inconclusive",
-    }
-}
-
-words! {
-    /// Causes of a failure.
-    ExpectedCause {
-        /// Data on disk is wrong.
-        Corruption = "corruption",
-        /// Something waits for ever.
-        Hang = "hang",
-        /// Something is never given back.
-        Leak = "leak",
-        /// Oops, panic, BUG or a sanitizer's report.
-        Crash = "crash",
-        /// WARN or lockdep.
-        Warning = "warning",
-        /// A system call answered what it must not.
-        Error = "error",
     }
 }

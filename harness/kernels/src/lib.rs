@@ -43,7 +43,7 @@ use host::exit::{Exit, ExitError};
 use std::path::PathBuf;
 
 pub use given::GivenTree;
-pub use kernel::{Expect, ExpectedCause, ExpectedVerdict, Kernel, Source};
+pub use kernel::{Expect, Kernel, Source};
 pub use lock::Lock;
 pub use manifest::Manifest;
 pub use prepare::{Change, Options, prepare, ready, source_tree, update};

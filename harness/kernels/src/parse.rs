@@ -15,9 +15,11 @@ pub(crate) use tree::given as config_parts;
 
 use super::diagnostic::Diagnostic;
 use super::fields::{Document, Fields, Found};
-use super::kernel::{Expect, ExpectedCause, ExpectedVerdict, Kernel, Source};
+use super::kernel::{Expect, Kernel, Source};
 use host::suggest;
 use package::{package, package_source};
+use verdict::Cause;
+use verdict::results::{Expected, ExpectedFailure, ExpectedVerdict};
 
 const KERNEL_KEYS: [&str; 22] = [
     "id",
@@ -160,42 +162,7 @@ fn source(document: Document<'_>, fields: &Fields<'_>, fs: &[Fs]) -> Result<Sour
 
 fn expect(document: Document<'_>, fields: &Fields<'_>, line: usize) -> Result<Expect, Diagnostic> {
     let case = fields.required("case", "\"partial-write*\"")?;
-    let verdict = fields.required("verdict", "\"fail\"")?;
-    let verdict = word(
-        document,
-        "verdict",
-        &verdict,
-        ExpectedVerdict::from_word,
-        ExpectedVerdict::WORDS,
-    )?;
-    let cause = fields
-        .string("cause")?
-        .map(|cause| {
-            word(
-                document,
-                "cause",
-                &cause,
-                ExpectedCause::from_word,
-                ExpectedCause::WORDS,
-            )
-        })
-        .transpose()?;
-    if cause.is_some() && verdict != ExpectedVerdict::Fail {
-        let error = document.error(fields.key_span("cause"), "`cause` without verdict \"fail\"");
-        return Err(error.help("only a failure has a cause; take this line out"));
-    }
-    let phase = fields
-        .string("phase")?
-        .map(|phase| {
-            let names: Vec<&str> = Phase::ALL.iter().map(|phase| phase.name()).collect();
-            let from_word = |word: &str| Phase::ALL.into_iter().find(|phase| phase.name() == word);
-            word(document, "phase", &phase, from_word, &names)
-        })
-        .transpose()?;
-    if phase.is_some() && cause != Some(ExpectedCause::Hang) {
-        let error = document.error(fields.key_span("phase"), "`phase` without cause \"hang\"");
-        return Err(error.help("only a hang has a phase that never ends; take this line out"));
-    }
+    let verdict = expected_verdict(document, fields)?;
     let fs = match fields.string("fs")? {
         Some(fs) => glob(document, &fs)?,
         None => glob(document, &Found::new(0..0, "*".to_owned()))?,
@@ -206,11 +173,53 @@ fn expect(document: Document<'_>, fields: &Fields<'_>, line: usize) -> Result<Ex
     Ok(Expect {
         fs,
         case: glob(document, &case)?,
-        verdict,
-        cause,
-        phase,
-        why,
+        expected: Expected { verdict, why },
         line,
+    })
+}
+
+fn expected_verdict(document: Document<'_>, fields: &Fields<'_>) -> Result<ExpectedVerdict, Diagnostic> {
+    let verdict = fields.required("verdict", "\"fail\"")?;
+    let known = |found: &str| ExpectedVerdict::WORDS.into_iter().find(|word| *word == found);
+    let verdict = word(document, "verdict", &verdict, known, &ExpectedVerdict::WORDS)?;
+    let fails = verdict == ExpectedVerdict::Fail(ExpectedFailure::Any).word();
+    let cause = fields
+        .string("cause")?
+        .map(|cause| {
+            word(
+                document,
+                "cause",
+                &cause,
+                Cause::from_word,
+                &Cause::ALL.map(Cause::word),
+            )
+        })
+        .transpose()?;
+    if cause.is_some() && !fails {
+        let error = document.error(fields.key_span("cause"), "`cause` without verdict \"fail\"");
+        return Err(error.help("only a failure has a cause; take this line out"));
+    }
+    let phase = fields
+        .string("phase")?
+        .map(|phase| {
+            let names = Phase::ALL.map(Phase::name);
+            let from_word = |word: &str| Phase::ALL.into_iter().find(|phase| phase.name() == word);
+            word(document, "phase", &phase, from_word, &names)
+        })
+        .transpose()?;
+    let failure = match (cause, phase) {
+        (Some(Cause::Hang), Some(phase)) => ExpectedFailure::HangIn(phase),
+        (_, Some(_)) => {
+            let error = document.error(fields.key_span("phase"), "`phase` without cause \"hang\"");
+            return Err(error.help("only a hang has a phase that never ends; take this line out"));
+        }
+        (Some(cause), None) => ExpectedFailure::Of(cause),
+        (None, None) => ExpectedFailure::Any,
+    };
+    Ok(if fails {
+        ExpectedVerdict::Fail(failure)
+    } else {
+        ExpectedVerdict::Inconclusive
     })
 }
 

@@ -5,7 +5,8 @@ use host::exit::ExitError;
 use std::path::Path;
 
 use guest_wire::Fs;
-use kernels::{ExpectedCause, Manifest, Source};
+use kernels::{Manifest, Source};
+use verdict::Cause;
 
 fn error(text: &str) -> String {
     let error = Manifest::parse(Path::new("kernels.toml"), text).unwrap_err();
@@ -202,7 +203,7 @@ fn what_is_right_is_taken_as_it_stands() {
     };
     assert_eq!(packaged.fs, [Fs::Btrfs]);
     let expect = packaged.expected(Fs::Btrfs, "partial-write.dsync").unwrap();
-    assert_eq!((expect.cause, expect.line), (Some(ExpectedCause::Leak), 6));
+    assert_eq!((expect.expected.verdict.cause(), expect.line), (Some(Cause::Leak), 6));
     assert!(packaged.expected(Fs::Ext4, "partial-write").is_none());
     assert!(packaged.expected(Fs::Btrfs, "overlap").is_none());
     assert!(matches!(&mine.source, Source::Image { image, modules: None } if image == Path::new("conf/../bzImage")));
@@ -223,7 +224,7 @@ fn what_is_right_is_taken_as_it_stands() {
 
 #[test]
 fn the_repositorys_own_files_are_right() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let root = host::places::root().unwrap();
     let manifest = Manifest::load(&root.join("kernels.toml")).unwrap();
     let lock = kernels::Lock::load(&root.join("kernels.lock")).unwrap();
     for kernel in manifest.kernels() {

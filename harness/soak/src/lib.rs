@@ -11,14 +11,14 @@
 //!   `sectors` is that per sector. `judge` holds it against what fio found. These three are pure.
 //! - `evidence` keeps what explains a finding, `summary` counts, `libraries` finds what fio needs in the guest.
 //!
-//! [`machine`] is the guest with fio and the device. This crate knows nothing of cases, cells and bisections, and
+//! [`guest`] is the guest with fio and the device. This crate knows nothing of cases, cells and bisections, and
 //! nothing of file systems: fio writes to the raw disk.
 
 mod evidence;
+pub mod guest;
 mod judge;
 mod ledger;
 mod libraries;
-pub mod machine;
 mod round;
 mod rules;
 mod sectors;

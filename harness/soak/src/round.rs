@@ -9,9 +9,9 @@ use vhost_blk_api::rng::Rng;
 
 use guest_wire::soak::Report;
 
+use super::guest::{FioGuest, GuestError, Nudges};
 use super::judge::{self, Aftermath, Finding, Phase, Tally};
 use super::ledger::Ledger;
-use super::machine::{Machine, MachineError, Nudges};
 use super::rules;
 use super::tail::{Tail, TailError};
 use super::workload::Workload;
@@ -22,12 +22,12 @@ use verdict::console;
 /// Why a round did not come to its end.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RoundError {
-    /// The machine.
+    /// The guest or its machine.
     #[error(transparent)]
-    Machine(#[from] MachineError),
+    Guest(#[from] GuestError),
     /// The device's control socket.
     #[error(transparent)]
-    Device(#[from] machine::device::DeviceError),
+    Device(#[from] machine::DeviceError),
     /// The trace.
     #[error(transparent)]
     Trace(#[from] TailError),
@@ -68,9 +68,9 @@ pub(crate) fn seed_of(seed: u64, number: u64) -> u64 {
     Rng::for_choice(seed, "round", number).next_u64() >> 16
 }
 
-/// A booted machine with all that is known of it.
+/// A booted guest with all that is known of it.
 pub(crate) struct Bench {
-    pub(crate) machine: Machine,
+    guest: FioGuest,
     tail: Tail,
     ledger: Ledger,
     aftermath: Aftermath,
@@ -79,14 +79,14 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    /// For a machine that has just booted.
+    /// For a guest that has just booted.
     ///
     /// # Errors
     /// Its trace cannot be read.
-    pub(crate) fn new(machine: Machine) -> Result<Bench, RoundError> {
-        let tail = Tail::open(&machine.device.trace)?;
+    pub(crate) fn new(mut guest: FioGuest) -> Result<Bench, RoundError> {
+        let tail = Tail::open(&guest.machine.device().trace)?;
         Ok(Bench {
-            machine,
+            guest,
             tail,
             ledger: Ledger::default(),
             aftermath: Aftermath::default(),
@@ -160,7 +160,7 @@ impl Bench {
         } else {
             Vec::new()
         };
-        let reports: Vec<Report> = self.machine.run(jobs, zero, &mut round.nudges)?;
+        let reports: Vec<Report> = self.guest.run(jobs, zero, &mut round.nudges)?;
         self.catch_up()?;
         let (tally, findings) = judge::phase(&self.ledger, workload, phase, &reports, &mut self.aftermath);
         round.phases.insert(phase, tally);
@@ -175,7 +175,7 @@ impl Bench {
 
     /// Every request has an end, and the device's own counters say so.
     fn settled(&mut self, round: &mut Round) -> Result<(), RoundError> {
-        let stats = self.machine.stats()?;
+        let stats = self.guest.stats()?;
         let mut find = |what| round.findings.push(finding(Phase::Checking, what));
         if stats.outstanding > 0 || stats.submitted != stats.completed {
             find(format!(
@@ -199,7 +199,7 @@ impl Bench {
 
     /// What the guest's kernel complained of.
     fn look_at_the_console(&mut self, round: &mut Round, phase: Phase) {
-        let console = self.machine.console();
+        let console = self.guest.machine.console();
         let new = console.get(self.console..).unwrap_or_default();
         let reports = console::reports(new).into_iter().map(|report| report.line);
         let blocked = new.lines().filter(|line| line.contains("blocked for more than"));
@@ -221,7 +221,7 @@ impl Bench {
     }
 
     fn tell(&mut self, name: &'static str, command: &Command) -> Result<Reply, RoundError> {
-        Ok(self.machine.device.call(name, command)?)
+        Ok(self.guest.machine.device().call(name, command)?)
     }
 }
 

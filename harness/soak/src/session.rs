@@ -14,15 +14,14 @@ use host::places::Places;
 use host::progress::{Progress, Step};
 use host::tool;
 use kernels::{Artifact, modules};
-use machine::initramfs;
-use machine::vm::args::Accel;
+use machine::{Accel, Launch, MachineSpec, Storage, initramfs};
 use serde::Serialize;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use vhost_blk_api::plan::file::parse_in_plan;
 use vhost_blk_api::plan::{Action, Plan};
 
-use crate::machine::{Machine, Setup, Storage};
+use crate::guest::FioGuest;
 use crate::round::{Bench, Round, seed_of};
 use crate::summary::Summary;
 use crate::workload::DISK_BYTES;
@@ -233,18 +232,16 @@ impl Soak<'_> {
         self.summary.boots += 1;
         let dir = self.dir.join(format!("boot-{}", self.summary.boots));
         std::fs::create_dir_all(&dir).map_err(|error| Failure::cannot_create(&dir.display().to_string(), &error))?;
-        let machine = Machine::boot(&Setup {
-            vhost_blk: &self.places.vhost_blk,
-            artifact: self.artifact,
-            initramfs: &self.initramfs,
-            image: &self.image,
-            storage: self.request.storage,
-            accel: self.accel,
-            dir: &dir,
-            sockets: self.sockets,
-        });
-        let machine = machine.map_err(|error| Failure::of(Exit::Unavailable, &error))?;
-        let bench = Bench::new(machine).map_err(|error| Failure::of(Exit::Internal, &error))?;
+        let spec = MachineSpec::for_soak(
+            self.accel,
+            self.artifact,
+            self.initramfs.clone(),
+            self.image.clone(),
+            self.request.storage,
+        );
+        let launch = Launch::new(&self.places.vhost_blk, &dir, self.sockets);
+        let guest = FioGuest::boot(spec, launch).map_err(|error| Failure::of(Exit::Unavailable, &error))?;
+        let bench = Bench::new(guest).map_err(|error| Failure::of(Exit::Internal, &error))?;
         Ok((bench, dir))
     }
 
@@ -344,7 +341,7 @@ impl Soak<'_> {
 
 /// Removes the bulk of what a machine left of which nothing was found.
 fn forget(boot: &Path) {
-    for name in ["trace.jsonl", "guest.log"] {
+    for name in ["trace.jsonl", "agent.log"] {
         // What stays is only in the way.
         let _ = std::fs::remove_file(boot.join(name));
     }

@@ -2,7 +2,6 @@
 
 use std::num::NonZeroU64;
 
-use ::soak::machine::Storage;
 use ::soak::session::{self, Request};
 use clap::{Args, ValueEnum};
 use guest_wire::Fs;
@@ -11,6 +10,7 @@ use host::exit::Exit;
 use host::places::Places;
 use host::scratch;
 use kernels::{Kernel, Manifest, Options};
+use machine::Storage;
 use run::prepare;
 
 use crate::flags::{AccelArgs, HostArgs, ManifestArgs, positive};

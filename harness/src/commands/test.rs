@@ -127,8 +127,9 @@ fn list(trials: &[Trial]) {
     for trial in trials {
         for case in &trial.cases {
             let expect = case.expect.as_ref().map(|expect| {
-                let cause = expect.cause.map(|cause| format!(" ({cause})")).unwrap_or_default();
-                format!("  expected: {}{cause}", expect.verdict)
+                let cause = expect.verdict.cause();
+                let cause = cause.map(|cause| format!(" ({cause})")).unwrap_or_default();
+                format!("  expected: {}{cause}", expect.verdict.word())
             });
             anstream::println!(
                 "{} {} {}{}",

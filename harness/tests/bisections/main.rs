@@ -6,6 +6,9 @@
 
 #![allow(clippy::expect_used, reason = "a panic in a test's helper is the test's failure")]
 
+#[path = "../common/clone.rs"]
+mod clone;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -13,21 +16,13 @@ use std::time::SystemTime;
 
 use serde_json::Value;
 
-/// The repository of bioscope.
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("..")
-        .canonicalize()
-        .expect("the repository")
-}
-
 fn bisect(dir: &Path, args: &[&str]) -> Output {
     let since = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .expect("a clock");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_bioscope"));
+    let mut command = Command::new(clone::bioscope());
     command
-        .current_dir(root())
+        .current_dir(clone::root())
         .env("BIOSCOPE_RUNS", dir)
         .arg("bisect")
         .args(args);
@@ -212,10 +207,10 @@ fn the_patch_of_a_series_that_breaks_it_is_found() {
             "{command}"
         );
         let mut sh = Command::new("sh");
-        sh.current_dir(root())
+        sh.current_dir(clone::root())
             .env("BIOSCOPE_RUNS", dir.path().join("again"))
             .env("here", &moved)
-            .args(["-c", &format!("{} {words}", env!("CARGO_BIN_EXE_bioscope"))]);
+            .args(["-c", &format!("{} {words}", clone::bioscope().display())]);
         let shown = sh.output().expect("sh runs");
         assert_eq!(shown.status.code(), Some(code), "{shown:?}");
     }

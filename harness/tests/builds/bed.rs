@@ -1,5 +1,6 @@
 //! A `kernels.toml` of one kernel, and a cache on a disk of its own whose size can be changed.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::mem::MaybeUninit;
@@ -12,6 +13,7 @@ use host::progress::Progress;
 use kernels::{Manifest, Options, Source, source_tree};
 use rustix::fs::inotify;
 
+use super::clone;
 use super::namespace::{self, Namespace};
 
 /// The kernel's id.
@@ -67,7 +69,7 @@ impl Bed {
         };
         bed.until_ready();
         // What is pinned is fetched and taken in once for all.
-        let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("../kernels.lock");
+        let lock = clone::root().join("kernels.lock");
         fs::copy(lock, bed.dir.path().join("kernels.lock")).expect("kernels.lock");
         bed.declare("]");
         let repo = bed.source();
@@ -139,7 +141,7 @@ impl Bed {
     }
 
     /// A command that runs where the disk is mounted.
-    fn there(&self, program: &str) -> Command {
+    fn there(&self, program: impl AsRef<OsStr>) -> Command {
         let pid = self.keeper.id();
         let user = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/user")).expect("a user namespace");
         let mut command = Command::new("nsenter");
@@ -147,7 +149,7 @@ impl Bed {
         if user(&pid.to_string()) != user("self") {
             command.args(["--user", "--preserve-credentials"]);
         }
-        command.args(["--", program]).stdin(Stdio::null());
+        command.arg("--").arg(program).stdin(Stdio::null());
         command
     }
 
@@ -160,7 +162,7 @@ impl Bed {
 
     /// The command that builds the kernel.
     pub fn build(&self) -> Command {
-        let mut command = self.there(env!("CARGO_BIN_EXE_bioscope"));
+        let mut command = self.there(clone::bioscope());
         command
             .args(["build", "--offline", "--manifest"])
             .arg(self.manifest())

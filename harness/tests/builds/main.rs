@@ -8,6 +8,8 @@
 #![allow(clippy::expect_used, reason = "a panic in a test's helper is the test's failure")]
 
 mod bed;
+#[path = "../common/clone.rs"]
+mod clone;
 #[allow(dead_code, reason = "only mounts are of use here")]
 #[path = "../cli/namespace.rs"]
 mod namespace;

@@ -4,6 +4,7 @@
 use kernels::fetch::sha256;
 
 use super::archive::{Archive, Bytes};
+use super::clone;
 use super::namespace::{self, Namespace};
 use super::place::Place;
 
@@ -33,7 +34,8 @@ fn on_tmpfs(place: &Place, options: &str, args: &[&str]) -> Option<Shown> {
         run "$@" >again 2>&1
     "#;
     command
-        .args(["sh", "-c", script, "sh", options, env!("CARGO_BIN_EXE_bioscope")])
+        .args(["sh", "-c", script, "sh", options])
+        .arg(clone::bioscope())
         .args(args);
     let output = command.output().unwrap();
     assert!(output.status.success(), "{output:?}");

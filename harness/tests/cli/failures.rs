@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use kernels::lock::Lock;
 
 use super::archive::{Archive, Bytes, damage, point_at};
+use super::clone;
 use super::namespace::{self, Namespace};
 use super::place::{MANIFEST, Place};
 
@@ -198,7 +199,7 @@ fn a_host_without_any_network_is_told_to_check_it() {
     place.file("sources.list", "deb http://mirror.invalid/debian bookworm main\n");
     place.prepare(&mut command);
     command
-        .arg(env!("CARGO_BIN_EXE_bioscope"))
+        .arg(clone::bioscope())
         .args(["update", "--manifest", "kernels.toml"]);
     insta::assert_snapshot!(place.shown(command.output().unwrap()), @"
     fetching the index of bookworm

@@ -8,6 +8,9 @@
 
 mod archive;
 mod bisect;
+#[path = "../common/clone.rs"]
+mod clone;
+mod copies;
 mod disk;
 mod failures;
 mod inject;

@@ -5,6 +5,8 @@ use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use super::clone;
+
 pub const MANIFEST: &str = "[[kernel]]\nid = \"debian-6.1.176\"\nsuite = \"bookworm\"\npackage = \"linux-image-a\"\n\
     version = \"6.1.176-1\"\nfs = [\"btrfs\"]\n";
 
@@ -86,7 +88,7 @@ impl Place {
 
     /// The command itself.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_bioscope"));
+        let mut command = Command::new(clone::bioscope());
         self.prepare(&mut command);
         command.args(args);
         command

@@ -25,7 +25,7 @@ impl Rig {
     }
 
     pub fn bioscope(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_bioscope"));
+        let mut command = Command::new(crate::clone::bioscope());
         command
             .args(args)
             .env("BIOSCOPE_RUNS", self.dir.path())

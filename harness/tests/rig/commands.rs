@@ -6,7 +6,6 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use guest_wire::{Event, GuestMessage, from_line};
-use verdict::Verdict;
 
 use crate::bed::{KERNEL, Rig, chaos, find, text};
 
@@ -23,10 +22,10 @@ fn a_program_in_a_cell_tells_the_device() {
     let cells = rig.cells();
     // Nothing of what the program did to its own disk is the kernel's fault.
     assert_eq!(
-        cells[0].verdict,
-        Verdict::Pass,
+        cells[0].verdict().word(),
+        "pass",
         "{}\n{}",
-        cells[0].detail,
+        cells[0].detail(),
         text(&output)
     );
     let [log] = &find(&rig.dir.path().join("runs"), "agent.log")[..] else {

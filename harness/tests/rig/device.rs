@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use guest_wire::Fs;
 use host::cache::Cache;
+use machine::DiskShape;
 use machine::golden;
-use machine::vm::args::DiskShape;
 use vhost_blk_api::op::Op;
 use vhost_blk_api::trace::RangeOnDisk;
 use vhost_blk_api::trace::{RequestLine, Status};

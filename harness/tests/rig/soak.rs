@@ -13,7 +13,7 @@ use crate::bed::{KERNEL, RUN_WITHIN, find, text};
 
 /// A soak in a directory of its own.
 fn soak(dir: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_bioscope"));
+    let mut command = Command::new(crate::clone::bioscope());
     command
         .args(["soak", "--kernel", KERNEL, "--offline", "--accel", "tcg"])
         .args(args)

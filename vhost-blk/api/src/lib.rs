@@ -22,7 +22,7 @@
 //!   older trace stays readable. [`trace::VERSION`] and [`control::VERSION`] change when that cannot be kept.
 //! - A command with a word or a field that is not known is refused, never passed over.
 //! - [`rng::Rng`] gives the same choices on every machine and in every version: recorded runs depend on it.
-//! - `docs/rule-language.md` and `docs/control.md` are made here ([`plan::words::reference`], [`control::reference`]),
+//! - `docs/rule-language.md` and `docs/control.md` are made here ([`plan::reference`], [`control::reference`]),
 //!   and a test compares them with the code.
 
 pub mod control;

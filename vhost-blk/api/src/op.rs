@@ -31,6 +31,7 @@ impl Op {
 
     /// The name in rules and traces.
     #[must_use]
+    #[inline]
     pub fn name(self) -> &'static str {
         match self {
             Op::Read => "read",
@@ -44,6 +45,7 @@ impl Op {
 
     /// Whether data moves between guest memory and disk.
     #[must_use]
+    #[inline]
     pub fn moves_data(self) -> bool {
         matches!(self, Op::Read | Op::Write)
     }

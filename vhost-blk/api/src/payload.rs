@@ -29,6 +29,7 @@ pub struct Tag {
 impl Tag {
     /// Reads a tag from the first bytes of a page; `None` when they are not tagged.
     #[must_use]
+    #[inline]
     pub fn read(bytes: &[u8]) -> Option<Tag> {
         let (magic, rest) = bytes.split_first_chunk::<8>()?;
         let (tag, rest) = rest.split_first_chunk::<8>()?;

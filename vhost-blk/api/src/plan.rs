@@ -17,6 +17,7 @@ pub mod explain;
 pub mod file;
 mod parse;
 mod print;
+mod reference;
 mod rule;
 mod trigger;
 pub mod units;
@@ -28,6 +29,7 @@ pub use action::{
     Action, Corruption, FailStatus, Lose, Order, Sectors, ShortStatus, Span, Spread, Torn, Until, Window,
 };
 pub use error::{PlanError, Problem, RuleError, hint};
+pub use reference::reference;
 pub use rule::{Plan, Rule};
 pub use trigger::{Align, Event, Facts, Matcher, PREFIX_BYTES, PayloadMatch, Prefix, Trigger, Var, Watch};
 pub use values::is_name;

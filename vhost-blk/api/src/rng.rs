@@ -7,6 +7,7 @@ pub struct Rng(u64);
 impl Rng {
     /// A generator for one choice: the plan's seed, who chooses, and the how manieth choice it is.
     #[must_use]
+    #[inline]
     pub fn for_choice(seed: u64, who: &str, ordinal: u64) -> Rng {
         // FNV-1a of the name, so that a rule keeps its choices when another is added before it.
         let hash = who.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
@@ -18,6 +19,7 @@ impl Rng {
     }
 
     /// The next 64 bits.
+    #[inline]
     pub fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -27,6 +29,7 @@ impl Rng {
     }
 
     /// A number below `bound`; 0 when the bound is 0.
+    #[inline]
     pub fn below(&mut self, bound: u64) -> u64 {
         // The high half of a 128-bit product: no division, and a bias far below what a test could see.
         let wide = u128::from(self.next_u64()) * u128::from(bound);
@@ -34,6 +37,7 @@ impl Rng {
     }
 
     /// True with the probability given.
+    #[inline]
     pub fn chance(&mut self, probability: f64) -> bool {
         // 53 random bits are exactly what an f64 between 0 and 1 can hold.
         #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]

@@ -1,16 +1,17 @@
 //! The reference pages are what the code says.
 
-use std::path::Path;
+#[path = "../../tests/common/clone.rs"]
+mod clone;
 
 fn page(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(name);
+    let path = clone::root().join("docs").join(name);
     std::fs::read_to_string(&path).unwrap_or_default()
 }
 
 #[test]
 fn the_page_of_the_rule_language_is_up_to_date() {
     assert!(
-        page("rule-language.md") == vhost_blk_api::plan::words::reference(),
+        page("rule-language.md") == vhost_blk_api::plan::reference(),
         "docs/rule-language.md is not what the code says: cargo run -p vhost-blk -- reference > docs/rule-language.md"
     );
 }

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::clone;
+
 /// How long a process may take to listen.
 const START_WITHIN: Duration = Duration::from_secs(20);
 
@@ -25,8 +27,7 @@ impl Contender {
     /// # Errors
     /// It does not start.
     pub fn ours(name: &'static str, dir: &Path, image: &Path, more: &[&Path]) -> Result<Contender, Box<dyn Error>> {
-        let program = Path::new(env!("CARGO_BIN_EXE_vhost-blk"));
-        Contender::build(name, program, dir, image, more)
+        Contender::build(name, &clone::vhost_blk(), dir, image, more)
     }
 
     /// Some build of our device.

@@ -10,6 +10,8 @@
 //! ```
 
 mod client;
+#[path = "../../tests/common/clone.rs"]
+mod clone;
 mod contender;
 mod warm;
 

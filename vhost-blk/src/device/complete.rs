@@ -1,4 +1,4 @@
-//! The way back of requests: their work is done, they are counted, traced and given back, or kept for ever.
+//! Completes requests: does their work, gives them back, counts and traces them. Some are never given back.
 
 use std::sync::Arc;
 use std::time::Instant;

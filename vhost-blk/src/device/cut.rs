@@ -58,7 +58,7 @@ impl Device {
     }
 
     fn cut_with(&self, last: Option<Pending>, rule: Option<&str>, lose: Lose, torn: Option<Torn>, seed: u64) -> Cut {
-        let mut power = self.gate.power_alone();
+        let mut power = self.gate.power_exclusive();
         let mut state = self.lock();
         let seq = last.as_ref().map(|pending| pending.seq);
         if !power.on {
@@ -105,7 +105,7 @@ impl Device {
     /// Gives power again. What was out when it went is never answered: a driver that waits for it must reset the
     /// device. Returns how many requests that are.
     pub fn power_on(&self) -> usize {
-        let mut power = self.gate.power_alone();
+        let mut power = self.gate.power_exclusive();
         if power.on {
             return 0;
         }

@@ -69,7 +69,7 @@ impl Device {
             return Err(ResizeError::Large { bytes });
         }
         // Nothing is done on the disk meanwhile, as for a power cut: a request sees one size.
-        let power = self.gate.power_alone();
+        let power = self.gate.power_exclusive();
         let state = self.lock();
         let from = self.disk.bytes();
         self.disk.resize(bytes).map_err(|source| ResizeError::Storage {

@@ -1,4 +1,4 @@
-//! Commands that change the rules while the device runs, and let go what old ones kept waiting.
+//! Commands that change the rules while the device runs, and release the requests that old rules held.
 
 use vhost_blk_api::control::RuleStatus;
 use vhost_blk_api::plan::{Plan, Rule, RuleError, Var};

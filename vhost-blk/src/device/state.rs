@@ -1,4 +1,4 @@
-//! What a device knows of its requests, and what a thread has in hand while it completes some.
+//! What the state lock guards, and what a thread holds while it completes requests.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::request::schedule::{Released, Schedule};
 use crate::rulebook::RuleBook;
 use crate::rulebook::decide::Outcome;
 
-/// What the lock of the device's state guards.
+/// What the state lock guards.
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub(super) book: RuleBook,

@@ -12,7 +12,6 @@ const CHUNK: usize = 1 << 16;
 /// The block reads as zeros whatever its slot holds.
 const ZERO: u32 = 1 << 31;
 
-/// A block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Block {
     /// As in the image.

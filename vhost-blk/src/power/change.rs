@@ -70,7 +70,6 @@ impl Content {
         }
     }
 
-    /// A part of it.
     pub(super) fn part(&self, range: Range<u64>) -> Content {
         match self {
             Content::Golden(_) => Content::Golden(range.end - range.start),

@@ -1,16 +1,16 @@
 //! The locks between a request and the disk, and the order in which they are taken.
 //!
-//! [`Rank`] is the order. [`OrderedMutex`] and [`OrderedRwLock`] are the locks: each has a rank, and in a debug build a
-//! thread that takes one while it holds one of the same or a later rank panics, whether or not another thread is in its
-//! way just then. In a release build they are those of `std` and nothing else. Rings, the history and the disk's
-//! overlay have theirs where their data is; the others are the [`Gate`]'s.
+//! [`Rank`] is the order. [`OrderedMutex`] and [`OrderedRwLock`] are the locks; each has a rank. In a debug build, a
+//! thread that takes a lock while it holds one of the same or a later rank panics, whether or not that would deadlock at
+//! that moment. In a release build they are the locks of `std`. The locks of rings, of the history and of the disk's
+//! overlay stand next to their data; the [`Gate`] owns the others.
 //!
 //! # Who holds the power lock
 //!
-//! Work on the disk is done while it is shared, so after a cut, which takes it exclusively, no late work follows. An
-//! export takes it exclusively for as long as it writes, so the disk stands still. Whoever waits for that holds nothing
-//! else, so rings can be stopped, front ends hung up on and the device ended meanwhile, and a request waits no longer
-//! than its ring runs. Requests are taken and decided on all the same ([`Gate::power_seen`]).
+//! Work on the disk holds it shared. A power cut holds it exclusively, so no late write follows a cut. An export holds it
+//! exclusively for as long as it writes, so the disk does not change. Whoever waits for an export holds no other lock:
+//! rings can be stopped, front ends hung up on and the device ended meanwhile, and a request waits only while its ring
+//! runs. Requests are still taken and decided on during an export ([`Gate::power_seen`]).
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -24,8 +24,8 @@ pub(crate) enum Rank {
     Exports,
     /// Whether the power is on.
     Power,
-    /// A ring, and what is out of it: one at a time. A request's work is done while it is held, so nothing of a ring is
-    /// touched under the later ones.
+    /// One ring and its outstanding requests. A request's work is done while it is held, so a ring must not be touched
+    /// while one of the later locks is held.
     Ring,
     /// Rules, schedule and counters of the device.
     State,
@@ -35,7 +35,7 @@ pub(crate) enum Rank {
     Overlay,
 }
 
-/// A mark of this thread that it holds a lock of a rank. It is there in debug builds only.
+/// Records that this thread holds a lock of a rank; empty in release builds.
 #[derive(Debug)]
 struct Held {
     #[cfg(debug_assertions)]
@@ -47,7 +47,7 @@ const _: () = assert!(size_of::<Held>() == 0, "a lock costs nothing more in a re
 
 #[cfg(debug_assertions)]
 thread_local! {
-    /// One bit a rank.
+    /// The ranks that this thread holds, one bit each.
     static HELD: std::cell::Cell<u8> = const { std::cell::Cell::new(0) };
 }
 
@@ -56,10 +56,10 @@ impl Held {
     #[track_caller]
     fn take(rank: Rank) -> Held {
         let held = HELD.get();
-        let first_wrong = (rank as u8..8).find(|later| held & 1 << later != 0);
         assert!(
-            first_wrong.is_none(),
-            "locks in the wrong order: {rank:?} is taken while a lock of this or a later rank is held (ranks held, as bits: {held:#b})"
+            held >> rank as u8 == 0,
+            "locks in the wrong order: {rank:?} is taken while a lock of the same or a later rank is held \
+             (bits of the ranks held: {held:#b})"
         );
         HELD.set(held | 1 << rank as u8);
         Held { rank }
@@ -79,7 +79,7 @@ impl Drop for Held {
     }
 }
 
-/// A lock that is held: a guard of `std`'s, and the mark of its rank, which goes after it.
+/// A guard of `std` and the record of its rank, which is dropped after it.
 #[derive(Debug)]
 pub(crate) struct Ordered<G> {
     guard: G,
@@ -105,7 +105,7 @@ impl<G: DerefMut> DerefMut for Ordered<G> {
 }
 
 impl<T> OrderedGuard<'_, T> {
-    /// Waits, without the lock, while something is so; for this long at most.
+    /// Gives the lock up and waits until `so` is false, for at most this long.
     pub(crate) fn wait_while(self, signal: &Condvar, at_most: Duration, so: impl FnMut(&mut T) -> bool) -> Self {
         let Ordered { guard, held } = self;
         let waited = signal.wait_timeout_while(guard, at_most, so);
@@ -113,7 +113,7 @@ impl<T> OrderedGuard<'_, T> {
         Ordered { guard, held }
     }
 
-    /// Waits for a signal without the lock, for this long at most.
+    /// Gives the lock up and waits for a signal, for at most this long.
     fn wait(self, signal: &Condvar, at_most: Option<Duration>) -> Self {
         let Ordered { guard, held } = self;
         let guard = match at_most {
@@ -154,7 +154,7 @@ impl<T> OrderedMutex<T> {
     }
 }
 
-/// A lock to share or to have alone, with a rank.
+/// A reader-writer lock with a rank.
 #[derive(Debug)]
 pub(crate) struct OrderedRwLock<T> {
     rank: Rank,
@@ -235,7 +235,7 @@ impl Deref for PowerSeen<'_> {
 #[derive(Debug)]
 pub(crate) struct Gate<S> {
     exports: OrderedMutex<Exports>,
-    /// An export has begun or ended, or somebody waits for that in vain.
+    /// An export has begun or ended, or a waiter is to look again.
     exported: Condvar,
     power: OrderedRwLock<Power>,
     state: OrderedMutex<S>,
@@ -288,9 +288,9 @@ impl<S> Gate<S> {
         self.power.read()
     }
 
-    /// The power, to change it or what it guards: nobody works on the disk meanwhile.
+    /// The power, exclusively: nobody works on the disk meanwhile.
     #[track_caller]
-    pub(crate) fn power_alone(&self) -> WriteGuard<'_, Power> {
+    pub(crate) fn power_exclusive(&self) -> WriteGuard<'_, Power> {
         self.power.write()
     }
 
@@ -328,20 +328,20 @@ impl<S> Gate<S> {
         exports
     }
 
-    /// The exports, for the one of them that holds the power lock: the only lock that is taken out of its order. It was
-    /// counted before it took that lock, and nobody who holds the exports waits for the power while one is counted that
-    /// has not said what the power is.
+    /// The exports, for the export that holds the power lock: the only lock that is taken out of its order. That is no
+    /// deadlock, because the export was counted before it took the power lock, and whoever holds the exports waits for the
+    /// power only while none is counted.
     fn exports_while_frozen(&self) -> MutexGuard<'_, Exports> {
         self.exports.lock_unordered()
     }
 
-    /// Runs something that must see the disk stand still.
+    /// Runs something during which the disk must not change.
     pub(crate) fn standing_still<T>(&self, look: impl FnOnce() -> T) -> T {
         self.exports.lock().count += 1;
         // They end in the order in which others may look: first it is said that the power may change, then its lock
         // goes, then all go on.
         let _export = Export(self);
-        let power = self.power_alone();
+        let power = self.power_exclusive();
         self.exports_while_frozen().power = Some(*power);
         self.exported.notify_all();
         let _frozen = Frozen(self);

@@ -27,7 +27,7 @@ fn all_locks_can_be_held_at_once_in_their_order() {
     let locks = locks();
     for _ in 0..2 {
         let no_export = locks.gate.no_export(|| false);
-        let power = locks.gate.power_alone();
+        let power = locks.gate.power_exclusive();
         let ring = locks.ring.lock();
         let mut state = locks.gate.state();
         let mut history = locks.history.lock();

@@ -28,7 +28,6 @@ pub enum Keep {
     if known.is_empty() { "none".to_owned() } else { known.join(", ") },
     if *kept { "" } else { "; start the device with --history to keep what is needed" })]
 pub struct UnknownMark {
-    /// The name.
     pub(crate) name: String,
     /// The marks there are.
     pub(crate) known: Vec<String>,

@@ -1,4 +1,4 @@
-//! What a rule book counts beside its rules' own counters, and the rules that ended without having been applied.
+//! Counters of the rule book, and the rules that were removed without ever having been applied.
 
 use std::fmt::Write as _;
 

@@ -28,7 +28,6 @@ use vhost_blk_api::rng::Rng;
 pub(crate) struct Armed {
     /// The rule's name, its own or given.
     pub(crate) name: String,
-    /// The rule.
     pub(crate) rule: Rule,
     /// Requests that looked like its trigger.
     pub(crate) seen: u64,

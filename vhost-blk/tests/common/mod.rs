@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 #![allow(clippy::expect_used, reason = "a panic here is the test's failure")]
 
+pub mod clone;
 pub mod helpers;
 pub mod queue;
 pub mod reconnect;
@@ -101,7 +102,7 @@ pub fn spawn_ready(command: &mut Command) -> Child {
 
 /// The binary with the arguments that every test wants.
 pub fn command(dir: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_vhost-blk"));
+    let mut command = Command::new(clone::vhost_blk());
     command.arg("--die-with-parent");
     for (option, name) in [
         ("--socket", "socket"),

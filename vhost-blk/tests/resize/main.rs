@@ -167,7 +167,7 @@ fn no_room_is_an_error_and_changes_nothing() {
     let mut command = std::process::Command::new("prlimit");
     command
         .arg(format!("--fsize={}", 4 * MIB))
-        .arg(env!("CARGO_BIN_EXE_vhost-blk"));
+        .arg(common::clone::vhost_blk());
     command.arg("--die-with-parent").arg("--image").arg(&image);
     command.arg("--socket").arg(dir.path().join("socket"));
     command.arg("--control").arg(dir.path().join("control"));

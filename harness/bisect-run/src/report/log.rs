@@ -117,7 +117,7 @@ mod tests {
     use crate::setting::Setting;
     use bisect::state::{Shown, State};
     use host::places::Places;
-    use machine::vm::accel::Choice;
+    use machine::accel::Choice;
 
     fn git(dir: &Path, args: &[&str]) -> String {
         let mut command = Command::new("git");

@@ -31,8 +31,8 @@ pub(crate) fn mail(report: &Report<'_>, bad: &Side, good: &Side) -> String {
     mail.tracker(&mut text);
     let _ = writeln!(text, "What is seen on {}:\n", bad.release);
     if let Some(cell) = &bad.cell {
-        let _ = writeln!(text, "  {}: {}", mail.cause, cell.detail);
-        for line in cell.evidence.iter().take(EVIDENCE_MAX) {
+        let _ = writeln!(text, "  {}: {}", mail.cause, cell.detail());
+        for line in cell.judgement.evidence.iter().take(EVIDENCE_MAX) {
             let _ = writeln!(text, "    {line}");
         }
     }

@@ -10,22 +10,13 @@ use crate::bench::Machines;
 use crate::files::put;
 use crate::maker::Maker;
 use bisect::search::Outcome;
+use evidence::EvidenceBundle;
 use host::error::Failure;
 use host::words::quoted;
 use kernels::Artifact;
 use kernels::store::hex;
-use run::Run;
+use run::{Run, cell_file};
 use verdict::results::Cell;
-
-/// What a run leaves that is taken into the report.
-const FILES: [&str; 6] = [
-    "cell.json",
-    "console.log",
-    "events.jsonl",
-    "trace.jsonl",
-    "fsck.log",
-    "ending.json",
-];
 
 /// What a side's source has beyond what its command names.
 const PATCH: &str = "applied.patch";
@@ -73,13 +64,13 @@ impl Side {
             seed = run.seed.unwrap_or(seed);
             let dir = cell_dir(&run, &shown.dir);
             if let Some(dir) = &dir {
-                for file in FILES {
+                for file in EvidenceBundle::FILES.into_iter().chain([cell_file::NAME]) {
                     // A run that ended early has not all of them.
                     if let Ok(bytes) = std::fs::read(dir.join(file)) {
                         put(&folder.join(file), String::from_utf8_lossy(&bytes).as_bytes())?;
                     }
                 }
-                cell = Cell::load(dir);
+                cell = cell_file::load(dir);
             }
             put(&folder.join("plan.toml"), plan(report, seed).as_bytes())?;
         }

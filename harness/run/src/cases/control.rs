@@ -2,11 +2,10 @@
 //!
 //! They share a disk that takes small requests only, so that there is always something to reorder, and one boot.
 
+use evidence::needs::Need;
 use guest_wire::params::{Pages, Parameters, RwVerify, TestParams};
 
-use evidence::needs::Need;
-
-use super::{Case, PLAIN, Profile, SPLIT};
+use super::case::{Case, PLAIN, Profile, SPLIT};
 
 pub(super) const CASES: &[Case] = &[
     Case {

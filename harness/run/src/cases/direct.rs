@@ -2,13 +2,12 @@
 //!
 //! Payload tags: 1 is the source file's pages, which is what the direct write carries.
 
+use evidence::needs::Need;
 use guest_wire::params::{
     FaultMidway, FirstPage, Layout, Pages, Parameters, PartialWrite, Target, TestParams, WriteSync, ZeroProgress,
 };
 
-use evidence::needs::Need;
-
-use super::{BTRFS, Case, PLAIN, Profile, SPLIT};
+use super::case::{BTRFS, Case, PLAIN, Profile, SPLIT};
 
 pub(super) const CASES: &[Case] = &[
     Case {

@@ -4,12 +4,11 @@
 //! virtqueue of four requests the submitter itself has to wait for completions, so that the error of an early bio is
 //! sure to arrive while later ones are still unsubmitted.
 
+use evidence::needs::Need;
 use guest_wire::params::{IoerrLeak, Parameters, TestParams, WriteSync};
 
-use evidence::needs::Need;
-
-use super::{Case, PLAIN, Profile, SPLIT};
-use machine::vm::args::DiskShape;
+use super::case::{Case, PLAIN, Profile, SPLIT};
+use machine::DiskShape;
 
 /// Room for four requests: the fifth is submitted only after one of the first four completed. With two, 6.12 has only
 /// one in flight at a time, and nothing can be held until the next.

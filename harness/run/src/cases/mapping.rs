@@ -2,7 +2,7 @@
 
 use guest_wire::params::{Overlap, Pages, Parameters, ReadOwnMapping, SelfDeadlock, TestParams, WriteSync};
 
-use super::{Case, PLAIN, Profile};
+use super::case::{Case, PLAIN, Profile};
 
 pub(super) const CASES: &[Case] = &[
     Case {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use evidence::needs::Need;
+
 use super::*;
 
 #[test]

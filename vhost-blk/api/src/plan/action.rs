@@ -1,9 +1,194 @@
 //! What a rule does to a request.
 
+pub(super) mod text;
+
 use std::time::Duration;
 
 use super::trigger::Watch;
+use super::word::{ActionWord, KeyWord};
 use crate::op::Op;
+
+/// The actions, in the order in which messages list them.
+pub const ACTIONS: [ActionWord; 12] = [
+    ActionWord {
+        name: "fail",
+        about: "The request completes with an error; the disk is not touched.",
+        keys: &["status"],
+        examples: &[
+            "fail write payload=tag:7 nth=1",
+            "fail flush every=3 limit=2",
+            "fail discard status=unsupp",
+        ],
+    },
+    ActionWord {
+        name: "delay",
+        about: "The request completes after a time.",
+        keys: &["for", "spread"],
+        examples: &["delay any for=20ms", "delay any for=1ms..80ms spread=exponential p=0.1"],
+    },
+    ActionWord {
+        name: "slow",
+        about: "Requests take longer and longer, as on a disk that dies: the first the shortest time, the last, and all after it, the longest.",
+        keys: &["for", "over"],
+        examples: &["slow read for=1ms..2s over=500"],
+    },
+    ActionWord {
+        name: "hold",
+        about: "The request completes when something else has happened, but after `max` at the latest. Until a mark that was made already nothing is held: the \
+                rule has an implied `before` of that mark.",
+        keys: &["until", "max"],
+        examples: &[
+            "hold write nth=1 until=next(write)",
+            "hold write until=done(flush) max=2s",
+            "hold read until=mark(mounted)",
+        ],
+    },
+    ActionWord {
+        name: "hang",
+        about: "The request never completes, unless somebody releases it or clears the rules.",
+        keys: &[],
+        examples: &["hang read nth=5"],
+    },
+    ActionWord {
+        name: "reorder",
+        about: "Requests are collected and complete in another order.",
+        keys: &["window", "order", "max"],
+        examples: &[
+            "reorder write window=8 order=reverse",
+            "reorder write window=epoch order=shuffle",
+        ],
+    },
+    ActionWord {
+        name: "short",
+        about: "Only the first bytes of a read or write are moved.",
+        keys: &["bytes", "then"],
+        examples: &["short write bytes=4k then=ioerr", "short read bytes=512 then=ok"],
+    },
+    ActionWord {
+        name: "corrupt",
+        about: "A read or write moves other data than it should and reports success.",
+        keys: &["flip", "zero", "stale", "misdirect"],
+        examples: &[
+            "corrupt read sectors=2048..2064 flip=1bit",
+            "corrupt write zero=1",
+            "corrupt read stale=all",
+            "corrupt write misdirect=8 limit=1",
+        ],
+    },
+    ActionWord {
+        name: "drop",
+        about: "Nothing is done and success is reported: a write or discard that never happened, a flush that made nothing durable.",
+        keys: &[],
+        examples: &["drop flush", "drop write sectors=2048..2056 limit=1"],
+    },
+    ActionWord {
+        name: "early",
+        about: "A flush is answered at once, and what it should make durable is so only after a time: a power cut before then loses it.",
+        keys: &["for"],
+        examples: &["early flush for=500ms", "early flush for=10ms..2s p=0.5"],
+    },
+    ActionWord {
+        name: "cut",
+        about: "The power goes as the request arrives: it and all others that are out are never answered, the volatile write cache is lost, and the device answers \
+                nothing until the command `power` or `rollback`.",
+        keys: &["lose", "torn"],
+        examples: &[
+            "cut flush nth=3",
+            "cut write payload=tag:7 lose=some",
+            "cut write nth=100 lose=none torn=512",
+        ],
+    },
+    ActionWord {
+        name: "disconnect",
+        about: "The device hangs up on the front end as the request arrives, and does not answer it; a front end that connects again is served.",
+        keys: &[],
+        examples: &["disconnect write nth=10 limit=1"],
+    },
+];
+
+/// The keys that only some actions have.
+pub const ACTION_KEYS: [KeyWord; 16] = [
+    KeyWord {
+        name: "status",
+        value: "ioerr | unsupp",
+        about: "the error: EIO (the default) or EOPNOTSUPP in the guest (for a discard Linux then reports success)",
+    },
+    KeyWord {
+        name: "for",
+        value: "TIME | A..B",
+        about: "how long; a time out of the range is chosen by the seed",
+    },
+    KeyWord {
+        name: "spread",
+        value: "uniform | bell | exponential",
+        about: "which times of the range are likely: all (the default), those in the middle, or the short ones",
+    },
+    KeyWord {
+        name: "over",
+        value: "N",
+        about: "how many requests lie between the shortest and the longest time",
+    },
+    KeyWord {
+        name: "until",
+        value: "next(TRIGGER) | done(TRIGGER) | mark(NAME) | release | TIME",
+        about: "what is waited for: another request submitted or completed, a mark, the command `release`, or a time",
+    },
+    KeyWord {
+        name: "max",
+        value: "TIME",
+        about: "the longest wait: 10s for hold; for reorder that of a window's first request, 50ms: then the window is let go, full or not",
+    },
+    KeyWord {
+        name: "window",
+        value: "N | epoch",
+        about: "how many requests are collected, 2 to 1024, or all up to the next flush",
+    },
+    KeyWord {
+        name: "order",
+        value: "reverse | shuffle | rotate",
+        about: "the order in which they complete",
+    },
+    KeyWord {
+        name: "bytes",
+        value: "BYTES",
+        about: "how many are moved, at most those of the request",
+    },
+    KeyWord {
+        name: "then",
+        value: "ioerr | ok",
+        about: "what the guest is told: an error, or success (silent)",
+    },
+    KeyWord {
+        name: "flip",
+        value: "Nbit",
+        about: "inverts N bits, at places chosen by the seed; all, if the request has fewer",
+    },
+    KeyWord {
+        name: "zero",
+        value: "N | all",
+        about: "makes a row of N sectors, at a place chosen by the seed, zeros",
+    },
+    KeyWord {
+        name: "stale",
+        value: "N | all",
+        about: "leaves N sectors as they were: in the golden image for a read, before the write for a write",
+    },
+    KeyWord {
+        name: "misdirect",
+        value: "N | -N",
+        about: "moves the data N sectors further on, or back; beyond the disk it is lost, or read as zeros",
+    },
+    KeyWord {
+        name: "lose",
+        value: "all | some | none",
+        about: "what of the volatile write cache is lost: all (the default), about half of the requests, chosen by the seed, or nothing",
+    },
+    KeyWord {
+        name: "torn",
+        value: "512 | 4k",
+        about: "the last write gets to the disk up to a multiple of this many bytes, chosen by the seed",
+    },
+];
 
 /// What a rule does. An action says *when* a request completes, or *how*.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -196,10 +381,10 @@ pub enum Order {
 
 impl Action {
     /// How long a request is held at most when the rule does not say.
-    pub const HOLD_MAX_DEFAULT: Duration = Duration::from_secs(10);
+    pub(crate) const HOLD_MAX_DEFAULT: Duration = Duration::from_secs(10);
 
     /// How long a reorder window stays open after its first request when the rule does not say.
-    pub const REORDER_MAX_DEFAULT: Duration = Duration::from_millis(50);
+    pub(crate) const REORDER_MAX_DEFAULT: Duration = Duration::from_millis(50);
 
     /// The action's word in the rule language.
     #[must_use]
@@ -253,7 +438,7 @@ impl Action {
 
 impl Window {
     /// Most requests that are ever collected: a driver's largest queue.
-    pub const MAX: usize = 1024;
+    pub(crate) const MAX: usize = 1024;
 
     /// How many requests fill it.
     #[must_use]

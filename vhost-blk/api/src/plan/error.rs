@@ -9,13 +9,13 @@ use thiserror::Error;
 #[error("column {column}: {problem}")]
 pub struct RuleError {
     /// The rule as it was given.
-    pub text: String,
+    pub(crate) text: String,
     /// Where the trouble begins, in characters from 1.
     pub column: usize,
     /// How many characters are meant.
-    pub width: usize,
+    pub(crate) width: usize,
     /// What is wrong.
-    pub problem: Box<Problem>,
+    pub(crate) problem: Box<Problem>,
 }
 
 impl RuleError {

@@ -3,12 +3,11 @@
 use std::fmt::Write as _;
 use std::ops::Range;
 
-use super::action::{
-    Action, Corruption, FailStatus, Lose, Order, Sectors, ShortStatus, Span, Spread, Torn, Until, Window,
-};
+use super::action::text::what;
+use super::action::{Action, Until};
 use super::rule::Rule;
 use super::trigger::{Align, Event, Matcher, PayloadMatch, Trigger, Watch};
-use super::units::{print_bytes, print_time};
+use super::units::{ordinal, print_bytes, print_time};
 use crate::op::Op;
 
 /// Says what a rule will do.
@@ -17,7 +16,7 @@ pub fn explain(rule: &Rule) -> String {
     let mut sentence = format!(
         "{} {}.",
         which(&rule.trigger, &rule.action),
-        what(&rule.action, &rule.trigger.matcher)
+        what(&rule.action, |until| waits_for(until, &rule.trigger.matcher))
     );
     if let Some(set) = &rule.set {
         let _ = write!(
@@ -135,104 +134,6 @@ fn sectors(range: &Range<u64>) -> String {
     }
 }
 
-/// The predicate: what happens to them, which look like this.
-fn what(action: &Action, matcher: &Matcher) -> String {
-    match action {
-        Action::Fail(FailStatus::IoErr) => "fails with an I/O error; the disk is not touched".to_owned(),
-        Action::Fail(FailStatus::Unsupp) => "fails as not supported; the disk is not touched".to_owned(),
-        Action::Delay { span, spread } => {
-            let likely = match spread {
-                _ if span.min == span.max => "",
-                Spread::Uniform => "",
-                Spread::Bell => ", most often about the middle",
-                Spread::Exponential => ", mostly short",
-            };
-            format!("completes {} late{likely}", time(*span))
-        }
-        Action::Slow { span, over } => format!(
-            "completes late: by {} at first, by {} from the {} on",
-            print_time(span.min),
-            print_time(span.max),
-            ordinal(over.saturating_add(1))
-        ),
-        Action::Hold {
-            until: Until::Time(time),
-            ..
-        } => format!("is held for {}", print_time(*time)),
-        Action::Hold { until, max } => format!(
-            "is held until {}, for {} at most",
-            waits_for(until, matcher),
-            print_time(*max)
-        ),
-        Action::Hang => "never completes, unless it is released or the rules are cleared".to_owned(),
-        Action::Reorder { window, order, max } => {
-            let order = match order {
-                Order::Reverse => "the last first",
-                Order::Shuffle => "in an order chosen by the seed",
-                Order::Rotate => "the first as the last",
-            };
-            let collected = match window {
-                Window::Count(count) => format!("{count} at a time"),
-                Window::Epoch => "up to the next flush".to_owned(),
-            };
-            format!(
-                "is collected, {collected}, and completed {order}; a window is let go at the latest {} after its first request",
-                print_time(*max)
-            )
-        }
-        Action::Short { bytes, then } => {
-            let told = match then {
-                ShortStatus::IoErr => "fails with an I/O error",
-                ShortStatus::Ok => "reports success",
-            };
-            format!("moves only its first {} bytes and {told}", print_bytes(*bytes))
-        }
-        Action::Corrupt(how) => format!("reports success, but {}", corruption(*how)),
-        Action::Drop => "reports success, but nothing is done".to_owned(),
-        Action::Early(span) => format!(
-            "is answered at once, and makes durable what came before it only after {}",
-            time(*span)
-        ),
-        Action::Cut { lose, torn } => cut(*lose, *torn),
-        Action::Disconnect => "is never answered: the device hangs up on the front end".to_owned(),
-    }
-}
-
-fn cut(lose: Lose, torn: Option<Torn>) -> String {
-    let lost = match lose {
-        Lose::All => "what no flush made durable is lost",
-        Lose::Some => "about half of the requests that no flush made durable, chosen by the seed, are lost",
-        Lose::None => "nothing that was written is lost",
-    };
-    let torn = match torn {
-        Some(torn) => format!(", and the last write is torn at a multiple of {} bytes", torn.name()),
-        None => String::new(),
-    };
-    format!("cuts the power: it is never answered, {lost}{torn}")
-}
-
-fn corruption(how: Corruption) -> String {
-    match how {
-        Corruption::Flip(1) => "one bit of its data, chosen by the seed, is inverted".to_owned(),
-        Corruption::Flip(bits) => format!("{bits} bits of its data, chosen by the seed, are inverted"),
-        Corruption::Zero(sectors) => format!("{} zeros", of_it(sectors)),
-        Corruption::Stale(sectors) => format!("{} an older version", of_it(sectors)),
-        Corruption::Misdirect(by) => {
-            let side = if by < 0 { "before" } else { "after" };
-            let unit = if by.unsigned_abs() == 1 { "sector" } else { "sectors" };
-            format!("its data lies {} {unit} {side} where it should", by.unsigned_abs())
-        }
-    }
-}
-
-fn of_it(sectors: Sectors) -> String {
-    match sectors {
-        Sectors::All => "all of its sectors are".to_owned(),
-        Sectors::Some(1) => "one of its sectors, chosen by the seed, is".to_owned(),
-        Sectors::Some(count) => format!("{count} of its sectors, chosen by the seed, are"),
-    }
-}
-
 /// What a request that looks like `held` is held for.
 fn waits_for(until: &Until, held: &Matcher) -> String {
     let op = |matcher: &Matcher| matcher.op.or(matcher.payload.as_ref().map(|_| Op::Write));
@@ -260,35 +161,11 @@ fn event(event: &Event) -> String {
     }
 }
 
-fn time(span: Span) -> String {
-    if span.min == span.max {
-        print_time(span.min)
-    } else {
-        format!("{} to {}", print_time(span.min), print_time(span.max))
-    }
-}
-
 fn times(count: u64) -> String {
     match count {
         1 => "once".to_owned(),
         2 => "twice".to_owned(),
         count => format!("{count} times"),
-    }
-}
-
-fn ordinal(number: u64) -> String {
-    let ending = match (number % 100, number % 10) {
-        (11..=13, _) => "th",
-        (_, 1) => "st",
-        (_, 2) => "nd",
-        (_, 3) => "rd",
-        _ => "th",
-    };
-    match number {
-        1 => "first".to_owned(),
-        2 => "second".to_owned(),
-        3 => "third".to_owned(),
-        number => format!("{number}{ending}"),
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::str::FromStr;
 
-use super::action::{Action, Corruption, FailStatus, Lose, Order, ShortStatus, Spread, Torn, Until};
+use super::action::text::parse_action;
+use super::action::{Action, Until};
 use super::error::{Problem, RuleError, hint};
 use super::rule::Rule;
 use super::trigger::{Event, Matcher, Trigger, Watch};
@@ -49,7 +50,7 @@ fn parse_rule(text: &str) -> Result<Rule, Misfit> {
     let (op, op_word, rest) = parse_op(rest, &known)?;
     let mut args = Args::parse(*action_word, rest, &known)?;
     let words = ["until", "name", "after", "before"].map(|key| args.word(key));
-    let action = parse_action(&mut args)?;
+    let action = parse_action(&mut args, parse_until)?;
     // Whatever operation a rule for any names, it means those that its action can be done to.
     let only = op.or(matches!(action, Action::Early(_)).then_some(Op::Flush));
     let trigger = Trigger {
@@ -191,100 +192,6 @@ fn parse_op<'w, 'a>(words: &'w [Word<'a>], known: &[&str]) -> Result<OpAndRest<'
             hint: without_value(word.text, known).unwrap_or_else(|| hint(word.text, OP_NAMES)),
         })),
     }
-}
-
-fn parse_action(args: &mut Args<'_>) -> Result<Action, Misfit> {
-    Ok(match args.action.text {
-        "fail" => Action::Fail(match args.take("status") {
-            Some(arg) => arg.choice(FailStatus::ALL, FailStatus::name, "ioerr or unsupp")?,
-            None => FailStatus::IoErr,
-        }),
-        "delay" => Action::Delay {
-            span: args.need("for", "delay write for=20ms..80ms")?.span()?,
-            spread: match args.take("spread") {
-                Some(arg) => arg.choice(Spread::ALL, Spread::name, "uniform, bell or exponential")?,
-                None => Spread::Uniform,
-            },
-        },
-        "slow" => Action::Slow {
-            span: args.need("for", "slow read for=1ms..2s over=500")?.span()?,
-            over: args.need("over", "slow read for=1ms..2s over=500")?.count()?,
-        },
-        "hang" => Action::Hang,
-        "drop" => Action::Drop,
-        "early" => Action::Early(args.need("for", "early flush for=500ms")?.span()?),
-        "disconnect" => Action::Disconnect,
-        "cut" => Action::Cut {
-            lose: match args.take("lose") {
-                Some(arg) => arg.choice(Lose::ALL, Lose::name, "all, some or none")?,
-                None => Lose::All,
-            },
-            torn: args
-                .take("torn")
-                .map(|arg| arg.choice(Torn::ALL, Torn::name, "512 or 4k"))
-                .transpose()?,
-        },
-        "corrupt" => Action::Corrupt(parse_corruption(args)?),
-        "hold" => {
-            let until = args.need("until", "hold write nth=1 until=next(write)")?;
-            let max = args.take("max");
-            let until = parse_until(until)?;
-            if let (Until::Time(_), Some(max)) = (&until, &max) {
-                return Err(max.word.misfit(Problem::Exclude {
-                    key: "max",
-                    other: "until=TIME",
-                }));
-            }
-            Action::Hold {
-                until,
-                max: max.map_or(Ok(Action::HOLD_MAX_DEFAULT), Arg::time)?,
-            }
-        }
-        "reorder" => Action::Reorder {
-            window: args.need("window", "reorder write window=8 order=shuffle")?.window()?,
-            order: args.need("order", "reorder write window=8 order=shuffle")?.choice(
-                Order::ALL,
-                Order::name,
-                "reverse, shuffle or rotate",
-            )?,
-            max: args.take("max").map_or(Ok(Action::REORDER_MAX_DEFAULT), Arg::time)?,
-        },
-        _ => Action::Short {
-            bytes: args.need("bytes", "short write bytes=4096 then=ioerr")?.bytes()?,
-            then: args.need("then", "short write bytes=4096 then=ioerr")?.choice(
-                ShortStatus::ALL,
-                ShortStatus::name,
-                "ioerr or ok",
-            )?,
-        },
-    })
-}
-
-/// Just one of the keys that say how data is corrupted.
-fn parse_corruption(args: &mut Args<'_>) -> Result<Corruption, Misfit> {
-    const KEYS: [&str; 4] = ["flip", "zero", "stale", "misdirect"];
-    let mut how: Option<(&'static str, Corruption)> = None;
-    for key in KEYS {
-        let Some(arg) = args.take(key) else { continue };
-        if let Some((other, _)) = how {
-            return Err(arg.word.misfit(Problem::Exclude { key, other }));
-        }
-        let corruption = match key {
-            "flip" => Corruption::Flip(arg.bits()?),
-            "zero" => Corruption::Zero(arg.row()?),
-            "stale" => Corruption::Stale(arg.row()?),
-            _ => Corruption::Misdirect(arg.offset()?),
-        };
-        how = Some((key, corruption));
-    }
-    let missing = || {
-        args.action.misfit(Problem::Missing {
-            action: args.action.text.to_owned(),
-            key: "flip`, `zero`, `stale` or `misdirect",
-            example: "corrupt read flip=1bit",
-        })
-    };
-    how.map(|(_, corruption)| corruption).ok_or_else(missing)
 }
 
 /// All of a trigger but its matcher.

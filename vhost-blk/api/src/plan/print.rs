@@ -3,9 +3,8 @@
 use std::fmt;
 use std::ops::Range;
 
-use super::action::{
-    Action, Corruption, FailStatus, Lose, Order, Sectors, ShortStatus, Span, Spread, Torn, Until, Window,
-};
+use super::action::text::action_words;
+use super::action::{Corruption, FailStatus, Lose, Order, Sectors, ShortStatus, Span, Spread, Torn, Until, Window};
 use super::rule::Rule;
 use super::trigger::{Align, Event, Matcher, PayloadMatch, Trigger, Var, Watch};
 use super::units::{print_bytes, print_time};
@@ -22,49 +21,6 @@ impl fmt::Display for Rule {
             Some(name) => write!(f, " name={name}"),
             None => Ok(()),
         }
-    }
-}
-
-/// The words of the action itself, without what the parser fills in.
-fn action_words(action: &Action, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    match action {
-        Action::Fail(FailStatus::IoErr) => Ok(()),
-        Action::Fail(FailStatus::Unsupp) => f.write_str(" status=unsupp"),
-        Action::Delay {
-            span,
-            spread: Spread::Uniform,
-        } => write!(f, " for={span}"),
-        Action::Delay { span, spread } => write!(f, " for={span} spread={}", spread.name()),
-        Action::Slow { span, over } => write!(f, " for={span} over={over}"),
-        Action::Hang | Action::Drop | Action::Disconnect => Ok(()),
-        Action::Early(span) => write!(f, " for={span}"),
-        Action::Cut { lose, torn } => {
-            if *lose != Lose::All {
-                write!(f, " lose={}", lose.name())?;
-            }
-            match torn {
-                Some(torn) => write!(f, " torn={}", torn.name()),
-                None => Ok(()),
-            }
-        }
-        Action::Corrupt(how) => write!(f, " {how}"),
-        Action::Hold { until, max } => {
-            write!(f, " until={until}")?;
-            if *max == Action::HOLD_MAX_DEFAULT {
-                Ok(())
-            } else {
-                write!(f, " max={}", print_time(*max))
-            }
-        }
-        Action::Reorder { window, order, max } => {
-            write!(f, " window={window} order={}", order.name())?;
-            if *max == Action::REORDER_MAX_DEFAULT {
-                Ok(())
-            } else {
-                write!(f, " max={}", print_time(*max))
-            }
-        }
-        Action::Short { bytes, then } => write!(f, " bytes={} then={}", print_bytes(*bytes), then.name()),
     }
 }
 
@@ -184,11 +140,11 @@ impl fmt::Display for Var {
 
 impl Spread {
     /// All, in the order in which messages list them.
-    pub const ALL: [Spread; 3] = [Spread::Uniform, Spread::Bell, Spread::Exponential];
+    pub(crate) const ALL: [Spread; 3] = [Spread::Uniform, Spread::Bell, Spread::Exponential];
 
     /// The word in the rule language.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Spread::Uniform => "uniform",
             Spread::Bell => "bell",
@@ -238,7 +194,7 @@ impl Order {
 
     /// The order's word in the rule language.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Order::Reverse => "reverse",
             Order::Shuffle => "shuffle",
@@ -249,11 +205,11 @@ impl Order {
 
 impl ShortStatus {
     /// Both, in the order in which messages list them.
-    pub const ALL: [ShortStatus; 2] = [ShortStatus::IoErr, ShortStatus::Ok];
+    pub(crate) const ALL: [ShortStatus; 2] = [ShortStatus::IoErr, ShortStatus::Ok];
 
     /// The status's word in the rule language.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             ShortStatus::IoErr => "ioerr",
             ShortStatus::Ok => "ok",
@@ -263,11 +219,11 @@ impl ShortStatus {
 
 impl FailStatus {
     /// Both, in the order in which messages list them.
-    pub const ALL: [FailStatus; 2] = [FailStatus::IoErr, FailStatus::Unsupp];
+    pub(crate) const ALL: [FailStatus; 2] = [FailStatus::IoErr, FailStatus::Unsupp];
 
     /// The status's word in the rule language.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             FailStatus::IoErr => "ioerr",
             FailStatus::Unsupp => "unsupp",

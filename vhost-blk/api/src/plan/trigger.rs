@@ -40,7 +40,7 @@ pub struct Matcher {
     /// Length in bytes.
     pub len: Option<Range<u64>>,
     /// How it lies on the disk.
-    pub align: Option<Align>,
+    pub(crate) align: Option<Align>,
     /// The virtqueue it came from.
     pub queue: Option<u16>,
     /// What a write's data begins with.
@@ -129,6 +129,7 @@ pub struct Facts {
 impl Prefix {
     /// The first of these bytes.
     #[must_use]
+    #[inline]
     pub fn of(data: &[u8]) -> Prefix {
         let mut prefix = Prefix {
             len: data.len().min(PREFIX_BYTES),
@@ -142,6 +143,7 @@ impl Prefix {
 
     /// The bytes.
     #[must_use]
+    #[inline]
     pub fn bytes(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or_default()
     }
@@ -150,6 +152,7 @@ impl Prefix {
 impl Facts {
     /// The sectors of each range of the request, in the order in which it has them; all but a discard or write-zeroes
     /// have one.
+    #[inline]
     pub fn pieces(&self) -> impl Iterator<Item = Range<u64>> {
         let only = self.sector..self.sector.saturating_add(self.len.div_ceil(512));
         let only = self.ranges.is_empty().then_some(only);
@@ -157,6 +160,7 @@ impl Facts {
     }
 
     /// As [`pieces`](Self::pieces), but what has no length lies in the sector that it begins with.
+    #[inline]
     pub fn places(&self) -> impl Iterator<Item = Range<u64>> {
         self.pieces()
             .map(|piece| piece.start..piece.end.max(piece.start.saturating_add(1)))
@@ -166,6 +170,7 @@ impl Facts {
 impl Matcher {
     /// Whether a request looks like this.
     #[must_use]
+    #[inline]
     pub fn matches(&self, facts: &Facts) -> bool {
         if facts.op == Op::GetId || self.op.is_some_and(|op| op != facts.op) {
             return false;
@@ -201,6 +206,7 @@ impl Matcher {
 }
 
 impl Align {
+    #[inline]
     fn matches(self, facts: &Facts) -> bool {
         let aligned = |bytes: u64| match facts.ranges.as_slice() {
             [] => (facts.sector.saturating_mul(512) | facts.len).is_multiple_of(bytes),

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 /// Longest time a rule can name; keeps a typing error from holding a guest for years.
-pub const TIME_MAX: Duration = Duration::from_secs(3600);
+pub(crate) const TIME_MAX: Duration = Duration::from_secs(3600);
 
 /// Reads a time; `None` when it is none or longer than [`TIME_MAX`].
 #[must_use]
-pub fn parse_time(text: &str) -> Option<Duration> {
+pub(crate) fn parse_time(text: &str) -> Option<Duration> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let number = number.parse::<u64>().ok()?;
@@ -22,7 +22,7 @@ pub fn parse_time(text: &str) -> Option<Duration> {
 
 /// Writes a time in the largest unit that loses nothing.
 #[must_use]
-pub fn print_time(time: Duration) -> String {
+pub(crate) fn print_time(time: Duration) -> String {
     let us = time.as_micros();
     match us {
         0 => "0us".to_owned(),
@@ -56,6 +56,23 @@ pub fn print_bytes(bytes: u64) -> String {
         bytes if bytes % (1 << 20) == 0 => format!("{}M", bytes >> 20),
         bytes if bytes % (1 << 10) == 0 => format!("{}k", bytes >> 10),
         bytes => bytes.to_string(),
+    }
+}
+
+/// A place in a row, in words.
+pub(super) fn ordinal(number: u64) -> String {
+    let ending = match (number % 100, number % 10) {
+        (11..=13, _) => "th",
+        (_, 1) => "st",
+        (_, 2) => "nd",
+        (_, 3) => "rd",
+        _ => "th",
+    };
+    match number {
+        1 => "first".to_owned(),
+        2 => "second".to_owned(),
+        3 => "third".to_owned(),
+        number => format!("{number}{ending}"),
     }
 }
 

@@ -28,3 +28,27 @@ impl Word<'_> {
         }
     }
 }
+
+/// An action's word.
+#[derive(Debug)]
+pub struct ActionWord {
+    /// The word.
+    pub name: &'static str,
+    /// What it does, in one sentence.
+    pub(crate) about: &'static str,
+    /// The keys that only it has.
+    pub keys: &'static [&'static str],
+    /// Rules with it.
+    pub(crate) examples: &'static [&'static str],
+}
+
+/// A key's word.
+#[derive(Debug)]
+pub struct KeyWord {
+    /// The word.
+    pub name: &'static str,
+    /// What its value looks like.
+    pub(crate) value: &'static str,
+    /// What it means.
+    pub(crate) about: &'static str,
+}

@@ -228,6 +228,7 @@ pub enum Status {
 impl Status {
     /// The status's word in the trace.
     #[must_use]
+    #[inline]
     pub fn name(self) -> &'static str {
         match self {
             Status::Ok => "ok",
@@ -291,7 +292,8 @@ pub enum ReleasedBy {
 impl ReleasedBy {
     /// The word in the trace.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    #[inline]
+    pub(crate) fn name(self) -> &'static str {
         match self {
             ReleasedBy::Time => "time",
             ReleasedBy::Mark => "mark",
@@ -321,6 +323,7 @@ pub struct RangeOnDisk {
 impl RangeOnDisk {
     /// Its sectors.
     #[must_use]
+    #[inline]
     pub fn sectors(&self) -> Range<u64> {
         self.sector..self.sector.saturating_add(u64::from(self.sectors))
     }

@@ -30,9 +30,9 @@ pub struct Filter {
 #[error("no mark `{name}` in the trace: {}", if known.is_empty() { "it has none".to_owned() } else { format!("it has {}", known.join(", ")) })]
 pub struct NoMark {
     /// The name.
-    pub name: String,
+    pub(crate) name: String,
     /// The marks there are.
-    pub known: Vec<String>,
+    pub(crate) known: Vec<String>,
 }
 
 /// A rule that the trace does not have.
@@ -40,9 +40,9 @@ pub struct NoMark {
 #[error("no rule `{name}` in the trace: {}", if known.is_empty() { "it has none".to_owned() } else { format!("it has {}", known.join(", ")) })]
 pub struct NoRule {
     /// The name.
-    pub name: String,
+    pub(crate) name: String,
     /// The rules there are.
-    pub known: Vec<String>,
+    pub(crate) known: Vec<String>,
 }
 
 impl Filter {
@@ -86,7 +86,7 @@ impl Filter {
     ///
     /// # Errors
     /// There is no such mark.
-    pub fn range(&self, records: &[Record]) -> Result<Range<usize>, NoMark> {
+    pub(crate) fn range(&self, records: &[Record]) -> Result<Range<usize>, NoMark> {
         let is = |record: &Record, name: &str| matches!(record, Record::Mark { name: found, .. } if found == name);
         let missing = |name: &str| NoMark {
             name: name.to_owned(),
@@ -114,7 +114,7 @@ impl Filter {
 
     /// Whether a request is wanted.
     #[must_use]
-    pub fn wants(&self, line: &RequestLine) -> bool {
+    pub(crate) fn wants(&self, line: &RequestLine) -> bool {
         let submit = &line.submit;
         let status = line.complete.as_ref().map(|complete| complete.status);
         self.op.is_none_or(|op| op == submit.op)

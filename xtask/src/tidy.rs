@@ -1,0 +1,109 @@
+//! `cargo xtask tidy`: what must hold of the form of the source.
+//!
+//! Each check is a file of its own and pure over given texts. What is looked at is what git tracks, and what it would
+//! not ignore. The checks know nothing of what the code does.
+
+mod arrows;
+mod circles;
+mod crates;
+mod dead;
+mod drawing;
+mod finding;
+mod functions;
+mod lengths;
+mod links;
+mod modules;
+mod paths;
+mod prose;
+mod sources;
+mod style;
+mod targets;
+
+use std::error::Error;
+use std::path::Path;
+
+use crate::workspace;
+use finding::{Finding, Kind};
+use sources::Sources;
+
+/// Findings there are (as an unexpected failure of the matrix).
+const FOUND: u8 = 1;
+
+/// What `--help` adds.
+pub(crate) const HELP: &str = "\
+What is checked, of files that git tracks or would not ignore:
+  - Markdown lines of at most 100 columns (but code, tables, link definitions and lines of one word), Rust lines of 120
+  - Rust functions of at most 70 lines, Rust files of 500
+  - no mod.rs but for modules that several tests share; no .rs file that no `mod` names
+  - crates depend on each other as ARCHITECTURE.md draws it in a block ```crates, with lines `name -> name name`;
+    a dependency of tests only is a line `dev name -> name`
+  - no circles between the files of a crate, nor of a parent and its child; arrows between them as a block
+    ```files CRATE of ARCHITECTURE.md draws them, if there is one
+  - links in Markdown to files and headings that exist
+
+Each finding is a line `file:line: what, what to do`. The exit code is 0 without findings, 1 with some.";
+
+/// Prints the findings for the repository at this root; the exit code.
+///
+/// # Errors
+/// git or a file cannot be read.
+pub(crate) fn run(root: &Path) -> Result<u8, Box<dyn Error>> {
+    let sources = Sources::read(root)?;
+    let mut findings = check(&sources);
+    findings.sort();
+    for finding in &findings {
+        println!("{finding}");
+    }
+    println!("{}", summary(&findings));
+    Ok(if findings.is_empty() { 0 } else { FOUND })
+}
+
+fn check(sources: &Sources) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (file, text) in sources.with_ending(".md") {
+        findings.extend(prose::check(file, text));
+        findings.extend(links::check(file, text, sources));
+    }
+    for (file, text) in sources.with_ending(".rs") {
+        findings.extend(lengths::check(file, text));
+        findings.extend(style::check(file));
+    }
+    let parsed = modules::parse(sources, &mut findings);
+    for (file, syntax) in &parsed {
+        findings.extend(functions::check(file, syntax));
+    }
+    let members = match workspace::members_of(&|file| sources.text(file)) {
+        Ok(members) => members,
+        Err(error) => {
+            let file = error.file.display().to_string();
+            findings.push(Finding::new(&file, 1, Kind::Unreadable, error.why));
+            return findings;
+        }
+    };
+    findings.extend(crates::check(&members, sources));
+    findings.extend(arrows::of_nothing(&members, sources));
+    for member in &members {
+        let crates = targets::of(member, sources, &parsed);
+        findings.extend(dead::check(member, &crates, sources));
+        findings.extend(arrows::check(member, &crates, sources));
+    }
+    findings
+}
+
+/// How many findings there are, and of what kinds.
+fn summary(findings: &[Finding]) -> String {
+    let kinds: Vec<String> = Kind::ALL
+        .iter()
+        .map(|kind| (kind, findings.iter().filter(|finding| finding.kind == *kind).count()))
+        .filter(|(_, count)| *count > 0)
+        .map(|(kind, count)| format!("{} {count}", kind.name()))
+        .collect();
+    match findings.len() {
+        0 => "no findings".to_owned(),
+        1 => format!("1 finding: {}", kinds.join(", ")),
+        count => format!("{count} findings: {}", kinds.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

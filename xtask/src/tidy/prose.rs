@@ -1,0 +1,103 @@
+//! Lines of Markdown that are too long.
+
+use std::collections::BTreeSet;
+
+use pulldown_cmark::{Event, Options, Parser, Tag};
+
+use super::finding::{Finding, Kind};
+use crate::workspace::line_at;
+
+/// Columns of a line of prose.
+const COLUMNS_MAX: usize = 100;
+
+pub(crate) fn check(file: &str, text: &str) -> Vec<Finding> {
+    let free = free_lines(text);
+    let mut findings = Vec::new();
+    for (line, number) in text.lines().zip(1..) {
+        let columns = line.chars().count();
+        if columns > COLUMNS_MAX && !free.contains(&number) && !is_one_word(line) {
+            let message = format!("a line of {columns} columns, break it before column {COLUMNS_MAX}");
+            findings.push(Finding::new(file, number, Kind::ProseLine, message));
+        }
+    }
+    findings
+}
+
+/// Lines that cannot be broken, or are no prose: code, tables, and definitions of links.
+fn free_lines(text: &str) -> BTreeSet<usize> {
+    let mut free = BTreeSet::new();
+    let mut add = |range: std::ops::Range<usize>| {
+        let last = text
+            .get(range.clone())
+            .map_or(range.end, |block| range.start + block.trim_end().len());
+        free.extend(line_at(text, range.start)..=line_at(text, last));
+    };
+    let parser = Parser::new_ext(text, Options::ENABLE_TABLES);
+    for (_, definition) in parser.reference_definitions().iter() {
+        add(definition.span.clone());
+    }
+    for (event, range) in parser.into_offset_iter() {
+        if matches!(event, Event::Start(Tag::CodeBlock(_) | Tag::Table(_))) {
+            add(range);
+        }
+    }
+    free
+}
+
+/// Whether there is no place to break a line, but for the marks of a list or quotation before it.
+fn is_one_word(line: &str) -> bool {
+    let is_mark = |word: &&str| {
+        let number = word.strip_suffix(['.', ')']).unwrap_or_default();
+        matches!(*word, "-" | "*" | "+" | ">") || (!number.is_empty() && number.bytes().all(|c| c.is_ascii_digit()))
+    };
+    line.split_whitespace().skip_while(is_mark).count() == 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(text: &str) -> Vec<usize> {
+        check("a.md", text).iter().map(|finding| finding.line).collect()
+    }
+
+    #[test]
+    fn a_long_line_is_found() {
+        let long = "word ".repeat(20) + "x";
+        let finding = check("a.md", &format!("# A\n\n{long}\n"));
+        let expected = "a.md:3: a line of 101 columns, break it before column 100";
+        assert_eq!(finding[0].to_string(), expected);
+        for text in [
+            format!("# {long}\n"),
+            format!("- {long}\n"),
+            format!("> {long}\n"),
+            format!("1. {long}\n"),
+        ] {
+            assert_eq!(lines(&text), [1], "{text}");
+        }
+        // What follows code or a table is prose again.
+        assert_eq!(lines(&format!("    code\n\n{long}\n")), [3]);
+        assert_eq!(lines(&format!("```\ncode\n```\n{long}\n")), [4]);
+        assert_eq!(lines(&format!("| a |\n|---|\n| b |\n\n{long}\n")), [5]);
+    }
+
+    #[test]
+    fn what_cannot_be_broken_is_clean() {
+        let long = "word ".repeat(20) + "x";
+        let word = "https://example.org/".to_owned() + &"x".repeat(100);
+        for text in [
+            "word ".repeat(20),
+            "ä".repeat(50) + &" ä".repeat(25),
+            format!("```\n{long}\n```\n"),
+            format!("    {long}\n"),
+            format!("- a\n\n  ```text\n  {long}\n  ```\n"),
+            format!("| a |\n|---|\n| {long} |\n"),
+            format!("[a][b]\n\n[b]: {word} \"{long}\"\n"),
+            format!("{word}\n"),
+            format!("- {word}\n"),
+            format!("12. {word}\n"),
+        ] {
+            assert_eq!(lines(text.trim_end_matches(' ')), [0; 0], "{text}");
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! All checks together, over a small repository.
+
+use super::*;
+
+const CLEAN: [(&str, &str); 6] = [
+    ("Cargo.toml", "[workspace]\nmembers = [\"a\", \"b\"]\n"),
+    (
+        "a/Cargo.toml",
+        "[package]\nname = \"a\"\n[dependencies]\nb = { path = \"../b\" }\n",
+    ),
+    ("a/src/lib.rs", "//! A.\nmod c;\n"),
+    ("a/src/c.rs", "fn c() {}\n"),
+    ("b/Cargo.toml", "[package]\nname = \"b\"\n"),
+    ("b/src/main.rs", "fn main() {}\n"),
+];
+const DRAWN: (&str, &str) = (
+    "ARCHITECTURE.md",
+    "# A\n\n[the root](a/src/lib.rs)\n\n```crates\na -> b\n```\n",
+);
+
+/// What is found with this file changed or added.
+fn found(file: &str, text: &str) -> (Vec<Kind>, String) {
+    let mut files = [&CLEAN[..], &[DRAWN]].concat();
+    files.retain(|(name, _)| *name != file);
+    files.push((file, text));
+    let findings = check(&Sources::of(&files));
+    (
+        findings.iter().map(|finding| finding.kind).collect(),
+        summary(&findings),
+    )
+}
+
+#[test]
+fn a_clean_repository_has_no_findings() {
+    assert_eq!(found("README.md", "# A\n"), (Vec::new(), "no findings".to_owned()));
+}
+
+#[test]
+fn each_kind_is_found() {
+    let long = "word ".repeat(30);
+    let function = format!("fn c() {{\n{}}}\n", "a();\n".repeat(70));
+    for (file, text, expected) in [
+        ("README.md", format!("# A\n\n{long}\n"), Kind::ProseLine),
+        ("a/src/c.rs", format!("// {long}\n"), Kind::CodeLine),
+        ("a/src/c.rs", function, Kind::FunctionLength),
+        ("a/src/c.rs", "\n".repeat(501), Kind::FileLength),
+        ("a/src/c.rs", "fn c( {}".to_owned(), Kind::Unreadable),
+        ("a/src/d.rs", String::new(), Kind::DeadFile),
+        ("b/Cargo.toml", "[package\n".to_owned(), Kind::Unreadable),
+        ("a/Cargo.toml", "[package]\nname = \"a\"\n".to_owned(), Kind::CrateArrow),
+        ("ARCHITECTURE.md", "# A\n".to_owned(), Kind::CrateArrow),
+        ("README.md", "# A\n\n[b](gone.md)\n".to_owned(), Kind::Link),
+    ] {
+        let (kinds, summary) = found(file, &text);
+        assert_eq!(kinds, [expected], "{file}: {text}");
+        assert_eq!(summary, format!("1 finding: {} 1", expected.name()));
+    }
+}
+
+#[test]
+fn kinds_that_take_two_files() {
+    let mut files = [&CLEAN[..], &[DRAWN]].concat();
+    files.retain(|(name, _)| !name.starts_with("a/src/"));
+    let circle = [
+        ("a/src/lib.rs", "mod c; pub fn a() { c::c() }\n"),
+        ("a/src/c.rs", "pub fn c() { crate::a() }\n"),
+    ];
+    let findings = check(&Sources::of(&[&files[..], &circle].concat()));
+    assert_eq!(summary(&findings), "1 finding: circles of a parent and its child 1");
+    let circle = [
+        ("a/src/lib.rs", "mod c; mod d;\n"),
+        ("a/src/c.rs", "pub fn c() { crate::d::d() }\n"),
+        ("a/src/d.rs", "pub fn d() { crate::c::c() }\n"),
+    ];
+    let findings = check(&Sources::of(&[&files[..], &circle].concat()));
+    assert_eq!(summary(&findings), "1 finding: arrows between files 1");
+    let old = [("a/src/lib.rs", "mod c;\n"), ("a/src/c/mod.rs", "")];
+    let findings = check(&Sources::of(&[&files[..], &old].concat()));
+    assert_eq!(summary(&findings), "1 finding: mod.rs files 1");
+}

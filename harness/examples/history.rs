@@ -1,14 +1,16 @@
-//! Makes a git history out of two source packages of a distribution, to try a bisection on: one commit a directory that differs, in a random order that
-//! follows from the seed.
+//! Makes a git history out of two source packages of a distribution, to try a bisection on: one commit a directory that
+//! differs, in a random order that follows from the seed.
 //!
-//!     cargo run --release --package harness --example history -- DIR [--old SUITE:VERSION] [--new SUITE:VERSION] [--seed N] [--broken N] [--bug PATCH]
+//!     cargo run --release --package harness --example history -- DIR [--old SUITE:VERSION]
+//!         [--new SUITE:VERSION] [--seed N] [--broken N] [--bug PATCH]
 //!         [--commits N --keep FOLDER …]
 //!
-//! Directories of which one changes what another one uses go into one commit (a word that a header's change adds or takes away, and the other's change has,
-//! too), so that most commits build; those that do not are what a bisection has to cope with anyway. `--broken N` puts in N commits that do not compile, each taken back one to three
-//! commits later. `--bug PATCH` applies a patch at a random place. `--commits N` makes a short one: of the commits only
-//! so many, those of the folders to keep among them and none of more than a few files besides, so its newest end is not quite the newer package.
-//! The repository has no working copy and borrows its content from the cache's.
+//! Directories of which one changes what another one uses go into one commit (a word that a header's change adds or
+//! takes away, and the other's change has, too), so that most commits build; those that do not are what a bisection has
+//! to cope with anyway. `--broken N` puts in N commits that do not compile, each taken back one to three commits later.
+//! `--bug PATCH` applies a patch at a random place. `--commits N` makes a short one: of the commits only so many, those
+//! of the folders to keep among them and none of more than a few files besides, so its newest end is not quite the
+//! newer package. The repository has no working copy and borrows its content from the cache's.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
@@ -19,7 +21,7 @@ use std::process::{Command, Stdio};
 use fastrand::Rng;
 use host::cache::Cache;
 use host::progress::Progress;
-use kernels::manifest::{PackageSource, Wanted};
+use kernels::package::{PackageSource, Wanted};
 use kernels::source::{Listing, Repo, Tree};
 use kernels::{ConfigPart, Options, Origin, TreeSource, source_tree};
 
@@ -212,7 +214,8 @@ fn mix_in(steps: &mut Vec<Step>, broken: usize, bug: Option<&Path>, rng: &mut Rn
         let text = std::fs::read_to_string(bug)?;
         let touched: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("+++ b/")).collect();
         // Not before a commit that would take it away again.
-        let takes = |step: &Step| matches!(step, Step::Take(_, paths) if paths.iter().any(|path| touched.contains(&path.as_str())));
+        let touches = |path: &String| touched.contains(&path.as_str());
+        let takes = |step: &Step| matches!(step, Step::Take(_, paths) if paths.iter().any(touches));
         let earliest = steps.iter().rposition(takes).map_or(0, |at| at + 1);
         steps.insert(rng.usize(earliest..=steps.len()), Step::Bug(bug.to_owned()));
     }

@@ -11,19 +11,20 @@ use crate::commands::{bisect, build, doctor, inject, shell, soak, store, test, u
     bin_name = "cargo xtask",
     version,
     arg_required_else_help = true,
-    after_help = "To work on this project itself:\n  selftest  Run our own tests: the default matrix, those without VMs, those of the rig\n  \
-    fuzz      Run the device's fuzz targets\n  \
-    tidy      Check the form of the source"
+    after_help = "To work on this project itself:\n  \
+        selftest  Run our own tests: the default matrix, those without VMs, those of the rig\n  \
+        fuzz      Run the device's fuzz targets\n  \
+        tidy      Check the form of the source"
 )]
-pub struct Cli {
+pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    pub(crate) command: Command,
 }
 
 /// The commands.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Run the matrix: kernels × file systems × cases.
     Test(Box<test::TestArgs>),
     /// Check that the host has what is needed, and install what is missing.

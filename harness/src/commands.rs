@@ -1,12 +1,12 @@
 //! The commands of `cargo xtask`, a file each.
 
-pub mod bisect;
-pub mod build;
-pub mod doctor;
-pub mod inject;
+pub(crate) mod bisect;
+pub(crate) mod build;
+pub(crate) mod doctor;
+pub(crate) mod inject;
 mod kernel_choice;
-pub mod shell;
-pub mod soak;
-pub mod store;
-pub mod test;
-pub mod update;
+pub(crate) mod shell;
+pub(crate) mod soak;
+pub(crate) mod store;
+pub(crate) mod test;
+pub(crate) mod update;

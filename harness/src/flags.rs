@@ -7,86 +7,88 @@ use clap::{Args, ValueEnum};
 use guest_wire::Fs;
 use host::suggest;
 use kernels::GivenTree;
-use machine::vm::accel::Choice;
+use machine::accel::Choice;
 use run::cases::Profile;
 
 /// How the host may be used.
 #[derive(Debug, Clone, Copy, Args)]
-pub struct HostArgs {
+pub(crate) struct HostArgs {
     /// Never use the network; what is not cached is an error.
     #[arg(long)]
-    pub offline: bool,
+    pub(crate) offline: bool,
     /// Install what the host lacks without asking.
     #[arg(long)]
-    pub yes: bool,
+    pub(crate) yes: bool,
 }
 
 /// The list of kernels.
 #[derive(Debug, Clone, Args)]
-pub struct ManifestArgs {
+pub(crate) struct ManifestArgs {
     /// The list of kernels [default: kernels.toml of this repository].
     #[arg(long, value_name = "FILE")]
-    pub manifest: Option<PathBuf>,
+    pub(crate) manifest: Option<PathBuf>,
 }
 
 /// What executes guest code.
 #[derive(Debug, Clone, Copy, Args)]
-pub struct AccelArgs {
+pub(crate) struct AccelArgs {
     /// What executes guest code; `auto` uses KVM only after booting something with it.
     #[arg(long, value_enum, default_value_t = AccelWord::Auto)]
-    pub accel: AccelWord,
+    pub(crate) accel: AccelWord,
 }
 
 /// How machines begin.
 #[derive(Debug, Clone, Copy, Args)]
-pub struct MachineArgs {
+pub(crate) struct MachineArgs {
     #[command(flatten)]
-    pub accel: AccelArgs,
+    pub(crate) accel: AccelArgs,
     /// Boot every machine from power-on, instead of going on from a snapshot of the booted guest.
     #[arg(long)]
-    pub cold_boot: bool,
+    pub(crate) cold_boot: bool,
 }
 
 /// A program of the person's own, in place of the cases.
 #[derive(Debug, Clone, Args)]
-pub struct ExecArgs {
+pub(crate) struct ExecArgs {
     /// Run a static program of your own in the guest, in a fresh file system at /mnt, instead of the cases.
     #[arg(long, value_name = "PROGRAM ARG…", conflicts_with_all = ["case", "profile"])]
-    pub exec: Option<String>,
+    pub(crate) exec: Option<String>,
     /// A fault plan for --exec: a TOML file with `seed` and `rules`.
     #[arg(long, value_name = "FILE", requires = "exec")]
-    pub plan: Option<PathBuf>,
+    pub(crate) plan: Option<PathBuf>,
     /// A fault rule for --exec; may be given more than once, and beside a plan.
     #[arg(long, value_name = "RULE", requires = "exec")]
-    pub rule: Vec<String>,
+    pub(crate) rule: Vec<String>,
 }
 
 /// Source of your own.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
-pub struct TreeArgs {
-    /// Build this Linux tree, as its working copy stands, instead of taking kernels of kernels.toml. Nothing in it is touched.
+pub(crate) struct TreeArgs {
+    /// Build this Linux tree, as its working copy stands, instead of taking kernels of kernels.toml. Nothing in it is
+    /// touched.
     #[arg(long, value_name = "DIR", conflicts_with = "kernel")]
-    pub tree: Option<PathBuf>,
+    pub(crate) tree: Option<PathBuf>,
     /// Build this commit of the tree instead of the working copy.
     #[arg(long, value_name = "REV", requires = "tree")]
-    pub rev: Option<String>,
-    /// For --tree: a part of the configuration, in order: tinyconfig, defconfig, a whole .config, a ready fragment (base, btrfs, kasan, …) or a
-    /// fragment's file; may be given more than once [default: tinyconfig, base, the file systems, debug].
+    pub(crate) rev: Option<String>,
+    /// For --tree: a part of the configuration, in order: tinyconfig, defconfig, a whole .config, a ready fragment
+    /// (base, btrfs, kasan, …) or a fragment's file; may be given more than once [default: tinyconfig, base, the file
+    /// systems, debug].
     #[arg(long, value_name = "PART", requires = "tree")]
-    pub config: Vec<String>,
-    /// A patch, mailbox or folder of them to apply to --tree, or to kernels of kernels.toml that come as source and are named; may be given more than
-    /// once. What is expected of such a kernel is not of one with a patch.
+    pub(crate) config: Vec<String>,
+    /// A patch, mailbox or folder of them to apply to --tree, or to kernels of kernels.toml that come as source and are
+    /// named; may be given more than once. What is expected of such a kernel is not of one with a patch.
     #[arg(long, value_name = "FILE")]
-    pub patch: Vec<PathBuf>,
+    pub(crate) patch: Vec<PathBuf>,
     /// For --tree: the compiler.
     #[arg(long, value_name = "CC", requires = "tree")]
-    pub cc: Option<String>,
+    pub(crate) cc: Option<String>,
 }
 
 impl TreeArgs {
     /// The tree, if one is given.
     #[must_use]
-    pub fn given(&self) -> Option<GivenTree> {
+    pub(crate) fn given(&self) -> Option<GivenTree> {
         Some(GivenTree {
             tree: self.tree.clone()?,
             rev: self.rev.clone(),
@@ -99,7 +101,7 @@ impl TreeArgs {
 
 /// Words of `--accel`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum AccelWord {
+pub(crate) enum AccelWord {
     /// KVM if it boots something, else translation.
     Auto,
     /// KVM, whatever it does.
@@ -120,7 +122,7 @@ impl From<AccelArgs> for Choice {
 
 /// Words of `--profile`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ProfileWord {
+pub(crate) enum ProfileWord {
     /// What `cargo xtask test` runs: each test's plain case and the variants that take another path in the kernel.
     Default,
     /// Rarer variants and sizes as well.
@@ -143,7 +145,7 @@ impl From<ProfileWord> for Profile {
 ///
 /// # Errors
 /// It is none.
-pub fn positive(word: &str) -> Result<NonZeroU64, &'static str> {
+pub(crate) fn positive(word: &str) -> Result<NonZeroU64, &'static str> {
     word.parse().map_err(|_| "expected a whole number of at least 1")
 }
 
@@ -151,7 +153,7 @@ pub fn positive(word: &str) -> Result<NonZeroU64, &'static str> {
 ///
 /// # Errors
 /// There is none of that name.
-pub fn file_system(word: &str) -> Result<Fs, String> {
+pub(crate) fn file_system(word: &str) -> Result<Fs, String> {
     word.parse().map_err(|_| {
         format!(
             "unknown file system `{word}`; {}",
@@ -167,6 +169,9 @@ mod tests {
     #[test]
     fn a_misspelt_file_system_gets_a_hint() {
         assert_eq!(file_system("ext4"), Ok(Fs::Ext4));
-        insta::assert_snapshot!(file_system("brtfs").unwrap_err(), @"unknown file system `brtfs`; did you mean `btrfs`? known file systems: btrfs, ext4, xfs");
+        insta::assert_snapshot!(
+            file_system("brtfs").unwrap_err(),
+            @"unknown file system `brtfs`; did you mean `btrfs`? known file systems: btrfs, ext4, xfs"
+        );
     }
 }

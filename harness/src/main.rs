@@ -1,4 +1,5 @@
-//! `bioscope`: what `cargo xtask` hands its commands to. The command line and the wiring of the crates behind it; nothing else.
+//! `bioscope`: what `cargo xtask` hands its commands to. The command line and the wiring of the crates behind it;
+//! nothing else.
 
 mod cli;
 mod commands;

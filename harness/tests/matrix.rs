@@ -1,7 +1,7 @@
 //! The matrix as nextest sees it: one trial a kernel, file system and test.
 //!
-//! What to run stands in the run's file that `cargo xtask test` names in the environment; without one there is nothing to
-//! list, so that a plain `cargo test` boots nothing. Listing reads that one file and nothing else.
+//! What to run stands in the run's file that `cargo xtask test` names in the environment; without one there is nothing
+//! to list, so that a plain `cargo test` boots nothing. Listing reads that one file and nothing else.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -37,12 +37,16 @@ fn execute(run: &Run, trial: &Trial) -> Result<(), Failed> {
     let lines: Vec<String> = unexpected
         .iter()
         .map(|cell| {
-            let cause = cell.cause.map(|cause| format!(" ({cause})")).unwrap_or_default();
+            let cause = cell
+                .verdict()
+                .cause()
+                .map(|cause| format!(" ({cause})"))
+                .unwrap_or_default();
             format!(
                 "{}: {}{cause}: {}\n  evidence: {}",
                 cell.case,
-                cell.verdict,
-                cell.detail,
+                cell.verdict(),
+                cell.detail(),
                 cell.dir.display()
             )
         })

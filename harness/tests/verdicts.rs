@@ -1,7 +1,7 @@
 //! Verdicts over what real kernels left behind, and over the same evidence with something taken away.
 //!
-//! The fixtures are recorded cells (`fixtures/README.md`). What must hold: the recorded verdict follows from the recorded evidence, and
-//! nothing that is lost, killed or silent on the way to the judge makes a pass.
+//! The fixtures are recorded cells (`fixtures/README.md`). What must hold: the recorded verdict follows from the
+//! recorded evidence, and nothing that is lost, killed or silent on the way to the judge makes a pass.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,76 +13,40 @@ mod clone;
 
 use bisect::signature::{Comparison, Signature};
 use evidence::needs::Need;
-use evidence::parts::{Ending, Fsck, RuleHits, Timed, VmEnd};
-use evidence::{Evidence, judge};
+use evidence::parts::{Ending, Fsck, Timed, VmEnd};
+use evidence::{EvidenceBundle, judge};
 use guest_tests::pattern;
 use guest_wire::Fs;
 use guest_wire::{Event, FindingCause, Outcome, Phase};
 use verdict::results::Cell;
-use verdict::{Cause, Judgement, Verdict};
+use verdict::{Cause, Judgement, Stage, Verdict};
 use vhost_blk_api::payload::Tag;
 use vhost_blk_api::trace::Record;
 
-/// What the recorded run needed of the device; the case tables may ask for more by now.
-const IOERR_NEEDS: &[Need] = &[Need::Hits("fault", 1), Need::WriteRequests { tag: 1, at_least: 2 }];
+const PASS: &str = "debian-6.12.partial-write";
+const IOERR_PASS: &str = "debian-6.1.192.ioerr-leak";
+const EXEC_PASS: &str = "debian-6.1.192.exec";
 
-const PASS: (&str, &[Need]) = ("debian-6.12.partial-write", &[]);
-const IOERR_PASS: (&str, &[Need]) = ("debian-6.1.192.ioerr-leak", IOERR_NEEDS);
-const EXEC_PASS: (&str, &[Need]) = ("debian-6.1.192.exec", &[]);
-
-/// A cell's evidence, owned, so that a test can take something away.
+/// A recorded cell, of which a test can take something away.
 #[derive(Clone)]
 struct Recorded {
-    needs: &'static [Need],
-    exec: bool,
-    ending: Ending,
-    events: Vec<Timed>,
-    trace: Vec<Record>,
-    console: String,
-    rules: Vec<RuleHits>,
-    fsck: Option<Fsck>,
+    evidence: EvidenceBundle,
     /// What was recorded of the judgement.
     cell: serde_json::Value,
 }
 
 impl Recorded {
-    fn load((name, needs): (&str, &'static [Need])) -> Recorded {
+    fn load(name: &str) -> Recorded {
         let dir = clone::package().join("tests/fixtures/cells").join(name);
-        let text = |file: &str| std::fs::read_to_string(dir.join(file));
-        let (ending, rules) = serde_json::from_str(&text("ending.json").unwrap()).unwrap();
+        let cell = std::fs::read(dir.join("cell.json")).unwrap();
         Recorded {
-            needs,
-            exec: name.ends_with(".exec"),
-            ending,
-            events: text("events.jsonl")
-                .unwrap()
-                .lines()
-                .map(|line| serde_json::from_str(line).unwrap())
-                .collect(),
-            trace: text("trace.jsonl")
-                .unwrap()
-                .lines()
-                .map(|line| serde_json::from_str(line).unwrap())
-                .collect(),
-            console: text("console.log").unwrap(),
-            rules,
-            // Only what the checker had no complaint about was recorded.
-            fsck: text("fsck.log").ok().map(|output| Fsck { clean: true, output }),
-            cell: serde_json::from_str(&text("cell.json").unwrap()).unwrap(),
+            evidence: EvidenceBundle::load(&dir).unwrap_or_else(|error| panic!("{error}")),
+            cell: serde_json::from_slice(&cell).unwrap(),
         }
     }
 
     fn judge(&self) -> Judgement {
-        judge(&Evidence {
-            needs: self.needs,
-            exec: self.exec,
-            ending: self.ending.clone(),
-            events: &self.events,
-            trace: &self.trace,
-            console: &self.console,
-            rules: &self.rules,
-            fsck: self.fsck.as_ref(),
-        })
+        judge(&self.evidence)
     }
 
     /// The cell that it is, judged anew.
@@ -95,18 +59,22 @@ impl Recorded {
     fn after(mut self, change: impl FnOnce(&mut Recorded)) -> String {
         change(&mut self);
         let judgement = self.judge();
-        let cause = judgement.cause.map(|cause| format!(" {cause}")).unwrap_or_default();
-        format!("{}{cause}: {}", judgement.verdict, judgement.detail)
+        let cause = judgement
+            .verdict
+            .cause()
+            .map(|cause| format!(" {cause}"))
+            .unwrap_or_default();
+        format!("{}{cause}: {}", judgement.verdict, judgement.detail())
     }
 
     fn without(mut self, gone: impl Fn(&Event) -> bool) -> Recorded {
-        self.events.retain(|timed| !gone(&timed.event));
+        self.evidence.events.retain(|timed| !gone(&timed.event));
         self
     }
 
     fn add(&mut self, event: Event) {
-        self.events.insert(
-            self.events.len() - 1,
+        self.evidence.events.insert(
+            self.evidence.events.len() - 1,
             Timed {
                 host_ms: 0,
                 uptime_ms: 0,
@@ -116,7 +84,7 @@ impl Recorded {
     }
 
     fn end_phase(&mut self, wanted: Phase, ends: &Outcome) {
-        for timed in &mut self.events {
+        for timed in &mut self.evidence.events {
             match &mut timed.event {
                 Event::PhaseEnd { phase, outcome } if *phase == wanted => *outcome = ends.clone(),
                 _ => {}
@@ -127,13 +95,13 @@ impl Recorded {
 
 #[test]
 fn recorded_cells_get_their_verdict() {
-    let cells: [(&str, &[Need]); 9] = [
-        ("debian-5.10.218.self-deadlock", &[]),
-        ("debian-5.10.218.read-own-mapping", &[]),
-        ("debian-6.1.176.partial-write", &[]),
-        ("debian-6.1.176.overlap", &[]),
-        ("debian-6.1.176.zero-progress", &[]),
-        ("debian-6.1.192.fault-midway", &[]),
+    let cells = [
+        "debian-5.10.218.self-deadlock",
+        "debian-5.10.218.read-own-mapping",
+        "debian-6.1.176.partial-write",
+        "debian-6.1.176.overlap",
+        "debian-6.1.176.zero-progress",
+        "debian-6.1.192.fault-midway",
         PASS,
         IOERR_PASS,
         EXEC_PASS,
@@ -142,15 +110,20 @@ fn recorded_cells_get_their_verdict() {
     for cell in cells {
         let recorded = Recorded::load(cell);
         let judgement = recorded.judge();
-        let now = serde_json::to_value(&judgement).unwrap();
+        let now = serde_json::to_value(recorded.as_cell()).unwrap();
         for field in ["verdict", "cause", "detail", "armed"] {
-            assert_eq!(now[field], recorded.cell[field], "{}: {field}: {judgement:#?}", cell.0);
+            assert_eq!(now[field], recorded.cell[field], "{cell}: {field}: {judgement:#?}");
         }
-        let cause = judgement.cause.map(|cause| format!(" {cause}")).unwrap_or_default();
+        let cause = judgement
+            .verdict
+            .cause()
+            .map(|cause| format!(" {cause}"))
+            .unwrap_or_default();
         let armed = if judgement.armed { "armed" } else { "not armed" };
         seen.push_str(&format!(
-            "{}: {}{cause}, {armed}: {}\n",
-            cell.0, judgement.verdict, judgement.detail
+            "{cell}: {}{cause}, {armed}: {}\n",
+            judgement.verdict,
+            judgement.detail()
         ));
     }
     insta::assert_snapshot!(seen, @"
@@ -175,14 +148,14 @@ fn recorded_failures_are_told_apart_by_their_signature() {
         "debian-6.1.176.overlap",
         "debian-6.1.176.zero-progress",
     ]
-    .map(|name| Recorded::load((name, &[])));
+    .map(Recorded::load);
     let signatures: Vec<Signature> = failures
         .iter()
-        .map(|recorded| Signature::of(&recorded.as_cell(), &recorded.console).unwrap())
+        .map(|recorded| Signature::of(&recorded.as_cell(), &recorded.evidence.console).unwrap())
         .collect();
     for (at, recorded) in failures.iter().enumerate() {
         for (other, pinned) in signatures.iter().enumerate() {
-            let comparison = pinned.compare(&recorded.as_cell(), &recorded.console);
+            let comparison = pinned.compare(&recorded.as_cell(), &recorded.evidence.console);
             assert_eq!(
                 comparison == Comparison::Same,
                 at == other,
@@ -192,7 +165,10 @@ fn recorded_failures_are_told_apart_by_their_signature() {
         }
     }
     let pass = Recorded::load(PASS);
-    assert_eq!(signatures[2].compare(&pass.as_cell(), &pass.console), Comparison::Pass);
+    assert_eq!(
+        signatures[2].compare(&pass.as_cell(), &pass.evidence.console),
+        Comparison::Pass
+    );
     let seen: Vec<String> = signatures.iter().map(ToString::to_string).collect();
     insta::assert_snapshot!(seen.join("\n"), @"
     self-deadlock: hang, run: btrfs_start_ordered_extent
@@ -205,7 +181,7 @@ fn recorded_failures_are_told_apart_by_their_signature() {
 
 #[test]
 fn a_failure_says_how_the_device_saw_the_write() {
-    let judgement = Recorded::load(("debian-6.1.176.partial-write", &[])).judge();
+    let judgement = Recorded::load("debian-6.1.176.partial-write").judge();
     insta::assert_snapshot!(judgement.evidence.join("\n"), @"
     pwrite64 of 262144 bytes at offset 0 of target (0 bytes) begins
     pwrite64(len 262144, offset 0) = 262144, 63 page faults during it
@@ -234,19 +210,19 @@ fn no_event_that_matters_can_be_lost_from_a_pass() {
     for pass in [PASS, IOERR_PASS, EXEC_PASS] {
         let whole = Recorded::load(pass);
         assert_eq!(whole.judge().verdict, Verdict::Pass);
-        for lost in 0..whole.events.len() {
+        for lost in 0..whole.evidence.events.len() {
             let mut cut = whole.clone();
-            let event = cut.events.remove(lost).event;
+            let event = cut.evidence.events.remove(lost).event;
             let judgement = cut.judge();
             // What the device counts arms this case; the guest's word for its buffer is only a second opinion.
-            let by_device = !whole.needs.is_empty() && matches!(event, Event::Armed { .. });
+            let by_device = !whole.evidence.needs.is_empty() && matches!(event, Event::Armed { .. });
             let passes = redundant(&event) || by_device;
             assert_eq!(
                 judgement.verdict == Verdict::Pass,
                 passes,
                 "{}: without {event:?}: {}",
-                pass.0,
-                judgement.detail
+                pass,
+                judgement.detail()
             );
         }
     }
@@ -256,10 +232,13 @@ fn no_event_that_matters_can_be_lost_from_a_pass() {
 fn no_event_at_all_and_any_beginning_alone_are_no_pass() {
     for pass in [PASS, IOERR_PASS, EXEC_PASS] {
         let whole = Recorded::load(pass);
-        for kept in 0..whole.events.len() {
+        for kept in 0..whole.evidence.events.len() {
             let mut cut = whole.clone();
-            cut.events.truncate(kept);
-            assert_eq!(cut.judge().verdict, Verdict::Broken, "{}: only {kept} events", pass.0);
+            cut.evidence.events.truncate(kept);
+            assert!(
+                matches!(cut.judge().verdict, Verdict::Broken { .. }),
+                "{pass}: only {kept} events"
+            );
         }
     }
 }
@@ -268,7 +247,7 @@ fn no_event_at_all_and_any_beginning_alone_are_no_pass() {
 fn what_was_not_armed_is_inconclusive() {
     let seen = [
         Recorded::load(PASS).after(|cell| {
-            for timed in &mut cell.events {
+            for timed in &mut cell.evidence.events {
                 if let Event::Armed { holds, .. } = &mut timed.event {
                     *holds = false;
                 }
@@ -280,16 +259,20 @@ fn what_was_not_armed_is_inconclusive() {
         Recorded::load(PASS)
             .without(|event| matches!(event, Event::Armed { what, .. } if what == "fault-during-write"))
             .after(|_| {}),
-        Recorded::load(PASS).after(|cell| cell.trace.clear()),
-        Recorded::load(PASS).after(|cell| cell.trace.retain(|record| matches!(record, Record::Mark { .. }))),
-        Recorded::load(PASS).after(|cell| cell.needs = &[Need::WriteRequests { tag: 1, at_least: 99 }]),
-        Recorded::load(PASS).after(|cell| cell.needs = &[Need::Hits("fault", 1)]),
-        Recorded::load(PASS).after(|cell| cell.needs = &[Need::ReleasedByCondition("first")]),
-        Recorded::load(IOERR_PASS).after(|cell| cell.rules[0].hits = 0),
-        Recorded::load(IOERR_PASS).after(|cell| cell.rules.clear()),
-        Recorded::load(IOERR_PASS).after(|cell| cell.trace.clear()),
-        Recorded::load(EXEC_PASS).after(|cell| cell.rules[0].hits = 0),
-        Recorded::load(EXEC_PASS).after(|cell| cell.trace.clear()),
+        Recorded::load(PASS).after(|cell| cell.evidence.trace.clear()),
+        Recorded::load(PASS).after(|cell| {
+            cell.evidence
+                .trace
+                .retain(|record| matches!(record, Record::Mark { .. }));
+        }),
+        Recorded::load(PASS).after(|cell| cell.evidence.needs = vec![Need::WriteRequests { tag: 1, at_least: 99 }]),
+        Recorded::load(PASS).after(|cell| cell.evidence.needs = vec![Need::Hits("fault", 1).into_owned()]),
+        Recorded::load(PASS).after(|cell| cell.evidence.needs = vec![Need::ReleasedByCondition("first").into_owned()]),
+        Recorded::load(IOERR_PASS).after(|cell| cell.evidence.rules[0].hits = 0),
+        Recorded::load(IOERR_PASS).after(|cell| cell.evidence.rules.clear()),
+        Recorded::load(IOERR_PASS).after(|cell| cell.evidence.trace.clear()),
+        Recorded::load(EXEC_PASS).after(|cell| cell.evidence.rules[0].hits = 0),
+        Recorded::load(EXEC_PASS).after(|cell| cell.evidence.trace.clear()),
     ];
     insta::assert_snapshot!(seen.join("\n"), @"
     inconclusive: source-pages-absent does not hold: 1 of 1 first pages present, 0 of 63 later pages present
@@ -310,8 +293,8 @@ fn what_was_not_armed_is_inconclusive() {
 
 #[test]
 fn a_rig_that_went_wrong_is_broken() {
-    let ended = |ending: Ending| Recorded::load(PASS).after(|cell| cell.ending = ending);
-    let console = |line: &str| Recorded::load(PASS).after(|cell| cell.console.push_str(line));
+    let ended = |ending: Ending| Recorded::load(PASS).after(|cell| cell.evidence.ending = ending);
+    let console = |line: &str| Recorded::load(PASS).after(|cell| cell.evidence.console.push_str(line));
     let phase = |phase, outcome: Outcome| Recorded::load(PASS).after(|cell| cell.end_phase(phase, &outcome));
     let seen = [
         ended(Ending::VmGone(VmEnd::Signalled(9))),
@@ -328,7 +311,7 @@ fn a_rig_that_went_wrong_is_broken() {
         phase(Phase::Run, Outcome::Exited(1)),
         phase(Phase::Verify, Outcome::Signalled(11)),
         phase(Phase::LastUmount, Outcome::Failed("umount: EBUSY".into())),
-        Recorded::load(PASS).after(|cell| cell.fsck = None),
+        Recorded::load(PASS).after(|cell| cell.evidence.fsck = None),
     ];
     for line in &seen {
         assert!(line.starts_with("broken: "), "{line}");
@@ -354,7 +337,7 @@ fn a_rig_that_went_wrong_is_broken() {
 
 #[test]
 fn a_kernel_that_went_wrong_fails_with_the_worst_cause() {
-    let console = |line: &str| Recorded::load(PASS).after(|cell| cell.console.push_str(line));
+    let console = |line: &str| Recorded::load(PASS).after(|cell| cell.evidence.console.push_str(line));
     let finding = |cause| {
         Recorded::load(PASS).after(|cell| {
             cell.add(Event::Finding {
@@ -373,7 +356,7 @@ fn a_kernel_that_went_wrong_fails_with_the_worst_cause() {
         finding(FindingCause::Leak),
         finding(FindingCause::Error),
         Recorded::load(PASS).after(|cell| {
-            cell.fsck = Some(Fsck {
+            cell.evidence.fsck = Some(Fsck {
                 clean: false,
                 output: "[1/7] checking root items\nroot 5 inode 257 errors 100\n".into(),
             });
@@ -402,11 +385,11 @@ fn a_kernel_that_went_wrong_fails_with_the_worst_cause() {
 
 #[test]
 fn a_broken_rig_outweighs_what_the_kernel_seems_to_have_done() {
-    let mut cell = Recorded::load(("debian-6.1.176.partial-write", &[]));
-    assert_eq!(cell.judge().cause, Some(Cause::Corruption));
-    cell.ending = Ending::DeviceGone("killed by signal 9".into());
+    let mut cell = Recorded::load("debian-6.1.176.partial-write");
+    assert_eq!(cell.judge().verdict.cause(), Some(Cause::Corruption));
+    cell.evidence.ending = Ending::DeviceGone("killed by signal 9".into());
     let judgement = cell.judge();
-    assert_eq!((judgement.verdict, judgement.cause), (Verdict::Broken, None));
+    assert_eq!(judgement.verdict, Verdict::Broken { stage: Stage::Device });
 }
 
 #[test]
@@ -418,8 +401,8 @@ fn a_success_that_no_device_error_preceded_is_no_lost_error() {
     };
     let mut cell = Recorded::load(IOERR_PASS);
     cell.add(lost());
-    assert_eq!(cell.judge().cause, Some(Cause::Corruption));
-    cell.rules[0].hits = 0;
+    assert_eq!(cell.judge().verdict.cause(), Some(Cause::Corruption));
+    cell.evidence.rules[0].hits = 0;
     assert_eq!(cell.judge().verdict, Verdict::Inconclusive);
 }
 

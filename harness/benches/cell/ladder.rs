@@ -1,12 +1,13 @@
 //! From plain to ours, one change at a time: what each of them saves.
 //!
-//! All steps but the last do the work of the plain boot (busybox and its script), so that only the machine differs; the last one
-//! is our cell. Every round climbs the whole ladder once, and a step is compared with the one below it in the same round.
+//! All steps but the last do the work of the plain boot (busybox and its script), so that only the machine differs; the
+//! last one is our cell. Every round climbs the whole ladder once, and a step is compared with the one below it in the
+//! same round.
 
 use std::ffi::OsString;
 use std::path::Path;
 
-use machine::vm::args::{MEMORY_MIB, test_cmdline};
+use machine::{MEMORY_MIB, test_command_line};
 use verdict::results::Begun;
 
 use crate::measure::{self, Measured, Whole};
@@ -141,7 +142,7 @@ fn arguments(setting: &Setting, step: Step, initramfs: &Path, disk: &Path) -> Ve
         args.extend(["-cpu", "qemu64,+ssse3,+sse4.1,+sse4.2"].map(OsString::from));
     }
     let cmdline = if step >= Step::Cmdline {
-        test_cmdline()
+        test_command_line()
     } else {
         "console=ttyS0 panic=-1".into()
     };

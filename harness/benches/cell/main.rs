@@ -2,28 +2,33 @@
 //!
 //! `cargo bench -p harness --bench cell -- [--rounds N] [--kernel ID] [--vng PROGRAM] [--ladder]`
 //!
-//! **ours**: what a cell of the matrix does: device and QEMU are started, the guest goes on from a snapshot (taken once, before the first
-//! round), `rw-verify` (512 KiB, btrfs) runs as a job, the machine is ended. **cold**: the same with a machine that boots. **plain**: what a person types: `qemu-system-x86_64 -kernel bzImage -initrd … -nographic`, with SeaBIOS
-//! and QEMU's default devices, a gzipped initramfs of busybox and the same modules, and the script `work.sh`. **vng**: virtme-ng
-//! booting the same bzImage with its modules, and the same script.
+//! **ours**: what a cell of the matrix does: device and QEMU are started, the guest goes on from a snapshot (taken
+//! once, before the first round), `rw-verify` (512 KiB, btrfs) runs as a job, the machine is ended. **cold**: the same
+//! with a machine that boots. **plain**: what a person types: `qemu-system-x86_64 -kernel bzImage -initrd …
+//! -nographic`, with SeaBIOS and QEMU's default devices, a gzipped initramfs of busybox and the same modules, and the
+//! script `work.sh`. **vng**: virtme-ng booting the same bzImage with its modules, and the same script.
 //!
-//! The same in all: kernel, modules for the disk and btrfs, one vCPU, 512 MiB, translation (TCG), a 512 MiB btrfs image made by the same
-//! mkfs, and what is done to it: mount, remount, 512 KiB buffered and 512 KiB direct, both synced and read back both ways, rename,
-//! shrink, grow, mount again, compare, umount.
+//! The same in all: kernel, modules for the disk and btrfs, one vCPU, 512 MiB, translation (TCG), a 512 MiB btrfs image
+//! made by the same mkfs, and what is done to it: mount, remount, 512 KiB buffered and 512 KiB direct, both synced and
+//! read back both ways, rename, shrink, grow, mount again, compare, umount.
 //!
 //! Not the same, to be known when the figures are read:
-//! - Our disk is `vhost-blk` over a copy-on-write overlay and writes a trace; theirs is QEMU's own virtio-blk on a copy of the image.
+//! - Our disk is `vhost-blk` over a copy-on-write overlay and writes a trace; theirs is QEMU's own virtio-blk on a copy
+//!   of the image.
 //! - Our guest also looks at extents and at leaked space after the run, and reports every step to the host.
-//! - Our machine is killed once the agent says that all is unmounted; theirs power off, as their users would have them do.
+//! - Our machine is killed once the agent says that all is unmounted; theirs power off, as their users would have them
+//!   do.
 //! - `vng` serves the host's root over virtiofs or 9p; that is what it is for.
 //!
-//! Three figures each, from the start of the first process. **ready**: user space is up and the modules are loaded. **off**: the work
-//! is done and the machine is gone; this is the figure that the goal (at most half) is about. **cell**: also all that comes before
-//! and after on the host: packing the initramfs, copying the image where one must, `btrfs check`. **cpu** is user and system time of
-//! all processes of it together; on a machine that does other things it says more than the clock.
+//! Three figures each, from the start of the first process. **ready**: user space is up and the modules are loaded.
+//! **off**: the work is done and the machine is gone; this is the figure that the goal (at most half) is about.
+//! **cell**: also all that comes before and after on the host: packing the initramfs, copying the image where one must,
+//! `btrfs check`. **cpu** is user and system time of all processes of it together; on a machine that does other things
+//! it says more than the clock.
 //!
-//! virtme-ng is a Python package, not needed for anything else: `python3 -m venv DIR && DIR/bin/pip install virtme-ng`, then
-//! `--vng DIR/bin/vng`. Debian's cloud kernels have no 9p, so it needs the Rust virtiofsd in `PATH` (`cargo install virtiofsd`).
+//! virtme-ng is a Python package, not needed for anything else: `python3 -m venv DIR && DIR/bin/pip install virtme-ng`,
+//! then `--vng DIR/bin/vng`. Debian's cloud kernels have no 9p, so it needs the Rust virtiofsd in `PATH` (`cargo
+//! install virtiofsd`).
 //!
 //! `--ladder` goes from plain to ours one change at a time instead and prints what each step saves.
 
@@ -46,9 +51,8 @@ use host::places::Places;
 use host::progress::Progress;
 use kernels::modules;
 use kernels::{self, Artifact, Manifest};
-use machine::boot::snapshot;
-use machine::golden;
-use machine::{boot, provision};
+use machine::snapshot::SnapshotConfig;
+use machine::{golden, initramfs};
 use run::programs::programs;
 use verdict::results::Begun;
 
@@ -65,7 +69,7 @@ pub struct Setting {
     /// Our own binaries.
     pub places: Places,
     /// How snapshots of booted guests are used.
-    pub snapshots: snapshot::Plan,
+    pub snapshots: SnapshotConfig,
 }
 
 /// A benchmark's result, or why there is none.
@@ -183,16 +187,14 @@ impl Setting {
         let artifacts = kernels::prepare(&selected, &lock, &cache, &options, &Progress::stderr())?;
         let [kernel] = <[Artifact; 1]>::try_from(artifacts)
             .map_err(|_| format!("{id} names several kernels; the benchmark takes one"))?;
-        let modules = modules::closure(&kernel, &boot::modules_for(Fs::Btrfs))?;
+        let modules = modules::closure(&kernel, &initramfs::modules_for(Fs::Btrfs))?;
         let image = golden::image(Fs::Btrfs, &cache)?;
-        let snapshots = snapshot::Plan {
-            root: places.runs().join("snapshots"),
-            identity: provision::identity(
-                &places.guest_bins,
-                &programs(&places.guest_bins, None),
-                &doctor::qemu_version().unwrap_or_default(),
-            )?,
-        };
+        let snapshots = SnapshotConfig::new(
+            places.runs().join("snapshots"),
+            &places.guest_bins,
+            &programs(&places.guest_bins, None),
+            &doctor::qemu_version().unwrap_or_default(),
+        )?;
         Ok(Setting {
             snapshots,
             kernel,

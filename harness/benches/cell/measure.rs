@@ -105,7 +105,8 @@ pub fn ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// User and system time of all children that were waited for so far, theirs included (fields 16 and 17 of `/proc/self/stat`).
+/// User and system time of all children that were waited for so far, theirs included (fields 16 and 17 of
+/// `/proc/self/stat`).
 fn children_cpu_ms() -> u64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     // The command name may hold spaces; the fields that matter come after its parenthesis.

@@ -3,18 +3,16 @@
 use std::time::Instant;
 
 use evidence::judge;
-use evidence::parts::Evidence;
 use guest_wire::Fs;
 use guest_wire::params::{Pages, Parameters, RwVerify, TestParams};
 use guest_wire::{Job, JobKind};
 use machine::golden;
-use machine::provision::{self, Wanted};
-use machine::vm::args::{Accel, DiskShape};
+use machine::provision::{self, MachineRequest};
+use machine::{Accel, DiskShape};
 use run::FaultPlan;
 use run::job;
 use run::programs::programs;
 use verdict::Verdict;
-use verdict::console;
 use verdict::results::Begun;
 
 use crate::measure::{Measured, Whole, ms};
@@ -28,7 +26,7 @@ pub fn run(setting: &Setting, begun: Begun) -> Result<Measured> {
     let whole = Whole::start();
     let dir = crate::scratch()?;
     let started = Instant::now();
-    let provided = provision::get(&Wanted {
+    let provided = provision::machine(&MachineRequest {
         vhost_blk: &setting.places.vhost_blk,
         guest_bins: &setting.places.guest_bins,
         accel: Accel::Tcg,
@@ -43,34 +41,24 @@ pub fn run(setting: &Setting, begun: Begun) -> Result<Measured> {
         dir: dir.path(),
         scratch: dir.path(),
     })
-    .map_err(|(ending, _)| format!("the guest did not get ready: {ending:?}"))?;
-    let mut boot = provided.boot;
+    .map_err(|none| format!("the guest did not get ready: {:?}", none.outage))?;
+    let mut machine = provided.machine;
     if provided.restored != (begun == Begun::Restored) {
         return Err("the guest could not be restored from a snapshot, so there is nothing to compare".into());
     }
     let ready_ms = ms(started.elapsed());
     let job_started = Instant::now();
-    let outcome = job::run(&mut boot, &job(), &FaultPlan::default(), Fs::Btrfs, dir.path());
-    // The job's last event is the guest's word that all is unmounted; what the host does after it is no longer the machine's time.
-    let host_after_ms = outcome
+    let evidence = job::run(&mut machine, &job(), &FaultPlan::default(), &[], dir.path());
+    // The job's last event is the guest's word that all is unmounted; what the host does after it is no longer the
+    // machine's time.
+    let host_after_ms = evidence
         .events
         .last()
         .map_or(0, |last| ms(job_started.elapsed()).saturating_sub(last.host_ms));
-    let console = boot.console();
-    boot.end();
+    machine.end();
     let off_ms = ms(started.elapsed()).saturating_sub(host_after_ms);
 
-    let console = console::of_case(&console, CASE).unwrap_or(&console);
-    let judgement = judge(&Evidence {
-        needs: &[],
-        exec: false,
-        ending: outcome.ending.clone(),
-        events: &outcome.events,
-        trace: &outcome.trace,
-        console,
-        rules: &outcome.rules,
-        fsck: outcome.fsck.as_ref(),
-    });
+    let judgement = judge(&evidence);
     if judgement.verdict != Verdict::Pass {
         return Err(format!("our own cell did not pass, so its time means nothing: {judgement:?}").into());
     }

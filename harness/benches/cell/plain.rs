@@ -10,7 +10,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use host::tool;
 use machine::initramfs::{self, Content, Entry};
-use machine::vm::args::{MEMORY_MIB, QEMU};
+use machine::{MEMORY_MIB, QEMU};
 
 use crate::measure::{self, Measured, READY, Whole};
 use crate::{Result, Setting};
@@ -64,7 +64,8 @@ pub fn drive(disk: &Path) -> OsString {
     drive
 }
 
-/// A usual initramfs: busybox with its links, the modules, a shell script as init; gzipped as the kernel's own documentation has it.
+/// A usual initramfs: busybox with its links, the modules, a shell script as init; gzipped as the kernel's own
+/// documentation has it.
 ///
 /// # Errors
 /// There is no busybox, or the archive cannot be written.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use host::tool;
-use machine::vm::args::MEMORY_MIB;
+use machine::MEMORY_MIB;
 
 use crate::measure::{self, DEADLINE, Measured, READY, Whole};
 use crate::plain::{WORK, check};
@@ -36,7 +36,8 @@ pub fn run(setting: &Setting, vng: &Path) -> Result<Measured> {
 }
 
 fn command(setting: &Setting, vng: &Path, disk: &Path, work: &Path) -> Command {
-    // virtme-ng starts QEMU and virtiofsd as grandchildren; timeout(1) ends the whole process group, which nothing else here can.
+    // virtme-ng starts QEMU and virtiofsd as grandchildren; timeout(1) ends the whole process group, which nothing else
+    // here can.
     let mut command = Command::new("timeout");
     // It calls its other programs by name, also when it was installed into a place of its own.
     let path = std::env::var_os("PATH").unwrap_or_default();

@@ -1,12 +1,15 @@
-//! Bisecting a made history (`--example history`) in three ways: with `bioscope bisect`, with `git bisect run` and plain make, and by building every
-//! commit that reaches the build, one after the other.
+//! Bisecting a made history (`--example history`) in three ways: with `bioscope bisect`, with `git bisect run` and
+//! plain make, and by building every commit that reaches the build, one after the other.
 //!
-//!     cargo bench --package harness --bench history -- HISTORY --dir DIR [--bad REV] [--good REV] [--case NAME] [--config PART …] [--only ours|plain|brute]
+//!     cargo bench --package harness --bench history -- HISTORY --dir DIR [--bad REV] [--good REV]
+//!         [--case NAME] [--config PART …] [--only ours|plain|brute]
 //!
-//! `HISTORY` is the repository, of which tags `old` and `new` are the ends unless told otherwise. Below `DIR`, which should be empty, each way has build
-//! folders of its own, so that ours does not live on what another one built; nothing was built there before. What a commit shows is the same for all:
-//! the case, once for git and for the brute way, as often as it wants for ours. Which commits reach the build is what the brute way's first build read.
-//! Printed are kernels built, runs, time by the clock and of all processors (which other work on the machine changes less), and the commit. The brute way goes over all of them and says if they are not one row that fails and one that passes.
+//! `HISTORY` is the repository, of which tags `old` and `new` are the ends unless told otherwise. Below `DIR`, which
+//! should be empty, each way has build folders of its own, so that ours does not live on what another one built;
+//! nothing was built there before. What a commit shows is the same for all: the case, once for git and for the brute
+//! way, as often as it wants for ours. Which commits reach the build is what the brute way's first build read. Printed
+//! are kernels built, runs, time by the clock and of all processors (which other work on the machine changes less), and
+//! the commit. The brute way goes over all of them and says if they are not one row that fails and one that passes.
 
 #[path = "../../tests/common/clone.rs"]
 mod clone;
@@ -117,7 +120,8 @@ impl Bench {
         if wanted("brute") {
             let (came, reaching) = self.brute(&commits)?;
             println!(
-                "{reaching} commits reach the build: both ends and log2 of them are {:.1} kernels; log2 of all {} is {:.1}",
+                "{reaching} commits reach the build: both ends and log2 of them are {:.1} kernels; log2 of all {} is \
+                {:.1}",
                 2.0 + (reaching as f64).log2(),
                 commits.len(),
                 (commits.len() as f64).log2()

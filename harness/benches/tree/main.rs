@@ -2,12 +2,14 @@
 //!
 //!     cargo bench --package harness --bench tree [-- --rounds N]
 //!
-//! A git repository is made of the source package that kernels.toml's group `truth` is built of, in the cache's folder `bench`, and built whole once;
-//! both are kept there, for the next time. Each round changes one function of fs/btrfs/inode.c, so that the kernel really is another one, and runs
-//! `bioscope build --tree`; and changes it in the same way in the build folder itself and runs plain `make` there, with the arguments that ours gave it.
-//! So both have the same source and objects. Which goes first changes from round to round. What ours does besides make is in its time: reading the
-//! working copy, checking it out, finding out what was read, keeping the image. Printed are the rounds' ratios, by the clock and by the processors' time
-//! (which other work on the machine changes less), and how long ours takes where nothing is to be built.
+//! A git repository is made of the source package that kernels.toml's group `truth` is built of, in the cache's folder
+//! `bench`, and built whole once; both are kept there, for the next time. Each round changes one function of
+//! fs/btrfs/inode.c, so that the kernel really is another one, and runs `bioscope build --tree`; and changes it in the
+//! same way in the build folder itself and runs plain `make` there, with the arguments that ours gave it. So both have
+//! the same source and objects. Which goes first changes from round to round. What ours does besides make is in its
+//! time: reading the working copy, checking it out, finding out what was read, keeping the image. Printed are the
+//! rounds' ratios, by the clock and by the processors' time (which other work on the machine changes less), and how
+//! long ours takes where nothing is to be built.
 
 #[path = "../../tests/common/clone.rs"]
 mod clone;
@@ -180,13 +182,15 @@ fn touch(tree: &Path, number: u128) -> Result<()> {
     fs::write(
         &path,
         format!(
-            "{text}{mark}\nlong bioscope_touched(long a);\nlong bioscope_touched(long a)\n{{\n\treturn a * {number}L;\n}}\n"
+            "{text}{mark}\nlong bioscope_touched(long a);\nlong bioscope_touched(long a)\n\
+            {{\n\treturn a * {number}L;\n}}\n"
         ),
     )?;
     Ok(())
 }
 
-/// The words of a command as a log shows them. A variable's value may have spaces: it goes on up to the next variable, option or target.
+/// The words of a command as a log shows them. A variable's value may have spaces: it goes on up to the next variable,
+/// option or target.
 fn arguments(line: &str) -> Vec<String> {
     let is_variable = |word: &str| {
         let name = word.split_once('=').map(|(name, _)| name);

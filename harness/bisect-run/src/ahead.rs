@@ -9,44 +9,17 @@ use kernels::TreeSource;
 use kernels::build::{self, Stop};
 use kernels::source::{self, Repo, Tree};
 
-/// Processors from which on some are idle while a guest runs: its one and the device's take two.
-const IDLE_FROM: usize = 4;
-
-/// Whether kernels are built ahead of their need.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum When {
-    /// Where there are four processors or more: a guest and its device keep two busy.
-    Auto,
-    /// Always.
-    Always,
-    /// Never.
-    Never,
-}
-
-impl When {
-    /// Whether it is so here.
-    #[must_use]
-    pub fn is_now(self) -> bool {
-        match self {
-            When::Auto => std::thread::available_parallelism().is_ok_and(|count| count.get() >= IDLE_FROM),
-            When::Always => true,
-            When::Never => false,
-        }
-    }
-}
-
 /// A kernel to build.
-pub struct Wanted {
-    /// The item.
-    pub item: usize,
+pub(crate) struct Wanted {
+    pub(crate) item: usize,
     /// What it is called as a kernel.
-    pub id: String,
+    pub(crate) id: String,
     /// Its source, without the patches of `source`.
-    pub tree: Tree,
+    pub(crate) tree: Tree,
 }
 
 /// Kernels that are built in the background, one after the other.
-pub struct Ahead {
+pub(crate) struct Ahead {
     stop: Arc<Stop>,
     /// The item whose build is under way, and those that came to their end.
     at: Arc<Mutex<At>>,
@@ -64,7 +37,7 @@ struct At {
 impl Ahead {
     /// Begins to build. What goes wrong is found out again when the kernel is wanted.
     #[must_use]
-    pub fn begin(cache: &Cache, repo: &Repo, source: &TreeSource, wanted: Vec<Wanted>) -> Ahead {
+    pub(crate) fn begin(cache: &Cache, repo: &Repo, source: &TreeSource, wanted: Vec<Wanted>) -> Ahead {
         let (stop, at) = (Arc::new(Stop::default()), Arc::new(Mutex::new(At::default())));
         let (cache, repo, source) = (cache.clone(), repo.clone(), source.clone());
         let thread = {
@@ -98,12 +71,13 @@ impl Ahead {
 
     /// Whether this is the item whose build is under way.
     #[must_use]
-    pub fn is_at(&self, item: usize) -> bool {
+    pub(crate) fn is_at(&self, item: usize) -> bool {
         self.at().now == Some(item)
     }
 
-    /// Ends it, for an item that is wanted now: if that is the one whose build is under way, once it is built. The items that were built.
-    pub fn end(mut self, item: Option<usize>) -> BTreeSet<usize> {
+    /// Ends it, for an item that is wanted now: if that is the one whose build is under way, once it is built. The
+    /// items that were built.
+    pub(crate) fn end(mut self, item: Option<usize>) -> BTreeSet<usize> {
         let is_it = {
             let mut at = self.at();
             at.last = true;

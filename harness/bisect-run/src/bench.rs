@@ -3,112 +3,39 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use evidence::EvidenceBundle;
 use guest_wire::Fs;
 
-use super::dry_run::Pace;
 use super::judged::Judged;
+use super::maker::Maker;
+use super::setting::Setting;
 use bisect::driver::{Bench, Made, Ran};
-use bisect::signature::{Obstacle, Reason};
+use bisect::signature::Reason;
 use host::error::Failure;
 use host::exit::Exit;
-use host::places::Places;
 use host::progress::Progress;
 use kernels::Artifact;
-use machine::boot::snapshot;
-use machine::vm::accel::Choice;
-use machine::vm::args::Accel;
+use machine::Accel;
+use machine::snapshot::SnapshotConfig;
 use run::cases::Profile;
+use run::cell_file;
 use run::prepare;
 use run::programs::programs;
 use run::trial;
-use run::{Exec, KernelOrigin, Run, Trial};
+use run::{KernelOrigin, Run, Trial};
 use verdict::results::Cell;
-
-/// Who makes the kernels of a range.
-pub trait Maker {
-    /// What a person calls an item in `cargo xtask test`, and how the item is run again with it: `--kernel debian-6.1.176`.
-    fn again(&self, item: usize) -> String;
-
-    /// What an item's source has beyond that of what [`Maker::again`] names, for `--patch`.
-    ///
-    /// # Errors
-    /// git fails.
-    fn patch(&self, _item: usize) -> Result<Option<Vec<u8>>, Failure> {
-        Ok(None)
-    }
-
-    /// Where an item's kernel will lie, as far as that is known beforehand.
-    fn place(&self, item: usize) -> PathBuf;
-
-    /// Makes a kernel; the inner error says what is wrong with the item.
-    ///
-    /// # Errors
-    /// Something failed that is not the item's fault.
-    fn make(&mut self, item: usize) -> Result<Result<Artifact, Reason>, Failure>;
-
-    /// The kernel of the newest item with an item's change taken back, if it can be taken back; the inner error says why it does not build.
-    ///
-    /// # Errors
-    /// Something failed that is not the change's fault.
-    fn reverted(&mut self, _item: usize) -> Result<Option<Result<Artifact, Reason>>, Failure> {
-        Ok(None)
-    }
-
-    /// Pairs of items between which nothing differs that reaches the build, by what the builds of these read.
-    ///
-    /// # Errors
-    /// What differs cannot be found out.
-    fn same(&self, _made: &BTreeMap<usize, Artifact>) -> Result<Vec<(usize, usize)>, Failure> {
-        Ok(Vec::new())
-    }
-
-    /// The same, by what was built some time before; none if nothing was.
-    ///
-    /// # Errors
-    /// What differs cannot be found out.
-    fn foresee(&self) -> Result<Option<Vec<(usize, usize)>>, Failure> {
-        Ok(None)
-    }
-
-    /// Items that may be wanted soon, the likeliest first. May make them meanwhile.
-    fn ahead(&mut self, _items: &[usize]) {}
-
-    /// What earlier builds like those of this range took.
-    fn pace(&self) -> Pace {
-        Pace::default()
-    }
-}
-
-/// What every run has in common.
-#[derive(Debug, Clone)]
-pub struct Setting {
-    /// The places of this installation.
-    pub places: Places,
-    /// A user's own program.
-    pub exec: Option<Exec>,
-    /// Seed that each run's own follows from.
-    pub seed: u64,
-    /// What executes guest code.
-    pub accel: Choice,
-    /// Whether every machine boots.
-    pub cold_boot: bool,
-    /// Whether results of earlier bisections are left alone.
-    pub anew: bool,
-    /// Where snapshots of booted guests are kept; none for the place that all runs share.
-    pub snapshots: Option<PathBuf>,
-}
 
 /// The machine of a bisection, once it is known.
 struct Rig {
     accel: Accel,
-    snapshots: Option<snapshot::Plan>,
+    snapshots: Option<SnapshotConfig>,
     image: PathBuf,
 }
 
 /// A range's kernels in virtual machines.
-pub struct Machines<'a, M> {
+pub(crate) struct Machines<'a, M> {
     /// Who makes the kernels.
-    pub maker: M,
+    pub(crate) maker: M,
     setting: &'a Setting,
     progress: Progress,
     artifacts: BTreeMap<usize, Artifact>,
@@ -122,7 +49,7 @@ pub struct Machines<'a, M> {
 
 impl<'a, M: Maker> Machines<'a, M> {
     /// Nothing is made yet.
-    pub fn new(maker: M, setting: &'a Setting, progress: Progress) -> Self {
+    pub(crate) fn new(maker: M, setting: &'a Setting, progress: Progress) -> Self {
         Machines {
             maker,
             setting,
@@ -136,7 +63,7 @@ impl<'a, M: Maker> Machines<'a, M> {
     }
 
     /// Says which one cell is run.
-    pub fn look_at(&mut self, trial: Trial) {
+    pub(crate) fn look_at(&mut self, trial: Trial) {
         self.trial = Some(trial);
     }
 
@@ -144,7 +71,7 @@ impl<'a, M: Maker> Machines<'a, M> {
     ///
     /// # Errors
     /// Something failed that is not the item's fault.
-    pub fn artifact(&mut self, item: usize) -> Result<Result<Artifact, Reason>, Failure> {
+    pub(crate) fn artifact(&mut self, item: usize) -> Result<Result<Artifact, Reason>, Failure> {
         if let Some(artifact) = self.artifacts.get(&item) {
             return Ok(Ok(artifact.clone()));
         }
@@ -156,7 +83,7 @@ impl<'a, M: Maker> Machines<'a, M> {
     }
 
     /// An item is another one from here on.
-    pub fn forget(&mut self, item: usize) {
+    pub(crate) fn forget(&mut self, item: usize) {
         self.artifacts.remove(&item);
     }
 
@@ -164,7 +91,7 @@ impl<'a, M: Maker> Machines<'a, M> {
     ///
     /// # Errors
     /// A machine or the directory cannot be had.
-    pub fn trials(
+    pub(crate) fn trials(
         &mut self,
         artifact: &Artifact,
         trials: &[Trial],
@@ -221,13 +148,13 @@ impl<'a, M: Maker> Machines<'a, M> {
     ///
     /// # Errors
     /// A machine or the directory cannot be had.
-    pub fn run_on(&mut self, artifact: &Artifact, dir: &Path, nth: u32) -> Result<Ran, Failure> {
+    pub(crate) fn run_on(&mut self, artifact: &Artifact, dir: &Path, nth: u32) -> Result<Ran, Failure> {
         let trial = self.trial.clone();
         let trial = trial.ok_or_else(|| Failure::new(Exit::Internal, "no cell was selected"))?;
         self.rig(artifact, trial.fs)?;
         let seed = self.setting.seed.wrapping_add(u64::from(nth) - 1);
         let key = self.key(artifact, &trial, seed)?;
-        if !self.setting.anew
+        if !self.setting.options.restart
             && let Some(judged) = &self.judged
         {
             let into = dir
@@ -237,7 +164,7 @@ impl<'a, M: Maker> Machines<'a, M> {
             if let Some(cell) = judged.take(&key, &into) {
                 let run = self.describe(artifact, std::slice::from_ref(&trial), dir, seed);
                 run.save().map_err(|error| Failure::of(Exit::CannotCreate, &error))?;
-                let console = console(&cell.dir);
+                let console = EvidenceBundle::load(&cell.dir)?.console;
                 return Ok(Ran {
                     cell,
                     console,
@@ -252,7 +179,7 @@ impl<'a, M: Maker> Machines<'a, M> {
         if let Some(judged) = &self.judged {
             judged.keep(&key, &cell);
         }
-        let console = console(&cell.dir);
+        let console = EvidenceBundle::load(&cell.dir)?.console;
         Ok(Ran {
             cell,
             console,
@@ -269,7 +196,7 @@ impl<'a, M: Maker> Machines<'a, M> {
                 let program = setting.exec.as_ref().map(|exec| exec.program.as_path());
                 let bins = &setting.places.guest_bins;
                 let qemu = host::doctor::qemu_version().unwrap_or_default();
-                let guest = machine::provision::identity(bins, &programs(bins, program), &qemu)
+                let guest = machine::snapshot::identity(bins, &programs(bins, program), &qemu)
                     .map_err(|error| Failure::of(Exit::Internal, &error))?;
                 let device =
                     std::fs::read(&setting.places.vhost_blk).map_err(|error| Failure::of(Exit::Internal, &error))?;
@@ -286,7 +213,7 @@ impl<'a, M: Maker> Machines<'a, M> {
             seed.to_string(),
             identity,
             accel.to_owned(),
-            setting.cold_boot.to_string(),
+            setting.options.cold_boot.to_string(),
         ];
         if let Some(exec) = &setting.exec {
             key.extend(exec.args.iter().chain(&exec.plan.rules).cloned());
@@ -305,9 +232,15 @@ impl<'a, M: Maker> Machines<'a, M> {
         let setting = self.setting;
         let accel = match self.rigs.values().next() {
             Some(rig) => rig.accel,
-            None => prepare::accel(setting.accel, &setting.places, std::slice::from_ref(artifact), &images)?,
+            None => prepare::accel(
+                setting.options.accel,
+                &setting.places,
+                std::slice::from_ref(artifact),
+                &images,
+            )?,
         };
-        let mut snapshots = prepare::snapshots(setting.cold_boot, accel, &setting.places, setting.exec.as_ref())?;
+        let mut snapshots =
+            prepare::snapshots(setting.options.cold_boot, accel, &setting.places, setting.exec.as_ref())?;
         if let (Some(plan), Some(root)) = (&mut snapshots, &setting.snapshots) {
             plan.root.clone_from(root);
         }
@@ -352,8 +285,8 @@ impl<M: Maker> Bench for Machines<'_, M> {
         let run = Run::load(dir).ok()?;
         let kernel = run.kernels.keys().next()?;
         // A cell's result is the last file that a run writes.
-        let cell = Cell::load(&run.cell_dir(kernel, trial.fs, &trial.cases.first()?.name))?;
-        let console = console(&cell.dir);
+        let cell = cell_file::load(&run.cell_dir(kernel, trial.fs, &trial.cases.first()?.name))?;
+        let console = EvidenceBundle::load(&cell.dir).ok()?.console;
         Some(Ran {
             cell,
             console,
@@ -371,21 +304,5 @@ impl<M: Maker> Bench for Machines<'_, M> {
 
     fn say(&self, line: &str) {
         self.progress.say(line);
-    }
-}
-
-fn console(dir: &Path) -> String {
-    let bytes = std::fs::read(dir.join("console.log")).unwrap_or_default();
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-/// An item that cannot be tested since its kernel cannot be had.
-#[must_use]
-pub fn unfit(obstacle: Obstacle, failure: &dyn std::fmt::Display) -> Reason {
-    Reason {
-        obstacle,
-        detail: failure.to_string(),
-        files: Vec::new(),
-        noted: Vec::new(),
     }
 }

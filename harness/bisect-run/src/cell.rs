@@ -1,17 +1,19 @@
-//! Which one cell is bisected: the selection is that of `cargo xtask test`, and of several cells just one may fail at the bad end.
+//! Which one cell is bisected: the selection is that of `cargo xtask test`, and of several cells just one may fail at
+//! the bad end.
 
 use std::path::Path;
 
-use super::bench::{Machines, Maker};
-use crate::request::Request;
-use host::atomic::write_beside;
+use super::bench::Machines;
+use super::maker::Maker;
+use crate::request::{Request, Subject};
+use host::atomic;
 use host::error::Failure;
 use host::exit::Exit;
 use host::words::counted;
 use kernels::Kernel;
 use run::Trial;
+use run::cases::Profile;
 use run::select::{self, Wanted};
-use verdict::Verdict;
 use verdict::results::Cell;
 
 /// Where the choice is kept, so that a resumed bisection does not make it again.
@@ -19,7 +21,7 @@ const FILE: &str = "cell.json";
 
 /// Cells that match.
 #[derive(Debug, Clone)]
-pub struct Selection {
+pub(crate) struct Selection {
     trials: Vec<Trial>,
 }
 
@@ -28,12 +30,16 @@ impl Selection {
     ///
     /// # Errors
     /// As for `cargo xtask test`: a glob matches no case, or nothing is left.
-    pub fn of(args: &Request, bad_end: &Kernel, exec: bool) -> Result<Self, Failure> {
+    pub(crate) fn of(request: &Request, bad_end: &Kernel) -> Result<Self, Failure> {
+        let (cases, profile) = match &request.subject {
+            Subject::Cases { globs, profile } => (globs.as_slice(), *profile),
+            Subject::Exec { .. } => (&[][..], Profile::Default),
+        };
         let wanted = Wanted {
-            fs: &args.fs,
-            cases: &args.case,
-            exec,
-            profile: Some(args.profile),
+            fs: &request.fs,
+            cases,
+            exec: matches!(request.subject, Subject::Exec { .. }),
+            profile: Some(profile),
         };
         Ok(Selection {
             trials: select::trials(&[bad_end], &wanted)?,
@@ -52,7 +58,7 @@ impl Selection {
 
     /// For a person.
     #[must_use]
-    pub fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         let mut cells = self.cells();
         match (cells.next(), cells.count()) {
             (Some(only), 0) => name(&only),
@@ -62,15 +68,16 @@ impl Selection {
 
     /// For a program: every cell.
     #[must_use]
-    pub fn asked(&self) -> String {
+    pub(crate) fn asked(&self) -> String {
         self.cells().map(|trial| name(&trial)).collect::<Vec<_>>().join("; ")
     }
 
-    /// The one cell: the only one that matches, or the only one that fails at the bad end. None if none fails, which was then said.
+    /// The one cell: the only one that matches, or the only one that fails at the bad end. None if none fails, which
+    /// was then said.
     ///
     /// # Errors
     /// Several fail; the bad end cannot be had.
-    pub fn choose<M: Maker>(
+    pub(crate) fn choose<M: Maker>(
         &self,
         bench: &mut Machines<'_, M>,
         bad_end: usize,
@@ -84,7 +91,10 @@ impl Selection {
         let file = dir.join(FILE);
         if let Ok(text) = std::fs::read(&file) {
             let chosen = serde_json::from_slice(&text).map_err(|error| {
-                Failure::new(Exit::Data, format!("{}: {error}; `--anew` begins anew", file.display()))
+                Failure::new(
+                    Exit::Data,
+                    format!("{}: {error}; `--restart` begins anew", file.display()),
+                )
             })?;
             return Ok(Some(chosen));
         }
@@ -100,52 +110,56 @@ impl Selection {
             }
         };
         let ran = bench.trials(&artifact, &self.trials, &dir.join("select"), seed)?;
-        let failing: Vec<&Cell> = ran.iter().filter(|cell| cell.verdict == Verdict::Fail).collect();
-        let list = |cells: &[&Cell]| {
-            let lines = cells.iter().map(|cell| {
-                let cause = cell
-                    .cause
-                    .map_or_else(|| cell.verdict.to_string(), |cause| cause.to_string());
-                let place = cell
-                    .place
-                    .as_ref()
-                    .map_or_else(String::new, |place| format!(", {place}"));
-                format!("  {} on {}: {cause}{place}", cell.case, cell.fs)
-            });
-            lines.collect::<Vec<_>>().join("\n")
-        };
+        let failing: Vec<&Cell> = ran.iter().filter(|cell| cell.verdict().failure().is_some()).collect();
         match failing.as_slice() {
             [] => {
                 anstream::println!(
-                    "\nnone of these cells fails at the bad end:\n{}\nperhaps the ends are swapped; a failure that shows now and then is bisected with its case and file system named in full\nevidence: {}",
-                    list(&ran.iter().collect::<Vec<_>>()),
+                    "\nnone of these cells fails at the bad end:\n{}\nperhaps the ends are swapped; \
+                    a failure that shows now and then is bisected with its case and file system named in full\n\
+                    evidence: {}",
+                    list(ran.iter()),
                     dir.join("select").display()
                 );
                 Ok(None)
             }
-            [only] => {
-                let chosen = self
-                    .cells()
-                    .find(|trial| trial.fs == only.fs && trial.cases[0].name == only.case);
-                if let Some(chosen) = &chosen {
-                    let text =
-                        serde_json::to_vec_pretty(chosen).map_err(|error| Failure::of(Exit::CannotCreate, &error))?;
-                    write_beside(&file, &text)
-                        .map_err(|error| Failure::cannot_create(&file.display().to_string(), &error))?;
-                    anstream::eprintln!("{} is what fails", name(chosen));
-                }
-                Ok(chosen)
-            }
+            [only] => self.keep(only, &file),
             several => Err(Failure::new(
                 Exit::Usage,
                 format!(
-                    "{} of the selected cells fail at the bad end, and a bisection follows one failure:\n{}\nname one of them in full with --case and --fs",
+                    "{} of the selected cells fail at the bad end, and a bisection follows one failure:\n{}\n\
+                    name one of them in full with --case and --fs",
                     several.len(),
-                    list(several)
+                    list(several.iter().copied())
                 ),
             )),
         }
     }
+
+    /// The trial of the one cell that fails, written down for a bisection that is resumed.
+    fn keep(&self, only: &Cell, file: &Path) -> Result<Option<Trial>, Failure> {
+        let chosen = self
+            .cells()
+            .find(|trial| trial.fs == only.fs && trial.cases[0].name == only.case);
+        if let Some(chosen) = &chosen {
+            let text = serde_json::to_vec_pretty(chosen).map_err(|error| Failure::of(Exit::CannotCreate, &error))?;
+            atomic::write(file, &text).map_err(|error| Failure::cannot_create(&file.display().to_string(), &error))?;
+            anstream::eprintln!("{} is what fails", name(chosen));
+        }
+        Ok(chosen)
+    }
+}
+
+/// Cells with what came of them, a line each.
+fn list<'a>(cells: impl Iterator<Item = &'a Cell>) -> String {
+    let lines = cells.map(|cell| {
+        let failure = cell.verdict().failure();
+        let cause = failure.map_or(cell.verdict().word(), |failure| failure.kind.cause().word());
+        let place = failure
+            .and_then(|failure| failure.place.as_ref())
+            .map_or_else(String::new, |place| format!(", {place}"));
+        format!("  {} on {}: {cause}{place}", cell.case, cell.fs)
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 fn name(trial: &Trial) -> String {

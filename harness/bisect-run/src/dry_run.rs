@@ -2,10 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::Bisection;
-use super::bench::Maker;
 use super::judged::Judged;
-use super::plan::{Estimate, Planned};
+use super::maker::Maker;
+use super::plan::{Estimate, Pace, Planned, median};
 use bisect::driver::short;
 use bisect::search::Search;
 use bisect::state::Kind;
@@ -16,56 +15,46 @@ use run::prepare;
 /// Items of a long range that are listed at each end.
 const LISTED: usize = 20;
 
-/// What earlier builds and runs took, in seconds: the middle one of each.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Pace {
-    /// A build of everything.
-    pub whole_s: Option<f64>,
-    /// A build in a folder where another version was built before.
-    pub next_s: Option<f64>,
-    /// A run.
-    pub run_s: Option<f64>,
-}
-
-impl Bisection<'_> {
-    pub(super) fn dry_run<M: Maker>(&mut self, fresh: &Search, maker: &M) -> Result<(), Failure> {
-        let same = maker.foresee()?;
-        let is_known = same.is_some();
-        self.planned.same = same.unwrap_or_default();
-        let planned = &self.planned;
-        list(planned);
-        if planned.kind != Kind::Releases {
-            let left_out: BTreeSet<usize> = planned.same.iter().map(|(item, _)| *item).collect();
-            if is_known {
-                anstream::println!(
-                    "of {} {} do not reach the build, by what the last one read",
-                    counted(planned.names.len() - 1, planned.noun()),
-                    left_out.len()
-                );
-            } else {
-                anstream::println!(
-                    "nothing of it was built yet, so what does not reach the build is not known before both ends are"
-                );
-            }
+/// Says what the range is and what it will take.
+///
+/// # Errors
+/// What need not be built cannot be found out.
+pub(crate) fn dry_run<M: Maker>(planned: &mut Planned, fresh: &Search, maker: &M) -> Result<(), Failure> {
+    let same = maker.foresee()?;
+    let is_known = same.is_some();
+    planned.same = same.unwrap_or_default();
+    list(planned);
+    if planned.kind != Kind::Releases {
+        let left_out: BTreeSet<usize> = planned.same.iter().map(|(item, _)| *item).collect();
+        if is_known {
+            anstream::println!(
+                "of {} {} do not reach the build, by what the last one read",
+                counted(planned.names.len() - 1, planned.noun()),
+                left_out.len()
+            );
+        } else {
+            anstream::println!(
+                "nothing of it was built yet, so what does not reach the build is not known before both ends are"
+            );
         }
-        let estimate = planned.estimate(fresh);
-        anstream::println!(
-            "if every run of a bad kernel fails: {:.1} kernels (at most {}) and {:.1} runs (at most {}), both ends among them; more of both if it fails now and then",
-            estimate.kernels.0,
-            estimate.kernels.1,
-            estimate.runs.0,
-            estimate.runs.1
-        );
-        let judged = prepare::cache().ok().map(|cache| Judged::of(&cache));
-        let pace = Pace {
-            run_s: judged.and_then(|judged| median(judged.durations_ms())),
-            ..maker.pace()
-        };
-        anstream::println!("{}", minutes(&estimate, pace, planned.kind != Kind::Releases));
-        Ok(())
     }
+    let estimate = planned.estimate(fresh);
+    anstream::println!(
+        "if every run of a bad kernel fails: {:.1} kernels (at most {}) and {:.1} runs (at most {}), \
+            both ends among them; more of both if it fails now and then",
+        estimate.kernels.0,
+        estimate.kernels.1,
+        estimate.runs.0,
+        estimate.runs.1
+    );
+    let judged = prepare::cache().ok().map(|cache| Judged::of(&cache));
+    let pace = Pace {
+        run_s: judged.and_then(|judged| median(judged.durations_ms())),
+        ..maker.pace()
+    };
+    anstream::println!("{}", minutes(&estimate, pace, planned.kind != Kind::Releases));
+    Ok(())
 }
-
 fn list(planned: &Planned) {
     let (bad, good) = planned.ends();
     let last = planned.names.len();
@@ -91,12 +80,6 @@ fn list(planned: &Planned) {
     }
 }
 
-/// The middle one of times in milliseconds, in seconds.
-pub fn median(mut times_ms: Vec<u64>) -> Option<f64> {
-    times_ms.sort_unstable();
-    times_ms.get(times_ms.len() / 2).map(|ms| *ms as f64 / 1000.0)
-}
-
 /// How long it will take, as far as that can be said.
 fn minutes(estimate: &Estimate, pace: Pace, builds: bool) -> String {
     // Of the first one nobody knows how much of it is there already.
@@ -119,7 +102,8 @@ fn minutes(estimate: &Estimate, pace: Pace, builds: bool) -> String {
             let total = (build_s + runs * run_s) / 60.0;
             let comma = if said.is_empty() { "" } else { ", " };
             format!(
-                "about {} here, kernels that are kept from before not taken off: {said}{comma}{} a run, as earlier ones took",
+                "about {} here, kernels that are kept from before not taken off: \
+                {said}{comma}{} a run, as earlier ones took",
                 span(total * 60.0),
                 span(run_s)
             )
@@ -182,11 +166,5 @@ mod tests {
             true,
         );
         assert!(unknown.contains("not known before a kernel was built"), "{unknown}");
-    }
-
-    #[test]
-    fn the_middle_one_counts() {
-        assert_eq!(median(vec![9000, 1000, 2000]), Some(2.0));
-        assert_eq!(median(Vec::new()), None);
     }
 }

@@ -1,11 +1,12 @@
 //! A range of commits of a repository.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use super::plan::Planned;
-use super::repository::Repository;
+use super::repository::{Commit, Repository};
 use super::trees::{Background, Trees};
-use crate::request::Request;
+use crate::request::{CommitRange, Request};
 use bisect::search::Direction;
 use bisect::state::Kind;
 use host::error::Failure;
@@ -15,7 +16,7 @@ use host::progress::Progress;
 use host::words::quoted;
 use kernels::given::tree_kernel;
 use kernels::source::{self, Repo, Tree};
-use kernels::{Kernel, Source, TreeSource};
+use kernels::{GivenTree, Kernel, Source, TreeSource};
 use run::prepare;
 
 /// Letters of a commit as a kernel's name.
@@ -27,34 +28,15 @@ const BUILD_COST: f64 = 30.0;
 ///
 /// # Errors
 /// No repository, an unknown revision, ends that are one or do not follow on each other.
-pub fn range(args: &Request, places: &Places) -> Result<(Planned, Trees, Kernel), Failure> {
-    let given = args
-        .source(None)
-        .ok_or_else(|| Failure::new(Exit::Usage, "commits are those of a repository: --tree DIR"))?;
-    let kernel = tree_kernel(&given, &args.fs, &places.configs())?;
-    let dir = &given.tree;
-    let repository = Repository::open(dir)?;
-    let (bad_rev, good_rev) = args.ends()?;
-    let (bad, good) = (
-        repository.commit("--bad", bad_rev)?,
-        repository.commit("--good", good_rev)?,
-    );
-    if bad == good {
-        return Err(Failure::new(
-            Exit::Usage,
-            format!(
-                "--bad {bad_rev} and --good {good_rev} are the same commit, {}: a bisection needs one that fails and another one that passes",
-                short(&bad)
-            ),
-        ));
-    }
-    let direction = if repository.contains(&bad, &good)? {
-        Direction::Regression
-    } else if repository.contains(&good, &bad)? {
-        Direction::Fix
-    } else {
-        return Err(apart(&repository, &bad, &good)?);
-    };
+pub(crate) fn range(
+    request: &Request,
+    range: &CommitRange,
+    places: &Places,
+) -> Result<(Planned, Trees, Kernel), Failure> {
+    let given = &range.tree;
+    let kernel = tree_kernel(given, &request.fs, &places.configs())?;
+    let repository = Repository::open(&given.tree)?;
+    let (bad, good, direction) = ends(range, &repository)?;
     let (old, new) = match direction {
         Direction::Regression => (&good, &bad),
         Direction::Fix => (&bad, &good),
@@ -63,65 +45,17 @@ pub fn range(args: &Request, places: &Places) -> Result<(Planned, Trees, Kernel)
     let repo = Repo::open(&cache)?;
     let progress = Progress::stderr();
     // It is a Linux at both ends.
+    let dir = repository.dir.to_string_lossy();
     for end in [&bad, &good] {
-        source::git(
-            &repo,
-            &cache,
-            &repository.dir.to_string_lossy(),
-            end,
-            false,
-            args.offline,
-            &progress,
-        )?;
+        source::git(&repo, &cache, &dir, end, false, request.options.offline, &progress)?;
     }
-    let commits = repository.range(old, new, args.first_parent, &args.paths)?;
-    let index: HashMap<&str, usize> = commits
-        .iter()
-        .enumerate()
-        .map(|(at, commit)| (commit.id.as_str(), at))
-        .collect();
-    let parents: Vec<Vec<usize>> = commits
-        .iter()
-        .enumerate()
-        .map(|(at, commit)| {
-            // What is not in the range forked off before it.
-            let mut parents: Vec<usize> = commit
-                .parents
-                .iter()
-                .map(|id| index.get(id.as_str()).copied().unwrap_or(0))
-                .collect();
-            if at > 0 && parents.is_empty() {
-                parents.push(0);
-            }
-            parents.sort_unstable();
-            parents.dedup();
-            parents
-        })
-        .collect();
-    let mut notes = Vec::new();
-    if repository.is_dirty()? {
-        notes.push(
-            "the working copy has changes that are not committed; it is not looked at, and stays as it is".to_owned(),
-        );
-    }
-    let mut skip = Vec::new();
-    for rev in &args.skip {
-        let commit = repository.commit("--skip", rev)?;
-        match index.get(commit.as_str()) {
-            Some(at) => skip.push(*at),
-            None => notes.push(format!("--skip {rev}: it is not in the range")),
-        }
-    }
-    let merges = commits.iter().filter(|commit| commit.parents.len() > 1).count();
-    if merges > 0 {
-        notes.push(format!(
-            "{merges} of the commits are merges; --first-parent looks at them only as what they merged"
-        ));
-    }
+    let commits = repository.range(old, new, range.first_parent, &range.paths)?;
+    let parents = parents(&commits);
+    let (skip, notes) = skipped(range, &repository, &commits)?;
     let usual = Planned::terms(direction);
     let planned = Planned {
         kind: Kind::Git,
-        scope: scope(args, &repository),
+        scope: scope(range, &repository),
         names: commits.iter().map(|commit| commit.id.clone()).collect(),
         labels: commits.iter().map(|commit| commit.subject.clone()).collect(),
         parents: parents.clone(),
@@ -129,8 +63,8 @@ pub fn range(args: &Request, places: &Places) -> Result<(Planned, Trees, Kernel)
         skip,
         direction,
         terms: (
-            args.term_old.clone().unwrap_or(usual.0),
-            args.term_new.clone().unwrap_or(usual.1),
+            range.term_old.clone().unwrap_or(usual.0),
+            range.term_new.clone().unwrap_or(usual.1),
         ),
         build_cost: BUILD_COST,
         notes,
@@ -145,23 +79,102 @@ pub fn range(args: &Request, places: &Places) -> Result<(Planned, Trees, Kernel)
         })
     });
     let source = source_of(&kernel).ok_or_else(|| Failure::new(Exit::Usage, "--tree is no source"))?;
+    let again = |commit: &Commit| again(given, &repository.dir, &commit.id);
     let trees = Trees {
         trees: trees.collect(),
         ids: commits.iter().map(|commit| short(&commit.id)).collect(),
         patched_over: None,
-        again: commits
-            .iter()
-            .map(|commit| again(args, &repository, &commit.id))
-            .collect(),
+        again: commits.iter().map(again).collect(),
         parents,
         repo,
         cache,
         repository,
         source,
         progress,
-        ahead: Background::new(args.ahead),
+        ahead: Background::new(request.options.ahead),
     };
     Ok((planned, trees, kernel))
+}
+
+/// The commits of both ends, the bad one first, and which of them is the newer one.
+fn ends(range: &CommitRange, repository: &Repository) -> Result<(String, String, Direction), Failure> {
+    let (bad_rev, good_rev) = (&range.ends.bad, &range.ends.good);
+    let bad = repository.commit("--bad", bad_rev)?;
+    let good = repository.commit("--good", good_rev)?;
+    if bad == good {
+        return Err(Failure::new(
+            Exit::Usage,
+            format!(
+                "--bad {bad_rev} and --good {good_rev} are the same commit, {}: \
+                a bisection needs one that fails and another one that passes",
+                short(&bad)
+            ),
+        ));
+    }
+    let direction = if repository.contains(&bad, &good)? {
+        Direction::Regression
+    } else if repository.contains(&good, &bad)? {
+        Direction::Fix
+    } else {
+        return Err(apart(repository, &bad, &good)?);
+    };
+    Ok((bad, good, direction))
+}
+
+/// For each commit the items that it follows on.
+fn parents(commits: &[Commit]) -> Vec<Vec<usize>> {
+    let index = index(commits);
+    let of = |(at, commit): (usize, &Commit)| {
+        // What is not in the range forked off before it.
+        let mut parents: Vec<usize> = commit
+            .parents
+            .iter()
+            .map(|id| index.get(id.as_str()).copied().unwrap_or(0))
+            .collect();
+        if at > 0 && parents.is_empty() {
+            parents.push(0);
+        }
+        parents.sort_unstable();
+        parents.dedup();
+        parents
+    };
+    commits.iter().enumerate().map(of).collect()
+}
+
+/// Places of commits in the range, by their ids.
+fn index(commits: &[Commit]) -> HashMap<&str, usize> {
+    let ids = commits.iter().enumerate();
+    ids.map(|(at, commit)| (commit.id.as_str(), at)).collect()
+}
+
+/// Items that a person knows not to be testable, and what that person should know beforehand.
+fn skipped(
+    range: &CommitRange,
+    repository: &Repository,
+    commits: &[Commit],
+) -> Result<(Vec<usize>, Vec<String>), Failure> {
+    let mut notes = Vec::new();
+    if repository.is_dirty()? {
+        notes.push(
+            "the working copy has changes that are not committed; it is not looked at, and stays as it is".to_owned(),
+        );
+    }
+    let index = index(commits);
+    let mut skip = Vec::new();
+    for rev in &range.skip {
+        let commit = repository.commit("--skip", rev)?;
+        match index.get(commit.as_str()) {
+            Some(at) => skip.push(*at),
+            None => notes.push(format!("--skip {rev}: it is not in the range")),
+        }
+    }
+    let merges = commits.iter().filter(|commit| commit.parents.len() > 1).count();
+    if merges > 0 {
+        notes.push(format!(
+            "{merges} of the commits are merges; --first-parent looks at them only as what they merged"
+        ));
+    }
+    Ok((skip, notes))
 }
 
 /// How a commit is built: as `test --tree` does it, so that both share a build folder.
@@ -173,46 +186,36 @@ fn source_of(kernel: &Kernel) -> Option<TreeSource> {
 }
 
 /// What the range depends on besides its ends.
-fn scope(args: &Request, repository: &Repository) -> Vec<String> {
+fn scope(range: &CommitRange, repository: &Repository) -> Vec<String> {
+    let given = &range.tree;
     let mut scope = vec![repository.dir.to_string_lossy().into_owned()];
-    scope.extend(args.config.iter().map(|part| format!("--config {part}")));
-    scope.extend(args.patch.iter().map(|patch| format!("--patch {}", patch.display())));
-    scope.extend(args.cc.iter().map(|cc| format!("--cc {cc}")));
-    scope.extend(args.first_parent.then(|| "--first-parent".to_owned()));
-    scope.extend(args.skip.iter().map(|rev| format!("--skip {rev}")));
-    scope.extend(args.paths.iter().cloned());
+    scope.extend(given.config.iter().map(|part| format!("--config {part}")));
+    scope.extend(given.patch.iter().map(|patch| format!("--patch {}", patch.display())));
+    scope.extend(given.cc.iter().map(|cc| format!("--cc {cc}")));
+    scope.extend(range.first_parent.then(|| "--first-parent".to_owned()));
+    scope.extend(range.skip.iter().map(|rev| format!("--skip {rev}")));
+    scope.extend(range.paths.iter().cloned());
     scope
 }
 
-/// How `cargo xtask test` is told to run a commit.
-fn again(args: &Request, repository: &Repository, rev: &str) -> String {
+/// How `cargo xtask test` is told to run a revision of a tree.
+pub(crate) fn again(given: &GivenTree, dir: &Path, rev: &str) -> String {
     let mut words = vec![
-        format!("--tree {}", quoted(&repository.dir.to_string_lossy())),
+        format!("--tree {}", quoted(&dir.to_string_lossy())),
         format!("--rev {rev}"),
     ];
-    words.extend(build_options(args));
+    words.extend(build_options(given));
     words.join(" ")
 }
 
-/// How `cargo xtask test` is told to run the base of a series that is a tree's.
-pub fn again_source(args: &Request) -> Option<String> {
-    let tree = args.tree.as_ref()?;
-    let mut words = vec![
-        format!("--tree {}", quoted(&tree.to_string_lossy())),
-        format!("--rev {}", quoted(args.base.as_deref().unwrap_or("HEAD"))),
-    ];
-    words.extend(build_options(args));
-    Some(words.join(" "))
-}
-
 /// The options of the build, as they were given.
-pub fn build_options(args: &Request) -> Vec<String> {
-    let config = args.config.iter().map(|part| format!("--config {}", quoted(part)));
-    let patch = args
+pub(crate) fn build_options(given: &GivenTree) -> Vec<String> {
+    let config = given.config.iter().map(|part| format!("--config {}", quoted(part)));
+    let patch = given
         .patch
         .iter()
         .map(|patch| format!("--patch {}", quoted(&patch.to_string_lossy())));
-    let cc = args.cc.iter().map(|cc| format!("--cc {}", quoted(cc)));
+    let cc = given.cc.iter().map(|cc| format!("--cc {}", quoted(cc)));
     config.chain(patch).chain(cc).collect()
 }
 
@@ -220,7 +223,8 @@ pub fn build_options(args: &Request) -> Vec<String> {
 fn apart(repository: &Repository, bad: &str, good: &str) -> Result<Failure, Failure> {
     let what = match repository.merge_base(bad, good)? {
         Some(base) => format!(
-            "their histories part at {}: test that one (--tree … --rev), and bisect between it and the end that differs from it",
+            "their histories part at {}: test that one (--tree … --rev), \
+            and bisect between it and the end that differs from it",
             short(&base)
         ),
         None => "they have no history in common".to_owned(),
@@ -237,6 +241,6 @@ fn apart(repository: &Repository, bad: &str, good: &str) -> Result<Failure, Fail
 
 /// A commit's id as a person writes it.
 #[must_use]
-pub fn short(id: &str) -> String {
+pub(crate) fn short(id: &str) -> String {
     id.chars().take(SHORT).collect()
 }

@@ -1,36 +1,36 @@
-//! Results of runs, kept in the cache: an identical kernel with the same cell and seed gets its result at once, in whichever bisection it was run first.
+//! Results of runs, kept in the cache: an identical kernel with the same cell and seed gets its result at once, in
+//! whichever bisection it was run first.
 //!
-//! A bisection never takes two runs of one kernel with one seed, so what is kept is as good as a run of its own. Only what says something is kept.
+//! A bisection never takes two runs of one kernel with one seed, so what is kept is as good as a run of its own. Only
+//! what says something is kept.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
+use std::{fs, io};
 
-use host::atomic::write_beside;
+use evidence::EvidenceBundle;
 use host::cache::Cache;
 use kernels::store;
+use run::cell_file;
 use verdict::Verdict;
 use verdict::results::Cell;
 
 /// Where they are, in the cache.
 const FOLDER: &str = "judged";
-/// What a run leaves, its result last.
-const FILES: [&str; 5] = ["console.log", "events.jsonl", "trace.jsonl", "fsck.log", "ending.json"];
-const RESULT: &str = "cell.json";
 /// How long one that nobody asks for is kept.
 const KEEP: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Results that are kept.
 #[derive(Debug, Clone)]
-pub struct Judged(Cache);
+pub(crate) struct Judged(Cache);
 
 impl Judged {
     /// Those of a cache; what nobody asked for in a month goes.
     #[must_use]
-    pub fn of(cache: &Cache) -> Judged {
+    pub(crate) fn of(cache: &Cache) -> Judged {
         let judged = Judged(cache.clone());
         let old = |dir: &Path| {
-            let used = fs::metadata(dir.join(RESULT)).and_then(|meta| meta.modified());
+            let used = fs::metadata(dir.join(cell_file::NAME)).and_then(|meta| meta.modified());
             used.is_ok_and(|used| SystemTime::now().duration_since(used).is_ok_and(|age| age > KEEP))
         };
         let entries = fs::read_dir(cache.root().join(FOLDER)).into_iter().flatten().flatten();
@@ -47,18 +47,15 @@ impl Judged {
 
     /// Copies a result with its evidence into a directory, if there is one.
     #[must_use]
-    pub fn take(&self, parts: &[String], into: &Path) -> Option<Cell> {
+    pub(crate) fn take(&self, parts: &[String], into: &Path) -> Option<Cell> {
         let place = self.place(parts);
-        let mut cell = Cell::load(&place)?;
+        let mut cell = cell_file::load(&place)?;
+        let evidence = EvidenceBundle::load(&place).ok()?;
         fs::create_dir_all(into).ok()?;
-        for file in FILES {
-            if place.join(file).is_file() {
-                fs::copy(place.join(file), into.join(file)).ok()?;
-            }
-        }
+        evidence.save(into).ok()?;
         into.clone_into(&mut cell.dir);
-        cell.save().ok()?;
-        if let Ok(file) = fs::File::options().append(true).open(place.join(RESULT)) {
+        cell_file::save(&cell, into).ok()?;
+        if let Ok(file) = fs::File::options().append(true).open(place.join(cell_file::NAME)) {
             let _ = file.set_modified(SystemTime::now());
         }
         Some(cell)
@@ -66,25 +63,23 @@ impl Judged {
 
     /// How long the runs took that are kept, in milliseconds.
     #[must_use]
-    pub fn durations_ms(&self) -> Vec<u64> {
+    pub(crate) fn durations_ms(&self) -> Vec<u64> {
         let entries = fs::read_dir(self.0.root().join(FOLDER)).into_iter().flatten().flatten();
-        let cells = entries.filter_map(|entry| Cell::load(&entry.path()));
+        let cells = entries.filter_map(|entry| cell_file::load(&entry.path()));
         cells.map(|cell| cell.duration_ms).collect()
     }
 
     /// Keeps a result, if it says something. One that cannot be kept is one less to go by, and no more.
-    pub fn keep(&self, parts: &[String], cell: &Cell) {
-        if !matches!(cell.verdict, Verdict::Pass | Verdict::Fail) {
+    pub(crate) fn keep(&self, parts: &[String], cell: &Cell) {
+        if !matches!(cell.verdict(), Verdict::Pass | Verdict::Fail(_)) {
             return;
         }
         let place = self.place(parts);
-        let kept = fs::create_dir_all(&place).and_then(|()| {
-            for file in FILES {
-                if cell.dir.join(file).is_file() {
-                    fs::copy(cell.dir.join(file), place.join(file))?;
-                }
-            }
-            write_beside(&place.join(RESULT), &serde_json::to_vec_pretty(cell)?)
+        let evidence = EvidenceBundle::load(&cell.dir).map_err(io::Error::other);
+        let kept = evidence.and_then(|evidence| {
+            fs::create_dir_all(&place)?;
+            evidence.save(&place).map_err(io::Error::other)?;
+            cell_file::save(cell, &place)
         });
         if kept.is_err() {
             let _ = fs::remove_dir_all(&place);
@@ -96,19 +91,11 @@ impl Judged {
 #[allow(clippy::unwrap_used, reason = "a panic here is the test's failure")]
 mod tests {
     use super::*;
+    use evidence::parts::{Ending, ProgramKind};
     use guest_wire::Fs;
-    use verdict::{Cause, Judgement};
+    use verdict::{FailureKind, Judgement, Stage};
 
-    fn cell(dir: &Path, verdict: Verdict) -> Cell {
-        let judgement = Judgement {
-            verdict,
-            cause: (verdict == Verdict::Fail).then_some(Cause::Corruption),
-            phase: None,
-            detail: "data".into(),
-            place: None,
-            armed: true,
-            evidence: Vec::new(),
-        };
+    fn cell(dir: &Path, judgement: Judgement) -> Cell {
         Cell {
             dir: dir.to_owned(),
             ..Cell::new("k", Fs::Btrfs, "partial-write", judgement, None)
@@ -121,15 +108,18 @@ mod tests {
         let judged = Judged::of(&Cache::at(root.path().join("cache")));
         let ran = root.path().join("run");
         fs::create_dir(&ran).unwrap();
-        fs::write(ran.join("console.log"), "boot").unwrap();
+        EvidenceBundle::silent(ProgramKind::Test, &[], Ending::Finished, "boot".to_owned())
+            .save(&ran)
+            .unwrap();
+        let fail = Judgement::fail(FailureKind::Corruption, None, "data");
         let key = |seed: u64| vec!["artifact".to_owned(), seed.to_string()];
-        judged.keep(&key(1), &cell(&ran, Verdict::Fail));
-        judged.keep(&key(2), &cell(&ran, Verdict::Broken));
+        judged.keep(&key(1), &cell(&ran, fail.clone()));
+        judged.keep(&key(2), &cell(&ran, Judgement::broken(Stage::Boot, "data")));
         let into = root.path().join("other");
         let taken = judged.take(&key(1), &into).unwrap();
-        assert_eq!((taken.verdict, taken.dir.as_path()), (Verdict::Fail, into.as_path()));
+        assert_eq!((&taken.judgement, taken.dir.as_path()), (&fail, into.as_path()));
         assert_eq!(fs::read_to_string(into.join("console.log")).unwrap(), "boot");
-        assert_eq!(Cell::load(&into).unwrap(), taken);
+        assert_eq!(cell_file::load(&into).unwrap(), taken);
         for seed in [2, 3] {
             assert!(judged.take(&key(seed), &root.path().join("none")).is_none());
         }

@@ -11,48 +11,59 @@ const PLAYED: usize = 9;
 
 /// A range, resolved.
 #[derive(Debug, Clone)]
-pub struct Planned {
+pub(crate) struct Planned {
     /// What sort of range.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// The bad end, resolved.
-    pub bad: String,
+    pub(crate) bad: String,
     /// The good end, resolved.
-    pub good: String,
+    pub(crate) good: String,
     /// What it is limited to or based on.
-    pub scope: Vec<String>,
+    pub(crate) scope: Vec<String>,
     /// Names of the items, oldest first, both ends among them.
-    pub names: Vec<String>,
+    pub(crate) names: Vec<String>,
     /// What a person knows each item by, besides its name: a version, a commit's subject.
-    pub labels: Vec<String>,
+    pub(crate) labels: Vec<String>,
     /// For each item those that it follows on.
-    pub parents: Vec<Vec<usize>>,
+    pub(crate) parents: Vec<Vec<usize>>,
     /// Pairs of items between which nothing differs that reaches the build.
-    pub same: Vec<(usize, usize)>,
+    pub(crate) same: Vec<(usize, usize)>,
     /// Items that a person knows not to be testable.
-    pub skip: Vec<usize>,
+    pub(crate) skip: Vec<usize>,
     /// Which end is the newer one.
-    pub direction: Direction,
+    pub(crate) direction: Direction,
     /// The words for an item on the old end's side and for one on the new end's side, as git has them.
-    pub terms: (String, String),
+    pub(crate) terms: (String, String),
     /// What making an item costs, in runs.
-    pub build_cost: f64,
+    pub(crate) build_cost: f64,
     /// What a person should know beforehand.
-    pub notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
 }
 
 /// What a bisection will take if every run of a bad item fails.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Estimate {
+pub(crate) struct Estimate {
     /// Kernels that are made, both ends among them: the mean, and the most.
-    pub kernels: (f64, usize),
+    pub(crate) kernels: (f64, usize),
     /// Runs.
-    pub runs: (f64, usize),
+    pub(crate) runs: (f64, usize),
+}
+
+/// What earlier builds and runs took, in seconds: the median of each.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Pace {
+    /// A build of everything.
+    pub(crate) whole_s: Option<f64>,
+    /// A build in a folder where another version was built before.
+    pub(crate) next_s: Option<f64>,
+    /// A run.
+    pub(crate) run_s: Option<f64>,
 }
 
 impl Planned {
     /// The parents of a line.
     #[must_use]
-    pub fn line(items: usize) -> Vec<Vec<usize>> {
+    pub(crate) fn line(items: usize) -> Vec<Vec<usize>> {
         (0..items)
             .map(|item: usize| item.checked_sub(1).into_iter().collect())
             .collect()
@@ -60,7 +71,7 @@ impl Planned {
 
     /// What an item is called.
     #[must_use]
-    pub fn noun(&self) -> &'static str {
+    pub(crate) fn noun(&self) -> &'static str {
         match self.kind {
             Kind::Releases => "kernel",
             Kind::Git => "commit",
@@ -71,7 +82,7 @@ impl Planned {
 
     /// The usual words for an item on either side, old and new.
     #[must_use]
-    pub fn terms(direction: Direction) -> (String, String) {
+    pub(crate) fn terms(direction: Direction) -> (String, String) {
         let (old, new) = match direction {
             Direction::Regression => ("good", "bad"),
             Direction::Fix => ("broken", "fixed"),
@@ -81,7 +92,7 @@ impl Planned {
 
     /// The bad end and the good one.
     #[must_use]
-    pub fn ends(&self) -> (usize, usize) {
+    pub(crate) fn ends(&self) -> (usize, usize) {
         let newest = self.names.len().saturating_sub(1);
         match self.direction {
             Direction::Regression => (newest, 0),
@@ -93,7 +104,7 @@ impl Planned {
     ///
     /// # Errors
     /// A setting makes no sense.
-    pub fn search(&self, error: f64, patience: u32) -> Result<Search, Failure> {
+    pub(crate) fn search(&self, error: f64, patience: u32) -> Result<Search, Failure> {
         let history = History::of_parents(&self.parents).map_err(|error| Failure::of(Exit::Internal, &error))?;
         let config = Config {
             direction: self.direction,
@@ -111,7 +122,7 @@ impl Planned {
 
     /// Plays the search for changes all over the range.
     #[must_use]
-    pub fn estimate(&self, fresh: &Search) -> Estimate {
+    pub(crate) fn estimate(&self, fresh: &Search) -> Estimate {
         let mut fresh = fresh.clone();
         for (item, other) in &self.same {
             fresh.identical(*item, *other);
@@ -137,5 +148,22 @@ impl Planned {
             kernels: of(|play| play.builds),
             runs: of(|play| play.runs),
         }
+    }
+}
+
+/// The median of times in milliseconds, in seconds.
+pub(crate) fn median(mut times_ms: Vec<u64>) -> Option<f64> {
+    times_ms.sort_unstable();
+    times_ms.get(times_ms.len() / 2).map(|ms| *ms as f64 / 1000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_middle_one_counts() {
+        assert_eq!(median(vec![9000, 1000, 2000]), Some(2.0));
+        assert_eq!(median(Vec::new()), None);
     }
 }

@@ -1,8 +1,9 @@
 //! A range of releases: the kernels of one line of kernels.toml, by version.
 
+use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
 
-use super::bench::{Maker, unfit};
+use super::maker::{Maker, unfit};
 use super::plan::Planned;
 use bisect::search::Direction;
 use bisect::signature::{Obstacle, Reason};
@@ -12,7 +13,7 @@ use host::exit::Exit;
 use host::progress::Progress;
 use host::suggest;
 use host::words::quoted;
-use kernels::manifest::Wanted;
+use kernels::package::Wanted;
 use kernels::{self, Artifact, Kernel, Lock, Manifest, Options, version};
 use run::prepare;
 
@@ -20,61 +21,39 @@ use run::prepare;
 ///
 /// # Errors
 /// A kernel is unknown, they are one, have no line or different ones, or no version.
-pub fn range<'a>(
+pub(crate) fn range<'a>(
     manifest: &'a Manifest,
     lock: &Lock,
     bad: &str,
     good: &str,
 ) -> Result<(Planned, Vec<&'a Kernel>), Failure> {
-    let usage = |message: String| Failure::new(Exit::Usage, message);
-    let end = |option: &str, id: &str| {
-        let kernels = manifest.kernels();
-        kernels.iter().find(|kernel| kernel.id == id).ok_or_else(|| {
-            let ids: Vec<&str> = kernels.iter().map(|kernel| kernel.id.as_str()).collect();
-            usage(format!(
-                "{option} {id}: no kernel of kernels.toml has this id; {}",
-                suggest::hint(id, "kernels", &ids)
-            ))
-        })
-    };
-    let (bad_end, good_end) = (end("--bad", bad)?, end("--good", good)?);
+    let (bad_end, good_end) = (end(manifest, "--bad", bad)?, end(manifest, "--good", good)?);
     if bad == good {
         return Err(usage(format!(
             "--bad and --good are both {bad}: a bisection needs a kernel that fails and another one that passes"
         )));
     }
-    let line_of = |kernel: &'a Kernel| {
-        kernel.line.as_deref().ok_or_else(|| {
-            usage(format!(
-                "{} has no `line` in kernels.toml, which orders kernels for bisection; add one, like `line = \"6.1\"`",
-                kernel.id
-            ))
-        })
-    };
     let (line, other) = (line_of(bad_end)?, line_of(good_end)?);
     if line != other {
         return Err(usage(format!(
-            "{bad} is of line {line} and {good} of line {other}: releases are bisected within a line; `--tree` bisects commits"
+            "{bad} is of line {line} and {good} of line {other}: \
+            releases are bisected within a line; `--tree` bisects commits"
         )));
     }
-    let version_of = |kernel: &Kernel| match kernel.source.packages().map(|source| &source.version) {
-        Some(Wanted::Exactly(version)) => Some(version.clone()),
-        Some(Wanted::Latest) => lock.get(&kernel.id).map(|pinned| pinned.version.clone()),
-        None => None,
-    };
     let must = |kernel: &Kernel| {
-        version_of(kernel).ok_or_else(|| {
+        version_of(kernel, lock).ok_or_else(|| {
             usage(format!(
-                "{0} has no version to order it by: releases are packages with a `version`, or with \"latest\" once `cargo xtask update {0}` pinned one",
+                "{0} has no version to order it by: releases are packages with a `version`, \
+                or with \"latest\" once `cargo xtask update {0}` pinned one",
                 kernel.id
             ))
         })
     };
     let (bad_version, good_version) = (must(bad_end)?, must(good_end)?);
     let direction = match version::compare(&bad_version, &good_version) {
-        std::cmp::Ordering::Less => Direction::Fix,
-        std::cmp::Ordering::Greater => Direction::Regression,
-        std::cmp::Ordering::Equal => {
+        Ordering::Less => Direction::Fix,
+        Ordering::Greater => Direction::Regression,
+        Ordering::Equal => {
             return Err(usage(format!(
                 "{bad} and {good} are of the same version, {bad_version}: there is nothing between"
             )));
@@ -84,25 +63,7 @@ pub fn range<'a>(
         Direction::Fix => ((bad_end, bad_version), (good_end, good_version)),
         Direction::Regression => ((good_end, good_version), (bad_end, bad_version)),
     };
-    let mut notes = Vec::new();
-    let mut kernels = vec![old.clone()];
-    for kernel in manifest
-        .kernels()
-        .iter()
-        .filter(|kernel| kernel.line.as_deref() == Some(line))
-    {
-        match version_of(kernel) {
-            None => notes.push(format!("{} is left out: it has no version to order it by", kernel.id)),
-            Some(version) => {
-                let (after, before) = (version::compare(&version, &old.1), version::compare(&version, &new.1));
-                if after.is_gt() && before.is_lt() {
-                    kernels.push((kernel, version));
-                }
-            }
-        }
-    }
-    kernels.push(new);
-    kernels.sort_by(|a, b| version::compare(&a.1, &b.1));
+    let (kernels, notes) = between(manifest, lock, line, &old, &new);
     let names: Vec<String> = kernels.iter().map(|(kernel, _)| kernel.id.clone()).collect();
     let planned = Planned {
         kind: Kind::Releases,
@@ -122,22 +83,86 @@ pub fn range<'a>(
     Ok((planned, kernels.into_iter().map(|(kernel, _)| kernel).collect()))
 }
 
-/// How `cargo xtask test` is told to run a kernel of a manifest, which is one that was named on the command line, or kernels.toml.
-pub fn again_kernel(id: &str, named: Option<&Path>) -> String {
+fn usage(message: String) -> Failure {
+    Failure::new(Exit::Usage, message)
+}
+
+/// An end of the range.
+fn end<'a>(manifest: &'a Manifest, option: &str, id: &str) -> Result<&'a Kernel, Failure> {
+    let kernels = manifest.kernels();
+    kernels.iter().find(|kernel| kernel.id == id).ok_or_else(|| {
+        let ids: Vec<&str> = kernels.iter().map(|kernel| kernel.id.as_str()).collect();
+        usage(format!(
+            "{option} {id}: no kernel of kernels.toml has this id; {}",
+            suggest::hint(id, "kernels", &ids)
+        ))
+    })
+}
+
+fn line_of(kernel: &Kernel) -> Result<&str, Failure> {
+    kernel.line.as_deref().ok_or_else(|| {
+        usage(format!(
+            "{} has no `line` in kernels.toml, which orders kernels for bisection; add one, like `line = \"6.1\"`",
+            kernel.id
+        ))
+    })
+}
+
+/// The version that orders a kernel, if it has one.
+fn version_of(kernel: &Kernel, lock: &Lock) -> Option<String> {
+    match &kernel.source.packages()?.version {
+        Wanted::Exactly(version) => Some(version.clone()),
+        Wanted::Latest => lock.get(&kernel.id).map(|pinned| pinned.version.clone()),
+    }
+}
+
+/// A kernel with the version that orders it.
+type Versioned<'a> = (&'a Kernel, String);
+
+/// The kernels of a line from one end to the other by version, and which ones have none.
+fn between<'a>(
+    manifest: &'a Manifest,
+    lock: &Lock,
+    line: &str,
+    old: &Versioned<'a>,
+    new: &Versioned<'a>,
+) -> (Vec<Versioned<'a>>, Vec<String>) {
+    let mut notes = Vec::new();
+    let mut kernels = vec![old.clone()];
+    let of_line = |kernel: &&Kernel| kernel.line.as_deref() == Some(line);
+    for kernel in manifest.kernels().iter().filter(of_line) {
+        match version_of(kernel, lock) {
+            None => notes.push(format!("{} is left out: it has no version to order it by", kernel.id)),
+            Some(version) => {
+                let (after, before) = (version::compare(&version, &old.1), version::compare(&version, &new.1));
+                if after.is_gt() && before.is_lt() {
+                    kernels.push((kernel, version));
+                }
+            }
+        }
+    }
+    kernels.push(new.clone());
+    kernels.sort_by(|a, b| version::compare(&a.1, &b.1));
+    (kernels, notes)
+}
+
+/// How `cargo xtask test` is told to run a kernel of a manifest, which is one that was named on the command line, or
+/// kernels.toml.
+pub(crate) fn again_kernel(id: &str, named: Option<&Path>) -> String {
     let manifest = named.map(|path| format!(" --manifest {}", quoted(&path.to_string_lossy())));
     format!("--kernel '{id}'{}", manifest.unwrap_or_default())
 }
 
 /// Fetches and unpacks kernels of kernels.toml.
-pub struct Releases<'a> {
+pub(crate) struct Releases<'a> {
     /// The kernels of the range.
-    pub kernels: Vec<&'a Kernel>,
+    pub(crate) kernels: Vec<&'a Kernel>,
     /// kernels.toml.
-    pub manifest: &'a Path,
+    pub(crate) manifest: &'a Path,
     /// Whether it was named on the command line.
-    pub manifest_named: bool,
+    pub(crate) manifest_named: bool,
     /// Never use the network.
-    pub offline: bool,
+    pub(crate) offline: bool,
 }
 
 impl Maker for Releases<'_> {

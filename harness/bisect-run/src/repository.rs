@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use host::cache::Cache;
 use host::error::Failure;
 use host::exit::Exit;
 use host::tool::{self, Finished};
@@ -13,36 +14,43 @@ use host::tool::{self, Finished};
 /// Long enough for the history of a kernel on a cold disk.
 const DEADLINE: Duration = Duration::from_secs(1800);
 
-/// A repository.
 #[derive(Debug, Clone)]
-pub struct Repository {
+pub(crate) struct Repository {
     /// Its folder.
-    pub dir: PathBuf,
+    pub(crate) dir: PathBuf,
     /// Where its objects are.
-    pub objects: PathBuf,
+    pub(crate) objects: PathBuf,
     /// Folders with more objects that its trees are made of.
-    pub alternates: Vec<PathBuf>,
+    pub(crate) alternates: Vec<PathBuf>,
 }
 
 /// A commit of the range.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Commit {
-    /// Its id.
-    pub id: String,
-    /// Its tree.
-    pub tree: String,
+pub(crate) struct Commit {
+    pub(crate) id: String,
+    pub(crate) tree: String,
     /// The first line of its message.
-    pub subject: String,
+    pub(crate) subject: String,
     /// Its parents, as far as history is looked at.
-    pub parents: Vec<String>,
+    pub(crate) parents: Vec<String>,
 }
 
 impl Repository {
+    /// The cache's own repository, which borrows the objects of others.
+    pub(crate) fn of_cache(cache: &Cache, alternates: Vec<PathBuf>) -> Self {
+        let dir = cache.root().join("sources.git");
+        Repository {
+            objects: dir.join("objects"),
+            dir,
+            alternates,
+        }
+    }
+
     /// Opens it.
     ///
     /// # Errors
     /// There is none.
-    pub fn open(dir: &Path) -> Result<Self, Failure> {
+    pub(crate) fn open(dir: &Path) -> Result<Self, Failure> {
         let dir = dir.canonicalize().map_err(|error| {
             Failure::new(
                 Exit::NoInput,
@@ -124,7 +132,7 @@ impl Repository {
     ///
     /// # Errors
     /// It names none.
-    pub fn commit(&self, option: &str, rev: &str) -> Result<String, Failure> {
+    pub(crate) fn commit(&self, option: &str, rev: &str) -> Result<String, Failure> {
         let wanted = format!("{rev}^{{commit}}");
         let finished = self.git(&["rev-parse", "--verify", "--quiet", "--end-of-options", &wanted], "")?;
         if finished.status.success() {
@@ -149,7 +157,7 @@ impl Repository {
     ///
     /// # Errors
     /// git fails.
-    pub fn contains(&self, newer: &str, older: &str) -> Result<bool, Failure> {
+    pub(crate) fn contains(&self, newer: &str, older: &str) -> Result<bool, Failure> {
         Ok(self
             .git(&["merge-base", "--is-ancestor", older, newer], "")?
             .status
@@ -160,7 +168,7 @@ impl Repository {
     ///
     /// # Errors
     /// git fails.
-    pub fn merge_base(&self, one: &str, other: &str) -> Result<Option<String>, Failure> {
+    pub(crate) fn merge_base(&self, one: &str, other: &str) -> Result<Option<String>, Failure> {
         let finished = self.git(&["merge-base", one, other], "")?;
         let text = String::from_utf8_lossy(&finished.stdout);
         Ok(text.lines().next().map(str::to_owned))
@@ -170,18 +178,24 @@ impl Repository {
     ///
     /// # Errors
     /// git fails.
-    pub fn is_dirty(&self) -> Result<bool, Failure> {
+    pub(crate) fn is_dirty(&self) -> Result<bool, Failure> {
         let finished = self.git(&["status", "--porcelain", "--untracked-files=no"], "")?;
         // A bare repository has no working copy.
         Ok(finished.status.success() && !finished.stdout.is_empty())
     }
 
-    /// The commits after the old end up to the new one, each after its parents; the old end is the first of them. With paths only commits
-    /// that touch them, and the new end.
+    /// The commits after the old end up to the new one, each after its parents; the old end is the first of them. With
+    /// paths only commits that touch them, and the new end.
     ///
     /// # Errors
     /// git fails; no commit touches the paths.
-    pub fn range(&self, old: &str, new: &str, first_parent: bool, paths: &[String]) -> Result<Vec<Commit>, Failure> {
+    pub(crate) fn range(
+        &self,
+        old: &str,
+        new: &str,
+        first_parent: bool,
+        paths: &[String],
+    ) -> Result<Vec<Commit>, Failure> {
         let between = format!("{old}..{new}");
         let mut args = vec!["rev-list", "--topo-order", "--reverse", "--parents"];
         if first_parent {
@@ -256,7 +270,7 @@ impl Repository {
     ///
     /// # Errors
     /// git fails.
-    pub fn differences(&self, pairs: &[(String, String)]) -> Result<Vec<Vec<(String, bool)>>, Failure> {
+    pub(crate) fn differences(&self, pairs: &[(String, String)]) -> Result<Vec<Vec<(String, bool)>>, Failure> {
         let input: String = pairs.iter().map(|(from, to)| format!("{from} {to}\n")).collect();
         let text = self.text(&["diff-tree", "--stdin", "-r", "--no-renames", "--name-status"], &input)?;
         let mut by_pair: HashMap<(&str, &str), Vec<(String, bool)>> = HashMap::new();

@@ -3,36 +3,65 @@
 use std::path::PathBuf;
 
 use guest_wire::Fs;
-use host::error::Failure;
-use host::exit::Exit;
 use kernels::GivenTree;
-use machine::vm::accel::Choice;
+use machine::accel::Choice;
 use run::cases::Profile;
 
-use crate::ahead::When;
+/// Processors from which on some are idle while a guest runs: its one and the device's take two.
+const IDLE_FROM: usize = 4;
 
 /// A bisection as it was asked for; the command line's help says what each part means.
 #[derive(Debug, Clone)]
-#[allow(clippy::struct_excessive_bools)] // one a flag of the command line
 pub struct Request {
-    /// The end that fails: a kernel's id, or a revision.
-    pub bad: Option<String>,
-    /// The end that passes.
-    pub good: Option<String>,
-    /// A git repository of Linux.
-    pub tree: Option<PathBuf>,
-    /// Parts of the configuration.
-    pub config: Vec<String>,
-    /// Patches that every commit gets.
-    pub patch: Vec<PathBuf>,
-    /// The compiler.
-    pub cc: Option<String>,
-    /// A series of patches to bisect.
-    pub series: Option<PathBuf>,
-    /// What the series is applied to.
-    pub base: Option<String>,
-    /// Whether the difference of the ends is searched, instead of what lies between them.
-    pub delta: bool,
+    /// What is bisected.
+    pub range: RangeRequest,
+    /// File systems; those of the bad end if there are none.
+    pub fs: Vec<Fs>,
+    /// What is run on each of them.
+    pub subject: Subject,
+    /// Seed of the faults' random choices.
+    pub seed: Option<u64>,
+    /// Probability with which the result may be wrong.
+    pub error: f64,
+    /// Runs of the bad end without a failure after which it counts as one that does not fail.
+    pub patience: u32,
+    /// Where journal, runs and report are kept.
+    pub dir: Option<PathBuf>,
+    /// The list of kernels, if it was named.
+    pub manifest: Option<PathBuf>,
+    /// How it is done.
+    pub options: RunOptions,
+}
+
+/// What is bisected.
+#[derive(Debug, Clone)]
+pub enum RangeRequest {
+    /// The releases of a line of kernels.toml.
+    Releases(Ends),
+    /// Commits of a repository.
+    Commits(CommitRange),
+    /// A series of patches over its base.
+    Series(SeriesRange),
+    /// The difference of two trees, instead of what lies between them.
+    Delta(DeltaRange),
+}
+
+/// Both ends: ids of kernels, or revisions.
+#[derive(Debug, Clone)]
+pub struct Ends {
+    /// The one that fails.
+    pub bad: String,
+    /// The one that passes.
+    pub good: String,
+}
+
+/// Commits of a repository.
+#[derive(Debug, Clone)]
+pub struct CommitRange {
+    /// The repository, and how each commit is built.
+    pub tree: GivenTree,
+    /// Both ends.
+    pub ends: Ends,
     /// Whether only first parents are followed.
     pub first_parent: bool,
     /// Commits that cannot be tested.
@@ -41,34 +70,74 @@ pub struct Request {
     pub term_old: Option<String>,
     /// The log's word for commits since the change.
     pub term_new: Option<String>,
-    /// Only commits, or hunks, that touch these paths.
+    /// Only commits that touch these paths; all if there are none.
     pub paths: Vec<String>,
-    /// Globs of cases.
-    pub case: Vec<String>,
-    /// File systems.
-    pub fs: Vec<Fs>,
-    /// Which cases a glob finds.
-    pub profile: Profile,
-    /// A program of the person's own, with its arguments.
-    pub exec: Option<String>,
-    /// Its plan file.
-    pub plan: Option<PathBuf>,
-    /// Its rules.
-    pub rule: Vec<String>,
-    /// Seed of the faults' random choices.
-    pub seed: Option<u64>,
-    /// Probability with which the result may be wrong.
-    pub error: f64,
-    /// Runs of the bad end without a failure after which it counts as one that does not fail.
-    pub patience: u32,
+}
+
+/// A series of patches over its base.
+#[derive(Debug, Clone)]
+pub struct SeriesRange {
+    /// A mailbox, or a folder of patches.
+    pub patches: PathBuf,
+    /// What they are applied to.
+    pub base: SeriesBase,
+    /// Which end fails, `base` or `series`, if that was said.
+    pub bad: Option<String>,
+    /// Which end passes, if that was said.
+    pub good: Option<String>,
+}
+
+/// What a series is applied to.
+#[derive(Debug, Clone)]
+pub enum SeriesBase {
+    /// A revision of a repository.
+    Tree(GivenTree),
+    /// A kernel of kernels.toml, by its id.
+    Kernel(String),
+}
+
+/// The difference of two trees.
+#[derive(Debug, Clone)]
+pub struct DeltaRange {
+    /// Both ends.
+    pub ends: Ends,
+    /// The repository whose revisions the ends are; without one they are kernels of kernels.toml.
+    pub tree: Option<GivenTree>,
+    /// Only hunks within these paths; all if there are none.
+    pub paths: Vec<String>,
+}
+
+/// What is run.
+#[derive(Debug, Clone)]
+pub enum Subject {
+    /// Cases.
+    Cases {
+        /// Their names, or globs.
+        globs: Vec<String>,
+        /// Which cases a glob finds.
+        profile: Profile,
+    },
+    /// A program of the person's own.
+    Exec {
+        /// The program with its arguments.
+        line: String,
+        /// Its plan file.
+        plan: Option<PathBuf>,
+        /// Its rules.
+        rules: Vec<String>,
+    },
+}
+
+/// How a bisection is done.
+#[derive(Debug, Clone, Copy)]
+#[allow(clippy::struct_excessive_bools, reason = "one a flag of the command line")]
+pub struct RunOptions {
     /// Whether only the range and its cost are said.
     pub dry_run: bool,
-    /// Whether an earlier bisection of the same is forgotten.
-    pub anew: bool,
+    /// Whether an earlier bisection of the same, and the results of others, are ignored.
+    pub restart: bool,
     /// Whether kernels are built ahead of their need.
     pub ahead: When,
-    /// Where journal, runs and report are kept.
-    pub dir: Option<PathBuf>,
     /// What executes guest code.
     pub accel: Choice,
     /// Whether every machine boots from power-on.
@@ -77,31 +146,26 @@ pub struct Request {
     pub offline: bool,
     /// Whether what the host lacks is installed without asking.
     pub yes: bool,
-    /// The list of kernels, if it was named.
-    pub manifest: Option<PathBuf>,
 }
 
-impl Request {
-    /// Both ends, as they were given: the bad one and the good one.
-    ///
-    /// # Errors
-    /// One is missing.
-    pub fn ends(&self) -> Result<(&str, &str), Failure> {
-        match (&self.bad, &self.good) {
-            (Some(bad), Some(good)) => Ok((bad, good)),
-            _ => Err(Failure::new(Exit::Usage, "a bisection needs --bad and --good")),
-        }
-    }
+/// Whether kernels are built ahead of their need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// Where there are four processors or more: a guest and its device keep two busy.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
 
-    /// The source at a revision, where it is that of a tree.
-    #[must_use]
-    pub fn source(&self, rev: Option<&str>) -> Option<GivenTree> {
-        Some(GivenTree {
-            tree: self.tree.clone()?,
-            rev: rev.map(str::to_owned),
-            config: self.config.clone(),
-            patch: self.patch.clone(),
-            cc: self.cc.clone(),
-        })
+impl When {
+    /// Whether it is so on this machine.
+    pub(crate) fn is_now(self) -> bool {
+        match self {
+            When::Auto => std::thread::available_parallelism().is_ok_and(|count| count.get() >= IDLE_FROM),
+            When::Always => true,
+            When::Never => false,
+        }
     }
 }

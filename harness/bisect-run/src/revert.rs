@@ -3,7 +3,8 @@
 use std::fmt;
 use std::path::Path;
 
-use super::bench::{Machines, Maker};
+use super::bench::Machines;
+use super::maker::Maker;
 use super::plan::Planned;
 use bisect::driver::{Bench, short};
 use bisect::search::{Direction, Outcome};
@@ -12,16 +13,16 @@ use host::error::Failure;
 
 /// What the newest item shows without the change.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reverted {
+pub(crate) struct Reverted {
     /// The newest item and the change, for a person.
-    pub what: String,
+    pub(crate) what: String,
     /// What came of it.
-    pub outcome: Came,
+    pub(crate) outcome: Came,
 }
 
 /// What came of taking a change back.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Came {
+pub(crate) enum Came {
     /// Runs, by what they showed: failed as pinned, passed, anything else.
     Ran(u32, u32, u32),
     /// It does not build.
@@ -45,12 +46,12 @@ impl fmt::Display for Reverted {
     }
 }
 
-/// Runs the newest item with a change taken back, if that goes cleanly: where it should pass, as often as the item before the change passed; where
-/// it should fail, until it does.
+/// Runs the newest item with a change taken back, if that goes cleanly: where it should pass, as often as the item
+/// before the change passed; where it should fail, until it does.
 ///
 /// # Errors
 /// The kernel or a machine cannot be had.
-pub fn confirm<M: Maker>(
+pub(crate) fn confirm<M: Maker>(
     bench: &mut Machines<'_, M>,
     item: usize,
     state: &State,

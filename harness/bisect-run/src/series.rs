@@ -2,28 +2,32 @@
 
 use std::path::Path;
 
-use super::git::{again_source, short};
+use guest_wire::Fs;
+
+use super::git::{again, short};
 use super::plan::Planned;
 use super::releases::again_kernel;
 use super::repository::Repository;
 use super::trees::{Background, Trees};
-use crate::request::Request;
+use crate::request::{Request, SeriesBase, SeriesRange};
 use bisect::search::Direction;
 use bisect::state::Kind;
+use host::cache::Cache;
 use host::error::Failure;
 use host::exit::Exit;
 use host::places::Places;
 use host::progress::Progress;
 use host::suggest;
+use host::words::quoted;
 use kernels::given::tree_kernel;
 use kernels::source::{self, Repo, Tree};
 use kernels::{self, Kernel, Manifest, Options, Source, TreeSource};
 use run::prepare;
 
 /// The words for the ends of a series.
-pub const BASE: &str = "base";
+pub(crate) const BASE: &str = "base";
 /// The base with all patches.
-pub const SERIES: &str = "series";
+pub(crate) const SERIES: &str = "series";
 /// What a build costs, in runs.
 const BUILD_COST: f64 = 30.0;
 
@@ -31,56 +35,24 @@ const BUILD_COST: f64 = 30.0;
 ///
 /// # Errors
 /// There is no such base; a patch cannot be read or does not apply.
-pub fn range(
-    args: &Request,
-    series: &Path,
+pub(crate) fn range(
+    request: &Request,
+    range: &SeriesRange,
     places: &Places,
     manifest_path: &Path,
 ) -> Result<(Planned, Trees, Kernel), Failure> {
-    let direction = match (
-        args.bad.as_deref().unwrap_or(SERIES),
-        args.good.as_deref().unwrap_or(BASE),
-    ) {
-        (SERIES, BASE) => Direction::Regression,
-        (BASE, SERIES) => Direction::Fix,
-        (bad, good) => {
-            return Err(Failure::new(
-                Exit::Usage,
-                format!(
-                    "--bad {bad} --good {good}: the ends of a series are `{BASE}` and `{SERIES}`; without them the base is good and the series bad"
-                ),
-            ));
-        }
-    };
+    let direction = direction(range)?;
     let cache = prepare::cache()?;
     let repo = Repo::open(&cache)?;
     let progress = Progress::stderr();
     let options = Options {
-        offline: args.offline,
+        offline: request.options.offline,
         ..Options::default()
     };
-    let (kernel, source) = base(args, places, manifest_path)?;
+    let (kernel, source) = base(&range.base, &request.fs, places, manifest_path)?;
     let lock = prepare::lock_of(manifest_path);
     let (_, base_tree) = kernels::source_tree(&kernel.id, &source, &lock, &cache, &options, &progress)?;
-    let folder = cache.folder("series")?;
-    let scratch = tempfile::Builder::new()
-        .prefix("decoded-")
-        .tempdir_in(&folder)
-        .map_err(|error| Failure::cannot_create(&folder.display().to_string(), &error))?;
-    let patches = source::each(&[series.to_owned()], scratch.path())?;
-    let mut trees = vec![base_tree.clone()];
-    let (mut names, mut labels) = (vec![BASE.to_owned()], vec![base_tree.name.clone()]);
-    for (number, patch) in patches.iter().enumerate() {
-        let before = trees.last().cloned().unwrap_or_else(|| base_tree.clone());
-        let tree = source::apply(&repo, &cache, before, std::slice::from_ref(&patch.file))?;
-        // The name of the last one says all that the patches' names would.
-        trees.push(Tree {
-            name: format!("{} + {} of the series", base_tree.name, number + 1),
-            ..tree
-        });
-        names.push(format!("{:04}-{}", number + 1, slug(&patch.subject)));
-        labels.push(patch.subject.clone());
-    }
+    let States { trees, names, labels } = states(&range.patches, &base_tree, &repo, &cache)?;
     let parents = Planned::line(names.len());
     let of = |tree: Option<&Tree>| tree.map_or_else(String::new, |tree| short(&tree.id));
     let (first, last) = (of(trees.first()), of(trees.last()));
@@ -88,14 +60,11 @@ pub fn range(
         Direction::Regression => (last, first),
         Direction::Fix => (first, last),
     };
-    let mut scope = vec![series.display().to_string()];
-    scope.extend(args.config.iter().map(|part| format!("--config {part}")));
-    scope.extend(args.cc.iter().map(|cc| format!("--cc {cc}")));
     let planned = Planned {
         kind: Kind::Series,
         bad,
         good,
-        scope,
+        scope: scope(range),
         names: names.clone(),
         labels,
         parents: parents.clone(),
@@ -106,15 +75,14 @@ pub fn range(
         build_cost: BUILD_COST,
         notes: Vec::new(),
     };
-    let again = again_source(args).unwrap_or_else(|| again_kernel(&kernel.id, args.manifest.as_deref()));
-    let again = vec![again; names.len()];
+    let again = match &range.base {
+        SeriesBase::Tree(given) => again(given, &given.tree, &quoted(given.rev.as_deref().unwrap_or("HEAD"))),
+        SeriesBase::Kernel(_) => again_kernel(&kernel.id, request.manifest.as_deref()),
+    };
     let trees = Trees {
-        repository: Repository {
-            dir: cache.root().join("sources.git"),
-            objects: cache.root().join("sources.git/objects"),
-            alternates: base_tree.alternates,
-        },
+        repository: Repository::of_cache(&cache, base_tree.alternates),
         trees: trees.into_iter().map(Ok).collect(),
+        again: vec![again; names.len()],
         ids: names,
         parents,
         // They are in the trees already.
@@ -122,60 +90,113 @@ pub fn range(
             patches: Vec::new(),
             ..source
         },
-        again,
         patched_over: Some(0),
         repo,
         cache,
         progress,
-        ahead: Background::new(args.ahead),
+        ahead: Background::new(request.options.ahead),
     };
     Ok((planned, trees, kernel))
 }
 
-/// What the series is applied to: a revision of --tree, or a kernel of kernels.toml that comes as source.
-fn base(args: &Request, places: &Places, manifest_path: &Path) -> Result<(Kernel, TreeSource), Failure> {
-    let kernel = if args.tree.is_some() {
-        args.source(Some(args.base.as_deref().unwrap_or("HEAD")))
-            .map(|given| tree_kernel(&given, &args.fs, &places.configs()))
-            .transpose()?
-    } else {
-        let manifest = Manifest::load(manifest_path)?;
-        let id = args.base.as_deref().unwrap_or_default();
-        let found = manifest.kernels().iter().find(|kernel| kernel.id == id).cloned();
-        if found.is_none() {
-            let built = |kernel: &&Kernel| matches!(kernel.source, Source::Tree(_));
-            let ids: Vec<&str> = manifest
-                .kernels()
-                .iter()
-                .filter(built)
-                .map(|kernel| kernel.id.as_str())
-                .collect();
-            return Err(Failure::new(
-                Exit::Usage,
-                format!(
-                    "--series needs what it is applied to: --base ID of a kernel that comes as source, or --tree DIR [--base REV]; `{id}` is neither; {}",
-                    suggest::hint(id, "kernels", &ids)
-                ),
-            ));
-        }
-        found
-    };
-    match kernel {
-        Some(kernel) => match &kernel.source {
-            Source::Tree(source) => {
-                let source = (**source).clone();
-                Ok((kernel, source))
-            }
-            _ => Err(Failure::new(
-                Exit::Usage,
-                format!(
-                    "--base {}: this kernel is not built from source, so no patch applies to it",
-                    kernel.id
-                ),
-            )),
-        },
-        None => Err(Failure::new(Exit::Usage, "--series needs --tree DIR or --base ID")),
+/// Which end fails.
+fn direction(range: &SeriesRange) -> Result<Direction, Failure> {
+    let bad = range.bad.as_deref().unwrap_or(SERIES);
+    let good = range.good.as_deref().unwrap_or(BASE);
+    match (bad, good) {
+        (SERIES, BASE) => Ok(Direction::Regression),
+        (BASE, SERIES) => Ok(Direction::Fix),
+        (bad, good) => Err(Failure::new(
+            Exit::Usage,
+            format!(
+                "--bad {bad} --good {good}: the ends of a series are `{BASE}` and `{SERIES}`; \
+                without them the base is good and the series bad"
+            ),
+        )),
     }
+}
+
+/// The base, and after it the base with one more patch each.
+struct States {
+    trees: Vec<Tree>,
+    names: Vec<String>,
+    labels: Vec<String>,
+}
+
+/// Applies the patches one after the other.
+fn states(series: &Path, base: &Tree, repo: &Repo, cache: &Cache) -> Result<States, Failure> {
+    let folder = cache.folder("series")?;
+    let scratch = tempfile::Builder::new()
+        .prefix("decoded-")
+        .tempdir_in(&folder)
+        .map_err(|error| Failure::cannot_create(&folder.display().to_string(), &error))?;
+    let patches = source::each(&[series.to_owned()], scratch.path())?;
+    let mut states = States {
+        trees: vec![base.clone()],
+        names: vec![BASE.to_owned()],
+        labels: vec![base.name.clone()],
+    };
+    for (number, patch) in patches.iter().enumerate() {
+        let before = states.trees.last().unwrap_or(base).clone();
+        let tree = source::apply(repo, cache, before, std::slice::from_ref(&patch.file))?;
+        // The name of the last one says all that the patches' names would.
+        states.trees.push(Tree {
+            name: format!("{} + {} of the series", base.name, number + 1),
+            ..tree
+        });
+        states.names.push(format!("{:04}-{}", number + 1, slug(&patch.subject)));
+        states.labels.push(patch.subject.clone());
+    }
+    Ok(states)
+}
+
+/// What the range depends on besides its ends.
+fn scope(range: &SeriesRange) -> Vec<String> {
+    let mut scope = vec![range.patches.display().to_string()];
+    if let SeriesBase::Tree(given) = &range.base {
+        scope.extend(given.config.iter().map(|part| format!("--config {part}")));
+        scope.extend(given.cc.iter().map(|cc| format!("--cc {cc}")));
+    }
+    scope
+}
+
+/// What the series is applied to: a revision of --tree, or a kernel of kernels.toml that comes as source.
+fn base(base: &SeriesBase, fs: &[Fs], places: &Places, manifest_path: &Path) -> Result<(Kernel, TreeSource), Failure> {
+    let kernel = match base {
+        SeriesBase::Tree(given) => tree_kernel(given, fs, &places.configs())?,
+        SeriesBase::Kernel(id) => kernel(&Manifest::load(manifest_path)?, id)?,
+    };
+    match &kernel.source {
+        Source::Tree(source) => {
+            let source = (**source).clone();
+            Ok((kernel, source))
+        }
+        _ => Err(Failure::new(
+            Exit::Usage,
+            format!(
+                "--base {}: this kernel is not built from source, so no patch applies to it",
+                kernel.id
+            ),
+        )),
+    }
+}
+
+fn kernel(manifest: &Manifest, id: &str) -> Result<Kernel, Failure> {
+    let mut kernels = manifest.kernels().iter();
+    if let Some(kernel) = kernels.find(|kernel| kernel.id == id) {
+        return Ok(kernel.clone());
+    }
+    let built = |kernel: &&Kernel| matches!(kernel.source, Source::Tree(_));
+    let built = manifest.kernels().iter().filter(built);
+    let ids: Vec<&str> = built.map(|kernel| kernel.id.as_str()).collect();
+    Err(Failure::new(
+        Exit::Usage,
+        format!(
+            "--series needs what it is applied to: --base ID of a kernel that comes as source, \
+            or --tree DIR [--base REV]; `{id}` is neither; {}",
+            suggest::hint(id, "kernels", &ids)
+        ),
+    ))
 }
 
 /// A subject as a name that a path may have.

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::ahead::{Ahead, Wanted, When};
-use super::bench::{Maker, unfit};
-use super::dry_run::{Pace, median};
+use super::ahead::{Ahead, Wanted};
+use super::maker::{Maker, unfit};
+use super::plan::{Pace, median};
 use super::repository::Repository;
+use super::request::When;
 use bisect::signature::{Obstacle, Reason};
 use host::cache::Cache;
 use host::error::Failure;
@@ -27,33 +28,32 @@ const NOTES: &[&str] = &["note:"];
 const DEADLINE: Duration = Duration::from_secs(600);
 
 /// Trees, and how they are built.
-pub struct Trees {
+pub(crate) struct Trees {
     /// The cache's repository.
-    pub repo: Repo,
-    /// The cache.
-    pub cache: Cache,
+    pub(crate) repo: Repo,
+    pub(crate) cache: Cache,
     /// What lends its objects, and knows what differs between two trees.
-    pub repository: Repository,
+    pub(crate) repository: Repository,
     /// Each item's tree; the reason if there is none.
-    pub trees: Vec<Result<Tree, Reason>>,
+    pub(crate) trees: Vec<Result<Tree, Reason>>,
     /// What each item is called as a kernel: letters that a path may have.
-    pub ids: Vec<String>,
+    pub(crate) ids: Vec<String>,
     /// For each item those that it follows on.
-    pub parents: Vec<Vec<usize>>,
+    pub(crate) parents: Vec<Vec<usize>>,
     /// How they are built.
-    pub source: TreeSource,
+    pub(crate) source: TreeSource,
     /// For each item how `cargo xtask test` is told to run it,
-    pub again: Vec<String>,
+    pub(crate) again: Vec<String>,
     /// and, where that names the source of this item for all, that the others are it with a patch.
-    pub patched_over: Option<usize>,
+    pub(crate) patched_over: Option<usize>,
     /// Shows what is built.
-    pub progress: Progress,
+    pub(crate) progress: Progress,
     /// What is built while guests run, if that is done.
-    pub ahead: Background,
+    pub(crate) ahead: Background,
 }
 
 /// Kernels that are built before they are wanted.
-pub struct Background {
+pub(crate) struct Background {
     is_on: bool,
     running: Option<Ahead>,
     /// Those that were built and not wanted yet.
@@ -63,7 +63,7 @@ pub struct Background {
 impl Background {
     /// Nothing is built yet.
     #[must_use]
-    pub fn new(when: When) -> Background {
+    pub(crate) fn new(when: When) -> Background {
         Background {
             is_on: when.is_now(),
             running: None,
@@ -101,7 +101,7 @@ impl Trees {
     ///
     /// # Errors
     /// Something failed that is not the tree's fault.
-    pub fn build(&self, id: &str, tree: &Tree) -> Result<Result<Artifact, Reason>, Failure> {
+    pub(crate) fn build(&self, id: &str, tree: &Tree) -> Result<Result<Artifact, Reason>, Failure> {
         match build::build(&self.cache, &self.repo, id, tree, &self.source, &self.progress) {
             Ok(artifact) => Ok(Ok(artifact)),
             Err(error) => match Trees::reason(&error) {
@@ -308,7 +308,8 @@ impl Maker for Trees {
     }
 }
 
-/// The files that a compiler or linker names on lines with one of these words, relative to the source; a linker may know only a file's own name.
+/// The files that a compiler or linker names on lines with one of these words, relative to the source; a linker may
+/// know only a file's own name.
 fn named(said: &str, words: &[&str]) -> Vec<String> {
     let mut files: Vec<String> = Vec::new();
     for line in said.lines().filter(|line| words.iter().any(|word| line.contains(word))) {
@@ -327,7 +328,7 @@ fn named(said: &str, words: &[&str]) -> Vec<String> {
 }
 
 /// Whether a path that differs reaches a build that read these files; `only_in_one` of the trees is it there.
-pub fn reaching(closures: &[Closure]) -> impl Fn(&str, bool) -> bool {
+pub(crate) fn reaching(closures: &[Closure]) -> impl Fn(&str, bool) -> bool {
     let reach: Vec<_> = closures.iter().map(Closure::reach).collect();
     move |path, only_in_one| {
         is_kconfig(path)
@@ -340,7 +341,7 @@ pub fn reaching(closures: &[Closure]) -> impl Fn(&str, bool) -> bool {
 }
 
 /// What an artifact's build read.
-pub fn closure(dir: &std::path::Path) -> Option<Closure> {
+pub(crate) fn closure(dir: &std::path::Path) -> Option<Closure> {
     let text = std::fs::read_to_string(dir.join("inputs")).ok()?;
     let files = text.lines().filter_map(|line| Some(line.split_once(' ')?.1.to_owned()));
     Some(Closure::from_files(files.collect()))
@@ -352,7 +353,8 @@ mod tests {
 
     #[test]
     fn what_a_compiler_and_a_linker_complain_of_is_a_file_of_the_source() {
-        let said = "  CC      fs/btrfs/inode.o\n/cache/builds/ab12/source/fs/btrfs/inode.c:12:5: error: implicit declaration of function 'x'\n\
+        let said = "  CC      fs/btrfs/inode.o\n\
+            /cache/builds/ab12/source/fs/btrfs/inode.c:12:5: error: implicit declaration of function 'x'\n\
             ../source/fs/open.c: In function 'y':\n../source/fs/open.c:3:1: error: unknown type name 'z'\n\
             ld: fs/btrfs/file.o: in function `w':\nfile.c:(.text+0x1): undefined reference to `v'\n\
             /cache/builds/ab12/source/fs/btrfs/super.c:9: undefined reference to `u'\n";
@@ -361,9 +363,11 @@ mod tests {
             ["fs/btrfs/inode.c", "fs/open.c", "file.c", "fs/btrfs/super.c"]
         );
         assert_eq!(named("make: *** [Makefile:12: all] Error 2", ERRORS), [""; 0]);
-        let said = "/c/builds/9/source/mm/page_alloc.c:807:13: error: static declaration of 'f' follows non-static declaration\n\
+        let said = "/c/builds/9/source/mm/page_alloc.c:807:13: \
+            error: static declaration of 'f' follows non-static declaration\n\
             In file included from /c/builds/9/source/mm/page_alloc.c:82:\n\
-            /c/builds/9/source/mm/internal.h:392:6: note: previous declaration of 'f' with type 'void(struct page *)'\n";
+            /c/builds/9/source/mm/internal.h:392:6: \
+            note: previous declaration of 'f' with type 'void(struct page *)'\n";
         assert_eq!(named(said, ERRORS), ["mm/page_alloc.c"]);
         assert_eq!(named(said, NOTES), ["mm/internal.h"]);
     }

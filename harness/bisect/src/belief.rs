@@ -1,206 +1,26 @@
 //! What is believed after some runs: the probability of each item as the change, and what one more run would tell.
 //!
-//! A hypothesis `h` is an item that is the change: exactly the items that contain it are changed. With `n` the new end there are `n + 2` of them: 0
-//! says that the old end is changed already, `n + 1` that not even the new end is. In a regression the changed items are the bad ones, in the search for
-//! a fix the others; so the end that should be good may be bad in one of the two outer hypotheses, and the other one has no probability, since
-//! the search does not begin before the bad end has failed.
+//! A hypothesis `h` is an item that is the change: exactly the items that contain it are changed. With `n` the new end
+//! there are `n + 2` of them: 0 says that the old end is changed already, `n + 1` that not even the new end is. In a
+//! regression the changed items are the bad ones, in the search for a fix the others; so the end that should be good
+//! may be bad in one of the two outer hypotheses, and the other one has no probability, since the search does not begin
+//! before the bad end has failed.
 //!
-//! A bad item fails with the rate that [`RatePrior`] integrates out, a good one with `false_failure`, which is 0 unless the person says otherwise.
-//! So a hypothesis is as probable as its weight times the likelihood of all runs of the items that it calls bad, and is out as soon as one
-//! that it calls good has failed.
+//! A bad item fails with the rate that [`RatePrior`] integrates out, a good one with `false_failure`, which is 0 unless
+//! the person says otherwise. So a hypothesis is as probable as its weight times the likelihood of all runs of the
+//! items that it calls bad, and is out as soon as one that it calls good has failed.
 
 mod dag;
 mod line;
+mod model;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
-use super::history::History;
-use super::rate::{RatePrior, Tally};
-
-/// Which state is the newer one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Direction {
-    /// The new end is bad: the first bad item is looked for.
-    Regression,
-    /// The new end is good: the first good item is looked for.
-    Fix,
-}
-
-/// What is given before any run.
-#[derive(Debug, Clone)]
-pub(super) struct Model {
-    pub history: History,
-    pub direction: Direction,
-    pub rate: RatePrior,
-    /// Probability that a good item fails with the pinned signature.
-    pub false_failure: f64,
-    /// Prior probability of each hypothesis; in all 1 at most.
-    prior: Vec<f64>,
-    /// Sums of that over all hypotheses before each; one more than there are hypotheses.
-    before: Vec<f64>,
-    /// Sums of p log2 p, likewise.
-    ordered: Vec<f64>,
-    /// Items with a probability before each hypothesis, likewise.
-    possible: Vec<usize>,
-}
-
-impl Model {
-    /// `doubt` is the probability that the end which should be good is bad.
-    pub fn new(history: History, direction: Direction, rate: RatePrior, false_failure: f64, doubt: f64) -> Model {
-        let total: f64 = (1..history.items()).map(|item| history.weight(item)).sum();
-        let of = |hypothesis: usize| match (hypothesis, direction) {
-            (0, Direction::Regression) => doubt,
-            (0, Direction::Fix) => 0.0,
-            (h, Direction::Fix) if h == history.items() => doubt,
-            (h, _) if h == history.items() => 0.0,
-            (h, _) => (1.0 - doubt) * history.weight(h) / total,
-        };
-        let prior = (0..=history.items()).map(of).collect();
-        let mut model = Model {
-            history,
-            direction,
-            rate,
-            false_failure,
-            prior,
-            before: Vec::new(),
-            ordered: Vec::new(),
-            possible: Vec::new(),
-        };
-        model.sum_up();
-        model
-    }
-
-    /// Takes the probability of hypotheses away.
-    pub fn rule_out(&mut self, which: impl Fn(&History, usize) -> bool) {
-        for hypothesis in 0..self.prior.len() {
-            if which(&self.history, hypothesis) {
-                self.prior[hypothesis] = 0.0;
-            }
-        }
-        self.sum_up();
-    }
-
-    fn sum_up(&mut self) {
-        let (mut before, mut ordered, mut possible) = (vec![0.0], vec![0.0], vec![0]);
-        let (mut mass, mut order, mut count) = (0.0, 0.0, 0);
-        for (hypothesis, prior) in self.prior.iter().copied().enumerate() {
-            if prior > 0.0 {
-                mass += prior;
-                order += prior * prior.log2();
-                count += usize::from(hypothesis < self.history.items());
-            }
-            before.push(mass);
-            ordered.push(order);
-            possible.push(count);
-        }
-        (self.before, self.ordered, self.possible) = (before, ordered, possible);
-    }
-
-    /// The end that should be bad, and the one that should be good.
-    pub fn ends(&self) -> (usize, usize) {
-        match self.direction {
-            Direction::Regression => (self.history.new_end(), 0),
-            Direction::Fix => (0, self.history.new_end()),
-        }
-    }
-
-    /// Hypotheses: one an item, and one beyond the new end.
-    fn hypotheses(&self) -> usize {
-        self.history.items() + 1
-    }
-
-    fn prior(&self, hypothesis: usize) -> f64 {
-        self.prior[hypothesis]
-    }
-
-    /// Logarithm of the likelihood of all runs, and the runs of bad items among them, for a hypothesis of which these runs were of changed items.
-    fn likelihood(&self, changed: Tally, all: Tally) -> (f64, Tally) {
-        let unchanged = all.less(changed);
-        let (bad, good) = match self.direction {
-            Direction::Regression => (changed, unchanged),
-            Direction::Fix => (unchanged, changed),
-        };
-        let of_good = if good.failed == 0 {
-            f64::from(good.passed) * (-self.false_failure).ln_1p()
-        } else {
-            f64::from(good.failed) * self.false_failure.ln() + f64::from(good.passed) * (-self.false_failure).ln_1p()
-        };
-        (self.rate.ln_likelihood(bad) + of_good, bad)
-    }
-
-    /// Whether an item is bad under a hypothesis.
-    pub fn is_bad(&self, item: usize, hypothesis: usize) -> bool {
-        self.history.contains(item, hypothesis) == (self.direction == Direction::Regression)
-    }
-
-    /// The runs of items that are bad under a hypothesis.
-    pub fn bad_runs(&self, hypothesis: usize, runs: &BTreeMap<usize, Tally>) -> Tally {
-        runs.iter()
-            .filter(|(item, _)| self.is_bad(**item, hypothesis))
-            .fold(Tally::default(), |sum, (_, tally)| sum.and(*tally))
-    }
-}
-
-/// Sums over hypotheses: their probability, that of a failure of a bad item, and the entropy of its run.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Sums {
-    mass: f64,
-    fails: f64,
-    entropy: f64,
-}
-
-impl Sums {
-    fn add(&mut self, other: Sums) {
-        self.mass += other.mass;
-        self.fails += other.fails;
-        self.entropy += other.entropy;
-    }
-
-    fn less(self, part: Sums) -> Sums {
-        Sums {
-            mass: (self.mass - part.mass).max(0.0),
-            fails: (self.fails - part.fails).max(0.0),
-            entropy: (self.entropy - part.entropy).max(0.0),
-        }
-    }
-
-    fn times(self, factor: f64) -> Sums {
-        Sums {
-            mass: self.mass * factor,
-            fails: self.fails * factor,
-            entropy: self.entropy * factor,
-        }
-    }
-
-    /// Of hypotheses with this probability in all, under which a bad item fails with this probability.
-    fn of(mass: f64, fails: f64) -> Sums {
-        Sums {
-            mass,
-            fails: mass * fails,
-            entropy: mass * entropy(fails),
-        }
-    }
-
-    /// Bits that a run of an item tells of the change, if these are the hypotheses that call it bad.
-    fn gain(self, false_failure: f64) -> f64 {
-        let good = (1.0 - self.mass).max(0.0);
-        let fails = self.fails + good * false_failure;
-        (entropy(fails) - self.entropy - good * entropy(false_failure)).max(0.0)
-    }
-}
-
-/// Entropy of a run that fails with this probability, in bits.
-pub(super) fn entropy(fails: f64) -> f64 {
-    if fails <= 0.0 || fails >= 1.0 {
-        return 0.0;
-    }
-    -(fails * fails.log2() + (1.0 - fails) * (1.0 - fails).log2())
-}
+use super::rate::Tally;
+pub use model::Direction;
+pub(crate) use model::Model;
 
 /// What is believed after some runs.
 #[derive(Debug)]
@@ -211,7 +31,7 @@ pub(super) enum Belief<'a> {
 
 impl<'a> Belief<'a> {
     /// None if no single change explains the runs.
-    pub fn new(model: &'a Model, runs: &BTreeMap<usize, Tally>) -> Option<Belief<'a>> {
+    pub(crate) fn new(model: &'a Model, runs: &BTreeMap<usize, Tally>) -> Option<Belief<'a>> {
         Some(match model.history.sets() {
             None => Belief::Line(line::Line::new(model, runs)?),
             Some(sets) => Belief::Dag(dag::Dag::new(model, sets, runs)?),
@@ -219,7 +39,7 @@ impl<'a> Belief<'a> {
     }
 
     /// Probability that an item is the change; the last hypothesis is that none is.
-    pub fn probability(&self, hypothesis: usize) -> f64 {
+    pub(crate) fn probability(&self, hypothesis: usize) -> f64 {
         match self {
             Belief::Line(line) => line.probability(hypothesis),
             Belief::Dag(dag) => dag.probability(hypothesis),
@@ -227,7 +47,7 @@ impl<'a> Belief<'a> {
     }
 
     /// Probability that an item is bad.
-    pub fn bad(&self, item: usize) -> f64 {
+    pub(crate) fn bad(&self, item: usize) -> f64 {
         match self {
             Belief::Line(line) => line.bad(item).mass,
             Belief::Dag(dag) => dag.bad(item).mass,
@@ -235,7 +55,7 @@ impl<'a> Belief<'a> {
     }
 
     /// Bits that one run of an item would tell of the change.
-    pub fn gain(&self, item: usize) -> f64 {
+    pub(crate) fn gain(&self, item: usize) -> f64 {
         match self {
             Belief::Line(line) => line.bad(item).gain(line.model.false_failure),
             Belief::Dag(dag) => dag.bad(item).gain(dag.model.false_failure),
@@ -243,7 +63,8 @@ impl<'a> Belief<'a> {
     }
 
     /// Probability that the next run of an item fails.
-    pub fn fails(&self, item: usize) -> f64 {
+    #[cfg(test)]
+    pub(crate) fn fails(&self, item: usize) -> f64 {
         let (bad, false_failure) = match self {
             Belief::Line(line) => (line.bad(item), line.model.false_failure),
             Belief::Dag(dag) => (dag.bad(item), dag.model.false_failure),
@@ -252,15 +73,16 @@ impl<'a> Belief<'a> {
     }
 
     /// Items among which the best one to run is, as far as `open` allows them.
-    pub fn proposals(&self, open: &dyn Fn(usize) -> bool) -> Vec<usize> {
+    pub(crate) fn proposals(&self, open: &dyn Fn(usize) -> bool) -> Vec<usize> {
         match self {
             Belief::Line(line) => line.proposals(open),
             Belief::Dag(dag) => (0..dag.model.history.items()).filter(|item| open(*item)).collect(),
         }
     }
 
-    /// The item that halves those which are about as probable as the most probable one, as far as `open` allows; and how many these are.
-    pub fn middle(&self, open: &dyn Fn(usize) -> bool) -> (Option<usize>, usize) {
+    /// The item that halves those which are about as probable as the most probable one, as far as `open` allows; and
+    /// how many these are.
+    pub(crate) fn middle(&self, open: &dyn Fn(usize) -> bool) -> (Option<usize>, usize) {
         match self {
             Belief::Line(line) => line.middle(open),
             Belief::Dag(dag) => dag.middle(open),
@@ -268,7 +90,7 @@ impl<'a> Belief<'a> {
     }
 
     /// The most probable item, with its probability.
-    pub fn best(&self) -> (usize, f64) {
+    pub(crate) fn best(&self) -> (usize, f64) {
         match self {
             Belief::Line(line) => line.best(),
             Belief::Dag(dag) => dag.best(),
@@ -276,15 +98,16 @@ impl<'a> Belief<'a> {
     }
 
     /// Entropy of the change in bits.
-    pub fn entropy(&self) -> f64 {
+    pub(crate) fn entropy(&self) -> f64 {
         match self {
             Belief::Line(line) => line.entropy(),
             Belief::Dag(dag) => dag.entropy(),
         }
     }
 
-    /// Hypotheses that no run of an open item could tell apart, with their probability; only sets of several, most probable first.
-    pub fn sets(&self, open: &dyn Fn(usize) -> bool) -> Vec<(Vec<usize>, f64)> {
+    /// Hypotheses that no run of an open item could tell apart, with their probability; only sets of several, most
+    /// probable first.
+    pub(crate) fn sets(&self, open: &dyn Fn(usize) -> bool) -> Vec<(Vec<usize>, f64)> {
         let mut sets = match self {
             Belief::Line(line) => line.sets(open),
             Belief::Dag(dag) => dag.sets(open),

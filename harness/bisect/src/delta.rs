@@ -1,17 +1,21 @@
 //! Delta debugging: a smallest set of units (hunks of files) that flips the verdict.
 //!
-//! An oracle says of a set of units whether they flip it, do not, or cannot be tested, which is mostly that they do not build without others. A
-//! build says more, namely where it failed: the units that it blames need some that are not there.
+//! An oracle says of a set of units whether they flip it, do not, or cannot be tested, which is mostly that they do not
+//! build without others. A build says more, namely where it failed: the units that it blames need some that are not
+//! there.
 //!
-//! The search adds units in their order until the verdict flips, by halving: the last one that it takes is needed, so it is kept, what comes after it
-//! goes, and the rest is searched again, until the kept ones suffice. Halves are cut between files as long as there are several, then within one. Where a
-//! set does not build, the units that the build blames are taken out until it does. What remains is the largest part that builds, and
-//! a larger set has a larger such part; so halving is exact, finds what the culprits need as it finds the culprits, and never keeps units that
-//! merely need each other. This takes about log2(n) + 2 questions for each unit of the result, where Zeller's ddmin takes twice as many
-//! for one culprit and far more for several. Where nothing is blamed, a set that cannot be tested counts as one that does not flip.
+//! The search adds units in their order until the verdict flips, by halving: the last one that it takes is needed, so
+//! it is kept, what comes after it goes, and the rest is searched again, until the kept ones suffice. Halves are cut
+//! between files as long as there are several, then within one. Where a set does not build, the units that the build
+//! blames are taken out until it does. What remains is the largest part that builds, and a larger set has a larger such
+//! part; so halving is exact, finds what the culprits need as it finds the culprits, and never keeps units that merely
+//! need each other. This takes about log2(n) + 2 questions for each unit of the result, where Zeller's ddmin takes
+//! twice as many for one culprit and far more for several. Where nothing is blamed, a set that cannot be tested counts
+//! as one that does not flip.
 //!
-//! In the end single units are tried to be left out again, each with what needs it, then pairs and all of those together that cannot be tested without.
-//! So the result is 1-minimal, whatever the oracle does: it flips, and without any one of its units it does not or cannot be tested.
+//! In the end single units are tried to be left out again, each with what needs it, then pairs and all of those
+//! together that cannot be tested without. So the result is 1-minimal, whatever the oracle does: it flips, and without
+//! any one of its units it does not or cannot be tested.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,7 +43,8 @@ pub enum Answer {
 pub struct Unresolved {
     /// What was in the way.
     pub obstacle: Obstacle,
-    /// Units of the set that need some that are not in it, as far as is known: for a build those in the files that did not compile.
+    /// Units of the set that need some that are not in it, as far as is known: for a build those in the files that did
+    /// not compile.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub blamed: Vec<usize>,
 }
@@ -56,9 +61,10 @@ pub struct Units {
 }
 
 impl Units {
-    /// Units by the group of each. Units of a group keep their order, and so do groups; what others are likely to need is best put first.
+    /// Units by the group of each. Units of a group keep their order, and so do groups; what others are likely to need
+    /// is best put first.
     #[must_use]
-    pub fn new(group: Vec<usize>) -> Units {
+    pub(crate) fn new(group: Vec<usize>) -> Units {
         let mut order: Vec<usize> = (0..group.len()).collect();
         order.sort_by_key(|unit| group[*unit]);
         Units {
@@ -68,23 +74,11 @@ impl Units {
         }
     }
 
-    /// With units that are likely to suffice: they are asked about by themselves before anything is halved, and if they do, the others are left out at
-    /// once. A guess that is wrong costs that one question.
+    /// With units that are likely to suffice: they are asked about by themselves before anything is halved, and if they
+    /// do, the others are left out at once. A guess that is wrong costs that one question.
     #[must_use]
     pub fn likely(self, likely: Subset) -> Units {
         Units { likely, ..self }
-    }
-
-    /// How many there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.order.len()
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.order.is_empty()
     }
 }
 
@@ -96,7 +90,7 @@ pub struct Asked {
     /// Those of them that could not be tested.
     pub unresolved: u32,
     /// Answers that were known already.
-    pub known: u32,
+    pub(crate) known: u32,
 }
 
 /// A smallest set.
@@ -104,7 +98,8 @@ pub struct Asked {
 pub struct Minimal {
     /// Its units.
     pub units: Subset,
-    /// Those of them without which the others cannot be tested; each of the rest does not flip the verdict when it is left out.
+    /// Those of them without which the others cannot be tested; each of the rest does not flip the verdict when it is
+    /// left out.
     pub not_without: Subset,
     /// What it took.
     pub asked: Asked,
@@ -124,8 +119,8 @@ pub enum DeltaError<E> {
     NothingFlips,
 }
 
-/// Finds a smallest set of units that flips the verdict. No set is asked about twice; what is known from before, say from a journal, is never asked.
-/// The same answers lead to the same questions.
+/// Finds a smallest set of units that flips the verdict. No set is asked about twice; what is known from before, say
+/// from a journal, is never asked. The same answers lead to the same questions.
 ///
 /// # Errors
 /// The oracle fails, or the ends are not what they must be.
@@ -262,7 +257,8 @@ impl<E, O: FnMut(&Subset) -> Result<Answer, E>> Search<'_, O> {
         }
     }
 
-    /// Leaves out what can be left out, until nothing can. The units, and those of them that cannot be left out for want of an answer.
+    /// Leaves out what can be left out, until nothing can. The units, and those of them that cannot be left out for
+    /// want of an answer.
     fn tidy(&mut self, mut units: Subset) -> Result<(Subset, Subset), DeltaError<E>> {
         loop {
             let mut stuck = Subset::new();

@@ -148,7 +148,11 @@ proptest! {
                 // Blames units that are in the set and such that are not.
                 _ => Answer::Unresolved(Unresolved {
                     obstacle: Obstacle::Boot,
-                    blamed: if blames { vec![(seed % 7) as usize, (seed % 11) as usize, usize::MAX] } else { Vec::new() },
+                    blamed: if blames {
+                    vec![(seed % 7) as usize, (seed % 11) as usize, usize::MAX]
+                } else {
+                    Vec::new()
+                },
                 }),
             }
         };
@@ -158,7 +162,10 @@ proptest! {
     }
 
     #[test]
-    fn no_set_is_asked_about_twice_and_a_resume_asks_nothing_again(world in worlds(1..40, 20, Just(Blame::Units)), cut in 0.0..1.0_f64) {
+    fn no_set_is_asked_about_twice_and_a_resume_asks_nothing_again(
+        world in worlds(1..40, 20, Just(Blame::Units)),
+        cut in 0.0..1.0_f64,
+    ) {
         let units = Units::new(world.group.clone());
         let asked = RefCell::new(Vec::new());
         let ask = |subset: &Subset| {
@@ -249,7 +256,8 @@ fn a_good_guess_leaves_the_rest_out_and_a_bad_one_costs_a_question() {
 
 #[test]
 fn what_only_builds_together_comes_as_a_group() {
-    // A culprit that needs a header's hunk, which needs one more; two that need each other and have nothing to do with it.
+    // A culprit that needs a header's hunk, which needs one more; two that need each other and have nothing to do with
+    // it.
     let minimal = two_hundred([60], vec![(60, 120), (120, 7), (50, 170), (170, 50)]).minimise();
     assert_eq!(minimal.units, Subset::from([7, 60, 120]));
     assert_eq!(minimal.not_without, Subset::from([7, 120]));

@@ -1,58 +1,25 @@
 //! The difference between two trees as units that can be taken or left, for delta debugging.
 //!
-//! A unit is a hunk as diff shows it (changes with at most six lines between), the creation or removal of a file, a change of its mode, or its
-//! replacement by something of another kind. Any set of units can be put on the old tree, which gives exact contents, and written as a patch: all of
-//! them give the new tree, none the old. Contents are bytes; what is not text is compared by lines all the same, as `git diff --text` does.
+//! A unit is a hunk as diff shows it (changes with at most six lines between), the creation or removal of a file, a
+//! change of its mode, or its replacement by something of another kind. Any set of units can be put on the old tree,
+//! which gives exact contents, and written as a patch: all of them give the new tree, none the old. Contents are bytes;
+//! what is not text is compared by lines all the same, as `git diff --text` does.
 //!
-//! Only files that differ need to be given. A file that takes the place of a directory, or the other way round, makes one unit of all that is involved,
-//! since no tree has both.
+//! Only files that differ need to be given. A file that takes the place of a directory, or the other way round, makes
+//! one unit of all that is involved, since no tree has both.
 
 mod hunks;
+mod pair;
 mod patch;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
+pub use pair::{File, Mode};
 pub use patch::Base;
 
 use super::delta::{Subset, Units};
-use hunks::Change;
-
-/// What a path is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Mode {
-    /// A file.
-    Regular,
-    /// A file that can be executed.
-    Executable,
-    /// A symbolic link; its content is where it points to.
-    Symlink,
-}
-
-impl Mode {
-    /// As git writes it.
-    #[must_use]
-    pub fn octal(self) -> &'static str {
-        match self {
-            Mode::Regular => "100644",
-            Mode::Executable => "100755",
-            Mode::Symlink => "120000",
-        }
-    }
-
-    fn is_symlink(self) -> bool {
-        self == Mode::Symlink
-    }
-}
-
-/// A file of a tree.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct File {
-    /// What it is.
-    pub mode: Mode,
-    /// Its bytes.
-    pub content: Vec<u8>,
-}
+use pair::{Pair, Part};
 
 /// Files by their path in the tree, with `/` between names.
 pub type Tree = BTreeMap<String, File>;
@@ -73,28 +40,6 @@ pub enum DiffError {
 struct Unit {
     /// Parts that go together, mostly one: the file, and what of it.
     parts: Vec<(usize, Part)>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Part {
-    /// The file appears.
-    Create,
-    /// It goes.
-    Delete,
-    /// It becomes something of another kind.
-    Replace,
-    /// It can be executed, or cannot any more.
-    Mode,
-    /// Some lines change.
-    Hunk(Vec<Change>),
-}
-
-/// A path that differs.
-#[derive(Debug, Clone)]
-struct Pair {
-    path: String,
-    old: Option<File>,
-    new: Option<File>,
 }
 
 /// The difference between two trees.
@@ -163,7 +108,8 @@ impl Difference {
 
     /// The units that change a path.
     #[must_use]
-    pub fn units_of(&self, path: &str) -> Subset {
+    #[cfg(test)]
+    pub(crate) fn units_of(&self, path: &str) -> Subset {
         (0..self.units.len())
             .filter(|unit| self.paths(*unit).any(|of_unit| of_unit == path))
             .collect()
@@ -235,48 +181,6 @@ impl fmt::Display for Described<'_> {
             }
         }
         Ok(())
-    }
-}
-
-impl Pair {
-    /// The file when some of its parts are put on the old one.
-    fn apply(&self, parts: &[&Part]) -> Option<File> {
-        if parts
-            .iter()
-            .any(|part| matches!(part, Part::Create | Part::Delete | Part::Replace))
-        {
-            return self.new.clone();
-        }
-        let (Some(old), Some(new)) = (&self.old, &self.new) else {
-            return self.old.clone();
-        };
-        let mode = if parts.contains(&&Part::Mode) {
-            new.mode
-        } else {
-            old.mode
-        };
-        let changes = parts.iter().filter_map(|part| match part {
-            Part::Hunk(changes) => Some(changes),
-            _ => None,
-        });
-        Some(File {
-            mode,
-            content: hunks::apply(&old.content, &new.content, changes.flatten()),
-        })
-    }
-
-    /// What can be taken of it by itself.
-    fn parts(&self) -> Vec<Part> {
-        match (&self.old, &self.new) {
-            (None, _) => vec![Part::Create],
-            (_, None) => vec![Part::Delete],
-            (Some(old), Some(new)) if old.mode.is_symlink() || new.mode.is_symlink() => vec![Part::Replace],
-            (Some(old), Some(new)) => {
-                let mode = (old.mode != new.mode).then_some(Part::Mode);
-                let hunks = hunks::between(&old.content, &new.content);
-                mode.into_iter().chain(hunks.into_iter().map(Part::Hunk)).collect()
-            }
-        }
     }
 }
 

@@ -1,11 +1,14 @@
-//! From step to step: asks the search what to run next, has it made and run, writes the journal, and goes on where a killed bisection was.
+//! From step to step: asks the search what to run next, has it made and run, writes the journal, and goes on where a
+//! killed bisection was.
 //!
-//! Who makes kernels and runs cases is a [`Bench`]; here is only the order of things. Before anything is begun the journal says so, and after it what
-//! came of it. What the search believes follows from the journal alone, so a resume takes the very next step.
+//! Who makes kernels and runs cases is a [`Bench`]; here is only the order of things. Before anything is begun the
+//! journal says so, and after it what came of it. What the search believes follows from the journal alone, so a resume
+//! takes the very next step.
 
 mod ahead;
 mod guess;
 mod make;
+mod tell;
 mod words;
 
 use std::collections::BTreeMap;
@@ -16,7 +19,6 @@ use super::search::{Conclusion, Next, Search, Step};
 use super::signature::{Comparison, Reason, Signature};
 use super::state::file::{Journal, JournalError};
 use super::state::{Entry, Pending, State};
-use verdict::Verdict;
 use verdict::results::Cell;
 pub use words::{describe, percent, short};
 
@@ -62,7 +64,8 @@ pub trait Bench {
     /// Something failed that is not the item's fault.
     fn make(&mut self, item: usize) -> Result<Made, Self::Error>;
 
-    /// Runs an item's kernel for the `nth` time, counted from 1; all that is left of it lies below `dir`, which does not exist yet.
+    /// Runs an item's kernel for the `nth` time, counted from 1; all that is left of it lies below `dir`, which does
+    /// not exist yet.
     ///
     /// # Errors
     /// Something failed that is not the item's fault.
@@ -71,7 +74,8 @@ pub trait Bench {
     /// What a run left below `dir`, if it came to its end.
     fn left(&self, item: usize, dir: &Path) -> Option<Ran>;
 
-    /// Pairs of items that need not both be made, as nothing differs between them that reaches a build; asked once, when both ends are made.
+    /// Pairs of items that need not both be made, as nothing differs between them that reaches a build; asked once,
+    /// when both ends are made.
     ///
     /// # Errors
     /// What differs cannot be found out.
@@ -118,7 +122,8 @@ pub enum Finding {
 /// A bisection that is under way.
 pub struct Driver<'a, B> {
     search: Search,
-    /// The search before anything was observed: what the runs come to without the pairs that were taken for the same beforehand.
+    /// The search before anything was observed: what the runs come to without the pairs that were taken for the same
+    /// beforehand.
     plain: Search,
     names: &'a [String],
     /// For each item those that it follows on.
@@ -163,12 +168,6 @@ impl<'a, B: Bench> Driver<'a, B> {
         };
         driver.begin_anew();
         driver
-    }
-
-    /// The search as it stands.
-    #[must_use]
-    pub fn search(&self) -> &Search {
-        &self.search
     }
 
     /// What was done so far.
@@ -347,7 +346,8 @@ impl<'a, B: Bench> Driver<'a, B> {
         if !self.make(item)? {
             return Ok(None);
         }
-        // It turned out to be a kernel that was judged already, or another one than was thought: the search may want something else now.
+        // It turned out to be a kernel that was judged already, or another one than was thought: the search may want
+        // something else now.
         let of_item = self.made.get(&item);
         let known = self
             .made
@@ -444,7 +444,7 @@ impl<'a, B: Bench> Driver<'a, B> {
 
     /// What a run shows that did not fail, as long as no failure is pinned.
     fn unpinned(&self, ran: &Ran) -> Comparison {
-        debug_assert_ne!(ran.cell.verdict, Verdict::Fail, "a failure has a signature");
+        debug_assert!(ran.cell.verdict().failure().is_none(), "a failure has a signature");
         Signature::none().compare(&ran.cell, &ran.console)
     }
 }

@@ -2,14 +2,14 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use fastrand::Rng;
-use guest_wire::Fs;
+use guest_wire::{Fs, Phase};
 
 use super::*;
 use crate::history::History;
 use crate::search::{Config, Direction, End, Outcome};
 use crate::signature::Obstacle;
 use crate::state::{FORMAT, Header, Kind};
-use verdict::{Cause, Judgement};
+use verdict::{Failure, FailureKind, Judgement, Verdict};
 
 /// How an item behaves in its runs.
 #[derive(Clone, Copy, PartialEq)]
@@ -49,21 +49,20 @@ struct World {
 #[derive(Debug, PartialEq)]
 struct Cut;
 
-fn cell(verdict: Verdict, cause: Option<Cause>) -> Ran {
-    let judgement = Judgement {
-        verdict,
-        cause,
-        phase: None,
-        detail: "as told".into(),
-        place: cause.map(|_| "data".into()),
-        armed: true,
-        evidence: Vec::new(),
-    };
+fn cell(verdict: Verdict) -> Ran {
+    let judgement = Judgement::new(verdict, "as told").with_grounds(true, Vec::new());
     Ran {
         cell: Cell::new("k", Fs::Btrfs, "partial-write", judgement, None),
         console: String::new(),
         known: false,
     }
+}
+
+fn fail(kind: FailureKind) -> Ran {
+    cell(Verdict::Fail(Failure {
+        kind,
+        place: Some("data".into()),
+    }))
 }
 
 impl World {
@@ -138,10 +137,10 @@ impl Bench for World {
         let mut rng = Rng::with_seed(self.seed.wrapping_mul(1_000_000) + (item as u64) * 1000 + u64::from(nth));
         let before = u32::try_from(self.runs.iter().filter(|run| **run == item).count()).expect("few runs");
         let ran = match self.items[item] {
-            Is::Bad(rate) if rng.f64() < rate => cell(Verdict::Fail, Some(Cause::Corruption)),
-            Is::Hangs => cell(Verdict::Fail, Some(Cause::Hang)),
-            Is::QuietFor(runs) if before < runs => cell(Verdict::Inconclusive, None),
-            _ => cell(Verdict::Pass, None),
+            Is::Bad(rate) if rng.f64() < rate => fail(FailureKind::Corruption),
+            Is::Hangs => fail(FailureKind::Hang { phase: Phase::Run }),
+            Is::QuietFor(runs) if before < runs => cell(Verdict::Inconclusive),
+            _ => cell(Verdict::Pass),
         };
         assert!(!self.done.contains_key(dir), "{} is run a second time", dir.display());
         self.runs.push(item);
@@ -329,7 +328,10 @@ fn another_failure_is_neither_good_nor_bad() {
     assert!(state.observations.contains(&("v4".to_owned(), Outcome::Other)));
     let said = world.said.borrow();
     assert!(
-        said.iter().any(|line| line.contains("v4 fails in another way, which says nothing of the change: partial-write: hang")),
+        said.iter().any(|line| line.contains(
+            "v4 fails in another way, which says nothing of the change: \
+            partial-write: hang"
+        )),
         "{said:#?}"
     );
 }

@@ -1,7 +1,8 @@
 //! The range that is searched: items and which contains which.
 //!
-//! Item 0 is the old end and the last item the new end; those between, and the new end, are the candidates. An item *contains* another if it
-//! has that one's change: itself, and all its ancestors. In a line that is everything up to it; in git's histories it is a set for each commit.
+//! Item 0 is the old end and the last item the new end; those between, and the new end, are the candidates. An item
+//! *contains* another if it has that one's change: itself, and all its ancestors. In a line that is everything up to
+//! it; in git's histories it is a set for each commit.
 
 use fixedbitset::FixedBitSet;
 
@@ -84,8 +85,9 @@ impl History {
         })
     }
 
-    /// A history with forks and merges: for each item its parents, which stand before it. Item 0 is the old end and has none; what forks off
-    /// before the range has item 0 as its parent. The last item is the new end and contains all others.
+    /// A history with forks and merges: for each item its parents, which stand before it. Item 0 is the old end and has
+    /// none; what forks off before the range has item 0 as its parent. The last item is the new end and contains all
+    /// others.
     ///
     /// # Errors
     /// The parents are not as said.
@@ -101,12 +103,14 @@ impl History {
         Ok(history)
     }
 
-    /// The same range with a weight for each item, both ends among them: how probable it is as the change, relative to the others. An item with
-    /// weight 0 cannot be it, say because it does not reach the build. The weight of the old end is not looked at.
+    /// The same range with a weight for each item, both ends among them: how probable it is as the change, relative to
+    /// the others. An item with weight 0 cannot be it, say because it does not reach the build. The weight of the old
+    /// end is not looked at.
     ///
     /// # Errors
     /// Not one weight an item, a negative weight, or none but zeros.
-    pub fn with_weights(mut self, weights: Vec<f64>) -> Result<History, HistoryError> {
+    #[cfg(test)]
+    pub(crate) fn with_weights(mut self, weights: Vec<f64>) -> Result<History, HistoryError> {
         if weights.len() != self.items {
             return Err(HistoryError::WeightCount {
                 weights: weights.len(),
@@ -127,19 +131,19 @@ impl History {
 
     /// Items with both ends.
     #[must_use]
-    pub fn items(&self) -> usize {
+    pub(crate) fn items(&self) -> usize {
         self.items
     }
 
     /// The newest item.
     #[must_use]
-    pub fn new_end(&self) -> usize {
+    pub(crate) fn new_end(&self) -> usize {
         self.items - 1
     }
 
     /// Whether an item contains another's change.
     #[must_use]
-    pub fn contains(&self, item: usize, other: usize) -> bool {
+    pub(crate) fn contains(&self, item: usize, other: usize) -> bool {
         match &self.contains {
             None => other <= item,
             Some(sets) => sets.get(item).is_some_and(|set| set.contains(other)),

@@ -7,7 +7,7 @@ use proptest::sample::Index;
 use super::history::History;
 
 /// Parents of a history with forks and merges: item 0 is the old end, the last item contains all.
-pub fn parents(items: impl Strategy<Value = usize>) -> impl Strategy<Value = Vec<Vec<usize>>> {
+pub(crate) fn parents(items: impl Strategy<Value = usize>) -> impl Strategy<Value = Vec<Vec<usize>>> {
     items
         .prop_flat_map(|items| vec((any::<Index>(), any::<Index>(), 0..4_u8), items - 1))
         .prop_map(|picks| {
@@ -37,7 +37,7 @@ pub fn parents(items: impl Strategy<Value = usize>) -> impl Strategy<Value = Vec
 }
 
 /// Lines, and histories with forks and merges.
-pub fn histories(items: std::ops::Range<usize>) -> impl Strategy<Value = History> {
+pub(crate) fn histories(items: std::ops::Range<usize>) -> impl Strategy<Value = History> {
     prop_oneof![
         items.clone().prop_map(|items| History::linear(items).expect("a line")),
         parents(items).prop_map(|parents| History::of_parents(&parents).expect("a history")),

@@ -1,32 +1,33 @@
 //! How often the bad state fails: what is believed of the failure rate before and after runs.
 //!
-//! The rate is the same for all bad items of a range, and unknown. Before any run it is believed to be exactly 1 with some probability (most
-//! kernel bugs that a test was written for fail always), and otherwise spread by a Beta distribution. Both have a closed form for
-//! "these runs failed and those passed", so the rate is integrated out and never estimated: a search that has seen the bad end fail three times of
-//! three doubts a pass more than one that has seen it fail thirty times of thirty.
+//! The rate is the same for all bad items of a range, and unknown. Before any run it is believed to be exactly 1 with
+//! some probability (most kernel bugs that a test was written for fail always), and otherwise spread by a Beta
+//! distribution. Both have a closed form for "these runs failed and those passed", so the rate is integrated out and
+//! never estimated: a search that has seen the bad end fail three times of three doubts a pass more than one that has
+//! seen it fail thirty times of thirty.
 
 use libm::lgamma;
 use serde::{Deserialize, Serialize};
 
 /// Runs of one item, or of several, that say something: those that failed as pinned, and those that passed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Tally {
+pub(crate) struct Tally {
     /// Runs that failed with the pinned signature.
-    pub failed: u32,
+    pub(crate) failed: u32,
     /// Runs that passed.
-    pub passed: u32,
+    pub(crate) passed: u32,
 }
 
 impl Tally {
     /// Runs in all.
     #[must_use]
-    pub fn runs(self) -> u32 {
+    pub(crate) fn runs(self) -> u32 {
         self.failed + self.passed
     }
 
     /// Both together.
     #[must_use]
-    pub fn and(self, other: Tally) -> Tally {
+    pub(crate) fn and(self, other: Tally) -> Tally {
         Tally {
             failed: self.failed + other.failed,
             passed: self.passed + other.passed,
@@ -35,7 +36,7 @@ impl Tally {
 
     /// What is left when a part is taken out.
     #[must_use]
-    pub fn less(self, part: Tally) -> Tally {
+    pub(crate) fn less(self, part: Tally) -> Tally {
         Tally {
             failed: self.failed.saturating_sub(part.failed),
             passed: self.passed.saturating_sub(part.passed),
@@ -47,11 +48,11 @@ impl Tally {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct RatePrior {
     /// Probability that every run of a bad item fails.
-    pub always: f64,
+    pub(crate) always: f64,
     /// Otherwise the rate has the distribution Beta(`alpha`, `beta`).
-    pub alpha: f64,
+    pub(crate) alpha: f64,
     /// See `alpha`.
-    pub beta: f64,
+    pub(crate) beta: f64,
 }
 
 impl Default for RatePrior {
@@ -66,7 +67,8 @@ impl Default for RatePrior {
 
 impl RatePrior {
     /// A bad item fails always: one run settles an item.
-    pub const ALWAYS: RatePrior = RatePrior {
+    #[cfg(test)]
+    pub(crate) const ALWAYS: RatePrior = RatePrior {
         always: 1.0,
         alpha: 1.0,
         beta: 1.0,
@@ -74,7 +76,7 @@ impl RatePrior {
 
     /// Logarithm of the probability of just these runs, in their order, if they were all of bad items.
     #[must_use]
-    pub fn ln_likelihood(&self, tally: Tally) -> f64 {
+    pub(crate) fn ln_likelihood(&self, tally: Tally) -> f64 {
         let always = if tally.passed == 0 { self.always } else { 0.0 };
         let sometimes = 1.0 - self.always;
         if sometimes <= 0.0 {
@@ -91,7 +93,7 @@ impl RatePrior {
 
     /// Probability that the next run of a bad item fails, after these.
     #[must_use]
-    pub fn fails_next(&self, tally: Tally) -> f64 {
+    pub(crate) fn fails_next(&self, tally: Tally) -> f64 {
         let beta_mean = (self.alpha + f64::from(tally.failed)) / (self.alpha + self.beta + f64::from(tally.runs()));
         if tally.passed > 0 {
             return beta_mean;
@@ -108,9 +110,10 @@ impl RatePrior {
         ) - ln_beta(self.alpha, self.beta)
     }
 
-    /// What is believed of the rate after these runs of bad items, with the interval that holds it with a probability of 95 %.
+    /// What is believed of the rate after these runs of bad items, with the interval that holds it with a probability
+    /// of 95 %.
     #[must_use]
-    pub fn after(&self, tally: Tally) -> Rate {
+    pub(crate) fn after(&self, tally: Tally) -> Rate {
         const STEPS: u32 = 4000;
         let step = |n: u32| (f64::from(n) + 0.5) / f64::from(STEPS);
         let ln_density = |rate: f64| {
@@ -149,13 +152,13 @@ impl RatePrior {
 
 /// What is believed of the failure rate.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Rate {
+pub(crate) struct Rate {
     /// Its mean: the probability that the next run fails.
-    pub mean: f64,
+    pub(crate) mean: f64,
     /// It is at least this with a probability of 97.5 %.
-    pub low: f64,
+    pub(crate) low: f64,
     /// It is at most this with a probability of 97.5 %.
-    pub high: f64,
+    pub(crate) high: f64,
 }
 
 /// Logarithm of the Beta function.

@@ -1,11 +1,12 @@
-//! Other ways to bisect a line, to compare with: one run an item, syzkaller's rule, and one that is told the failure rate.
+//! Other ways to bisect a line, to compare with: one run an item, syzkaller's rule, and one that is told the failure
+//! rate.
 //!
-//! All of them halve the range and differ in how they come to a verdict on an item. Where the middle has no verdict the next item beside it is taken, as
-//! `git bisect skip` does, but without its pseudo-random leaps.
+//! All of them halve the range and differ in how they come to a verdict on an item. Where the middle has no verdict the
+//! next item beside it is taken, as `git bisect skip` does, but without its pseudo-random leaps.
 
 /// A verdict on an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// The change is not in it.
     Good,
     /// The change is in it.
@@ -14,8 +15,9 @@ pub enum Verdict {
     Skip,
 }
 
-/// Halves the items above 0 up to `new_end` by verdicts. The first bad one, or none if items without a verdict stand in the way.
-pub fn halve(new_end: usize, mut verdict: impl FnMut(usize) -> Verdict) -> Option<usize> {
+/// Halves the items above 0 up to `new_end` by verdicts. The first bad one, or none if items without a verdict stand in
+/// the way.
+pub(crate) fn halve(new_end: usize, mut verdict: impl FnMut(usize) -> Verdict) -> Option<usize> {
     let (mut good, mut bad) = (0, new_end);
     let mut skipped = vec![false; new_end + 1];
     while bad - good > 1 {
@@ -34,7 +36,7 @@ pub fn halve(new_end: usize, mut verdict: impl FnMut(usize) -> Verdict) -> Optio
 }
 
 /// One run an item, as a plain `git bisect run`; the ends are taken at their word.
-pub fn one_run(new_end: usize, mut fails: impl FnMut(usize) -> bool) -> Option<usize> {
+pub(crate) fn one_run(new_end: usize, mut fails: impl FnMut(usize) -> bool) -> Option<usize> {
     halve(new_end, |item| if fails(item) { Verdict::Bad } else { Verdict::Good })
 }
 
@@ -47,9 +49,9 @@ pub enum Threshold {
     One,
 }
 
-/// syzkaller's rule: 10 runs an item, 20 for the first one and as soon as an item failed in less than half of its runs; good without a failure. It gives
-/// up if the bad end does not come out as bad.
-pub fn syzkaller(new_end: usize, threshold: Threshold, mut fails: impl FnMut(usize) -> bool) -> Option<usize> {
+/// syzkaller's rule: 10 runs an item, 20 for the first one and as soon as an item failed in less than half of its runs;
+/// good without a failure. It gives up if the bad end does not come out as bad.
+pub(crate) fn syzkaller(new_end: usize, threshold: Threshold, mut fails: impl FnMut(usize) -> bool) -> Option<usize> {
     let mut runs = SYZKALLER_RUNS * 2;
     let mut flaky = false;
     let mut verdict = |item: usize| {
@@ -76,9 +78,14 @@ pub fn syzkaller(new_end: usize, threshold: Threshold, mut fails: impl FnMut(usi
 /// Runs an item by syzkaller's rule.
 const SYZKALLER_RUNS: usize = 10;
 
-/// The textbook's way for one who knows the rate: an item is bad at its first failure, and good after so many passes that all verdicts of the search
-/// together are wrong with the probability `error` at most.
-pub fn told_the_rate(new_end: usize, rate: f64, error: f64, mut fails: impl FnMut(usize) -> bool) -> Option<usize> {
+/// The textbook's way for one who knows the rate: an item is bad at its first failure, and good after so many passes
+/// that all verdicts of the search together are wrong with the probability `error` at most.
+pub(crate) fn told_the_rate(
+    new_end: usize,
+    rate: f64,
+    error: f64,
+    mut fails: impl FnMut(usize) -> bool,
+) -> Option<usize> {
     let steps = new_end.next_power_of_two().trailing_zeros().max(1);
     let passes = if rate >= 1.0 {
         1

@@ -1,22 +1,26 @@
 //! The sequential search for the first changed item of a range: which item to run next, and when to stop.
 //!
-//! Everything follows from the probability of each item as the change, given all runs so far ([`super::belief`] has it in closed form, the unknown
-//! failure rate integrated out). A step takes the run that tells most about the change for its cost: the expected information in bits over the cost of
-//! a run, and of a build where the item is not built yet. That is Ben-Or's and Hassidim's search with noise of an unknown strength and on one
-//! side only. Where every run of a bad item fails it halves the range as `git bisect` does; where few do, it runs items that are
-//! bad with a probability below one half, and runs built ones again while that is the cheaper information. The search stops when an item is probable
-//! enough that the result is wrong with the probability `error` at most; since the rate is integrated out and not estimated, that covers a misjudged rate, too.
+//! Everything follows from the probability of each item as the change, given all runs so far ([`super::belief`] has it
+//! in closed form, the unknown failure rate integrated out). A step takes the run that tells most about the change for
+//! its cost: the expected information in bits over the cost of a run, and of a build where the item is not built yet.
+//! That is Ben-Or's and Hassidim's search with noise of an unknown strength and on one side only. Where every run of a
+//! bad item fails it halves the range as `git bisect` does; where few do, it runs items that are bad with a probability
+//! below one half, and runs built ones again while that is the cheaper information. The search stops when an item is
+//! probable enough that the result is wrong with the probability `error` at most; since the rate is integrated out and
+//! not estimated, that covers a misjudged rate, too.
 //!
-//! Both ends come first. The bad end has to fail some times (`calibration_failures`), which is also the first measure of the rate. The good end has
-//! to pass once; that it is bad nevertheless stays a hypothesis with a probability, so how often it is run is decided like for any other item.
+//! Both ends come first. The bad end has to fail some times (`calibration_failures`), which is also the first measure
+//! of the rate. The good end has to pass once; that it is bad nevertheless stays a hypothesis with a probability, so
+//! how often it is run is decided like for any other item.
 //!
-//! An item that cannot be tested is set aside. Items next to it are then less likely to be chosen, the more of them were set aside in a row and the
-//! nearer they are, since what breaks a build breaks a row of commits. Where the first changed item lies between items that cannot be
-//! tested, the result is a set.
+//! An item that cannot be tested is set aside. Items next to it are then less likely to be chosen, the more of them
+//! were set aside in a row and the nearer they are, since what breaks a build breaks a row of commits. Where the first
+//! changed item lies between items that cannot be tested, the result is a set.
 //!
 //! No choice is random: the same observations always lead to the same next step.
 //!
-//! What is assumed, and not checked: there is one change, it is not undone within the range, and all bad items fail equally often.
+//! What is assumed, and not checked: there is one change, it is not undone within the range, and all bad items fail
+//! equally often.
 
 mod outlook;
 mod result;
@@ -34,9 +38,9 @@ use super::rate::Tally;
 pub use result::{Conclusion, End, Next, Observed, Outcome, Outlook, Played, Step};
 pub use settings::{Config, ConfigError};
 
-/// The part of the error that the search allows itself. A probability is right on average over failure rates as they are believed at the start; at
-/// a single rate, where luck at the bad end misleads, more results are wrong than it says. The simulation shows that with this part every rate
-/// stays within the whole.
+/// The part of the error that the search allows itself. A probability is right on average over failure rates as they
+/// are believed at the start; at a single rate, where luck at the bad end misleads, more results are wrong than it
+/// says. The simulation shows that with this part every rate stays within the whole.
 const ERROR_SHARE: f64 = 0.3;
 /// Runs that an end is given before failures of another kind set it aside, since without the ends there is no search.
 const END_RUNS_MIN: u32 = 4;
@@ -46,6 +50,7 @@ const MIDDLE_WORTH: f64 = 0.97;
 const GAIN_MIN: f64 = 1e-12;
 
 /// Runs that are looked ahead over to find the next build.
+#[cfg(test)]
 const AHEAD_RUNS: u32 = 8;
 
 /// A search.
@@ -82,14 +87,8 @@ impl Search {
         })
     }
 
-    /// The range.
-    #[must_use]
-    pub fn history(&self) -> &History {
-        &self.model.history
-    }
-
     /// Says that an item is built, so that it costs a run only. Items that were run are.
-    pub fn built(&mut self, item: usize) {
+    pub(crate) fn built(&mut self, item: usize) {
         self.built.insert(item);
     }
 
@@ -123,19 +122,19 @@ impl Search {
 
     /// What was observed of an item.
     #[must_use]
-    pub fn observed(&self, item: usize) -> Observed {
+    pub(crate) fn observed(&self, item: usize) -> Observed {
         self.observed.get(&item).copied().unwrap_or_default()
     }
 
     /// Whether an item is not run any more.
     #[must_use]
-    pub fn is_set_aside(&self, item: usize) -> bool {
+    pub(crate) fn is_set_aside(&self, item: usize) -> bool {
         self.aside.contains(&item)
     }
 
     /// What to do next.
     #[must_use]
-    pub fn step(&self) -> Step {
+    pub(crate) fn step(&self) -> Step {
         let (bad_end, good_end) = self.model.ends();
         if self.is_set_aside(bad_end) {
             return Step::Done(Conclusion::EndUntestable(End::Bad));
@@ -170,10 +169,11 @@ impl Search {
         }
     }
 
-    /// What is to be run next but one, whether the next run fails or passes: the items that are worth building ahead where a core is idle,
-    /// with the probability that each is wanted.
+    /// What is to be run next but one, whether the next run fails or passes: the items that are worth building ahead
+    /// where a core is idle, with the probability that each is wanted.
     #[must_use]
-    pub fn ahead(&self) -> Vec<(usize, f64)> {
+    #[cfg(test)]
+    pub(crate) fn ahead(&self) -> Vec<(usize, f64)> {
         let Step::Run(next) = self.step() else {
             return Vec::new();
         };
@@ -214,9 +214,11 @@ impl Search {
         ahead
     }
 
-    /// Probability of each item as the first changed one, and last that none is. None if no single change explains the runs.
+    /// Probability of each item as the first changed one, and last that none is. None if no single change explains the
+    /// runs.
     #[must_use]
-    pub fn probabilities(&self) -> Option<Vec<f64>> {
+    #[cfg(test)]
+    pub(crate) fn probabilities(&self) -> Option<Vec<f64>> {
         let belief = Belief::new(&self.model, &self.runs())?;
         Some(
             (0..=self.model.history.items())
@@ -225,8 +227,8 @@ impl Search {
         )
     }
 
-    /// Says that two items are the same, for instance since they come out of the build alike, so that no change between them is the one that is
-    /// looked for. Runs of the one then say as much of the other.
+    /// Says that two items are the same, for instance since they come out of the build alike, so that no change between
+    /// them is the one that is looked for. Runs of the one then say as much of the other.
     pub fn identical(&mut self, item: usize, other: usize) {
         Arc::make_mut(&mut self.model).rule_out(|history, hypothesis| {
             hypothesis < history.items() && history.contains(item, hypothesis) != history.contains(other, hypothesis)
@@ -334,7 +336,8 @@ impl Search {
     }
 }
 
-/// The factor by which items that were set aside in a row beside an item, with none between that could be tested, make it less testable.
+/// The factor by which items that were set aside in a row beside an item, with none between that could be tested, make
+/// it less testable.
 fn row<'a>(beside: impl Iterator<Item = (&'a usize, &'a Observed)>, item: usize, search: &Search) -> f64 {
     let mut nearest = None;
     let mut count = 0_u32;

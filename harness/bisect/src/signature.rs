@@ -1,9 +1,12 @@
 //! Pins a failure, so that another run can be told to show the same one, another one, none, or nothing.
 //!
-//! A bisection that takes any failure for the one it looks for ends at the wrong commit; that is how most wrong bisections come about. What is pinned
-//! is the case, the cause and the place (the phase and function of a hang, the oracle of a finding, how a program ended), and, for a report in
-//! the kernel's log, its kind and the innermost functions of its stack. Of those everything that changes from build to build is taken off:
-//! offsets, addresses, line numbers, modules, the compiler's suffixes, and the functions that only make the report.
+//! A bisection that takes any failure for the one it looks for ends at the wrong commit; that is how most wrong
+//! bisections come about. What is pinned is the case, the cause and the place (the phase and function of a hang, the
+//! oracle of a finding, how a program ended), and, for a report in the kernel's log, its kind and the innermost
+//! functions of its stack. Of those everything that changes from build to build is taken off: offsets, addresses, line
+//! numbers, modules, the compiler's suffixes, and the functions that only make the report.
+
+mod machinery;
 
 use std::fmt;
 
@@ -11,29 +14,29 @@ use serde::{Deserialize, Serialize};
 
 use super::search::Outcome;
 use verdict::results::Cell;
-use verdict::{Cause, Verdict, console};
+use verdict::{Cause, Failure, Stage, Verdict, console};
 
 /// Functions of a report's stack that are kept, innermost first.
 const FRAMES_KEPT: usize = 5;
-/// Functions that have to agree: the one that the report is about, and its caller. Farther out, one bug is reached in many ways.
+/// Functions that have to agree: the one that the report is about, and its caller. Farther out, one bug is reached in
+/// many ways.
 const FRAMES_COMPARED: usize = 2;
 
 /// What identifies a failure.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signature {
-    /// The case.
-    pub case: String,
+    pub(crate) case: String,
     /// In what way the kernel failed.
     pub cause: Cause,
     /// The kind of a report in the kernel's log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kind: Option<String>,
+    pub(crate) kind: Option<String>,
     /// Where it shows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub place: Option<String>,
+    pub(crate) place: Option<String>,
     /// The innermost functions of a report, innermost first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub frames: Vec<String>,
+    pub(crate) frames: Vec<String>,
 }
 
 /// How a run compares with a pinned failure.
@@ -99,13 +102,12 @@ pub enum Obstacle {
 impl Obstacle {
     /// Whether another run may say something after all: the rig may have been at fault, or chance.
     #[must_use]
-    pub fn may_pass(self) -> bool {
+    pub(crate) fn may_pass(self) -> bool {
         matches!(self, Obstacle::Boot | Obstacle::Inconclusive | Obstacle::Broken)
     }
 
-    /// The word for it.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Obstacle::Build => "does not build",
             Obstacle::NotHeld => "not to be had",
@@ -139,50 +141,58 @@ impl Signature {
     /// The signature of a cell that failed, with the kernel's log of its case; none of one that did not fail.
     #[must_use]
     pub fn of(cell: &Cell, console: &str) -> Option<Signature> {
-        let cause = (cell.verdict == Verdict::Fail).then_some(cell.cause).flatten()?;
+        let failure = cell.verdict().failure()?;
+        Some(Signature::of_failure(&cell.case, failure, console))
+    }
+
+    fn of_failure(case: &str, failure: &Failure, console: &str) -> Signature {
+        let cause = failure.kind.cause();
         let report = matches!(cause, Cause::Crash | Cause::Warning)
             .then(|| report(console, cause))
             .flatten();
-        let place = cell.place.as_deref().map(place);
-        Some(match report {
+        let place = failure.place.as_deref().map(place);
+        match report {
             None => Signature {
-                case: cell.case.clone(),
+                case: case.to_owned(),
                 cause,
                 kind: None,
                 place,
                 frames: Vec::new(),
             },
             Some((kind, frames)) => Signature {
-                case: cell.case.clone(),
+                case: case.to_owned(),
                 cause,
                 kind: Some(kind),
                 place: place.or_else(|| frames.first().cloned()),
                 frames,
             },
-        })
+        }
     }
 
     /// How a run of the same case compares with this failure.
     #[must_use]
     pub fn compare(&self, cell: &Cell, console: &str) -> Comparison {
-        let untestable = |obstacle| {
-            Comparison::Untestable(Reason {
-                obstacle,
-                detail: cell.detail.clone(),
-                files: Vec::new(),
-                noted: Vec::new(),
-            })
+        let obstacle = match cell.verdict() {
+            Verdict::Pass => return Comparison::Pass,
+            Verdict::Fail(failure) => {
+                let found = Signature::of_failure(&cell.case, failure, console);
+                return if self.is_same(&found) {
+                    Comparison::Same
+                } else {
+                    Comparison::Other(found)
+                };
+            }
+            Verdict::Inconclusive => Obstacle::Inconclusive,
+            Verdict::Skipped => Obstacle::NotApplicable,
+            Verdict::Broken { stage: Stage::Boot } => Obstacle::Boot,
+            Verdict::Broken { .. } => Obstacle::Broken,
         };
-        match (cell.verdict, Signature::of(cell, console)) {
-            (Verdict::Pass, _) => Comparison::Pass,
-            (Verdict::Fail, Some(found)) if self.is_same(&found) => Comparison::Same,
-            (Verdict::Fail, Some(found)) => Comparison::Other(found),
-            (Verdict::Inconclusive, _) => untestable(Obstacle::Inconclusive),
-            (Verdict::Skipped, _) => untestable(Obstacle::NotApplicable),
-            (Verdict::Broken, _) if cell.detail.starts_with(BOOT_STAGE) => untestable(Obstacle::Boot),
-            // A failure without a cause is nothing that our judge writes.
-            (Verdict::Broken | Verdict::Fail, _) => untestable(Obstacle::Broken),
-        }
+        Comparison::Untestable(Reason {
+            obstacle,
+            detail: cell.detail(),
+            files: Vec::new(),
+            noted: Vec::new(),
+        })
     }
 
     /// Whether a failure is this one. What is not known of the pinned one is not compared.
@@ -213,9 +223,6 @@ impl fmt::Display for Signature {
     }
 }
 
-/// How the detail of a cell begins of which the kernel did not boot.
-const BOOT_STAGE: &str = "boot: ";
-
 /// A place without what changes from build to build.
 fn place(place: &str) -> String {
     match place.split_once(": ") {
@@ -236,7 +243,7 @@ fn report(log: &str, cause: Cause) -> Option<(String, Vec<String>)> {
             break;
         }
         if let Some(function) = line.strip_prefix("RIP: 0010:").and_then(frame) {
-            if frames.is_empty() && !is_machinery(&function) {
+            if frames.is_empty() && !machinery::is_machinery(&function) {
                 frames.push(function);
             }
         } else if line.starts_with("Call Trace:") {
@@ -249,7 +256,7 @@ fn report(log: &str, cause: Cause) -> Option<(String, Vec<String>)> {
                 continue;
             }
             let Some(function) = frame(line) else { break };
-            if !is_machinery(&function) && frames.last() != Some(&function) {
+            if !machinery::is_machinery(&function) && frames.last() != Some(&function) {
                 frames.push(function);
             }
         }
@@ -310,98 +317,6 @@ fn function_name(name: &str) -> &str {
     at.and_then(|at| name.get(..at))
         .filter(|name| !name.is_empty())
         .unwrap_or(name)
-}
-
-/// Whether a function is there to make the report, to catch what it reports or to take a lock, and says nothing of the failure.
-fn is_machinery(function: &str) -> bool {
-    const NAMES: &[&str] = &[
-        "dump_stack",
-        "dump_stack_lvl",
-        "show_stack",
-        "show_regs",
-        "__show_regs",
-        "print_report",
-        "print_address_description",
-        "panic",
-        "vpanic",
-        "nmi_panic",
-        "die",
-        "__die",
-        "__die_body",
-        "oops_begin",
-        "oops_end",
-        "oops_exit",
-        "page_fault_oops",
-        "no_context",
-        "__bad_area_nosemaphore",
-        "bad_area_nosemaphore",
-        "kernelmode_fixup_or_oops",
-        "do_user_addr_fault",
-        "exc_page_fault",
-        "asm_exc_page_fault",
-        "do_kern_addr_fault",
-        "exc_general_protection",
-        "asm_exc_general_protection",
-        "exc_invalid_op",
-        "asm_exc_invalid_op",
-        "handle_bug",
-        "report_bug",
-        "do_trap",
-        "do_error_trap",
-        "do_invalid_op",
-        "invalid_op",
-        "exc_divide_error",
-        "asm_exc_divide_error",
-        "fixup_bug",
-        "__warn",
-        "warn_slowpath_fmt",
-        "__warn_printk",
-        "__list_del_entry_valid",
-        "__list_del_entry_valid_or_report",
-        "__list_add_valid",
-        "__list_add_valid_or_report",
-        "refcount_warn_saturate",
-        "ubsan_epilogue",
-        "print_circular_bug",
-        "check_noncircular",
-        "check_prev_add",
-        "check_prevs_add",
-        "validate_chain",
-        "print_usage_bug",
-        "mark_lock",
-        "print_deadlock_bug",
-        "__lock_acquire",
-        "lock_acquire",
-        "lockdep_rcu_suspicious",
-        "print_unlock_imbalance_bug",
-        "lock_release",
-        "__might_resched",
-        "__might_sleep",
-        "___might_sleep",
-        "__schedule_bug",
-        "debug_object_assert_init",
-        "check_flush_dependency",
-    ];
-    const PREFIXES: &[&str] = &[
-        "_raw_spin_",
-        "_raw_read_",
-        "_raw_write_",
-        "down_read",
-        "down_write",
-        "mutex_lock",
-        "__mutex_lock",
-        "kasan_",
-        "__kasan_",
-        "__asan_",
-        "__hwasan_",
-        "kfence_",
-        "kmsan_",
-        "__msan_",
-        "__ubsan_",
-        "__kcsan_",
-        "__tsan_",
-    ];
-    NAMES.contains(&function) || PREFIXES.iter().any(|prefix| function.starts_with(prefix))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-use guest_wire::Fs;
+use guest_wire::{Fs, Phase};
 
 use super::*;
-use verdict::Judgement;
+use verdict::{FailureKind, Judgement};
 
 /// Logs of the same crash on three kernels, recorded.
 const SYSRQ: [&str; 3] = [
@@ -100,29 +100,19 @@ const LOCKDEP: &str = "\
 [    7.0]  </TASK>
 ";
 
-fn cell(verdict: Verdict, cause: Option<Cause>, place: Option<&str>, detail: &str) -> Cell {
-    let judgement = Judgement {
-        verdict,
-        cause,
-        phase: None,
-        detail: detail.to_owned(),
-        place: place.map(str::to_owned),
-        armed: true,
-        evidence: Vec::new(),
-    };
+fn cell(judgement: Judgement) -> Cell {
+    let judgement = judgement.with_grounds(true, Vec::new());
     Cell::new("debian-6.1.192", Fs::Btrfs, "partial-write", judgement, None)
 }
 
 /// A cell as it is judged from a log alone: its first report, as the judge names its place.
-fn reported(cause: Cause, log: &str) -> (Cell, String) {
+fn reported(kind: FailureKind, log: &str) -> (Cell, String) {
     let report = console::reports(log)
         .into_iter()
-        .find(|report| report.cause == cause)
+        .find(|report| report.cause == kind.cause())
         .expect("a report");
-    (
-        cell(Verdict::Fail, Some(cause), report.place.as_deref(), &report.line),
-        log.to_owned(),
-    )
+    let judgement = Judgement::fail(kind, report.place.as_deref(), report.line);
+    (cell(judgement), log.to_owned())
 }
 
 fn signature((cell, log): &(Cell, String)) -> Signature {
@@ -131,7 +121,7 @@ fn signature((cell, log): &(Cell, String)) -> Signature {
 
 #[test]
 fn one_crash_has_one_signature_on_three_kernels() {
-    let crashes = SYSRQ.map(|log| reported(Cause::Crash, log));
+    let crashes = SYSRQ.map(|log| reported(FailureKind::Crash, log));
     let pinned = signature(&crashes[0]);
     assert_eq!(
         pinned.to_string(),
@@ -146,27 +136,31 @@ fn one_crash_has_one_signature_on_three_kernels() {
 #[test]
 fn reports_are_pinned_by_kind_and_functions() {
     let seen: Vec<String> = [
-        (Cause::Crash, KASAN),
-        (Cause::Crash, KERNEL_BUG),
-        (Cause::Warning, WARN),
-        (Cause::Crash, LIST),
-        (Cause::Warning, LOCKDEP),
+        (FailureKind::Crash, KASAN),
+        (FailureKind::Crash, KERNEL_BUG),
+        (FailureKind::Warning, WARN),
+        (FailureKind::Crash, LIST),
+        (FailureKind::Warning, LOCKDEP),
     ]
     .into_iter()
-    .map(|(cause, log)| signature(&reported(cause, log)).to_string())
+    .map(|(kind, log)| signature(&reported(kind, log)).to_string())
     .collect();
     insta::assert_snapshot!(seen.join("\n"), @"
-    partial-write: crash, BUG: KASAN: use-after-free, btrfs_put_ordered_extent (btrfs_put_ordered_extent < btrfs_finish_one_ordered < btrfs_work_helper < process_one_work < worker_thread)
-    partial-write: crash, kernel BUG at fs/btrfs/ordered-data.c, btrfs_add_ordered_sum (btrfs_add_ordered_sum < btrfs_csum_one_bio < btrfs_submit_chunk < entry_SYSCALL_64_after_hwframe)
+    partial-write: crash, BUG: KASAN: use-after-free, btrfs_put_ordered_extent (btrfs_put_ordered_extent < \
+    btrfs_finish_one_ordered < btrfs_work_helper < process_one_work < worker_thread)
+    partial-write: crash, kernel BUG at fs/btrfs/ordered-data.c, btrfs_add_ordered_sum (btrfs_add_ordered_sum < \
+    btrfs_csum_one_bio < btrfs_submit_chunk < entry_SYSCALL_64_after_hwframe)
     partial-write: warning, WARNING, btrfs_free_reserved_bytes (btrfs_free_reserved_bytes < btrfs_finish_ordered_io)
-    partial-write: crash, list_del corruption, btrfs_remove_ordered_extent (btrfs_remove_ordered_extent < btrfs_finish_ordered_io)
-    partial-write: warning, WARNING: possible circular locking dependency detected, internal_get_user_pages_fast (internal_get_user_pages_fast)
+    partial-write: crash, list_del corruption, btrfs_remove_ordered_extent (btrfs_remove_ordered_extent < \
+    btrfs_finish_ordered_io)
+    partial-write: warning, WARNING: possible circular locking dependency detected, internal_get_user_pages_fast \
+    (internal_get_user_pages_fast)
     ");
 }
 
 #[test]
 fn what_changes_from_build_to_build_changes_nothing() {
-    let (cell, log) = reported(Cause::Crash, KASAN);
+    let (cell, log) = reported(FailureKind::Crash, KASAN);
     let pinned = signature(&(cell, log.clone()));
     let rebuilt = log
         .replace(".part.0+0x1a/0x230", "+0x9/0x1f0")
@@ -175,28 +169,31 @@ fn what_changes_from_build_to_build_changes_nothing() {
         .replace("ffff8881051cf910", "ffff88810badcafe")
         .replace("kthread+0x14c/0x180", "another_way_to_get_there+0x14c/0x180");
     assert_ne!(rebuilt, log);
-    let (cell, log) = reported(Cause::Crash, &rebuilt);
+    let (cell, log) = reported(FailureKind::Crash, &rebuilt);
     assert_eq!(pinned.compare(&cell, &log), Comparison::Same);
 }
 
 #[test]
 fn another_failure_is_neither_good_nor_bad() {
-    let pinned = signature(&reported(Cause::Crash, KASAN));
+    let pinned = signature(&reported(FailureKind::Crash, KASAN));
     let others = [
-        (Cause::Crash, KERNEL_BUG.to_owned()),
-        (Cause::Warning, WARN.to_owned()),
-        (Cause::Crash, KASAN.replace("use-after-free", "slab-out-of-bounds")),
+        (FailureKind::Crash, KERNEL_BUG.to_owned()),
+        (FailureKind::Warning, WARN.to_owned()),
         (
-            Cause::Crash,
+            FailureKind::Crash,
+            KASAN.replace("use-after-free", "slab-out-of-bounds"),
+        ),
+        (
+            FailureKind::Crash,
             KASAN.replace("btrfs_put_ordered_extent", "btrfs_get_extent"),
         ),
         (
-            Cause::Crash,
+            FailureKind::Crash,
             KASAN.replace("btrfs_finish_one_ordered", "btrfs_start_ordered_extent"),
         ),
     ];
-    for (cause, log) in others {
-        let (cell, log) = reported(cause, &log);
+    for (kind, log) in others {
+        let (cell, log) = reported(kind, &log);
         let comparison = pinned.compare(&cell, &log);
         assert!(matches!(comparison, Comparison::Other(_)), "{comparison:?}");
         assert_eq!(comparison.outcome(), Outcome::Other);
@@ -206,12 +203,8 @@ fn another_failure_is_neither_good_nor_bad() {
 #[test]
 fn hangs_are_compared_by_phase_and_function() {
     let hang = |place| {
-        cell(
-            Verdict::Fail,
-            Some(Cause::Hang),
-            Some(place),
-            "in run, x blocked for ever",
-        )
+        let kind = FailureKind::Hang { phase: Phase::Run };
+        cell(Judgement::fail(kind, Some(place), "in run, x blocked for ever"))
     };
     let pinned = Signature::of(&hang("run: lock_extent_bits.constprop.0"), "").expect("a failure");
     assert_eq!(pinned.to_string(), "partial-write: hang, run: lock_extent_bits");
@@ -223,17 +216,20 @@ fn hangs_are_compared_by_phase_and_function() {
 
 #[test]
 fn what_says_nothing_is_untestable_with_the_reason() {
-    let pinned = Signature::of(
-        &cell(Verdict::Fail, Some(Cause::Corruption), Some("data"), "data: zeros"),
-        "",
-    )
-    .expect("a failure");
-    let compare = |verdict, detail| pinned.compare(&cell(verdict, None, None, detail), "");
+    let corruption = Judgement::fail(FailureKind::Corruption, Some("data"), "data: zeros");
+    let pinned = Signature::of(&cell(corruption), "").expect("a failure");
+    let compare = |judgement| pinned.compare(&cell(judgement), "");
     let seen = [
-        compare(Verdict::Inconclusive, "rule fault fired 0 times, 1 needed"),
-        compare(Verdict::Skipped, "setup: the program says that it does not apply here"),
-        compare(Verdict::Broken, "boot: the guest never answered"),
-        compare(Verdict::Broken, "device: the block device went away"),
+        compare(Judgement::new(
+            Verdict::Inconclusive,
+            "rule fault fired 0 times, 1 needed",
+        )),
+        compare(Judgement::new(
+            Verdict::Skipped,
+            "setup: the program says that it does not apply here",
+        )),
+        compare(Judgement::broken(Stage::Boot, "the guest never answered")),
+        compare(Judgement::broken(Stage::Device, "the block device went away")),
     ];
     let seen = seen.map(|comparison| match comparison {
         Comparison::Untestable(reason) => (reason.obstacle, reason.to_string(), reason.obstacle.may_pass()),
@@ -245,8 +241,8 @@ fn what_says_nothing_is_untestable_with_the_reason() {
     assert_eq!((boot.0, boot.2), (Obstacle::Boot, true));
     assert_eq!((broken.0, broken.2), (Obstacle::Broken, true));
     assert_eq!(broken.1, "broken: device: the block device went away");
-    assert_eq!(compare(Verdict::Pass, ""), Comparison::Pass);
-    assert!(Signature::of(&cell(Verdict::Pass, None, None, ""), "").is_none());
+    assert_eq!(compare(Judgement::new(Verdict::Pass, "")), Comparison::Pass);
+    assert!(Signature::of(&cell(Judgement::new(Verdict::Pass, "")), "").is_none());
 }
 
 #[test]
@@ -268,8 +264,8 @@ fn a_log_cut_short_anywhere_makes_no_panic_and_never_another_kind() {
 #[test]
 fn a_signature_outlives_its_writing_down() {
     for pinned in [
-        signature(&reported(Cause::Crash, KASAN)),
-        signature(&reported(Cause::Warning, LOCKDEP)),
+        signature(&reported(FailureKind::Crash, KASAN)),
+        signature(&reported(FailureKind::Warning, LOCKDEP)),
     ] {
         let text = serde_json::to_string(&pinned).expect("json");
         assert_eq!(serde_json::from_str::<Signature>(&text).expect("a signature"), pinned);

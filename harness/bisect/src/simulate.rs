@@ -22,31 +22,30 @@ pub enum Method {
 
 /// A made-up range: a line of items of which one is the first bad one, and bad ones fail with a rate.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct World {
+pub(crate) struct World {
     /// Items other than the old end.
-    pub candidates: usize,
-    /// The first bad one.
-    pub first_bad: usize,
+    pub(crate) candidates: usize,
+    pub(crate) first_bad: usize,
     /// How often a bad item fails.
-    pub rate: f64,
+    pub(crate) rate: f64,
 }
 
 /// What became of one search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Trial {
+pub(crate) struct Trial {
     /// Whether it named the first bad item.
-    pub right: bool,
+    pub(crate) right: bool,
     /// Whether it named one at all.
-    pub decided: bool,
+    pub(crate) decided: bool,
     /// Runs, those of the ends among them.
-    pub runs: u32,
+    pub(crate) runs: u32,
     /// Items that were run, the ends among them: each is a build.
-    pub built: u32,
+    pub(crate) built: u32,
 }
 
 /// One search by a method.
 #[must_use]
-pub fn trial(method: &Method, world: World, rng: &mut Rng) -> Trial {
+pub(crate) fn trial(method: &Method, world: World, rng: &mut Rng) -> Trial {
     let mut runs = 0;
     let mut built = BTreeSet::new();
     let mut fails = |item: usize| {
@@ -90,15 +89,15 @@ fn ours(fresh: &Search, fails: &mut dyn FnMut(usize) -> bool) -> Option<usize> {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Score {
     /// Searches.
-    pub trials: u32,
+    pub(crate) trials: u32,
     /// Those that named the first bad item.
-    pub right: u32,
+    pub(crate) right: u32,
     /// Those that named none.
-    pub undecided: u32,
+    pub(crate) undecided: u32,
     /// Runs of all.
-    pub runs: u64,
+    pub(crate) runs: u64,
     /// Builds of all.
-    pub built: u64,
+    pub(crate) built: u64,
 }
 
 impl Score {

@@ -1,12 +1,15 @@
-//! What a bisection has done so far, so that it goes on after a kill -9 at any moment without repeating a build or a run.
+//! What a bisection has done so far, so that it goes on after a kill -9 at any moment without repeating a build or a
+//! run.
 //!
-//! A journal is JSON lines: first a header that says which bisection it is, then an entry for everything that was done, in order. This file is its
-//! form and what follows from it; [`mod@file`] keeps it on disk.
+//! A journal is JSON lines: first a header that says which bisection it is, then an entry for everything that was done,
+//! in order. This file is its form and what follows from it; [`mod@file`] keeps it on disk.
 //!
-//! Before a build or a run is begun, an entry says where its result will lie, and afterwards another one what came of it. A resume that finds only the
-//! first ([`State::pending`]) looks there: a result that is whole is taken over, and only what was cut short is done again.
+//! Before a build or a run is begun, an entry says where its result will lie, and afterwards another one what came of
+//! it. A resume that finds only the first ([`State::pending`]) looks there: a result that is whole is taken over, and
+//! only what was cut short is done again.
 //!
-//! Items are named as a person would (a kernel's id, a commit, the key of a set of hunks), never by their place in the range.
+//! Items are named as a person would (a kernel's id, a commit, the key of a set of hunks), never by their place in the
+//! range.
 
 pub mod file;
 
@@ -79,14 +82,15 @@ pub struct Header {
     pub seed: u64,
     /// Probability with which the result may be wrong.
     pub error: f64,
-    /// Versions of what takes part: bioscope, QEMU, the compiler. Other ones are no other bisection, but worth a notice.
+    /// Versions of what takes part: bioscope, QEMU, the compiler. Other ones are no other bisection, but worth a
+    /// notice.
     pub versions: BTreeMap<String, String>,
 }
 
 impl Header {
     /// In what another header asks for another bisection, each in words.
     #[must_use]
-    pub fn differences(&self, wanted: &Header) -> Vec<String> {
+    pub(crate) fn differences(&self, wanted: &Header) -> Vec<String> {
         let mut differences = Vec::new();
         let mut compare = |what: &str, here: String, wanted: String| {
             if here != wanted {
@@ -128,7 +132,7 @@ impl Header {
 
     /// Versions that are others than those of another header, each in words.
     #[must_use]
-    pub fn other_versions(&self, now: &Header) -> Vec<String> {
+    pub(crate) fn other_versions(&self, now: &Header) -> Vec<String> {
         let names: std::collections::BTreeSet<&String> = self.versions.keys().chain(now.versions.keys()).collect();
         let of = |versions: &BTreeMap<String, String>, name: &str| {
             versions.get(name).map_or("absent", String::as_str).to_owned()
@@ -230,7 +234,7 @@ pub struct Shown {
 
 /// What was begun last and has no end in the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Pending {
+pub(crate) enum Pending {
     /// A build of this item, into this directory.
     Build(String, PathBuf),
     /// A run of this item, into this directory.
@@ -251,13 +255,13 @@ pub struct State {
     /// Why items were given up.
     pub skipped: BTreeMap<String, Reason>,
     /// Runs of an item that said nothing, since the last one that did.
-    pub said_nothing: BTreeMap<String, u32>,
+    pub(crate) said_nothing: BTreeMap<String, u32>,
     /// Pairs of items that are the same.
-    pub same: Vec<(String, String)>,
+    pub(crate) same: Vec<(String, String)>,
     /// Runs that are done, and the time that they took in milliseconds.
     pub runs: (u32, u64),
     /// What was begun and has no end.
-    pub pending: Option<Pending>,
+    pub(crate) pending: Option<Pending>,
     /// What the bisection came to, if it is over.
     pub concluded: Option<String>,
 }
@@ -272,7 +276,7 @@ impl State {
     }
 
     /// What follows from these entries.
-    pub fn of<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> State {
+    pub(crate) fn of<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> State {
         let mut state = State::default();
         for entry in entries {
             state.take(entry);
@@ -281,7 +285,7 @@ impl State {
     }
 
     /// Takes in one more entry.
-    pub fn take(&mut self, entry: &Entry) {
+    pub(crate) fn take(&mut self, entry: &Entry) {
         match entry.clone() {
             Entry::Pinned { signature } => self.pinned = Some(signature),
             Entry::Building { item, dir } => self.pending = Some(Pending::Build(item, dir)),
@@ -320,15 +324,15 @@ impl State {
 
 /// A journal's text, taken apart.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Parsed {
+pub(crate) struct Parsed {
     /// The first line.
-    pub header: Header,
+    pub(crate) header: Header,
     /// All whole lines after it.
-    pub entries: Vec<Entry>,
+    pub(crate) entries: Vec<Entry>,
     /// Bytes that are whole lines; what follows was cut short.
-    pub whole: usize,
+    pub(crate) whole: usize,
     /// Whether the last whole line lacks its end of line.
-    pub open_ended: bool,
+    pub(crate) open_ended: bool,
 }
 
 /// Why a text is no journal.
@@ -353,11 +357,12 @@ pub enum ParseError {
     },
 }
 
-/// Takes a journal's text apart. A last line that was cut short is left out; a line in between that is no entry is an error.
+/// Takes a journal's text apart. A last line that was cut short is left out; a line in between that is no entry is an
+/// error.
 ///
 /// # Errors
 /// It is no journal, or a damaged one.
-pub fn parse(text: &[u8]) -> Result<Parsed, ParseError> {
+pub(crate) fn parse(text: &[u8]) -> Result<Parsed, ParseError> {
     let mut lines = text.split_inclusive(|byte| *byte == b'\n');
     let first = lines.next().unwrap_or_default();
     if !first.ends_with(b"\n") {

@@ -1,9 +1,10 @@
 //! Whether a guest that does not go on is hung, on evidence and never on the clock alone.
 //!
-//! A hang is a row of samples in all of which the watched task sleeps uninterruptibly with the same stack and has not been
-//! switched to in between, while nothing in the guest wants to run, the CPUs were idle for nearly all of that guest time, and neither
-//! the guest's block layer nor the device has a request outstanding: then nothing is left that could wake it. On a slow
-//! machine tasks are runnable, switch, or wait for requests, and samples come late, which only makes the judgement later.
+//! A hang is a row of samples in all of which the watched task sleeps uninterruptibly with the same stack and has not
+//! been switched to in between, while nothing in the guest wants to run, the CPUs were idle for nearly all of that
+//! guest time, and neither the guest's block layer nor the device has a request outstanding: then nothing is left that
+//! could wake it. On a slow machine tasks are runnable, switch, or wait for requests, and samples come late, which only
+//! makes the judgement later.
 //!
 //! A spin is the other way never to go on: the watched task burns CPU inside the kernel with no request reaching the
 //! device, for more CPU time than any case needs by orders of magnitude, measured on QEMU's own threads.
@@ -12,13 +13,13 @@ use guest_wire::{Phase, Sample, Task};
 use serde::{Deserialize, Serialize};
 
 /// Guest time that a row of samples must span, in milliseconds.
-pub const SPAN_MS: u64 = 4_000;
+const SPAN_MS: u64 = 4_000;
 /// Samples that the row must have at least.
-pub const SAMPLES_MIN: usize = 8;
+const SAMPLES_MIN: usize = 8;
 /// Share of the guest's CPU time in the row that must be idle, in percent.
-pub const IDLE_PERCENT_MIN: u64 = 80;
+const IDLE_PERCENT_MIN: u64 = 80;
 /// CPU time that QEMU must have burnt over a row of spinning samples, in milliseconds.
-pub const SPIN_CPU_MS: u64 = 40_000;
+const SPIN_CPU_MS: u64 = 40_000;
 
 /// What the host knows about the device and QEMU at the moment of a sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,8 +119,7 @@ fn stall(last: &Sample, task: &Task, span_ms: u64, samples: usize, spinning: boo
 
 impl Stall {
     /// The innermost frame that names the place rather than the way of sleeping.
-    #[must_use]
-    pub fn place(&self) -> &str {
+    pub(crate) fn place(&self) -> &str {
         const WAYS_OF_SLEEPING: &[&str] = &[
             "schedule",
             "io_schedule",

@@ -1,19 +1,17 @@
-//! Whether the thing under test happened at all: what should have been seen for a cell to count and was not.
+//! What a case needs of the device for its cell to count.
 
-use guest_wire::Event;
-use vhost_blk_api::op::Op;
-use vhost_blk_api::trace::ReleasedBy;
-use vhost_blk_api::trace::RequestLine;
-
-use crate::parts::{Ending, Evidence};
+use serde::{Deserialize, Serialize};
 
 /// What the device must have seen for a case to count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Need {
+///
+/// `Name` is the name of a rule: borrowed in the tables of cases, owned in a bundle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Need<Name = &'static str> {
     /// The rule of this name fired at least so often.
-    Hits(&'static str, u64),
+    Hits(Name, u64),
     /// A held request was let go because of what the rule waited for, not because its time was up.
-    ReleasedByCondition(&'static str),
+    ReleasedByCondition(Name),
     /// The guest's write of pages with this tag reached the device in at least so many requests.
     WriteRequests {
         /// Payload tag of the pages.
@@ -23,111 +21,14 @@ pub enum Need {
     },
 }
 
-/// A test says this before the call under test: that it is about to take page faults.
-const ABOUT_TO_FAULT: &str = "source-pages-absent";
-/// A test says one of these after the call: whether it did take them.
-const FAULTED: &str = "fault-during-";
-/// Or it says that part of the buffer is forbidden: then only a call that came upon it answers as the test's oracle demands.
-const FORBIDDEN: &str = "-forbidden";
-
-/// What should have happened for the cell to count and did not.
-#[must_use]
-pub fn unmet(evidence: &Evidence<'_>) -> Vec<String> {
-    let mut unmet = Vec::new();
-    let mut said = Vec::new();
-    for timed in evidence.events {
-        if let Event::Armed { what, holds, detail } = &timed.event {
-            said.push(what.as_str());
-            if !holds {
-                unmet.push(format!("{what} does not hold: {detail}"));
-            }
+impl Need {
+    /// The same, for a bundle.
+    #[must_use]
+    pub fn into_owned(self) -> Need<String> {
+        match self {
+            Need::Hits(name, at_least) => Need::Hits(name.to_owned(), at_least),
+            Need::ReleasedByCondition(name) => Need::ReleasedByCondition(name.to_owned()),
+            Need::WriteRequests { tag, at_least } => Need::WriteRequests { tag, at_least },
         }
     }
-    if !evidence.plan_in_force() {
-        unmet.push("the device's trace does not show that the fault plan was put in force".to_owned());
-    }
-    if evidence.exec {
-        // A user's program need not say anything, but a rule that never fired means its fault never happened.
-        unmet.extend(
-            evidence
-                .rules
-                .iter()
-                .filter(|rule| rule.hits == 0)
-                .map(|rule| format!("rule never fired: {}", rule.text)),
-        );
-        return unmet;
-    }
-    if said.is_empty() && evidence.needs.is_empty() {
-        unmet.push("the test never said that it was armed".to_owned());
-    }
-    let requests = evidence.requests();
-    // A call that hangs is cut off before it can say what it did, and need not have reached the device.
-    if !matches!(evidence.ending, Ending::Stalled(_)) {
-        if requests.is_empty() {
-            unmet.push("no request reached the device while the fault plan was in force".to_owned());
-        }
-        let hit = evidence.rules.iter().any(|rule| rule.hits > 0);
-        if said.contains(&ABOUT_TO_FAULT) && !hit && !said.iter().any(|what| faulted(what)) {
-            unmet.push("the test never said whether the call took page faults".to_owned());
-        }
-    }
-    unmet.extend(
-        evidence
-            .needs
-            .iter()
-            .filter_map(|need| unmet_need(need, evidence, &requests)),
-    );
-    unmet
-}
-
-fn faulted(what: &str) -> bool {
-    what.starts_with(FAULTED) || what.ends_with(FORBIDDEN)
-}
-
-fn unmet_need(need: &Need, evidence: &Evidence<'_>, requests: &[RequestLine]) -> Option<String> {
-    match *need {
-        Need::Hits(name, least) => {
-            let hits = evidence
-                .rules
-                .iter()
-                .find(|rule| rule.name == name)
-                .map_or(0, |rule| rule.hits);
-            (hits < least).then(|| format!("rule {name} fired {hits} times, {least} needed"))
-        }
-        Need::ReleasedByCondition(name) => {
-            let released = requests.iter().any(|request| released_by_condition(request, name));
-            (!released).then(|| format!("rule {name} held nothing until what it waited for"))
-        }
-        Need::WriteRequests { tag, at_least } => {
-            let count = tagged_writes(requests, tag).count();
-            // A write that hangs before its continuation is cut all the same; only its first part can reach the device.
-            let enough = count >= at_least || matches!(evidence.ending, Ending::Stalled(_));
-            (!enough).then(|| format!("the write came in {count} requests, {at_least} needed"))
-        }
-    }
-}
-
-/// Whether a request carries data to the disk.
-#[must_use]
-pub fn is_write(request: &RequestLine) -> bool {
-    request.submit.op == Op::Write
-}
-
-fn released_by_condition(request: &RequestLine, name: &str) -> bool {
-    let timing = request.complete.as_ref().and_then(|complete| complete.timing.as_ref());
-    timing.is_some_and(|timing| timing.rule == name && timing.released_by.is_some_and(by_condition))
-}
-
-/// Whether something came that the request waited for, rather than its time or somebody's `clear`.
-fn by_condition(by: ReleasedBy) -> bool {
-    matches!(
-        by,
-        ReleasedBy::Next | ReleasedBy::Done | ReleasedBy::Release | ReleasedBy::Window
-    )
-}
-
-fn tagged_writes(requests: &[RequestLine], tag: u64) -> impl Iterator<Item = &RequestLine> {
-    requests
-        .iter()
-        .filter(move |request| is_write(request) && request.submit.tag.is_some_and(|found| found.tag == tag))
 }

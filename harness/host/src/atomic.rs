@@ -7,7 +7,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// The directory cannot be written.
-pub fn write_beside(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+pub fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let dir = path.parent().unwrap_or_else(|| Path::new("."));
     let mut file = tempfile::Builder::new().prefix(".writing-").tempfile_in(dir)?;
     file.write_all(bytes)?;

@@ -21,17 +21,24 @@ const LOCK_NAME: &str = ".lock";
 pub enum CacheError {
     /// Nothing says where it is.
     #[error(
-        "no place for the cache: none of BIOSCOPE_CACHE, XDG_CACHE_HOME and HOME is an absolute path; set BIOSCOPE_CACHE"
+        "no place for the cache: none of BIOSCOPE_CACHE, XDG_CACHE_HOME and HOME is an absolute path; set \
+        BIOSCOPE_CACHE"
     )]
     NoPlace,
     /// The disk is full.
-    #[error("no space left on the disk of {}; free some, or set BIOSCOPE_CACHE to a folder on another disk", path.display())]
+    #[error(
+        "no space left on the disk of {}; free some, or set BIOSCOPE_CACHE to a folder on another disk",
+        path.display()
+    )]
     DiskFull {
         /// What could not be written.
         path: PathBuf,
     },
     /// It cannot be read or written.
-    #[error("cannot {action} {}; if the cache cannot be there, set BIOSCOPE_CACHE to a folder of your own", path.display())]
+    #[error(
+        "cannot {action} {}; if the cache cannot be there, set BIOSCOPE_CACHE to a folder of your own",
+        path.display()
+    )]
     Io {
         /// What was tried: `create`, `read`.
         action: &'static str,
@@ -62,7 +69,8 @@ impl ExitError for CacheError {
     }
 }
 
-/// Less than this is as good as nothing to a tool that writes files of a kernel's source, the largest of which are nearly that large.
+/// Less than this is as good as nothing to a tool that writes files of a kernel's source, the largest of which are
+/// nearly that large.
 const LITTLE_BYTES: u64 = 32 << 20;
 
 /// Whether the disk of a path has next to nothing left, for tools that say only that they could not write.

@@ -1,15 +1,16 @@
 //! What the host needs, what it has, and how to get the rest.
 
+mod error;
 mod install;
 pub mod needs;
 
-use crate::exit::{Exit, ExitError};
 use std::io::{BufRead, IsTerminal, Write};
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 
-use crate::tool::{self, ToolError};
+use crate::tool;
+pub use error::DoctorError;
 use needs::{Need, Source, State};
 
 const QEMU: &str = "qemu-system-x86_64";
@@ -18,71 +19,8 @@ const ASK_DEADLINE: Duration = Duration::from_secs(30);
 const QEMU_VERSION_MIN: (u32, u32) = (5, 2);
 const QEMU_DEVICE: &str = "vhost-user-blk-pci";
 
-/// Why the host is not fit.
-#[derive(Debug, thiserror::Error)]
-pub enum DoctorError {
-    /// Something is missing and was not to be installed.
-    #[error("this machine lacks {missing}; run `{command}`, or again with --yes to have that done")]
-    Missing {
-        /// Names of what is missing.
-        missing: String,
-        /// What installs it.
-        command: String,
-    },
-    /// The installation failed.
-    #[error("`{command}` failed ({reason}); what it printed above says why")]
-    Install {
-        /// What was run.
-        command: String,
-        /// Exit code or the system's answer.
-        reason: String,
-    },
-    /// Not root, and no way to become it.
-    #[error("only root can install {packages} and there is no sudo; have someone run `{command}`")]
-    NotRoot {
-        /// The packages.
-        packages: String,
-        /// What to run.
-        command: String,
-    },
-    /// It was installed, and is still not there.
-    #[error("{missing} still missing after `{command}` succeeded; is PATH right?")]
-    StillMissing {
-        /// Names of what is missing.
-        missing: String,
-        /// What was run.
-        command: String,
-    },
-    /// QEMU is there, and does not serve.
-    #[error("{reason}; install a newer qemu-system-x86 (the distribution's backports have one)")]
-    Unfit {
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// A tool could not be asked for its version.
-    #[error(transparent)]
-    Tool(#[from] ToolError),
-}
-
-impl ExitError for DoctorError {
-    fn exit(&self) -> Exit {
-        match self {
-            DoctorError::Tool(error) => error.exit(),
-            _ => Exit::Unavailable,
-        }
-    }
-}
-
-/// Makes sure that the host has what every run needs. Silent if it has; else installs (`yes`), asks (on a terminal), or
-/// says what to run.
-///
-/// # Errors
-/// Something is missing or unfit.
-pub fn ensure(yes: bool) -> Result<(), DoctorError> {
-    ensure_with(&[], yes)
-}
-
-/// As [`ensure`], with these programs, which not every run needs.
+/// Makes sure that the host has what every run needs, and these programs, which not every run needs. Silent if it has;
+/// else installs (`yes`), asks (on a terminal), or says what to run.
 ///
 /// # Errors
 /// Something is missing or unfit.
@@ -98,7 +36,7 @@ pub fn ensure_with(programs: &[&str], yes: bool) -> Result<(), DoctorError> {
     qemu_is_fit()
 }
 
-/// Makes sure that the host can build kernels, as [`ensure`] does for runs.
+/// Makes sure that the host can build kernels, as [`ensure_with`] does for runs.
 ///
 /// # Errors
 /// Something is missing.
@@ -111,7 +49,7 @@ pub fn ensure_builders(yes: bool) -> Result<(), DoctorError> {
     }
 }
 
-/// Shows all that the host needs and has, then does as [`ensure`]; optional tools are installed too.
+/// Shows all that the host needs and has, then does as [`ensure_with`]; optional tools are installed too.
 ///
 /// # Errors
 /// Something is missing or unfit.

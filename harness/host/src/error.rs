@@ -1,6 +1,7 @@
 //! How a command fails: a message for a person with its causes, and an [`Exit`] for a program.
 //!
-//! Every module has its own error type; what says how a command ends with it ([`ExitError`]) becomes a [`Failure`] by `?`.
+//! Every module has its own error type; what says how a command ends with it ([`ExitError`]) becomes a [`Failure`] by
+//! `?`.
 
 use std::error::Error;
 use std::fmt;
@@ -15,7 +16,7 @@ pub struct Failure {
     /// What went wrong.
     pub message: String,
     /// Causes, outermost first.
-    pub causes: Vec<String>,
+    pub(crate) causes: Vec<String>,
 }
 
 impl Failure {
@@ -70,7 +71,7 @@ impl Error for Failure {}
 
 /// An error and its sources, outermost first.
 #[must_use]
-pub fn chain(error: &dyn Error) -> Vec<String> {
+pub(crate) fn chain(error: &dyn Error) -> Vec<String> {
     let mut chain = vec![error.to_string()];
     let mut source = error.source();
     while let Some(cause) = source {

@@ -18,11 +18,11 @@ pub struct Places {
 }
 
 /// Names the repository's root.
-pub const ROOT_ENV: &str = "BIOSCOPE_ROOT";
+pub(crate) const ROOT_ENV: &str = "BIOSCOPE_ROOT";
 /// Names the directory for runs, instead of `bioscope` in cargo's target directory.
-pub const RUNS_ENV: &str = "BIOSCOPE_RUNS";
+pub(crate) const RUNS_ENV: &str = "BIOSCOPE_RUNS";
 /// Names cargo's target directory.
-pub const TARGET_ENV: &str = "BIOSCOPE_TARGET";
+pub(crate) const TARGET_ENV: &str = "BIOSCOPE_TARGET";
 
 /// There is no clone to work on.
 #[derive(Debug, thiserror::Error)]

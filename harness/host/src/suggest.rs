@@ -133,7 +133,8 @@ mod tests {
     fn a_pattern_without_a_match_lists_what_exists() {
         insta::assert_snapshot!(
             select("kernels", &["debian-6.1.177"], &NAMES).unwrap_err(),
-            @"no kernels match `debian-6.1.177`; did you mean `debian-6.1.176`? known kernels: debian-5.10.218, debian-6.1.176, debian-6.12"
+            @"no kernels match `debian-6.1.177`; did you mean `debian-6.1.176`? known kernels: debian-5.10.218, \
+            debian-6.1.176, debian-6.12"
         );
         insta::assert_snapshot!(
             select("kernels", &["[6"], &NAMES).unwrap_err(),

@@ -1,4 +1,5 @@
-//! Runs the host's tools: found also in the sbin folders, with a deadline, and with errors that name the package to install.
+//! Runs the host's tools: found also in the sbin folders, with a deadline, and with errors that name the package to
+//! install.
 
 use crate::exit::{Exit, ExitError};
 use std::ffi::OsStr;
@@ -26,7 +27,8 @@ const FULL: [&str; 3] = ["No space left on device", "enough free space", "Wrote 
 pub enum ToolError {
     /// It is not installed.
     #[error(
-        "`{program}` is not installed (Debian package {package}); `cargo xtask doctor` lists and installs what is missing"
+        "`{program}` is not installed (Debian package {package}); `cargo xtask doctor` lists and installs what is \
+        missing"
     )]
     Missing {
         /// Its name.
@@ -52,7 +54,8 @@ pub enum ToolError {
     },
     /// It could not write.
     #[error(
-        "no space left on the disk for `{program}` ({stderr}); free some, or set BIOSCOPE_CACHE to a folder on another disk"
+        "no space left on the disk for `{program}` ({stderr}); free some, or set BIOSCOPE_CACHE to a folder on \
+        another disk"
     )]
     DiskFull {
         /// Its name.
@@ -238,8 +241,8 @@ fn read_all(mut from: impl Read) -> Vec<u8> {
 
 fn read_lines(mut from: impl Read, on_line: &mut impl FnMut(&str)) -> Vec<u8> {
     let mut bytes = Vec::new();
-    // Where the line that is not told yet begins, and up to where it is known to go on: what says megabytes without a line's end is not searched anew
-    // with each piece.
+    // Where the line that is not told yet begins, and up to where it is known to go on: what says megabytes without a
+    // line's end is not searched anew with each piece.
     let (mut told, mut searched) = (0, 0);
     let mut buffer = [0; 1 << 16];
     while let Ok(read @ 1..) = from.read(&mut buffer) {

@@ -2,7 +2,7 @@
 //! and verifies every signature and sum.
 
 pub mod index;
-pub mod root;
+pub(crate) mod root;
 pub mod sources;
 
 use host::exit::{Exit, ExitError};
@@ -39,7 +39,8 @@ pub enum AptError {
     },
     /// The archive has no such suite.
     #[error(
-        "the archive has no suite {suite}: {detail}; name another in kernels.toml, or use a mirror that still has this one"
+        "the archive has no suite {suite}: {detail}; name another in kernels.toml, or use a mirror that still has \
+        this one"
     )]
     NoSuite {
         /// The suite.
@@ -49,7 +50,8 @@ pub enum AptError {
     },
     /// A signature or sum is wrong.
     #[error(
-        "the archive's data for {needed} does not verify: {detail}; nothing of it was kept; try again later, or with another mirror: one that is being updated and a proxy that alters files look like this, too"
+        "the archive's data for {needed} does not verify: {detail}; nothing of it was kept; try again later, or with \
+        another mirror: one that is being updated and a proxy that alters files look like this, too"
     )]
     NotVerified {
         /// What was asked for.
@@ -68,7 +70,7 @@ pub enum AptError {
 impl AptError {
     /// Whether it may be that the index is older than the archive.
     #[must_use]
-    pub fn is_stale_index(&self) -> bool {
+    pub(crate) fn is_stale_index(&self) -> bool {
         // The words of an archive that is reached through http, and of one that is a folder.
         let gone = ["404", "File not found"];
         matches!(self, AptError::Unreachable { detail, .. } if gone.iter().any(|words| detail.contains(words)))
@@ -88,8 +90,8 @@ impl ExitError for AptError {
     }
 }
 
-/// Tells from apt's own words why it failed. `said` is all that it told: of a source that cannot be reached the reason stands
-/// only on standard output, and of a file with a wrong sum before so many lines that the error's tail lacks it.
+/// Tells from apt's own words why it failed. `said` is all that it told: of a source that cannot be reached the reason
+/// stands only on standard output, and of a file with a wrong sum before so many lines that the error's tail lacks it.
 fn classify(suite: &str, needed: &str, said: &str, error: ToolError) -> AptError {
     const NETWORK: [&str; 7] = [
         "Could not resolve",
@@ -166,7 +168,8 @@ mod tests {
 
     #[test]
     fn apts_words_are_told_apart() {
-        let gone = "Ign:1 http://mirror/debian trixie InRelease\nErr:2 http://mirror/debian trixie Release\n  404  Not Found\n";
+        let gone = "Ign:1 http://mirror/debian trixie InRelease\nErr:2 http://mirror/debian trixie Release\n  404  \
+            Not Found\n";
         assert_eq!(said(gone, NO_RELEASE).exit().code(), 66);
         let signature = "E: GPG error: http://mirror trixie InRelease: NO_PUBKEY 0E98404D386FA1D9";
         assert_eq!(said("", signature).exit().code(), 67);
@@ -180,9 +183,14 @@ mod tests {
 
     #[test]
     fn an_archive_out_of_reach_says_why() {
-        let stdout = "Ign:1 http://mirror/debian trixie InRelease\nErr:2 http://mirror/debian trixie Release\n  Could not resolve 'mirror'\n";
+        let stdout = "Ign:1 http://mirror/debian trixie InRelease\nErr:2 http://mirror/debian trixie Release\n  Could \
+            not resolve 'mirror'\n";
         let error = said(stdout, NO_RELEASE);
         assert_eq!(error.exit().code(), 68);
-        insta::assert_snapshot!(error, @"cannot reach the archive for the index of trixie: Could not resolve 'mirror'; check the network and any proxy in apt's configuration");
+        insta::assert_snapshot!(
+            error,
+            @"cannot reach the archive for the index of trixie: Could not resolve 'mirror'; check the network and any \
+            proxy in apt's configuration"
+        );
     }
 }

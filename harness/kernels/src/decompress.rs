@@ -67,7 +67,7 @@ impl Compression {
 ///
 /// # Errors
 /// It cannot be read, or begins like a compressed stream and is none.
-pub fn stream<'a>(mut from: impl BufRead + 'a) -> io::Result<Box<dyn Read + 'a>> {
+pub(crate) fn stream<'a>(mut from: impl BufRead + 'a) -> io::Result<Box<dyn Read + 'a>> {
     Ok(match Compression::of(from.fill_buf()?) {
         Some(Compression::Gzip) => Box::new(flate2::bufread::MultiGzDecoder::new(from)),
         Some(Compression::Xz) => Box::new(liblzma::bufread::XzDecoder::new_multi_decoder(from)),

@@ -7,16 +7,15 @@ use std::path::{Path, PathBuf};
 /// One mistake in a file, ready to be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// The file.
-    pub file: PathBuf,
+    pub(crate) file: PathBuf,
     /// Line, from 1.
-    pub line: usize,
+    pub(crate) line: usize,
     /// Column in characters, from 1.
-    pub column: usize,
+    pub(crate) column: usize,
     /// What is wrong.
-    pub message: String,
+    pub(crate) message: String,
     /// What was expected, alternatives, the next step.
-    pub help: Option<String>,
+    pub(crate) help: Option<String>,
     source_line: String,
     marked: usize,
 }
@@ -24,7 +23,7 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// A mistake at a byte range of `text`, which is what `file` holds.
     #[must_use]
-    pub fn new(file: &Path, text: &str, span: Range<usize>, message: impl Into<String>) -> Self {
+    pub(crate) fn new(file: &Path, text: &str, span: Range<usize>, message: impl Into<String>) -> Self {
         let start = floor_to_char(text, span.start.min(text.len()));
         let end = floor_to_char(text, span.end.clamp(start, text.len()));
         let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
@@ -42,7 +41,7 @@ impl Diagnostic {
 
     /// Adds what was expected or what to do next.
     #[must_use]
-    pub fn help(mut self, help: impl Into<String>) -> Self {
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }

@@ -21,7 +21,8 @@ const FOLDER: &str = "debs";
 pub enum FetchError {
     /// What the archive has is not what is pinned.
     #[error(
-        "{} {} does not match kernels.lock: pinned sha256 {}, the archive has {found}; if kernels.lock was edited undo that, else ask why the archive's file changed before `cargo xtask update {id}` takes it",
+        "{} {} does not match kernels.lock: pinned sha256 {}, the archive has {found}; if kernels.lock was edited \
+        undo that, else ask why the archive's file changed before `cargo xtask update {id}` takes it",
         deb.name, deb.version, deb.sha256
     )]
     Mismatch {
@@ -54,7 +55,7 @@ impl ExitError for FetchError {
 ///
 /// # Errors
 /// The cache cannot be read.
-pub fn cached(cache: &Cache, deb: &Deb, progress: &Progress) -> Result<Option<PathBuf>, CacheError> {
+pub(crate) fn cached(cache: &Cache, deb: &Deb, progress: &Progress) -> Result<Option<PathBuf>, CacheError> {
     let path = place(cache, deb);
     if !path.is_file() {
         return Ok(None);
@@ -74,7 +75,13 @@ pub fn cached(cache: &Cache, deb: &Deb, progress: &Progress) -> Result<Option<Pa
 ///
 /// # Errors
 /// The archive cannot be reached, or what came is not what is pinned.
-pub fn download(cache: &Cache, id: &str, deb: &Deb, root: &Root, progress: &Progress) -> Result<PathBuf, FetchError> {
+pub(crate) fn download(
+    cache: &Cache,
+    id: &str,
+    deb: &Deb,
+    root: &Root,
+    progress: &Progress,
+) -> Result<PathBuf, FetchError> {
     let scratch = cache.scratch(FOLDER)?;
     let file = root.download(deb, scratch.path(), progress)?;
     let found = sha256(&file)?;
@@ -88,7 +95,7 @@ pub fn download(cache: &Cache, id: &str, deb: &Deb, root: &Root, progress: &Prog
 
 /// The error of a package whose sum is not the pinned one.
 #[must_use]
-pub fn mismatch(id: &str, deb: &Deb, found: String) -> FetchError {
+pub(crate) fn mismatch(id: &str, deb: &Deb, found: String) -> FetchError {
     FetchError::Mismatch {
         id: id.to_owned(),
         deb: Box::new(deb.clone()),

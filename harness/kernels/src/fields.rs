@@ -1,7 +1,7 @@
 //! Reads a TOML table field by field, and answers every mistake with its place and the alternatives.
 
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -20,6 +20,11 @@ impl Document<'_> {
     /// A mistake at `span`.
     pub(super) fn error(&self, span: Range<usize>, message: impl Into<String>) -> Diagnostic {
         Diagnostic::new(self.file, self.text, span, message)
+    }
+
+    /// A path as the file means it: relative ones start at the file's folder.
+    pub(super) fn relative(&self, path: &Found<String>) -> PathBuf {
+        self.file.parent().unwrap_or(Path::new("")).join(path.get_ref())
     }
 }
 

@@ -9,7 +9,8 @@ use host::exit::Exit;
 use host::suggest;
 use serde::{Deserialize, Serialize};
 
-use crate::{ConfigPart, Kernel, Manifest, Origin, Source, TreeSource, config_parts};
+use crate::parse::config_parts;
+use crate::{ConfigPart, Kernel, Manifest, Origin, Source, TreeSource};
 
 /// A source tree that is given on the command line.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,7 +64,13 @@ pub fn tree_kernel(given: &GivenTree, fs: &[Fs], ready: &Path) -> Result<Kernel,
         config_parts(&given.config, ready).map_err(|(word, known)| {
             let known: Vec<&str> = known.iter().map(String::as_str).chain(ConfigPart::BASES).collect();
             let hint = suggest::hint(&word, "parts", &known);
-            Failure::new(Exit::Usage, format!("--config {word}: no ready fragment `{word}`; {hint}; a file is written with a dot or slash: ./{word}.config"))
+            Failure::new(
+                Exit::Usage,
+                format!(
+                    "--config {word}: no ready fragment `{word}`; {hint}; a file is written \
+                with a dot or slash: ./{word}.config"
+                ),
+            )
         })?
     };
     let source = TreeSource {
@@ -97,7 +104,8 @@ pub fn tree_kernel(given: &GivenTree, fs: &[Fs], ready: &Path) -> Result<Kernel,
     Ok(Kernel::from_tree(&id, source, fs))
 }
 
-/// These kernels of a manifest, with patches that are given on the command line. What is known of them is not known of those.
+/// These kernels of a manifest, with patches that are given on the command line. What is known of them is not known of
+/// those.
 ///
 /// # Errors
 /// No kernel was named, or one does not come as source.

@@ -1,35 +1,51 @@
 //! Kernels: what `kernels.toml` names, what `kernels.lock` pins, and how they get into the store.
 //!
-//! [`Manifest`] → [`prepare()`] → [`Artifact`]. Resolving is a pure function over a suite's index; apt verifies the
-//! archive's signatures, and `kernels.lock` the packages; the store names each unpacked kernel by what it was made of.
+//! [`Manifest`] → [`prepare()`] → [`Artifact`]. A [`Kernel`] has a [`Source`]: packages of a distribution, a tree to
+//! build ([`TreeSource`]), or an image that is there already. In the order of what happens:
+//!
+//! - `manifest`, `parse`, `fields` and `diagnostic` read `kernels.toml`, and point at every mistake; `kernel`,
+//!   [`package`] and `tree` are what is read. [`given`] makes a kernel of the command line's `--image` or `--tree`.
+//! - [`resolve`] finds the packages of a version in a suite's index: a pure function. [`apt`] has that index and
+//!   verifies the archive's signatures; [`lock`] pins packages by their hashes, and `fetch` verifies those.
+//! - [`source`] brings source of any origin into one git repository of the cache, patches applied. [`build`] builds it
+//!   in a folder that similar kernels share, and notes which files the build read.
+//! - `unpack`, `decompress` and `payload` find the kernel that QEMU boots; [`modules`] are those a guest loads.
+//! - The [`store`] names each artifact by the hash of what it was made of, so nothing is made twice; [`stock`] says
+//!   what is kept, what was not used for a time, and what an artifact was made of.
+//!
+//! This crate knows nothing of machines, cases and verdicts; [`Expect`] is what the manifest says of known failures,
+//! and is compared with a cell elsewhere.
 
 pub mod apt;
 pub mod build;
 pub mod decompress;
-pub mod diagnostic;
+mod diagnostic;
 pub mod fetch;
 mod fields;
 pub mod given;
+mod kernel;
 pub mod lock;
-pub mod manifest;
+mod manifest;
 pub mod modules;
+pub mod package;
 mod parse;
-pub mod payload;
+mod payload;
 pub mod prepare;
 pub mod resolve;
 pub mod source;
+pub mod stock;
 pub mod store;
-pub mod tree;
-pub mod unpack;
+mod tree;
+mod unpack;
 pub mod version;
 
 use host::exit::{Exit, ExitError};
 use std::path::PathBuf;
 
 pub use given::GivenTree;
+pub use kernel::{Expect, Kernel, Source};
 pub use lock::Lock;
-pub use manifest::{Expect, ExpectedCause, ExpectedVerdict, Kernel, Manifest, Source};
-pub use parse::config_parts;
+pub use manifest::Manifest;
 pub use prepare::{Change, Options, prepare, ready, source_tree, update};
 pub use store::Artifact;
 pub use tree::{ConfigPart, Origin, TreeSource};
@@ -46,7 +62,11 @@ pub enum Error {
     #[error(transparent)]
     Lock(#[from] lock::LockError),
     /// The lock would have to change, and may not.
-    #[error("{} does not pin kernel {id} as kernels.toml has it, and --locked forbids to change it; run `cargo xtask update {id}`", lock.display())]
+    #[error(
+        "{} does not pin kernel {id} as kernels.toml has it, and --locked forbids to change it; run `cargo xtask \
+        update {id}`",
+        lock.display()
+    )]
     Locked {
         /// The kernel.
         id: String,

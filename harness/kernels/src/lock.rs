@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::diagnostic::Diagnostic;
-use super::manifest::{PackageSource, Wanted};
+use super::package::{PackageSource, Wanted};
 
 const HEADER: &str = "# This file is made by bioscope: `cargo xtask update [ID]` moves it.
 # It is not meant to be edited by hand, and belongs under version control.
@@ -28,11 +28,11 @@ pub struct Lock {
 #[serde(deny_unknown_fields)]
 pub struct Pinned {
     /// The kernel's name in `kernels.toml`.
-    pub id: String,
+    pub(crate) id: String,
     /// The suite that they come from.
-    pub suite: String,
+    pub(crate) suite: String,
     /// What `kernels.toml` asked for.
-    pub package: Vec<String>,
+    pub(crate) package: Vec<String>,
     /// Version of the first package asked for.
     pub version: String,
     /// The packages that hold the kernel's files.
@@ -51,7 +51,7 @@ pub struct Deb {
     /// Sum of the file, in lower-case hexadecimal.
     pub sha256: String,
     /// The file's size in bytes.
-    pub size: u64,
+    pub(crate) size: u64,
 }
 
 impl Pinned {
@@ -132,7 +132,7 @@ impl Lock {
     ///
     /// # Errors
     /// The text says something wrong.
-    pub fn parse(file: &Path, text: &str) -> Result<Self, LockError> {
+    pub(crate) fn parse(file: &Path, text: &str) -> Result<Self, LockError> {
         const REMAKE: &str = "undo the edit, or delete the file and run `cargo xtask update` to make it anew";
         let malformed = |span: std::ops::Range<usize>, message: String| {
             Box::new(Diagnostic::new(file, text, span, message).help(REMAKE))
@@ -165,7 +165,7 @@ impl Lock {
     }
 
     /// Pins a kernel's packages, and says whether that changed anything.
-    pub fn set(&mut self, pinned: Pinned) -> bool {
+    pub(crate) fn set(&mut self, pinned: Pinned) -> bool {
         match self.kernels.iter_mut().find(|kernel| kernel.id == pinned.id) {
             Some(old) if *old == pinned => return false,
             Some(old) => *old = pinned,
@@ -175,16 +175,11 @@ impl Lock {
         true
     }
 
-    /// Forgets kernels that are not named (any more).
-    pub fn retain(&mut self, keep: impl Fn(&str) -> bool) {
-        self.kernels.retain(|kernel| keep(&kernel.id));
-    }
-
     /// The lock as it stands in the file.
     ///
     /// # Errors
     /// Only if serialisation fails.
-    pub fn to_text(&self) -> Result<String, LockError> {
+    pub(crate) fn to_text(&self) -> Result<String, LockError> {
         Ok(format!("{HEADER}{}", toml::to_string(self)?))
     }
 
@@ -192,7 +187,7 @@ impl Lock {
     ///
     /// # Errors
     /// The folder cannot be written to.
-    pub fn save(&self, file: &Path) -> Result<(), LockError> {
+    pub(crate) fn save(&self, file: &Path) -> Result<(), LockError> {
         let text = self.to_text()?;
         let failed = |source: std::io::Error| LockError::Write {
             file: file.to_owned(),

@@ -1,178 +1,18 @@
-//! `kernels.toml`: which kernels there are, where each comes from, and which failures of it are known.
+//! `kernels.toml` as a whole: its kernels, and which of them are selected.
 
-use host::exit::{Exit, ExitError};
-use std::fmt;
 use std::path::{Path, PathBuf};
 
-use globset::GlobMatcher;
-use guest_wire::{Fs, Phase};
+use host::exit::{Exit, ExitError};
+use host::suggest::{self, PatternError};
 
 use super::diagnostic::Diagnostic;
+use super::kernel::Kernel;
 use super::parse;
-use super::tree::{Origin, TreeSource};
-use host::suggest::{self, PatternError};
 
 /// A parsed `kernels.toml`.
 #[derive(Debug, Clone)]
 pub struct Manifest {
     kernels: Vec<Kernel>,
-}
-
-/// One `[[kernel]]`.
-#[derive(Debug, Clone)]
-pub struct Kernel {
-    /// Its name in reports and on the command line.
-    pub id: String,
-    /// Where it comes from.
-    pub source: Source,
-    /// File systems of the default matrix, as mount(2) calls them.
-    pub fs: Vec<Fs>,
-    /// Failures that are known.
-    pub expect: Vec<Expect>,
-    /// Stable line that it belongs to (`6.1`): orders kernels for bisection.
-    pub line: Option<String>,
-    /// Whether it is part of the matrix when no kernel is asked for.
-    pub default: bool,
-    /// The group that it is run with: `truth`.
-    pub group: Option<String>,
-}
-
-/// Where a kernel comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
-    /// Packages of a distribution.
-    Package(PackageSource),
-    /// It is built from source.
-    Tree(Box<TreeSource>),
-    /// Files that are there already.
-    Image {
-        /// A bzImage or an ELF vmlinux.
-        image: PathBuf,
-        /// Folder that holds, or is, `lib/modules/RELEASE`.
-        modules: Option<PathBuf>,
-    },
-}
-
-impl Source {
-    /// The packages of a distribution that it is made of, if it is.
-    #[must_use]
-    pub fn packages(&self) -> Option<&PackageSource> {
-        match self {
-            Source::Package(source) => Some(source),
-            Source::Tree(tree) => match &tree.origin {
-                Origin::Package(source) => Some(source),
-                Origin::Git { .. } | Origin::Tarball { .. } => None,
-            },
-            Source::Image { .. } => None,
-        }
-    }
-}
-
-/// A kernel in a distribution's archive.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PackageSource {
-    /// The archive's suite: `bookworm-security`.
-    pub suite: String,
-    /// Names, or globs of which the highest version is taken.
-    pub packages: Vec<String>,
-    /// Which version.
-    pub version: Wanted,
-}
-
-/// Which version of a package.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Wanted {
-    /// The highest on offer when the lock was last moved.
-    Latest,
-    /// This one.
-    Exactly(String),
-}
-
-impl fmt::Display for Wanted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Wanted::Latest => "latest",
-            Wanted::Exactly(version) => version,
-        })
-    }
-}
-
-/// One `[[kernel.expect]]`: a failure that is known and does not make a run fail.
-#[derive(Debug, Clone)]
-pub struct Expect {
-    /// File systems that it is about.
-    pub fs: GlobMatcher,
-    /// Cases that it is about.
-    pub case: GlobMatcher,
-    /// What is expected.
-    pub verdict: ExpectedVerdict,
-    /// The failure's cause; any if absent.
-    pub cause: Option<ExpectedCause>,
-    /// For a hang: the phase that never ends; any if absent.
-    pub phase: Option<Phase>,
-    /// The reason, for a person: the bug, the commit.
-    pub why: String,
-    /// Line in `kernels.toml`.
-    pub line: usize,
-}
-
-impl Expect {
-    /// Whether this is about a case on a file system.
-    #[must_use]
-    pub fn covers(&self, fs: Fs, case: &str) -> bool {
-        self.fs.is_match(fs.as_str()) && self.case.is_match(case)
-    }
-}
-
-/// Declares an enum whose variants are words of `kernels.toml`.
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum $name { $($(#[$variant_doc])* $variant,)* }
-        impl $name {
-            /// Every word, as it is written.
-            pub const WORDS: &'static [&'static str] = &[$($word,)*];
-            /// The word as it is written.
-            #[must_use]
-            pub fn as_str(self) -> &'static str {
-                match self { $($name::$variant => $word,)* }
-            }
-            /// The value that a word stands for.
-            #[must_use]
-            pub fn from_word(word: &str) -> Option<Self> {
-                match word { $($word => Some($name::$variant),)* _ => None }
-            }
-        }
-    };
-}
-
-words! {
-    /// Verdicts that can be expected; a pass needs no entry, and a broken rig is never expected.
-    ExpectedVerdict {
-        /// The kernel does it wrong.
-        Fail = "fail",
-        /// The thing under test cannot be made to happen.
-        Inconclusive = "inconclusive",
-    }
-}
-
-words! {
-    /// Causes of a failure.
-    ExpectedCause {
-        /// Data on disk is wrong.
-        Corruption = "corruption",
-        /// Something waits for ever.
-        Hang = "hang",
-        /// Something is never given back.
-        Leak = "leak",
-        /// Oops, panic, BUG or a sanitizer's report.
-        Crash = "crash",
-        /// WARN or lockdep.
-        Warning = "warning",
-        /// A system call answered what it must not.
-        Error = "error",
-    }
 }
 
 /// Why `kernels.toml` cannot be used.
@@ -241,7 +81,8 @@ impl Manifest {
             .collect()
     }
 
-    /// The kernels that any of the globs matches; without globs those of the default matrix. A group's name stands for its kernels.
+    /// The kernels that any of the globs matches; without globs those of the default matrix. A group's name stands for
+    /// its kernels.
     ///
     /// # Errors
     /// A glob is malformed or matches nothing; the error lists what exists.
@@ -268,44 +109,5 @@ impl Manifest {
             .filter(wanted)
             .map(|(_, kernel)| kernel)
             .collect())
-    }
-}
-
-impl Kernel {
-    /// A kernel that no manifest names: files given on the command line.
-    #[must_use]
-    pub fn from_image(id: &str, image: &Path, modules: Option<&Path>) -> Self {
-        Kernel {
-            id: id.to_owned(),
-            source: Source::Image {
-                image: image.to_owned(),
-                modules: modules.map(Path::to_owned),
-            },
-            fs: vec![Fs::Btrfs],
-            expect: Vec::new(),
-            line: None,
-            default: true,
-            group: None,
-        }
-    }
-
-    /// A kernel that no manifest names: source given on the command line.
-    #[must_use]
-    pub fn from_tree(id: &str, source: TreeSource, fs: Vec<Fs>) -> Self {
-        Kernel {
-            id: id.to_owned(),
-            source: Source::Tree(Box::new(source)),
-            fs,
-            expect: Vec::new(),
-            line: None,
-            default: true,
-            group: None,
-        }
-    }
-
-    /// The first known failure that covers a case on a file system.
-    #[must_use]
-    pub fn expected(&self, fs: Fs, case: &str) -> Option<&Expect> {
-        self.expect.iter().find(|expect| expect.covers(fs, case))
     }
 }

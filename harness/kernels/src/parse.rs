@@ -1,21 +1,25 @@
 //! From the text of `kernels.toml` to kernels, with every mistake pointed at.
 
+mod package;
 mod tree;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use globset::GlobMatcher;
 use guest_wire::{Fs, Phase};
 use toml::de::DeTable;
 
-pub use tree::given as config_parts;
+pub(crate) use tree::given as config_parts;
 
 use super::diagnostic::Diagnostic;
 use super::fields::{Document, Fields, Found};
-use super::manifest::{Expect, ExpectedCause, ExpectedVerdict, Kernel, PackageSource, Source, Wanted};
+use super::kernel::{Expect, Kernel, Source};
 use host::suggest;
+use package::{package, package_source};
+use verdict::Cause;
+use verdict::results::{Expected, ExpectedFailure, ExpectedVerdict};
 
 const KERNEL_KEYS: [&str; 22] = [
     "id",
@@ -42,31 +46,6 @@ const KERNEL_KEYS: [&str; 22] = [
     "expect",
 ];
 const EXPECT_KEYS: [&str; 6] = ["fs", "case", "verdict", "cause", "phase", "why"];
-
-/// Debian's releases, by the names that its archive uses. A new one is added here.
-const CODENAMES: [&str; 12] = [
-    "buster",
-    "bullseye",
-    "bookworm",
-    "trixie",
-    "forky",
-    "duke",
-    "sid",
-    "oldoldstable",
-    "oldstable",
-    "stable",
-    "testing",
-    "unstable",
-];
-/// What may follow a release's name.
-const POCKETS: [&str; 6] = [
-    "",
-    "-security",
-    "-updates",
-    "-backports",
-    "-backports-sloppy",
-    "-proposed-updates",
-];
 
 /// All kernels of a manifest.
 pub(super) fn kernels(file: &Path, text: &str) -> Result<Vec<Kernel>, Diagnostic> {
@@ -150,9 +129,9 @@ fn source(document: Document<'_>, fields: &Fields<'_>, fs: &[Fs]) -> Result<Sour
             let error = document.error(fields.key_span(key), format!("`{key}` beside `image`"));
             return Err(error.help("a kernel is either a package (suite, package, version) or a file (image, modules)"));
         }
-        let modules = fields.string("modules")?.map(|modules| relative(document, &modules));
+        let modules = fields.string("modules")?.map(|modules| document.relative(&modules));
         return Ok(Source::Image {
-            image: relative(document, &image),
+            image: document.relative(&image),
             modules,
         });
     }
@@ -163,7 +142,8 @@ fn source(document: Document<'_>, fields: &Fields<'_>, fs: &[Fs]) -> Result<Sour
     if !fields.has("package") && !fields.has("suite") {
         let error = document.error(fields.key_span("id"), "this kernel has no source");
         return Err(error.help(
-            "give it `suite`, `package` and `version`; or `image`; or source to build: `git`, `tarball`, or `source-package`",
+            "give it `suite`, `package` and `version`; or `image`; or source to build: `git`, `tarball`, or \
+            `source-package`",
         ));
     }
     let example = "\"linux-image-6.1.0-50-cloud-amd64-unsigned\"";
@@ -180,105 +160,9 @@ fn source(document: Document<'_>, fields: &Fields<'_>, fs: &[Fs]) -> Result<Sour
     Ok(Source::Package(package_source(document, fields, packages)?))
 }
 
-/// Packages with the suite and version that stand beside them.
-fn package_source(
-    document: Document<'_>,
-    fields: &Fields<'_>,
-    packages: Vec<String>,
-) -> Result<PackageSource, Diagnostic> {
-    let suite = suite(document, fields.required("suite", "\"bookworm\"")?)?;
-    let version = fields.required("version", "\"latest\"")?;
-    let version = match version.get_ref().as_str() {
-        "latest" => Wanted::Latest,
-        word if word.starts_with(|c: char| c.is_ascii_digit()) && !word.contains(char::is_whitespace) => {
-            Wanted::Exactly(word.to_owned())
-        }
-        word => {
-            let error = document.error(version.span(), format!("`{word}` is not a package version"));
-            return Err(error.help("write a whole version like \"6.1.176-1\", or \"latest\""));
-        }
-    };
-    Ok(PackageSource {
-        suite,
-        packages,
-        version,
-    })
-}
-
-fn relative(document: Document<'_>, path: &Found<String>) -> PathBuf {
-    document.file.parent().unwrap_or(Path::new("")).join(path.get_ref())
-}
-
-fn suite(document: Document<'_>, suite: Found<String>) -> Result<String, Diagnostic> {
-    let word = suite.get_ref().as_str();
-    let all: Vec<String> = CODENAMES
-        .iter()
-        .flat_map(|name| POCKETS.iter().map(move |pocket| format!("{name}{pocket}")))
-        .collect();
-    if all.iter().any(|known| known == word) {
-        return Ok(suite.into_inner());
-    }
-    let near = suggest::closest(word, all.iter().map(String::as_str));
-    let meant = near.map_or_else(String::new, |near| format!("did you mean `{near}`? "));
-    let error = document.error(suite.span(), format!("unknown suite `{word}`"));
-    Err(error.help(format!(
-        "{meant}a suite is a Debian release ({}), alone or followed by one of {}",
-        CODENAMES.join(", "),
-        POCKETS[1..].join(", ")
-    )))
-}
-
-fn package(document: Document<'_>, name: Found<String>) -> Result<String, Diagnostic> {
-    let word = name.get_ref().as_str();
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.*?[]{},!".contains(c);
-    if !word.starts_with(|c: char| c.is_ascii_alphanumeric()) || !word.chars().all(plain) {
-        let error = document.error(name.span(), format!("`{word}` is not a package name"));
-        return Err(error.help("package names are of lower-case letters, digits, + - and ."));
-    }
-    if let Err(bad) = suggest::glob(word) {
-        return Err(document.error(name.span(), format!("`{word}` is not a valid glob: {bad}")));
-    }
-    Ok(name.into_inner())
-}
-
 fn expect(document: Document<'_>, fields: &Fields<'_>, line: usize) -> Result<Expect, Diagnostic> {
     let case = fields.required("case", "\"partial-write*\"")?;
-    let verdict = fields.required("verdict", "\"fail\"")?;
-    let verdict = word(
-        document,
-        "verdict",
-        &verdict,
-        ExpectedVerdict::from_word,
-        ExpectedVerdict::WORDS,
-    )?;
-    let cause = fields
-        .string("cause")?
-        .map(|cause| {
-            word(
-                document,
-                "cause",
-                &cause,
-                ExpectedCause::from_word,
-                ExpectedCause::WORDS,
-            )
-        })
-        .transpose()?;
-    if cause.is_some() && verdict != ExpectedVerdict::Fail {
-        let error = document.error(fields.key_span("cause"), "`cause` without verdict \"fail\"");
-        return Err(error.help("only a failure has a cause; take this line out"));
-    }
-    let phase = fields
-        .string("phase")?
-        .map(|phase| {
-            let names: Vec<&str> = Phase::ALL.iter().map(|phase| phase.name()).collect();
-            let from_word = |word: &str| Phase::ALL.into_iter().find(|phase| phase.name() == word);
-            word(document, "phase", &phase, from_word, &names)
-        })
-        .transpose()?;
-    if phase.is_some() && cause != Some(ExpectedCause::Hang) {
-        let error = document.error(fields.key_span("phase"), "`phase` without cause \"hang\"");
-        return Err(error.help("only a hang has a phase that never ends; take this line out"));
-    }
+    let verdict = expected_verdict(document, fields)?;
     let fs = match fields.string("fs")? {
         Some(fs) => glob(document, &fs)?,
         None => glob(document, &Found::new(0..0, "*".to_owned()))?,
@@ -289,11 +173,53 @@ fn expect(document: Document<'_>, fields: &Fields<'_>, line: usize) -> Result<Ex
     Ok(Expect {
         fs,
         case: glob(document, &case)?,
-        verdict,
-        cause,
-        phase,
-        why,
+        expected: Expected { verdict, why },
         line,
+    })
+}
+
+fn expected_verdict(document: Document<'_>, fields: &Fields<'_>) -> Result<ExpectedVerdict, Diagnostic> {
+    let verdict = fields.required("verdict", "\"fail\"")?;
+    let known = |found: &str| ExpectedVerdict::WORDS.into_iter().find(|word| *word == found);
+    let verdict = word(document, "verdict", &verdict, known, &ExpectedVerdict::WORDS)?;
+    let fails = verdict == ExpectedVerdict::Fail(ExpectedFailure::Any).word();
+    let cause = fields
+        .string("cause")?
+        .map(|cause| {
+            word(
+                document,
+                "cause",
+                &cause,
+                Cause::from_word,
+                &Cause::ALL.map(Cause::word),
+            )
+        })
+        .transpose()?;
+    if cause.is_some() && !fails {
+        let error = document.error(fields.key_span("cause"), "`cause` without verdict \"fail\"");
+        return Err(error.help("only a failure has a cause; take this line out"));
+    }
+    let phase = fields
+        .string("phase")?
+        .map(|phase| {
+            let names = Phase::ALL.map(Phase::name);
+            let from_word = |word: &str| Phase::ALL.into_iter().find(|phase| phase.name() == word);
+            word(document, "phase", &phase, from_word, &names)
+        })
+        .transpose()?;
+    let failure = match (cause, phase) {
+        (Some(Cause::Hang), Some(phase)) => ExpectedFailure::HangIn(phase),
+        (_, Some(_)) => {
+            let error = document.error(fields.key_span("phase"), "`phase` without cause \"hang\"");
+            return Err(error.help("only a hang has a phase that never ends; take this line out"));
+        }
+        (Some(cause), None) => ExpectedFailure::Of(cause),
+        (None, None) => ExpectedFailure::Any,
+    };
+    Ok(if fails {
+        ExpectedVerdict::Fail(failure)
+    } else {
+        ExpectedVerdict::Inconclusive
     })
 }
 

@@ -28,7 +28,10 @@ pub enum PayloadError {
     #[error("neither a bzImage (no boot header) nor an ELF vmlinux")]
     NotAKernel,
     /// The boot header is from before 2.6.25.
-    #[error("the image's boot protocol {major}.{minor:02} does not tell where the kernel is", major = version >> 8, minor = version & 0xff)]
+    #[error(
+        "the image's boot protocol {major}.{minor:02} does not tell where the kernel is",
+        major = version >> 8, minor = version & 0xff
+    )]
     TooOld {
         /// The protocol's version.
         version: u16,
@@ -59,7 +62,7 @@ pub enum PayloadError {
 ///
 /// # Errors
 /// It cannot be found, decompressed, or booted so.
-pub fn pvh_kernel(image: &[u8]) -> Result<Vec<u8>, PayloadError> {
+pub(crate) fn pvh_kernel(image: &[u8]) -> Result<Vec<u8>, PayloadError> {
     let vmlinux = if image.starts_with(&object::elf::ELFMAG) {
         image.to_vec()
     } else {
@@ -74,7 +77,7 @@ pub fn pvh_kernel(image: &[u8]) -> Result<Vec<u8>, PayloadError> {
 
 /// The kernel's release (`6.1.0-50-cloud-amd64`) as a bzImage's header tells it.
 #[must_use]
-pub fn release(image: &[u8]) -> Option<String> {
+pub(crate) fn release(image: &[u8]) -> Option<String> {
     if image.get(MAGIC_AT..MAGIC_AT + 4)? != MAGIC {
         return None;
     }
@@ -90,7 +93,7 @@ pub fn release(image: &[u8]) -> Option<String> {
 
 /// The release in an ELF kernel's banner.
 #[must_use]
-pub fn release_of_elf(vmlinux: &[u8]) -> Option<String> {
+pub(crate) fn release_of_elf(vmlinux: &[u8]) -> Option<String> {
     const BANNER: &[u8] = b"Linux version ";
     let at = vmlinux.windows(BANNER.len()).position(|window| window == BANNER)? + BANNER.len();
     let text = vmlinux.get(at..)?.split(|&byte| byte == b' ').next()?;
@@ -213,9 +216,18 @@ mod tests {
 
     #[test]
     fn images_that_do_not_serve_say_why() {
-        insta::assert_snapshot!(pvh_kernel(&bz_image(&gzip(&elf(1)))).unwrap_err(), @"the kernel has no PVH entry (it was built without CONFIG_PVH)");
-        insta::assert_snapshot!(pvh_kernel(b"MZ").unwrap_err(), @"neither a bzImage (no boot header) nor an ELF vmlinux");
-        insta::assert_snapshot!(pvh_kernel(&bz_image(b"BZh91AY&SY")).unwrap_err(), @"the kernel in the image is compressed in an unknown way (it begins with [42, 5a, 68, 39, 31, 41])");
+        insta::assert_snapshot!(
+            pvh_kernel(&bz_image(&gzip(&elf(1)))).unwrap_err(),
+            @"the kernel has no PVH entry (it was built without CONFIG_PVH)"
+        );
+        insta::assert_snapshot!(
+            pvh_kernel(b"MZ").unwrap_err(),
+            @"neither a bzImage (no boot header) nor an ELF vmlinux"
+        );
+        insta::assert_snapshot!(
+            pvh_kernel(&bz_image(b"BZh91AY&SY")).unwrap_err(),
+            @"the kernel in the image is compressed in an unknown way (it begins with [42, 5a, 68, 39, 31, 41])"
+        );
         let whole = bz_image(&gzip(&elf(PVH_NOTE.0)));
         assert!(matches!(
             pvh_kernel(&whole[..whole.len() - 9]),
@@ -230,6 +242,9 @@ mod tests {
         ));
         let mut old = whole;
         old[VERSION_AT] = 7;
-        insta::assert_snapshot!(pvh_kernel(&old).unwrap_err(), @"the image's boot protocol 2.07 does not tell where the kernel is");
+        insta::assert_snapshot!(
+            pvh_kernel(&old).unwrap_err(),
+            @"the image's boot protocol 2.07 does not tell where the kernel is"
+        );
     }
 }

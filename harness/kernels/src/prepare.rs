@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use super::apt::root::Root;
+use super::kernel::{Kernel, Source};
 use super::lock::{Deb, Lock, Pinned};
-use super::manifest::{Kernel, PackageSource, Source};
+use super::package::PackageSource;
 use super::source::{self, Repo, Tree};
 use super::store::{self, Artifact};
 use super::tree::{Origin, TreeSource};
@@ -335,7 +336,8 @@ fn package_hash(debs: &[Deb]) -> String {
     store::hash(&sums)
 }
 
-/// The hash of an image's bytes, and of what its modules folder looks like from outside (reading it all takes too long).
+/// The hash of an image's bytes, and of what its modules folder looks like from outside (reading it all takes too
+/// long).
 fn image_hash(image: &Path, modules: Option<&Path>) -> Result<String, Error> {
     let bytes = fs::read(image).map_err(|source| unpack::UnpackError::Read {
         path: image.to_owned(),

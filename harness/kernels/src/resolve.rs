@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 
 use super::apt::index::{Entry, Index};
 use super::lock::Pinned;
-use super::manifest::{PackageSource, Wanted};
+use super::package::{PackageSource, Wanted};
 use super::version;
 use host::suggest;
 
-/// Packages that a kernel is split into, or that a metapackage points at. From Debian's 7.x on `linux-binary-…` holds the
-/// image, `linux-modules-…` the modules, and `linux-base-…` the configuration and the list of what is built in.
+/// Packages that a kernel is split into, or that a metapackage points at. From Debian's 7.x on `linux-binary-…` holds
+/// the image, `linux-modules-…` the modules, and `linux-base-…` the configuration and the list of what is built in.
 const FOLLOWED: [&str; 5] = [
     "linux-image-",
     "linux-binary-",
@@ -52,7 +52,8 @@ pub enum ResolveError {
     },
     /// The packages found hold no kernel.
     #[error(
-        "{package} {version} of {suite} holds no kernel, nor does a package that it depends on; name a linux-image-… package"
+        "{package} {version} of {suite} holds no kernel, nor does a package that it depends on; name a linux-image-… \
+        package"
     )]
     NoKernel {
         /// The suite.

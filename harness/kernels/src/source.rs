@@ -1,134 +1,25 @@
-//! Source, whatever it comes from, as a tree in one git repository of the cache: git compares, applies patches and checks out.
+//! Source, whatever it comes from, as a tree in one git repository of the cache: git compares, applies patches and
+//! checks out.
 //!
-//! A user's own repository lends its objects (`GIT_ALTERNATE_OBJECT_DIRECTORIES`) and is never written to; nor is its working tree.
+//! A user's own repository lends its objects (`GIT_ALTERNATE_OBJECT_DIRECTORIES`) and is never written to; nor is its
+//! working tree.
 
+mod error;
 mod import;
 mod local;
 mod patches;
 mod repo;
 
-use host::exit::{Exit, ExitError};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use host::cache::{Cache, CacheError};
+use host::cache::Cache;
 use host::progress::Progress;
-use host::tool::ToolError;
 
 use super::tree::is_url;
+pub use error::SourceError;
+pub use import::{package, taken, tarball};
+pub use patches::{Single, apply, each};
 pub use repo::{Listing, Repo, Tree};
-
-/// Why source cannot be had.
-#[derive(Debug, thiserror::Error)]
-pub enum SourceError {
-    /// A file or folder that was named cannot be read.
-    #[error("cannot read {}", path.display())]
-    Read {
-        /// What was named.
-        path: PathBuf,
-        /// The system's answer.
-        source: std::io::Error,
-    },
-    /// The folder holds no kernel.
-    #[error("{} holds no kernel source: there is no Kconfig and Kbuild at its top; name the top folder of a Linux tree", path.display())]
-    NotLinux {
-        /// What was named.
-        path: PathBuf,
-    },
-    /// It is no repository, and a revision was asked for.
-    #[error("{} is no git repository, so there is no revision {rev} in it; `dirty = true` (or --tree without --rev) builds the folder as it is", path.display())]
-    NotGit {
-        /// What was named.
-        path: PathBuf,
-        /// The revision.
-        rev: String,
-    },
-    /// The repository has no such revision.
-    #[error(
-        "{repository} has no revision `{rev}`{hint}; expected a commit, tag or branch (a shallow clone lacks old ones: `git fetch --unshallow`)"
-    )]
-    NoRevision {
-        /// The repository.
-        repository: String,
-        /// What was asked for.
-        rev: String,
-        /// Names that are near.
-        hint: String,
-    },
-    /// It cannot be fetched.
-    #[error("cannot fetch {what}: {reason}; check the address and the network")]
-    Fetch {
-        /// What.
-        what: String,
-        /// git's or apt's own words.
-        reason: String,
-    },
-    /// The network may not be used.
-    #[error("{what} is not cached and --offline forbids the network; run once without --offline")]
-    Offline {
-        /// What is needed.
-        what: String,
-    },
-    /// The archive is not the one that is pinned.
-    #[error(
-        "{location} has sha256 {found}, kernels.toml says {wanted}; if the file was meant to change, put the new sum there"
-    )]
-    Mismatch {
-        /// Where it came from.
-        location: String,
-        /// What is pinned.
-        wanted: String,
-        /// What came.
-        found: String,
-    },
-    /// The archive is damaged, or is none.
-    #[error("{what} is no archive of a kernel's source: {reason}")]
-    Archive {
-        /// Which.
-        what: String,
-        /// What is wrong.
-        reason: String,
-    },
-    /// A patch does not apply.
-    #[error("{} does not apply to {to}:\n{reason}\nnothing was built; rebase the patch onto this source, or take it out of `patches`", patch.display())]
-    Patch {
-        /// The file.
-        patch: PathBuf,
-        /// What it was to be applied to.
-        to: String,
-        /// git's own words.
-        reason: String,
-    },
-    /// A patch file or folder holds no patch.
-    #[error("{} holds no patch: {reason}", patch.display())]
-    NoPatch {
-        /// The file or folder.
-        patch: PathBuf,
-        /// What was looked for.
-        reason: String,
-    },
-    /// A host tool failed.
-    #[error(transparent)]
-    Tool(#[from] ToolError),
-    /// The cache cannot be used.
-    #[error(transparent)]
-    Cache(#[from] CacheError),
-}
-
-impl ExitError for SourceError {
-    fn exit(&self) -> Exit {
-        match self {
-            SourceError::Read { .. }
-            | SourceError::NotLinux { .. }
-            | SourceError::NotGit { .. }
-            | SourceError::NoRevision { .. } => Exit::NoInput,
-            SourceError::Patch { .. } | SourceError::NoPatch { .. } | SourceError::Archive { .. } => Exit::Data,
-            SourceError::Mismatch { .. } => Exit::NotVerified,
-            SourceError::Fetch { .. } | SourceError::Offline { .. } => Exit::Network,
-            SourceError::Tool(error) => error.exit(),
-            SourceError::Cache(error) => error.exit(),
-        }
-    }
-}
 
 /// The tree of a git repository or folder.
 ///
@@ -154,6 +45,3 @@ pub fn git(
     };
     Ok(tree)
 }
-
-pub use import::{package, taken, tarball};
-pub use patches::{Single, apply, each};

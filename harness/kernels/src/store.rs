@@ -121,7 +121,8 @@ pub fn get(cache: &Cache, id: &str, hash: &str) -> Option<Artifact> {
     };
     // Someone may have tidied up: half an artifact is none.
     let whole = artifact.kernel.is_file() && artifact.modules_root.as_ref().is_none_or(|root| root.is_dir());
-    // What is used stays when the store is tidied up. A cache that cannot be written is no reason not to use what is there.
+    // What is used stays when the store is tidied up. A cache that cannot be written is no reason not to use what is
+    // there.
     if whole
         && let Ok(file) = std::fs::File::options()
             .append(true)
@@ -209,12 +210,12 @@ pub fn all(cache: &Cache) -> Vec<Kept> {
     all
 }
 
-/// Removes a folder of the store, or a build folder, unless a run holds its lock; says whether it did. It is moved aside first, so that nobody
-/// finds half of it.
+/// Removes a folder of the store, or a build folder, unless a run holds its lock; says whether it did. It is moved
+/// aside first, so that nobody finds half of it.
 ///
 /// # Errors
 /// It cannot be removed.
-pub fn remove(cache: &Cache, dir: &Path, lock: &str) -> Result<bool, CacheError> {
+pub(crate) fn remove(cache: &Cache, dir: &Path, lock: &str) -> Result<bool, CacheError> {
     let Some(_lock) = cache.try_lock(lock)? else {
         return Ok(false);
     };

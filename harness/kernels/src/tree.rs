@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use guest_wire::Fs;
 
-use super::manifest::PackageSource;
+use super::package::PackageSource;
 
 /// A kernel that is built from source.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,14 +66,14 @@ pub enum ConfigPart {
 
 impl ConfigPart {
     /// Words that stand for a base.
-    pub const BASES: [&'static str; 2] = ["tinyconfig", "defconfig"];
+    pub(crate) const BASES: [&'static str; 2] = ["tinyconfig", "defconfig"];
 
-    /// What a word of `config = […]` stands for: a base, a ready fragment of this repository (`base`, `btrfs`), or a file. `first` may be a whole
-    /// configuration: a file that is not called `*.config`, or only `.config`.
+    /// What a word of `config = […]` stands for: a base, a ready fragment of this repository (`base`, `btrfs`), or a
+    /// file. `first` may be a whole configuration: a file that is not called `*.config`, or only `.config`.
     ///
     /// # Errors
     /// There is no ready fragment of this name; gives back the names that there are.
-    pub fn from_word(word: &str, first: bool, ready: &Path, folder: &Path) -> Result<Self, Vec<String>> {
+    pub(crate) fn from_word(word: &str, first: bool, ready: &Path, folder: &Path) -> Result<Self, Vec<String>> {
         match word {
             "tinyconfig" => return Ok(ConfigPart::Tiny),
             "defconfig" => return Ok(ConfigPart::Default),
@@ -104,13 +104,13 @@ impl ConfigPart {
 
     /// Whether something can be set on top of it, and it on top of nothing.
     #[must_use]
-    pub fn is_base(&self) -> bool {
+    pub(crate) fn is_base(&self) -> bool {
         !matches!(self, ConfigPart::Fragment { .. })
     }
 
     /// What a kernel is configured with if nothing is said: what boots in our machine, with these file systems.
     #[must_use]
-    pub fn usual(fs: &[Fs], ready: &Path) -> Vec<ConfigPart> {
+    pub(crate) fn usual(fs: &[Fs], ready: &Path) -> Vec<ConfigPart> {
         let fragment = |name: &str| ConfigPart::Fragment {
             name: name.to_owned(),
             path: ready.join(format!("{name}.config")),
@@ -136,7 +136,7 @@ impl fmt::Display for ConfigPart {
 
 /// Names of the ready fragments.
 #[must_use]
-pub fn ready_fragments(ready: &Path) -> Vec<String> {
+pub(crate) fn ready_fragments(ready: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(ready).into_iter().flatten().flatten();
     let mut names: Vec<String> = entries
         .filter_map(|entry| {
@@ -152,9 +152,10 @@ pub fn ready_fragments(ready: &Path) -> Vec<String> {
 }
 
 impl Origin {
-    /// Source that shares a build folder with other versions of itself, so that a neighbouring one costs an incremental build.
+    /// Source that shares a build folder with other versions of itself, so that a neighbouring one costs an incremental
+    /// build.
     #[must_use]
-    pub fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         match self {
             // However a folder is spelled, it is that one.
             Origin::Git { repository, .. } => match Path::new(repository).canonicalize() {
@@ -178,7 +179,7 @@ impl Origin {
 
 /// Whether git fetches from it, rather than it being a path: `https://…`, `git@host:path`.
 #[must_use]
-pub fn is_url(location: &str) -> bool {
+pub(crate) fn is_url(location: &str) -> bool {
     let scp_like = location
         .split_once(':')
         .is_some_and(|(host, _)| !host.is_empty() && !host.contains('/'));

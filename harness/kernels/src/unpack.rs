@@ -49,7 +49,10 @@ pub enum UnpackError {
         reason: payload::PayloadError,
     },
     /// The modules folder given holds no modules of this kernel.
-    #[error("{} holds no modules of {release}: {found}; build the two together, or leave `modules` out if all is built in", path.display())]
+    #[error(
+        "{} holds no modules of {release}: {found}; build the two together, or leave `modules` out if all is built in",
+        path.display()
+    )]
     NoModules {
         /// The folder given.
         path: PathBuf,
@@ -89,7 +92,7 @@ impl ExitError for UnpackError {
 ///
 /// # Errors
 /// The packages hold no kernel, a tool is missing, the disk is full.
-pub fn packages(debs: &[PathBuf], names: &str, version: &str, made: &Path) -> Result<Description, UnpackError> {
+pub(crate) fn packages(debs: &[PathBuf], names: &str, version: &str, made: &Path) -> Result<Description, UnpackError> {
     let tree = made.join("tree");
     for deb in debs {
         let mut command = tool::command("dpkg-deb", "dpkg")?;
@@ -118,11 +121,12 @@ pub fn packages(debs: &[PathBuf], names: &str, version: &str, made: &Path) -> Re
     Ok(description)
 }
 
-/// Takes an image of the user's own. Its modules are used where they are, if they are complete; else a copy is completed.
+/// Takes an image of the user's own. Its modules are used where they are, if they are complete; else a copy is
+/// completed.
 ///
 /// # Errors
 /// The image is no kernel, or the folder holds no modules of it.
-pub fn image(image: &Path, modules: Option<&Path>, made: &Path) -> Result<Description, UnpackError> {
+pub(crate) fn image(image: &Path, modules: Option<&Path>, made: &Path) -> Result<Description, UnpackError> {
     let bytes = read(image)?;
     let (mut description, vmlinux) = describe(image, &bytes, "")?;
     description.version.clone_from(&description.release);
@@ -154,7 +158,7 @@ pub fn image(image: &Path, modules: Option<&Path>, made: &Path) -> Result<Descri
 ///
 /// # Errors
 /// The image is no kernel, or the modules are not its own.
-pub fn built(image: &Path, modules: Option<&Path>, made: &Path) -> Result<Description, UnpackError> {
+pub(crate) fn built(image: &Path, modules: Option<&Path>, made: &Path) -> Result<Description, UnpackError> {
     let mut description = self::image(image, None, made)?;
     if let Some(staged) = modules {
         let release = description.release.clone();
@@ -176,7 +180,7 @@ pub fn built(image: &Path, modules: Option<&Path>, made: &Path) -> Result<Descri
 ///
 /// # Errors
 /// There is none.
-pub fn modules_folder(given: &Path, release: &str) -> Result<PathBuf, UnpackError> {
+pub(crate) fn modules_folder(given: &Path, release: &str) -> Result<PathBuf, UnpackError> {
     let nested = ["", "lib/modules", "usr/lib/modules"].map(|at| given.join(at).join(release));
     if let Some(folder) = nested.into_iter().find(|folder| folder.is_dir()) {
         return Ok(folder);

@@ -5,7 +5,8 @@ use host::exit::ExitError;
 use std::path::Path;
 
 use guest_wire::Fs;
-use kernels::{ExpectedCause, Manifest, Source};
+use kernels::{Manifest, Source};
+use verdict::Cause;
 
 fn error(text: &str) -> String {
     let error = Manifest::parse(Path::new("kernels.toml"), text).unwrap_err();
@@ -34,7 +35,8 @@ fn mistyped_keys_and_words_are_pointed_at() {
           |   ^^^^^^^
           = help: did you mean `kernel`? known keys: kernel
         ");
-    insta::assert_snapshot!(error("[[kernel]]\nid = \"a\"\nsuite = \"bokworm-security\"\npackage = \"p\"\nversion = \"1\"\n"), @r#"
+    insta::assert_snapshot!(error("[[kernel]]\nid = \"a\"\nsuite = \"bokworm-security\"\npackage = \"p\"\nversion \
+        = \"1\"\n"), @r#"
         kernels.toml:3:9: unknown suite `bokworm-security`
           |
         3 | suite = "bokworm-security"
@@ -55,7 +57,8 @@ fn mistyped_keys_and_words_are_pointed_at() {
           |           ^^^^^^
           = help: did you mean `fail`? known verdicts: fail, inconclusive
         "#);
-    insta::assert_snapshot!(error(&with("[[kernel.expect]]\ncase = \"x\"\nverdict = \"fail\"\ncause = \"hangs\"\nwhy = \"y\"")), @r#"
+    insta::assert_snapshot!(error(&with("[[kernel.expect]]\ncase = \"x\"\nverdict = \"fail\"\ncause = \"hangs\"\nwhy \
+        = \"y\"")), @r#"
         kernels.toml:9:9: unknown cause `hangs`
           |
         9 | cause = "hangs"
@@ -101,7 +104,8 @@ fn missing_and_conflicting_keys_are_pointed_at() {
           | ^^^^^^^
           = help: a package brings its own modules; `modules` belongs to a kernel that is a file
         "#);
-    insta::assert_snapshot!(error(&with("[[kernel.expect]]\ncase = \"x\"\nverdict = \"inconclusive\"\ncause = \"hang\"\nwhy = \"y\"")), @r#"
+    insta::assert_snapshot!(error(&with("[[kernel.expect]]\ncase = \"x\"\nverdict = \"inconclusive\"\ncause \
+        = \"hang\"\nwhy = \"y\"")), @r#"
         kernels.toml:9:1: `cause` without verdict "fail"
           |
         9 | cause = "hang"
@@ -165,14 +169,16 @@ fn values_that_cannot_be_are_pointed_at() {
         7 | case = "[x"
           |        ^^^^
         "#);
-    insta::assert_snapshot!(error("[[kernel]]\nid = \"a\"\nsuite = \"sid\"\npackage = \"Linux Image\"\nversion = \"1\"\n"), @r#"
+    insta::assert_snapshot!(error("[[kernel]]\nid = \"a\"\nsuite = \"sid\"\npackage = \"Linux Image\"\nversion \
+        = \"1\"\n"), @r#"
         kernels.toml:4:11: `Linux Image` is not a package name
           |
         4 | package = "Linux Image"
           |           ^^^^^^^^^^^^^
           = help: package names are of lower-case letters, digits, + - and .
         "#);
-    insta::assert_snapshot!(error("[[kernel]]\nid = \"a\"\nsuite = \"sid\"\npackage = \"linux\"\nversion = \"newest\"\n"), @r#"
+    insta::assert_snapshot!(error("[[kernel]]\nid = \"a\"\nsuite = \"sid\"\npackage = \"linux\"\nversion \
+        = \"newest\"\n"), @r#"
         kernels.toml:5:11: `newest` is not a package version
           |
         5 | version = "newest"
@@ -193,7 +199,7 @@ fn what_is_right_is_taken_as_it_stands() {
     };
     assert_eq!(packaged.fs, [Fs::Btrfs]);
     let expect = packaged.expected(Fs::Btrfs, "partial-write.dsync").unwrap();
-    assert_eq!((expect.cause, expect.line), (Some(ExpectedCause::Leak), 6));
+    assert_eq!((expect.expected.verdict.cause(), expect.line), (Some(Cause::Leak), 6));
     assert!(packaged.expected(Fs::Ext4, "partial-write").is_none());
     assert!(packaged.expected(Fs::Btrfs, "overlap").is_none());
     assert!(matches!(&mine.source, Source::Image { image, modules: None } if image == Path::new("conf/../bzImage")));

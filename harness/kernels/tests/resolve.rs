@@ -3,7 +3,7 @@
 
 use host::exit::ExitError;
 use kernels::apt::index::Index;
-use kernels::manifest::{PackageSource, Wanted};
+use kernels::package::{PackageSource, Wanted};
 use kernels::resolve::{missing, resolve};
 
 fn stanza(name: &str, version: &str, kib: u32, depends: &str) -> String {
@@ -35,7 +35,8 @@ fn index() -> Index {
             "linux-image-7.3.4-cloud-amd64",
             "7.3.4-1",
             15,
-            "dracut | linux-initramfs-tool, linux-base-7.3.4-cloud-amd64 (= 7.3.4-1), linux-binary-7.3.4-cloud-amd64 (= 7.3.4-1), linux-modules-7.3.4-cloud-amd64 (= 7.3.4-1)",
+            "dracut | linux-initramfs-tool, linux-base-7.3.4-cloud-amd64 (= 7.3.4-1), linux-binary-7.3.4-cloud-amd64 \
+            (= 7.3.4-1), linux-modules-7.3.4-cloud-amd64 (= 7.3.4-1)",
         ),
         stanza("linux-base-7.3.4-cloud-amd64", "7.3.4-1", 1247, ""),
         stanza("linux-binary-7.3.4-cloud-amd64", "7.3.4-1", 13_000, ""),
@@ -97,8 +98,18 @@ fn what_is_gone_names_what_there_is() {
         error.to_string()
     };
     insta::assert_snapshot!(gone("linux-image-6.1.0-50-cloud-amd64-unsigned", "6.1.175-1"), @r#"bookworm does not hold linux-image-6.1.0-50-cloud-amd64-unsigned 6.1.175-1; it holds 6.1.176-1, 6.1.176-2; put one of these (or "latest") into kernels.toml, then `cargo xtask update k`"#);
-    insta::assert_snapshot!(gone("linux-image-6.1.0-49-cloud-amd64-unsigned", "6.1.174-1"), @"bookworm holds no package linux-image-6.1.0-49-cloud-amd64-unsigned; nearest on offer: linux-image-6.1.0-47-cloud-amd64-unsigned 6.1.170-3, linux-image-6.1.0-50-cloud-amd64-unsigned 6.1.176-1, linux-image-6.1.0-50-cloud-amd64-unsigned 6.1.176-2; name one of these in kernels.toml, then `cargo xtask update k`");
-    insta::assert_snapshot!(gone("linux-image-7.3.10-cloud-amd64", "latest"), @"linux-image-7.3.10-cloud-amd64 7.3.10-1 of bookworm holds no kernel, nor does a package that it depends on; name a linux-image-… package");
+    insta::assert_snapshot!(
+        gone("linux-image-6.1.0-49-cloud-amd64-unsigned", "6.1.174-1"),
+        @"bookworm holds no package linux-image-6.1.0-49-cloud-amd64-unsigned; nearest on offer: \
+        linux-image-6.1.0-47-cloud-amd64-unsigned 6.1.170-3, linux-image-6.1.0-50-cloud-amd64-unsigned 6.1.176-1, \
+        linux-image-6.1.0-50-cloud-amd64-unsigned 6.1.176-2; name one of these in kernels.toml, then `cargo xtask \
+        update k`"
+    );
+    insta::assert_snapshot!(
+        gone("linux-image-7.3.10-cloud-amd64", "latest"),
+        @"linux-image-7.3.10-cloud-amd64 7.3.10-1 of bookworm holds no kernel, nor does a package that it depends on; \
+        name a linux-image-… package"
+    );
     let pinned = resolve(
         "k",
         &source("linux-image-6.1.0-50-cloud-amd64-unsigned", "6.1.176-1"),
@@ -123,5 +134,9 @@ fn what_is_gone_names_what_there_is() {
         &later,
     )
     .unwrap();
-    insta::assert_snapshot!(error, @"bookworm does not hold linux-image-6.1.0-50-cloud-amd64-unsigned 6.1.176-1; it holds 6.1.176-2; `cargo xtask update k` takes it");
+    insta::assert_snapshot!(
+        error,
+        @"bookworm does not hold linux-image-6.1.0-50-cloud-amd64-unsigned 6.1.176-1; it holds 6.1.176-2; `cargo \
+        xtask update k` takes it"
+    );
 }

@@ -1,5 +1,5 @@
-//! Source from repositories, working trees, archives and patches, by real git and tar: always the same tree for the same content, and nothing
-//! of the user's is touched.
+//! Source from repositories, working trees, archives and patches, by real git and tar: always the same tree for the
+//! same content, and nothing of the user's is touched.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -46,7 +46,8 @@ impl Bed {
         }
         sh(
             &linux,
-            "chmod +x run.sh && ln -s fs/open.c link && git init -q -b main && git add -A && git commit -qm first && git tag v6.1",
+            "chmod +x run.sh && ln -s fs/open.c link && git init -q -b main && git add -A && git commit -qm first && \
+            git tag v6.1",
         );
         linux
     }
@@ -169,7 +170,8 @@ fn a_working_tree_is_taken_as_it_is_and_left_as_it_was() {
     fs::write(linux.join("fs/open.o"), "an object\n").unwrap();
     let before = sh(
         &linux,
-        "git status --porcelain --ignored; sha256sum .git/index; git rev-parse HEAD; find .git -type f | sort | sha256sum",
+        "git status --porcelain --ignored; sha256sum .git/index; git rev-parse HEAD; find .git -type f | sort | \
+        sha256sum",
     );
     let dirty = bed.git(&linux, "HEAD", true).unwrap();
     assert_eq!(dirty.name, "v6.1-dirty");
@@ -178,7 +180,8 @@ fn a_working_tree_is_taken_as_it_is_and_left_as_it_was() {
     assert_eq!(bed.text(&dirty, "fs/open.o"), "none", "ignored files are no source");
     let after = sh(
         &linux,
-        "git status --porcelain --ignored; sha256sum .git/index; git rev-parse HEAD; find .git -type f | sort | sha256sum",
+        "git status --porcelain --ignored; sha256sum .git/index; git rev-parse HEAD; find .git -type f | sort | \
+        sha256sum",
     );
     assert_eq!(before, after, "nothing of the user's was touched");
     fs::remove_file(linux.join("fs/new.c")).unwrap();
@@ -254,7 +257,8 @@ fn patches_mails_mailboxes_and_folders_are_applied_in_order() {
     // Two mails in a mailbox, the body of one in quoted-printable, as git writes and lists send them.
     sh(
         &linux,
-        "printf 'one\\n2\\nthree\\n' > fs/open.c && git commit -qam two && printf 'one\\n2\\ndrei = \u{fc}\\n' > fs/open.c && git commit -qam three",
+        "printf 'one\\n2\\nthree\\n' > fs/open.c && git commit -qam two && printf 'one\\n2\\ndrei = \u{fc}\\n' > \
+        fs/open.c && git commit -qam three",
     );
     let mbox = sh(
         &linux,

@@ -1,9 +1,10 @@
-//! The block device of a boot: the `vhost-blk` binary as a process that never outlives us.
+//! The device of a disk: the `vhost-blk` binary as a process that never outlives us.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::channel;
 use std::thread;
@@ -11,7 +12,8 @@ use std::time::Duration;
 
 use vhost_blk_api::control::{Client, ClientError, Command as Control, Reply};
 
-use crate::vm::args::DiskShape;
+use crate::launch::Launch;
+use crate::spec::{DiskSpec, Storage};
 
 /// How long the device may take to listen; it has nothing to do but to map a file.
 const READY_WITHIN: Duration = Duration::from_secs(60);
@@ -22,8 +24,6 @@ const CONTROL_WITHIN: Duration = Duration::from_secs(60);
 pub struct Device {
     child: Child,
     client: Client,
-    /// The vhost-user socket.
-    pub socket: PathBuf,
     /// The control socket.
     pub control: PathBuf,
     /// The trace that it writes.
@@ -54,62 +54,20 @@ pub enum DeviceError {
     },
 }
 
-/// What a device is started with.
-pub struct Config<'a> {
-    /// The `vhost-blk` binary.
-    pub program: &'a Path,
-    /// The golden image; never written.
-    pub image: &'a Path,
-    /// Directory for the sockets; short, since a unix socket's path is limited to 107 bytes.
-    pub sockets: &'a Path,
-    /// Directory for the trace and the log.
-    pub dir: &'a Path,
-    /// Directories below which it may write exports; those that it has by itself, if none is named.
-    pub exports: &'a [&'a Path],
-    /// How the disk looks to the guest.
-    pub disk: DiskShape,
-    /// Further options of the device's command line.
-    pub options: &'a [&'a str],
-}
-
 impl Device {
-    /// Starts the device and waits until it listens.
+    /// Starts the device of a disk, counted from 0, and waits until it listens.
     ///
     /// # Errors
     /// It cannot be started or does not get ready; what it said is in the error.
-    pub fn start(config: &Config<'_>) -> Result<Device, DeviceError> {
-        let program = config.program.to_path_buf();
+    pub(crate) fn start(disk: &DiskSpec, number: usize, launch: &Launch) -> Result<Device, DeviceError> {
         let start_error = |source| DeviceError::Start {
-            program: program.clone(),
+            program: launch.vhost_blk.clone(),
             source,
         };
-        let socket = config.sockets.join("disk.sock");
-        let control = config.sockets.join("control.sock");
-        let trace = config.dir.join("trace.jsonl");
-        let log_path = config.dir.join("device.log");
+        let log_path = launch.device_log(number);
         let log = File::create(&log_path).map_err(start_error)?;
-        let mut command = Command::new(config.program);
-        command
-            .arg("--socket")
-            .arg(&socket)
-            .arg("--image")
-            .arg(config.image)
-            .arg("--control")
-            .arg(&control);
-        command.arg("--trace").arg(&trace).arg("--die-with-parent");
-        for dir in config.exports {
-            command.arg("--export-dir").arg(dir);
-        }
-        command.args(["--num-queues", &config.disk.num_queues.to_string()]);
-        command.args(["--queue-size", &config.disk.queue_size.to_string()]);
-        if let Some(seg_max) = config.disk.seg_max {
-            command.args(["--seg-max", &seg_max.to_string()]);
-        }
-        if let Some(size_max) = config.disk.size_max {
-            command.args(["--size-max", &size_max.to_string()]);
-        }
-        let mut child = command
-            .args(config.options)
+        let mut child = Command::new(&launch.vhost_blk)
+            .args(arguments(disk, number, launch))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)
@@ -117,6 +75,7 @@ impl Device {
             .map_err(start_error)?;
         let ready = child.stdout.take().is_some_and(says_ready);
         let said = || std::fs::read_to_string(&log_path).unwrap_or_default().trim().to_owned();
+        let control = launch.control_socket(number);
         let client = if ready {
             Client::connect(&control, CONTROL_WITHIN).ok()
         } else {
@@ -130,9 +89,8 @@ impl Device {
         Ok(Device {
             child,
             client,
-            socket,
             control,
-            trace,
+            trace: launch.trace(number),
         })
     }
 
@@ -167,6 +125,33 @@ impl Drop for Device {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn arguments(disk: &DiskSpec, number: usize, launch: &Launch) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = Vec::new();
+    let mut pair = |name: &str, value: OsString| arguments.extend([name.into(), value]);
+    pair("--socket", launch.disk_socket(number).into());
+    pair("--image", disk.image.clone().into());
+    pair("--control", launch.control_socket(number).into());
+    pair("--trace", launch.trace(number).into());
+    for dir in &launch.exports {
+        pair("--export-dir", dir.into());
+    }
+    let shape = &disk.shape;
+    pair("--num-queues", shape.num_queues.to_string().into());
+    pair("--queue-size", shape.queue_size.to_string().into());
+    if let Some(seg_max) = shape.seg_max {
+        pair("--seg-max", seg_max.to_string().into());
+    }
+    if let Some(size_max) = shape.size_max {
+        pair("--size-max", size_max.to_string().into());
+    }
+    if disk.storage != Storage::Memory {
+        pair("--storage", disk.storage.word().into());
+    }
+    arguments.push("--die-with-parent".into());
+    arguments.extend(disk.options.iter().map(OsString::from));
+    arguments
 }
 
 /// Waits for the line `ready`; the pipe's end (the device died) or the deadline is a no.

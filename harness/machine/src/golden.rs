@@ -1,4 +1,4 @@
-//! Golden images: freshly made file systems that every cell starts from, and the check of what a cell left behind.
+//! Golden images: freshly made file systems that disks start from, and the check of what is on a disk in the end.
 
 use host::exit::{Exit, ExitError};
 use std::fs::File;

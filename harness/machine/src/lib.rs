@@ -1,15 +1,51 @@
-//! Machines: QEMU, our block device, and the line to the agent in the guest.
+//! Machines: QEMU, the processes of the block device, and the line to the program in the guest.
 //!
-//! [`provision`] hands out a machine whose agent takes jobs: it goes on from a snapshot of the booted guest where it can, and
-//! boots otherwise. [`boot`] is one machine from power-on to its end; [`vm`] is QEMU (its arguments, process, monitor), [`device`]
-//! the process of the block device. [`golden`] makes the file systems that disks start from, [`initramfs`] what the guest boots into.
+//! There is one [`Machine`], and every command gets its own here:
 //!
-//! This crate knows kernels as artifacts to boot. It knows no case, no fault plan and no verdict.
+//! - a [`MachineSpec`] says what the machine is to its guest: kernel, command line, memory, CPUs, console, disks. It is
+//!   plain data and can be compared; QEMU's arguments follow from it (in `vm/args.rs` and nowhere else), and so does
+//!   the key of its snapshot. [`MachineSpec::for_test`], [`for_shell`](MachineSpec::for_shell) and
+//!   [`for_soak`](MachineSpec::for_soak) make the three that there are;
+//! - a [`Launch`] says where on the host its parts lie: the device's binary, logs, sockets, where exports may go;
+//! - [`Assembled`] is the machine with its devices running and the power off, so that rules can be in force before the
+//!   guest's first request;
+//! - [`Machine`] is the running one. It owns QEMU, the [`Device`] of each disk and the [`Line`]. What goes wrong with
+//!   it is an [`Outage`].
+//!
+//! [`provision`] hands out machines whose agent takes jobs: from a [`snapshot`] of the booted guest where it can, else
+//! from a boot. [`accel`] decides on the accelerator, by booting a machine if need be. [`golden`] makes the file
+//! systems that disks start from, [`initramfs`] what the guest boots into.
+//!
+//! A new option of QEMU is a field of [`MachineSpec`] and a line in `vm/args.rs`. A new option of the device is a field
+//! of [`DiskSpec`] and a line in `device.rs`.
+//!
+//! This crate knows kernels as artifacts to boot, and of the guest's programs only how their agent greets. It knows
+//! nothing of what is tested, of which faults are injected, or of what makes a kernel good or bad.
 
-pub mod boot;
-pub mod device;
+pub mod accel;
+mod agent;
+mod device;
 pub mod golden;
 pub mod initramfs;
-pub mod outage;
+mod launch;
+mod line;
+mod machine;
+mod outage;
 pub mod provision;
-pub mod vm;
+mod restore;
+pub mod snapshot;
+mod spec;
+mod start;
+mod vm;
+
+pub use agent::Incoming;
+pub use device::{Device, DeviceError};
+pub use launch::Launch;
+pub use line::{Arrival, Line};
+pub use machine::{Assembled, Machine};
+pub use outage::Outage;
+pub use spec::{Accel, Console, DiskShape, DiskSpec, MEMORY_MIB, MachineSpec, Storage, test_command_line};
+pub use start::StartError;
+pub use vm::args::QEMU;
+pub use vm::process::VmEnd;
+pub use vm::qmp::{Qmp, QmpError};

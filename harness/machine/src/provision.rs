@@ -1,25 +1,30 @@
-//! How a trial gets its machine: it goes on from a snapshot of the booted guest where it can, else it boots.
+//! Hands out machines whose agent takes jobs: from a snapshot of the booted guest where that works, else from a boot.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use guest_wire::Fs;
-
-use crate::boot::restore::{self, CaptureError, RestoreError};
-use crate::boot::snapshot::{self, Found, INITRAMFS, NotTaken, Snapshot, Snapshots};
-use crate::boot::{self, BOOT_LIMIT, Boot, BootConfig, FIND_LIMIT};
-use crate::initramfs::{self, Content, Entry, INJECT};
-use crate::outage::Outage;
-use crate::vm::args::{self, Accel, DiskShape};
 use kernels::modules;
 use kernels::{Artifact, store};
 
-/// Changes whenever snapshots of an older harness must not be used.
-const SNAPSHOT_FORMAT: &str = "2";
+use crate::agent::Greeting;
+use crate::initramfs::{self, Content, Entry, INJECT, InitramfsError};
+use crate::launch::Launch;
+use crate::machine::Machine;
+use crate::outage::Outage;
+use crate::restore::{BOOT_LIMIT, CaptureError, RestoreError, capture, restore};
+use crate::snapshot::{Found, INITRAMFS, NotTaken, Snapshot, SnapshotConfig, Snapshots};
+use crate::spec::{Accel, DiskShape, DiskSpec, MachineSpec};
+use crate::vm::args;
+
+/// How long a guest that went on from a snapshot may take to find its disk; its agent gives up after 20 s of its own
+/// time.
+const FIND_LIMIT: Duration = Duration::from_secs(120);
 
 /// What machine is wanted.
 #[derive(Clone, Copy)]
-pub struct Wanted<'a> {
+pub struct MachineRequest<'a> {
     /// The `vhost-blk` binary.
     pub vhost_blk: &'a Path,
     /// Directory of the guest binaries.
@@ -27,8 +32,8 @@ pub struct Wanted<'a> {
     /// What executes guest code.
     pub accel: Accel,
     /// How snapshots are used, if they are.
-    pub snapshots: Option<&'a snapshot::Plan>,
-    /// The programs that a kept guest has, on the host: all that any trial of the run may want of it.
+    pub snapshots: Option<&'a SnapshotConfig>,
+    /// The programs that a kept guest has, on the host: all that any machine of the run may want of it.
     pub programs: &'a [PathBuf],
     /// What tells the snapshots of such guests from others of the kernel and file system; empty, or `-exec`.
     pub suffix: &'a str,
@@ -48,81 +53,85 @@ pub struct Wanted<'a> {
     pub scratch: &'a Path,
 }
 
-/// Why there is no machine: how it ended, and what its console said.
-pub type NoMachine = (Outage, String);
-
-#[allow(clippy::needless_pass_by_value)] // what map_err hands over
-fn harness(reason: impl ToString) -> NoMachine {
-    (Outage::Rig(reason.to_string()), String::new())
-}
-
-/// Hash of what is in every guest of a run: init and the programs of the tests, or the user's own.
-///
-/// # Errors
-/// One of them cannot be read.
-pub fn identity(guest_bins: &Path, programs: &[PathBuf], qemu_version: &str) -> std::io::Result<String> {
-    let mut parts = vec![SNAPSHOT_FORMAT.as_bytes().to_vec(), qemu_version.as_bytes().to_vec()];
-    for program in std::iter::once(&guest_bins.join("init")).chain(programs) {
-        parts.push(program.as_os_str().as_encoded_bytes().to_vec());
-        parts.push(std::fs::read(program)?);
-    }
-    Ok(store::hash(&parts))
-}
-
 /// A machine whose agent takes jobs.
-pub struct Provided {
+pub struct ProvisionedMachine {
     /// The machine.
-    pub boot: Boot,
+    pub machine: Machine,
     /// Whether it went on from a snapshot of the booted guest; else it booted from power-on.
     pub restored: bool,
+}
+
+/// Why there is no machine.
+#[derive(Debug)]
+pub struct NoMachine {
+    /// How it ended.
+    pub outage: Outage,
+    /// What its console said.
+    pub console: String,
+}
+
+impl NoMachine {
+    #[allow(clippy::needless_pass_by_value)] // what map_err hands over
+    fn rig(reason: impl ToString) -> NoMachine {
+        NoMachine {
+            outage: Outage::Rig(reason.to_string()),
+            console: String::new(),
+        }
+    }
 }
 
 /// Provides a machine whose agent takes jobs.
 ///
 /// # Errors
 /// The guest does not get there.
-pub fn get(wanted: &Wanted<'_>) -> Result<Provided, NoMachine> {
-    let modules = modules::closure(wanted.kernel, &boot::modules_for(wanted.fs))
-        .map_err(|error| (Outage::Unfit(error.to_string()), String::new()))?;
-    let initramfs = wanted.scratch.join(INITRAMFS);
-    let config = BootConfig {
-        vhost_blk: wanted.vhost_blk,
-        kernel: &wanted.kernel.kernel,
-        pvh: wanted.kernel.is_elf(),
-        initramfs: &initramfs,
-        image: wanted.image,
-        disk: wanted.disk,
-        accel: wanted.accel,
-        dir: wanted.dir,
-        scratch: wanted.scratch,
-    };
-    let machine = Machine {
-        wanted,
+pub fn machine(request: &MachineRequest<'_>) -> Result<ProvisionedMachine, NoMachine> {
+    let modules = modules::closure(request.kernel, &initramfs::modules_for(request.fs)).map_err(|error| NoMachine {
+        outage: Outage::Unfit(error.to_string()),
+        console: String::new(),
+    })?;
+    let initramfs = request.scratch.join(INITRAMFS);
+    let disk = DiskSpec::new(request.image, request.disk);
+    let provision = Provision {
+        request,
         modules: &modules,
-        config,
+        spec: MachineSpec::for_test(request.accel, request.kernel, initramfs, disk),
+        launch: Launch {
+            exports: vec![request.dir.to_path_buf()],
+            ..Launch::new(request.vhost_blk, request.dir, request.scratch)
+        },
     };
-    if let Some(plan) = wanted.snapshots {
-        match machine.go_on(plan)? {
-            Ok(boot) => return Ok(Provided { boot, restored: true }),
+    if let Some(config) = request.snapshots {
+        match provision.go_on(config)? {
+            Ok(machine) => {
+                return Ok(ProvisionedMachine {
+                    machine,
+                    restored: true,
+                });
+            }
             // Not the guest's fault and no reason to give up, but nobody should wonder why it is slow.
             Err(why) => {
                 let note = format!("not restored from a snapshot: {why}\n");
-                std::fs::write(wanted.dir.join("snapshot.log"), note).map_err(harness)?;
+                std::fs::write(request.dir.join("snapshot.log"), note).map_err(NoMachine::rig)?;
             }
         }
     }
-    machine.boot().map(|boot| Provided { boot, restored: false })
+    let machine = provision.boot()?;
+    Ok(ProvisionedMachine {
+        machine,
+        restored: false,
+    })
 }
 
-struct Machine<'a> {
-    wanted: &'a Wanted<'a>,
+struct Provision<'a> {
+    request: &'a MachineRequest<'a>,
     modules: &'a [PathBuf],
-    config: BootConfig<'a>,
+    spec: MachineSpec,
+    launch: Launch,
 }
 
-impl Machine<'_> {
-    fn pack(&self, out: &Path, programs: &[PathBuf]) -> Result<(), initramfs::InitramfsError> {
-        let init = self.wanted.guest_bins.join("init");
+impl Provision<'_> {
+    fn pack(&self, out: &Path, programs: &[PathBuf]) -> Result<(), InitramfsError> {
+        let init = self.request.guest_bins.join("init");
         let mut entries = initramfs::spec(&init, programs, self.modules);
         entries.push(Entry {
             path: INJECT.into(),
@@ -131,48 +140,55 @@ impl Machine<'_> {
         initramfs::write(out, &entries)
     }
 
-    fn boot(&self) -> Result<Boot, NoMachine> {
-        self.pack(self.config.initramfs, &[self.wanted.program.to_owned()])
-            .map_err(harness)?;
-        boot::forget_console(self.config.dir).map_err(harness)?;
-        let mut boot = Boot::start(&self.config).map_err(harness)?;
-        match boot.until_ready(BOOT_LIMIT) {
-            Ok(()) => Ok(boot),
-            Err(ending) => Err((ending, boot.console())),
+    fn boot(&self) -> Result<Machine, NoMachine> {
+        self.pack(&self.spec.initramfs, &[self.request.program.to_owned()])
+            .map_err(NoMachine::rig)?;
+        self.launch.forget_console().map_err(NoMachine::rig)?;
+        let machine = Machine::start(self.spec.clone(), self.launch.clone());
+        let mut machine = machine.map_err(NoMachine::rig)?;
+        match machine.until_ready(BOOT_LIMIT) {
+            Ok(()) => Ok(machine),
+            Err(outage) => Err(NoMachine {
+                outage,
+                console: machine.console(),
+            }),
         }
     }
 
-    /// Goes on from the snapshot, which is taken first if need be. The inner error says why that is not possible with this guest or on
-    /// this host; the outer one that the guest does not boot.
-    fn go_on(&self, plan: &snapshot::Plan) -> Result<Result<Boot, String>, NoMachine> {
-        let snapshots = Snapshots::at(&plan.root);
-        let found = snapshots.find_or_take(&self.slot(), &self.key(plan), |made| self.capture(made));
+    /// Goes on from the snapshot, which is taken first if need be. The inner error says why that is not possible with
+    /// this guest or on this host; the outer one that the guest does not boot.
+    fn go_on(&self, config: &SnapshotConfig) -> Result<Result<Machine, String>, NoMachine> {
+        let snapshots = Snapshots::at(&config.root);
+        let found = snapshots.find_or_take(&self.slot(), &self.key(config), |made| self.capture(made));
         let snapshot = match found {
             Ok(Found::Snapshot(snapshot)) => snapshot,
             Ok(Found::Unusable(why)) => return Ok(Err(why)),
-            Err(NotTaken::Boot(CaptureError::Guest(ending, console))) => return Err((ending, console)),
+            Err(NotTaken::Boot(CaptureError::Guest(outage, console))) => return Err(NoMachine { outage, console }),
             Err(NotTaken::Boot(CaptureError::Rig(error))) => return Ok(Err(error.to_string())),
             Err(NotTaken::Cache(error)) => return Ok(Err(error.to_string())),
         };
         Ok(self.restore(snapshot))
     }
 
-    fn capture(&self, made: &Path) -> Result<boot::Greeting, CaptureError> {
-        let initramfs = made.join(INITRAMFS);
-        self.pack(&initramfs, self.wanted.programs)
+    fn capture(&self, made: &Path) -> Result<Greeting, CaptureError> {
+        let spec = MachineSpec {
+            initramfs: made.join(INITRAMFS),
+            ..self.spec.clone()
+        };
+        self.pack(&spec.initramfs, self.request.programs)
             .map_err(|error| CaptureError::Guest(Outage::Rig(error.to_string()), String::new()))?;
-        let scratch = self.sockets("capture").map_err(CaptureError::Rig)?;
-        restore::capture(&BootConfig {
-            initramfs: &initramfs,
-            dir: made,
-            scratch: &scratch,
-            ..self.config
-        })
+        let sockets = self.sockets("capture").map_err(CaptureError::Rig)?;
+        let launch = Launch {
+            dir: made.to_path_buf(),
+            sockets,
+            ..self.launch.clone()
+        };
+        capture(&spec, &launch)
     }
 
-    /// A folder for the sockets of one machine: the next one finds its names free.
+    /// A folder for the sockets of one machine, so that machines do not get in each other's way.
     fn sockets(&self, of: &str) -> Result<PathBuf, RestoreError> {
-        let folder = self.config.scratch.join(of);
+        let folder = self.launch.sockets.join(of);
         std::fs::create_dir(&folder).map_err(|source| RestoreError::Io {
             action: "create",
             what: "a folder for sockets",
@@ -181,28 +197,28 @@ impl Machine<'_> {
         Ok(folder)
     }
 
-    fn restore(&self, snapshot: Snapshot) -> Result<Boot, String> {
-        let begun = self.sockets("restored").and_then(|scratch| {
-            let config = BootConfig {
-                scratch: &scratch,
-                ..self.config
+    fn restore(&self, snapshot: Snapshot) -> Result<Machine, String> {
+        let begun = self.sockets("restored").and_then(|sockets| {
+            let launch = Launch {
+                sockets,
+                ..self.launch.clone()
             };
-            Boot::restore(&config, &snapshot)
+            restore(&self.spec, &launch, &snapshot)
         });
-        let mut boot = match begun {
-            Ok(boot) => boot,
+        let mut machine = match begun {
+            Ok(machine) => machine,
             Err(error) => {
                 // It may be damaged; the next to want it takes a new one.
                 snapshot.discard();
                 return Err(error.to_string());
             }
         };
-        match boot.until_ready(FIND_LIMIT) {
-            Ok(()) => return Ok(boot),
+        match machine.until_ready(FIND_LIMIT) {
+            Ok(()) => return Ok(machine),
             // A kernel without PCI hotplug: it will never find a disk that was not there when it booted.
             Err(Outage::Unfit(why)) => snapshot.give_up(&why),
-            Err(ending) => {
-                return Err(format!("the restored guest did not find its disk: {ending:?}"));
+            Err(outage) => {
+                return Err(format!("the restored guest did not find its disk: {outage:?}"));
             }
         }
         Err("this kernel does not find a disk that is plugged in".into())
@@ -210,15 +226,16 @@ impl Machine<'_> {
 
     /// One a kernel, file system and set of programs: when its key changes, the old snapshot goes.
     fn slot(&self) -> String {
-        format!("{}-{}{}", self.wanted.kernel.id, self.wanted.fs, self.wanted.suffix)
+        let request = self.request;
+        format!("{}-{}{}", request.kernel.id, request.fs, request.suffix)
     }
 
     /// Everything that a booted guest depends on.
-    fn key(&self, plan: &snapshot::Plan) -> String {
-        let arguments = args::arguments(&boot::spec_for_key(&self.config));
+    fn key(&self, config: &SnapshotConfig) -> String {
+        let arguments = args::seen_by_guest(&self.spec);
         let modules = self.modules.iter().map(|module| module.as_os_str());
         let names = modules.chain(arguments.iter().map(OsString::as_os_str));
-        let mut parts = vec![plan.identity.as_bytes(), self.wanted.kernel.hash.as_bytes()];
+        let mut parts = vec![config.identity.as_bytes(), self.request.kernel.hash.as_bytes()];
         parts.extend(names.map(OsStr::as_encoded_bytes));
         store::hash(&parts)
     }

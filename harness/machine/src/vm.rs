@@ -1,7 +1,6 @@
-//! Virtual machines: QEMU's arguments, its process, and the line to the agent inside.
+//! QEMU: its arguments, its process, its monitor, and the sockets that it connects to.
 
-pub mod accel;
-pub mod args;
-pub mod channel;
-pub mod process;
-pub mod qmp;
+pub(crate) mod args;
+pub(crate) mod listener;
+pub(crate) mod process;
+pub(crate) mod qmp;

@@ -41,7 +41,7 @@ pub fn render(run: &Run, results: &Results, width: Option<u16>) -> String {
 
 /// For the kernels with known bugs and the fixes of them: what each makes of one file's extents.
 fn costs(run: &Run, results: &Results) -> String {
-    let of_interest = |cell: &&Cell| cell.case == COSTS_CASE && cell.verdict == Verdict::Pass;
+    let of_interest = |cell: &&Cell| cell.case == COSTS_CASE && *cell.verdict() == Verdict::Pass;
     let known = results
         .cells
         .iter()
@@ -66,7 +66,7 @@ fn costs(run: &Run, results: &Results) -> String {
 
 /// What is to be said of machines that were to go on from a snapshot and booted instead: they are right, but slow.
 fn not_restored(run: &Run, results: &Results) -> String {
-    let booted = |cell: &&Cell| cell.machine == Begun::Booted && cell.verdict != Verdict::Broken;
+    let booted = |cell: &&Cell| cell.machine == Begun::Booted && !matches!(cell.verdict(), Verdict::Broken { .. });
     let number = results.cells.iter().filter(booted).count();
     if run.snapshots.is_none() || number == 0 {
         return String::new();
@@ -79,7 +79,7 @@ fn not_restored(run: &Run, results: &Results) -> String {
 }
 
 fn is_good(cell: &Cell) -> bool {
-    matches!(cell.verdict, Verdict::Pass | Verdict::Skipped) && cell.expected
+    matches!(cell.verdict(), Verdict::Pass | Verdict::Skipped) && cell.expected
 }
 
 /// The case whose file shows what a fix costs: one page fault in one write that allocates.
@@ -139,19 +139,19 @@ fn order(case: &str) -> usize {
 /// A cell in one word; `*` marks a failure that is expected.
 fn word(cell: &Cell) -> String {
     let style = style(cell);
-    let word = match (cell.verdict, cell.cause) {
-        (Verdict::Pass, _) if cell.expected => "ok".to_owned(),
-        (Verdict::Pass, _) => "PASS?".to_owned(),
-        (Verdict::Fail, Some(cause)) if cell.expected => format!("{cause}*"),
-        (Verdict::Fail, Some(cause)) => cause.word().to_uppercase(),
-        (Verdict::Inconclusive, _) if cell.expected => "inconclusive*".to_owned(),
-        (verdict, _) => verdict.word().to_owned(),
+    let word = match cell.verdict() {
+        Verdict::Pass if cell.expected => "ok".to_owned(),
+        Verdict::Pass => "PASS?".to_owned(),
+        Verdict::Fail(failure) if cell.expected => format!("{}*", failure.kind.cause()),
+        Verdict::Fail(failure) => failure.kind.cause().word().to_uppercase(),
+        Verdict::Inconclusive if cell.expected => "inconclusive*".to_owned(),
+        verdict => verdict.word().to_owned(),
     };
     format!("{style}{word}{style:#}")
 }
 
 fn style(cell: &Cell) -> Style {
-    match (cell.tally(), cell.verdict) {
+    match (cell.tally(), cell.verdict()) {
         (Tally::AsExpected, Verdict::Pass | Verdict::Skipped) => GOOD,
         (Tally::AsExpected, _) => KNOWN,
         (Tally::Unexpected, _) => BAD,
@@ -162,22 +162,24 @@ fn style(cell: &Cell) -> Style {
 /// What is known of a cell that is no plain pass, and how to see it again.
 fn paragraph(text: &mut String, run: &Run, cell: &Cell) {
     let style = style(cell);
-    let what = match (cell.verdict, cell.cause) {
-        (Verdict::Pass, _) => "passes although kernels.toml expects a failure".to_owned(),
-        (_, Some(cause)) => cause.to_string(),
-        (verdict, None) => verdict.to_string(),
+    let what = match cell.verdict() {
+        Verdict::Pass => "passes although kernels.toml expects a failure",
+        Verdict::Fail(failure) => failure.kind.cause().word(),
+        verdict => verdict.word(),
     };
+    let detail = cell.detail();
     let expected = if cell.expected { " (expected)" } else { "" };
     let _ = writeln!(
         text,
         "{style}{} {} {}: {what}{expected}{style:#}: {}",
-        cell.kernel, cell.fs, cell.case, cell.detail
+        cell.kernel, cell.fs, cell.case, detail
     );
     if !cell.expected {
         for line in cell
+            .judgement
             .evidence
             .iter()
-            .filter(|line| !cell.detail.ends_with(line.as_str()))
+            .filter(|line| !detail.ends_with(line.as_str()))
             .take(8)
         {
             let _ = writeln!(text, "    {line}");
@@ -188,8 +190,7 @@ fn paragraph(text: &mut String, run: &Run, cell: &Cell) {
 }
 
 /// The command that runs this cell again.
-#[must_use]
-pub fn reproduce(run: &Run, cell: &Cell) -> String {
+fn reproduce(run: &Run, cell: &Cell) -> String {
     let mut command = "cargo xtask test".to_owned();
     let option = |command: &mut String, name: &str, value: &str| {
         let _ = write!(command, " --{name} {}", quoted(value));
@@ -248,16 +249,18 @@ pub fn reproduce(run: &Run, cell: &Cell) -> String {
 }
 
 /// The last line: how many of what.
-#[must_use]
-pub fn summary(results: &Results) -> String {
-    let count = |wanted: &dyn Fn(&Cell) -> bool| results.cells.iter().filter(|cell| wanted(cell)).count();
-    let pass = count(&|cell| cell.verdict == Verdict::Pass && cell.expected);
-    let known = count(&|cell| matches!(cell.verdict, Verdict::Fail | Verdict::Inconclusive) && cell.expected);
-    let regressions = count(&|cell| cell.verdict == Verdict::Fail && !cell.expected);
-    let surprises = count(&|cell| cell.verdict == Verdict::Pass && !cell.expected);
-    let inconclusive = count(&|cell| cell.verdict == Verdict::Inconclusive && !cell.expected);
-    let broken = count(&|cell| cell.verdict == Verdict::Broken);
-    let skipped = count(&|cell| cell.verdict == Verdict::Skipped);
+fn summary(results: &Results) -> String {
+    let count = |wanted: &dyn Fn(&Verdict, bool) -> bool| {
+        let wanted = |cell: &&Cell| wanted(cell.verdict(), cell.expected);
+        results.cells.iter().filter(wanted).count()
+    };
+    let pass = count(&|verdict, expected| *verdict == Verdict::Pass && expected);
+    let known = count(&|verdict, expected| matches!(verdict, Verdict::Fail(_) | Verdict::Inconclusive) && expected);
+    let regressions = count(&|verdict, expected| matches!(verdict, Verdict::Fail(_)) && !expected);
+    let surprises = count(&|verdict, expected| *verdict == Verdict::Pass && !expected);
+    let inconclusive = count(&|verdict, expected| *verdict == Verdict::Inconclusive && !expected);
+    let broken = count(&|verdict, _| matches!(verdict, Verdict::Broken { .. }));
+    let skipped = count(&|verdict, _| *verdict == Verdict::Skipped);
     let mut parts = vec![
         format!("{GOOD}{pass} pass{GOOD:#}"),
         format!("{KNOWN}{}{KNOWN:#}", counted(known, "expected failure")),

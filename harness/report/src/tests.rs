@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use guest_wire::Fs;
+use guest_wire::{Fs, Phase};
 
 use super::*;
-use machine::vm::args::Accel;
+use machine::Accel;
 use run::cases::Profile;
-use verdict::results::Expected;
-use verdict::{Cause, Judgement};
+use verdict::results::{Expected, ExpectedFailure, ExpectedVerdict};
+use verdict::{Cause, FailureKind, Judgement, Stage};
 
 fn run() -> Run {
     Run {
@@ -32,23 +32,13 @@ fn run() -> Run {
     }
 }
 
-fn judgement(verdict: Verdict, cause: Option<Cause>, detail: &str, evidence: &[&str]) -> Judgement {
-    Judgement {
-        verdict,
-        cause,
-        phase: None,
-        detail: detail.to_owned(),
-        place: None,
-        armed: true,
-        evidence: evidence.iter().map(|&line| line.to_owned()).collect(),
-    }
+fn with(judgement: Judgement, evidence: &[&str]) -> Judgement {
+    judgement.with_grounds(true, evidence.iter().map(|&line| line.to_owned()).collect())
 }
 
-fn fails(cause: Option<Cause>) -> Expected {
+fn expects(verdict: ExpectedVerdict) -> Expected {
     Expected {
-        verdict: Verdict::Fail,
-        cause,
-        phase: None,
+        verdict,
         why: "a bug".to_owned(),
     }
 }
@@ -62,36 +52,35 @@ fn cell(kernel: &str, fs: Fs, case: &str, judgement: Judgement, expect: Option<&
 /// A cell of every kind, on two kernels and file systems.
 fn every_kind() -> Results {
     let (old, new) = ("debian-6.1.176", "debian-6.1.192");
-    let pass = || judgement(Verdict::Pass, None, "", &[]);
-    let corruption = Some(Cause::Corruption);
+    const HANG: FailureKind = FailureKind::Hang { phase: Phase::Run };
+    let pass = || with(Judgement::new(Verdict::Pass, ""), &[]);
+    let corruption = expects(ExpectedVerdict::Fail(ExpectedFailure::Of(Cause::Corruption)));
     let lost = "partial-write: bytes 0..4096 read back as zeros";
-    let known = judgement(Verdict::Fail, corruption, lost, &["fsck: clean"]);
+    let known = with(Judgement::fail(FailureKind::Corruption, None, lost), &["fsck: clean"]);
     let stuck = "overlap: task 71 waits in btrfs_start_ordered_extent";
     let stack = [
         "btrfs_start_ordered_extent+0x11b/0x190",
         stuck,
         "filemap_fault+0x1a6/0xa60",
     ];
-    let hang = judgement(Verdict::Fail, Some(Cause::Hang), stuck, &stack);
-    let wrong = judgement(Verdict::Fail, Some(Cause::Leak), "8192 bytes stay reserved", &[]);
+    let hang = with(Judgement::fail(HANG, None, stuck), &stack);
+    let wrong = with(
+        Judgement::fail(FailureKind::Leak, None, "8192 bytes stay reserved"),
+        &[],
+    );
     let never = "the device saw no partial write";
-    let nothing = || judgement(Verdict::Inconclusive, None, never, &["needs: short write"]);
-    let broken = judgement(
-        Verdict::Broken,
-        None,
-        "boot: no word from the agent",
+    let nothing = || with(Judgement::new(Verdict::Inconclusive, never), &["needs: short write"]);
+    let broken = with(
+        Judgement::broken(Stage::Boot, "no word from the agent"),
         &["last: Run /init"],
     );
-    let skipped = judgement(Verdict::Skipped, None, "no such operation on ext4", &[]);
-    let inconclusive = Expected {
-        verdict: Verdict::Inconclusive,
-        ..fails(None)
-    };
+    let skipped = with(Judgement::new(Verdict::Skipped, "no such operation on ext4"), &[]);
+    let inconclusive = expects(ExpectedVerdict::Inconclusive);
     let cells = vec![
         cell(old, Fs::Btrfs, "rw-verify", pass(), None),
-        cell(old, Fs::Btrfs, "partial-write", known, Some(&fails(corruption))),
-        cell(old, Fs::Btrfs, "overlap", pass(), Some(&fails(corruption))),
-        cell(old, Fs::Btrfs, "ioerr-leak", wrong, Some(&fails(corruption))),
+        cell(old, Fs::Btrfs, "partial-write", known, Some(&corruption)),
+        cell(old, Fs::Btrfs, "overlap", pass(), Some(&corruption)),
+        cell(old, Fs::Btrfs, "ioerr-leak", wrong, Some(&corruption)),
         cell(old, Fs::Btrfs, "zero-progress", nothing(), Some(&inconclusive)),
         cell(new, Fs::Btrfs, "rw-verify", pass(), None),
         cell(new, Fs::Btrfs, "partial-write", nothing(), None),
@@ -190,7 +179,7 @@ fn colour_is_by_what_needs_a_person() {
 
 #[test]
 fn machines_that_had_to_boot() {
-    let snapshots = Some(machine::boot::snapshot::Plan {
+    let snapshots = Some(machine::snapshot::SnapshotConfig {
         root: PathBuf::from("target/bioscope/snapshots"),
         identity: String::new(),
     });
@@ -215,7 +204,8 @@ fn machines_that_had_to_boot() {
 
 #[test]
 fn a_cell_of_patched_source_is_reproduced_with_its_patches() {
-    let judgement = judgement(Verdict::Fail, Some(Cause::Hang), "hangs", &[]);
+    let hang = FailureKind::Hang { phase: Phase::Run };
+    let judgement = with(Judgement::fail(hang, None, "hangs"), &[]);
     let cell = cell("truth-f", Fs::Btrfs, "overlap", judgement, None);
     let with = |origin: KernelOrigin| reproduce(&Run { origin, ..run() }, &cell);
     let patch = vec![PathBuf::from("a.patch"), PathBuf::from("b c.mbox")];

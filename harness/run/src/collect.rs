@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use verdict::results::{Cell, Results};
-use verdict::{Judgement, Verdict};
+use verdict::{Judgement, Stage};
 
-use crate::{Run, Trial};
+use crate::{Run, Trial, cell_file};
 
 impl Run {
     /// Reads every cell of the run; one that left no result is broken.
@@ -15,7 +15,7 @@ impl Run {
         for trial in &self.trials {
             for case in &trial.cases {
                 let dir = self.cell_dir(&trial.kernel, trial.fs, &case.name);
-                let cell = Cell::load(&dir).unwrap_or_else(|| missing(trial, &case.name, dir));
+                let cell = cell_file::load(&dir).unwrap_or_else(|| missing(trial, &case.name, dir));
                 results.cells.push(cell);
             }
         }
@@ -24,15 +24,10 @@ impl Run {
 }
 
 fn missing(trial: &Trial, case: &str, dir: PathBuf) -> Cell {
-    let judgement = Judgement {
-        verdict: Verdict::Broken,
-        cause: None,
-        phase: None,
-        detail: "harness: the trial ended without a result (killed, or out of its time limit)".into(),
-        place: None,
-        armed: false,
-        evidence: Vec::new(),
-    };
+    let judgement = Judgement::broken(
+        Stage::Harness,
+        "the trial ended without a result (killed, or out of its time limit)",
+    );
     Cell {
         dir,
         ..Cell::new(&trial.kernel, trial.fs, case, judgement, None)

@@ -1,8 +1,7 @@
 //! How a job ended, when its machine did.
 
 use evidence::parts::{self, Ending};
-use machine::outage::Outage;
-use machine::vm::process::VmEnd;
+use machine::{Outage, VmEnd};
 
 /// What a machine's outage means for the job that it had, or was to get.
 pub(crate) fn ending_of(outage: Outage) -> Ending {

@@ -1,22 +1,23 @@
 //! One case on a booted machine, from the rollback to the file system check, and the evidence that it leaves.
 
 use std::path::Path;
-
 use std::time::{Duration, Instant};
 
-use guest_wire::{Event, Fs, GuestMessage, HostMessage, Job, Sample, Want};
+use evidence::EvidenceBundle;
+use evidence::hang::{self, HostView};
+use evidence::needs::Need;
+use evidence::parts::{ARM_MARK, BEGIN_MARK, DISARM_MARK, Ending, Fsck, ProgramKind, RuleHits, Timed};
+use guest_wire::{Event, Fs, GuestMessage, HostMessage, Job, JobKind, Sample, Want};
 use host::error::on_one_line;
+use machine::golden;
+use verdict::console;
 use vhost_blk_api::control::{Command, Reply};
 use vhost_blk_api::trace;
 
 use crate::FaultPlan;
 use crate::ending::ending_of;
 use crate::inject;
-use evidence::hang::{self, HostView};
-use evidence::parts::{ARM_MARK, BEGIN_MARK, DISARM_MARK, Ending, Fsck, RuleHits, Timed};
-use machine::boot::Boot;
-use machine::device::DeviceError;
-use machine::golden;
+use machine::{DeviceError, Incoming, Machine};
 
 /// How long a case may go on without an end and without evidence of a hang before it is given up as broken. Cases take
 /// well under a second; the limit only exists so that a broken rig ends.
@@ -26,24 +27,10 @@ const CHECK_WITHIN: Duration = Duration::from_secs(300);
 /// How long nothing at all may come from the guest before the device and QEMU are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// What a case left behind.
-pub struct Outcome {
-    /// How it ended.
-    pub ending: Ending,
-    /// The guest's events.
-    pub events: Vec<Timed>,
-    /// Hits of the plan's rules.
-    pub rules: Vec<RuleHits>,
-    /// The device's trace of this case.
-    pub trace: Vec<trace::Record>,
-    /// The host's check of the image, if the job finished.
-    pub fsck: Option<Fsck>,
-}
-
-/// Runs a job on a machine whose agent is waiting for one.
-pub fn run(boot: &mut Boot, job: &Job, plan: &FaultPlan, fs: Fs, dir: &Path) -> Outcome {
+/// Runs a job on a machine whose agent is waiting for one, and gives back all that it left behind.
+pub fn run(machine: &mut Machine, job: &Job, plan: &FaultPlan, needs: &[Need], dir: &Path) -> EvidenceBundle {
     let mut runner = Runner {
-        boot,
+        machine,
         plan,
         started: Instant::now(),
         events: Vec::new(),
@@ -52,34 +39,41 @@ pub fn run(boot: &mut Boot, job: &Job, plan: &FaultPlan, fs: Fs, dir: &Path) -> 
     };
     let ending = runner.begin(job).unwrap_or_else(|| runner.follow(job));
     let Runner { events, mut rules, .. } = runner;
-    if let Ok(now) = hits(boot) {
+    if let Ok(now) = hits(machine) {
         merge_hits(&mut rules, now);
     }
-    let fsck = if ending == Ending::Finished {
-        Some(check(boot, fs, dir))
-    } else {
-        None
+    let (ending, fsck) = match ending {
+        Ending::Finished => match check(machine, job.fs, dir) {
+            Ok(fsck) => (Ending::Finished, Some(fsck)),
+            Err(reason) => (Ending::Harness(reason), None),
+        },
+        ending => (ending, None),
     };
     if matches!(ending, Ending::Stalled(_)) {
-        boot.dump_blocked();
+        machine.dump_blocked();
     }
-    let trace = read_trace(boot, &job.case);
-    let (ending, fsck) = match fsck {
-        Some(Err(reason)) => (Ending::Harness(reason), None),
-        Some(Ok(fsck)) => (ending, Some(fsck)),
-        None => (ending, None),
-    };
-    Outcome {
-        ending,
+    let trace = read_trace(machine, &job.case);
+    let console = machine.console();
+    let console = console::of_case(&console, &job.case).unwrap_or(&console).to_owned();
+    EvidenceBundle {
         events,
-        rules,
         trace,
+        rules,
         fsck,
+        ..EvidenceBundle::silent(program_kind(&job.kind), needs, ending, console)
+    }
+}
+
+/// What a job runs in the guest, as the judge tells it apart.
+pub(crate) fn program_kind(kind: &JobKind) -> ProgramKind {
+    match kind {
+        JobKind::Test { .. } => ProgramKind::Test,
+        JobKind::Exec { .. } => ProgramKind::Exec,
     }
 }
 
 struct Runner<'a> {
-    boot: &'a mut Boot,
+    machine: &'a mut Machine,
     plan: &'a FaultPlan,
     started: Instant,
     events: Vec<Timed>,
@@ -91,7 +85,7 @@ impl Runner<'_> {
     /// Puts the disk back to the golden image and hands the job over; an ending if that fails.
     fn begin(&mut self, job: &Job) -> Option<Ending> {
         let prepared = (|| {
-            let device = &mut self.boot.device;
+            let device = self.machine.device();
             device.call("clear", &Command::Clear)?;
             device.call("rollback", &Command::Rollback { to: None })?;
             device.call(
@@ -104,7 +98,7 @@ impl Runner<'_> {
         if let Err(error) = prepared {
             return Some(self.device_error(&error));
         }
-        match self.boot.channel.send(&HostMessage::Run(job.clone())) {
+        match self.machine.line().send(&HostMessage::Run(job.clone())) {
             Ok(()) => None,
             Err(error) => Some(Ending::Harness(format!("the job cannot be sent to the guest: {error}"))),
         }
@@ -114,8 +108,7 @@ impl Runner<'_> {
     fn follow(&mut self, job: &Job) -> Ending {
         let limit = self.started + CASE_LIMIT;
         loop {
-            use machine::vm::channel::Incoming;
-            match self.boot.channel.next(limit.min(Instant::now() + LOOK_EVERY)) {
+            match self.machine.line().next(limit.min(Instant::now() + LOOK_EVERY)) {
                 Some(Incoming::Message(GuestMessage::Event { case, uptime_ms, event })) if case == job.case => {
                     if let Some(ending) = self.event(uptime_ms, event) {
                         return ending;
@@ -123,7 +116,7 @@ impl Runner<'_> {
                 }
                 Some(Incoming::Message(GuestMessage::Ask { id, want })) => {
                     let done = self.answer(&want);
-                    if let Err(error) = self.boot.channel.send(&HostMessage::answer(id, done)) {
+                    if let Err(error) = self.machine.line().send(&HostMessage::answer(id, done)) {
                         return Ending::Harness(format!("an answer cannot be sent to the guest: {error}"));
                     }
                 }
@@ -133,14 +126,14 @@ impl Runner<'_> {
                     return Ending::Harness(format!("a line of the guest's agent is not understood: {line}"));
                 }
                 Some(Incoming::Message(_)) => {}
-                Some(Incoming::Closed) => return ending_of(self.boot.gone()),
+                Some(Incoming::Closed) => return ending_of(self.machine.outage()),
                 None if Instant::now() >= limit => {
                     return Ending::OutOfTime {
                         limit_s: CASE_LIMIT.as_secs(),
                     };
                 }
                 None => {
-                    if let Some(how) = self.boot.device.ended() {
+                    if let Some(how) = self.machine.device().ended() {
                         return Ending::DeviceGone(how);
                     }
                 }
@@ -169,7 +162,7 @@ impl Runner<'_> {
 
     /// Adds a sample with what the host knows at its arrival, and judges the row.
     fn judge_sample(&mut self, sample: Sample) -> Option<Ending> {
-        let stats = match self.boot.device.call("stats", &Command::Stats) {
+        let stats = match self.machine.device().call("stats", &Command::Stats) {
             Ok(Reply::Stats(stats)) => stats,
             Ok(_) => return Some(Ending::Harness("the device answered stats with something else".into())),
             Err(error) => return Some(self.device_error(&error)),
@@ -177,10 +170,10 @@ impl Runner<'_> {
         let view = HostView {
             outstanding: stats.outstanding,
             submitted: stats.submitted,
-            qemu_cpu_ms: self.boot.qemu_cpu_ms(),
+            qemu_cpu_ms: self.machine.qemu_cpu_ms(),
         };
         self.row.push((sample, view));
-        hang::judge(&self.row, self.boot.cpus()).map(Ending::Stalled)
+        hang::judge(&self.row, self.machine.cpus()).map(Ending::Stalled)
     }
 
     /// Does what the guest asks for; gives back what there is to say of it, or why it was not done.
@@ -195,10 +188,10 @@ impl Runner<'_> {
                 let command = inject::parse_in_guest(words)?;
                 if matches!(command, Command::Clear | Command::Remove { .. }) {
                     // Rules that are taken off take their hits along.
-                    let now = hits(self.boot).map_err(|error| on_one_line(&error))?;
+                    let now = hits(self.machine).map_err(|error| on_one_line(&error))?;
                     merge_hits(&mut self.rules, now);
                 }
-                match self.boot.device.call("of the guest", &command) {
+                match self.machine.device().call("of the guest", &command) {
                     Ok(reply) => Ok(inject::say(&command, &reply)),
                     Err(DeviceError::Control { source, .. }) => Err(source.to_string()),
                     Err(error) => Err(on_one_line(&error)),
@@ -213,7 +206,7 @@ impl Runner<'_> {
             seed: self.plan.seed,
             rules: self.plan.rules.clone(),
         };
-        let device = &mut self.boot.device;
+        let device = self.machine.device();
         device.call("plan", &plan)?;
         device.call("mark", &Command::Mark { name: ARM_MARK.into() })?;
         Ok(())
@@ -221,9 +214,9 @@ impl Runner<'_> {
 
     /// Takes every rule off.
     fn disarm(&mut self) -> Result<(), DeviceError> {
-        merge_hits(&mut self.rules, hits(self.boot)?);
+        merge_hits(&mut self.rules, hits(self.machine)?);
         let name = DISARM_MARK.into();
-        let device = &mut self.boot.device;
+        let device = self.machine.device();
         device.call("clear", &Command::Clear)?;
         device.call("mark", &Command::Mark { name })?;
         Ok(())
@@ -231,7 +224,7 @@ impl Runner<'_> {
 
     /// A control command that failed: because the device is gone, or because it said no.
     fn device_error(&mut self, error: &DeviceError) -> Ending {
-        match self.boot.device.ended() {
+        match self.machine.device().ended() {
             Some(how) => Ending::DeviceGone(how),
             None => Ending::Harness(on_one_line(error)),
         }
@@ -243,8 +236,8 @@ fn begin_mark(case: &str) -> String {
     format!("{BEGIN_MARK}{}", case.replace('.', "-"))
 }
 
-fn hits(boot: &mut Boot) -> Result<Vec<RuleHits>, DeviceError> {
-    match boot.device.call("list", &Command::List)? {
+fn hits(machine: &mut Machine) -> Result<Vec<RuleHits>, DeviceError> {
+    match machine.device().call("list", &Command::List)? {
         Reply::Rules { rules } => Ok(rules
             .into_iter()
             .map(|rule| RuleHits {
@@ -257,7 +250,8 @@ fn hits(boot: &mut Boot) -> Result<Vec<RuleHits>, DeviceError> {
     }
 }
 
-/// Hits are read when the plan is taken off and once more at the end (a hang never takes it off); the larger count stands.
+/// Hits are read when the plan is taken off and once more at the end (a hang never takes it off); the larger count
+/// stands.
 fn merge_hits(known: &mut Vec<RuleHits>, now: Vec<RuleHits>) {
     for rule in now {
         match known.iter_mut().find(|other| other.name == rule.name) {
@@ -268,11 +262,12 @@ fn merge_hits(known: &mut Vec<RuleHits>, now: Vec<RuleHits>) {
 }
 
 /// Exports the disk as it is and has the host's own tools check it.
-fn check(boot: &mut Boot, fs: Fs, dir: &Path) -> Result<Fsck, String> {
+fn check(machine: &mut Machine, fs: Fs, dir: &Path) -> Result<Fsck, String> {
     let image = dir.join("disk.raw");
-    // The device's sandbox lets it write among the boot's files, and nowhere else.
-    let path = boot.dir.join("disk.raw");
-    boot.device
+    // The device's sandbox lets it write among the machine's files, and nowhere else.
+    let path = machine.dir().join("disk.raw");
+    machine
+        .device()
         .call("export", &Command::export(path.clone()))
         .map_err(|error| on_one_line(&error))?;
     std::fs::rename(&path, &image).map_err(|error| format!("cannot move {}: {error}", path.display()))?;
@@ -284,10 +279,10 @@ fn check(boot: &mut Boot, fs: Fs, dir: &Path) -> Result<Fsck, String> {
 }
 
 /// The trace since this case's beginning.
-fn read_trace(boot: &mut Boot, case: &str) -> Vec<trace::Record> {
+fn read_trace(machine: &mut Machine, case: &str) -> Vec<trace::Record> {
     // A device that is gone has flushed what it could.
-    let _ = boot.device.call("flush-trace", &Command::FlushTrace);
-    let Ok(records) = trace::read(&boot.device.trace) else {
+    let _ = machine.device().call("flush-trace", &Command::FlushTrace);
+    let Ok(records) = trace::read(&machine.device().trace) else {
         return Vec::new();
     };
     let mark = begin_mark(case);

@@ -1,6 +1,6 @@
 //! How many virtual machines the host has room for.
 
-use machine::vm::args::MEMORY_MIB;
+use machine::MEMORY_MIB;
 
 /// Virtual machines at once: a core each, and memory for the guest, QEMU and the golden image's pages.
 #[must_use]

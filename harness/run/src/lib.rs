@@ -8,6 +8,7 @@
 //! This crate knows no command line and prints nothing but progress.
 
 pub mod cases;
+pub mod cell_file;
 mod collect;
 mod ending;
 pub mod exec;

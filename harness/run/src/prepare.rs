@@ -1,4 +1,5 @@
-//! What several commands need before they can do their work: the host's tools, kernels, images, an accelerator, a place for results.
+//! What several commands need before they can do their work: the host's tools, kernels, images, an accelerator, a place
+//! for results.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -13,14 +14,11 @@ use host::exit::Exit;
 use host::places::Places;
 use host::progress::Progress;
 use host::scratch;
-use kernels::modules;
 use kernels::{Artifact, Kernel, Options, Source};
-use machine::boot::snapshot::{Plan, Snapshots};
-use machine::boot::{self, Boot, BootConfig};
+use machine::Accel;
+use machine::accel::{self, Choice, Probe};
 use machine::golden;
-use machine::vm::accel::{self, Choice};
-use machine::vm::args::{Accel, DiskShape};
-use machine::{initramfs, provision};
+use machine::snapshot::SnapshotConfig;
 
 /// The lock beside a manifest.
 #[must_use]
@@ -87,61 +85,40 @@ pub fn accel(
 ) -> Result<Accel, Failure> {
     let cache = cache()?;
     let version = doctor::qemu_version().unwrap_or_default();
-    let probe = || match (artifacts.first(), images.iter().next()) {
-        (Some(artifact), Some((fs, image))) => boots_with_kvm(places, artifact, *fs, image),
-        _ => false,
-    };
-    let (accel, why) = accel::choose(choice, cache.root(), &version, probe);
+    let booted = artifacts.first().zip(images.iter().next());
+    let probe = booted.map(|(kernel, (fs, image))| Probe {
+        vhost_blk: &places.vhost_blk,
+        guest_bins: &places.guest_bins,
+        kernel,
+        fs: *fs,
+        image,
+    });
+    let (accel, why) = accel::choose(choice, cache.root(), &version, probe.as_ref());
     anstream::eprintln!("accelerator: {} ({why})", accel.word());
     Ok(accel)
-}
-
-/// Boots a kernel of the run with KVM until its agent answers.
-fn boots_with_kvm(places: &Places, artifact: &Artifact, fs: Fs, image: &Path) -> bool {
-    let Ok(scratch) = scratch::make() else { return false };
-    let initramfs_path = scratch.path().join("initramfs.cpio");
-    let Ok(modules) = modules::closure(artifact, &boot::modules_for(fs)) else {
-        return false;
-    };
-    let entries = initramfs::spec(&places.guest_bins.join("init"), &[], &modules);
-    if initramfs::write(&initramfs_path, &entries).is_err() {
-        return false;
-    }
-    let config = BootConfig {
-        vhost_blk: &places.vhost_blk,
-        kernel: &artifact.kernel,
-        pvh: artifact.is_elf(),
-        initramfs: &initramfs_path,
-        image,
-        disk: DiskShape::ORDINARY,
-        accel: Accel::Kvm,
-        dir: scratch.path(),
-        scratch: scratch.path(),
-    };
-    // A guest on working KVM is up in a second; one that does not get there on a busy machine costs a slower run, not a wrong one.
-    Boot::start(&config).is_ok_and(|mut boot| boot.until_ready(boot::PROBE_LIMIT).is_ok())
 }
 
 /// How the run uses snapshots of booted guests, if it does.
 ///
 /// # Errors
 /// The guest's programs cannot be read.
-pub fn snapshots(cold_boot: bool, accel: Accel, places: &Places, exec: Option<&Exec>) -> Result<Option<Plan>, Failure> {
+pub fn snapshots(
+    cold_boot: bool,
+    accel: Accel,
+    places: &Places,
+    exec: Option<&Exec>,
+) -> Result<Option<SnapshotConfig>, Failure> {
     // With KVM a boot takes a fraction of a second, and a snapshot's clock would need the host's help.
     if cold_boot || accel == Accel::Kvm {
         return Ok(None);
     }
     let exec = exec.map(|exec| exec.program.as_path());
     let programs = programs::programs(&places.guest_bins, exec);
-    let identity = provision::identity(
-        &places.guest_bins,
-        &programs,
-        &doctor::qemu_version().unwrap_or_default(),
-    )
-    .map_err(|error| Failure::of(Exit::Internal, &error))?;
     let root = places.runs().join("snapshots");
-    Snapshots::at(&root).prune();
-    Ok(Some(Plan { root, identity }))
+    let version = doctor::qemu_version().unwrap_or_default();
+    SnapshotConfig::new(root, &places.guest_bins, &programs, &version)
+        .map(Some)
+        .map_err(|error| Failure::of(Exit::Internal, &error))
 }
 
 /// Makes a directory for a run: `runs/TIME-PID` below cargo's target directory.

@@ -17,7 +17,7 @@ pub fn programs(guest_bins: &Path, exec: Option<&Path>) -> Vec<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use machine::provision;
+    use machine::snapshot;
 
     use super::*;
 
@@ -27,26 +27,26 @@ mod tests {
         for name in programs(dir.path(), None).iter().chain([&dir.path().join("init")]) {
             std::fs::write(name, "v1").unwrap();
         }
-        let first = provision::identity(dir.path(), &programs(dir.path(), None), "7.2").unwrap();
+        let first = snapshot::identity(dir.path(), &programs(dir.path(), None), "7.2").unwrap();
         assert_eq!(
             first,
-            provision::identity(dir.path(), &programs(dir.path(), None), "7.2").unwrap()
+            snapshot::identity(dir.path(), &programs(dir.path(), None), "7.2").unwrap()
         );
         assert_ne!(
             first,
-            provision::identity(dir.path(), &programs(dir.path(), None), "10.0").unwrap()
+            snapshot::identity(dir.path(), &programs(dir.path(), None), "10.0").unwrap()
         );
         std::fs::write(dir.path().join("overlap"), "v2").unwrap();
-        let second = provision::identity(dir.path(), &programs(dir.path(), None), "7.2").unwrap();
+        let second = snapshot::identity(dir.path(), &programs(dir.path(), None), "7.2").unwrap();
         assert_ne!(first, second);
         // A user's own program does not change when a test does, nor the other way round.
         let own = dir.path().join("repro");
         std::fs::write(&own, "mine").unwrap();
-        let exec = provision::identity(dir.path(), &programs(dir.path(), Some(&own)), "7.2").unwrap();
+        let exec = snapshot::identity(dir.path(), &programs(dir.path(), Some(&own)), "7.2").unwrap();
         std::fs::write(dir.path().join("overlap"), "v3").unwrap();
         assert_eq!(
             exec,
-            provision::identity(dir.path(), &programs(dir.path(), Some(&own)), "7.2").unwrap()
+            snapshot::identity(dir.path(), &programs(dir.path(), Some(&own)), "7.2").unwrap()
         );
     }
 }

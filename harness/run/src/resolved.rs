@@ -9,11 +9,11 @@ use guest_wire::Fs;
 use serde::{Deserialize, Serialize};
 
 use crate::cases::Profile;
-use host::atomic::write_beside;
+use host::atomic;
 use kernels::Artifact;
 use kernels::GivenTree;
-use machine::boot::snapshot;
-use machine::vm::args::Accel;
+use machine::Accel;
+use machine::snapshot::SnapshotConfig;
 use verdict::results::Expected;
 
 /// The environment variable that tells the matrix which run it is.
@@ -33,7 +33,7 @@ pub struct Run {
     /// What executes guest code.
     pub accel: Accel,
     /// How snapshots of booted guests are used; none if every machine is to boot.
-    pub snapshots: Option<snapshot::Plan>,
+    pub snapshots: Option<SnapshotConfig>,
     /// Whether images and initramfs of cells that passed are kept.
     pub keep: bool,
     /// How much the run takes in.
@@ -174,7 +174,7 @@ impl Run {
             path: path.clone(),
             source,
         })?;
-        write_beside(&path, &text).map_err(io)
+        atomic::write(&path, &text).map_err(io)
     }
 
     /// Where a case leaves its evidence.

@@ -9,9 +9,7 @@ use crate::resolved::{Trial, TrialCase};
 use host::error::Failure;
 use host::exit::Exit;
 use host::suggest;
-use kernels::{ExpectedCause, ExpectedVerdict, Kernel};
-use verdict::results::Expected;
-use verdict::{Cause, Verdict};
+use kernels::Kernel;
 
 /// What a person asked for; empty lists mean everything that is there by default.
 #[derive(Debug, Default)]
@@ -90,7 +88,7 @@ fn file_systems<'a>(kernel: &'a Kernel, wanted: &Wanted<'a>) -> &'a [Fs] {
 fn trial(kernel: &Kernel, fs: Fs, test: &str, names: &[&str]) -> Trial {
     let case = |name: &&str| TrialCase {
         name: (*name).to_owned(),
-        expect: expected(kernel, fs, name),
+        expect: kernel.expected(fs, name).map(|entry| entry.expected.clone()),
     };
     Trial {
         kernel: kernel.id.clone(),
@@ -98,27 +96,6 @@ fn trial(kernel: &Kernel, fs: Fs, test: &str, names: &[&str]) -> Trial {
         test: test.to_owned(),
         cases: names.iter().map(case).collect(),
     }
-}
-
-/// What kernels.toml says of a cell; the first entry that covers it counts.
-fn expected(kernel: &Kernel, fs: Fs, case: &str) -> Option<Expected> {
-    let entry = kernel.expect.iter().find(|expect| expect.covers(fs, case))?;
-    Some(Expected {
-        verdict: match entry.verdict {
-            ExpectedVerdict::Fail => Verdict::Fail,
-            ExpectedVerdict::Inconclusive => Verdict::Inconclusive,
-        },
-        cause: entry.cause.map(|cause| match cause {
-            ExpectedCause::Corruption => Cause::Corruption,
-            ExpectedCause::Hang => Cause::Hang,
-            ExpectedCause::Leak => Cause::Leak,
-            ExpectedCause::Crash => Cause::Crash,
-            ExpectedCause::Warning => Cause::Warning,
-            ExpectedCause::Error => Cause::Error,
-        }),
-        phase: entry.phase,
-        why: entry.why.clone(),
-    })
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! A trial: a test's cases on one kernel and file system, as one matrix process runs them.
 //!
-//! Cases that want the same disk share a boot, each starting from the golden image. A case that does not pass ends its boot (the
-//! guest may be in any state), and the rest go on in a fresh one.
+//! Cases that want the same disk share a boot, each starting from the golden image. A case that does not pass ends its
+//! boot (the guest may be in any state), and the rest go on in a fresh one.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -10,21 +10,21 @@ use guest_wire::{Fs, Job, JobKind};
 
 use crate::FaultPlan;
 use crate::cases::{self, EXEC, Profile};
+use crate::cell_file;
 use crate::ending::ending_of;
 use crate::extents;
-use crate::job::{self, Outcome};
+use crate::job::{self, program_kind};
 use crate::programs::programs;
 use crate::resolved::{Run, Trial};
-use evidence::judge;
 use evidence::needs::Need;
-use evidence::parts::{Ending, Evidence};
+use evidence::parts::Ending;
+use evidence::{EvidenceBundle, judge};
 use host::scratch;
-use machine::boot::Boot;
 use machine::golden;
-use machine::provision::{self, Wanted};
-use machine::vm::args::DiskShape;
+use machine::provision::{self, MachineRequest};
+use machine::{DiskShape, Machine};
+use verdict::Verdict;
 use verdict::results::{Begun, Cell, Expected};
-use verdict::{Judgement, Verdict, console};
 
 /// The file that the tests of writes write, as guest-tests call it.
 const TARGET: &str = "target";
@@ -67,7 +67,7 @@ pub fn run(run: &Run, trial: &Trial) -> std::io::Result<Vec<Cell>> {
                 cells: Vec::new(),
             };
             match bench.machine(disk, first) {
-                Ok(boot) => bench.cases(boot, left)?,
+                Ok(machine) => bench.cases(machine, left)?,
                 Err((ending, console)) => bench.never_ran(left, &ending, &console)?,
             }
             left = left.get(bench.cells.len()..).unwrap_or_default();
@@ -138,13 +138,13 @@ struct Bench<'a> {
 
 impl Bench<'_> {
     /// A machine whose agent takes jobs; else how that ended, with the console.
-    fn machine(&mut self, disk: DiskShape, first: &Planned) -> Result<Boot, (Ending, String)> {
+    fn machine(&mut self, disk: DiskShape, first: &Planned) -> Result<Machine, (Ending, String)> {
         let harness = |reason: String| (Ending::Harness(reason), String::new());
         let run = self.run;
         let exec = run.exec.as_ref().map(|exec| exec.program.as_path());
         let kernel = run.kernels.get(&self.trial.kernel);
         let image = run.images.get(&self.trial.fs);
-        let provided = provision::get(&Wanted {
+        let provided = provision::machine(&MachineRequest {
             vhost_blk: &run.vhost_blk,
             guest_bins: &run.guest_bins,
             accel: run.accel,
@@ -159,13 +159,13 @@ impl Bench<'_> {
             dir: self.boot_dir,
             scratch: self.scratch,
         })
-        .map_err(|(outage, console)| (ending_of(outage), console))?;
+        .map_err(|none| (ending_of(none.outage), none.console))?;
         self.begun = if provided.restored {
             Begun::Restored
         } else {
             Begun::Booted
         };
-        Ok(provided.boot)
+        Ok(provided.machine)
     }
 
     fn program_on_host(&self, case: &Planned) -> PathBuf {
@@ -176,7 +176,7 @@ impl Bench<'_> {
     }
 
     /// Runs cases until one does not pass.
-    fn cases(&mut self, mut boot: Boot, planned: &[Planned]) -> std::io::Result<()> {
+    fn cases(&mut self, mut machine: Machine, planned: &[Planned]) -> std::io::Result<()> {
         for case in planned {
             let dir = self.run.cell_dir(&self.trial.kernel, self.trial.fs, &case.name);
             std::fs::create_dir_all(&dir)?;
@@ -188,18 +188,16 @@ impl Bench<'_> {
                 program: case.program.to_string_lossy().into_owned(),
                 kind: case.kind.clone(),
             };
-            let outcome = job::run(&mut boot, &job, &case.plan, self.trial.fs, &dir);
-            let console = boot.console();
-            let console = console::of_case(&console, &case.name).unwrap_or(&console).to_owned();
-            let cell = self.record(case, &outcome, &console, &dir)?;
-            let passed = cell.verdict == Verdict::Pass || cell.verdict == Verdict::Skipped;
+            let evidence = job::run(&mut machine, &job, &case.plan, case.needs, &dir);
+            let cell = self.record(case, &evidence, &dir)?;
+            let passed = matches!(cell.verdict(), Verdict::Pass | Verdict::Skipped);
             self.cells.push(cell);
             if !passed {
                 break;
             }
             self.started = Instant::now();
         }
-        boot.end();
+        machine.end();
         Ok(())
     }
 
@@ -208,70 +206,31 @@ impl Bench<'_> {
         for case in planned {
             let dir = self.run.cell_dir(&self.trial.kernel, self.trial.fs, &case.name);
             std::fs::create_dir_all(&dir)?;
-            let outcome = Outcome {
-                ending: ending.clone(),
-                events: Vec::new(),
-                rules: Vec::new(),
-                trace: Vec::new(),
-                fsck: None,
-            };
-            let cell = self.record(case, &outcome, console, &dir)?;
+            let kind = program_kind(&case.kind);
+            let evidence = EvidenceBundle::silent(kind, case.needs, ending.clone(), console.to_owned());
+            let cell = self.record(case, &evidence, &dir)?;
             self.cells.push(cell);
         }
         Ok(())
     }
 
     /// Judges a case and leaves its evidence in its directory.
-    fn record(&self, case: &Planned, outcome: &Outcome, console: &str, dir: &Path) -> std::io::Result<Cell> {
-        let judgement: Judgement = judge(&Evidence {
-            needs: case.needs,
-            exec: matches!(case.kind, JobKind::Exec { .. }),
-            ending: outcome.ending.clone(),
-            events: &outcome.events,
-            trace: &outcome.trace,
-            console,
-            rules: &outcome.rules,
-            fsck: outcome.fsck.as_ref(),
-        });
-        let mut cell = Cell::new(
-            &self.trial.kernel,
-            self.trial.fs,
-            &case.name,
-            judgement,
-            case.expect.as_ref(),
-        );
+    fn record(&self, case: &Planned, evidence: &EvidenceBundle, dir: &Path) -> std::io::Result<Cell> {
+        let (kernel, fs) = (&self.trial.kernel, self.trial.fs);
+        let mut cell = Cell::new(kernel, fs, &case.name, judge(evidence), case.expect.as_ref());
         cell.dir = dir.to_path_buf();
         cell.machine = self.begun;
         cell.duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        std::fs::write(dir.join("console.log"), console)?;
-        std::fs::write(dir.join("events.jsonl"), json_lines(&outcome.events)?)?;
-        std::fs::write(dir.join("trace.jsonl"), json_lines(&outcome.trace)?)?;
-        std::fs::write(
-            dir.join("ending.json"),
-            serde_json::to_vec_pretty(&(&outcome.ending, &outcome.rules))?,
-        )?;
-        if let Some(fsck) = &outcome.fsck {
-            std::fs::write(dir.join("fsck.log"), &fsck.output)?;
-        }
-        if self.run.profile == Profile::Truth && self.trial.fs == Fs::Btrfs && outcome.fsck.is_some() {
+        evidence.save(dir).map_err(std::io::Error::other)?;
+        if self.run.profile == Profile::Truth && fs == Fs::Btrfs && evidence.fsck.is_some() {
             // A cost is no verdict: one that cannot be read is left out.
             cell.extents = extents::of_file(&dir.join("disk.raw"), TARGET).ok().flatten();
         }
-        if cell.verdict == Verdict::Pass && !self.run.keep {
+        if *cell.verdict() == Verdict::Pass && !self.run.keep {
             // The image of a cell that passed tells nothing; it may never have been made.
             let _ = std::fs::remove_file(dir.join("disk.raw"));
         }
-        cell.save()?;
+        cell_file::save(&cell, dir)?;
         Ok(cell)
     }
-}
-
-/// One JSON object a line.
-fn json_lines<T: serde::Serialize>(items: &[T]) -> std::io::Result<String> {
-    let mut text = String::new();
-    for item in items {
-        text.push_str(&serde_json::to_string(item)?);
-        text.push('\n');
-    }
-    Ok(text)
 }

@@ -7,15 +7,15 @@ use vhost_blk_api::trace::show::{Filter, listing};
 use vhost_blk_api::trace::{self, Record};
 
 use super::judge::Finding;
-use super::ledger::sectors_of;
 use super::round::Round;
+use super::sectors::sectors_of;
 
 /// Findings whose requests are listed.
 const LISTED_MAX: usize = 50;
 
 /// The round's rules, and each finding with all requests of the round that touched its place.
 #[must_use]
-pub fn of(round: &Round, trace: &Path) -> String {
+pub(crate) fn of(round: &Round, trace: &Path) -> String {
     let mut text = format!("round {} (seed {})\n", round.number, round.seed);
     for rule in &round.rules {
         let _ = writeln!(text, "  {} hits: {}", rule.hits, rule.text);

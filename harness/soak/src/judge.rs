@@ -6,13 +6,14 @@ use guest_wire::soak::{Range, Report};
 use serde::Serialize;
 use vhost_blk_api::op::Op;
 
-use super::ledger::{Ledger, SECTOR_BYTES, sectors_of};
+use super::ledger::Ledger;
+use super::sectors::{SECTOR_BYTES, sectors_of};
 use super::workload::{Slot, Workload};
 
 /// The phases of a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Phase {
+pub(crate) enum Phase {
     /// fio writes, trims and reads while rules are in force.
     Writing,
     /// fio reads all back and compares, while rules are in force.
@@ -23,41 +24,42 @@ pub enum Phase {
 
 /// Something that no rule explains.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Finding {
+pub(crate) struct Finding {
     /// When.
-    pub phase: Phase,
+    pub(crate) phase: Phase,
     /// What it is, in a sentence.
-    pub what: String,
+    pub(crate) what: String,
     /// The part of the disk that it is about.
-    pub range: Option<Range>,
+    pub(crate) range: Option<Range>,
 }
 
 /// What came of a phase.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Tally {
+pub(crate) struct Tally {
     /// Blocks that differed and whose difference a rule explains, by the rule's action.
-    pub explained: BTreeMap<String, u64>,
+    pub(crate) explained: BTreeMap<String, u64>,
     /// Requests that fio saw fail, by a rule.
-    pub errors: u64,
+    pub(crate) errors: u64,
     /// Injections of which the guest was told that all is well, and that were there to be noticed.
-    pub silent: u64,
+    pub(crate) silent: u64,
     /// Those of them that fio noticed.
-    pub noticed: u64,
+    pub(crate) noticed: u64,
 }
 
 /// What writes that a rule made fail leave behind in the guest's kernel.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Aftermath {
+pub(crate) struct Aftermath {
     /// Writes of the round of which fio was told that they failed, by a rule.
-    pub refused: Vec<Range>,
-    /// Whether there may have been a write-back that failed, and no sync was told since. Linux keeps that with the disk (`errseq_t`), also when nobody has it
-    /// open, and tells whoever opens it next, at his first sync: maybe rounds later.
-    pub untold: bool,
+    pub(crate) refused: Vec<Range>,
+    /// Whether there may have been a write-back that failed, and no sync was told since. Linux keeps that with the disk
+    /// (`errseq_t`), also when nobody has it open, and tells whoever opens it next, at his first sync: maybe rounds
+    /// later.
+    pub(crate) untold: bool,
 }
 
 impl Aftermath {
     /// Before another round: what fio is to write then was never refused.
-    pub fn next_round(&mut self) {
+    pub(crate) fn next_round(&mut self) {
         self.refused.clear();
     }
 
@@ -73,7 +75,7 @@ impl Aftermath {
 }
 
 /// Judges a phase that has ended; all lines that the trace has of it were taken.
-pub fn phase(
+pub(crate) fn phase(
     ledger: &Ledger,
     workload: &Workload,
     phase: Phase,
@@ -133,7 +135,8 @@ impl Judge<'_> {
                     Some(action) => *self.tally.explained.entry(action.to_owned()).or_default() += 1,
                     None => {
                         let what = format!(
-                            "the block of {} bytes at offset {} differs from what fio wrote, first at byte {first} (sector {sector}), and no rule explains it",
+                            "the block of {} bytes at offset {} differs from what fio wrote, first at byte {first} \
+                            (sector {sector}), and no rule explains it",
                             block.len, block.offset
                         );
                         self.find(Some(*block), what);
@@ -159,8 +162,8 @@ impl Judge<'_> {
         }
     }
 
-    /// The action of the rule because of which the kernel refused to write a block, without asking the device: after a write-back that failed (see [`is_explained`])
-    /// it does so with the next direct write, wherever that goes.
+    /// The action of the rule because of which the kernel refused to write a block, without asking the device: after a
+    /// write-back that failed (see [`is_explained`]) it does so with the next direct write, wherever that goes.
     fn never_asked_for(&self, block: Range) -> Option<&str> {
         let holds = |refused: &Range| (refused.offset..refused.offset + refused.len).contains(&block.offset);
         let refused = self.aftermath.refused.iter().any(holds);
@@ -256,8 +259,9 @@ fn is_sync(op: &str) -> bool {
 /// Whether a rule made a request fail that fio, or what zeroes beside it, saw fail as this.
 fn is_explained(ledger: &Ledger, phase: Phase, op: &str, range: Range) -> bool {
     let sectors = sectors_of(range);
-    // fio opens the disk of a job that trims without O_DIRECT. What the kernel could not write back for it is told to whoever reads, writes or flushes next; the
-    // last to close the disk is told of the rest, so nothing of it is left for a later phase, but for syncs (see [`Aftermath`]).
+    // fio opens the disk of a job that trims without O_DIRECT. What the kernel could not write back for it is told to
+    // whoever reads, writes or flushes next; the last to close the disk is told of the rest, so nothing of it is left
+    // for a later phase, but for syncs (see [`Aftermath`]).
     let not_written_back = phase == Phase::Writing && ledger.failed_to_write().is_some();
     match op {
         "read" => ledger.failed(&[Op::Read], &sectors) || not_written_back,

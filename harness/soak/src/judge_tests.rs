@@ -2,8 +2,8 @@ use vhost_blk_api::trace::{Record, Status};
 
 use super::*;
 
-/// A real round (`cargo xtask soak` with the rules that the trace names), cut down to the requests of two slots in which a rule had a say or that change something; and what
-/// fio said as it read back.
+/// A real round (`cargo xtask soak` with the rules that the trace names), cut down to the requests of two slots in
+/// which a rule had a say or that change something; and what fio said as it read back.
 const TRACE: &str = include_str!("../../tests/fixtures/soak/trace.jsonl");
 const REPORTS: &str = include_str!("../../tests/fixtures/soak/reports.jsonl");
 
@@ -194,7 +194,8 @@ fn a_block_that_the_kernel_did_not_ask_for_is_explained_by_fio_having_been_told(
     );
 }
 
-/// A write-back failed in one round and nobody synced; Linux 6.1.192 told the first sync of the next (seen in a soak, seed 1846585976, rounds 69 and 70).
+/// A write-back failed in one round and nobody synced; Linux 6.1.192 told the first sync of the next (seen in a soak,
+/// seed 1846585976, rounds 69 and 70).
 #[test]
 fn a_sync_may_be_told_of_a_write_back_that_failed_rounds_ago() {
     let workload = Workload::recorded(&[(1, 16 << 10), (2, 4 << 10)]);

@@ -1,39 +1,37 @@
-//! What rules did to which sectors: read from the device's trace, and asked when fio finds a block that is not what it wrote. Pure.
+//! What rules did to which sectors: read from the device's trace, and asked when fio finds a block that is not what it
+//! wrote. Pure.
 //!
-//! A sector is *injured* from the moment at which a rule had a say in what became of it until the guest has written it wholly once more, by a request that came
-//! after that moment and in which no rule had a say. A difference in a sector that is not injured has no explanation.
+//! A sector is *injured* from the moment at which a rule had a say in what became of it until the guest has written it
+//! wholly once more, by a request that came after that moment and in which no rule had a say. A difference in a sector
+//! that is not injured has no explanation.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use guest_wire::soak;
 use vhost_blk_api::op::Op;
 use vhost_blk_api::plan::{Action, Corruption, Rule, Sectors};
-use vhost_blk_api::trace::{Complete, Record, Status, Submit};
+use vhost_blk_api::trace::{Complete, OutcomeNote, Record, Status, Submit};
 
-use super::sectors::{Disk, Lost, Standing};
+use super::sectors::{Disk, Lost, SECTOR_BYTES, Standing};
 use super::workload::{DISK_BYTES, Workload};
-
-/// Bytes of a sector.
-pub const SECTOR_BYTES: u64 = 512;
 
 /// Something that a rule did to a request.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Injection {
+pub(crate) struct Injection {
     /// The request; none for a power cut by command.
-    pub seq: u64,
+    pub(crate) seq: u64,
     /// Its operation.
-    pub op: Op,
+    pub(crate) op: Op,
     /// The rule's name.
-    pub rule: String,
+    pub(crate) rule: String,
     /// The rule's action.
-    pub action: String,
+    pub(crate) action: String,
     /// The sectors that it concerns.
-    pub sectors: Range<u64>,
+    pub(crate) sectors: Range<u64>,
     /// Whether at least one of these sectors must differ, unless something came after it.
-    pub somewhere: bool,
+    pub(crate) somewhere: bool,
     /// Whether the guest was told that all is well.
-    pub silent: bool,
+    pub(crate) silent: bool,
 }
 
 /// A request that was submitted and not completed.
@@ -45,7 +43,7 @@ struct Open {
 
 /// What the trace tells of rules and sectors.
 #[derive(Debug, Default)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     line: u64,
     rules: BTreeMap<String, Rule>,
     open: BTreeMap<u64, Open>,
@@ -68,19 +66,13 @@ pub struct Ledger {
     requests: u64,
 }
 
-/// Whole sectors of bytes.
-#[must_use]
-pub fn sectors_of(range: soak::Range) -> Range<u64> {
-    range.offset / SECTOR_BYTES..(range.offset + range.len).div_ceil(SECTOR_BYTES)
-}
-
 fn overlap(a: &Range<u64>, b: &Range<u64>) -> bool {
     a.start < b.end && b.start < a.end
 }
 
 impl Ledger {
     /// Begins a round: every slot is about to be filled anew.
-    pub fn begin_round(&mut self, workload: &Workload) {
+    pub(crate) fn begin_round(&mut self, workload: &Workload) {
         self.disk.begin_round(workload);
         self.injections.clear();
         self.failed_to_write = None;
@@ -89,13 +81,13 @@ impl Ledger {
     }
 
     /// Begins a phase of a round.
-    pub fn begin_phase(&mut self) {
+    pub(crate) fn begin_phase(&mut self) {
         self.reads.clear();
         self.failures.clear();
     }
 
     /// Takes the next line of the trace.
-    pub fn take(&mut self, record: &Record) {
+    pub(crate) fn take(&mut self, record: &Record) {
         self.line += 1;
         match record {
             Record::Submit(submit) => {
@@ -166,33 +158,10 @@ impl Ledger {
             return;
         }
         if complete.status != Status::Ok {
-            match &complete.outcome {
-                Some(outcome) => {
-                    let place = ranges.first().map_or(0..0, |first| {
-                        first.start..ranges.last().map_or(first.end, |last| last.end)
-                    });
-                    self.failures.push((submit.op, place));
-                    if submit.op == Op::Write {
-                        self.failed_to_write = Some(outcome.action.clone());
-                    }
-                }
-                None => self.problems.push(format!(
-                    "request {} ({} at sector {}, {} bytes) failed, and no rule made it",
-                    submit.seq, submit.op, submit.sector, submit.len
-                )),
-            }
+            self.fail(submit, &ranges, complete.outcome.as_ref());
         }
         let Some(outcome) = &complete.outcome else {
-            match submit.op {
-                Op::Flush => self.disk.flush(open.line, self.line),
-                op if changes(op) => {
-                    for range in &ranges {
-                        self.disk.done(range, open.line, self.line, op);
-                    }
-                }
-                _ => {}
-            }
-            return;
+            return self.done(open, &ranges);
         };
         if submit.op == Op::Flush {
             // One that is answered early does its work some time later.
@@ -221,21 +190,55 @@ impl Ledger {
         let somewhere = corruption.is_some_and(surely_differs);
         let by = self.inject(submit, rule, &outcome.action, somewhere, silent);
         match (outcome.action.as_str(), corruption) {
-            ("short", _) => {
-                let moved = outcome.bytes.unwrap_or(0).min(submit.len);
-                let (whole, touched) = (moved / SECTOR_BYTES, moved.div_ceil(SECTOR_BYTES));
-                let (start, end) = (submit.sector, submit.sector + submit.len / SECTOR_BYTES);
-                self.disk.done(&(start..start + whole), open.line, self.line, submit.op);
-                self.disk
-                    .changed(&(start + whole..start + touched), open.line, self.line, false);
-                self.disk
-                    .injure(&(start + whole..start + touched), by, self.line, false);
-                self.disk.injure(&(start + touched..end), by, self.line, true);
-            }
+            ("short", _) => self.short(open, by, outcome.bytes.unwrap_or(0)),
             ("corrupt", Some(corruption)) => self.corrupted(&ranges, open.line, by, corruption),
             // Failed or dropped: nothing was done.
             _ => self.injure_all(&ranges, by, submit.op == Op::Write),
         }
+    }
+
+    /// A request failed: a rule made it, or something is wrong.
+    fn fail(&mut self, submit: &Submit, ranges: &[Range<u64>], outcome: Option<&OutcomeNote>) {
+        let Some(outcome) = outcome else {
+            self.problems.push(format!(
+                "request {} ({} at sector {}, {} bytes) failed, and no rule made it",
+                submit.seq, submit.op, submit.sector, submit.len
+            ));
+            return;
+        };
+        let place = ranges.first().map_or(0..0, |first| {
+            first.start..ranges.last().map_or(first.end, |last| last.end)
+        });
+        self.failures.push((submit.op, place));
+        if submit.op == Op::Write {
+            self.failed_to_write = Some(outcome.action.clone());
+        }
+    }
+
+    /// A request in which no rule had a say.
+    fn done(&mut self, open: &Open, ranges: &[Range<u64>]) {
+        match open.submit.op {
+            Op::Flush => self.disk.flush(open.line, self.line),
+            op if changes(op) => {
+                for range in ranges {
+                    self.disk.done(range, open.line, self.line, op);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A write of which only the first bytes were done.
+    fn short(&mut self, open: &Open, by: usize, bytes: u64) {
+        let submit = &open.submit;
+        let moved = bytes.min(submit.len);
+        let (whole, touched) = (moved / SECTOR_BYTES, moved.div_ceil(SECTOR_BYTES));
+        let (start, end) = (submit.sector, submit.sector + submit.len / SECTOR_BYTES);
+        let torn = start + whole..start + touched;
+        self.disk.done(&(start..start + whole), open.line, self.line, submit.op);
+        self.disk.changed(&torn, open.line, self.line, false);
+        self.disk.injure(&torn, by, self.line, false);
+        self.disk.injure(&(start + touched..end), by, self.line, true);
     }
 
     /// A write that reported success and put something else there, or put it elsewhere.
@@ -282,7 +285,8 @@ impl Ledger {
             somewhere: false,
             silent: true,
         });
-        // The last write is the only one that is torn; without a write that came as the power went it is one that was completed.
+        // The last write is the only one that is torn; without a write that came as the power went it is one that was
+        // completed.
         if lost != Lost::Nothing || (torn && !last_changes) {
             self.disk.lose(lost, by, self.line);
         } else {
@@ -316,7 +320,7 @@ impl Ledger {
 
     /// What explains that this sector differs from what the guest wrote.
     #[must_use]
-    pub fn explain(&self, sector: u64) -> Option<&Injection> {
+    pub(crate) fn explain(&self, sector: u64) -> Option<&Injection> {
         let injury = self.disk.injured_by(sector).and_then(|by| self.injections.get(by));
         let read = || {
             let mut reads = self.reads.iter().filter_map(|by| self.injections.get(*by));
@@ -327,25 +331,26 @@ impl Ledger {
 
     /// The action of a rule that made a write of this round fail, if one did.
     #[must_use]
-    pub fn failed_to_write(&self) -> Option<&str> {
+    pub(crate) fn failed_to_write(&self) -> Option<&str> {
         self.failed_to_write.as_deref()
     }
 
-    /// Whether a rule made a request fail in this phase that is this one, or part of it; any place will do without sectors.
+    /// Whether a rule made a request fail in this phase that is this one, or part of it; any place will do without
+    /// sectors.
     #[must_use]
-    pub fn failed(&self, ops: &[Op], sectors: &Range<u64>) -> bool {
+    pub(crate) fn failed(&self, ops: &[Op], sectors: &Range<u64>) -> bool {
         let place = |range: &Range<u64>| sectors.is_empty() || overlap(range, sectors);
         self.failures.iter().any(|(op, range)| ops.contains(op) && place(range))
     }
 
     /// Injections of this phase's reads.
-    pub fn reads(&self) -> impl Iterator<Item = &Injection> {
+    pub(crate) fn reads(&self) -> impl Iterator<Item = &Injection> {
         self.reads.iter().filter_map(|by| self.injections.get(*by))
     }
 
     /// Whether all sectors of an injection are to hold a pattern, and not zeros.
     #[must_use]
-    pub fn lies_in_patterns(&self, injection: &Injection, workload: &Workload) -> bool {
+    pub(crate) fn lies_in_patterns(&self, injection: &Injection, workload: &Workload) -> bool {
         let mut sectors = injection.sectors.clone();
         sectors.all(|sector| {
             let slot = workload.slot_at(sector * SECTOR_BYTES);
@@ -353,9 +358,10 @@ impl Ledger {
         })
     }
 
-    /// Injections that stand, each with the sectors that surely differ by it and whether none of its sectors was touched since.
+    /// Injections that stand, each with the sectors that surely differ by it and whether none of its sectors was
+    /// touched since.
     #[must_use]
-    pub fn standing(&self) -> Vec<(&Injection, Vec<u64>, bool)> {
+    pub(crate) fn standing(&self) -> Vec<(&Injection, Vec<u64>, bool)> {
         let standing = self.disk.standing().into_iter();
         standing
             .filter_map(|(by, Standing { count, sure })| {
@@ -368,23 +374,24 @@ impl Ledger {
 
     /// Requests of the round so far.
     #[must_use]
-    pub fn requests(&self) -> u64 {
+    pub(crate) fn requests(&self) -> u64 {
         self.requests
     }
 
     /// Requests that were submitted and never completed.
     #[must_use]
-    pub fn outstanding(&self) -> Vec<u64> {
+    pub(crate) fn outstanding(&self) -> Vec<u64> {
         self.open.keys().copied().collect()
     }
 
     /// Takes what the trace says that no device should do.
-    pub fn problems(&mut self) -> Vec<String> {
+    pub(crate) fn problems(&mut self) -> Vec<String> {
         std::mem::take(&mut self.problems)
     }
 }
 
-/// Whether something that was moved so differs in at least one place from what it should be. An even number of inverted bits may be one, twice.
+/// Whether something that was moved so differs in at least one place from what it should be. An even number of inverted
+/// bits may be one, twice.
 fn surely_differs(corruption: Corruption) -> bool {
     match corruption {
         Corruption::Flip(bits) => bits % 2 == 1,

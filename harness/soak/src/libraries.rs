@@ -13,7 +13,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Why a program cannot be packed.
 #[derive(Debug, thiserror::Error)]
-pub enum LibraryError {
+pub(crate) enum LibraryError {
     /// It cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Read {
@@ -29,7 +29,10 @@ pub enum LibraryError {
         path: PathBuf,
     },
     /// One of its libraries is not installed.
-    #[error("{} needs {library}, which is not installed; install the package of {} again", path.display(), path.display())]
+    #[error(
+        "{} needs {library}, which is not installed; install the package of {} again",
+        path.display(), path.display()
+    )]
     Missing {
         /// The program.
         path: PathBuf,
@@ -41,11 +44,12 @@ pub enum LibraryError {
     Tool(#[from] ToolError),
 }
 
-/// Entries of an initramfs with this program at `place`, its loader, and its libraries where the loader finds them on the host.
+/// Entries of an initramfs with this program at `place`, its loader, and its libraries where the loader finds them on
+/// the host.
 ///
 /// # Errors
 /// The program or one of its libraries cannot be had.
-pub fn entries(program: &Path, place: &str) -> Result<Vec<Entry>, LibraryError> {
+pub(crate) fn entries(program: &Path, place: &str) -> Result<Vec<Entry>, LibraryError> {
     let file = |path: &Path| Entry {
         path: path.to_string_lossy().trim_start_matches('/').to_owned(),
         content: Content::Program(path.to_owned()),
@@ -115,7 +119,8 @@ mod tests {
 
     #[test]
     fn the_loaders_list() {
-        let list = "\tlinux-vdso.so.1 (0x00007f13b36b7000)\n\tlibaio.so.1 => /lib/x86_64-linux-gnu/libaio.so.1 (0x00007f13b3674000)\n\
+        let list = "\tlinux-vdso.so.1 (0x00007f13b36b7000)\n\tlibaio.so.1 => /lib/x86_64-linux-gnu/libaio.so.1 \
+            (0x00007f13b3674000)\n\
                     \t/lib64/ld-linux-x86-64.so.2 (0x00007f13b36b9000)\n";
         let expected = ["/lib/x86_64-linux-gnu/libaio.so.1", "/lib64/ld-linux-x86-64.so.2"].map(PathBuf::from);
         assert_eq!(parse(list), Ok(expected.to_vec()));

@@ -9,9 +9,9 @@ use vhost_blk_api::rng::Rng;
 
 use guest_wire::soak::Report;
 
+use super::guest::{FioGuest, GuestError, Nudges};
 use super::judge::{self, Aftermath, Finding, Phase, Tally};
 use super::ledger::Ledger;
-use super::machine::{Machine, MachineError, Nudges};
 use super::rules;
 use super::tail::{Tail, TailError};
 use super::workload::Workload;
@@ -21,13 +21,13 @@ use verdict::console;
 
 /// Why a round did not come to its end.
 #[derive(Debug, thiserror::Error)]
-pub enum RoundError {
-    /// The machine.
+pub(crate) enum RoundError {
+    /// The guest or its machine.
     #[error(transparent)]
-    Machine(#[from] MachineError),
+    Guest(#[from] GuestError),
     /// The device's control socket.
     #[error(transparent)]
-    Device(#[from] machine::device::DeviceError),
+    Device(#[from] machine::DeviceError),
     /// The trace.
     #[error(transparent)]
     Trace(#[from] TailError),
@@ -35,46 +35,42 @@ pub enum RoundError {
 
 /// A rule of a round and how often it was applied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct RuleHits {
-    /// Its text.
-    pub text: String,
-    /// Its action.
-    pub action: String,
+pub(crate) struct RuleHits {
+    pub(crate) text: String,
+    pub(crate) action: String,
     /// Requests to which it was applied.
-    pub hits: u64,
+    pub(crate) hits: u64,
 }
 
 /// What came of a round.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Round {
+pub(crate) struct Round {
     /// Its number, from 1.
-    pub number: u64,
-    /// Its seed.
-    pub seed: u64,
+    pub(crate) number: u64,
+    pub(crate) seed: u64,
     /// The rules that were in force.
-    pub rules: Vec<RuleHits>,
+    pub(crate) rules: Vec<RuleHits>,
     /// Requests that the device saw.
-    pub requests: u64,
+    pub(crate) requests: u64,
     /// What came of each phase.
-    pub phases: BTreeMap<Phase, Tally>,
+    pub(crate) phases: BTreeMap<Phase, Tally>,
     /// What the soak did so that the round could end.
-    pub nudges: Nudges,
+    pub(crate) nudges: Nudges,
     /// What no rule explains.
-    pub findings: Vec<Finding>,
+    pub(crate) findings: Vec<Finding>,
     /// Why it did not come to its end, if so.
-    pub broke_off: Option<String>,
+    pub(crate) broke_off: Option<String>,
 }
 
 /// The seed of a round.
 #[must_use]
-pub fn seed_of(seed: u64, number: u64) -> u64 {
+pub(crate) fn seed_of(seed: u64, number: u64) -> u64 {
     Rng::for_choice(seed, "round", number).next_u64() >> 16
 }
 
-/// A booted machine with all that is known of it.
-pub struct Bench {
-    /// The machine.
-    pub machine: Machine,
+/// A booted guest with all that is known of it.
+pub(crate) struct Bench {
+    guest: FioGuest,
     tail: Tail,
     ledger: Ledger,
     aftermath: Aftermath,
@@ -83,14 +79,14 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// For a machine that has just booted.
+    /// For a guest that has just booted.
     ///
     /// # Errors
     /// Its trace cannot be read.
-    pub fn new(machine: Machine) -> Result<Bench, RoundError> {
-        let tail = Tail::open(&machine.device.trace)?;
+    pub(crate) fn new(mut guest: FioGuest) -> Result<Bench, RoundError> {
+        let tail = Tail::open(&guest.machine.device().trace)?;
         Ok(Bench {
-            machine,
+            guest,
             tail,
             ledger: Ledger::default(),
             aftermath: Aftermath::default(),
@@ -99,7 +95,7 @@ impl Bench {
     }
 
     /// Does a round. With `rules` those are in force instead of random ones.
-    pub fn round(&mut self, number: u64, seed: u64, rules: Option<&[String]>) -> Round {
+    pub(crate) fn round(&mut self, number: u64, seed: u64, rules: Option<&[String]>) -> Round {
         let workload = Workload::of(seed);
         let texts = rules.map_or_else(|| rules::of(seed, &workload), <[String]>::to_vec);
         let mut round = Round {
@@ -164,7 +160,7 @@ impl Bench {
         } else {
             Vec::new()
         };
-        let reports: Vec<Report> = self.machine.run(jobs, zero, &mut round.nudges)?;
+        let reports: Vec<Report> = self.guest.run(jobs, zero, &mut round.nudges)?;
         self.catch_up()?;
         let (tally, findings) = judge::phase(&self.ledger, workload, phase, &reports, &mut self.aftermath);
         round.phases.insert(phase, tally);
@@ -179,11 +175,12 @@ impl Bench {
 
     /// Every request has an end, and the device's own counters say so.
     fn settled(&mut self, round: &mut Round) -> Result<(), RoundError> {
-        let stats = self.machine.stats()?;
+        let stats = self.guest.stats()?;
         let mut find = |what| round.findings.push(finding(Phase::Checking, what));
         if stats.outstanding > 0 || stats.submitted != stats.completed {
             find(format!(
-                "of {} requests that were submitted {} were completed and {} are outstanding, though fio has ended and no rule is in force",
+                "of {} requests that were submitted {} were completed and {} are outstanding, though fio has ended \
+                and no rule is in force",
                 stats.submitted, stats.completed, stats.outstanding
             ));
         }
@@ -202,7 +199,7 @@ impl Bench {
 
     /// What the guest's kernel complained of.
     fn look_at_the_console(&mut self, round: &mut Round, phase: Phase) {
-        let console = self.machine.console();
+        let console = self.guest.machine.console();
         let new = console.get(self.console..).unwrap_or_default();
         let reports = console::reports(new).into_iter().map(|report| report.line);
         let blocked = new.lines().filter(|line| line.contains("blocked for more than"));
@@ -224,7 +221,7 @@ impl Bench {
     }
 
     fn tell(&mut self, name: &'static str, command: &Command) -> Result<Reply, RoundError> {
-        Ok(self.machine.device.call(name, command)?)
+        Ok(self.guest.machine.device().call(name, command)?)
     }
 }
 

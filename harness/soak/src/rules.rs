@@ -1,7 +1,7 @@
 //! Random rules: every action of the rule language, and every word of a trigger, by a seed.
 //!
-//! Each rule is bounded, so that a round ends and most of the disk stays good: what damages does so to few requests, what waits does so for milliseconds, or until the
-//! soak lets it go.
+//! Each rule is bounded, so that a round ends and most of the disk stays good: what damages does so to few requests,
+//! what waits does so for milliseconds, or until the soak lets it go.
 
 use vhost_blk_api::plan::words;
 use vhost_blk_api::rng::Rng;
@@ -11,11 +11,11 @@ use super::workload::{DISK_BYTES, Workload, pick};
 /// Most rules of a round.
 const RULES_MAX: u64 = 6;
 /// The mark that a soak makes when the guest begins to read back.
-pub const READING: &str = "reading";
+pub(crate) const READING: &str = "reading";
 
 /// The rules of a round.
 #[must_use]
-pub fn of(seed: u64, workload: &Workload) -> Vec<String> {
+pub(crate) fn of(seed: u64, workload: &Workload) -> Vec<String> {
     let mut rng = Rng::for_choice(seed, "rules", 0);
     let count = 1 + rng.below(RULES_MAX);
     let mut rules = Vec::new();

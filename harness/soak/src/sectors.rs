@@ -3,10 +3,18 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use guest_wire::soak;
 use vhost_blk_api::op::Op;
 
-use super::ledger::{SECTOR_BYTES, sectors_of};
 use super::workload::{DISK_BYTES, Workload};
+
+pub(crate) const SECTOR_BYTES: u64 = 512;
+
+/// Whole sectors of bytes.
+#[must_use]
+pub(crate) fn sectors_of(range: soak::Range) -> Range<u64> {
+    range.offset / SECTOR_BYTES..(range.offset + range.len).div_ceil(SECTOR_BYTES)
+}
 
 /// What is wrong with a sector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,27 +7,28 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use guest_wire::soak::FIO;
-use host::atomic::write_beside;
+use host::atomic;
 use host::error::Failure;
 use host::exit::Exit;
 use host::places::Places;
 use host::progress::{Progress, Step};
 use host::tool;
 use kernels::{Artifact, modules};
-use machine::initramfs;
-use machine::vm::args::Accel;
+use machine::{Accel, Launch, MachineSpec, Storage, initramfs};
 use serde::Serialize;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use vhost_blk_api::plan::file::parse_in_plan;
 use vhost_blk_api::plan::{Action, Plan};
 
-use crate::machine::{Machine, Setup, Storage};
+use crate::guest::FioGuest;
 use crate::round::{Bench, Round, seed_of};
+use crate::summary::Summary;
 use crate::workload::DISK_BYTES;
-use crate::{Summary, evidence, libraries};
+use crate::{evidence, libraries};
 
-/// Rounds on one machine, if nothing is found: each boot has a trace of its own, and a new one frees the old one's room.
+/// Rounds on one machine, if nothing is found: each boot has a trace of its own, and a new one frees the old one's
+/// room.
 const ROUNDS_A_BOOT: u64 = 10;
 /// What the disk holds at first.
 const FILL: u8 = 0x5a;
@@ -46,7 +47,8 @@ pub fn check_rules(texts: &[String]) -> Result<(), Failure> {
         let ends_it = matches!(rule.action, Action::Cut { .. } | Action::Disconnect);
         if ends_it && rule.trigger.limit.is_none() && rule.trigger.nth.is_none() {
             let message = format!(
-                "bad rule: `{text}` has no end: the guest hands in once more what was never answered, and meets it again; give it limit=N or nth=N"
+                "bad rule: `{text}` has no end: the guest hands in once more what was never answered, and meets it \
+                again; give it limit=N or nth=N"
             );
             return Err(Failure::new(Exit::Usage, message));
         }
@@ -214,7 +216,8 @@ impl Soak<'_> {
         if was_interrupted {
             let next = first + self.summary.rounds;
             anstream::println!(
-                "interrupted in round {next}, of which nothing is counted; --seed {} --first-round {next} goes on with it",
+                "interrupted in round {next}, of which nothing is counted; --seed {} --first-round {next} goes on \
+                with it",
                 self.seed
             );
         }
@@ -229,18 +232,16 @@ impl Soak<'_> {
         self.summary.boots += 1;
         let dir = self.dir.join(format!("boot-{}", self.summary.boots));
         std::fs::create_dir_all(&dir).map_err(|error| Failure::cannot_create(&dir.display().to_string(), &error))?;
-        let machine = Machine::boot(&Setup {
-            vhost_blk: &self.places.vhost_blk,
-            artifact: self.artifact,
-            initramfs: &self.initramfs,
-            image: &self.image,
-            storage: self.request.storage,
-            accel: self.accel,
-            dir: &dir,
-            sockets: self.sockets,
-        });
-        let machine = machine.map_err(|error| Failure::of(Exit::Unavailable, &error))?;
-        let bench = Bench::new(machine).map_err(|error| Failure::of(Exit::Internal, &error))?;
+        let spec = MachineSpec::for_soak(
+            self.accel,
+            self.artifact,
+            self.initramfs.clone(),
+            self.image.clone(),
+            self.request.storage,
+        );
+        let launch = Launch::new(&self.places.vhost_blk, &dir, self.sockets);
+        let guest = FioGuest::boot(spec, launch).map_err(|error| Failure::of(Exit::Unavailable, &error))?;
+        let bench = Bench::new(guest).map_err(|error| Failure::of(Exit::Internal, &error))?;
         Ok((bench, dir))
     }
 
@@ -256,7 +257,7 @@ impl Soak<'_> {
             let text = evidence::of(round, &boot.join("trace.jsonl"));
             for (ending, bytes) in [("json", json), ("txt", text.into_bytes())] {
                 let path = boot.join(format!("round-{}.{ending}", round.number));
-                let written = write_beside(&path, &bytes);
+                let written = atomic::write(&path, &bytes);
                 written.map_err(|error| Failure::cannot_create(&path.display().to_string(), &error))?;
             }
         }
@@ -265,7 +266,7 @@ impl Soak<'_> {
 
     fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
         let path = self.dir.join(name);
-        write_beside(&path, bytes).map_err(|error| Failure::cannot_create(&path.display().to_string(), &error))
+        atomic::write(&path, bytes).map_err(|error| Failure::cannot_create(&path.display().to_string(), &error))
     }
 
     /// The command that does a round again.
@@ -303,7 +304,8 @@ impl Soak<'_> {
         ));
         if progress.has_lines() {
             progress.say(&format!(
-                "{:>5} s  round {}: {} rules, {hits} hits, {} requests, {explained} differing blocks explained, {} findings",
+                "{:>5} s  round {}: {} rules, {hits} hits, {} requests, {explained} differing blocks explained, {} \
+                findings",
                 elapsed.as_secs(),
                 round.number,
                 round.rules.len(),
@@ -339,7 +341,7 @@ impl Soak<'_> {
 
 /// Removes the bulk of what a machine left of which nothing was found.
 fn forget(boot: &Path) {
-    for name in ["trace.jsonl", "guest.log"] {
+    for name in ["trace.jsonl", "agent.log"] {
         // What stays is only in the way.
         let _ = std::fs::remove_file(boot.join(name));
     }

@@ -10,58 +10,56 @@ use super::round::Round;
 
 /// What came of an action.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct ActionSum {
+pub(crate) struct ActionSum {
     /// Rules with it.
-    pub rules: u64,
+    pub(crate) rules: u64,
     /// Requests to which they were applied.
-    pub hits: u64,
+    pub(crate) hits: u64,
     /// Rounds in which one was applied.
-    pub rounds: u64,
+    pub(crate) rounds: u64,
     /// Blocks that differed by it, in either comparison.
-    pub explained: u64,
+    pub(crate) explained: u64,
 }
 
 /// What all rounds come to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Summary {
-    /// The kernel.
-    pub kernel: String,
+pub(crate) struct Summary {
+    pub(crate) kernel: String,
     /// Where the device kept what was written: its `--storage`.
-    pub storage: String,
+    pub(crate) storage: String,
     /// The soak's seed.
-    pub seed: u64,
+    pub(crate) seed: u64,
     /// Rounds done.
-    pub rounds: u64,
+    pub(crate) rounds: u64,
     /// Seconds that it took.
-    pub seconds: u64,
+    pub(crate) seconds: u64,
     /// Machines booted.
-    pub boots: u64,
+    pub(crate) boots: u64,
     /// Requests that the devices saw.
-    pub requests: u64,
+    pub(crate) requests: u64,
     /// Blocks that differed in either comparison, and a rule explains why.
-    pub explained: u64,
+    pub(crate) explained: u64,
     /// Requests that fio saw fail, by a rule.
-    pub errors: u64,
+    pub(crate) errors: u64,
     /// Damage of which the guest was told nothing, that was there to be noticed.
-    pub silent: u64,
+    pub(crate) silent: u64,
     /// What fio noticed of it.
-    pub noticed: u64,
+    pub(crate) noticed: u64,
     /// Times that held requests were let go.
-    pub releases: u64,
+    pub(crate) releases: u64,
     /// Times that the power was given back.
-    pub powers: u64,
+    pub(crate) powers: u64,
     /// What no rule explains.
-    pub findings: u64,
+    pub(crate) findings: u64,
     /// Rounds that did not come to their end.
-    pub broke_off: u64,
-    /// By action.
-    pub actions: BTreeMap<String, ActionSum>,
+    pub(crate) broke_off: u64,
+    pub(crate) actions: BTreeMap<String, ActionSum>,
 }
 
 impl Summary {
     /// Of nothing yet.
     #[must_use]
-    pub fn new(kernel: &str, storage: &str, seed: u64) -> Summary {
+    pub(crate) fn new(kernel: &str, storage: &str, seed: u64) -> Summary {
         let actions = words::ACTIONS
             .iter()
             .map(|action| (action.name.to_owned(), ActionSum::default()));
@@ -75,7 +73,7 @@ impl Summary {
     }
 
     /// Adds a round.
-    pub fn add(&mut self, round: &Round) {
+    pub(crate) fn add(&mut self, round: &Round) {
         self.rounds += 1;
         self.requests += round.requests;
         self.releases += round.nudges.releases;
@@ -107,13 +105,13 @@ impl Summary {
 
     /// Whether all is explained.
     #[must_use]
-    pub fn is_clean(&self) -> bool {
+    pub(crate) fn is_clean(&self) -> bool {
         self.findings == 0 && self.broke_off == 0
     }
 
     /// For a person.
     #[must_use]
-    pub fn table(&self) -> String {
+    pub(crate) fn table(&self) -> String {
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
         table.set_header([
@@ -131,7 +129,8 @@ impl Summary {
             column.set_cell_alignment(CellAlignment::Right);
         }
         format!(
-            "{table}\n\n{} rounds in {} min {} s on {}, disk in {}: {} requests, {} errors and {} differing blocks that rules explain, {} findings\n\
+            "{table}\n\n{} rounds in {} min {} s on {}, disk in {}: {} requests, {} errors and {} differing blocks \
+            that rules explain, {} findings\n\
              damage told as success: fio noticed {} of {} that were there to be noticed",
             self.rounds,
             self.seconds / 60,

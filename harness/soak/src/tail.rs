@@ -8,7 +8,7 @@ use vhost_blk_api::trace::Record;
 
 /// A trace that cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub enum TailError {
+pub(crate) enum TailError {
     /// The file cannot be read.
     #[error("cannot read the trace {}", path.display())]
     Read {
@@ -29,7 +29,7 @@ pub enum TailError {
 
 /// A trace, and how far it was read.
 #[derive(Debug)]
-pub struct Tail {
+pub(crate) struct Tail {
     file: File,
     path: PathBuf,
     /// The begin of a line whose end is not there yet.
@@ -41,7 +41,7 @@ impl Tail {
     ///
     /// # Errors
     /// There is no such file.
-    pub fn open(path: &Path) -> Result<Tail, TailError> {
+    pub(crate) fn open(path: &Path) -> Result<Tail, TailError> {
         let file = File::open(path).map_err(|source| TailError::Read {
             path: path.to_owned(),
             source,
@@ -57,7 +57,7 @@ impl Tail {
     ///
     /// # Errors
     /// The file cannot be read, or a whole line is no record.
-    pub fn read(&mut self, mut take: impl FnMut(&Record)) -> Result<(), TailError> {
+    pub(crate) fn read(&mut self, mut take: impl FnMut(&Record)) -> Result<(), TailError> {
         let read = self.file.read_to_end(&mut self.rest);
         read.map_err(|source| TailError::Read {
             path: self.path.clone(),

@@ -1,22 +1,24 @@
-//! What fio does in a round: the disk is cut into slots, and each round gives every slot another job, by the round's seed.
+//! What fio does in a round: the disk is cut into slots, and each round gives every slot another job, by the round's
+//! seed.
 //!
-//! Every job of a slot has one block size and a pattern of its own, in which the block's place stands, so any block's content follows from round, slot and place, and a
-//! block that is older, lies elsewhere, or lacks a part differs. What wrote it is not asked again: reading is a fio of its own.
+//! Every job of a slot has one block size and a pattern of its own, in which the block's place stands, so any block's
+//! content follows from round, slot and place, and a block that is older, lies elsewhere, or lacks a part differs. What
+//! wrote it is not asked again: reading is a fio of its own.
 
 use std::fmt::Write as _;
 
 use guest_wire::soak::Range;
 use vhost_blk_api::rng::Rng;
 
-/// Bytes of a slot.
-pub const SLOT_BYTES: u64 = 1 << 20;
+pub(crate) const SLOT_BYTES: u64 = 1 << 20;
 /// Slots of the disk.
-pub const SLOTS: u64 = 8;
+pub(crate) const SLOTS: u64 = 8;
 /// Before and after the slots lies a part that no job writes, so that misdirected data can also go astray.
 const MARGIN_BYTES: u64 = 1 << 20;
 /// Size of the disk.
-pub const DISK_BYTES: u64 = MARGIN_BYTES * 2 + SLOTS * SLOT_BYTES;
-/// Bytes of a slot's pattern. It is a prime, so that no row of sectors in a block repeats another: data that is misdirected by any number of sectors differs.
+pub(crate) const DISK_BYTES: u64 = MARGIN_BYTES * 2 + SLOTS * SLOT_BYTES;
+/// Bytes of a slot's pattern. It is a prime, so that no row of sectors in a block repeats another: data that is
+/// misdirected by any number of sectors differs.
 const PATTERN_BYTES: usize = 257;
 /// Bytes of a block's place in its pattern (fio's `%o`).
 const PLACE_BYTES: usize = 8;
@@ -28,7 +30,7 @@ const GO_ON: &str = "continue_on_error=all\nerror_dump=1\nignore_error=5:95:84,5
 
 /// What is done to a slot.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// Every block is written once.
     Write {
         /// fio's `rw`.
@@ -48,26 +50,26 @@ pub enum Kind {
 
 /// A slot in a round.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Slot {
+pub(crate) struct Slot {
     /// Its name in fio's job files.
-    pub name: String,
+    pub(crate) name: String,
     /// Where it lies.
-    pub range: Range,
+    pub(crate) range: Range,
     /// Block size in bytes.
-    pub block: u64,
+    pub(crate) block: u64,
     /// What is done to it.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// fio's `verify_pattern`.
     pattern: String,
     /// The pattern's first bytes, for rules that look at them.
-    pub prefix: [u8; 4],
+    pub(crate) prefix: [u8; 4],
 }
 
 /// A round's work.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Workload {
+pub(crate) struct Workload {
     /// All slots, by their place.
-    pub slots: Vec<Slot>,
+    pub(crate) slots: Vec<Slot>,
     /// Seed of fio's own choices.
     seed: u64,
     /// fio's options for the job that only reads, all over the disk.
@@ -83,7 +85,7 @@ pub(super) fn pick<T: Copy>(rng: &mut Rng, from: &[T]) -> T {
 impl Workload {
     /// The work of a round.
     #[must_use]
-    pub fn of(seed: u64) -> Workload {
+    pub(crate) fn of(seed: u64) -> Workload {
         let mut rng = Rng::for_choice(seed, "workload", 0);
         let trimmed = rng.below(SLOTS);
         let zeroed = (trimmed + 1 + rng.below(SLOTS - 1)) % SLOTS;
@@ -106,7 +108,7 @@ impl Workload {
 
     /// What is zeroed while fio writes.
     #[must_use]
-    pub fn zeroed(&self) -> Vec<Range> {
+    pub(crate) fn zeroed(&self) -> Vec<Range> {
         let zeroed = self.slots.iter().filter(|slot| slot.kind == Kind::Zero);
         zeroed
             .flat_map(|slot| {
@@ -122,7 +124,7 @@ impl Workload {
 
     /// The job file of what is done.
     #[must_use]
-    pub fn writing(&self) -> String {
+    pub(crate) fn writing(&self) -> String {
         let mut jobs = self.global(1);
         for slot in &self.slots {
             let done = match &slot.kind {
@@ -132,7 +134,8 @@ impl Workload {
                     depth,
                     durable,
                 } => format!(
-                    "rw={rw}\nioengine={engine}\niodepth={depth}\nverify=pattern\nverify_pattern={}\ndo_verify=0{durable}",
+                    "rw={rw}\nioengine={engine}\niodepth={depth}\nverify=pattern\nverify_pattern={}\n\
+                    do_verify=0{durable}",
                     slot.pattern
                 ),
                 Kind::Trim => "rw=randtrim\nioengine=psync".to_owned(),
@@ -146,7 +149,7 @@ impl Workload {
 
     /// The job file of reading all that was done, slot after slot, comparing.
     #[must_use]
-    pub fn reading(&self, pass: u64) -> String {
+    pub(crate) fn reading(&self, pass: u64) -> String {
         let mut jobs = self.global(1 + pass);
         let mut rng = Rng::for_choice(self.seed, "reading", pass);
         for slot in &self.slots {
@@ -172,7 +175,7 @@ impl Workload {
 
     /// The slot in which a byte of the disk lies.
     #[must_use]
-    pub fn slot_at(&self, offset: u64) -> Option<&Slot> {
+    pub(crate) fn slot_at(&self, offset: u64) -> Option<&Slot> {
         let holds = |slot: &&Slot| (slot.range.offset..slot.range.offset + slot.range.len).contains(&offset);
         self.slots.iter().find(holds)
     }
@@ -257,13 +260,12 @@ impl Slot {
 
     /// Whether it is to hold zeros.
     #[must_use]
-    pub fn is_zeros(&self) -> bool {
+    pub(crate) fn is_zeros(&self) -> bool {
         !matches!(self.kind, Kind::Write { .. })
     }
 
-    /// Blocks in it.
     #[must_use]
-    pub fn blocks(&self) -> u64 {
+    pub(crate) fn blocks(&self) -> u64 {
         self.range.len / self.block
     }
 

@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 
-use bisect_run::Request;
-use bisect_run::ahead::When;
+use bisect_run::{
+    CommitRange, DeltaRange, Ends, RangeRequest, Request, RunOptions, SeriesBase, SeriesRange, Subject, When,
+};
 use clap::{Args, ValueEnum};
 use guest_wire::Fs;
 use host::error::Failure;
 use host::exit::Exit;
+use kernels::GivenTree;
 
 use crate::flags::{ExecArgs, HostArgs, MachineArgs, ManifestArgs, ProfileWord, file_system};
 
@@ -19,96 +21,113 @@ use crate::flags::{ExecArgs, HostArgs, MachineArgs, ManifestArgs, ProfileWord, f
     cargo xtask bisect --exec './repro 262144' --bad debian-6.1.170 --good debian-6.1.192\n  \
     cargo xtask bisect --case partial-write --tree ~/linux --bad v6.4 --good v6.3 -- fs/btrfs\n  \
     cargo xtask bisect --case partial-write --series fixes.mbox --tree ~/linux --base v6.3\n\n\
-    The newer end may be the bad one (a regression is looked for) or the good one (a fix is). The same command again goes on with a bisection that was ended."
+    The newer end may be the bad one (a regression is looked for) or the good one (a fix is). \
+    The same command again goes on with a bisection that was ended."
 )]
-pub struct BisectArgs {
-    /// The end that fails: a kernel of kernels.toml, by its id, or a revision of --tree.
-    #[arg(long, value_name = "ID | REV", required_unless_present = "series")]
-    pub bad: Option<String>,
-    /// The end that passes.
-    #[arg(long, value_name = "ID | REV", required_unless_present = "series")]
-    pub good: Option<String>,
-    /// Bisect the commits of this git repository of Linux. It is only read.
-    #[arg(long, value_name = "DIR")]
-    pub tree: Option<PathBuf>,
-    /// For --tree: a part of the configuration, as for `cargo xtask test`; may be given more than once.
-    #[arg(long, value_name = "PART", requires = "tree")]
-    pub config: Vec<String>,
-    /// For --tree: a patch, mailbox or folder of them that every commit gets; may be given more than once.
-    #[arg(long, value_name = "FILE", requires = "tree")]
-    pub patch: Vec<PathBuf>,
-    /// For --tree: the compiler.
-    #[arg(long, value_name = "CC", requires = "tree")]
-    pub cc: Option<String>,
-    /// Bisect a series of patches (a mailbox, or a folder of patches) over a base; says of each state whether it builds and passes. The base is good and
-    /// the series bad, unless `--bad base --good series` looks for the patch that fixes.
-    #[arg(long, value_name = "PATH", conflicts_with_all = ["paths", "skip", "first_parent", "term_old", "term_new", "patch"])]
-    pub series: Option<PathBuf>,
-    /// For --series: the kernel of kernels.toml, coming as source, that it is applied to; with --tree a revision [default: HEAD].
-    #[arg(long, value_name = "ID | REV", requires = "series")]
-    pub base: Option<String>,
-    /// Compare the source of the ends instead of looking at what lies between: find the smallest set of hunks of the good end that makes the bad one
-    /// pass. The ends are kernels of kernels.toml that come as source, or revisions of --tree; with paths only hunks within them.
-    #[arg(long, conflicts_with_all = ["series", "skip", "first_parent", "term_old", "term_new", "patch"])]
-    pub delta: bool,
-    /// For --tree: follow only the first parent of merges, and find the merge.
-    #[arg(long, requires = "tree")]
-    pub first_parent: bool,
-    /// For --tree: a commit that is known not to be testable; may be given more than once.
-    #[arg(long, value_name = "REV", requires = "tree")]
-    pub skip: Vec<String>,
-    /// For --tree: the word in the log for commits before the change [default: good, or broken where a fix is looked for].
-    #[arg(long, value_name = "TERM", requires = "tree", value_parser = term)]
-    pub term_old: Option<String>,
-    /// For --tree: the word in the log for commits since the change [default: bad, or fixed].
-    #[arg(long, value_name = "TERM", requires = "tree", value_parser = term)]
-    pub term_new: Option<String>,
-    /// For --tree: only commits that touch these paths.
-    #[arg(last = true, value_name = "PATH")]
-    pub paths: Vec<String>,
+pub(crate) struct BisectArgs {
+    #[command(flatten)]
+    pub(crate) range: RangeArgs,
     /// The case, by name or glob; of several cells that match just one may fail at the bad end.
     #[arg(long = "case", value_name = "GLOB", required_unless_present = "exec")]
-    pub case: Vec<String>,
+    pub(crate) case: Vec<String>,
     /// File system [default: those that kernels.toml names for the bad end].
     #[arg(long, value_name = "FS", value_parser = file_system)]
-    pub fs: Vec<Fs>,
+    pub(crate) fs: Vec<Fs>,
     /// Which cases a glob finds.
     #[arg(long, value_enum, default_value_t = ProfileWord::Default)]
-    pub profile: ProfileWord,
+    pub(crate) profile: ProfileWord,
     #[command(flatten)]
-    pub exec: ExecArgs,
+    pub(crate) exec: ExecArgs,
     /// Seed of the faults' random choices; each run has one of its own that follows from it.
     #[arg(long, value_name = "N")]
-    pub seed: Option<u64>,
+    pub(crate) seed: Option<u64>,
     /// Probability with which the result may be wrong.
     #[arg(long, value_name = "P", default_value_t = 0.01, value_parser = probability)]
-    pub error: f64,
+    pub(crate) error: f64,
     /// Runs of the bad end without a failure after which it counts as one that does not fail.
     #[arg(long, value_name = "N", default_value = "60", value_parser = clap::value_parser!(u32).range(1..))]
-    pub patience: u32,
+    pub(crate) patience: u32,
     /// Say what the range is and what it will take; nothing is built, fetched or booted.
     #[arg(long)]
-    pub dry_run: bool,
+    pub(crate) dry_run: bool,
     /// Forget what an earlier bisection of the same found, and begin anew.
-    #[arg(long)]
-    pub anew: bool,
+    #[arg(long, alias = "anew")]
+    pub(crate) restart: bool,
     /// While a guest runs, build the kernels that are likely to be wanted next.
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = WhenWord::Auto)]
-    pub ahead: WhenWord,
-    /// Where journal, runs and report are kept [default: a directory that follows from what is asked, below target/bioscope/bisect].
+    pub(crate) ahead: WhenWord,
+    /// Where journal, runs and report are kept [default: a directory that follows from what is asked, below
+    /// target/bioscope/bisect].
     #[arg(long, value_name = "DIR")]
-    pub dir: Option<PathBuf>,
+    pub(crate) dir: Option<PathBuf>,
     #[command(flatten)]
-    pub machine: MachineArgs,
+    pub(crate) machine: MachineArgs,
     #[command(flatten)]
-    pub host: HostArgs,
+    pub(crate) host: HostArgs,
     #[command(flatten)]
-    pub manifest: ManifestArgs,
+    pub(crate) manifest: ManifestArgs,
+}
+
+/// The range, and how its kernels are built.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct RangeArgs {
+    /// The end that fails: a kernel of kernels.toml, by its id, or a revision of --tree.
+    #[arg(long, value_name = "ID | REV", required_unless_present = "series")]
+    pub(crate) bad: Option<String>,
+    /// The end that passes.
+    #[arg(long, value_name = "ID | REV", required_unless_present = "series")]
+    pub(crate) good: Option<String>,
+    /// Bisect the commits of this git repository of Linux. It is only read.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) tree: Option<PathBuf>,
+    /// For --tree: a part of the configuration, as for `cargo xtask test`; may be given more than once.
+    #[arg(long, value_name = "PART", requires = "tree")]
+    pub(crate) config: Vec<String>,
+    /// For --tree: a patch, mailbox or folder of them that every commit gets; may be given more than once.
+    #[arg(long, value_name = "FILE", requires = "tree")]
+    pub(crate) patch: Vec<PathBuf>,
+    /// For --tree: the compiler.
+    #[arg(long, value_name = "CC", requires = "tree")]
+    pub(crate) cc: Option<String>,
+    /// Bisect a series of patches (a mailbox, or a folder of patches) over a base; says of each state whether it builds
+    /// and passes. The base is good and the series bad, unless `--bad base --good series` looks for the patch that
+    /// fixes.
+    #[arg(
+        long,
+        value_name = "PATH",
+        conflicts_with_all = ["paths", "skip", "first_parent", "term_old", "term_new", "patch"]
+    )]
+    pub(crate) series: Option<PathBuf>,
+    /// For --series: the kernel of kernels.toml, coming as source, that it is applied to; with --tree a revision
+    /// [default: HEAD].
+    #[arg(long, value_name = "ID | REV", requires = "series")]
+    pub(crate) base: Option<String>,
+    /// Compare the source of the ends instead of looking at what lies between: find the smallest set of hunks of the
+    /// good end that makes the bad one pass. The ends are kernels of kernels.toml that come as source, or revisions of
+    /// --tree; with paths only hunks within them.
+    #[arg(long, conflicts_with_all = ["series", "skip", "first_parent", "term_old", "term_new", "patch"])]
+    pub(crate) delta: bool,
+    /// For --tree: follow only the first parent of merges, and find the merge.
+    #[arg(long, requires = "tree")]
+    pub(crate) first_parent: bool,
+    /// For --tree: a commit that is known not to be testable; may be given more than once.
+    #[arg(long, value_name = "REV", requires = "tree")]
+    pub(crate) skip: Vec<String>,
+    /// For --tree: the word in the log for commits before the change [default: good, or broken where a fix is looked
+    /// for].
+    #[arg(long, value_name = "TERM", requires = "tree", value_parser = term)]
+    pub(crate) term_old: Option<String>,
+    /// For --tree: the word in the log for commits since the change [default: bad, or fixed].
+    #[arg(long, value_name = "TERM", requires = "tree", value_parser = term)]
+    pub(crate) term_new: Option<String>,
+    /// For --tree: only commits that touch these paths.
+    #[arg(last = true, value_name = "PATH")]
+    pub(crate) paths: Vec<String>,
 }
 
 /// Words of `--ahead`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum WhenWord {
+pub(crate) enum WhenWord {
     /// Where there are four processors or more: a guest and its device keep two busy.
     Auto,
     /// Always.
@@ -127,42 +146,88 @@ impl From<WhenWord> for When {
     }
 }
 
-impl From<&BisectArgs> for Request {
-    fn from(args: &BisectArgs) -> Request {
-        let args = args.clone();
-        Request {
-            bad: args.bad,
-            good: args.good,
-            tree: args.tree,
-            config: args.config,
-            patch: args.patch,
-            cc: args.cc,
-            series: args.series,
-            base: args.base,
-            delta: args.delta,
-            first_parent: args.first_parent,
-            skip: args.skip,
-            term_old: args.term_old,
-            term_new: args.term_new,
-            paths: args.paths,
-            case: args.case,
-            fs: args.fs,
-            profile: args.profile.into(),
-            exec: args.exec.exec,
-            plan: args.exec.plan,
-            rule: args.exec.rule,
-            seed: args.seed,
-            error: args.error,
-            patience: args.patience,
-            dry_run: args.dry_run,
-            anew: args.anew,
-            ahead: args.ahead.into(),
-            dir: args.dir,
-            accel: args.machine.accel.into(),
-            cold_boot: args.machine.cold_boot,
-            offline: args.host.offline,
-            yes: args.host.yes,
-            manifest: args.manifest.manifest,
+impl BisectArgs {
+    /// What is asked for.
+    fn request(self) -> Result<Request, Failure> {
+        let options = RunOptions {
+            dry_run: self.dry_run,
+            restart: self.restart,
+            ahead: self.ahead.into(),
+            accel: self.machine.accel.into(),
+            cold_boot: self.machine.cold_boot,
+            offline: self.host.offline,
+            yes: self.host.yes,
+        };
+        let subject = match self.exec.exec {
+            Some(line) => Subject::Exec {
+                line,
+                plan: self.exec.plan,
+                rules: self.exec.rule,
+            },
+            None => Subject::Cases {
+                globs: self.case,
+                profile: self.profile.into(),
+            },
+        };
+        Ok(Request {
+            range: self.range.request()?,
+            fs: self.fs,
+            subject,
+            seed: self.seed,
+            error: self.error,
+            patience: self.patience,
+            dir: self.dir,
+            manifest: self.manifest.manifest,
+            options,
+        })
+    }
+}
+
+impl RangeArgs {
+    fn request(self) -> Result<RangeRequest, Failure> {
+        let rev = self.series.as_ref().and(self.base.clone().or(Some("HEAD".to_owned())));
+        let (config, patch, cc) = (self.config, self.patch, self.cc);
+        let tree = self.tree.map(|tree| GivenTree {
+            tree,
+            rev,
+            config,
+            patch,
+            cc,
+        });
+        if let Some(patches) = self.series {
+            return Ok(RangeRequest::Series(SeriesRange {
+                patches,
+                base: tree.map_or_else(|| SeriesBase::Kernel(self.base.unwrap_or_default()), SeriesBase::Tree),
+                bad: self.bad,
+                good: self.good,
+            }));
+        }
+        let (Some(bad), Some(good)) = (self.bad, self.good) else {
+            return Err(Failure::new(Exit::Usage, "a bisection needs --bad and --good"));
+        };
+        let ends = Ends { bad, good };
+        if self.delta {
+            return Ok(RangeRequest::Delta(DeltaRange {
+                ends,
+                tree,
+                paths: self.paths,
+            }));
+        }
+        match tree {
+            Some(tree) => Ok(RangeRequest::Commits(CommitRange {
+                tree,
+                ends,
+                first_parent: self.first_parent,
+                skip: self.skip,
+                term_old: self.term_old,
+                term_new: self.term_new,
+                paths: self.paths,
+            })),
+            None if self.paths.is_empty() => Ok(RangeRequest::Releases(ends)),
+            None => Err(Failure::new(
+                Exit::Usage,
+                "paths choose among the commits of --tree, or the hunks of --delta",
+            )),
         }
     }
 }
@@ -171,8 +236,8 @@ impl From<&BisectArgs> for Request {
 ///
 /// # Errors
 /// Anything that keeps the bisection from going on; what was done is kept.
-pub fn run(args: &BisectArgs) -> Result<Exit, Failure> {
-    bisect_run::run(&args.into())
+pub(crate) fn run(args: &BisectArgs) -> Result<Exit, Failure> {
+    bisect_run::run(&args.clone().request()?)
 }
 
 /// A word that `git bisect` takes for a term.

@@ -14,23 +14,23 @@ use crate::flags::{HostArgs, ManifestArgs, TreeArgs};
 
 /// `cargo xtask build`.
 #[derive(Debug, Args)]
-pub struct BuildArgs {
+pub(crate) struct BuildArgs {
     /// Kernels to build, by id, glob or group (truth) [default: all that come as source].
     #[arg(value_name = "ID")]
-    pub kernel: Vec<String>,
+    pub(crate) kernel: Vec<String>,
     #[command(flatten)]
-    pub tree: TreeArgs,
+    pub(crate) tree: TreeArgs,
     #[command(flatten)]
-    pub host: HostArgs,
+    pub(crate) host: HostArgs,
     #[command(flatten)]
-    pub manifest: ManifestArgs,
+    pub(crate) manifest: ManifestArgs,
 }
 
 /// Runs the command.
 ///
 /// # Errors
 /// An unknown kernel, source that cannot be had, or a build that fails.
-pub fn run(args: &BuildArgs) -> Result<Exit, Failure> {
+pub(crate) fn run(args: &BuildArgs) -> Result<Exit, Failure> {
     let places = Places::find();
     let path = places.manifest(args.manifest.manifest.as_deref());
     let choice = choose(args, &places, &path)?;
@@ -38,7 +38,8 @@ pub fn run(args: &BuildArgs) -> Result<Exit, Failure> {
     if kernels.is_empty() {
         return Err(Failure::new(
             Exit::Usage,
-            "none of these kernels comes as source: `cargo xtask test` fetches packages by itself; kernels.toml's head shows how to name source",
+            "none of these kernels comes as source: `cargo xtask test` fetches packages by itself; kernels.toml's \
+            head shows how to name source",
         ));
     }
     prepare::builders(&kernels, args.host.yes)?;

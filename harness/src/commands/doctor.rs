@@ -7,17 +7,17 @@ use host::exit::Exit;
 
 /// `cargo xtask doctor`.
 #[derive(Debug, Args)]
-pub struct DoctorArgs {
+pub(crate) struct DoctorArgs {
     /// Install what is missing without asking.
     #[arg(long)]
-    pub yes: bool,
+    pub(crate) yes: bool,
 }
 
 /// Runs the command.
 ///
 /// # Errors
 /// Something is missing and was not installed.
-pub fn run(args: &DoctorArgs) -> Result<Exit, Failure> {
+pub(crate) fn run(args: &DoctorArgs) -> Result<Exit, Failure> {
     doctor::report(args.yes)?;
     Ok(Exit::Success)
 }

@@ -21,27 +21,29 @@ const WITHIN: Duration = Duration::from_secs(10);
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  cargo xtask inject 'fail write limit=1'\n  cargo xtask inject list\n  \
-    cargo xtask inject release r1\n  cargo xtask inject remove r1\n  cargo xtask inject clear\n  cargo xtask inject stats\n  \
+    cargo xtask inject release r1\n  cargo xtask inject remove r1\n  cargo xtask inject clear\n  cargo xtask inject \
+    stats\n  \
     cargo xtask inject subscribe"
 )]
-pub struct InjectArgs {
-    /// A rule to add (with or without `add` before it), or one of: list, remove RULE-NAME, clear, release [RULE-NAME], mark NAME, set NAME:VALUE,
-    /// cut now [lose=…] [torn=…] [seed=N], power, rollback, rollback MARK, resize BYTES, disconnect now, export FILE [at=MARK] [lose=…] [torn=…] [seed=N], log FILE, stats, subscribe.
+pub(crate) struct InjectArgs {
+    /// A rule to add (with or without `add` before it), or one of: list, remove RULE-NAME, clear, release [RULE-NAME],
+    /// mark NAME, set NAME:VALUE, cut now [lose=…] [torn=…] [seed=N], power, rollback, rollback MARK, resize BYTES,
+    /// disconnect now, export FILE [at=MARK] [lose=…] [torn=…] [seed=N], log FILE, stats, subscribe.
     #[arg(value_name = "RULE | COMMAND", required = true, num_args = 1..)]
-    pub words: Vec<String>,
+    pub(crate) words: Vec<String>,
     /// Control socket of the device [default: that of the shell that was started last].
     #[arg(long, value_name = "SOCKET")]
-    pub control: Option<PathBuf>,
+    pub(crate) control: Option<PathBuf>,
     /// Print what the device says as it says it, in JSON; of `subscribe` the trace's own lines.
     #[arg(long)]
-    pub json: bool,
+    pub(crate) json: bool,
 }
 
 /// Runs the command.
 ///
 /// # Errors
 /// There is no running device, or it refuses the rule.
-pub fn run(args: &InjectArgs) -> Result<Exit, Failure> {
+pub(crate) fn run(args: &InjectArgs) -> Result<Exit, Failure> {
     let command = inject::parse(&args.words).map_err(|message| Failure::new(Exit::Usage, message))?;
     let socket = args.control.clone().map_or_else(running_shell, Ok)?;
     let mut client = Client::connect(&socket, WITHIN).map_err(|error| {
@@ -118,6 +120,10 @@ fn print(lines: Subscription, json: bool) -> Result<(), Failure> {
 
 fn running_shell() -> Result<PathBuf, Failure> {
     shell::current(&Places::find()).ok_or_else(|| {
-        Failure::new(Exit::NoInput, "no shell is running; start one with `cargo xtask shell --kernel ID`, or name a device with --control SOCKET")
+        Failure::new(
+            Exit::NoInput,
+            "no shell is running; start one with `cargo xtask shell --kernel ID`, or name a \
+            device with --control SOCKET",
+        )
     })
 }

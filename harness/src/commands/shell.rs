@@ -1,28 +1,22 @@
-//! `cargo xtask shell`: a kernel with a prompt on the serial line and the fault-injecting disk at /dev/vda; the second serial line is that of
-//! the guest's `inject`.
+//! `cargo xtask shell`: a kernel with a prompt on the serial line and the fault-injecting disk at /dev/vda; the second
+//! serial line is that of the guest's `inject`.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::thread;
 
 use serde::{Deserialize, Serialize};
 use vhost_blk_api::control::{Command, Reply};
 
 use clap::Args;
 use guest_wire::Fs;
-use host::atomic::write_beside;
+use host::atomic;
 use host::error::Failure;
 use host::exit::Exit;
 use host::places::Places;
 use host::scratch;
 use kernels::modules;
 use kernels::{Artifact, Manifest, Options};
-use machine::boot;
-use machine::device::{Config, Device};
 use machine::initramfs::{self, Content, INJECT};
-use machine::vm::args::{Disk, DiskShape, MEMORY_MIB, Memory, Serial, Spec, Start};
-use machine::vm::channel::Channel;
-use machine::vm::process;
+use machine::{Assembled, Device, Launch, MachineSpec};
 use run::inject;
 use run::{exec, prepare};
 
@@ -62,7 +56,8 @@ pub struct ShellArgs {
     /// Rules that are in force from the start; may be given more than once.
     #[arg(long, value_name = "RULE")]
     pub rule: Vec<String>,
-    /// Where `inject export` and `inject log` may write: below this directory; may be given more than once [default: the current directory].
+    /// Where `inject export` and `inject log` may write: below this directory; may be given more than once [default:
+    /// the current directory].
     #[arg(long, value_name = "DIR")]
     pub export_dir: Vec<PathBuf>,
     #[command(flatten)]
@@ -104,54 +99,28 @@ pub fn run(args: &ShellArgs) -> Result<Exit, Failure> {
     };
     let scratch = scratch::make().map_err(|error| Failure::cannot_create("a temporary directory", &error))?;
     let initramfs = pack(&places, artifact, args, scratch.path())?;
-    let disk = DiskShape::ORDINARY;
-    let exports: Vec<&Path> = args.export_dir.iter().map(PathBuf::as_path).collect();
-    let config = Config {
-        program: &places.vhost_blk,
-        image,
-        sockets: scratch.path(),
-        dir: scratch.path(),
-        exports: &exports,
-        disk,
-        // So that `inject rollback MARK` and `inject log` have something to go by.
-        options: &["--history", "256M"],
+    let spec = MachineSpec::for_shell(accel, artifact, initramfs, image.clone());
+    let launch = Launch {
+        exports: args.export_dir.clone(),
+        ..Launch::new(&places.vhost_blk, scratch.path(), scratch.path())
     };
-    let mut device = Device::start(&config).map_err(|error| Failure::of(Exit::Unavailable, &error))?;
+    let mut assembled = Assembled::new(spec, launch)?;
     for rule in &args.rule {
-        device
+        assembled
+            .device()
             .call("add", &Command::Add { rule: rule.clone() })
             .map_err(|error| Failure::of(Exit::Usage, &error))?;
     }
-    let agent = scratch.path().join("agent.sock");
-    let line = Channel::listen(&agent, &scratch.path().join("agent.log"));
-    let mut line = line.map_err(|error| Failure::cannot_create("the guest's line", &error))?;
-    let control = device.control.clone();
-    // It ends with QEMU, which closes the line.
-    thread::spawn(move || inject::serve(&mut line, &control));
-    let spec = Spec {
-        accel,
-        kernel: artifact.kernel.clone(),
-        pvh: artifact.is_elf(),
-        initramfs,
-        cmdline: "console=ttyS0 loglevel=4 panic=-1 sysctl.kernel.hung_task_timeout_secs=10".into(),
-        memory_mib: MEMORY_MIB,
-        cpus: 1,
-        console: Serial::Terminal,
-        agent: Some(agent),
-        disk: Disk::Present {
-            socket: device.socket.clone(),
-            shape: disk,
-            reconnect: true,
-        },
-        memory: Memory::Anonymous,
-        start: Start::PowerOn,
-        monitor: None,
-    };
-    announce(&places, &device, artifact)?;
-    let status = process::command(&spec).stdin(Stdio::inherit()).status();
+    let control = assembled.device().control.clone();
+    announce(&places, &control, artifact)?;
+    let ran = assembled.power_on().map_err(Failure::from).and_then(|mut machine| {
+        machine
+            .in_foreground(|line| inject::serve(line, &control))
+            .map_err(|error| Failure::of(Exit::Unavailable, &error))?;
+        Ok(machine)
+    });
     let _ = std::fs::remove_file(places.runs().join(CURRENT));
-    status.map_err(|error| Failure::of(Exit::Unavailable, &error))?;
-    tell_unfired(&mut device);
+    tell_unfired(ran?.device());
     Ok(Exit::Success)
 }
 
@@ -171,7 +140,7 @@ fn tell_unfired(device: &mut Device) {
 /// The initramfs: busybox, the script, `inject`, and the modules for disk and file system.
 fn pack(places: &Places, artifact: &Artifact, args: &ShellArgs, scratch: &Path) -> Result<PathBuf, Failure> {
     let busybox = exec::busybox()?;
-    let modules = modules::closure(artifact, &boot::modules_for(args.fs))
+    let modules = modules::closure(artifact, &initramfs::modules_for(args.fs))
         .map_err(|error| Failure::of(Exit::Unavailable, &error))?;
     let init = scratch.join("init");
     std::fs::write(&init, INIT.replace("@FS@", args.fs.as_str()))
@@ -187,14 +156,14 @@ fn pack(places: &Places, artifact: &Artifact, args: &ShellArgs, scratch: &Path) 
 }
 
 /// Says how to get out and how to inject, and leaves word for `inject`.
-fn announce(places: &Places, device: &Device, artifact: &Artifact) -> Result<(), Failure> {
+fn announce(places: &Places, control: &Path, artifact: &Artifact) -> Result<(), Failure> {
     let current = Current {
-        control: device.control.clone(),
+        control: control.to_path_buf(),
         pid: std::process::id(),
     };
     let json = serde_json::to_vec(&current).map_err(|error| Failure::of(Exit::Internal, &error))?;
     let path = places.runs().join(CURRENT);
-    let written = std::fs::create_dir_all(places.runs()).and_then(|()| write_beside(&path, &json));
+    let written = std::fs::create_dir_all(places.runs()).and_then(|()| atomic::write(&path, &json));
     written.map_err(|error| Failure::cannot_create(&path.display().to_string(), &error))?;
     anstream::eprintln!(
         "booting {} ({}); `poweroff` or Ctrl-A X ends it\n\

@@ -2,7 +2,6 @@
 
 use std::num::NonZeroU64;
 
-use ::soak::machine::Storage;
 use ::soak::session::{self, Request};
 use clap::{Args, ValueEnum};
 use guest_wire::Fs;
@@ -11,6 +10,7 @@ use host::exit::Exit;
 use host::places::Places;
 use host::scratch;
 use kernels::{Kernel, Manifest, Options};
+use machine::Storage;
 use run::prepare;
 
 use crate::flags::{AccelArgs, HostArgs, ManifestArgs, positive};
@@ -18,47 +18,48 @@ use crate::flags::{AccelArgs, HostArgs, ManifestArgs, positive};
 /// `cargo xtask soak`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  cargo xtask soak --minutes 60\n  cargo xtask soak --seed 7 --first-round 12 --rounds 1\n  \
+    after_help = "Examples:\n  cargo xtask soak --minutes 60\n  cargo xtask soak --seed 7 --first-round 12 --rounds \
+        1\n  \
     cargo xtask soak --rounds 3 --rule 'corrupt write flip=1bit limit=5' --rule 'delay any for=1ms..5ms'"
 )]
-pub struct SoakArgs {
+pub(crate) struct SoakArgs {
     /// The kernel to boot, by id.
     #[arg(long, value_name = "ID", default_value = "debian-6.1.192")]
-    pub kernel: String,
+    pub(crate) kernel: String,
     /// How long; the round that runs then is the last.
     #[arg(long, value_name = "N", default_value = "10", value_parser = positive)]
-    pub minutes: NonZeroU64,
+    pub(crate) minutes: NonZeroU64,
     /// At most so many rounds.
     #[arg(long, value_name = "N", value_parser = positive)]
-    pub rounds: Option<NonZeroU64>,
+    pub(crate) rounds: Option<NonZeroU64>,
     /// Begin with this round of the seed's.
     #[arg(long, value_name = "N", default_value = "1", value_parser = positive)]
-    pub first_round: NonZeroU64,
+    pub(crate) first_round: NonZeroU64,
     /// Seed of all rounds [default: another one each time; it is printed].
     #[arg(long, value_name = "N")]
-    pub seed: Option<u64>,
+    pub(crate) seed: Option<u64>,
     /// Put this rule in force in every round instead of random ones; may be given more than once.
     #[arg(long, value_name = "RULE")]
-    pub rule: Vec<String>,
+    pub(crate) rule: Vec<String>,
     /// Where the device keeps what the guest writes.
     #[arg(long, value_enum, default_value_t = StorageWord::Memory)]
-    pub storage: StorageWord,
+    pub(crate) storage: StorageWord,
     /// Keep the traces of machines of which nothing was found, too.
     #[arg(long)]
-    pub keep: bool,
+    pub(crate) keep: bool,
     #[command(flatten)]
-    pub accel: AccelArgs,
+    pub(crate) accel: AccelArgs,
     #[command(flatten)]
-    pub host: HostArgs,
+    pub(crate) host: HostArgs,
     #[command(flatten)]
-    pub manifest: ManifestArgs,
+    pub(crate) manifest: ManifestArgs,
 }
 
 /// Runs the command.
 ///
 /// # Errors
 /// The kernel or fio cannot be had, or nothing boots.
-pub fn run(args: &SoakArgs) -> Result<Exit, Failure> {
+pub(crate) fn run(args: &SoakArgs) -> Result<Exit, Failure> {
     let places = Places::find();
     let manifest_path = places.manifest(args.manifest.manifest.as_deref());
     let manifest = Manifest::load(&manifest_path)?;
@@ -99,7 +100,7 @@ impl From<&SoakArgs> for Request {
 
 /// Words of `--storage`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum StorageWord {
+pub(crate) enum StorageWord {
     /// In memory.
     Memory,
     /// In a file without a name, by io_uring.

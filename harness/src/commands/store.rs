@@ -1,6 +1,5 @@
 //! `cargo xtask store`: what kernels are kept, what they were made of, what can go.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -11,9 +10,10 @@ use host::exit::Exit;
 use host::places::Places;
 use host::progress::Progress;
 use host::suggest;
-use kernels::build::line;
+use host::words::counted;
+use kernels::Manifest;
+use kernels::stock::{self, Why};
 use kernels::store::{self, Kept};
-use kernels::{Kernel, Manifest, Options, Source};
 use run::prepare;
 
 /// Changed files that `why` names.
@@ -21,15 +21,15 @@ const CHANGED_MAX: usize = 10;
 
 /// `cargo xtask store`.
 #[derive(Debug, Args)]
-pub struct StoreArgs {
+pub(crate) struct StoreArgs {
     /// What is asked.
     #[command(subcommand)]
-    pub ask: StoreAsk,
+    pub(crate) ask: StoreAsk,
 }
 
 /// What can be asked of the store.
 #[derive(Debug, Subcommand)]
-pub enum StoreAsk {
+pub(crate) enum StoreAsk {
     /// What is in it: kernels and build folders, with sizes and when they were last used.
     List,
     /// Remove what nobody used for a time; what runs need again is made or fetched again.
@@ -56,7 +56,7 @@ pub enum StoreAsk {
 ///
 /// # Errors
 /// An unknown id, or a cache that cannot be used.
-pub fn run(args: &StoreArgs) -> Result<Exit, Failure> {
+pub(crate) fn run(args: &StoreArgs) -> Result<Exit, Failure> {
     let cache = prepare::cache()?;
     match &args.ask {
         StoreAsk::List => list(&cache),
@@ -83,66 +83,49 @@ fn list(cache: &Cache) {
         anstream::println!(
             "  {}  {:>9}  used {:>8}  {} {}; {of}",
             short(&kept.hash),
-            size(bytes(&kept.dir)),
+            size(stock::size_bytes(&kept.dir)),
             ago(kept.used),
             kept.description.release,
             kept.description.version
         );
     }
-    let lines = line::all(cache);
-    anstream::println!("{} build folders", lines.len());
-    for (dir, state) in lines {
+    let folders = stock::build_folders(cache);
+    anstream::println!("{} build folders", folders.len());
+    for folder in folders {
         anstream::println!(
             "  {}  {:>9}  used {:>8}  {}",
-            short(&name_of(&dir)),
-            size(bytes(&dir)),
-            ago(used(&dir)),
-            if state.what.is_empty() {
+            short(&folder.name),
+            size(stock::size_bytes(&folder.dir)),
+            ago(folder.used),
+            if folder.what.is_empty() {
                 "no build came to its end"
             } else {
-                &state.what
+                &folder.what
             }
         );
     }
 }
 
 fn gc(cache: &Cache, days: u64, dry_run: bool) -> Result<(), Failure> {
-    let limit = Duration::from_secs(days * 24 * 3600);
-    let old = |used: SystemTime| SystemTime::now().duration_since(used).is_ok_and(|age| age >= limit);
-    let kernels = store::all(cache)
-        .into_iter()
-        .filter(|kept| old(kept.used))
-        .map(|kept| (kept.dir, format!("store-{}", kept.hash)));
-    let lines = line::all(cache)
-        .into_iter()
-        .filter(|(dir, _)| old(used(dir)))
-        .map(|(dir, _)| {
-            let lock = format!("build-{}", name_of(&dir));
-            (dir, lock)
-        });
     let mut freed = 0;
-    for (dir, lock) in kernels.chain(lines) {
-        let bytes = bytes(&dir);
+    for unused in stock::unused(cache, Duration::from_secs(days * 24 * 3600)) {
+        let dir = unused.dir.display();
+        let bytes = stock::size_bytes(&unused.dir);
         let verb = if dry_run { "would remove" } else { "removed" };
-        if !dry_run && !store::remove(cache, &dir, &lock)? {
-            anstream::println!("in use, stays: {}", dir.display());
+        if !dry_run && !unused.remove(cache)? {
+            anstream::println!("in use, stays: {dir}");
             continue;
         }
         freed += bytes;
-        anstream::println!("{verb} {} ({})", dir.display(), size(bytes));
+        anstream::println!("{verb} {dir} ({})", size(bytes));
     }
     anstream::println!("{} {}", size(freed), if dry_run { "would be freed" } else { "freed" });
     Ok(())
 }
 
 fn why(cache: &Cache, id: &str, manifest_path: &Path) -> Result<(), Failure> {
-    let kept = store::all(cache);
-    let by_hash: Vec<&Kept> = kept
-        .iter()
-        .filter(|kept| id.len() >= 6 && kept.hash.starts_with(id))
-        .collect();
-    if let [kept] = by_hash[..] {
-        say(kept);
+    if let Some(kept) = stock::by_hash(cache, id) {
+        say(&kept);
         return Ok(());
     }
     let manifest = Manifest::load(manifest_path)?;
@@ -156,82 +139,45 @@ fn why(cache: &Cache, id: &str, manifest_path: &Path) -> Result<(), Failure> {
             ),
         ));
     };
-    match &kernel.source {
-        Source::Tree(_) => why_built(cache, kernel, &kept, manifest_path),
-        Source::Package(_) | Source::Image { .. } => why_taken(cache, kernel, &kept, manifest_path),
-    }
-}
-
-fn why_taken(cache: &Cache, kernel: &Kernel, kept: &[Kept], manifest_path: &Path) -> Result<(), Failure> {
-    let lock = kernels::Lock::load(&prepare::lock_of(manifest_path))?;
-    let ready = kernels::ready(kernel, &lock, cache)?;
-    for deb in lock.get(&kernel.id).into_iter().flat_map(|pinned| &pinned.debs) {
-        anstream::println!("package {} {}, sha256 {}", deb.name, deb.version, deb.sha256);
-    }
-    match ready.and_then(|artifact| kept.iter().find(|kept| kept.hash == artifact.hash)) {
-        Some(kept) => say(kept),
-        None => anstream::println!("{} is not in the store; the next run fetches it", kernel.id),
+    match stock::why(cache, kernel, &prepare::lock_of(manifest_path), &Progress::stderr())? {
+        Why::Taken { debs, artifact } => {
+            for deb in debs {
+                anstream::println!("package {} {}, sha256 {}", deb.name, deb.version, deb.sha256);
+            }
+            match artifact {
+                Some(kept) => say(&kept),
+                None => anstream::println!("{id} is not in the store; the next run fetches it"),
+            }
+        }
+        Why::Built { tree, nearest: None } => {
+            anstream::println!("{id} ({tree}) was never built with this configuration");
+        }
+        Why::Built {
+            tree,
+            nearest: Some(nearest),
+        } => {
+            say_changed(id, &tree, &nearest.changed);
+            say(&nearest.artifact);
+        }
     }
     Ok(())
 }
 
-/// Compares the source as it is now with what artifacts were built of.
-fn why_built(cache: &Cache, kernel: &Kernel, kept: &[Kept], manifest_path: &Path) -> Result<(), Failure> {
-    let Source::Tree(source) = &kernel.source else {
-        return Ok(());
-    };
-    let options = Options {
-        offline: true,
-        ..Options::default()
-    };
-    let lock = prepare::lock_of(manifest_path);
-    let (repo, tree) = kernels::source_tree(&kernel.id, source, &lock, cache, &options, &Progress::stderr())?;
-    let now = repo.listing(&tree)?;
-    let config: Vec<String> = source.config.iter().map(ToString::to_string).collect();
-    let mut nearest: Option<(Vec<String>, &Kept)> = None;
-    for kept in kept.iter().filter(|kept| {
-        kept.description
-            .made_of
-            .as_ref()
-            .is_some_and(|made| made.config == config)
-    }) {
-        let inputs = inputs(&kept.dir);
-        let mut changed: Vec<String> = inputs
-            .iter()
-            .filter(|(path, id)| now.get(*path) != Some(id))
-            .map(|(path, _)| path.clone())
-            .collect();
-        changed.sort();
-        if nearest.as_ref().is_none_or(|(least, _)| changed.len() < least.len()) {
-            nearest = Some((changed, kept));
-        }
-    }
-    let Some((changed, kept)) = nearest else {
-        anstream::println!("{} ({}) was never built with this configuration", kernel.id, tree.name);
-        return Ok(());
-    };
+fn say_changed(id: &str, tree: &str, changed: &[String]) {
     if changed.is_empty() {
-        anstream::println!(
-            "{} ({}) is built: no file that its build reads differs",
-            kernel.id,
-            tree.name
-        );
-    } else {
-        anstream::println!(
-            "{} ({}) would be built: the nearest artifact was made of other content in {}:",
-            kernel.id,
-            tree.name,
-            counted(changed.len())
-        );
-        for path in changed.iter().take(CHANGED_MAX) {
-            anstream::println!("  {path}");
-        }
-        if changed.len() > CHANGED_MAX {
-            anstream::println!("  and {} more", changed.len() - CHANGED_MAX);
-        }
+        anstream::println!("{id} ({tree}) is built: no file that its build reads differs");
+        return;
     }
-    say(kept);
-    Ok(())
+    anstream::println!(
+        "{id} ({tree}) would be built: the nearest artifact was made of other content in {}:",
+        counted(changed.len(), "file")
+    );
+    for path in changed.iter().take(CHANGED_MAX) {
+        anstream::println!("  {path}");
+    }
+    if changed.len() > CHANGED_MAX {
+        anstream::println!("  and {} more", changed.len() - CHANGED_MAX);
+    }
 }
 
 fn say(kept: &Kept) {
@@ -246,12 +192,13 @@ fn say(kept: &Kept) {
         description.release,
         description.version,
         dir.display(),
-        size(bytes(dir)),
+        size(stock::size_bytes(dir)),
         ago(*used)
     );
     if let Some(made) = &description.made_of {
         anstream::println!(
-            "  source    {}, tree {}\n  reads     {} files of it, listed in {}\n  config    {}, as it came out in {}\n  with      {}",
+            "  source    {}, tree {}\n  reads     {} files of it, listed in {}\n  \
+            config    {}, as it came out in {}\n  with      {}",
             made.source,
             made.tree,
             made.files,
@@ -263,49 +210,8 @@ fn say(kept: &Kept) {
     }
 }
 
-fn counted(files: usize) -> String {
-    if files == 1 {
-        "1 file".to_owned()
-    } else {
-        format!("{files} files")
-    }
-}
-
-/// Paths and content of what an artifact was built of.
-fn inputs(dir: &Path) -> BTreeMap<String, String> {
-    let text = std::fs::read_to_string(dir.join("inputs")).unwrap_or_default();
-    let lines = text.lines().filter_map(|line| line.split_once(' '));
-    lines.map(|(id, path)| (path.to_owned(), id.to_owned())).collect()
-}
-
-fn name_of(dir: &Path) -> String {
-    dir.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
 fn short(hash: &str) -> &str {
     hash.get(..12).unwrap_or(hash)
-}
-
-fn used(dir: &Path) -> SystemTime {
-    let state: PathBuf = dir.join("state.json");
-    // One in which no build came to its end has no state.
-    std::fs::metadata(state)
-        .or_else(|_| std::fs::metadata(dir))
-        .and_then(|state| state.modified())
-        .unwrap_or(SystemTime::UNIX_EPOCH)
-}
-
-/// Bytes on disk of all below a folder.
-fn bytes(dir: &Path) -> u64 {
-    use std::os::unix::fs::MetadataExt;
-    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    entries
-        .map(|entry| match entry.metadata() {
-            Ok(metadata) if metadata.is_dir() => bytes(&entry.path()),
-            Ok(metadata) => metadata.blocks() * 512,
-            Err(_) => 0,
-        })
-        .sum()
 }
 
 fn size(bytes: u64) -> String {

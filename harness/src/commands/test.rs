@@ -8,7 +8,7 @@ use std::process::Command;
 use clap::Args;
 use guest_wire::Fs;
 
-use host::atomic::write_beside;
+use host::atomic;
 use host::error::Failure;
 use host::exit::Exit;
 use host::places::Places;
@@ -25,53 +25,53 @@ use crate::flags::{ExecArgs, HostArgs, MachineArgs, ManifestArgs, ProfileWord, T
 /// `cargo xtask test`.
 #[derive(Debug, Args)]
 #[allow(clippy::struct_excessive_bools)]
-pub struct TestArgs {
+pub(crate) struct TestArgs {
     /// Kernels to run, by id or glob; may be given more than once [default: all that kernels.toml does not leave out].
     #[arg(long, value_name = "GLOB")]
-    pub kernel: Vec<String>,
+    pub(crate) kernel: Vec<String>,
     /// File systems to run [default: those of each kernel in kernels.toml].
     #[arg(long, value_name = "FS", value_parser = file_system)]
-    pub fs: Vec<Fs>,
+    pub(crate) fs: Vec<Fs>,
     /// Cases to run, by name or glob; a full name also finds cases outside the profile.
     #[arg(long = "case", value_name = "GLOB")]
-    pub case: Vec<String>,
+    pub(crate) case: Vec<String>,
     /// How much to run.
     #[arg(long, value_enum, default_value_t = ProfileWord::Default)]
-    pub profile: ProfileWord,
+    pub(crate) profile: ProfileWord,
     /// Virtual machines at once [default: as many as cores and memory allow].
     #[arg(long, value_name = "N", value_parser = machines)]
-    pub jobs: Option<NonZeroUsize>,
+    pub(crate) jobs: Option<NonZeroUsize>,
     /// Keep the disk images of cells that passed, too.
     #[arg(long)]
-    pub keep: bool,
+    pub(crate) keep: bool,
     /// Also write the results to this file.
     #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
+    pub(crate) json: Option<PathBuf>,
     /// Use the newest versions the archive holds where kernels.toml says `latest`, and write them to kernels.lock.
     #[arg(long, conflicts_with = "offline")]
-    pub update: bool,
+    pub(crate) update: bool,
     /// List the cells that would run; nothing is built, fetched or booted.
     #[arg(long)]
-    pub list: bool,
+    pub(crate) list: bool,
     /// Run this kernel image (bzImage or vmlinux) instead of the kernels of kernels.toml.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["kernel", "tree", "patch"])]
-    pub image: Option<PathBuf>,
+    pub(crate) image: Option<PathBuf>,
     /// Directory with the image's modules: one that holds lib/modules/RELEASE, or is it.
     #[arg(long, value_name = "DIR", requires = "image")]
-    pub modules: Option<PathBuf>,
+    pub(crate) modules: Option<PathBuf>,
     #[command(flatten)]
-    pub tree: TreeArgs,
+    pub(crate) tree: TreeArgs,
     #[command(flatten)]
-    pub exec: ExecArgs,
+    pub(crate) exec: ExecArgs,
     /// Seed of the plan's random choices.
     #[arg(long, value_name = "N", requires = "exec")]
-    pub seed: Option<u64>,
+    pub(crate) seed: Option<u64>,
     #[command(flatten)]
-    pub machine: MachineArgs,
+    pub(crate) machine: MachineArgs,
     #[command(flatten)]
-    pub host: HostArgs,
+    pub(crate) host: HostArgs,
     #[command(flatten)]
-    pub manifest: ManifestArgs,
+    pub(crate) manifest: ManifestArgs,
 }
 
 fn machines(word: &str) -> Result<NonZeroUsize, &'static str> {
@@ -83,7 +83,7 @@ fn machines(word: &str) -> Result<NonZeroUsize, &'static str> {
 ///
 /// # Errors
 /// Anything that keeps the matrix from running at all.
-pub fn run(args: &TestArgs) -> Result<Exit, Failure> {
+pub(crate) fn run(args: &TestArgs) -> Result<Exit, Failure> {
     let places = Places::find();
     let manifest_path = places.manifest(args.manifest.manifest.as_deref());
     let choice = choose(args, &places, &manifest_path)?;
@@ -112,7 +112,7 @@ pub fn run(args: &TestArgs) -> Result<Exit, Failure> {
     let results = run.collect();
     let json = serde_json::to_vec_pretty(&results).map_err(|error| Failure::of(Exit::Internal, &error))?;
     for path in std::iter::once(run.dir.join("results.json")).chain(args.json.clone()) {
-        write_beside(&path, &json).map_err(|error| Failure::cannot_create(&path.display().to_string(), &error))?;
+        atomic::write(&path, &json).map_err(|error| Failure::cannot_create(&path.display().to_string(), &error))?;
     }
     let width = std::io::stdout()
         .is_terminal()
@@ -127,8 +127,9 @@ fn list(trials: &[Trial]) {
     for trial in trials {
         for case in &trial.cases {
             let expect = case.expect.as_ref().map(|expect| {
-                let cause = expect.cause.map(|cause| format!(" ({cause})")).unwrap_or_default();
-                format!("  expected: {}{cause}", expect.verdict)
+                let cause = expect.verdict.cause();
+                let cause = cause.map(|cause| format!(" ({cause})")).unwrap_or_default();
+                format!("  expected: {}{cause}", expect.verdict.word())
             });
             anstream::println!(
                 "{} {} {}{}",

@@ -12,19 +12,19 @@ use crate::flags::ManifestArgs;
 
 /// `cargo xtask update`.
 #[derive(Debug, Args)]
-pub struct UpdateArgs {
+pub(crate) struct UpdateArgs {
     /// Kernels to move, by id or glob [default: all].
     #[arg(value_name = "ID")]
-    pub ids: Vec<String>,
+    pub(crate) ids: Vec<String>,
     #[command(flatten)]
-    pub manifest: ManifestArgs,
+    pub(crate) manifest: ManifestArgs,
 }
 
 /// Runs the command.
 ///
 /// # Errors
 /// An unknown kernel, no network, or nothing in the archive that fits.
-pub fn run(args: &UpdateArgs) -> Result<Exit, Failure> {
+pub(crate) fn run(args: &UpdateArgs) -> Result<Exit, Failure> {
     let path = Places::find().manifest(args.manifest.manifest.as_deref());
     let manifest = Manifest::load(&path)?;
     let all = ["*".to_owned()];

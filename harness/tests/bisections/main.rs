@@ -1,7 +1,8 @@
 //! Short bisections over source, with kernels that are built and VMs: a history of commits, and a series of patches.
 //!
-//! `cargo nextest run --release --package harness --run-ignored only --profile rig -E 'binary(bisections)'` runs them. Their build folders stay in the
-//! user's cache, so that a second time costs little; each bisection has a seed that nobody had before, so that all its runs are its own.
+//! `cargo nextest run --release --package harness --run-ignored only --profile rig -E 'binary(bisections)'` runs them.
+//! Their build folders stay in the user's cache, so that a second time costs little; each bisection has a seed that
+//! nobody had before, so that all its runs are its own.
 
 #![allow(clippy::expect_used, reason = "a panic in a test's helper is the test's failure")]
 
@@ -61,7 +62,8 @@ fn git(dir: &Path, args: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
-/// A history of 40 commits of two source packages, the fix's among them and some more that reach the build. The same one each time, where it was before.
+/// A history of 40 commits of two source packages, the fix's among them and some more that reach the build. The same
+/// one each time, where it was before.
 fn history() -> PathBuf {
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("history.git");
     // Its objects are those of the cache that it was made with.
@@ -192,7 +194,8 @@ fn the_patch_of_a_series_that_breaks_it_is_found() {
     // Every state was built, and the base.
     assert_eq!(items(dir.path(), "built").len(), 5);
 
-    // Each side's patch makes of the base what was run; the script, moved elsewhere, shows the first failing and the second passing.
+    // Each side's patch makes of the base what was run; the script, moved elsewhere, shows the first failing and the
+    // second passing.
     let moved = dir.path().join("elsewhere");
     std::fs::rename(dir.path().join("b/report"), &moved).expect("moved");
     let script = std::fs::read_to_string(moved.join("reproduce.sh")).expect("a script");

@@ -45,7 +45,8 @@ impl Bed {
                 case "$verb" in
                     leave) size=$(( $(df --output=used -k "$1" | tail -n 1) + ${size%m} * 1024 ))k ;;
                 esac
-                # With both source and place named, mount does not add options of its own, which a user namespace would refuse.
+                # With both source and place named, mount does not add options of its own,
+                # which a user namespace would refuse.
                 mount -t tmpfs -o "remount,size=$size" none "$1" && echo ready || exit
             done
         "#;

@@ -1,8 +1,9 @@
-//! Builds of a real kernel that go wrong, are killed, run twice at once or find the disk full: the store stays whole and the next run goes on.
+//! Builds of a real kernel that go wrong, are killed, run twice at once or find the disk full: the store stays whole
+//! and the next run goes on.
 //!
-//! The kernel is Debian's 6.1 source with `tinyconfig`, the smallest that there is; it does not boot here and need not. It is built whole once, on a disk
-//! of the test's own; all else touches some objects of it. `cargo nextest run --release --package harness --run-ignored only --profile rig -E 'binary(builds)'`
-//! runs it.
+//! The kernel is Debian's 6.1 source with `tinyconfig`, the smallest that there is; it does not boot here and need not.
+//! It is built whole once, on a disk of the test's own; all else touches some objects of it. `cargo nextest run
+//! --release --package harness --run-ignored only --profile rig -E 'binary(builds)'` runs it.
 
 #![allow(clippy::expect_used, reason = "a panic in a test's helper is the test's failure")]
 

@@ -1,5 +1,5 @@
-//! A real apt archive with one suite: packages made by dpkg-deb, an index of them, signed by gpg with a key of its own, and served
-//! through http on this machine.
+//! A real apt archive with one suite: packages made by dpkg-deb, an index of them, signed by gpg with a key of its own,
+//! and served through http on this machine.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -141,7 +141,8 @@ impl Archive {
         std::fs::write(&packages, self.stanzas.join("\n")).unwrap();
         let plain = self.dir.join("Release");
         let text = format!(
-            "Suite: {SUITE}\nCodename: {SUITE}\nDate: Sat, 01 Jan 2022 00:00:00 UTC\nArchitectures: amd64\nComponents: main\n\
+            "Suite: {SUITE}\nCodename: {SUITE}\nDate: Sat, 01 Jan 2022 00:00:00 UTC\nArchitectures: amd64\n\
+            Components: main\n\
              SHA256:\n {} {} main/binary-amd64/Packages\n",
             sha256(&packages).unwrap(),
             packages.metadata().unwrap().len()

@@ -82,9 +82,11 @@ fn a_dry_run_says_what_the_range_is_and_touches_nothing() {
     old  6.1.9-1  (bad end)
     middle  6.1.10-1
     new  6.1.30-1  (good end)
-    if every run of a bad kernel fails: 3.0 kernels (at most 3) and 8.0 runs (at most 10), both ends among them; more of both if it fails now and then
+    if every run of a bad kernel fails: 3.0 kernels (at most 3) and 8.0 runs (at most 10), both ends among them; more \
+    of both if it fails now and then
     how many minutes that takes is not known before something was run by a bisection
-    bisecting partial-write on btrfs over 3 kernels, bad end old (6.1.9-1), good end new (6.1.30-1): the first that passes is looked for
+    bisecting partial-write on btrfs over 3 kernels, bad end old (6.1.9-1), good end new (6.1.30-1): the first that \
+    passes is looked for
     floating is left out: it has no version to order it by
     exit code 0
     ");
@@ -95,7 +97,8 @@ fn a_dry_run_says_what_the_range_is_and_touches_nothing() {
 fn ends_that_cannot_be_are_told() {
     let place = releases();
     insta::assert_snapshot!(bisect(&place, &["--bad", "odl", "--good", "new"]), @"
-    error: --bad odl: no kernel of kernels.toml has this id; did you mean `old`? known kernels: new, old, middle, floating, other, loose
+    error: --bad odl: no kernel of kernels.toml has this id; did you mean `old`? known kernels: new, old, middle, \
+    floating, other, loose
     exit code 64
     ");
     insta::assert_snapshot!(bisect(&place, &["--bad", "old", "--good", "old"]), @"
@@ -257,7 +260,8 @@ fn commits_that_cannot_be_ends_are_told() {
         "{plain}"
     );
     insta::assert_snapshot!(bisect(&place, &["--tree", "linux", "--bad", "v2", "--good", "v1", "--term-new", "log"]), @"
-    error: invalid value 'log' for '--term-new <TERM>': expected a word of letters, digits, - and _ that is no subcommand of git bisect
+    error: invalid value 'log' for '--term-new <TERM>': expected a word of letters, digits, - and _ that is no \
+    subcommand of git bisect
 
     For more information, try '--help'.
     exit code 64
@@ -270,7 +274,8 @@ fn a_series_that_does_not_apply_names_the_patch() {
     repository(&place);
     place.file(
         "0001-good.patch",
-        "Subject: [PATCH] fs: say it otherwise\n\ndiff --git a/fs/a.c b/fs/a.c\n--- a/fs/a.c\n+++ b/fs/a.c\n@@ -1 +1 @@\n-third\n\\ No newline at end of file\n+fourth\n",
+        "Subject: [PATCH] fs: say it otherwise\n\ndiff --git a/fs/a.c b/fs/a.c\n--- a/fs/a.c\n+++ b/fs/a.c\n@@ -1 +1 \
+        @@\n-third\n\\ No newline at end of file\n+fourth\n",
     );
     let series = [
         "--series",

@@ -1,5 +1,5 @@
-//! What a person sees whose cache cannot be written: real file systems that are full or read-only, mounted in a mount namespace of
-//! the test's own.
+//! What a person sees whose cache cannot be written: real file systems that are full or read-only, mounted in a mount
+//! namespace of the test's own.
 
 use kernels::fetch::sha256;
 
@@ -18,8 +18,8 @@ struct Shown {
     again: String,
 }
 
-/// Runs the command with a tmpfs of these mount options as the cache, and again when that is large and writable. None if this
-/// machine does not let us mount.
+/// Runs the command with a tmpfs of these mount options as the cache, and again when that is large and writable. None
+/// if this machine does not let us mount.
 fn on_tmpfs(place: &Place, options: &str, args: &[&str]) -> Option<Shown> {
     let mut command = namespace::enter(Namespace::Mount)?;
     place.prepare(&mut command);

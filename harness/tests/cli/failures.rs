@@ -42,7 +42,8 @@ fn what_the_archive_has_is_pinned_fetched_and_unpacked() {
     fetching the index of bookworm
     exit code 0
     "#);
-    // What the other tests here never get to: a package of the archive as it comes. It holds no kernel, and that is said.
+    // What the other tests here never get to: a package of the archive as it comes. It holds no kernel, and that is
+    // said.
     insta::assert_snapshot!(place.test(&[]), @r#"
     downloading linux-image-a 6.1.176-1
     unpacking debian-6.1.176 (6.1.176-1)
@@ -143,7 +144,8 @@ fn offline_what_is_not_cached_is_named() {
     place.file(
         "kernels.lock",
         &format!(
-            "version = 1\n[[kernel]]\nid = \"debian-6.1.176\"\nsuite = \"bookworm\"\npackage = [\"{PACKAGE}\"]\nversion = \"6.1.176-1\"\n\
+            "version = 1\n[[kernel]]\nid = \"debian-6.1.176\"\nsuite = \"bookworm\"\npackage = [\"{PACKAGE}\"]\n\
+            version = \"6.1.176-1\"\n\
              [[kernel.deb]]\nname = \"{PACKAGE}\"\nversion = \"6.1.176-1\"\nsha256 = \"{}\"\nsize = 1\n",
             "0".repeat(64)
         ),

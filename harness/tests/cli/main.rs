@@ -1,5 +1,5 @@
-//! What a person sees who mistypes something, or whose host, network, archive or disk does not serve: the whole message and the
-//! exit code. No machine is booted and no network used.
+//! What a person sees who mistypes something, or whose host, network, archive or disk does not serve: the whole message
+//! and the exit code. No machine is booted and no network used.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -11,8 +11,8 @@ pub enum Namespace {
     Net,
 }
 
-/// A command to add a program to, which runs it there: as root, or as root of a user namespace. None if this machine does not let us,
-/// and that is said.
+/// A command to add a program to, which runs it there: as root, or as root of a user namespace. None if this machine
+/// does not let us, and that is said.
 pub fn enter(namespace: Namespace) -> Option<Command> {
     let (option, trial): (_, &[&str]) = match namespace {
         Namespace::Mount => ("--mount", &["mount", "-t", "tmpfs", "none", "/mnt"]),

@@ -7,7 +7,8 @@ use std::process::{Command, Output, Stdio};
 
 use super::clone;
 
-pub const MANIFEST: &str = "[[kernel]]\nid = \"debian-6.1.176\"\nsuite = \"bookworm\"\npackage = \"linux-image-a\"\nversion = \"6.1.176-1\"\nfs = [\"btrfs\"]\n";
+pub const MANIFEST: &str = "[[kernel]]\nid = \"debian-6.1.176\"\nsuite = \"bookworm\"\npackage = \"linux-image-a\"\n\
+    version = \"6.1.176-1\"\nfs = [\"btrfs\"]\n";
 
 /// A directory of its own, gone with the value.
 pub struct Place {
@@ -24,8 +25,8 @@ impl Place {
         };
         place.hide(&place.dir().display(), "DIR");
         place.file("kernels.toml", MANIFEST);
-        // apt reads this file before all others: a test's archive stands in for the machine's, and a folder that must never come
-        // to be for the machine's own lists of packages.
+        // apt reads this file before all others: a test's archive stands in for the machine's, and a folder that must
+        // never come to be for the machine's own lists of packages.
         place.file(
             "apt.conf",
             &format!(
@@ -123,7 +124,8 @@ impl Place {
         self.run(&[&["test", "--manifest", "kernels.toml", "--list"], args].concat())
     }
 
-    /// `test` with our kernels.toml, which ends before it boots anything: no package of a test's archive holds a kernel.
+    /// `test` with our kernels.toml, which ends before it boots anything: no package of a test's archive holds a
+    /// kernel.
     pub fn test(&self, args: &[&str]) -> String {
         self.run(&[&["test", "--manifest", "kernels.toml"], args].concat())
     }
@@ -133,7 +135,8 @@ impl Place {
         self.run(&["update", "--manifest", "kernels.toml"])
     }
 
-    /// Files that packages or kernels were kept in, whole or half: what stands in the cache but for locks and apt's own.
+    /// Files that packages or kernels were kept in, whole or half: what stands in the cache but for locks and apt's
+    /// own.
     pub fn kept(&self) -> Vec<String> {
         let mut kept = Vec::new();
         walk(&self.cache(), &mut kept);

@@ -27,7 +27,8 @@ fn unknown_kernels_cases_and_file_systems_are_answered_with_what_exists() {
     exit code 64
     ");
     insta::assert_snapshot!(place.list(&["--fs", "zfs"]), @"
-    error: invalid value 'zfs' for '--fs <FS>': unknown file system `zfs`; did you mean `xfs`? known file systems: btrfs, ext4, xfs
+    error: invalid value 'zfs' for '--fs <FS>': unknown file system `zfs`; did you mean `xfs`? known file systems: \
+    btrfs, ext4, xfs
 
     For more information, try '--help'.
     exit code 64
@@ -102,16 +103,19 @@ fn patches_for_what_is_not_source_are_refused() {
     let patched =
         "\n[[kernel]]\nid = \"mine\"\ngit = \"linux\"\nrev = \"v6.1\"\nconfig = [\"tinyconfig\"]\nfs = [\"btrfs\"]\n";
     insta::assert_snapshot!(place.list(&["--kernel", "debian-6.1.176", "--patch", "fix.patch"]), @"
-    error: --patch fix.patch: debian-6.1.176 does not come as source; expected --tree DIR, or kernels that are built from source: kernels.toml has none, and its head shows how to name one
+    error: --patch fix.patch: debian-6.1.176 does not come as source; expected --tree DIR, or kernels that are built \
+    from source: kernels.toml has none, and its head shows how to name one
     exit code 64
     ");
     place.file("kernels.toml", &(place::MANIFEST.to_owned() + patched));
     insta::assert_snapshot!(place.list(&["--kernel", "*", "--patch", "fix.patch"]), @"
-    error: --patch fix.patch: debian-6.1.176 does not come as source; expected --tree DIR, or kernels that are built from source: mine
+    error: --patch fix.patch: debian-6.1.176 does not come as source; expected --tree DIR, or kernels that are built \
+    from source: mine
     exit code 64
     ");
     insta::assert_snapshot!(place.list(&["--patch", "fix.patch"]), @"
-    error: --patch fix.patch: no kernel is named for it; expected --tree DIR, or kernels that are built from source: mine
+    error: --patch fix.patch: no kernel is named for it; expected --tree DIR, or kernels that are built from source: \
+    mine
     exit code 64
     ");
     insta::assert_snapshot!(place.list(&["--kernel", "mine", "--case", "overlap", "--patch", "fix.patch"]), @"
@@ -120,7 +124,8 @@ fn patches_for_what_is_not_source_are_refused() {
     exit code 0
     ");
     insta::assert_snapshot!(place.run(&["build", "--manifest", "kernels.toml", "--patch", "fix.patch"]), @"
-    error: --patch fix.patch: no kernel is named for it; expected --tree DIR, or kernels that are built from source: mine
+    error: --patch fix.patch: no kernel is named for it; expected --tree DIR, or kernels that are built from source: \
+    mine
     exit code 64
     ");
 }
@@ -133,11 +138,13 @@ fn programs_that_cannot_run_in_the_guest_are_refused() {
     exit code 66
     ");
     insta::assert_snapshot!(place.list(&["--exec", "/bin/ls"]), @"
-    error: --exec /bin/ls: dynamically linked; the guest runs static x86-64 executables (cc -static, or Rust with -C target-feature=+crt-static)
+    error: --exec /bin/ls: dynamically linked; the guest runs static x86-64 executables (cc -static, or Rust with -C \
+    target-feature=+crt-static)
     exit code 64
     ");
     insta::assert_snapshot!(place.list(&["--exec", "./kernels.toml"]), @"
-    error: --exec ./kernels.toml: not an ELF executable; the guest runs static x86-64 executables (cc -static, or Rust with -C target-feature=+crt-static)
+    error: --exec ./kernels.toml: not an ELF executable; the guest runs static x86-64 executables (cc -static, or \
+    Rust with -C target-feature=+crt-static)
     exit code 64
     ");
 }
@@ -146,7 +153,8 @@ fn programs_that_cannot_run_in_the_guest_are_refused() {
 fn a_bad_rule_is_refused_with_its_place_before_anything_starts() {
     let place = Place::new();
     insta::assert_snapshot!(place.run(&["inject", "fail wrte nth=3"]), @"
-    error: bad rule: column 6: unknown operation `wrte`: expected one of read, write, flush, discard, write-zeroes, any, or key=value; did you mean `write`?
+    error: bad rule: column 6: unknown operation `wrte`: expected one of read, write, flush, discard, write-zeroes, \
+    any, or key=value; did you mean `write`?
      |
      | fail wrte nth=3
      |      ^^^^
@@ -201,7 +209,8 @@ fn a_soak_that_cannot_end_is_refused() {
     ");
     let kernel = ["--kernel", "debian-6.1.176"];
     insta::assert_snapshot!(soak(&[&kernel[..], &["--rule", "cut write p=0.1"]].concat()), @"
-    error: bad rule: `cut write p=0.1` has no end: the guest hands in once more what was never answered, and meets it again; give it limit=N or nth=N
+    error: bad rule: `cut write p=0.1` has no end: the guest hands in once more what was never answered, and meets it \
+    again; give it limit=N or nth=N
     exit code 64
     ");
     let twice = [

@@ -17,7 +17,8 @@ const ENDS: [&str; 6] = [
     "debian-6.1.192",
 ];
 
-/// A bisection whose journal lies in `dir`; it fetches the kernels that the default matrix has no need of. A seed that nobody had before keeps results of earlier bisections out.
+/// A bisection whose journal lies in `dir`; it fetches the kernels that the default matrix has no need of. A seed that
+/// nobody had before keeps results of earlier bisections out.
 fn bisect(rig: &Rig, dir: &str, seed: u64, args: &[&str]) -> Command {
     let seed = seed.to_string();
     let place = rig.dir.path().join(dir);
@@ -130,7 +131,8 @@ fn swapped_ends_are_told() {
     assert_eq!(output.status.code(), Some(2), "{}", text(&output));
     assert!(
         text(&output).contains(
-            "the ends are swapped: debian-6.1.192 passes and debian-6.1.170 fails (partial-write: corruption, data); exchange --bad and --good"
+            "the ends are swapped: debian-6.1.192 passes and debian-6.1.170 fails (partial-write: corruption, data); \
+            exchange --bad and --good"
         ),
         "{}",
         text(&output)

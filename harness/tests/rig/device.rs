@@ -1,12 +1,12 @@
-//! The block device as a real Linux drives it: every feature that it offers, by what the guest finds, by the device's trace, and by the
-//! disk as the device has it in the end.
+//! The block device as a real Linux drives it: every feature that it offers, by what the guest finds, by the device's
+//! trace, and by the disk as the device has it in the end.
 
 use std::collections::BTreeSet;
 
 use guest_wire::Fs;
 use host::cache::Cache;
+use machine::DiskShape;
 use machine::golden;
-use machine::vm::args::DiskShape;
 use vhost_blk_api::op::Op;
 use vhost_blk_api::trace::RangeOnDisk;
 use vhost_blk_api::trace::{RequestLine, Status};

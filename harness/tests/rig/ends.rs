@@ -1,8 +1,9 @@
-//! The device or QEMU is killed with SIGKILL while requests are out: the other side goes on, and nothing is lost that was not answered.
+//! The device or QEMU is killed with SIGKILL while requests are out: the other side goes on, and nothing is lost that
+//! was not answered.
 
 use std::time::{Duration, Instant};
 
-use machine::vm::args::DiskShape;
+use machine::DiskShape;
 use vhost_blk_api::op::Op;
 
 use crate::guest::{Guest, MIB, Setup, WITHIN};
@@ -85,12 +86,12 @@ fn a_device_serves_the_next_guest_after_a_killed_one() {
         // Of what was held then, nothing is done late, on the disk or in the new guest's ring.
         guest.assert_reads(0, 16_384, "16384x5a");
         guest
-            .device
+            .device()
             .call("clear", &vhost_blk_api::control::Command::Clear)
             .expect("no rules");
         guest.assert_works();
         guest
-            .device
+            .device()
             .call("rollback", &vhost_blk_api::control::Command::Rollback { to: None })
             .expect("as it was");
         let now = guest.stats();

@@ -1,4 +1,5 @@
-//! The rig under attack, with real VMs: whatever dies, the cell is broken and never a pass, and nothing is left running.
+//! The rig under attack, with real VMs: whatever dies, the cell is broken and never a pass, and nothing is left
+//! running.
 //!
 //! These boot machines and are left out of a plain `cargo test`; `cargo xtask selftest` runs them.
 
@@ -20,8 +21,8 @@ mod soak;
 
 use std::process::Command;
 
+use verdict::Cause;
 use verdict::results::Cell;
-use verdict::{Cause, Verdict};
 
 use crate::bed::{KERNEL, Rig, chaos, find, kill, text};
 
@@ -40,12 +41,12 @@ fn run_chaos(what: &str) -> (i32, Cell) {
 fn a_dead_agent_is_broken() {
     let (code, cell) = run_chaos("kill-agent");
     assert_eq!(
-        (code, cell.verdict, cell.cause),
-        (2, Verdict::Broken, None),
+        (code, cell.verdict().word(), cell.verdict().cause()),
+        (2, "broken", None),
         "{}",
-        cell.detail
+        cell.detail()
     );
-    assert!(cell.detail.starts_with("guest:"), "{}", cell.detail);
+    assert!(cell.detail().starts_with("guest:"), "{}", cell.detail());
 }
 
 #[test]
@@ -53,19 +54,19 @@ fn a_dead_agent_is_broken() {
 fn a_dead_init_is_broken_and_no_crash_of_the_kernel() {
     let (code, cell) = run_chaos("kill-init");
     assert_eq!(
-        (code, cell.verdict, cell.cause),
-        (2, Verdict::Broken, None),
+        (code, cell.verdict().word(), cell.verdict().cause()),
+        (2, "broken", None),
         "{}",
-        cell.detail
+        cell.detail()
     );
-    assert!(cell.detail.contains("pid 1"), "{}", cell.detail);
+    assert!(cell.detail().contains("pid 1"), "{}", cell.detail());
 }
 
 #[test]
 #[ignore = "boots a VM; run by cargo xtask selftest"]
 fn a_guest_that_powers_off_midway_is_broken() {
     let (code, cell) = run_chaos("poweroff");
-    assert_eq!((code, cell.verdict), (2, Verdict::Broken), "{}", cell.detail);
+    assert_eq!((code, cell.verdict().word()), (2, "broken"), "{}", cell.detail());
 }
 
 #[test]
@@ -73,10 +74,10 @@ fn a_guest_that_powers_off_midway_is_broken() {
 fn an_oops_is_a_crash() {
     let (code, cell) = run_chaos("oops");
     assert_eq!(
-        (code, cell.verdict, cell.cause),
-        (1, Verdict::Fail, Some(Cause::Crash)),
+        (code, cell.verdict().word(), cell.verdict().cause()),
+        (1, "fail", Some(Cause::Crash)),
         "{}",
-        cell.detail
+        cell.detail()
     );
 }
 
@@ -84,15 +85,15 @@ fn an_oops_is_a_crash() {
 #[ignore = "boots a VM; run by cargo xtask selftest"]
 fn exit_codes_of_a_users_program() {
     let (code, cell) = run_chaos("exit 0");
-    assert_eq!((code, cell.verdict), (0, Verdict::Pass), "{}", cell.detail);
+    assert_eq!((code, cell.verdict().word()), (0, "pass"), "{}", cell.detail());
     let (code, cell) = run_chaos("exit 77");
-    assert_eq!((code, cell.verdict), (0, Verdict::Skipped), "{}", cell.detail);
+    assert_eq!((code, cell.verdict().word()), (0, "skipped"), "{}", cell.detail());
     let (code, cell) = run_chaos("exit 3");
     assert_eq!(
-        (code, cell.verdict, cell.cause),
-        (1, Verdict::Fail, Some(Cause::Error)),
+        (code, cell.verdict().word(), cell.verdict().cause()),
+        (1, "fail", Some(Cause::Error)),
         "{}",
-        cell.detail
+        cell.detail()
     );
 }
 
@@ -107,8 +108,8 @@ fn a_killed_device_is_broken_and_the_next_run_is_clean() {
     let output = child.wait_with_output().expect("bioscope ends");
     let cells = rig.cells();
     assert_eq!(output.status.code(), Some(2), "{}", text(&output));
-    assert_eq!(cells[0].verdict, Verdict::Broken);
-    assert!(cells[0].detail.starts_with("device:"), "{}", cells[0].detail);
+    assert_eq!(cells[0].verdict().word(), "broken");
+    assert!(cells[0].detail().starts_with("device:"), "{}", cells[0].detail());
     rig.assert_nothing_left();
     let output = rig.test(&["--kernel", KERNEL, "--fs", "btrfs", "--case", "rw-verify"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
@@ -124,8 +125,8 @@ fn a_killed_qemu_is_broken() {
     let output = child.wait_with_output().expect("bioscope ends");
     let cells = rig.cells();
     assert_eq!(output.status.code(), Some(2), "{}", text(&output));
-    assert_eq!(cells[0].verdict, Verdict::Broken);
-    assert!(cells[0].detail.starts_with("vm:"), "{}", cells[0].detail);
+    assert_eq!(cells[0].verdict().word(), "broken");
+    assert!(cells[0].detail().starts_with("vm:"), "{}", cells[0].detail());
     rig.assert_nothing_left();
 }
 
@@ -164,10 +165,10 @@ fn a_kernel_without_its_btrfs_module_is_broken() {
     ]);
     let cells = rig.cells();
     assert_eq!(output.status.code(), Some(2), "{}", text(&output));
-    assert_eq!(cells[0].verdict, Verdict::Broken);
-    assert!(cells[0].detail.contains("btrfs"), "{}", cells[0].detail);
+    assert_eq!(cells[0].verdict().word(), "broken");
+    assert!(cells[0].detail().contains("btrfs"), "{}", cells[0].detail());
     // And without any modules at all, where only the guest can find out.
     let output = rig.test(&["--image", &image, "--fs", "btrfs", "--case", "partial-write"]);
     assert_eq!(output.status.code(), Some(2), "{}", text(&output));
-    assert_eq!(rig.cells()[0].verdict, Verdict::Broken, "{}", rig.cells()[0].detail);
+    assert_eq!(rig.cells()[0].verdict().word(), "broken", "{}", rig.cells()[0].detail());
 }

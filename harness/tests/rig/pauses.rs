@@ -1,7 +1,7 @@
-//! A virtual machine that is paused, reset or powered off while rules keep its requests waiting: nothing freezes, and what the guest
-//! will still ask for is neither lost nor done twice.
+//! A virtual machine that is paused, reset or powered off while rules keep its requests waiting: nothing freezes, and
+//! what the guest will still ask for is neither lost nor done twice.
 
-use machine::vm::args::DiskShape;
+use machine::DiskShape;
 use vhost_blk_api::op::Op;
 use vhost_blk_api::trace::ReleasedBy;
 use vhost_blk_api::trace::Status;
@@ -27,9 +27,9 @@ fn a_paused_guest_loses_nothing() {
         guest.until_held(1);
         let second = guest.begin("write 4096 4096 22");
         guest.until_held(2);
-        guest.qmp.pause().expect("a pause");
+        guest.qmp().pause().expect("a pause");
         assert_eq!(guest.stats().held, 0);
-        guest.qmp.resume().expect("an end of the pause");
+        guest.qmp().resume().expect("an end of the pause");
         assert_eq!((guest.answer(first), guest.answer(second)), ("ok".into(), "EIO".into()));
     });
     let ends = held.iter().map(|request| {
@@ -52,8 +52,8 @@ fn a_paused_guest_loses_nothing() {
                 guest.begin(&format!("cpu {} write {offset} 4096 {round:02x}", part % 2))
             })
             .collect();
-        guest.qmp.pause().expect("a pause");
-        guest.qmp.resume().expect("an end of the pause");
+        guest.qmp().pause().expect("a pause");
+        guest.qmp().resume().expect("an end of the pause");
         for id in writes {
             assert_eq!(guest.answer(id), "ok", "round {round}");
         }
@@ -71,7 +71,7 @@ fn a_reset_and_a_power_off_wait_for_no_rule() {
     guest.rule("hold write nth=1 until=release max=300s");
     guest.begin("write 0 4096 11");
     guest.until_held(1);
-    guest.qmp.reset().expect("a reset");
+    guest.qmp().reset().expect("a reset");
     guest.until_ready();
     // The driver of before the reset cannot know whether its write was done; it was.
     guest.assert_reads(0, 8192, "4096x11 4096x5a");

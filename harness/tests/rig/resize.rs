@@ -14,7 +14,7 @@ fn detected(from: u64, to: u64) -> String {
 /// Tells the device, and waits until the guest has taken the size.
 fn resize(guest: &mut Guest, from: u64, bytes: u64) {
     let reply = guest
-        .device
+        .device()
         .call("resize", &Command::Resize { bytes })
         .expect("a resize");
     let front_end = FrontEnd::Told;
@@ -31,7 +31,7 @@ fn of_storage(storage: &str) {
     let (whole, large, small) = (DISK_BYTES, 2 * DISK_BYTES, DISK_BYTES / 4);
     guest.assert_sys("size", &(whole / 512).to_string());
     let name = "before".to_owned();
-    guest.device.call("mark", &Command::Mark { name }).expect("a mark");
+    guest.device().call("mark", &Command::Mark { name }).expect("a mark");
 
     resize(&mut guest, whole, large);
     // Over what was the end.
@@ -71,7 +71,7 @@ fn of_storage(storage: &str) {
     for to in [Some("before".to_owned()), None] {
         let front_end = FrontEnd::Told;
         let rollback = Command::Rollback { to: to.clone() };
-        let reply = guest.device.call("rollback", &rollback).expect("a rollback");
+        let reply = guest.device().call("rollback", &rollback).expect("a rollback");
         let (from, bytes) = (large, whole);
         assert_eq!(reply, Reply::Resized { from, bytes, front_end }, "{to:?}");
         guest.kernel_says(&detected(large, whole));
@@ -106,22 +106,23 @@ fn requests_that_are_out_and_a_reset_meet_the_new_size() {
     let beyond = guest.begin(&format!("write {} 4096 22", DISK_BYTES - 4096));
     guest.until_held(2);
     resize(&mut guest, DISK_BYTES, MIB);
-    guest.device.call("clear", &Command::Clear).expect("clear");
+    guest.device().call("clear", &Command::Clear).expect("clear");
     assert_eq!(
         (guest.answer(inside), guest.answer(beyond)),
         ("ok".into(), "EIO".into())
     );
-    // A machine that begins anew finds the size that the disk has, whether it was running as it changed or the device had hung up.
-    guest.qmp.reset().expect("a reset");
+    // A machine that begins anew finds the size that the disk has, whether it was running as it changed or the device
+    // had hung up.
+    guest.qmp().reset().expect("a reset");
     guest.until_ready();
     guest.assert_sys("size", &(MIB / 512).to_string());
     guest
-        .device
+        .device()
         .call("disconnect", &Command::Disconnect)
         .expect("a hang-up");
     let bytes = 2 * MIB;
     let reply = guest
-        .device
+        .device()
         .call("resize", &Command::Resize { bytes })
         .expect("a resize");
     assert!(

@@ -1,7 +1,7 @@
 //! Snapshots of booted guests: the same verdicts as from power-on, and never the reason for one.
 
+use verdict::Cause;
 use verdict::results::Begun;
-use verdict::{Cause, Verdict};
 
 use crate::bed::{KERNEL, Rig, find, text};
 
@@ -23,12 +23,12 @@ fn a_restored_machine_and_a_booted_one_come_to_the_same_verdict() {
         assert_eq!(output.status.code(), Some(0), "{}", text(&output));
         let [cell] = &rig.cells()[..] else { panic!("one cell") };
         assert_eq!(
-            (cell.verdict, cell.cause, cell.machine),
-            (Verdict::Fail, Some(Cause::Corruption), begun),
+            (cell.verdict().word(), cell.verdict().cause(), cell.machine),
+            ("fail", Some(Cause::Corruption), begun),
             "{}",
-            cell.detail
+            cell.detail()
         );
-        details.push(cell.detail.clone());
+        details.push(cell.detail());
     }
     assert!(details.iter().all(|detail| *detail == details[0]), "{details:?}");
     assert_eq!(find(rig.dir.path(), "memory").len(), 1, "one snapshot was taken");

@@ -97,7 +97,8 @@ fn what_no_rule_did_is_found() {
     let running = soak(dir.path(), &["--seed", "3", "--rounds", "1", "--rule", rule])
         .spawn()
         .expect("bioscope runs");
-    // Behind the soak's back the disk becomes what it was before fio wrote, when nothing is in flight: fio has read all and is to read once more.
+    // Behind the soak's back the disk becomes what it was before fio wrote, when nothing is in flight: fio has read all
+    // and is to read once more.
     let socket = control(dir.path());
     let mut trace = tell(&socket, r#"{"cmd":"subscribe"}"#);
     let mut line = String::new();

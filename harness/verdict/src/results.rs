@@ -1,88 +1,11 @@
-//! Results: one cell's and a run's, as they stand in `cell.json` and `results.json`.
+//! Cells and runs as they are stored, what was expected of them, and what the comparison comes to.
 
-use std::path::{Path, PathBuf};
-
-use guest_wire::{Fs, Phase};
 use host::exit::Exit;
 use serde::{Deserialize, Serialize};
 
-use crate::{Cause, Judgement, Verdict};
-
-/// A cell's result. The fields' names are the interface of `results.json`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cell {
-    /// Kernel id.
-    pub kernel: String,
-    /// File system.
-    pub fs: Fs,
-    /// Case.
-    pub case: String,
-    /// The verdict.
-    pub verdict: Verdict,
-    /// The cause, for a failure.
-    pub cause: Option<Cause>,
-    /// For a hang: the phase that never ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub phase: Option<Phase>,
-    /// One line: where and what.
-    pub detail: String,
-    /// Where a failure shows, in words that stay the same from run to run.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub place: Option<String>,
-    /// Whether kernels.toml expects just this; a pass is expected where nothing else is said.
-    pub expected: bool,
-    /// Whether the thing under test is known to have happened.
-    pub armed: bool,
-    /// Host time from the job's start to the verdict, in milliseconds; the first case of a boot carries the boot.
-    pub duration_ms: u64,
-    /// For a finished case on btrfs: what the file that was written costs on disk.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub extents: Option<Extents>,
-    /// Where the evidence is.
-    pub dir: PathBuf,
-    /// How the cell's machine began.
-    #[serde(default)]
-    pub machine: Begun,
-    /// More lines of evidence, most telling first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub evidence: Vec<String>,
-}
-
-/// What one file costs on disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Extents {
-    /// File extents, holes left out.
-    pub count: u64,
-    /// Bytes of data in them.
-    pub data_bytes: u64,
-    /// Bytes that are allocated on disk for them.
-    pub allocated_bytes: u64,
-}
-
-/// How a machine began.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Begun {
-    /// From power-on.
-    #[default]
-    Booted,
-    /// From a snapshot of the booted guest.
-    Restored,
-}
-
-/// What kernels.toml declares of a cell other than a pass.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Expected {
-    /// The verdict.
-    pub verdict: Verdict,
-    /// The failure's cause; any if absent.
-    pub cause: Option<Cause>,
-    /// For a hang: the phase that never ends; any if absent.
-    #[serde(default)]
-    pub phase: Option<Phase>,
-    /// Why, for a person.
-    pub why: String,
-}
+pub use crate::cell::{Begun, Cell, Extents};
+pub use crate::expected::{Expected, ExpectedFailure, ExpectedVerdict};
+use crate::verdict::Verdict;
 
 /// `results.json`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -115,64 +38,13 @@ impl Tally {
 }
 
 impl Cell {
-    /// A cell from its judgement.
-    #[must_use]
-    pub fn new(kernel: &str, fs: Fs, case: &str, judgement: Judgement, expect: Option<&Expected>) -> Cell {
-        let expected = is_expected(&judgement, expect);
-        Cell {
-            kernel: kernel.to_owned(),
-            fs,
-            case: case.to_owned(),
-            verdict: judgement.verdict,
-            cause: judgement.cause,
-            phase: judgement.phase,
-            detail: judgement.detail,
-            place: judgement.place,
-            expected,
-            armed: judgement.armed,
-            duration_ms: 0,
-            extents: None,
-            dir: PathBuf::new(),
-            machine: Begun::Booted,
-            evidence: judgement.evidence,
-        }
-    }
-
-    /// Reads a cell's result from its directory, if it left one.
-    #[must_use]
-    pub fn load(dir: &Path) -> Option<Cell> {
-        serde_json::from_slice(&std::fs::read(dir.join("cell.json")).ok()?).ok()
-    }
-
-    /// Writes the cell's result into its directory.
-    ///
-    /// # Errors
-    /// The directory cannot be written.
-    pub fn save(&self) -> std::io::Result<()> {
-        host::atomic::write_beside(&self.dir.join("cell.json"), &serde_json::to_vec_pretty(self)?)
-    }
-
     /// What it counts as.
     #[must_use]
     pub fn tally(&self) -> Tally {
-        match (self.verdict, self.expected) {
-            (Verdict::Broken, _) | (Verdict::Inconclusive, false) => Tally::NoVerdict,
+        match (self.verdict(), self.expected) {
+            (Verdict::Broken { .. }, _) | (Verdict::Inconclusive, false) => Tally::NoVerdict,
             (_, true) => Tally::AsExpected,
             (_, false) => Tally::Unexpected,
-        }
-    }
-}
-
-/// Whether a verdict is what was declared. A broken rig never is: it is no verdict on the kernel.
-fn is_expected(judgement: &Judgement, expect: Option<&Expected>) -> bool {
-    match (judgement.verdict, expect) {
-        (Verdict::Broken, _) => false,
-        (Verdict::Skipped, _) => true,
-        (verdict, None) => verdict == Verdict::Pass,
-        (verdict, Some(expect)) => {
-            verdict == expect.verdict
-                && (expect.cause.is_none() || expect.cause == judgement.cause)
-                && (expect.phase.is_none() || expect.phase == judgement.phase)
         }
     }
 }
@@ -194,60 +66,66 @@ impl Results {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use guest_wire::{Fs, Phase};
 
-    fn cell(verdict: Verdict, cause: Option<Cause>, expect: Option<(Verdict, Option<Cause>)>) -> Cell {
-        let judgement = Judgement {
+    use super::*;
+    use crate::{Cause, Failure, FailureKind, Judgement, Stage};
+
+    const HANG: Verdict = Verdict::Fail(Failure {
+        kind: FailureKind::Hang { phase: Phase::Run },
+        place: None,
+    });
+    const CORRUPTION: Verdict = Verdict::Fail(Failure {
+        kind: FailureKind::Corruption,
+        place: None,
+    });
+    const BROKEN: Verdict = Verdict::Broken { stage: Stage::Boot };
+
+    fn cell(verdict: &Verdict, expect: Option<ExpectedVerdict>) -> Cell {
+        let expect = expect.map(|verdict| Expected {
             verdict,
-            cause,
-            phase: None,
-            detail: String::new(),
-            place: None,
-            armed: true,
-            evidence: Vec::new(),
-        };
-        let expect = expect.map(|(verdict, cause)| Expected {
-            verdict,
-            cause,
-            phase: None,
             why: "a bug".into(),
         });
+        let judgement = Judgement::new(verdict.clone(), "");
         Cell::new("k", Fs::Btrfs, "c", judgement, expect.as_ref())
     }
 
     #[test]
     fn a_cell_counts_by_what_was_expected_of_it() {
-        use Verdict::{Broken, Fail, Inconclusive, Pass, Skipped};
-        let hang = Some((Fail, Some(Cause::Hang)));
-        for (verdict, cause, expect, tally) in [
-            (Pass, None, None, Tally::AsExpected),
-            (Skipped, None, None, Tally::AsExpected),
-            (Skipped, None, hang, Tally::AsExpected),
-            (Fail, Some(Cause::Hang), None, Tally::Unexpected),
-            (Fail, Some(Cause::Hang), hang, Tally::AsExpected),
-            (Fail, Some(Cause::Hang), Some((Fail, None)), Tally::AsExpected),
+        use Verdict::{Inconclusive, Pass, Skipped};
+        let failure = |failure| Some(ExpectedVerdict::Fail(failure));
+        let hang = failure(ExpectedFailure::Of(Cause::Hang));
+        for (verdict, expect, tally) in [
+            (Pass, None, Tally::AsExpected),
+            (Skipped, None, Tally::AsExpected),
+            (Skipped, hang, Tally::AsExpected),
+            (HANG, None, Tally::Unexpected),
+            (HANG, hang, Tally::AsExpected),
+            (HANG, failure(ExpectedFailure::Any), Tally::AsExpected),
+            (HANG, failure(ExpectedFailure::HangIn(Phase::Run)), Tally::AsExpected),
             // The wrong failure is news, and so is a pass where a failure is known.
-            (Fail, Some(Cause::Corruption), hang, Tally::Unexpected),
-            (Pass, None, hang, Tally::Unexpected),
-            (Inconclusive, None, None, Tally::NoVerdict),
-            (Inconclusive, None, hang, Tally::NoVerdict),
-            (Inconclusive, None, Some((Inconclusive, None)), Tally::AsExpected),
-            (Broken, None, None, Tally::NoVerdict),
-            (Broken, None, hang, Tally::NoVerdict),
+            (HANG, failure(ExpectedFailure::HangIn(Phase::Umount)), Tally::Unexpected),
+            (CORRUPTION, hang, Tally::Unexpected),
+            (Pass, hang, Tally::Unexpected),
+            (Inconclusive, None, Tally::NoVerdict),
+            (Inconclusive, hang, Tally::NoVerdict),
+            (Inconclusive, Some(ExpectedVerdict::Inconclusive), Tally::AsExpected),
+            (BROKEN, None, Tally::NoVerdict),
+            (BROKEN, hang, Tally::NoVerdict),
         ] {
             assert_eq!(
-                cell(verdict, cause, expect).tally(),
+                cell(&verdict, expect).tally(),
                 tally,
-                "{verdict} {cause:?}, expected {expect:?}"
+                "{verdict:?}, expected {expect:?}"
             );
         }
     }
 
     #[test]
     fn an_unexpected_failure_outweighs_a_missing_verdict() {
-        let pass = cell(Verdict::Pass, None, None);
-        let broken = cell(Verdict::Broken, None, None);
-        let fail = cell(Verdict::Fail, Some(Cause::Leak), None);
+        let pass = cell(&Verdict::Pass, None);
+        let broken = cell(&BROKEN, None);
+        let fail = cell(&CORRUPTION, None);
         let code = |cells: &[&Cell]| {
             Results {
                 cells: cells.iter().copied().cloned().collect(),

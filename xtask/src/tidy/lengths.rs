@@ -1,7 +1,7 @@
 //! Rust lines and files that are too long.
 //!
 //! A text that people see stays in one piece, so that it can be searched for, as the kernel's coding style has it: a line
-//! is free if it is long for the sake of one string that fills most of a line by itself.
+//! is free if it is long for the sake of one string that fills most of a line by itself, and so is a line within a string.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ pub(crate) fn check(file: &str, text: &str) -> Vec<Finding> {
         lines += 1;
         let columns = line.chars().count();
         let for_a_string = strings.get(&lines).copied().unwrap_or(0);
-        if columns > COLUMNS_MAX && columns - for_a_string > COLUMNS_MAX - STRING_COLUMNS_MIN {
+        if columns > COLUMNS_MAX && columns.saturating_sub(for_a_string) > COLUMNS_MAX - STRING_COLUMNS_MIN {
             let message = format!("a line of {columns} columns, break it before column {COLUMNS_MAX}");
             findings.push(Finding::new(file, lines, Kind::CodeLine, message));
         }
@@ -53,8 +53,12 @@ fn collect(tokens: TokenStream, strings: &mut BTreeMap<usize, usize>) {
             TokenTree::Literal(literal) => {
                 let (start, end) = (literal.span().start(), literal.span().end());
                 let columns = end.column.saturating_sub(start.column);
-                let is_string = literal.to_string().contains('"');
-                if is_string && start.line == end.line && columns >= STRING_COLUMNS_MIN {
+                if !literal.to_string().contains('"') {
+                    continue;
+                }
+                // Lines that begin within a string are its own, but for the last one's end.
+                strings.extend((start.line + 1..end.line).map(|line| (line, usize::MAX)));
+                if start.line == end.line && columns >= STRING_COLUMNS_MIN {
                     let longest = strings.entry(start.line).or_insert(0);
                     *longest = columns.max(*longest);
                 }
@@ -84,6 +88,15 @@ mod tests {
         assert_eq!(check("a.rs", &free), []);
         let snapshot = format!("fn a() {{ snapshot!(1, @r#\"{long}\"#); }}\n");
         assert_eq!(check("a.rs", &snapshot), []);
+    }
+
+    #[test]
+    fn a_line_within_a_string_is_free_and_the_code_after_it_is_not() {
+        let long = "x".repeat(130);
+        let text = format!("fn a() {{ snapshot!(1, @\"\n{long}\n\"); }}\n");
+        assert_eq!(check("a.rs", &text), []);
+        let text = format!("fn a() {{ snapshot!(1, @\"\nshort\n\"); {} }}\n", "b(); ".repeat(30));
+        assert_eq!(check("a.rs", &text).len(), 1);
     }
 
     #[test]

@@ -20,7 +20,7 @@ impl Trees {
     ///
     /// # Errors
     /// git fails.
-    pub fn files(&self, tree: &Tree, paths: &[String]) -> Result<Files, Failure> {
+    pub(crate) fn files(&self, tree: &Tree, paths: &[String]) -> Result<Files, Failure> {
         let mut files = BTreeMap::new();
         let modes = self.git(tree, None, &["ls-tree", "-r", &tree.id], None)?;
         let modes = String::from_utf8_lossy(&modes).into_owned();
@@ -47,7 +47,7 @@ impl Trees {
     ///
     /// # Errors
     /// git fails.
-    pub fn with(&self, bad: &Tree, difference: &Difference, taken: &Subset) -> Result<Tree, Failure> {
+    pub(crate) fn with(&self, bad: &Tree, difference: &Difference, taken: &Subset) -> Result<Tree, Failure> {
         let scratch = self.cache.scratch("indexes")?;
         let index = scratch.path().join("index");
         self.git(bad, Some(&index), &["read-tree", &bad.id], None)?;

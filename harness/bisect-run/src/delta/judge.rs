@@ -3,15 +3,17 @@
 use std::path::Path;
 use std::time::Instant;
 
-use crate::bench::{Machines, Maker};
-use crate::journal_failure;
+use crate::bench::Machines;
+use crate::journal::journal_failure;
+use crate::maker::Maker;
 use crate::trees::Trees;
-use bisect::driver::Bench;
+use bisect::driver::{Bench, Ran};
 use bisect::search::Outcome;
 use bisect::signature::{Comparison, Obstacle, Reason, Signature};
 use bisect::state::Entry;
 use bisect::state::file::Journal;
 use host::error::Failure;
+use kernels::Artifact;
 use kernels::source::Tree;
 
 /// Runs that say nothing, or fail in another way, after which a set is given up.
@@ -19,7 +21,7 @@ const TRIES: u32 = 2;
 
 /// What a tree does.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Does {
+pub(crate) enum Does {
     /// It fails as pinned.
     Fail,
     /// It passes, often enough.
@@ -29,15 +31,15 @@ pub enum Does {
 }
 
 /// Trees that are judged, each by as many runs as it takes, with everything written down.
-pub struct Judge<'a, 'b> {
+pub(crate) struct Judge<'a, 'b> {
     /// Who builds and runs.
-    pub bench: &'a mut Machines<'b, Trees>,
+    pub(crate) bench: &'a mut Machines<'b, Trees>,
     /// What was done.
-    pub journal: Journal,
+    pub(crate) journal: Journal,
     /// The bisection's directory.
-    pub dir: &'a Path,
+    pub(crate) dir: &'a Path,
     /// Passes that count as proof.
-    pub passes: u32,
+    pub(crate) passes: u32,
 }
 
 impl Judge<'_, '_> {
@@ -45,12 +47,12 @@ impl Judge<'_, '_> {
     ///
     /// # Errors
     /// The journal cannot be written.
-    pub fn write(&mut self, entry: &Entry) -> Result<(), Failure> {
+    pub(crate) fn write(&mut self, entry: &Entry) -> Result<(), Failure> {
         self.journal.append(entry).map_err(|error| journal_failure(&error))
     }
 
     /// What is known of a tree, by runs of its kernel under whichever name.
-    pub fn tally(&self, artifact: &str) -> (u32, u32, u32) {
+    pub(crate) fn tally(&self, artifact: &str) -> (u32, u32, u32) {
         let state = self.journal.state();
         let is_it = |name: &str| state.builds.get(name).is_some_and(|build| build.artifact == artifact);
         let (mut failed, mut passed, mut other) = (0, 0, 0);
@@ -68,10 +70,36 @@ impl Judge<'_, '_> {
     ///
     /// # Errors
     /// Something failed that is not the tree's fault.
-    pub fn judge(&mut self, name: &str, tree: &Tree, failures: u32) -> Result<Does, Failure> {
+    pub(crate) fn judge(&mut self, name: &str, tree: &Tree, failures: u32) -> Result<Does, Failure> {
         if let Some(reason) = self.journal.state().skipped.get(name) {
             return Ok(Does::Nothing(reason.clone()));
         }
+        let artifact = match self.build(name, tree)? {
+            Ok(artifact) => artifact,
+            Err(reason) => return Ok(Does::Nothing(reason)),
+        };
+        loop {
+            let (failed, passed, other) = self.tally(&artifact.hash);
+            if failed >= failures {
+                return Ok(Does::Fail);
+            }
+            if failed == 0 && passed >= self.passes {
+                return Ok(Does::Pass);
+            }
+            if other >= TRIES {
+                return Ok(Does::Nothing(Reason {
+                    obstacle: Obstacle::Inconclusive,
+                    detail: "its runs say nothing of it; they are listed above".to_owned(),
+                    files: Vec::new(),
+                    noted: Vec::new(),
+                }));
+            }
+            self.run_once(name, &artifact, failed + passed + other + 1)?;
+        }
+    }
+
+    /// Builds a tree, and writes down what came of it.
+    fn build(&mut self, name: &str, tree: &Tree) -> Result<Result<Artifact, Reason>, Failure> {
         let known = self.journal.state().builds.contains_key(name);
         if !known {
             let dir = self.bench.maker.place(0);
@@ -89,7 +117,7 @@ impl Judge<'_, '_> {
                     item: name.to_owned(),
                     reason: reason.clone(),
                 })?;
-                return Ok(Does::Nothing(reason));
+                return Ok(Err(reason));
             }
         };
         if !known {
@@ -99,63 +127,54 @@ impl Judge<'_, '_> {
                 ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
             })?;
         }
-        loop {
-            let (failed, passed, other) = self.tally(&artifact.hash);
-            if failed >= failures {
-                return Ok(Does::Fail);
-            }
-            if failed == 0 && passed >= self.passes {
-                return Ok(Does::Pass);
-            }
-            if other >= TRIES {
-                return Ok(Does::Nothing(Reason {
-                    obstacle: Obstacle::Inconclusive,
-                    detail: "its runs say nothing of it; they are listed above".to_owned(),
-                    files: Vec::new(),
-                    noted: Vec::new(),
-                }));
-            }
-            let number = self.journal.state().runs.0 + 1;
-            let place = self.dir.join("runs").join(format!("{number:04}-{name}"));
-            let ran = match self.bench.left(0, &place) {
-                // A killed bisection finished it and did not write it down.
-                Some(ran) => ran,
-                None => {
-                    if place.exists() {
-                        std::fs::remove_dir_all(&place)
-                            .map_err(|error| Failure::cannot_create(&place.display().to_string(), &error))?;
-                    }
-                    self.write(&Entry::Running {
-                        item: name.to_owned(),
-                        dir: place.clone(),
-                    })?;
-                    self.bench.run_on(&artifact, &place, failed + passed + other + 1)?
+        Ok(Ok(artifact))
+    }
+
+    /// Runs a tree's kernel for the `nth` time, and writes down what it showed.
+    fn run_once(&mut self, name: &str, artifact: &Artifact, nth: u32) -> Result<(), Failure> {
+        let number = self.journal.state().runs.0 + 1;
+        let place = self.dir.join("runs").join(format!("{number:04}-{name}"));
+        let ran = match self.bench.left(0, &place) {
+            // A killed bisection finished it and did not write it down.
+            Some(ran) => ran,
+            None => {
+                if place.exists() {
+                    std::fs::remove_dir_all(&place)
+                        .map_err(|error| Failure::cannot_create(&place.display().to_string(), &error))?;
                 }
-            };
-            let showed = match &self.journal.state().pinned {
-                Some(pinned) => pinned.compare(&ran.cell, &ran.console),
-                None => match Signature::of(&ran.cell, &ran.console) {
-                    Some(signature) => {
-                        self.bench.say(&format!("from here on it is about: {signature}"));
-                        self.write(&Entry::Pinned { signature })?;
-                        Comparison::Same
-                    }
-                    None => Signature::none().compare(&ran.cell, &ran.console),
-                },
-            };
-            let said = match &showed {
-                Comparison::Same => "fails".to_owned(),
-                Comparison::Pass => "passes".to_owned(),
-                Comparison::Other(other) => format!("fails in another way: {other}"),
-                Comparison::Untestable(reason) => format!("says nothing: {reason}"),
-            };
-            self.bench.say(&format!("run {number}: {name} {said}"));
-            self.write(&Entry::Ran {
-                item: name.to_owned(),
-                showed,
-                dir: place,
-                ms: ran.cell.duration_ms,
-            })?;
+                self.write(&Entry::Running {
+                    item: name.to_owned(),
+                    dir: place.clone(),
+                })?;
+                self.bench.run_on(artifact, &place, nth)?
+            }
+        };
+        let showed = self.compare(&ran)?;
+        let said = match &showed {
+            Comparison::Same => "fails".to_owned(),
+            Comparison::Pass => "passes".to_owned(),
+            Comparison::Other(other) => format!("fails in another way: {other}"),
+            Comparison::Untestable(reason) => format!("says nothing: {reason}"),
+        };
+        self.bench.say(&format!("run {number}: {name} {said}"));
+        self.write(&Entry::Ran {
+            item: name.to_owned(),
+            showed,
+            dir: place,
+            ms: ran.cell.duration_ms,
+        })
+    }
+
+    /// What a run showed, by the pinned signature; the first failure pins it.
+    fn compare(&mut self, ran: &Ran) -> Result<Comparison, Failure> {
+        if let Some(pinned) = &self.journal.state().pinned {
+            return Ok(pinned.compare(&ran.cell, &ran.console));
         }
+        let Some(signature) = Signature::of(&ran.cell, &ran.console) else {
+            return Ok(Signature::none().compare(&ran.cell, &ran.console));
+        };
+        self.bench.say(&format!("from here on it is about: {signature}"));
+        self.write(&Entry::Pinned { signature })?;
+        Ok(Comparison::Same)
     }
 }

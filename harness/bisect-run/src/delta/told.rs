@@ -3,17 +3,17 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::ENDS;
 use super::judge::Judge;
-use crate::bench::Setting;
+use super::range::ENDS;
 use crate::git::short;
 use crate::plan::Planned;
 use crate::report::{FOLDER, Report};
+use crate::setting::Setting;
 use bisect::delta::Minimal;
 use bisect::diff::{Base, Difference};
 use bisect::search::Conclusion;
 use bisect::state::Entry;
-use host::atomic::write_beside;
+use host::atomic;
 use host::error::Failure;
 use host::words::counted;
 use kernels::source::Tree;
@@ -22,23 +22,23 @@ use kernels::source::Tree;
 const PATCH: &str = "minimal.patch";
 
 /// A smallest set of hunks, and what it was found in.
-pub struct Told<'a> {
+pub(crate) struct Told<'a> {
     /// The two ends.
-    pub planned: &'a Planned,
+    pub(crate) planned: &'a Planned,
     /// All that differs and reaches the build.
-    pub difference: &'a Difference,
+    pub(crate) difference: &'a Difference,
     /// The set.
-    pub minimal: &'a Minimal,
+    pub(crate) minimal: &'a Minimal,
     /// The bad end.
-    pub bad: &'a Tree,
+    pub(crate) bad: &'a Tree,
     /// The cell, for a person.
-    pub cell: &'a str,
+    pub(crate) cell: &'a str,
     /// What the runs had in common.
-    pub setting: &'a Setting,
+    pub(crate) setting: &'a Setting,
     /// The bisection's directory.
-    pub dir: &'a Path,
+    pub(crate) dir: &'a Path,
     /// How often a tree that fails may pass for one that does not.
-    pub error: f64,
+    pub(crate) error: f64,
 }
 
 impl Told<'_> {
@@ -52,7 +52,7 @@ impl Told<'_> {
     ///
     /// # Errors
     /// Something cannot be written, or git fails.
-    pub fn tell(&self, judge: &mut Judge<'_, '_>) -> Result<(), Failure> {
+    pub(crate) fn tell(&self, judge: &mut Judge<'_, '_>) -> Result<(), Failure> {
         if judge.journal.state().concluded.is_none() {
             let result = self.hunks().join("; ");
             judge.write(&Entry::Concluded { result })?;
@@ -60,7 +60,7 @@ impl Told<'_> {
         let folder = self.dir.join(FOLDER);
         let patch = folder.join(PATCH);
         std::fs::create_dir_all(&folder)
-            .and_then(|()| write_beside(&patch, &self.difference.patch(Base::Old, &self.minimal.units)))
+            .and_then(|()| atomic::write(&patch, &self.difference.patch(Base::Old, &self.minimal.units)))
             .map_err(|error| Failure::cannot_create(&patch.display().to_string(), &error))?;
         // The other side of the change is the bad end with these hunks, and not the good end.
         let tree = judge.bench.maker.with(self.bad, self.difference, &self.minimal.units)?;
@@ -98,7 +98,7 @@ impl Told<'_> {
         };
         report.write(judge.bench)?;
         let told = folder.join("report.txt");
-        write_beside(&told, anstream::adapter::strip_str(&text).to_string().as_bytes())
+        atomic::write(&told, anstream::adapter::strip_str(&text).to_string().as_bytes())
             .map_err(|error| Failure::cannot_create(&told.display().to_string(), &error))?;
         anstream::println!(
             "\n{text}to see both sides: sh {}",

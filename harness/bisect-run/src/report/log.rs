@@ -1,9 +1,9 @@
 //! What was run, as a list, and for commits as `git bisect log` has it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use super::Report;
+use super::result::Report;
 use bisect::search::{Conclusion, Direction, Outcome};
 use bisect::state::Kind;
 
@@ -33,52 +33,37 @@ fn word(outcome: Outcome) -> &'static str {
 }
 
 /// For commits, what `git bisect replay` takes. None for other ranges.
-pub fn git(report: &Report<'_>) -> Option<String> {
+pub(crate) fn git(report: &Report<'_>) -> Option<String> {
     if report.planned.kind != Kind::Git {
         return None;
     }
     let planned = report.planned;
     let (old, new) = &planned.terms;
-    let labels: BTreeMap<&str, &str> = planned
-        .names
-        .iter()
-        .zip(&planned.labels)
-        .map(|(name, label)| (name.as_str(), label.as_str()))
-        .collect();
-    let mut text = String::new();
     let (bad, good) = planned.ends();
-    let fails = if planned.direction == Direction::Regression {
-        new
-    } else {
-        old
-    };
-    let passes = if planned.direction == Direction::Regression {
-        old
-    } else {
-        new
+    let (fails, passes) = match planned.direction {
+        Direction::Regression => (new, old),
+        Direction::Fix => (old, new),
     };
     let terms = if (old.as_str(), new.as_str()) == ("good", "bad") {
         String::new()
     } else {
         format!(" '--term-old' '{old}' '--term-new' '{new}'")
     };
-    let _ = writeln!(text, "git bisect start{terms}");
-    let mut mark = |term: &str, name: &str| {
-        let _ = writeln!(
-            text,
-            "# {term}: [{name}] {}",
-            labels.get(name).copied().unwrap_or_default()
-        );
+    let mut text = format!("git bisect start{terms}\n");
+    let mut mark = |term: &str, item: usize| {
+        let (name, label) = (&planned.names[item], planned.labels.get(item));
+        let _ = writeln!(text, "# {term}: [{name}] {}", label.map_or("", String::as_str));
         let _ = writeln!(text, "git bisect {term} {name}");
     };
-    mark(fails, &planned.names[bad]);
-    mark(passes, &planned.names[good]);
+    mark(fails, bad);
+    mark(passes, good);
     let showed = |name: &str, outcome: Outcome| {
         let mut runs = report.state.shown.iter();
         runs.any(|shown| shown.item == name && shown.outcome == outcome)
     };
     // A commit that fails at all is bad; one that was only seen to pass is good, as far as is believed in the end.
-    let term = |name: &str| {
+    let term = |item: usize| {
+        let name = &planned.names[item];
         if showed(name, Outcome::Failed) {
             fails
         } else if showed(name, Outcome::Passed) {
@@ -87,41 +72,37 @@ pub fn git(report: &Report<'_>) -> Option<String> {
             "skip"
         }
     };
-    let tried: BTreeSet<&str> = report
-        .state
-        .observations
-        .iter()
-        .map(|(name, _)| name.as_str())
-        .collect();
-    let between = planned
-        .names
-        .iter()
-        .enumerate()
-        .filter(|(item, _)| *item != bad && *item != good);
-    let mut marks: Vec<(usize, &str)> = between
-        .filter(|(_, name)| tried.contains(name.as_str()))
-        .map(|(item, name)| (item, name.as_str()))
-        .collect();
+    let mut tried = tried(report);
     // git remembers one commit of the new side, the last that it is told of: that has to be the oldest.
-    marks.sort_by_key(|(item, name)| {
-        let is_new = term(name) == new.as_str();
+    tried.sort_by_key(|item| {
+        let is_new = term(*item) == new.as_str();
         (is_new, if is_new { usize::MAX - item } else { *item })
     });
-    let marked: BTreeSet<usize> = marks.iter().map(|(item, _)| *item).chain([bad, good]).collect();
-    for (_, name) in marks {
-        mark(term(name), name);
+    let marked: BTreeSet<usize> = tried.iter().copied().chain([bad, good]).collect();
+    for item in tried {
+        mark(term(item), item);
     }
-    // What the change follows on may have been judged as another commit with the same kernel.
     if let Conclusion::Found { item, .. } = report.conclusion {
+        // What the change follows on may have been judged as another commit with the same kernel.
         for parent in planned.parents[*item].iter().filter(|parent| !marked.contains(*parent)) {
-            mark(old, &planned.names[*parent]);
+            mark(old, *parent);
         }
-    }
-    if let Conclusion::Found { item, .. } = report.conclusion {
         let name = &planned.names[*item];
         let _ = writeln!(text, "# first {new} commit: [{name}] {}", planned.labels[*item]);
     }
     Some(text)
+}
+
+/// The items between the ends that were tried.
+fn tried(report: &Report<'_>) -> Vec<usize> {
+    let observations = report.state.observations.iter();
+    let tried: BTreeSet<&str> = observations.map(|(name, _)| name.as_str()).collect();
+    let (bad, good) = report.planned.ends();
+    let names = report.planned.names.iter().enumerate();
+    names
+        .filter(|(item, name)| *item != bad && *item != good && tried.contains(name.as_str()))
+        .map(|(item, _)| item)
+        .collect()
 }
 
 #[cfg(test)]
@@ -131,11 +112,12 @@ mod tests {
     use std::process::Command;
 
     use super::*;
-    use crate::bench::Setting;
     use crate::plan::Planned;
+    use crate::request::{RunOptions, When};
+    use crate::setting::Setting;
     use bisect::state::{Shown, State};
     use host::places::Places;
-    use machine::vm::accel::Choice;
+    use machine::accel::Choice;
 
     fn git(dir: &Path, args: &[&str]) -> String {
         let mut command = Command::new("git");
@@ -154,6 +136,83 @@ mod tests {
         text.trim().to_owned()
     }
 
+    /// A repository of six commits on a line; their ids, oldest first.
+    fn six_commits(dir: &Path) -> Vec<String> {
+        git(dir, &["init", "-q"]);
+        let commit = |number: usize| {
+            git(
+                dir,
+                &["commit", "-q", "--allow-empty", "-m", &format!("number {number}")],
+            );
+            git(dir, &["rev-parse", "HEAD"])
+        };
+        (0..6).map(commit).collect()
+    }
+
+    fn planned(names: Vec<String>, direction: Direction, terms: (String, String)) -> Planned {
+        Planned {
+            kind: Kind::Git,
+            bad: String::new(),
+            good: String::new(),
+            scope: Vec::new(),
+            labels: (0..6).map(|number| format!("number {number}")).collect(),
+            parents: Planned::line(6),
+            same: Vec::new(),
+            skip: Vec::new(),
+            direction,
+            terms,
+            build_cost: 1.0,
+            notes: Vec::new(),
+            names,
+        }
+    }
+
+    /// The change is item 3, which was run twice.
+    fn state(planned: &Planned, dir: &Path) -> State {
+        let (before, since) = match planned.direction {
+            Direction::Regression => (Outcome::Passed, Outcome::Failed),
+            Direction::Fix => (Outcome::Failed, Outcome::Passed),
+        };
+        let mut state = State::default();
+        for (item, outcome) in [
+            (0, before),
+            (5, since),
+            (3, Outcome::Untestable),
+            (2, before),
+            (4, since),
+            (3, since),
+        ] {
+            let name = planned.names[item].clone();
+            if outcome != Outcome::Untestable {
+                state.shown.push(Shown {
+                    item: name.clone(),
+                    outcome,
+                    dir: dir.to_owned(),
+                });
+            }
+            state.observations.push((name, outcome));
+        }
+        state
+    }
+
+    fn setting() -> Setting {
+        Setting {
+            places: Places::find(),
+            exec: None,
+            seed: 1,
+            options: RunOptions {
+                dry_run: false,
+                restart: false,
+                ahead: When::Never,
+                accel: Choice::Auto,
+                cold_boot: false,
+                offline: false,
+                yes: false,
+            },
+            snapshots: None,
+        }
+    }
+
     #[test]
     fn git_replays_the_log_and_comes_to_the_same_commit() {
         for (direction, terms) in [
@@ -162,73 +221,18 @@ mod tests {
             (Direction::Fix, Some(("slow", "fast"))),
         ] {
             let dir = tempfile::tempdir().unwrap();
-            git(dir.path(), &["init", "-q"]);
-            let mut names = Vec::new();
-            for number in 0..6 {
-                git(
-                    dir.path(),
-                    &["commit", "-q", "--allow-empty", "-m", &format!("number {number}")],
-                );
-                names.push(git(dir.path(), &["rev-parse", "HEAD"]));
-            }
             let usual = Planned::terms(direction);
-            let planned = Planned {
-                kind: Kind::Git,
-                bad: String::new(),
-                good: String::new(),
-                scope: Vec::new(),
-                labels: (0..6).map(|number| format!("number {number}")).collect(),
-                parents: Planned::line(6),
-                same: Vec::new(),
-                skip: Vec::new(),
-                direction,
-                terms: terms.map_or(usual, |(old, new)| (old.to_owned(), new.to_owned())),
-                build_cost: 1.0,
-                notes: Vec::new(),
-                names,
-            };
-            let (before, since) = match direction {
-                Direction::Regression => (Outcome::Passed, Outcome::Failed),
-                Direction::Fix => (Outcome::Failed, Outcome::Passed),
-            };
-            let mut state = State::default();
-            for (item, outcome) in [
-                (0, before),
-                (5, since),
-                (3, Outcome::Untestable),
-                (2, before),
-                (4, since),
-                (3, since),
-            ] {
-                let name = planned.names[item].clone();
-                if outcome != Outcome::Untestable {
-                    state.shown.push(Shown {
-                        item: name.clone(),
-                        outcome,
-                        dir: dir.path().to_owned(),
-                    });
-                }
-                state.observations.push((name, outcome));
-            }
-            let conclusion = Conclusion::Found {
-                item: 3,
-                probability: 0.999,
-            };
-            let setting = Setting {
-                places: Places::find(),
-                exec: None,
-                seed: 1,
-                accel: Choice::Auto,
-                cold_boot: false,
-                anew: false,
-                snapshots: None,
-            };
+            let terms = terms.map_or(usual, |(old, new)| (old.to_owned(), new.to_owned()));
+            let planned = planned(six_commits(dir.path()), direction, terms);
             let log = super::git(&Report {
                 planned: &planned,
-                state: &state,
-                conclusion: &conclusion,
+                state: &state(&planned, dir.path()),
+                conclusion: &Conclusion::Found {
+                    item: 3,
+                    probability: 0.999,
+                },
                 cell: "partial-write on btrfs",
-                setting: &setting,
+                setting: &setting(),
                 reverted: None,
                 hunks: Vec::new(),
                 dir: dir.path(),

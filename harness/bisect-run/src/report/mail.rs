@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::{Report, Side};
+use super::result::Report;
+use super::sides::Side;
 use bisect::driver::percent;
 use bisect::search::{Conclusion, Direction};
 use bisect::state::Kind;
@@ -13,84 +14,25 @@ const EVIDENCE_MAX: usize = 12;
 const COMMIT_SHORT: usize = 12;
 
 /// The mail, ready but for the name below it.
-pub fn mail(report: &Report<'_>, bad: &Side, good: &Side) -> String {
+pub(crate) fn mail(report: &Report<'_>, bad: &Side, good: &Side) -> String {
     let Conclusion::Found { item, probability } = report.conclusion else {
         return report.render();
     };
-    let planned = report.planned;
-    let regression = planned.direction == Direction::Regression;
-    let (case, fs) = report.cell.split_once(" on ").unwrap_or((report.cell, ""));
-    let cause = report
-        .state
-        .pinned
-        .as_ref()
-        .map_or_else(String::new, |pinned| pinned.cause.to_string());
-    let (first, before) = if regression { (bad, good) } else { (good, bad) };
-    let commit = planned.kind == Kind::Git;
-    let what = match planned.kind {
-        Kind::Git => format!("{} (\"{}\")", short(&planned.names[*item]), planned.labels[*item]),
-        Kind::Series => format!("patch \"{}\"", planned.labels[*item]),
-        Kind::Releases | Kind::Delta => upstream(&first.version),
-    };
+    let regression = report.planned.direction == Direction::Regression;
+    let mail = Mail::new(report, *item, if regression { (bad, good) } else { (good, bad) });
     let mut text = String::new();
-    let list = match fs {
-        "btrfs" => "linux-btrfs@vger.kernel.org",
-        "ext4" => "linux-ext4@vger.kernel.org",
-        "xfs" => "linux-xfs@vger.kernel.org",
-        _ => "linux-fsdevel@vger.kernel.org",
-    };
-    let _ = writeln!(text, "To: {list}");
-    if planned.kind == Kind::Series {
-        // A patch that is not in a kernel has an author who reads the list, and neither users nor a regression tracker.
-        let (with, verdict) = if regression {
-            ("with", "fails")
-        } else {
-            ("before", "passes")
-        };
-        let _ = writeln!(text, "Subject: {fs}: {cause} in {case} {with} {what}\n");
-        let _ = writeln!(
-            text,
-            "Hi,\n\n{case} on {fs} {verdict} with {what} ({}), and not yet with what stands before it in the series ({}).",
-            planned.names[*item], before.name
-        );
-    } else if regression {
-        let _ = writeln!(text, "Cc: regressions@lists.linux.dev, stable@vger.kernel.org");
-        let _ = writeln!(text, "Subject: [REGRESSION] {fs}: {cause} in {case} since {what}\n");
-        let _ = writeln!(
-            text,
-            "Hi,\n\n{case} on {fs} fails since {what}; {} still passes.",
-            before.name
-        );
-    } else {
-        let _ = writeln!(text, "Cc: stable@vger.kernel.org");
-        let _ = writeln!(text, "Subject: {fs}: {cause} in {case}, fixed by {what}\n");
-        let _ = writeln!(
-            text,
-            "Hi,\n\n{case} on {fs} fails up to {} and passes since {what}.",
-            before.name
-        );
-    }
+    mail.head(&mut text);
     let _ = writeln!(
         text,
         "The bisection is right with a probability of {}; {}.\n",
         percent(*probability),
         report.costs()
     );
-    if regression && planned.kind != Kind::Series {
-        let introduced = if commit {
-            short(&planned.names[*item])
-        } else {
-            format!("v{}..v{}", upstream(&before.version), upstream(&first.version))
-        };
-        let _ = writeln!(
-            text,
-            "#regzbot introduced: {introduced}\n#regzbot title: {fs}: {cause} in {case}\n"
-        );
-    }
+    mail.tracker(&mut text);
     let _ = writeln!(text, "What is seen on {}:\n", bad.release);
     if let Some(cell) = &bad.cell {
-        let _ = writeln!(text, "  {cause}: {}", cell.detail);
-        for line in cell.evidence.iter().take(EVIDENCE_MAX) {
+        let _ = writeln!(text, "  {}: {}", mail.cause, cell.detail());
+        for line in cell.judgement.evidence.iter().take(EVIDENCE_MAX) {
             let _ = writeln!(text, "    {line}");
         }
     }
@@ -107,21 +49,133 @@ pub fn mail(report: &Report<'_>, bad: &Side, good: &Side) -> String {
         "\nTo see it (bioscope, in QEMU, with a block device that injects faults):\n\n  {}\n",
         bad.command("")
     );
-    if planned.kind == Kind::Releases {
+    mail.foot(&mut text);
+    text
+}
+
+/// What the parts of a mail are made of.
+struct Mail<'a> {
+    kind: Kind,
+    regression: bool,
+    case: &'a str,
+    fs: &'a str,
+    /// What the failure is called.
+    cause: String,
+    /// The name of the first changed item.
+    item: &'a str,
+    /// The first changed item, for a person.
+    what: String,
+    first: &'a Side,
+    before: &'a Side,
+}
+
+impl<'a> Mail<'a> {
+    fn new(report: &Report<'a>, item: usize, (first, before): (&'a Side, &'a Side)) -> Mail<'a> {
+        let planned = report.planned;
+        let (name, label) = (&planned.names[item], &planned.labels[item]);
+        let (case, fs) = report.cell.split_once(" on ").unwrap_or((report.cell, ""));
+        let pinned = report.state.pinned.as_ref();
+        Mail {
+            kind: planned.kind,
+            regression: planned.direction == Direction::Regression,
+            case,
+            fs,
+            cause: pinned.map_or_else(String::new, |pinned| pinned.cause.to_string()),
+            item: name,
+            what: match planned.kind {
+                Kind::Git => format!("{} (\"{label}\")", short(name)),
+                Kind::Series => format!("patch \"{label}\""),
+                Kind::Releases | Kind::Delta => upstream(&first.version),
+            },
+            first,
+            before,
+        }
+    }
+
+    /// Addresses, subject and the first paragraph.
+    fn head(&self, text: &mut String) {
+        let Mail {
+            case, fs, cause, what, ..
+        } = self;
+        let before = &self.before.name;
+        let _ = writeln!(text, "To: {}", list(fs));
+        if self.kind == Kind::Series {
+            // A patch that is not in a kernel has an author who reads the list, and neither users nor a tracker.
+            let (with, verdict) = if self.regression {
+                ("with", "fails")
+            } else {
+                ("before", "passes")
+            };
+            let _ = writeln!(text, "Subject: {fs}: {cause} in {case} {with} {what}\n");
+            let _ = writeln!(
+                text,
+                "Hi,\n\n{case} on {fs} {verdict} with {what} ({}), \
+                and not yet with what stands before it in the series ({before}).",
+                self.item
+            );
+        } else if self.regression {
+            let _ = writeln!(text, "Cc: regressions@lists.linux.dev, stable@vger.kernel.org");
+            let _ = writeln!(text, "Subject: [REGRESSION] {fs}: {cause} in {case} since {what}\n");
+            let _ = writeln!(text, "Hi,\n\n{case} on {fs} fails since {what}; {before} still passes.");
+        } else {
+            let _ = writeln!(text, "Cc: stable@vger.kernel.org");
+            let _ = writeln!(text, "Subject: {fs}: {cause} in {case}, fixed by {what}\n");
+            let _ = writeln!(
+                text,
+                "Hi,\n\n{case} on {fs} fails up to {before} and passes since {what}."
+            );
+        }
+    }
+
+    /// What the regression tracker reads.
+    fn tracker(&self, text: &mut String) {
+        if !self.regression || self.kind == Kind::Series {
+            return;
+        }
+        let introduced = if self.kind == Kind::Git {
+            short(self.item)
+        } else {
+            format!(
+                "v{}..v{}",
+                upstream(&self.before.version),
+                upstream(&self.first.version)
+            )
+        };
         let _ = writeln!(
             text,
-            "These are a distribution's packages ({} and {}); their own changes are among what differs.\n",
-            before.version, first.version
+            "#regzbot introduced: {introduced}\n#regzbot title: {}: {} in {}\n",
+            self.fs, self.cause, self.case
         );
     }
-    let _ = writeln!(
-        text,
-        "Attached: bad/ and good/ with the configuration, the kernel's hashes, the fault plan, console and the device's trace of each."
-    );
-    if commit && regression {
-        let _ = writeln!(text, "\nA fix would carry:\n\nFixes: {what}");
+
+    /// What comes after the evidence.
+    fn foot(&self, text: &mut String) {
+        if self.kind == Kind::Releases {
+            let _ = writeln!(
+                text,
+                "These are a distribution's packages ({} and {}); their own changes are among what differs.\n",
+                self.before.version, self.first.version
+            );
+        }
+        let _ = writeln!(
+            text,
+            "Attached: bad/ and good/ with the configuration, the kernel's hashes, the fault plan, \
+            console and the device's trace of each."
+        );
+        if self.kind == Kind::Git && self.regression {
+            let _ = writeln!(text, "\nA fix would carry:\n\nFixes: {}", self.what);
+        }
     }
-    text
+}
+
+/// The mailing list of a file system.
+fn list(fs: &str) -> &'static str {
+    match fs {
+        "btrfs" => "linux-btrfs@vger.kernel.org",
+        "ext4" => "linux-ext4@vger.kernel.org",
+        "xfs" => "linux-xfs@vger.kernel.org",
+        _ => "linux-fsdevel@vger.kernel.org",
+    }
 }
 
 fn short(commit: &str) -> String {

@@ -5,42 +5,34 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::{Report, put};
-use crate::bench::{Machines, Maker};
+use super::result::Report;
+use crate::bench::Machines;
+use crate::files::put;
+use crate::maker::Maker;
 use bisect::search::Outcome;
-use host::atomic::write_beside;
+use evidence::EvidenceBundle;
 use host::error::Failure;
 use host::words::quoted;
 use kernels::Artifact;
 use kernels::store::hex;
-use run::Run;
+use run::{Run, cell_file};
 use verdict::results::Cell;
-
-/// What a run leaves that is taken into the report.
-const FILES: [&str; 6] = [
-    "cell.json",
-    "console.log",
-    "events.jsonl",
-    "trace.jsonl",
-    "fsck.log",
-    "ending.json",
-];
 
 /// What a side's source has beyond what its command names.
 const PATCH: &str = "applied.patch";
 
 /// One side of the change.
-pub struct Side {
+pub(crate) struct Side {
     /// The item, for a person.
-    pub name: String,
+    pub(crate) name: String,
     /// Its result; none if the run's directory is gone.
-    pub cell: Option<Cell>,
+    pub(crate) cell: Option<Cell>,
     /// `uname -r`.
-    pub release: String,
+    pub(crate) release: String,
     /// Version, or what the source calls itself.
-    pub version: String,
+    pub(crate) version: String,
     /// How many runs showed what this side shows, and how many ran.
-    pub runs: (usize, usize),
+    pub(crate) runs: (usize, usize),
     /// The command that shows it again, without the patch.
     again: String,
     /// Where in the report is what its source has beyond what the command names.
@@ -52,7 +44,7 @@ impl Side {
     ///
     /// # Errors
     /// The folder cannot be written.
-    pub fn write<M: Maker>(
+    pub(crate) fn write<M: Maker>(
         report: &Report<'_>,
         bench: &mut Machines<'_, M>,
         item: usize,
@@ -72,21 +64,21 @@ impl Side {
             seed = run.seed.unwrap_or(seed);
             let dir = cell_dir(&run, &shown.dir);
             if let Some(dir) = &dir {
-                for file in FILES {
+                for file in EvidenceBundle::FILES.into_iter().chain([cell_file::NAME]) {
                     // A run that ended early has not all of them.
                     if let Ok(bytes) = std::fs::read(dir.join(file)) {
-                        put(&folder.join(file), &String::from_utf8_lossy(&bytes))?;
+                        put(&folder.join(file), String::from_utf8_lossy(&bytes).as_bytes())?;
                     }
                 }
-                cell = Cell::load(dir);
+                cell = cell_file::load(dir);
             }
-            put(&folder.join("plan.toml"), &plan(report, seed))?;
+            put(&folder.join("plan.toml"), plan(report, seed).as_bytes())?;
         }
         let (mut release, mut version) = (String::new(), String::new());
         if let Ok(artifact) = bench.artifact(item)? {
-            put(&folder.join("kernel.txt"), &kernel(&artifact))?;
+            put(&folder.join("kernel.txt"), kernel(&artifact).as_bytes())?;
             if let Some(config) = config(&artifact) {
-                put(&folder.join("config"), &config)?;
+                put(&folder.join("config"), config.as_bytes())?;
             }
             release = artifact.release;
             version = artifact.version;
@@ -107,8 +99,9 @@ impl Side {
         })
     }
 
-    /// The command that shows it again, for who is in the report's directory, or has its place, with a slash, in `here`.
-    pub fn command(&self, here: &str) -> String {
+    /// The command that shows it again, for who is in the report's directory, or has its place, with a slash, in
+    /// `here`.
+    pub(crate) fn command(&self, here: &str) -> String {
         match &self.patch {
             Some(folder) => format!("{} --patch {here}{folder}/{PATCH}", self.again),
             None => self.again.clone(),
@@ -118,15 +111,12 @@ impl Side {
 
 /// Writes a side's patch; gives back its folder's name.
 fn kept(patch: &[u8], folder: &Path) -> Result<String, Failure> {
-    let path = folder.join(PATCH);
-    std::fs::create_dir_all(folder)
-        .and_then(|()| write_beside(&path, patch))
-        .map_err(|error| Failure::cannot_create(&path.display().to_string(), &error))?;
+    put(&folder.join(PATCH), patch)?;
     Ok(folder.file_name().unwrap_or_default().to_string_lossy().into_owned())
 }
 
 /// A shell script that runs both sides.
-pub fn script(bad: &Side, good: &Side) -> String {
+pub(crate) fn script(bad: &Side, good: &Side) -> String {
     format!(
         "#!/bin/sh\n# Run in a checkout of bioscope. The first fails, the second passes.\n\
         here=$(CDPATH= cd -- \"$(dirname -- \"$0\")\" && pwd)\n{}\n{}\n",

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use fixedbitset::FixedBitSet;
 
-use super::{Direction, Model, Sums};
+use super::model::{Direction, Model, Sums};
 use crate::rate::Tally;
 
 /// The belief about a history that is not a line.
@@ -20,7 +20,7 @@ pub(crate) struct Dag<'a> {
 }
 
 impl<'a> Dag<'a> {
-    pub fn new(model: &'a Model, contains: &'a [FixedBitSet], runs: &BTreeMap<usize, Tally>) -> Option<Dag<'a>> {
+    pub(crate) fn new(model: &'a Model, contains: &'a [FixedBitSet], runs: &BTreeMap<usize, Tally>) -> Option<Dag<'a>> {
         let all = runs.values().fold(Tally::default(), |sum, tally| sum.and(*tally));
         let mut of_changed = vec![Tally::default(); model.hypotheses()];
         for (item, tally) in runs {
@@ -75,19 +75,19 @@ impl<'a> Dag<'a> {
         })
     }
 
-    pub fn probability(&self, hypothesis: usize) -> f64 {
+    pub(crate) fn probability(&self, hypothesis: usize) -> f64 {
         self.mass[hypothesis]
     }
 
     /// Sums over the hypotheses that call an item bad.
-    pub fn bad(&self, item: usize) -> Sums {
+    pub(crate) fn bad(&self, item: usize) -> Sums {
         match self.model.direction {
             Direction::Regression => self.changed[item],
             Direction::Fix => self.all.less(self.changed[item]),
         }
     }
 
-    pub fn middle(&self, open: &dyn Fn(usize) -> bool) -> (Option<usize>, usize) {
+    pub(crate) fn middle(&self, open: &dyn Fn(usize) -> bool) -> (Option<usize>, usize) {
         let density = |hypothesis: usize| {
             let prior = self.model.prior(hypothesis);
             if prior > 0.0 {
@@ -110,7 +110,7 @@ impl<'a> Dag<'a> {
         (best.map(|(_, item)| item), total)
     }
 
-    pub fn best(&self) -> (usize, f64) {
+    pub(crate) fn best(&self) -> (usize, f64) {
         let mut best = (0, 0.0);
         for (hypothesis, mass) in self.mass.iter().enumerate() {
             if *mass > best.1 {
@@ -120,12 +120,12 @@ impl<'a> Dag<'a> {
         best
     }
 
-    pub fn entropy(&self) -> f64 {
+    pub(crate) fn entropy(&self) -> f64 {
         let bits = |mass: &f64| if *mass > 0.0 { -mass * mass.log2() } else { 0.0 };
         self.mass.iter().map(bits).sum()
     }
 
-    pub fn sets(&self, open: &dyn Fn(usize) -> bool) -> Vec<(Vec<usize>, f64)> {
+    pub(crate) fn sets(&self, open: &dyn Fn(usize) -> bool) -> Vec<(Vec<usize>, f64)> {
         let items = self.contains.len();
         // For each hypothesis the open items that contain it: two with the same are told apart by no run.
         let mut containers = vec![FixedBitSet::with_capacity(items); self.model.hypotheses()];

@@ -1,9 +1,9 @@
-//! The belief about a line. All hypotheses between two neighbouring items that were run explain the runs alike, so there are only as many
-//! different ones as items that were run, and a step costs that much, however long the line is.
+//! The belief about a line. All hypotheses between two neighbouring items that were run explain the runs alike, so
+//! there are only as many different ones as items that were run, and a step costs that much, however long the line is.
 
 use std::collections::BTreeMap;
 
-use super::{Direction, Model, Sums};
+use super::model::{Direction, Model, Sums, entropy};
 use crate::rate::Tally;
 
 /// Hypotheses that explain the runs alike: `first..=last`.
@@ -27,7 +27,7 @@ pub(crate) struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    pub fn new(model: &'a Model, runs: &BTreeMap<usize, Tally>) -> Option<Line<'a>> {
+    pub(crate) fn new(model: &'a Model, runs: &BTreeMap<usize, Tally>) -> Option<Line<'a>> {
         let all = runs.values().fold(Tally::default(), |sum, tally| sum.and(*tally));
         let mut unchanged = Tally::default();
         let mut segments = Vec::with_capacity(runs.len() + 1);
@@ -82,7 +82,7 @@ impl<'a> Line<'a> {
         }
     }
 
-    pub fn probability(&self, hypothesis: usize) -> f64 {
+    pub(crate) fn probability(&self, hypothesis: usize) -> f64 {
         let segment = self.segment(hypothesis);
         let before = &self.model.before;
         let whole = before[segment.last + 1] - before[segment.first];
@@ -94,7 +94,7 @@ impl<'a> Line<'a> {
     }
 
     /// Sums over the hypotheses that call an item bad.
-    pub fn bad(&self, item: usize) -> Sums {
+    pub(crate) fn bad(&self, item: usize) -> Sums {
         let segment = self.segment(item);
         let mut changed = segment.before;
         changed.add(Sums::of(segment.mass, segment.fails).times(self.share(segment, item)));
@@ -104,9 +104,10 @@ impl<'a> Line<'a> {
         }
     }
 
-    /// Within a segment the gain is a concave function of the probability up to the item, so its best place has a closed form; what is
-    /// proposed are the open items around these places, and some farther and farther off where items there are closed.
-    pub fn proposals(&self, open: &dyn Fn(usize) -> bool) -> Vec<usize> {
+    /// Within a segment the gain is a concave function of the probability up to the item, so its best place has a
+    /// closed form; what is proposed are the open items around these places, and some farther and farther off where
+    /// items there are closed.
+    pub(crate) fn proposals(&self, open: &dyn Fn(usize) -> bool) -> Vec<usize> {
         let new_end = self.model.history.new_end();
         let mut proposals = Vec::new();
         for segment in &self.segments {
@@ -139,8 +140,9 @@ impl<'a> Line<'a> {
         if (p - q).abs() < f64::EPSILON {
             return segment.last;
         }
-        // The gain is h(f) - (a linear term), with f the probability of a failure; its derivative is 0 where log2((1-f)/f) is the slope.
-        let slope = (super::entropy(p) - super::entropy(q)) / (p - q);
+        // The gain is h(f) - (a linear term), with f the probability of a failure; its derivative is 0 where
+        // log2((1-f)/f) is the slope.
+        let slope = (entropy(p) - entropy(q)) / (p - q);
         let wanted = 1.0 / (1.0 + slope.exp2());
         let bad_before = match model.direction {
             Direction::Regression => segment.before,
@@ -159,7 +161,7 @@ impl<'a> Line<'a> {
         (segment.first + inside.partition_point(|upto| *upto < mass)).min(segment.last)
     }
 
-    pub fn middle(&self, open: &dyn Fn(usize) -> bool) -> (Option<usize>, usize) {
+    pub(crate) fn middle(&self, open: &dyn Fn(usize) -> bool) -> (Option<usize>, usize) {
         let possible = &self.model.possible;
         let count = |segment: &Segment| possible[segment.last + 1] - possible[segment.first];
         let density = |segment: &Segment| {
@@ -185,7 +187,7 @@ impl<'a> Line<'a> {
         (None, total)
     }
 
-    pub fn best(&self) -> (usize, f64) {
+    pub(crate) fn best(&self) -> (usize, f64) {
         let beyond = self.model.hypotheses() - 1;
         let mut best = (0, 0.0);
         let mut look_at = |hypothesis: usize| {
@@ -198,7 +200,8 @@ impl<'a> Line<'a> {
         for segment in self.segments.iter().filter(|segment| segment.mass > 0.0) {
             for hypothesis in segment.first..=segment.last {
                 let probability = look_at(hypothesis);
-                // Where all candidates are alike, the first possible one is as good as any; only the outer hypotheses differ.
+                // Where all candidates are alike, the first possible one is as good as any; only the outer hypotheses
+                // differ.
                 let candidate = (1..beyond).contains(&hypothesis);
                 if candidate && probability > 0.0 && self.model.history.is_uniform() {
                     break;
@@ -209,7 +212,7 @@ impl<'a> Line<'a> {
         best
     }
 
-    pub fn entropy(&self) -> f64 {
+    pub(crate) fn entropy(&self) -> f64 {
         let model = self.model;
         let bits = |segment: &Segment| {
             let whole = model.before[segment.last + 1] - model.before[segment.first];
@@ -224,7 +227,7 @@ impl<'a> Line<'a> {
             .sum()
     }
 
-    pub fn sets(&self, open: &dyn Fn(usize) -> bool) -> Vec<(Vec<usize>, f64)> {
+    pub(crate) fn sets(&self, open: &dyn Fn(usize) -> bool) -> Vec<(Vec<usize>, f64)> {
         let mut sets = Vec::new();
         let mut set = Vec::new();
         for hypothesis in 0..self.model.hypotheses() {

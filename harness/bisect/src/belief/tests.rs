@@ -16,6 +16,12 @@ const PRIOR: RatePrior = RatePrior {
     beta: 1.5,
 };
 
+/// The runs of items of a range.
+fn of_range(mut runs: BTreeMap<usize, Tally>, items: usize) -> BTreeMap<usize, Tally> {
+    runs.retain(|item, tally| *item < items && tally.runs() > 0);
+    runs
+}
+
 fn tallies() -> impl Strategy<Value = Tally> {
     (0..4_u32, 0..6_u32).prop_map(|(failed, passed)| Tally { failed, passed })
 }
@@ -79,7 +85,7 @@ proptest! {
         runs in btree_map(0..14_usize, tallies(), 0..6),
     ) {
         let items = history.items();
-        let runs: BTreeMap<usize, Tally> = runs.into_iter().filter(|(item, tally)| *item < items && tally.runs() > 0).collect();
+        let runs = of_range(runs, items);
         let mut weights = weights[..items].to_vec();
         weights[items - 1] += 1.0;
         let history = if weighted { history.with_weights(weights.clone()).expect("weights") } else { history };
@@ -129,8 +135,9 @@ proptest! {
         runs in btree_map(0..60_usize, tallies(), 0..8),
         closed in vec(any::<bool>(), 60),
     ) {
-        let runs: BTreeMap<usize, Tally> = runs.into_iter().filter(|(item, tally)| *item < items && tally.runs() > 0).collect();
-        let line = Model::new(History::linear(items).expect("a line"), direction, RatePrior::default(), false_failure, 0.05);
+        let runs = of_range(runs, items);
+        let history = History::linear(items).expect("a line");
+        let line = Model::new(history, direction, RatePrior::default(), false_failure, 0.05);
         let sets = Model::new(History::line_of_sets(items), direction, RatePrior::default(), false_failure, 0.05);
         let (line, sets) = (Belief::new(&line, &runs), Belief::new(&sets, &runs));
         prop_assert_eq!(line.is_some(), sets.is_some());

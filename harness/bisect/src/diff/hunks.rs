@@ -5,26 +5,26 @@ use std::ops::Range;
 use imara_diff::{Algorithm, Diff, InternedInput};
 
 /// Lines between two changes up to which they are one hunk: three of context for each, as diff has it.
-pub const JOINED_UPTO: usize = 2 * CONTEXT;
+pub(crate) const JOINED_UPTO: usize = 2 * CONTEXT;
 /// Lines of context on each side of a change.
-pub const CONTEXT: usize = 3;
+pub(crate) const CONTEXT: usize = 3;
 
 /// Lines that are replaced by others, counted from 0; either may be none.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
+pub(crate) struct Change {
     /// Of the old file.
-    pub old: Range<usize>,
+    pub(crate) old: Range<usize>,
     /// Of the new file.
-    pub new: Range<usize>,
+    pub(crate) new: Range<usize>,
 }
 
 /// Lines with their ends.
-pub fn lines(content: &[u8]) -> Vec<&[u8]> {
+pub(crate) fn lines(content: &[u8]) -> Vec<&[u8]> {
     content.split_inclusive(|byte| *byte == b'\n').collect()
 }
 
 /// The hunks between two contents, each with its changes.
-pub fn between(old: &[u8], new: &[u8]) -> Vec<Vec<Change>> {
+pub(crate) fn between(old: &[u8], new: &[u8]) -> Vec<Vec<Change>> {
     let input = InternedInput::new(old, new);
     let mut diff = Diff::compute(Algorithm::Histogram, &input);
     diff.postprocess_lines(&input);
@@ -45,7 +45,7 @@ pub fn between(old: &[u8], new: &[u8]) -> Vec<Vec<Change>> {
 }
 
 /// The old content with some changes, in order.
-pub fn apply<'a>(old: &[u8], new: &[u8], changes: impl IntoIterator<Item = &'a Change>) -> Vec<u8> {
+pub(crate) fn apply<'a>(old: &[u8], new: &[u8], changes: impl IntoIterator<Item = &'a Change>) -> Vec<u8> {
     let (old, new) = (lines(old), lines(new));
     let mut content = Vec::new();
     let mut at = 0;

@@ -3,20 +3,20 @@
 use std::io::Write;
 
 use super::hunks::{self, CONTEXT, Change};
-use super::{File, Pair, Part};
+use super::pair::{File, Pair, Part};
 
 /// Which tree a patch is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Base {
     /// The old tree: applied to it, the patch makes the changes.
     Old,
-    /// The new tree: applied to it in reverse (`git apply -R`), the patch takes the changes back, except that git makes an ordinary file of an
-    /// executable one or a link that comes back.
+    /// The new tree: applied to it in reverse (`git apply -R`), the patch takes the changes back, except that git makes
+    /// an ordinary file of an executable one or a link that comes back.
     New,
 }
 
 /// Writes the patch of a file.
-pub fn write(patch: &mut Vec<u8>, pair: &Pair, base: Base, parts: &[&Part]) {
+pub(crate) fn write(patch: &mut Vec<u8>, pair: &Pair, base: Base, parts: &[&Part]) {
     let path = pair.path.as_str();
     match (&pair.old, &pair.new) {
         (Some(old), None) => deleted(patch, path, old),

@@ -238,7 +238,8 @@ proptest! {
         let at_once = with(&old, &difference, &taken);
         let rest: Subset = all(&difference).difference(&taken).copied().collect();
         // The rest of the difference is what is left between that and the new tree.
-        let left = Difference::between(at_once.clone(), with(&old, &difference, &all(&difference))).expect("a difference");
+        let put_on = with(&old, &difference, &all(&difference));
+        let left = Difference::between(at_once.clone(), put_on).expect("a difference");
         prop_assert_eq!(left.is_empty(), rest.is_empty());
         prop_assert_eq!(with(&at_once, &left, &all(&left)), with(&old, &difference, &all(&difference)));
     }

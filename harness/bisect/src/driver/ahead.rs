@@ -7,7 +7,8 @@ use crate::search::{Next, Outcome, Step};
 const RUNS: usize = 10;
 
 impl<B: Bench> Driver<'_, B> {
-    /// The items that are not made and that the search will want after this step, the likelier one first: one if the item fails, and one if it passes.
+    /// The items that are not made and that the search will want after this step, the likelier one first: one if the
+    /// item fails, and one if it passes.
     pub(super) fn expected(&self, next: &Next) -> Vec<usize> {
         let outcomes = if next.bad > 0.5 {
             [Outcome::Failed, Outcome::Passed]

@@ -1,4 +1,5 @@
-//! What is taken for the same beforehand, since nothing differs that reaches a build: a guess, until one that is made turns out to be another kernel.
+//! What is taken for the same beforehand, since nothing differs that reaches a build: a guess, until one that is made
+//! turns out to be another kernel.
 
 use std::collections::BTreeSet;
 
@@ -41,7 +42,8 @@ impl<B: Bench> Driver<'_, B> {
         if !self.same.is_empty() {
             let left_out: BTreeSet<usize> = self.same.iter().map(|(item, _)| *item).collect();
             self.bench.say(&format!(
-                "{} of {} items change nothing that reaches the build: what is known of those before them holds for them, too",
+                "{} of {} items change nothing that reaches the build: what is known of those before them holds for \
+                them, too",
                 left_out.len(),
                 self.names.len() - 1
             ));

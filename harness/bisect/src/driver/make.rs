@@ -52,7 +52,8 @@ impl<B: Bench> Driver<'_, B> {
                     self.made.insert(item, artifact);
                     if self.is_another(item) {
                         self.bench.say(&format!(
-                            "{} is another kernel after all than those that it was taken for; they are not left out any more",
+                            "{} is another kernel after all than those that it was taken for; they are not left out \
+                            any more",
                             short(&name)
                         ));
                         self.forget_same(item);

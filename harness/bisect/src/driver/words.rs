@@ -1,41 +1,6 @@
-//! What a person is told.
+//! Names, probabilities and conclusions as a person reads them.
 
-use super::{Bench, Driver};
 use crate::search::{Conclusion, End};
-use crate::signature::Comparison;
-
-impl<B: Bench> Driver<'_, B> {
-    /// The progress line.
-    pub(super) fn tell(&self, name: &str, showed: &Comparison, ms: u64, known: bool) {
-        let what = match showed {
-            Comparison::Same => "fails".to_owned(),
-            Comparison::Pass => "passes".to_owned(),
-            Comparison::Other(other) => format!("fails in another way, which says nothing of the change: {other}"),
-            Comparison::Untestable(reason) => format!("says nothing: {reason}"),
-        };
-        let left = self.search.outlook().map_or_else(String::new, |outlook| {
-            let ends_done = self.search.observed(self.ends.1).tally.runs() > 0 && self.state().pinned.is_some();
-            if !ends_done {
-                return "; the ends come first".to_owned();
-            }
-            format!(
-                "; {} left, about {} and {}{}",
-                host::words::counted(outlook.candidates, "candidate"),
-                host::words::counted(outlook.left.builds as usize, "kernel"),
-                host::words::counted(outlook.left.runs as usize, "run"),
-                if outlook.left.or_more { " or more" } else { "" },
-            )
-        });
-        let run = self.state().runs.0;
-        let name = short(name);
-        let time = if known {
-            "known from an earlier bisection".to_owned()
-        } else {
-            format!("{:.1} s", ms as f64 / 1000.0)
-        };
-        self.bench.say(&format!("run {run}: {name} {what} ({time}){left}"));
-    }
-}
 
 /// A name as a person writes it: a commit by its first letters.
 #[must_use]
@@ -55,7 +20,8 @@ pub fn describe(conclusion: &Conclusion, names: &[String]) -> String {
             format!("one of {} ({})", items.join(", "), percent(*probability))
         }
         Conclusion::BadEndPasses { passed, rate_below } => format!(
-            "the bad end passed {passed} times and never failed: if it fails at all, then (with 95 %) in less than {} of its runs",
+            "the bad end passed {passed} times and never failed: if it fails at all, then (with 95 %) in less than {} \
+            of its runs",
             percent(*rate_below)
         ),
         Conclusion::GoodEndFails { probability } => format!("the good end fails, too ({})", percent(*probability)),

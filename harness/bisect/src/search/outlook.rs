@@ -5,7 +5,8 @@ use crate::belief::Belief;
 
 /// Runs that are played at most: who has more before him does not want to know how many.
 const RUNS_MAX: u32 = 300;
-/// In a range with forks and merges a step takes time by the number of items, some 10 ms for 4,000: no more than this many steps times items,
+/// In a range with forks and merges a step takes time by the number of items, some 10 ms for 4,000: no more than this
+/// many steps times items,
 const STEPS_ITEMS: usize = 100_000;
 /// but so many in any case.
 const RUNS_MIN: u32 = 15;
@@ -13,7 +14,7 @@ const RUNS_MIN: u32 = 15;
 impl Search {
     /// Where the search stands; none if no single change explains the runs.
     #[must_use]
-    pub fn outlook(&self) -> Option<Outlook> {
+    pub(crate) fn outlook(&self) -> Option<Outlook> {
         let belief = Belief::new(&self.model, &self.runs())?;
         let (_, candidates) = belief.middle(&|_| true);
         let (best, _) = belief.best();

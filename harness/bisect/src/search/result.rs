@@ -12,7 +12,8 @@ pub enum Outcome {
     Failed,
     /// It passed.
     Passed,
-    /// It failed in another way, which says nothing of the change. An item that does so in half of its runs or more is set aside.
+    /// It failed in another way, which says nothing of the change. An item that does so in half of its runs or more is
+    /// set aside.
     Other,
     /// It cannot be tested: it does not build, does not boot, or the case says nothing on it. It is set aside.
     Untestable,
@@ -22,11 +23,11 @@ pub enum Outcome {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Observed {
     /// Runs that say something.
-    pub tally: Tally,
+    pub(crate) tally: Tally,
     /// Runs that failed in another way.
-    pub other: u32,
+    pub(crate) other: u32,
     /// Whether it turned out to be untestable.
-    pub untestable: bool,
+    pub(crate) untestable: bool,
 }
 
 /// Which of the two ends.
@@ -51,14 +52,13 @@ pub enum Step {
 /// The run that comes next.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Next {
-    /// The item.
-    pub item: usize,
+    pub(crate) item: usize,
     /// Probability that it is bad.
-    pub bad: f64,
+    pub(crate) bad: f64,
     /// Bits that the run is expected to tell about the change.
-    pub gain: f64,
+    pub(crate) gain: f64,
     /// Whether it has to be built first.
-    pub build: bool,
+    pub(crate) build: bool,
 }
 
 /// What a search came to.
@@ -92,7 +92,8 @@ pub enum Conclusion {
     },
     /// An end cannot be tested.
     EndUntestable(End),
-    /// No single change explains the runs: items failed of which none is contained in all the others, or that contain only good ones.
+    /// No single change explains the runs: items failed of which none is contained in all the others, or that contain
+    /// only good ones.
     Contradiction,
 }
 
@@ -100,13 +101,13 @@ pub enum Conclusion {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Outlook {
     /// Items that are about as probable as the most probable one.
-    pub candidates: usize,
+    pub(crate) candidates: usize,
     /// Bits that are not known yet of the change.
-    pub entropy_bits: f64,
+    pub(crate) entropy_bits: f64,
     /// What is left to do, if the change is a typical one.
-    pub left: Played,
+    pub(crate) left: Played,
     /// The failure rate of bad items, as far as it is known.
-    pub rate: Rate,
+    pub(crate) rate: Rate,
 }
 
 /// What a search takes to its end.
@@ -117,5 +118,5 @@ pub struct Played {
     /// Builds: items that are run and were not built.
     pub builds: u32,
     /// It was not looked further than so many runs.
-    pub or_more: bool,
+    pub(crate) or_more: bool,
 }

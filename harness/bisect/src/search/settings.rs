@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Direction;
+use crate::belief::Direction;
 use crate::rate::RatePrior;
 
 /// How a search is to go.
@@ -49,11 +49,11 @@ impl Default for Config {
 #[error("{name} = {value}: expected {expected}")]
 pub struct ConfigError {
     /// The setting.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// What it is.
-    pub value: f64,
+    pub(crate) value: f64,
     /// What it may be.
-    pub expected: &'static str,
+    pub(crate) expected: &'static str,
 }
 
 impl Config {

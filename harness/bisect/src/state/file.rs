@@ -1,7 +1,7 @@
 //! The journal on disk. The one file of `bisect/` that does I/O.
 //!
-//! It comes into being whole, written beside its place and renamed. After that it is only appended to, a line at a time, each on the disk before anybody
-//! acts on it. As long as somebody has it open nobody else can.
+//! It comes into being whole, written beside its place and renamed. After that it is only appended to, a line at a
+//! time, each on the disk before anybody acts on it. As long as somebody has it open nobody else can.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -44,7 +44,10 @@ pub enum JournalError {
         source: ParseError,
     },
     /// It is the journal of another bisection.
-    #[error("{} belongs to another bisection: {}; ask for the same one to go on with it, or name another directory", path.display(), differences.join(", "))]
+    #[error(
+        "{} belongs to another bisection: {}; ask for the same one to go on with it, or name another directory",
+        path.display(), differences.join(", ")
+    )]
     Foreign {
         /// The file.
         path: PathBuf,
@@ -195,17 +198,12 @@ impl Journal {
     pub fn state(&self) -> &State {
         &self.state
     }
-
-    /// The file.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
 }
 
 impl Drop for Journal {
     fn drop(&mut self) {
-        // Closing is not enough: a child that another thread has just forked has the file open, too, until it becomes another program.
+        // Closing is not enough: a child that another thread has just forked has the file open, too, until it becomes
+        // another program.
         let _ = flock(self.file.as_fd(), FlockOperation::Unlock);
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-use super::DoctorError;
+use super::error::DoctorError;
 use super::needs::{Need, Source};
 use crate::tool;
 
@@ -154,7 +154,8 @@ mod tests {
         let missing: Vec<&Need> = ALL.iter().filter(|need| clean.contains(&need.program)).collect();
         insta::assert_snapshot!(
             Plan::of(&missing, false, true),
-            @"apt-get update && apt-get install -y --no-install-recommends qemu-system-x86 btrfs-progs xfsprogs kmod && cargo install --locked cargo-nextest"
+            @"apt-get update && apt-get install -y --no-install-recommends qemu-system-x86 btrfs-progs xfsprogs kmod \
+            && cargo install --locked cargo-nextest"
         );
         insta::assert_snapshot!(
             Plan::of(&missing[..1], true, false),

@@ -8,7 +8,7 @@ const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Where a tool comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
+pub(crate) enum Source {
     /// A Debian package.
     Package(&'static str),
     /// A crate with a binary.
@@ -21,18 +21,18 @@ pub struct Need {
     /// Its name in PATH (or in the sbin folders).
     pub program: &'static str,
     /// Where it comes from.
-    pub source: Source,
+    pub(crate) source: Source,
     /// What it is needed for.
-    pub why: &'static str,
+    pub(crate) why: &'static str,
     /// The argument that makes it tell its version; none if it has no such argument.
-    pub version_argument: Option<&'static str>,
+    pub(crate) version_argument: Option<&'static str>,
     /// Whether every run needs it.
-    pub required: bool,
+    pub(crate) required: bool,
 }
 
 /// Whether a tool is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum State {
+pub(crate) enum State {
     /// It is, in this version (or at this path if it tells none).
     Found(String),
     /// It is not.
@@ -137,7 +137,7 @@ const fn builder(program: &'static str, package: &'static str, why: &'static str
 }
 
 /// What building kernels needs besides: programs, and headers by their path.
-pub const BUILD: [Need; 11] = [
+pub(crate) const BUILD: [Need; 11] = [
     builder("git", "git", "keeps the sources of kernels that are built"),
     builder("make", "make", "builds kernels"),
     builder("gcc", "gcc", "compiles kernels"),
@@ -162,7 +162,7 @@ pub const BUILD: [Need; 11] = [
 impl Need {
     /// Whether the tool is there; does not run it.
     #[must_use]
-    pub fn is_met(&self) -> bool {
+    pub(crate) fn is_met(&self) -> bool {
         if self.program.starts_with('/') {
             return std::path::Path::new(self.program).is_file();
         }
@@ -171,7 +171,7 @@ impl Need {
 
     /// Whether the tool is there, and its version.
     #[must_use]
-    pub fn state(&self) -> State {
+    pub(crate) fn state(&self) -> State {
         if self.program.starts_with('/') && self.is_met() {
             return State::Found("there".to_owned());
         }
@@ -206,7 +206,7 @@ impl Need {
 
 /// The first word that looks like a version.
 #[must_use]
-pub fn version_in(text: &str) -> Option<String> {
+pub(crate) fn version_in(text: &str) -> Option<String> {
     text.split(|c: char| c.is_whitespace() || matches!(c, '(' | ')' | ',' | ';'))
         .map(|word| word.trim_start_matches('v'))
         .find(|word| word.starts_with(|c: char| c.is_ascii_digit()) && !word.ends_with(':'))

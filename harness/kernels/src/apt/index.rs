@@ -11,20 +11,19 @@ const PREFIX: &str = "linux-";
 /// The kernel packages of one suite.
 #[derive(Debug, Clone, Default)]
 pub struct Index {
-    /// The suite.
-    pub suite: String,
+    pub(crate) suite: String,
     packages: BTreeMap<String, Vec<Entry>>,
 }
 
 /// One version of a package.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// The file.
-    pub deb: Deb,
+    pub(crate) deb: Deb,
     /// `Depends` and `Pre-Depends`, as they stand.
-    pub depends: String,
+    pub(crate) depends: String,
     /// Size of its files in KiB.
-    pub installed_kib: u64,
+    pub(crate) installed_kib: u64,
 }
 
 impl Index {
@@ -51,18 +50,18 @@ impl Index {
 
     /// The versions held of a package, lowest first.
     #[must_use]
-    pub fn versions(&self, name: &str) -> &[Entry] {
+    pub(crate) fn versions(&self, name: &str) -> &[Entry] {
         self.packages.get(name).map_or(&[], Vec::as_slice)
     }
 
     /// One version of a package.
     #[must_use]
-    pub fn get(&self, name: &str, version: &str) -> Option<&Entry> {
+    pub(crate) fn get(&self, name: &str, version: &str) -> Option<&Entry> {
         self.versions(name).iter().find(|entry| entry.deb.version == version)
     }
 
     /// All package names.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.packages.keys().map(String::as_str)
     }
 }

@@ -22,7 +22,7 @@ const HELPER: &str = "/usr/lib/apt/apt-helper";
 
 /// A suite's private root, held by this run alone.
 #[derive(Debug)]
-pub struct Root {
+pub(crate) struct Root {
     suite: String,
     folder: PathBuf,
     offline: bool,
@@ -36,7 +36,7 @@ impl Root {
     ///
     /// # Errors
     /// The cache cannot be used, or the machine's apt names no Debian archive.
-    pub fn open(
+    pub(crate) fn open(
         cache: &Cache,
         suite: &str,
         offline: bool,
@@ -67,7 +67,7 @@ impl Root {
     ///
     /// # Errors
     /// The archive cannot be reached or does not verify.
-    pub fn index(&mut self, refresh: bool, progress: &Progress) -> Result<Index, AptError> {
+    pub(crate) fn index(&mut self, refresh: bool, progress: &Progress) -> Result<Index, AptError> {
         if (refresh && !self.updated) || !self.is_fresh() {
             self.update(progress)?;
         }
@@ -87,7 +87,7 @@ impl Root {
 
     /// Whether the index was fetched by this run, so that asking again is of no use.
     #[must_use]
-    pub fn is_updated(&self) -> bool {
+    pub(crate) fn is_updated(&self) -> bool {
         self.updated || self.offline
     }
 
@@ -95,7 +95,7 @@ impl Root {
     ///
     /// # Errors
     /// The archive cannot be reached, or what came does not verify.
-    pub fn download(&self, deb: &Deb, into: &Path, progress: &Progress) -> Result<PathBuf, AptError> {
+    pub(crate) fn download(&self, deb: &Deb, into: &Path, progress: &Progress) -> Result<PathBuf, AptError> {
         let needed = format!("{} {}", deb.name, deb.version);
         if self.offline {
             return Err(AptError::Offline { needed });
@@ -177,8 +177,7 @@ impl Root {
         let _ = std::fs::remove_file(self.stamp());
         for (path, text) in files {
             // Never half a file: with less than all of apt.conf, apt would use the machine's own lists.
-            host::atomic::write_beside(&path, text.as_bytes())
-                .map_err(|source| CacheError::io("write", &path, source))?;
+            host::atomic::write(&path, text.as_bytes()).map_err(|source| CacheError::io("write", &path, source))?;
         }
         Ok(())
     }

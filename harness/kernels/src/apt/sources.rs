@@ -1,7 +1,7 @@
 //! The Debian archive that this machine's apt already uses.
 //!
-//! No mirror's address is written in this program: other suites are asked of the machine's own mirror, with the keys that
-//! its entry names.
+//! No mirror's address is written in this program: other suites are asked of the machine's own mirror, with the keys
+//! that its entry names.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,26 +20,26 @@ const RELEASES: [&str; 10] = [
 
 /// One archive: where it is and who signs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Archive {
+pub(crate) struct Archive {
     /// Its address, as the machine's apt configuration has it.
-    pub uri: String,
+    pub(crate) uri: String,
     /// Path of a keyring, or fingerprints, as apt takes them.
-    pub signed_by: String,
+    pub(crate) signed_by: String,
 }
 
 /// The archives that Debian's suites are in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Archives {
+pub(crate) struct Archives {
     /// Releases, updates, backports.
-    pub main: Archive,
+    pub(crate) main: Archive,
     /// `…-security`.
-    pub security: Archive,
+    pub(crate) security: Archive,
 }
 
 impl Archives {
     /// The archive that holds a suite.
     #[must_use]
-    pub fn of_suite(&self, suite: &str) -> &Archive {
+    pub(crate) fn of_suite(&self, suite: &str) -> &Archive {
         if suite.ends_with("-security") {
             &self.security
         } else {
@@ -51,7 +51,7 @@ impl Archives {
     ///
     /// # Errors
     /// It names no Debian archive, or apt cannot be asked where it is.
-    pub fn of_host() -> Result<Self, AptError> {
+    pub(crate) fn of_host() -> Result<Self, AptError> {
         let files = host_files()?;
         let entries: Vec<Entry> = files
             .iter()
@@ -194,7 +194,8 @@ fn stanza(fields: &[(String, String)]) -> Option<Entry> {
     })
 }
 
-/// The first Debian entry, and the first for security; without one the security archive is looked for beside the main one.
+/// The first Debian entry, and the first for security; without one the security archive is looked for beside the main
+/// one.
 fn choose(entries: &[Entry]) -> Option<Archives> {
     let debian = |entry: &&Entry| entry.binary && entry.components.iter().any(|component| component == "main");
     let with = |security: bool| {

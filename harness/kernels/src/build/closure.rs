@@ -1,9 +1,11 @@
-//! What a build reads: the files that its compiler and its makefiles really looked at, and so what its result depends on.
+//! What a build reads: the files that its compiler and its makefiles really looked at, and so what its result depends
+//! on.
 //!
-//! Kbuild leaves a `.NAME.o.cmd` beside every object, with the source and all headers that went into it (scripts/basic/fixdep.c writes
-//! them; the tools' own builds write the same form). Makefiles, scripts and tables leave no trace. So every file that is neither source
-//! nor documentation counts as read if it lies in a folder that something was read from, or in one above it, and so do whole folders
-//! of tools. Kconfig files do not count: what they decide is the configuration, which is part of an artifact's name by itself.
+//! Kbuild leaves a `.NAME.o.cmd` beside every object, with the source and all headers that went into it
+//! (scripts/basic/fixdep.c writes them; the tools' own builds write the same form). Makefiles, scripts and tables leave
+//! no trace. So every file that is neither source nor documentation counts as read if it lies in a folder that
+//! something was read from, or in one above it, and so do whole folders of tools. Kconfig files do not count: what they
+//! decide is the configuration, which is part of an artifact's name by itself.
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
@@ -87,9 +89,8 @@ impl Closure {
         Closure { files }
     }
 
-    /// Its files.
     #[must_use]
-    pub fn files(&self) -> &[String] {
+    pub(crate) fn files(&self) -> &[String] {
         &self.files
     }
 
@@ -103,10 +104,10 @@ impl Closure {
         }
     }
 
-    /// The sum of what these files hold in a tree. Nothing if a build of that tree might read others: a file is gone, or a new one could
-    /// be found in an old one's place or be read beside it.
+    /// The sum of what these files hold in a tree. Nothing if a build of that tree might read others: a file is gone,
+    /// or a new one could be found in an old one's place or be read beside it.
     #[must_use]
-    pub fn sum(&self, all: &Listing, before: &HashSet<String>) -> Option<String> {
+    pub(crate) fn sum(&self, all: &Listing, before: &HashSet<String>) -> Option<String> {
         let reach = self.reach();
         let could_be_read = |path: &String| !before.contains(path) && !reach.reads(path) && reach.could_read(path);
         if all.keys().any(could_be_read) {
@@ -171,7 +172,8 @@ struct Reading<'a> {
     named: HashSet<String>,
     /// Folders that make went into.
     entered: HashSet<String>,
-    /// Lines that were looked at and mean the same wherever they stand: most lines name a header, and most headers are named a thousand times.
+    /// Lines that were looked at and mean the same wherever they stand: most lines name a header, and most headers are
+    /// named a thousand times.
     seen: HashSet<Vec<u8>>,
 }
 
@@ -222,7 +224,8 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
         .filter(|word| word.contains(['/', '.']) && !word.starts_with('-'))
 }
 
-/// A word as a path relative to the source, if it is one: as it stands, relative to the objects, or to the `.cmd` file's folder.
+/// A word as a path relative to the source, if it is one: as it stands, relative to the objects, or to the `.cmd`
+/// file's folder.
 fn within(word: &str, folder: &Path, objects: &Path, source: &Path) -> Vec<String> {
     let path = Path::new(word);
     let candidates: Vec<PathBuf> = if path.is_absolute() {
@@ -360,8 +363,10 @@ mod tests {
 
     #[test]
     fn what_kbuild_and_the_tools_write_is_understood() {
-        let text = "savedcmd_fs/open.o := gcc -Wp,-MMD,fs/.open.o.d -I/line/src/include -c -o fs/open.o /line/src/fs/open.c\n\n\
-            source_fs/open.o := /line/src/fs/open.c\n\ndeps_fs/open.o := \\\n    $(wildcard include/config/FSNOTIFY) \\\n  \
+        let text = "savedcmd_fs/open.o := gcc -Wp,-MMD,fs/.open.o.d -I/line/src/include -c -o fs/open.o \
+            /line/src/fs/open.c\n\n\
+            source_fs/open.o := /line/src/fs/open.c\n\ndeps_fs/open.o := \\\n    $(wildcard \
+            include/config/FSNOTIFY) \\\n  \
             ../src/include/linux/fs.h \\\n  include/generated/autoconf.h \\\n";
         let (objects, source) = (Path::new("/line/obj"), Path::new("/line/src"));
         let all = listing(&[

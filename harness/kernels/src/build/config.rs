@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-/// Options by name (without `CONFIG_`), each with its value as it stands; an option that is not set is `n`. Their order is kept: of the members of
-/// a choice, Kconfig takes the one that comes last.
+/// Options by name (without `CONFIG_`), each with its value as it stands; an option that is not set is `n`. Their order
+/// is kept: of the members of a choice, Kconfig takes the one that comes last.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Options {
     values: BTreeMap<String, (usize, String)>,
@@ -18,28 +18,27 @@ pub struct Vanished {
     /// Its name, without `CONFIG_`.
     pub option: String,
     /// What was asked for.
-    pub wanted: String,
+    pub(crate) wanted: String,
     /// What came of it; `n` if it is not set.
-    pub found: String,
+    pub(crate) found: String,
     /// The fragment's file.
-    pub file: PathBuf,
-    /// The line in it.
-    pub line: usize,
+    pub(crate) file: PathBuf,
+    pub(crate) line: usize,
     /// What the source says of the option: nothing if it has none of this name.
-    pub declared: Option<String>,
+    pub(crate) declared: Option<String>,
 }
 
 impl Options {
     /// Takes options from the text of a `.config` or a fragment.
     #[must_use]
-    pub fn parse(text: &str) -> Self {
+    pub(crate) fn parse(text: &str) -> Self {
         let mut options = Options::default();
         options.merge(text);
         options
     }
 
     /// Sets a fragment's options on top; the last word counts.
-    pub fn merge(&mut self, text: &str) {
+    pub(crate) fn merge(&mut self, text: &str) {
         for (_, option, value) in lines(text) {
             self.values.insert(option.to_owned(), (self.next, value.to_owned()));
             self.next += 1;
@@ -48,13 +47,13 @@ impl Options {
 
     /// The value of an option: `n` if it is not set.
     #[must_use]
-    pub fn get(&self, option: &str) -> &str {
+    pub(crate) fn get(&self, option: &str) -> &str {
         self.values.get(option).map_or("n", |(_, value)| value)
     }
 
     /// As `.config` has it.
     #[must_use]
-    pub fn to_text(&self) -> String {
+    pub(crate) fn to_text(&self) -> String {
         let mut values: Vec<(&String, &(usize, String))> = self.values.iter().collect();
         values.sort_by_key(|(_, (place, _))| *place);
         let mut text = String::new();
@@ -84,7 +83,7 @@ fn lines(text: &str) -> impl Iterator<Item = (usize, &str, &str)> {
 
 /// The options of fragments that did not come out as asked. What a later fragment overrides is not asked for any more.
 #[must_use]
-pub fn vanished(fragments: &[(PathBuf, String)], found: &Options) -> Vec<Vanished> {
+pub(crate) fn vanished(fragments: &[(PathBuf, String)], found: &Options) -> Vec<Vanished> {
     let mut wanted: BTreeMap<&str, (&str, &Path, usize)> = BTreeMap::new();
     for (file, text) in fragments {
         for (line, option, value) in lines(text) {
@@ -107,7 +106,7 @@ pub fn vanished(fragments: &[(PathBuf, String)], found: &Options) -> Vec<Vanishe
 
 /// What a Kconfig file says of an option: its type and what it depends on, on one line.
 #[must_use]
-pub fn declaration(kconfig: &str, option: &str) -> Option<String> {
+pub(crate) fn declaration(kconfig: &str, option: &str) -> Option<String> {
     let mut lines = kconfig.lines().skip_while(|line| {
         let mut words = line.split_whitespace();
         !(matches!(words.next(), Some("config" | "menuconfig")) && words.next() == Some(option))
@@ -149,6 +148,12 @@ impl std::fmt::Display for Vanished {
     }
 }
 
+/// Whether the configuration that stands in a folder of objects has modules.
+pub(super) fn has_modules(objects: &Path) -> bool {
+    let config = std::fs::read_to_string(objects.join(".config")).unwrap_or_default();
+    Options::parse(&config).get("MODULES") == "y"
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -181,7 +186,8 @@ mod tests {
 
     #[test]
     fn a_declaration_is_found() {
-        let kconfig = "config OTHER\n\tbool\n\nconfig BTRFS_FS\n\ttristate \"Btrfs filesystem support\"\n\tselect CRC32\n\tdepends on BLOCK\n\thelp\n\t  depends on luck\nconfig Z\n";
+        let kconfig = "config OTHER\n\tbool\n\nconfig BTRFS_FS\n\ttristate \"Btrfs filesystem support\"\n\tselect \
+            CRC32\n\tdepends on BLOCK\n\thelp\n\t  depends on luck\nconfig Z\n";
         assert_eq!(
             declaration(kconfig, "BTRFS_FS").as_deref(),
             Some("tristate \"Btrfs filesystem support\"; depends on BLOCK")

@@ -9,8 +9,9 @@ use super::super::store::hex;
 use super::super::tree::ConfigPart;
 use super::closure::is_kconfig;
 use super::config::{self, Options};
+use super::error::BuildError;
+use super::job::{Job, write};
 use super::make::{self, Make};
-use super::{BuildError, Job, write};
 use host::cache::CacheError;
 
 impl Job<'_> {
@@ -98,9 +99,4 @@ pub(super) fn config_sum(objects: &Path) -> Option<String> {
         sum.update([b'\n']);
     }
     Some(hex(&sum.finalize()))
-}
-
-pub(super) fn has_modules(objects: &Path) -> bool {
-    let config = fs::read_to_string(objects.join(".config")).unwrap_or_default();
-    Options::parse(&config).get("MODULES") == "y"
 }

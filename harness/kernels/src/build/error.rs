@@ -30,7 +30,8 @@ pub enum BuildError {
     },
     /// Options did not survive.
     #[error(
-        "{id}: {} of the fragments' options did not survive `make olddefconfig`:\n{}\nset what they depend on in the same fragment, or take them out",
+        "{id}: {} of the fragments' options did not survive `make olddefconfig`:\n{}\nset what they depend on in the \
+        same fragment, or take them out",
         vanished.len(), list(vanished)
     )]
     Vanished {
@@ -51,7 +52,8 @@ pub enum BuildError {
     },
     /// make failed on a tree that is older than what was tried with this compiler.
     #[error(
-        "{source}\nthis tree is of {}.{}, older than what this compiler ({compiler}) is known to build: name an older one with `cc`, like \"gcc-10\"",
+        "{source}\nthis tree is of {}.{}, older than what this compiler ({compiler}) is known to build: name an older \
+        one with `cc`, like \"gcc-10\"",
         version.0, version.1
     )]
     TooOld {

@@ -1,4 +1,5 @@
-//! What was built, into the store and back: an artifact of an earlier build that read just the same is taken for this one.
+//! What was built, into the store and back: an artifact of an earlier build that read just the same is taken for this
+//! one.
 
 use std::collections::HashSet;
 use std::fs;
@@ -11,11 +12,11 @@ use super::super::source::{Listing, Repo};
 use super::super::store::{self, Artifact, Description, MadeOf, hex};
 use super::super::unpack;
 use super::closure::Closure;
-use super::config::Options;
-use super::configure::has_modules;
+use super::config::{Options, has_modules};
+use super::error::BuildError;
+use super::job::{Job, write};
 use super::line::{Built, Line, Took};
 use super::make::{self, Make};
-use super::{BuildError, Job, write};
 use host::cache::{Cache, CacheError};
 use host::progress::Progress;
 
@@ -67,7 +68,8 @@ impl Job<'_> {
                 count => format!("{count} files differ"),
             };
             progress.say(&format!(
-                "{}: nothing to build: {differ} between {} and {}, and a build reads none of them that decides what comes out",
+                "{}: nothing to build: {differ} between {} and {}, and a build reads none of them that decides what \
+                comes out",
                 self.id, of.name, self.tree.name
             ));
             return Some(artifact);
@@ -108,7 +110,8 @@ impl Job<'_> {
         let name = self.name(config, &list, &sum);
         let artifact = store::get_or_make(cache, self.id, &name, || {}, |made| self.fill(make, closure, made))?;
         let (started, objects) = took;
-        // The folder was built from nothing if nothing was built in it before; only then is the number that of a whole build.
+        // The folder was built from nothing if nothing was built in it before; only then is the number that of a whole
+        // build.
         let whole = line.state().built.is_empty().then_some(objects);
         let built = Built {
             tree: self.tree.id.clone(),

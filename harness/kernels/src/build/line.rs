@@ -1,4 +1,5 @@
-//! A build folder: source and objects of one line of kernels with one configuration, kept so that the next version costs little.
+//! A build folder: source and objects of one line of kernels with one configuration, kept so that the next version
+//! costs little.
 
 use std::collections::{BTreeMap, HashSet};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -9,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::super::source::{Repo, Tree};
 use super::super::store;
 use super::super::tree::TreeSource;
-use super::BuildError;
 use super::closure::Closure;
-use host::atomic::write_beside;
+use super::error::BuildError;
+use host::atomic;
 use host::cache::{Cache, CacheError, LockGuard};
 
 /// Where build folders are, in the cache.
@@ -25,7 +26,7 @@ const REMEMBERED_MAX: usize = 64;
 
 /// A build folder that this run alone uses.
 #[derive(Debug)]
-pub struct Line {
+pub(crate) struct Line {
     dir: PathBuf,
     state: State,
     lock: LockGuard,
@@ -38,7 +39,7 @@ pub struct State {
     /// What it is for, for a person.
     pub what: String,
     /// Sums of configurations, by the sum of what decides them.
-    pub configs: BTreeMap<String, String>,
+    pub(crate) configs: BTreeMap<String, String>,
     /// Objects that a whole build makes, by the sum of the configuration.
     pub whole: BTreeMap<String, u64>,
     /// Builds, the newest first.
@@ -48,18 +49,17 @@ pub struct State {
 /// A build that came to an end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Built {
-    /// The tree.
-    pub tree: String,
+    pub(crate) tree: String,
     /// Where more of its objects are.
-    pub alternates: Vec<PathBuf>,
+    pub(crate) alternates: Vec<PathBuf>,
     /// Its name, for a person.
-    pub name: String,
+    pub(crate) name: String,
     /// Sum of the configuration.
     pub config: String,
     /// What its result depends on besides source and configuration.
-    pub with: String,
+    pub(crate) with: String,
     /// Sum of the list of files that it read.
-    pub closure: String,
+    pub(crate) closure: String,
     /// The artifact.
     pub artifact: String,
     /// What it took; none of builds of before that was written down.
@@ -79,7 +79,7 @@ pub struct Took {
 impl Built {
     /// The tree that was built.
     #[must_use]
-    pub fn tree(&self) -> Tree {
+    pub(crate) fn tree(&self) -> Tree {
         Tree {
             id: self.tree.clone(),
             name: self.name.clone(),
@@ -111,7 +111,7 @@ impl Line {
     ///
     /// # Errors
     /// The cache cannot be used.
-    pub fn open(cache: &Cache, source: &TreeSource, on_wait: impl FnOnce()) -> Result<Self, BuildError> {
+    pub(crate) fn open(cache: &Cache, source: &TreeSource, on_wait: impl FnOnce()) -> Result<Self, BuildError> {
         let what = what(source);
         let name = store::hash(&["line", &what]);
         let lock = cache.lock(&format!("build-{name}"), on_wait)?;
@@ -132,25 +132,24 @@ impl Line {
 
     /// What is known of it.
     #[must_use]
-    pub fn state(&self) -> &State {
+    pub(crate) fn state(&self) -> &State {
         &self.state
     }
 
-    /// The source.
     #[must_use]
-    pub fn source(&self) -> PathBuf {
+    pub(crate) fn source(&self) -> PathBuf {
         self.dir.join("source")
     }
 
     /// What is made.
     #[must_use]
-    pub fn objects(&self) -> PathBuf {
+    pub(crate) fn objects(&self) -> PathBuf {
         self.dir.join("objects")
     }
 
     /// The lock, for make to hold as well.
     #[must_use]
-    pub fn lock(&self) -> BorrowedFd<'_> {
+    pub(crate) fn lock(&self) -> BorrowedFd<'_> {
         self.lock.as_fd()
     }
 
@@ -158,7 +157,7 @@ impl Line {
     ///
     /// # Errors
     /// git fails, the disk is full.
-    pub fn check_out(&self, repo: &Repo, tree: &Tree) -> Result<(), BuildError> {
+    pub(crate) fn check_out(&self, repo: &Repo, tree: &Tree) -> Result<(), BuildError> {
         let (source, index) = (self.source(), self.dir.join("index"));
         let unfinished = self.dir.join(UNFINISHED);
         let failed = |source| CacheError::io("write", &unfinished, source);
@@ -174,7 +173,7 @@ impl Line {
 
     /// The list of files that a build read, if it is still there.
     #[must_use]
-    pub fn closure(&self, sum: &str) -> Option<Closure> {
+    pub(crate) fn closure(&self, sum: &str) -> Option<Closure> {
         let text = std::fs::read_to_string(self.dir.join(CLOSURES).join(sum)).ok()?;
         Some(Closure::from_files(text.lines().map(str::to_owned).collect()))
     }
@@ -183,11 +182,11 @@ impl Line {
     ///
     /// # Errors
     /// The cache cannot be written.
-    pub fn remember(&mut self, built: Built, closure: &Closure, whole: Option<u64>) -> Result<(), BuildError> {
+    pub(crate) fn remember(&mut self, built: Built, closure: &Closure, whole: Option<u64>) -> Result<(), BuildError> {
         let path = self.dir.join(CLOSURES).join(&built.closure);
         if !path.is_file() {
             let text = closure.files().join("\n");
-            write_beside(&path, text.as_bytes()).map_err(|source| CacheError::io("write", &path, source))?;
+            atomic::write(&path, text.as_bytes()).map_err(|source| CacheError::io("write", &path, source))?;
         }
         if let Some(whole) = whole {
             self.state.whole.insert(built.config.clone(), whole);
@@ -215,7 +214,7 @@ impl Line {
     ///
     /// # Errors
     /// The cache cannot be written.
-    pub fn remember_config(&mut self, inputs: &str, config: &str) -> Result<(), BuildError> {
+    pub(crate) fn remember_config(&mut self, inputs: &str, config: &str) -> Result<(), BuildError> {
         if self.state.configs.get(inputs).is_some_and(|known| known == config) {
             return Ok(());
         }
@@ -227,7 +226,7 @@ impl Line {
         let path = self.dir.join(STATE);
         let write = |source| BuildError::from(CacheError::io("write", &path, source));
         let text = serde_json::to_vec_pretty(&self.state).map_err(|error| write(std::io::Error::other(error)))?;
-        write_beside(&path, &text).map_err(write)
+        atomic::write(&path, &text).map_err(write)
     }
 }
 

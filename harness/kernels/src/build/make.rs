@@ -5,10 +5,11 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 
-use super::{BuildError, Stop};
+use super::error::BuildError;
+use super::stop::Stop;
 use host::cache::CacheError;
 use host::progress::Step;
 use host::tool::{self, ToolError};
@@ -17,19 +18,19 @@ use host::tool::{self, ToolError};
 const SHOWN_LINES_MAX: usize = 24;
 
 /// How make is called for one kernel: source, objects, variables.
-pub struct Make<'a> {
-    /// The source.
-    pub source: &'a Path,
+pub(crate) struct Make<'a> {
+    pub(crate) source: &'a Path,
     /// Where everything that is made goes.
-    pub objects: &'a Path,
+    pub(crate) objects: &'a Path,
     /// Variables of this kernel's own.
-    pub variables: BTreeMap<String, String>,
-    /// The lock on the build folder; what make starts holds it too, so that a build whose caller was killed keeps others out until it has ended.
-    pub lock: BorrowedFd<'a>,
+    pub(crate) variables: BTreeMap<String, String>,
+    /// The lock on the build folder; what make starts holds it too, so that a build whose caller was killed keeps
+    /// others out until it has ended.
+    pub(crate) lock: BorrowedFd<'a>,
     /// Where everything that make says is kept.
-    pub log: &'a Path,
+    pub(crate) log: &'a Path,
     /// How it is stopped; then it runs below everything else.
-    pub stop: Option<&'a Stop>,
+    pub(crate) stop: Option<&'a Stop>,
 }
 
 impl Make<'_> {
@@ -37,7 +38,7 @@ impl Make<'_> {
     ///
     /// # Errors
     /// make is missing or fails: the error has the compiler's own words.
-    pub fn run(&self, targets: &[&str], jobs: usize, step: Option<&Step>) -> Result<u64, BuildError> {
+    pub(crate) fn run(&self, targets: &[&str], jobs: usize, step: Option<&Step>) -> Result<u64, BuildError> {
         let mut command = self.command()?;
         command.arg(format!("-j{jobs}")).args(targets);
         let failed = |source| ToolError::Run {
@@ -67,28 +68,7 @@ impl Make<'_> {
                 let _ = writeln!(file, "{line}");
             }
         };
-        let (out, err) = (child.stdout.take(), child.stderr.take());
-        let (made, said) = std::thread::scope(|scope| {
-            let said = scope.spawn(|| {
-                let mut said = Vec::new();
-                for line in err.into_iter().flat_map(|err| lines(BufReader::new(err))) {
-                    keep(&line);
-                    said.push(line);
-                }
-                said
-            });
-            let mut made = 0;
-            for line in out.into_iter().flat_map(|out| lines(BufReader::new(out))) {
-                keep(&line);
-                if is_made(&line) {
-                    made += 1;
-                    if let Some(step) = step {
-                        step.set(made);
-                    }
-                }
-            }
-            (made, said.join().unwrap_or_default())
-        });
+        let (made, said) = heard(&mut child, keep, step);
         let status = child.wait().map_err(failed)?;
         if let Some(stop) = self.stop {
             stop.ended();
@@ -107,17 +87,6 @@ impl Make<'_> {
             said: telling(&said).join("\n"),
             log: self.log.to_owned(),
         })
-    }
-
-    /// A value that make tells when asked: `kernelrelease`.
-    ///
-    /// # Errors
-    /// make is missing or fails.
-    pub fn ask(&self, target: &str) -> Result<String, BuildError> {
-        let mut command = self.command()?;
-        let finished = tool::run_ok(command.args(["-s", target]), std::time::Duration::from_secs(600))?;
-        let text = String::from_utf8_lossy(&finished.stdout);
-        Ok(text.lines().last().unwrap_or_default().trim().to_owned())
     }
 
     fn command(&self) -> Result<Command, ToolError> {
@@ -152,6 +121,33 @@ impl Make<'_> {
     }
 }
 
+/// Reads what make says until it ends: how many objects it made, and what it said of errors. Each line is kept, and
+/// counted on `step`.
+fn heard(child: &mut Child, keep: impl Fn(&str) + Sync, step: Option<&Step>) -> (u64, Vec<String>) {
+    let (out, err) = (child.stdout.take(), child.stderr.take());
+    std::thread::scope(|scope| {
+        let said = scope.spawn(|| {
+            let mut said = Vec::new();
+            for line in err.into_iter().flat_map(|err| lines(BufReader::new(err))) {
+                keep(&line);
+                said.push(line);
+            }
+            said
+        });
+        let mut made = 0;
+        for line in out.into_iter().flat_map(|out| lines(BufReader::new(out))) {
+            keep(&line);
+            if is_made(&line) {
+                made += 1;
+                if let Some(step) = step {
+                    step.set(made);
+                }
+            }
+        }
+        (made, said.join().unwrap_or_default())
+    })
+}
+
 /// The command line, for the log.
 fn shown(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
@@ -179,7 +175,8 @@ fn is_made(line: &str) -> bool {
             .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
 }
 
-/// The file in which a line says that Kconfig's language is wrong: `lib/Kconfig:2: syntax error`. Warnings keep nothing from being configured.
+/// The file in which a line says that Kconfig's language is wrong: `lib/Kconfig:2: syntax error`. Warnings keep nothing
+/// from being configured.
 #[must_use]
 pub fn kconfig_complaint(line: &str) -> Option<&str> {
     let (path, rest) = line.split_once(':')?;
@@ -230,7 +227,7 @@ fn telling(said: &[String]) -> Vec<String> {
 ///
 /// # Errors
 /// The compiler is missing.
-pub fn toolchain(cc: &str) -> Result<String, BuildError> {
+pub(crate) fn toolchain(cc: &str) -> Result<String, BuildError> {
     let deadline = std::time::Duration::from_secs(60);
     let version = |program: &str, package: &'static str, arguments: &[&str]| {
         let mut command = tool::command(program, package)?;
@@ -247,13 +244,13 @@ pub fn toolchain(cc: &str) -> Result<String, BuildError> {
 
 /// How many jobs make runs at once.
 #[must_use]
-pub fn jobs() -> usize {
+pub(crate) fn jobs() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// The folder that a build's log goes to, with the name of the kernel in it.
 #[must_use]
-pub fn log_path(folder: &Path, id: &str) -> PathBuf {
+pub(crate) fn log_path(folder: &Path, id: &str) -> PathBuf {
     folder.join(format!("{id}.log"))
 }
 

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use guest_wire::Fs;
 
-use super::super::diagnostic::Diagnostic;
-use super::super::fields::{Document, Fields, Found};
-use super::super::tree::{ConfigPart, Origin, TreeSource, is_url};
-use super::{package, package_source, relative};
+use super::package::{package, package_source};
+use crate::diagnostic::Diagnostic;
+use crate::fields::{Document, Fields, Found};
+use crate::tree::{ConfigPart, Origin, TreeSource, is_url};
 use host::places::Places;
 use host::suggest;
 
@@ -66,7 +66,7 @@ pub(super) fn source(document: Document<'_>, fields: &Fields<'_>, fs: &[Fs]) -> 
     let patches = fields.strings("patches")?.unwrap_or_default();
     Ok(Some(TreeSource {
         origin: self::origin(document, fields, origin)?,
-        patches: patches.iter().map(|path| relative(document, path)).collect(),
+        patches: patches.iter().map(|path| document.relative(path)).collect(),
         config: config(document, fields, fs)?,
         cc: fields.string("cc")?.map(Found::into_inner),
         make: make(document, fields)?,
@@ -79,7 +79,7 @@ fn origin(document: Document<'_>, fields: &Fields<'_>, key: &str) -> Result<Orig
         if is_url(word) {
             word.clone()
         } else {
-            relative(document, found).to_string_lossy().into_owned()
+            document.relative(found).to_string_lossy().into_owned()
         }
     };
     match key {
@@ -183,7 +183,7 @@ fn make(document: Document<'_>, fields: &Fields<'_>) -> Result<BTreeMap<String, 
 ///
 /// # Errors
 /// A word is no ready fragment; gives it back with the names that there are.
-pub fn given(words: &[String], ready: &Path) -> Result<Vec<ConfigPart>, (String, Vec<String>)> {
+pub(crate) fn given(words: &[String], ready: &Path) -> Result<Vec<ConfigPart>, (String, Vec<String>)> {
     let words: Vec<Found<String>> = words.iter().map(|word| Found::new(0..0, word.clone())).collect();
     parts(&words, ready, &PathBuf::new()).map_err(|(found, known)| (found.get_ref().clone(), known))
 }

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::repo::digest;
-use super::{Repo, SourceError, Tree};
+use super::error::SourceError;
+use super::repo::{Repo, Tree, digest};
 use host::cache::Cache;
 use host::progress::Progress;
 use host::suggest;
@@ -123,7 +123,8 @@ pub(super) fn revision(repo: &Repo, path: &Path, rev: &str) -> Result<Tree, Sour
     Ok(tree)
 }
 
-/// A working tree as it is: with what is not committed, without what its `.gitignore` leaves out. Neither it nor its index is touched.
+/// A working tree as it is: with what is not committed, without what its `.gitignore` leaves out. Neither it nor its
+/// index is touched.
 pub(super) fn as_it_is(repo: &Repo, cache: &Cache, path: &Path, progress: &Progress) -> Result<Tree, SourceError> {
     let local = Local::find(path)?;
     let path = path.canonicalize().map_err(|source| SourceError::Read {
@@ -172,7 +173,8 @@ pub(super) fn as_it_is(repo: &Repo, cache: &Cache, path: &Path, progress: &Progr
     let id = match read(own.filter(|_| !index.is_file())) {
         Ok(id) => id,
         Err(_) => {
-            // An index of a kind that we cannot go on with, or one whose objects are gone: from nothing, which reads every file once.
+            // An index of a kind that we cannot go on with, or one whose objects are gone: from nothing, which reads
+            // every file once.
             let _ = std::fs::remove_file(&index);
             read(None)?
         }

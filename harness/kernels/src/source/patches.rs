@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::repo::digest;
-use super::{Repo, SourceError, Tree};
+use super::error::SourceError;
+use super::repo::{Repo, Tree, digest};
 use host::cache::{self, Cache, CacheError};
 use host::tool;
 

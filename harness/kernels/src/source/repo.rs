@@ -9,7 +9,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::super::store::hex;
-use super::SourceError;
+use super::error::SourceError;
 use host::cache::{self, Cache, CacheError};
 use host::progress::Progress;
 use host::tool::{self, Finished, ToolError};
@@ -61,7 +61,8 @@ impl Repo {
         Ok(repo)
     }
 
-    /// git in this repository. A user's settings stay in force for fetching; what would change content or run programs is off.
+    /// git in this repository. A user's settings stay in force for fetching; what would change content or run programs
+    /// is off.
     ///
     /// # Errors
     /// git is not installed.

@@ -1,14 +1,15 @@
 //! QEMU as a process that we started and that never outlives us.
 
+use std::ffi::OsString;
 use std::fs::File;
+use std::io;
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
-use super::args::{QEMU, Spec, arguments};
+use super::args::QEMU;
 
 /// A running QEMU. Dropping it kills and reaps it.
-pub struct Vm {
+pub(crate) struct Vm {
     child: Child,
 }
 
@@ -16,7 +17,7 @@ pub struct Vm {
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum VmEnd {
-    /// It was still running when the cell was over, and we ended it.
+    /// It was still running when its work was over, and we ended it.
     EndedByUs,
     /// It exited by itself with this code (0 after a guest's power-off, or after a reset or panic with `-no-reboot`).
     Exited(i32),
@@ -25,44 +26,38 @@ pub enum VmEnd {
 }
 
 impl Vm {
-    /// Starts QEMU with its messages going to `log`.
+    /// Starts QEMU with its messages going to `log`, or on the terminal if there is none.
     ///
-    /// It is started through setpriv(1) of util-linux, which asks the kernel to kill it when our thread's process goes away, in
-    /// whatever way; QEMU has no option for that before 10.2. No new session: a runner that kills our process group kills QEMU too.
-    ///
-    /// # Errors
-    /// setpriv or the log cannot be had.
-    pub fn start(spec: &Spec, log: &Path) -> std::io::Result<Vm> {
-        let log = File::create(log)?;
-        let child = command(spec)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()?;
-        Ok(Vm { child })
+    /// It is started through setpriv(1) of util-linux, which asks the kernel to kill it when our thread's process goes
+    /// away, in whatever way; QEMU has no option for that before 10.2. No new session: a runner that kills our process
+    /// group kills QEMU too.
+    pub(crate) fn start(arguments: Vec<OsString>, log: Option<File>) -> io::Result<Vm> {
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "--", QEMU]).args(arguments);
+        if let Some(log) = log {
+            command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        }
+        Ok(Vm {
+            child: command.spawn()?,
+        })
     }
 
-    /// QEMU's process id.
-    #[must_use]
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// How it ended, if it has.
-    pub fn ended(&mut self) -> Option<VmEnd> {
+    pub(crate) fn ended(&mut self) -> Option<VmEnd> {
         self.child.try_wait().ok().flatten().map(end_of)
     }
 
     /// Waits for it to end by itself; for callers that know it is ending, such as after its sockets were closed.
-    ///
-    /// # Errors
-    /// wait(2) failed.
-    pub fn wait(&mut self) -> std::io::Result<VmEnd> {
+    pub(crate) fn wait(&mut self) -> io::Result<VmEnd> {
         self.child.wait().map(end_of)
     }
 
     /// Ends it if it still runs, and says how it ended.
-    pub fn kill(&mut self) -> VmEnd {
+    pub(crate) fn kill(&mut self) -> VmEnd {
         if let Some(end) = self.ended() {
             return end;
         }
@@ -80,14 +75,6 @@ impl Drop for Vm {
     fn drop(&mut self) {
         self.kill();
     }
-}
-
-/// QEMU under setpriv, ready to be started.
-#[must_use]
-pub fn command(spec: &Spec) -> Command {
-    let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL", "--", QEMU]).args(arguments(spec));
-    command
 }
 
 fn end_of(status: ExitStatus) -> VmEnd {

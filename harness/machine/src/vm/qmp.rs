@@ -1,24 +1,21 @@
-//! QEMU's monitor protocol, as far as keeping and restoring a machine's state needs it, and pausing and resetting a machine.
+//! QEMU's monitor protocol, as far as keeping and restoring a machine's state needs it, and pausing and resetting a
+//! machine.
 //!
-//! One JSON object a line each way (QEMU's `docs/interop/qmp-spec`). The crate `qapi` has all of QEMU's eight hundred types; building them
-//! took longer than the rest of the harness, for the ten commands that are sent here.
+//! One JSON object a line each way (QEMU's `docs/interop/qmp-spec`). The crate `qapi` has all of QEMU's eight hundred
+//! types; building them took longer than the rest of the harness, for the ten commands that are sent here.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, IoSlice, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
-use std::time::{Duration, Instant};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
-use rustix::process::{Pid, PidfdFlags};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// How long QEMU may take to connect, and to answer. It takes a tenth of a second; the limit only exists so that a broken QEMU
-/// ends in an error.
+/// How long QEMU may take to answer. It takes no time; the limit only exists so that a broken QEMU ends in an error.
 const WITHIN: Duration = Duration::from_secs(120);
 
 /// QEMU's name of the file that the state goes to or comes from.
@@ -27,9 +24,6 @@ const STATE: &str = "state";
 /// Why QEMU could not be told.
 #[derive(Debug, thiserror::Error)]
 pub enum QmpError {
-    /// It went away before it connected, or did not connect in time.
-    #[error("QEMU did not connect its monitor")]
-    NoConnection,
     /// The connection broke or is silent.
     #[error("QEMU's monitor: {0}")]
     Io(#[from] std::io::Error),
@@ -83,55 +77,9 @@ pub struct Qmp {
     statuses: Vec<String>,
 }
 
-/// A place where QEMU will find us.
-pub struct Waiting(UnixListener);
-
-impl Waiting {
-    /// Listens at `socket`.
-    ///
-    /// # Errors
-    /// The socket cannot be made.
-    pub fn listen(socket: &Path) -> std::io::Result<Waiting> {
-        UnixListener::bind(socket).map(Waiting)
-    }
-
-    /// Waits until the QEMU with this process id connects, and asks to be told of a migration's progress and to leave memory in its
-    /// file.
-    ///
-    /// # Errors
-    /// It ended first, or does not speak the protocol.
-    pub fn accept(self, pid: u32) -> Result<Qmp, QmpError> {
-        let pid = i32::try_from(pid)
-            .ok()
-            .and_then(Pid::from_raw)
-            .ok_or(QmpError::NoConnection)?;
-        let process = rustix::process::pidfd_open(pid, PidfdFlags::empty()).map_err(std::io::Error::from)?;
-        let deadline = Instant::now() + WITHIN;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let left = Timespec::try_from(left).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });
-            let mut watched = [
-                PollFd::new(&self.0, PollFlags::IN),
-                PollFd::new(&process, PollFlags::IN),
-            ];
-            match rustix::event::poll(&mut watched, Some(&left)) {
-                Err(rustix::io::Errno::INTR) => continue,
-                Err(errno) => return Err(std::io::Error::from(errno).into()),
-                Ok(0) => return Err(QmpError::NoConnection),
-                Ok(_) => {}
-            }
-            if !watched[0].revents().is_empty() {
-                break;
-            }
-            return Err(QmpError::NoConnection);
-        }
-        let (stream, _) = self.0.accept()?;
-        Qmp::begin(stream)
-    }
-}
-
 impl Qmp {
-    fn begin(stream: UnixStream) -> Result<Qmp, QmpError> {
+    /// Takes the connection of a QEMU, and asks to be told of a migration's progress and to leave memory in its file.
+    pub(crate) fn begin(stream: UnixStream) -> Result<Qmp, QmpError> {
         stream.set_read_timeout(Some(WITHIN))?;
         stream.set_write_timeout(Some(WITHIN))?;
         let mut qmp = Qmp {
@@ -147,20 +95,14 @@ impl Qmp {
     }
 
     /// Stops the guest and writes the state of its devices to `file`.
-    ///
-    /// # Errors
-    /// QEMU cannot.
-    pub fn save_state(&mut self, file: &File) -> Result<(), QmpError> {
+    pub(crate) fn save_state(&mut self, file: &File) -> Result<(), QmpError> {
         self.pass(file)?;
         self.execute("migrate", &json!({"uri": format!("fd:{STATE}")}))?;
         self.migrated("write")
     }
 
     /// Takes over the state of another machine's devices from `file`.
-    ///
-    /// # Errors
-    /// QEMU cannot.
-    pub fn load_state(&mut self, file: &File) -> Result<(), QmpError> {
+    pub(crate) fn load_state(&mut self, file: &File) -> Result<(), QmpError> {
         self.pass(file)?;
         self.execute("migrate-incoming", &json!({"uri": format!("fd:{STATE}")}))?;
         self.migrated("read")
@@ -188,10 +130,7 @@ impl Qmp {
     }
 
     /// Plugs a device in.
-    ///
-    /// # Errors
-    /// QEMU refuses it.
-    pub fn plug(&mut self, driver: &str, properties: &[(&str, String)]) -> Result<(), QmpError> {
+    pub(crate) fn plug(&mut self, driver: &str, properties: &[(&str, String)]) -> Result<(), QmpError> {
         let mut arguments = serde_json::Map::from_iter([("driver".to_owned(), json!(driver))]);
         for (name, value) in properties {
             // QEMU wants numbers as numbers here, unlike on its command line.
@@ -211,7 +150,8 @@ impl Qmp {
         self.execute("stop", &json!({}))
     }
 
-    /// Presses the reset button. The machine begins anew, although [`arguments`](super::args::arguments) say that a reset ends it.
+    /// Presses the reset button. The machine begins anew, although [`arguments`](super::args::arguments) say that a
+    /// reset ends it.
     ///
     /// # Errors
     /// QEMU refuses.
@@ -297,7 +237,10 @@ mod tests {
             let mut reader = BufReader::new(theirs.try_clone().unwrap());
             let mut theirs = theirs;
             theirs
-                .write_all(b"{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 22, \"minor\": 2, \"major\": 7}}, \"capabilities\": [\"oob\"]}}\n")
+                .write_all(
+                    b"{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 22, \"minor\": 2, \"major\": 7}}, \
+                      \"capabilities\": [\"oob\"]}}\n",
+                )
                 .unwrap();
             for answer in answers {
                 let mut line = String::new();
@@ -317,8 +260,12 @@ mod tests {
             OK,
             OK,
             OK,
-            "{\"timestamp\": {\"seconds\": 1, \"microseconds\": 2}, \"event\": \"MIGRATION\", \"data\": {\"status\": \"setup\"}}\n{\"return\": {}}\n\
-             {\"event\": \"STOP\"}\n{\"event\": \"MIGRATION_PASS\", \"data\": {\"pass\": 2}}\n{\"event\": \"MIGRATION\", \"data\": {\"status\": \"completed\"}}\n",
+            "{\"timestamp\": {\"seconds\": 1, \"microseconds\": 2}, \"event\": \"MIGRATION\", \
+              \"data\": {\"status\": \"setup\"}}\n\
+             {\"return\": {}}\n\
+             {\"event\": \"STOP\"}\n\
+             {\"event\": \"MIGRATION_PASS\", \"data\": {\"pass\": 2}}\n\
+             {\"event\": \"MIGRATION\", \"data\": {\"status\": \"completed\"}}\n",
         ]);
         Qmp::begin(stream)
             .unwrap()

@@ -8,7 +8,7 @@ use evidence::needs::Need;
 use guest_wire::params::{IoerrLeak, Parameters, TestParams, WriteSync};
 
 use super::case::{Case, PLAIN, Profile, SPLIT};
-use machine::vm::args::DiskShape;
+use machine::DiskShape;
 
 /// Room for four requests: the fifth is submitted only after one of the first four completed. With two, 6.12 has only
 /// one in flight at a time, and nothing can be held until the next.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use guest_wire::{GuestMessage, HostMessage, Want};
 use vhost_blk_api::control::Client;
 
-use machine::vm::channel::{Channel, Incoming};
+use machine::{Incoming, Line};
 
 /// How long the device may take for a command.
 const DEVICE_WITHIN: Duration = Duration::from_secs(10);
@@ -14,12 +14,12 @@ const DEVICE_WITHIN: Duration = Duration::from_secs(10);
 const WAIT: Duration = Duration::from_secs(3600);
 
 /// Does what the guest says to the device at the socket `control`, until QEMU closes the line.
-pub fn serve(channel: &mut Channel, control: &Path) {
+pub fn serve(line: &mut Line, control: &Path) {
     loop {
-        match channel.next(Instant::now() + WAIT) {
+        match line.next(Instant::now() + WAIT) {
             Some(Incoming::Message(GuestMessage::Ask { id, want })) => {
                 // A guest that cannot be answered is on its way out, and the line's end follows.
-                let _ = channel.send(&HostMessage::answer(id, obey(&want, control)));
+                let _ = line.send(&HostMessage::answer(id, obey(&want, control)));
             }
             Some(Incoming::Closed) => return,
             Some(Incoming::Message(_) | Incoming::Noise(_)) | None => {}

@@ -105,7 +105,7 @@ pub fn corrupt() {
     let refused = guest.tell("mount xfs discard");
     assert!(["EBADMSG", "EINVAL", "EUCLEAN"].contains(&&*refused), "{refused}");
     guest.kernel_says("XFS (vda)");
-    guest.device.call("clear", &Command::Clear).expect("clear");
+    guest.device().call("clear", &Command::Clear).expect("clear");
     guest.ask("mount xfs discard");
     guest.ask("umount");
     guest.end();

@@ -15,7 +15,7 @@ pub fn early() {
     guest.lose_power();
     guest.assert_reads(0, 4096, "4096x5a");
     assert_eq!(guest.hits(), [1]);
-    guest.device.call("clear", &Command::Clear).expect("clear");
+    guest.device().call("clear", &Command::Clear).expect("clear");
     guest.ask("write 0 4096 22");
     guest.ask("sync");
     guest.lose_power();
@@ -39,11 +39,11 @@ pub fn cut() {
     for task in [before, at, after] {
         guest.assert_sleeps(task);
     }
-    guest.device.call("power", &Command::Power).expect("power");
+    guest.device().call("power", &Command::Power).expect("power");
     guest.assert_sleeps(before);
     guest.assert_sleeps(at);
     // As after a power cut the machine begins anew, and finds what was durable.
-    guest.qmp.reset().expect("a reset");
+    guest.qmp().reset().expect("a reset");
     guest.until_ready();
     guest.assert_reads(0, 12_288, "4096x11 8192x5a");
     guest.assert_works();
@@ -67,7 +67,7 @@ pub fn disconnect() {
     let now = guest.stats();
     assert_eq!((now.connections, now.outstanding), (2, 0), "{now:?}");
     guest
-        .device
+        .device()
         .call("disconnect", &Command::Disconnect)
         .expect("a hang-up");
     guest.assert_works();

@@ -29,7 +29,7 @@ pub fn delay() {
     guest.assert_sleeps(late);
     let inflight = guest.ask("get inflight");
     assert_eq!(inflight.split_whitespace().collect::<Vec<_>>(), ["0", "1"]);
-    guest.device.call("clear", &Command::Clear).expect("clear");
+    guest.device().call("clear", &Command::Clear).expect("clear");
     assert_eq!(guest.answer(late), "ok");
     guest.assert_reads(0, 8192, "4096x11 4096x22");
     guest.end();
@@ -74,7 +74,7 @@ pub fn hold() {
     guest.ask("write 0 4096 33");
     guest.assert_sleeps(read);
     guest
-        .device
+        .device()
         .call("mark", &Command::Mark { name: "go".into() })
         .expect("a mark");
     let read = guest.answer(read);
@@ -104,7 +104,7 @@ pub fn hang() {
     guest.kernel_says("blocked for more than");
     guest.assert_sleeps(write);
     guest
-        .device
+        .device()
         .call("release", &Command::Release { rule: None })
         .expect("release");
     assert_eq!(guest.answer(write), "ok");

@@ -11,7 +11,7 @@ use super::{Guest, WITHIN};
 impl Guest {
     /// The device's counters.
     pub fn stats(&mut self) -> Stats {
-        match self.device.call("stats", &Command::Stats) {
+        match self.device().call("stats", &Command::Stats) {
             Ok(Reply::Stats(stats)) => stats,
             other => panic!("{other:?}"),
         }
@@ -36,20 +36,21 @@ impl Guest {
         }
     }
 
-    /// Cuts the power while nothing is outstanding, and gives it back: what was not durable is lost, and the guest goes on.
+    /// Cuts the power while nothing is outstanding, and gives it back: what was not durable is lost, and the guest goes
+    /// on.
     pub fn lose_power(&mut self) {
         let cut = Command::Cut {
             lose: None,
             torn: None,
             seed: 0,
         };
-        self.device.call("cut", &cut).expect("a power cut");
-        self.device.call("power", &Command::Power).expect("power");
+        self.device().call("cut", &cut).expect("a power cut");
+        self.device().call("power", &Command::Power).expect("power");
     }
 
     /// How often each rule in force was applied.
     pub fn hits(&mut self) -> Vec<u64> {
-        match self.device.call("list", &Command::List) {
+        match self.device().call("list", &Command::List) {
             Ok(Reply::Rules { rules }) => rules.iter().map(|rule| rule.hits).collect(),
             other => panic!("{other:?}"),
         }
@@ -58,15 +59,15 @@ impl Guest {
     /// Adds a rule to the device's.
     pub fn rule(&mut self, text: &str) {
         let rule = text.to_owned();
-        self.device.call("add", &Command::Add { rule }).expect("the rule");
+        self.device().call("add", &Command::Add { rule }).expect("the rule");
     }
 
     /// All requests so far.
     pub fn requests(&mut self) -> Vec<RequestLine> {
-        self.device
+        self.device()
             .call("flush-trace", &Command::FlushTrace)
             .expect("the trace");
-        trace::requests(&trace::read(&self.device.trace).expect("the trace"))
+        trace::requests(&trace::read(&self.device().trace).expect("the trace"))
     }
 
     /// The requests of one kind that `work` makes.
@@ -80,7 +81,7 @@ impl Guest {
     /// The disk as the device has it.
     pub fn disk(&mut self) -> Vec<u8> {
         let path = self.dir.path().join("export.raw");
-        self.device
+        self.device()
             .call("export", &Command::export(path.clone()))
             .expect("the export");
         std::fs::read(path).expect("the exported disk")

@@ -4,20 +4,15 @@ mod disk;
 mod talk;
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use host::places::Places;
 use host::scratch;
 use kernels::modules;
 use kernels::{Manifest, Options};
-use machine::device::{Config, Device};
 use machine::initramfs;
-use machine::vm::args::{Accel, Disk, DiskShape, MEMORY_MIB, Memory, Serial, Spec, Start, test_cmdline};
-use machine::vm::process::{Vm, VmEnd};
-use machine::vm::qmp::{Qmp, Waiting};
+use machine::{Accel, Arrival, Device, DiskShape, DiskSpec, Launch, Machine, MachineSpec, Outage, Qmp, VmEnd};
 use run::prepare;
 
 pub use disk::status;
@@ -65,16 +60,11 @@ impl Default for Setup<'_> {
 
 /// A running guest with its device.
 pub struct Guest {
-    pub device: Device,
-    pub qmp: Qmp,
-    pub vm: Vm,
-    line: BufReader<UnixStream>,
+    machine: Machine,
     answers: BTreeMap<u32, String>,
     asked: u32,
     /// Bytes of the console that a test has looked at.
     console_seen: usize,
-    spec: Spec,
-    image: PathBuf,
     dir: tempfile::TempDir,
 }
 
@@ -101,48 +91,45 @@ impl Guest {
         let initramfs = dir.path().join("initramfs.cpio");
         let entries = initramfs::spec(&places.guest_bins.join("disk-shell"), &[], &drivers);
         initramfs::write(&initramfs, &entries).expect("the initramfs");
-        let device = start_device(setup, dir.path(), image);
-        let image = image.to_owned();
-        let spec = Spec {
-            accel: Accel::Tcg,
-            kernel: artifacts[0].kernel.clone(),
-            pvh: artifacts[0].is_elf(),
-            initramfs,
-            cmdline: test_cmdline(),
-            memory_mib: MEMORY_MIB,
-            cpus: setup.cpus,
-            console: Serial::File(dir.path().join("console.log")),
-            agent: Some(dir.path().join("agent.sock")),
-            disk: Disk::Present {
-                socket: device.socket.clone(),
-                shape: setup.shape,
-                reconnect: setup.reconnect,
-            },
-            memory: Memory::Anonymous,
-            start: Start::PowerOn,
-            monitor: Some(dir.path().join("monitor.sock")),
+        let disk = DiskSpec {
+            reconnect: setup.reconnect,
+            options: setup.options.iter().map(|&option| option.to_owned()).collect(),
+            ..DiskSpec::new(image, setup.shape)
         };
-        let (vm, qmp, line) = power_on(&spec, dir.path());
+        let spec = MachineSpec {
+            cpus: setup.cpus,
+            ..MachineSpec::for_test(Accel::Tcg, &artifacts[0], initramfs, disk)
+        };
+        let launch = Launch {
+            exports: vec![dir.path().to_owned()],
+            monitor: true,
+            ..Launch::new(&places.vhost_blk, dir.path(), dir.path())
+        };
         let mut guest = Guest {
-            device,
-            qmp,
-            vm,
-            line,
+            machine: Machine::start(spec, launch).expect("the machine"),
             answers: BTreeMap::new(),
             asked: 0,
             console_seen: 0,
-            spec,
-            image,
             dir,
         };
         guest.until_ready();
         guest
     }
 
+    /// The device behind the disk.
+    pub fn device(&mut self) -> &mut Device {
+        self.machine.device()
+    }
+
+    /// QEMU's monitor.
+    pub fn qmp(&mut self) -> &mut Qmp {
+        self.machine.monitor().expect("a monitor")
+    }
+
     /// Kills the device: nothing is put in order.
     pub fn kill_device(&mut self) {
-        kill(self.device.pid().cast_signed());
-        while self.device.ended().is_none() {
+        kill(self.device().pid().cast_signed());
+        while self.device().ended().is_none() {
             // Nobody tells; a killed process is gone in no time.
             std::thread::yield_now();
         }
@@ -150,37 +137,24 @@ impl Guest {
 
     /// Starts the device again where it was; a QEMU that reconnects finds it.
     pub fn restart_device(&mut self) {
-        let Disk::Present { shape, .. } = self.spec.disk else {
-            panic!("the guest has no disk");
-        };
-        self.device = start_device(
-            &Setup {
-                shape,
-                ..Setup::default()
-            },
-            self.dir.path(),
-            &self.image,
-        );
+        self.machine.restart_device().expect("the device");
     }
 
     /// Kills QEMU, which has no time to tell the device.
     pub fn kill_guest(&mut self) {
-        self.vm.kill();
+        self.machine.power_off();
     }
 
     /// Boots the guest again, with the device that there is.
     pub fn power_on_again(&mut self) {
-        for socket in [&self.spec.agent, &self.spec.monitor].into_iter().flatten() {
-            std::fs::remove_file(socket).expect("the socket of before");
-        }
-        (self.vm, self.qmp, self.line) = power_on(&self.spec, self.dir.path());
+        self.machine.power_on_again().expect("QEMU");
         self.answers.clear();
         self.until_ready();
     }
 
     /// Descriptors and threads that the device's process has.
-    pub fn device_has(&self) -> (usize, usize) {
-        let pid = self.device.pid();
+    pub fn device_has(&mut self) -> (usize, usize) {
+        let pid = self.device().pid();
         let count = |what| {
             std::fs::read_dir(format!("/proc/{pid}/{what}"))
                 .expect("its folder")
@@ -192,34 +166,15 @@ impl Guest {
     /// Powers the guest off and waits for QEMU's end.
     pub fn end(mut self) {
         self.begin("power-off");
-        // QEMU closes the line as it exits; a guest that does not power off runs into the line's time limit.
-        let mut line = String::new();
-        while self.line.read_line(&mut line).expect("the guest powers off") > 0 {}
-        assert_eq!(self.vm.wait().expect("QEMU's end"), VmEnd::Exited(0));
+        // QEMU closes the line as it exits.
+        let deadline = Instant::now() + WITHIN;
+        loop {
+            match self.machine.line().next_text(deadline) {
+                Some(Arrival::Text(_)) => {}
+                Some(Arrival::Closed) => break,
+                None => panic!("the guest does not power off"),
+            }
+        }
+        assert_eq!(self.machine.outage(), Outage::VmGone(VmEnd::Exited(0)));
     }
-}
-
-fn start_device(setup: &Setup<'_>, dir: &Path, image: &Path) -> Device {
-    Device::start(&Config {
-        program: &Places::find().vhost_blk,
-        image,
-        sockets: dir,
-        dir,
-        exports: &[dir],
-        disk: setup.shape,
-        options: setup.options,
-    })
-    .expect("the device")
-}
-
-/// Starts QEMU; gives it with its monitor and the guest's line.
-fn power_on(spec: &Spec, dir: &Path) -> (Vm, Qmp, BufReader<UnixStream>) {
-    let listener = UnixListener::bind(spec.agent.as_ref().expect("a line")).expect("a socket");
-    let waiting = Waiting::listen(spec.monitor.as_ref().expect("a monitor")).expect("a socket");
-    let vm = Vm::start(spec, &dir.join("qemu.log")).expect("QEMU");
-    // QEMU connects to all of its sockets before it answers on its monitor.
-    let qmp = waiting.accept(vm.pid()).expect("QEMU's monitor");
-    let (stream, _) = listener.accept().expect("the guest's line");
-    stream.set_read_timeout(Some(WITHIN)).expect("a time limit");
-    (vm, qmp, BufReader::new(stream))
 }

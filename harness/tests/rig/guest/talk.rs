@@ -1,9 +1,8 @@
 //! What is said to the guest's `disk-shell` and what it answers, and what its kernel says.
 
-use std::io::{BufRead, Write};
 use std::time::{Duration, Instant};
 
-use machine::vm::args::Serial;
+use machine::Arrival;
 
 use super::{Guest, MIB, WITHIN};
 
@@ -15,9 +14,8 @@ impl Guest {
 
     /// The guest's next line; a guest that says nothing is the test's failure.
     fn next_line(&mut self) -> String {
-        let mut line = String::new();
-        match self.line.read_line(&mut line) {
-            Ok(read) if read > 0 => line.trim_end().to_owned(),
+        match self.machine.line().next_text(Instant::now() + WITHIN) {
+            Some(Arrival::Text(line)) => line.trim_end().to_owned(),
             other => {
                 let console = self.console();
                 panic!(
@@ -32,10 +30,7 @@ impl Guest {
     pub fn begin(&mut self, command: &str) -> u32 {
         self.asked += 1;
         let line = format!("{} {command}\n", self.asked);
-        self.line
-            .get_mut()
-            .write_all(line.as_bytes())
-            .expect("the guest's line");
+        self.machine.line().send_text(&line).expect("the guest's line");
         self.asked
     }
 
@@ -139,11 +134,7 @@ impl Guest {
 
     /// The whole console so far.
     pub fn console(&self) -> String {
-        let Serial::File(path) = &self.spec.console else {
-            return String::new();
-        };
-        let console = std::fs::read(path).unwrap_or_default();
-        String::from_utf8_lossy(&console).into_owned()
+        self.machine.console()
     }
 
     /// What the kernel said since the last look.

@@ -225,7 +225,8 @@ fn a_journal_of_another_bisection_is_refused_and_the_differences_named() {
     let error = Journal::resume(&path, &wanted).expect_err("an error").to_string();
     assert!(
         error.ends_with(
-            " belongs to another bisection: the bad end is 6f1e there and ffff now, the case is partial-write there and overlap now, \
+            " belongs to another bisection: the bad end is 6f1e there and ffff now, the case is partial-write there \
+            and overlap now, \
              the error is 0.01 there and 0.05 now; ask for the same one to go on with it, or name another directory"
         ),
         "{error}"

@@ -1,0 +1,311 @@
+//! A bisection, whatever kind of range it is over: the search, and what comes before and after it.
+
+use std::path::{Path, PathBuf};
+
+use guest_wire::Fs;
+use sha2::{Digest, Sha256};
+
+use crate::bench::Machines;
+use crate::cell::Selection;
+use crate::delta::Asked;
+use crate::dry_run::dry_run;
+use crate::journal::{JOURNAL, broke_off, open};
+use crate::maker::Maker;
+use crate::plan::Planned;
+use crate::report::{self, Report};
+use crate::request::{DeltaRange, Request};
+use crate::revert;
+use crate::setting::Setting;
+use crate::trees::Trees;
+use bisect::driver::{Driver, Finding, Range, short};
+use bisect::search::{Conclusion, Direction};
+use bisect::state::{FORMAT, Header, Kind, State};
+use host::doctor;
+use host::error::Failure;
+use host::exit::Exit;
+use host::progress::Progress;
+use host::words::counted;
+use kernels::Kernel;
+use kernels::store::hex;
+use run::Exec;
+use run::prepare;
+
+/// Snapshots of kernels that were built for it.
+const SNAPSHOTS: &str = "snapshots";
+
+/// A bisection, whatever kind of range it is over.
+pub(crate) struct Bisection<'a> {
+    request: &'a Request,
+    planned: Planned,
+    selection: Selection,
+    setting: Setting,
+}
+
+impl<'a> Bisection<'a> {
+    /// A bisection of a range whose cells are those of the bad end.
+    ///
+    /// # Errors
+    /// No cell matches.
+    pub(crate) fn new(
+        request: &'a Request,
+        setting: Setting,
+        planned: Planned,
+        bad_end: &Kernel,
+    ) -> Result<Self, Failure> {
+        Ok(Bisection {
+            selection: Selection::of(request, bad_end)?,
+            request,
+            planned,
+            setting,
+        })
+    }
+
+    /// Searches the range.
+    ///
+    /// # Errors
+    /// Anything that keeps the bisection from going on; what was done is kept.
+    pub(crate) fn run<M: Maker>(mut self, maker: M) -> Result<Exit, Failure> {
+        let search = self.planned.search(self.request.error, self.request.patience)?;
+        self.introduce();
+        if self.setting.options.dry_run {
+            dry_run(&mut self.planned, &search, &maker)?;
+            return Ok(Exit::Success);
+        }
+        prepare::host(self.setting.options.yes)?;
+        let dir = self.directory()?;
+        if self.planned.kind != Kind::Releases {
+            // A snapshot a kernel that nobody will want again.
+            self.setting.snapshots = Some(dir.join(SNAPSHOTS));
+        }
+        let progress = Progress::stderr();
+        let mut bench = Machines::new(maker, &self.setting, progress.clone());
+        let Some(trial) = self
+            .selection
+            .choose(&mut bench, self.planned.ends().0, &dir, self.setting.seed)?
+        else {
+            return Ok(Exit::NoAnswer);
+        };
+        let cell = format!("{} on {}", trial.cases[0].name, trial.fs);
+        let header = self.header(&trial.cases[0].name, trial.fs);
+        bench.look_at(trial.clone());
+        let (journal, notices) = open(&dir, &header)?;
+        for notice in notices {
+            progress.say(&notice);
+        }
+        let before = (journal.state().runs.0, journal.state().concluded.is_some());
+        match before {
+            (_, true) => anstream::eprintln!("it came to its end before; `--restart` begins anew"),
+            (0, false) => {}
+            (runs, false) => anstream::eprintln!("going on after {}", counted(runs as usize, "run")),
+        }
+        let parents = |item: usize| self.planned.parents[item].clone();
+        let range = Range {
+            names: &self.planned.names,
+            parents: &parents,
+            ends: self.planned.ends(),
+        };
+        let mut driver = Driver::new(search, &range, journal, &dir, &mut bench);
+        let finding = driver.go().map_err(broke_off)?;
+        if self.planned.kind == Kind::Series {
+            driver.each().map_err(broke_off)?;
+        }
+        let state = driver.state().clone();
+        let reverted = match &finding {
+            Finding::Search(Conclusion::Found { item, .. }) => {
+                revert::confirm(&mut bench, *item, &state, &self.planned, &dir, self.request.patience)?
+            }
+            _ => None,
+        };
+        let code = self.conclude(&finding, &state, &cell, &dir, &mut bench, reverted)?;
+        let _ = std::fs::remove_dir_all(dir.join(SNAPSHOTS));
+        Ok(code)
+    }
+
+    /// Searches the difference of two trees.
+    ///
+    /// # Errors
+    /// Anything that keeps the bisection from going on; what was done is kept.
+    pub(crate) fn delta(mut self, trees: Trees, range: &DeltaRange) -> Result<Exit, Failure> {
+        let what = self.selection.describe();
+        anstream::eprintln!(
+            "bisecting {what} over the difference of {} (bad end) and {} (good end)",
+            self.planned.labels[0],
+            self.planned.labels[1]
+        );
+        if self.setting.options.dry_run {
+            anstream::println!("how many hunks reach the build is not known before both ends are built");
+            return Ok(Exit::Success);
+        }
+        let dir = self.directory()?;
+        self.setting.snapshots = Some(dir.join(SNAPSHOTS));
+        let mut bench = Machines::new(trees, &self.setting, Progress::stderr());
+        let Some(trial) = self.selection.choose(&mut bench, 0, &dir, self.setting.seed)? else {
+            return Ok(Exit::NoAnswer);
+        };
+        let header = self.header(&trial.cases[0].name, trial.fs);
+        bench.look_at(trial);
+        let asked = Asked {
+            planned: &self.planned,
+            paths: &range.paths,
+            error: self.request.error,
+            patience: self.request.patience,
+            setting: &self.setting,
+            dir: &dir,
+        };
+        let code = asked.run(&mut bench, &header)?;
+        if code == Exit::Success {
+            let _ = std::fs::remove_dir_all(dir.join(SNAPSHOTS));
+        }
+        Ok(code)
+    }
+
+    /// Says what is looked for.
+    fn introduce(&self) {
+        let planned = &self.planned;
+        let looked_for = match planned.direction {
+            Direction::Regression => "the first that fails",
+            Direction::Fix => "the first that passes",
+        };
+        let what = self.selection.describe();
+        let label = |item: usize| match planned.labels[item].as_str() {
+            "" => planned.names[item].clone(),
+            label => format!("{} ({label})", short(&planned.names[item])),
+        };
+        let (bad, good) = planned.ends();
+        anstream::eprintln!(
+            "bisecting {what} over {}, bad end {}, good end {}: {looked_for} is looked for",
+            counted(planned.names.len(), planned.noun()),
+            label(bad),
+            label(good)
+        );
+        for note in &planned.notes {
+            anstream::eprintln!("{note}");
+        }
+    }
+
+    /// The bisection's directory, made if need be.
+    fn directory(&self) -> Result<PathBuf, Failure> {
+        let dir =
+            match &self.request.dir {
+                Some(dir) => std::path::absolute(dir).unwrap_or_else(|_| dir.clone()),
+                None => self.setting.places.runs().join("bisect").join(format!(
+                    "{}-{}",
+                    self.planned.kind,
+                    &self.asked()[..12]
+                )),
+            };
+        if self.setting.options.restart && dir.join(JOURNAL).is_file() {
+            std::fs::remove_dir_all(&dir)
+                .map_err(|error| Failure::cannot_create(&dir.display().to_string(), &error))?;
+        }
+        std::fs::create_dir_all(&dir).map_err(|error| Failure::cannot_create(&dir.display().to_string(), &error))?;
+        anstream::eprintln!("journal and evidence: {}", dir.display());
+        Ok(dir)
+    }
+
+    /// A hash of what was asked: the same command finds its bisection again.
+    fn asked(&self) -> String {
+        let planned = &self.planned;
+        let mut sum = Sha256::new();
+        let mut take = |part: &str| {
+            sum.update((part.len() as u64).to_le_bytes());
+            sum.update(part);
+        };
+        take(&planned.bad);
+        take(&planned.good);
+        planned.scope.iter().for_each(|part| take(part));
+        take(&self.selection.asked());
+        exec_words(self.setting.exec.as_ref())
+            .iter()
+            .for_each(|part| take(part));
+        rules(self.setting.exec.as_ref()).iter().for_each(|part| take(part));
+        take(&self.setting.seed.to_string());
+        take(&self.request.error.to_string());
+        hex(&sum.finalize())
+    }
+
+    fn header(&self, case: &str, fs: Fs) -> Header {
+        let planned = &self.planned;
+        let mut range = Sha256::new();
+        for name in &planned.names {
+            range.update(name);
+            range.update([b'\n']);
+        }
+        Header {
+            format: FORMAT,
+            kind: planned.kind,
+            bad: planned.bad.clone(),
+            good: planned.good.clone(),
+            scope: planned.scope.clone(),
+            items: planned.names.len(),
+            range: hex(&range.finalize())[..16].to_owned(),
+            direction: planned.direction,
+            case: case.to_owned(),
+            fs,
+            exec: exec_words(self.setting.exec.as_ref()),
+            rules: rules(self.setting.exec.as_ref()),
+            seed: self.setting.seed,
+            error: self.request.error,
+            versions: [
+                ("bioscope".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+                ("QEMU".to_owned(), doctor::qemu_version().unwrap_or_default()),
+            ]
+            .into(),
+        }
+    }
+
+    fn conclude<M: Maker>(
+        &self,
+        finding: &Finding,
+        state: &State,
+        cell: &str,
+        dir: &Path,
+        bench: &mut Machines<'_, M>,
+        reverted: Option<revert::Reverted>,
+    ) -> Result<Exit, Failure> {
+        let said = match finding {
+            Finding::Swapped { failure } => Some(format!(
+                "the ends are swapped: {} passes and {} fails ({failure}); exchange --bad and --good",
+                short(&self.planned.bad),
+                short(&self.planned.good)
+            )),
+            Finding::Search(conclusion) => report::wrong_ends(conclusion, &self.planned, state),
+        };
+        if let Some(said) = said {
+            anstream::println!("\n{said}\nevidence: {}", dir.join("runs").display());
+            return Ok(Exit::NoAnswer);
+        }
+        let Finding::Search(conclusion) = finding else {
+            return Ok(Exit::NoAnswer);
+        };
+        let report = Report {
+            planned: &self.planned,
+            state,
+            conclusion,
+            cell,
+            setting: &self.setting,
+            reverted,
+            hunks: Vec::new(),
+            dir,
+        };
+        report.write(bench)?;
+        anstream::print!("\n{}", report.render());
+        Ok(match conclusion {
+            Conclusion::Found { .. } => Exit::Success,
+            _ => Exit::NoAnswer,
+        })
+    }
+}
+
+/// A user's own program, by its content, and its arguments.
+fn exec_words(exec: Option<&Exec>) -> Vec<String> {
+    let Some(exec) = exec else { return Vec::new() };
+    let program = std::fs::read(&exec.program).unwrap_or_default();
+    std::iter::once(hex(&Sha256::digest(&program))[..16].to_owned())
+        .chain(exec.args.iter().cloned())
+        .collect()
+}
+
+fn rules(exec: Option<&Exec>) -> Vec<String> {
+    exec.map(|exec| exec.plan.rules.clone()).unwrap_or_default()
+}

@@ -1,0 +1,17 @@
+//! Files of a report.
+
+use std::path::Path;
+
+use host::atomic;
+use host::error::Failure;
+
+/// Writes a file of a report, and makes its folder if need be.
+///
+/// # Errors
+/// It cannot be written.
+pub(crate) fn put(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder)
+        .and_then(|()| atomic::write(path, bytes))
+        .map_err(|error| Failure::cannot_create(&path.display().to_string(), &error))
+}

@@ -1,0 +1,77 @@
+//! Who makes the kernels of a range.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::plan::Pace;
+use bisect::signature::{Obstacle, Reason};
+use host::error::Failure;
+use kernels::Artifact;
+
+/// Who makes the kernels of a range.
+pub(crate) trait Maker {
+    /// What a person calls an item in `cargo xtask test`, and how the item is run again with it: `--kernel
+    /// debian-6.1.176`.
+    fn again(&self, item: usize) -> String;
+
+    /// What an item's source has beyond that of what [`Maker::again`] names, for `--patch`.
+    ///
+    /// # Errors
+    /// git fails.
+    fn patch(&self, _item: usize) -> Result<Option<Vec<u8>>, Failure> {
+        Ok(None)
+    }
+
+    /// Where an item's kernel will lie, as far as that is known beforehand.
+    fn place(&self, item: usize) -> PathBuf;
+
+    /// Makes a kernel; the inner error says what is wrong with the item.
+    ///
+    /// # Errors
+    /// Something failed that is not the item's fault.
+    fn make(&mut self, item: usize) -> Result<Result<Artifact, Reason>, Failure>;
+
+    /// The kernel of the newest item with an item's change taken back, if it can be taken back; the inner error says
+    /// why it does not build.
+    ///
+    /// # Errors
+    /// Something failed that is not the change's fault.
+    fn reverted(&mut self, _item: usize) -> Result<Option<Result<Artifact, Reason>>, Failure> {
+        Ok(None)
+    }
+
+    /// Pairs of items between which nothing differs that reaches the build, by what the builds of these read.
+    ///
+    /// # Errors
+    /// What differs cannot be found out.
+    fn same(&self, _made: &BTreeMap<usize, Artifact>) -> Result<Vec<(usize, usize)>, Failure> {
+        Ok(Vec::new())
+    }
+
+    /// The same, by what was built some time before; none if nothing was.
+    ///
+    /// # Errors
+    /// What differs cannot be found out.
+    fn foresee(&self) -> Result<Option<Vec<(usize, usize)>>, Failure> {
+        Ok(None)
+    }
+
+    /// Items that may be wanted soon, the likeliest first. May make them meanwhile.
+    fn ahead(&mut self, _items: &[usize]) {}
+
+    /// What earlier builds like those of this range took.
+    fn pace(&self) -> Pace {
+        Pace::default()
+    }
+}
+
+/// An item that cannot be tested since its kernel cannot be had.
+#[must_use]
+pub(crate) fn unfit(obstacle: Obstacle, failure: &dyn std::fmt::Display) -> Reason {
+    Reason {
+        obstacle,
+        detail: failure.to_string(),
+        files: Vec::new(),
+        noted: Vec::new(),
+    }
+}

@@ -1,0 +1,163 @@
+//! The result of a bisection: what it is made of, and its text for the terminal.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anstyle::{Effects, Style};
+
+use crate::plan::Planned;
+use crate::revert::Reverted;
+use crate::setting::Setting;
+use bisect::driver::{percent, short};
+use bisect::search::{Conclusion, Direction, Outcome};
+use bisect::state::{Kind, State};
+use host::words::counted;
+
+const BOLD: Style = Style::new().effects(Effects::BOLD);
+
+/// Where the report lies in the bisection's directory.
+pub(crate) const FOLDER: &str = "report";
+
+/// A result to post.
+pub(crate) struct Report<'a> {
+    /// The range.
+    pub(crate) planned: &'a Planned,
+    /// What was done.
+    pub(crate) state: &'a State,
+    /// What it came to.
+    pub(crate) conclusion: &'a Conclusion,
+    /// The cell, for a person.
+    pub(crate) cell: &'a str,
+    /// What the runs had in common.
+    pub(crate) setting: &'a Setting,
+    /// What the newest item shows with the change taken back.
+    pub(crate) reverted: Option<Reverted>,
+    /// Of two trees: the hunks that are the change.
+    pub(crate) hunks: Vec<String>,
+    /// The bisection's directory.
+    pub(crate) dir: &'a Path,
+}
+
+impl Report<'_> {
+    pub(super) fn name(&self, item: usize) -> String {
+        match self.planned.labels.get(item).map(String::as_str) {
+            None | Some("") => self.planned.names[item].clone(),
+            Some(label) => format!("{} ({label})", short(&self.planned.names[item])),
+        }
+    }
+
+    /// For the terminal.
+    #[must_use]
+    pub(crate) fn render(&self) -> String {
+        let mut text = String::new();
+        let (word, before) = match self.planned.direction {
+            Direction::Regression => ("fails since", "still passes"),
+            Direction::Fix => ("fixed in", "still fails"),
+        };
+        match self.conclusion {
+            Conclusion::Found { item, probability } => {
+                let _ = writeln!(
+                    text,
+                    "{BOLD}{word} {}{BOLD:#}  (with {})",
+                    self.name(*item),
+                    percent(*probability)
+                );
+                for parent in &self.planned.parents[*item] {
+                    let _ = writeln!(text, "    {} {before}", self.name(*parent));
+                }
+            }
+            Conclusion::Among { items, probability } => {
+                let _ = writeln!(
+                    text,
+                    "{BOLD}{word} one of {}{BOLD:#}, of which no more can be told  (with {})",
+                    counted(items.len(), "item"),
+                    percent(*probability)
+                );
+                for (item, probability) in items {
+                    let _ = writeln!(text, "    {}  {}", self.name(*item), percent(*probability));
+                }
+            }
+            _ => {}
+        }
+        if let Some(signature) = &self.state.pinned {
+            let _ = writeln!(text, "    {signature}");
+        }
+        for (name, reason) in &self.state.skipped {
+            let _ = writeln!(text, "    skipped {}: {reason}", short(name));
+        }
+        if let Some(reverted) = &self.reverted {
+            let _ = writeln!(text, "    {reverted}");
+        }
+        if self.planned.kind == Kind::Series {
+            text.push_str(&self.states());
+        }
+        let others = self
+            .state
+            .shown
+            .iter()
+            .filter(|shown| shown.outcome == Outcome::Other)
+            .count();
+        if others > 0 {
+            let _ = writeln!(
+                text,
+                "    {} failed in another way, which says nothing of the change",
+                counted(others, "run")
+            );
+        }
+        let _ = writeln!(text, "{}", self.costs());
+        let _ = writeln!(text, "report: {}", self.dir.join(FOLDER).join("report.txt").display());
+        text
+    }
+
+    /// What each state of a series does.
+    fn states(&self) -> String {
+        let mut text = String::new();
+        for (item, name) in self.planned.names.iter().enumerate() {
+            let shown: Vec<Outcome> = self.state.shown_by(name).map(|shown| shown.outcome).collect();
+            let count = |outcome: Outcome| shown.iter().filter(|of| **of == outcome).count();
+            let what = match self.state.skipped.get(name) {
+                Some(reason) => reason.to_string(),
+                None if count(Outcome::Failed) > 0 => {
+                    format!("builds, fails in {} of {} runs", count(Outcome::Failed), shown.len())
+                }
+                None if count(Outcome::Other) > 0 => "builds, fails in another way".to_owned(),
+                None if count(Outcome::Passed) > 0 => {
+                    format!("builds, passes {}", counted(count(Outcome::Passed), "run"))
+                }
+                None => "was not tried".to_owned(),
+            };
+            let _ = writeln!(text, "    {} {what}", self.name(item));
+        }
+        text
+    }
+
+    /// What it took.
+    pub(super) fn costs(&self) -> String {
+        let build_ms: u64 = self.state.builds.values().map(|build| build.ms).sum();
+        format!(
+            "{} on {}: {:.0} s of runs, {:.0} s to make or fetch kernels",
+            counted(self.state.runs.0 as usize, "run"),
+            counted(self.kernels(), "kernel"),
+            self.state.runs.1 as f64 / 1000.0,
+            build_ms as f64 / 1000.0
+        )
+    }
+
+    /// Kernels that were run.
+    pub(super) fn kernels(&self) -> usize {
+        let run: std::collections::BTreeSet<&str> = self.state.shown.iter().map(|shown| shown.item.as_str()).collect();
+        run.len()
+    }
+
+    /// The item on the bad side of the change, and the one on the good side, if just one change was found.
+    pub(super) fn sides(&self) -> Option<(usize, usize)> {
+        let Conclusion::Found { item, .. } = self.conclusion else {
+            return None;
+        };
+        let before = *self.planned.parents[*item].first()?;
+        Some(match self.planned.direction {
+            Direction::Regression => (*item, before),
+            Direction::Fix => (before, *item),
+        })
+    }
+}

@@ -1,0 +1,110 @@
+//! Jobs that did not come to their end, or of whose end a part was not heard.
+
+use guest_wire::{Event, Outcome, Phase};
+use verdict::{Judgement, Stage, Verdict};
+
+use crate::bundle::EvidenceBundle;
+use crate::parts::{Ending, ProgramKind};
+
+/// A job that did not come to its end although the kernel did nothing that we can name.
+pub(super) fn unfinished(evidence: &EvidenceBundle) -> Option<Judgement> {
+    let phase = evidence.last_phase().map_or("begin", Phase::name);
+    for timed in &evidence.events {
+        if let Event::PhaseEnd { phase, outcome } = &timed.event {
+            match outcome {
+                Outcome::Failed(what) => return Some(Judgement::broken(Stage::Phase(*phase), what)),
+                Outcome::Exited(code) => {
+                    return Some(Judgement::broken(
+                        Stage::Test,
+                        format!("{} exited with code {code}", phase.name()),
+                    ));
+                }
+                Outcome::Signalled(signal) => {
+                    return Some(Judgement::broken(
+                        Stage::Test,
+                        format!("{} was ended by signal {signal}", phase.name()),
+                    ));
+                }
+                Outcome::Done | Outcome::Skipped => {}
+            }
+        }
+    }
+    match &evidence.ending {
+        Ending::VmGone(_) => Some(Judgement::broken(Stage::Vm, format!("the guest went down in {phase}"))),
+        Ending::OutOfTime { limit_s } => Some(Judgement::broken(
+            Stage::Harness,
+            format!(
+                "no end and no evidence of a hang within {limit_s} s, in {phase}; a slow machine or a sleeping program"
+            ),
+        )),
+        Ending::Finished if !evidence.events.iter().any(|timed| timed.event == Event::End) => {
+            Some(Judgement::broken(Stage::Guest, "the job ended without its end event"))
+        }
+        Ending::Finished => skipped(evidence)
+            .or_else(|| gap(evidence))
+            .or_else(|| unchecked(evidence)),
+        _ => None,
+    }
+}
+
+/// A program that says that it does not apply here leaves out what would follow.
+fn skipped(evidence: &EvidenceBundle) -> Option<Judgement> {
+    let phase = [Phase::Setup, Phase::Run]
+        .into_iter()
+        .find(|phase| evidence.outcome(*phase) == Some(&Outcome::Skipped))?;
+    Some(Judgement::new(
+        Verdict::Skipped,
+        format!("{}: the program says that it does not apply here", phase.name()),
+    ))
+}
+
+/// A finished job of which a phase is missing, or only half heard: an oracle that was not heard was not content.
+fn gap(evidence: &EvidenceBundle) -> Option<Judgement> {
+    const OF_TEST: &[Phase] = &[Phase::Setup, Phase::Remount, Phase::Verify];
+    const OF_ALL: &[Phase] = &[
+        Phase::Mount,
+        Phase::Run,
+        Phase::Umount,
+        Phase::MountAgain,
+        Phase::LastUmount,
+    ];
+    let of_test = if evidence.kind == ProgramKind::Exec {
+        &[]
+    } else {
+        OF_TEST
+    };
+    if let Some(missing) = of_test
+        .iter()
+        .chain(OF_ALL)
+        .find(|phase| evidence.outcome(**phase).is_none())
+    {
+        return Some(Judgement::broken(
+            Stage::Guest,
+            format!("no word of the end of {}, so nothing is known of it", missing.name()),
+        ));
+    }
+    let mut open: Option<Phase> = None;
+    for timed in &evidence.events {
+        let ends = match &timed.event {
+            Event::PhaseStart { phase } => open.replace(*phase),
+            // The end of a phase that is not the open one is one whose beginning was not heard.
+            Event::PhaseEnd { phase, .. } => (open.take() != Some(*phase)).then_some(*phase),
+            _ => None,
+        };
+        if let Some(phase) = ends {
+            return Some(Judgement::broken(
+                Stage::Guest,
+                format!("beginning and end of {} do not belong together", phase.name()),
+            ));
+        }
+    }
+    None
+}
+
+/// A finished job whose image nobody looked at.
+fn unchecked(evidence: &EvidenceBundle) -> Option<Judgement> {
+    evidence
+        .fsck
+        .is_none()
+        .then(|| Judgement::broken(Stage::Harness, "the file system was not checked on the host"))
+}

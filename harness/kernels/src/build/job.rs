@@ -1,0 +1,151 @@
+//! One kernel to build: what determines it, and what make is told.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::config::has_modules;
+use super::error::BuildError;
+use super::make::{self, Make};
+use crate::source::{Listing, Repo, Tree};
+use crate::tree::{ConfigPart, TreeSource};
+use host::cache::CacheError;
+use host::progress::Progress;
+
+/// Below this version (of the kernel) its host tools define variables twice, which compilers since gcc 10 refuse.
+const COMMON_BELOW: (u32, u32) = (5, 7);
+/// Below this version nobody has tried whether today's compilers do.
+const TRIED_SINCE: (u32, u32) = (5, 10);
+
+/// One kernel to build.
+pub(super) struct Job<'a> {
+    pub(super) id: &'a str,
+    pub(super) tree: &'a Tree,
+    pub(super) source: &'a TreeSource,
+    pub(super) all: Listing,
+    /// The tree's own version.
+    pub(super) version: (u32, u32),
+    pub(super) toolchain: String,
+    pub(super) variables: BTreeMap<String, String>,
+    /// The configuration's files with their content, in order.
+    pub(super) parts: Vec<(PathBuf, String)>,
+}
+
+impl<'a> Job<'a> {
+    pub(super) fn new(repo: &Repo, id: &'a str, tree: &'a Tree, source: &'a TreeSource) -> Result<Self, BuildError> {
+        let all = repo.listing(tree)?;
+        let makefile = repo.file(tree, "Makefile")?.unwrap_or_default();
+        let version = version_of(&String::from_utf8_lossy(&makefile));
+        let cc = source.cc.as_deref().unwrap_or("gcc");
+        let parts = source
+            .config
+            .iter()
+            .filter_map(|part| match part {
+                ConfigPart::Whole(path) | ConfigPart::Fragment { path, .. } => Some(path),
+                ConfigPart::Tiny | ConfigPart::Default => None,
+            })
+            .map(|path| {
+                let read = |source| BuildError::Config {
+                    id: id.to_owned(),
+                    path: path.clone(),
+                    source,
+                };
+                Ok((path.clone(), fs::read_to_string(path).map_err(read)?))
+            })
+            .collect::<Result<_, BuildError>>()?;
+        Ok(Job {
+            id,
+            tree,
+            source,
+            all,
+            version,
+            toolchain: make::toolchain(cc)?,
+            variables: variables(source, cc, version),
+            parts,
+        })
+    }
+
+    /// What a result depends on besides source and configuration.
+    pub(super) fn with(&self) -> String {
+        let variables: Vec<String> = self
+            .variables
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        // ccache gives back what the compiler would have made.
+        let variables = variables.join(" ").replace("ccache ", "");
+        format!("{}; {variables}", self.toolchain)
+    }
+
+    /// Makes image and modules; gives back how many objects were made.
+    pub(super) fn make(&self, make: &Make<'_>, whole: Option<u64>, progress: &Progress) -> Result<u64, BuildError> {
+        let mut targets = vec!["bzImage"];
+        if has_modules(make.objects) {
+            targets.push("modules");
+        }
+        let step = progress.count(format!("building {}", self.id), whole);
+        make.run(&targets, make::jobs(), Some(&step))
+    }
+
+    /// Says that the tree is old, if that may be why it does not build.
+    pub(super) fn too_old(&self, error: BuildError) -> BuildError {
+        match error {
+            BuildError::Make { .. } if self.version < TRIED_SINCE => BuildError::TooOld {
+                version: self.version,
+                compiler: self.toolchain.split(';').next().unwrap_or_default().to_owned(),
+                source: Box::new(error),
+            },
+            error => error,
+        }
+    }
+}
+
+/// Writes a file of a build.
+pub(super) fn write(path: &Path, text: &str) -> Result<(), BuildError> {
+    host::atomic::write(path, text.as_bytes()).map_err(|source| CacheError::io("write", path, source).into())
+}
+
+/// `VERSION` and `PATCHLEVEL` of a kernel's Makefile.
+fn version_of(makefile: &str) -> (u32, u32) {
+    let number = |name: &str| {
+        let mut lines = makefile
+            .lines()
+            .filter_map(|line| line.strip_prefix(name)?.trim_start().strip_prefix('='));
+        lines.next().and_then(|value| value.trim().parse().ok()).unwrap_or(0)
+    };
+    (number("VERSION"), number("PATCHLEVEL"))
+}
+
+/// What make is told, so that the same source comes to the same bytes whoever builds it, when and how often.
+fn variables(source: &TreeSource, cc: &str, version: (u32, u32)) -> BTreeMap<String, String> {
+    let ccache = host::tool::find("ccache").is_some() && !cc.contains("ccache");
+    let with_ccache = |cc: &str| if ccache { format!("ccache {cc}") } else { cc.to_owned() };
+    let mut variables = BTreeMap::new();
+    let mut set = |name: &str, value: &str| drop(variables.insert(name.to_owned(), value.to_owned()));
+    set("KBUILD_BUILD_TIMESTAMP", "Thu Jan  1 00:00:00 UTC 2026");
+    set("KBUILD_BUILD_USER", "bioscope");
+    set("KBUILD_BUILD_HOST", "bioscope");
+    set("KBUILD_BUILD_VERSION", "1");
+    // Set and empty: no `+` for a tree that git would call changed.
+    set("LOCALVERSION", "");
+    set("CC", &with_ccache(cc));
+    // A warning that only a newer compiler gives is no reason not to build.
+    set("KCFLAGS", "-Wno-error");
+    if version < COMMON_BELOW {
+        set("HOSTCFLAGS", "-fcommon");
+    }
+    variables.extend(source.make.clone());
+    variables
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_makefiles_version_is_read() {
+        let makefile = "# SPDX-License-Identifier: GPL-2.0\nVERSION = 6\nPATCHLEVEL = 1\nSUBLEVEL = 192\n";
+        assert_eq!(version_of(makefile), (6, 1));
+        assert_eq!(version_of(""), (0, 0));
+    }
+}

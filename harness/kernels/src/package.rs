@@ -1,0 +1,32 @@
+//! A kernel in a distribution's archive.
+
+use std::fmt;
+
+/// A kernel in a distribution's archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackageSource {
+    /// The archive's suite: `bookworm-security`.
+    pub suite: String,
+    /// Names, or globs of which the highest version is taken.
+    pub packages: Vec<String>,
+    /// Which version.
+    pub version: Wanted,
+}
+
+/// Which version of a package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wanted {
+    /// The highest on offer when the lock was last moved.
+    Latest,
+    /// This one.
+    Exactly(String),
+}
+
+impl fmt::Display for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Wanted::Latest => "latest",
+            Wanted::Exactly(version) => version,
+        })
+    }
+}

@@ -1,0 +1,103 @@
+//! What is said on the [line](crate::line) to the agent that runs tests in a guest, until it takes jobs.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use guest_wire::{self as wire, GuestMessage, HostMessage};
+use serde::{Deserialize, Serialize};
+
+use crate::line::{Arrival, Line};
+use crate::outage::Outage;
+
+/// What an agent says of its guest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Greeting {
+    /// `uname -r`.
+    pub(crate) release: String,
+    /// Online CPUs.
+    pub(crate) cpus: u32,
+    /// Whether it finds a disk that is plugged in.
+    pub(crate) hotplug: bool,
+}
+
+/// What arrives from an agent.
+#[derive(Debug)]
+pub enum Incoming {
+    /// A message.
+    Message(GuestMessage),
+    /// A line that is none (firmware or kernel noise, or a guest of another version).
+    Noise(String),
+    /// QEMU closed the line: it is gone or going.
+    Closed,
+}
+
+impl Line {
+    /// The next thing from the agent, or `None` at `deadline`.
+    pub fn next(&mut self, deadline: Instant) -> Option<Incoming> {
+        loop {
+            return Some(match self.next_text(deadline)? {
+                Arrival::Closed => Incoming::Closed,
+                Arrival::Text(text) => match wire::from_line(&text) {
+                    Ok(message) => Incoming::Message(message),
+                    Err(_) if text.trim().is_empty() => continue,
+                    Err(error) => Incoming::Noise(error.to_string()),
+                },
+            });
+        }
+    }
+
+    /// Sends a message to the agent.
+    ///
+    /// # Errors
+    /// QEMU went away, or the guest stopped reading.
+    pub fn send(&mut self, message: &HostMessage) -> io::Result<()> {
+        self.send_text(&wire::to_line(message)?)
+    }
+}
+
+/// Waits for the agent's first words; none if QEMU closed the line.
+pub(crate) fn greeting(line: &mut Line, deadline: Instant) -> Result<Option<Greeting>, Outage> {
+    loop {
+        match line.next(deadline) {
+            Some(Incoming::Message(GuestMessage::Hello {
+                release, cpus, hotplug, ..
+            })) => {
+                return Ok(Some(Greeting { release, cpus, hotplug }));
+            }
+            Some(Incoming::Message(GuestMessage::Unfit { reason })) => return Err(Outage::Unfit(reason)),
+            Some(Incoming::Message(_) | Incoming::Noise(_)) => {}
+            Some(Incoming::Closed) => return Ok(None),
+            None => return Err(Outage::NoHello),
+        }
+    }
+}
+
+/// Has the agent find its disk, and waits until it takes jobs; none if QEMU closed the line. `limit` is what the
+/// deadline was made of.
+pub(crate) fn find_disk(line: &mut Line, deadline: Instant, limit: Duration) -> Result<Option<()>, Outage> {
+    line.send(&HostMessage::FindDisk)
+        .map_err(|error| Outage::Rig(format!("the guest cannot be told to find its disk: {error}")))?;
+    loop {
+        match line.next(deadline) {
+            Some(Incoming::Message(GuestMessage::Unfit { reason })) => return Err(Outage::Unfit(reason)),
+            Some(Incoming::Message(GuestMessage::Ready)) => return Ok(Some(())),
+            Some(Incoming::Message(_) | Incoming::Noise(_)) => {}
+            Some(Incoming::Closed) => return Ok(None),
+            None => {
+                return Err(Outage::OutOfTime {
+                    limit_s: limit.as_secs(),
+                });
+            }
+        }
+    }
+}
+
+/// Asks for the stacks of blocked tasks on the console, and waits until the kernel has printed or the time is up.
+pub(crate) fn dump_blocked(line: &mut Line, within: Duration) {
+    if line.send(&HostMessage::DumpBlocked).is_err() {
+        return;
+    }
+    // The agent answers with a sample; nothing depends on it.
+    let deadline = Instant::now() + within;
+    while let Some(Incoming::Message(_) | Incoming::Noise(_)) = line.next(deadline) {}
+}

@@ -1,0 +1,110 @@
+//! The host's end of the second serial port (`ttyS1`), over which the guest's program and the harness speak.
+//!
+//! A thread reads, and every line is kept in a log as it came, before anybody interprets it: evidence must not depend
+//! on our being able to read it. What a line means is up to who is on the other end: [`agent`](crate::agent) for the
+//! tests'.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a guest that stopped reading may block the harness.
+const WRITE_WITHIN: Duration = Duration::from_secs(10);
+
+/// What arrives from the guest.
+#[derive(Debug)]
+pub enum Arrival {
+    /// A line, with its end.
+    Text(String),
+    /// QEMU closed the line: it is gone or going.
+    Closed,
+}
+
+/// The line to a guest's program.
+pub struct Line {
+    writer: UnixStream,
+    arrivals: Receiver<String>,
+}
+
+impl Line {
+    /// Begins to read, and to keep what arrives in `log`.
+    pub(crate) fn open(stream: UnixStream, log: File) -> io::Result<Line> {
+        stream.set_write_timeout(Some(WRITE_WITHIN))?;
+        let reader = BufReader::new(stream.try_clone()?);
+        let (sender, arrivals) = channel();
+        // It ends with QEMU, or when nobody listens any more.
+        thread::Builder::new()
+            .name("line".into())
+            .spawn(move || forward(reader, log, &sender))?;
+        Ok(Line {
+            writer: stream,
+            arrivals,
+        })
+    }
+
+    /// The next line from the guest, or `None` at `deadline`.
+    pub fn next_text(&mut self, deadline: Instant) -> Option<Arrival> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match self.arrivals.recv_timeout(left) {
+            Ok(text) => Some(Arrival::Text(text)),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => Some(Arrival::Closed),
+        }
+    }
+
+    /// Sends a text, which brings its line end along.
+    ///
+    /// # Errors
+    /// QEMU went away, or the guest stopped reading.
+    pub fn send_text(&mut self, text: &str) -> io::Result<()> {
+        self.writer.write_all(text.as_bytes())
+    }
+}
+
+fn forward(mut reader: BufReader<UnixStream>, mut log: File, sender: &Sender<String>) {
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        match reader.read_until(b'\n', &mut line) {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
+        }
+        let _ = log.write_all(&line);
+        if sender.send(String::from_utf8_lossy(&line).into_owned()).is_err() {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_arrive_in_order_and_in_the_log_until_the_other_end_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("log");
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let mut line = Line::open(ours, File::create(&log).unwrap()).unwrap();
+        assert!(line.next_text(Instant::now()).is_none());
+        theirs.write_all(b"one\ntw\xff\n").unwrap();
+        line.send_text("order\n").unwrap();
+        let mut order = String::new();
+        BufReader::new(theirs.try_clone().unwrap())
+            .read_line(&mut order)
+            .unwrap();
+        assert_eq!(order, "order\n");
+        theirs.shutdown(std::net::Shutdown::Both).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let mut texts = Vec::new();
+        while let Some(Arrival::Text(text)) = line.next_text(deadline) {
+            texts.push(text);
+        }
+        assert_eq!(texts, ["one\n", "tw\u{fffd}\n"]);
+        assert!(matches!(line.next_text(deadline), Some(Arrival::Closed)));
+        assert_eq!(std::fs::read(&log).unwrap(), b"one\ntw\xff\n");
+    }
+}

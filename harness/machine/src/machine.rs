@@ -1,0 +1,222 @@
+//! A machine: QEMU, the processes behind its disks, and the line to the program in its guest, from power-on to its end.
+
+use std::io;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::agent::{self, Greeting};
+use crate::device::{Device, DeviceError};
+use crate::launch::Launch;
+use crate::line::Line;
+use crate::outage::Outage;
+use crate::spec::MachineSpec;
+use crate::start::{self, StartError, Started};
+use crate::vm::args::{Memory, Start};
+use crate::vm::process::{Vm, VmEnd};
+use crate::vm::qmp::Qmp;
+
+/// How long the kernel may take to print the stacks of blocked tasks.
+const DUMP_WITHIN: Duration = Duration::from_secs(2);
+
+/// A machine whose devices run and that is not powered on yet.
+pub struct Assembled {
+    pub(crate) spec: MachineSpec,
+    pub(crate) launch: Launch,
+    pub(crate) devices: Vec<Device>,
+}
+
+/// A running machine. Dropping it ends QEMU and the devices.
+pub struct Machine {
+    // QEMU first: it goes before the devices do.
+    pub(crate) vm: Vm,
+    pub(crate) devices: Vec<Device>,
+    pub(crate) line: Line,
+    pub(crate) monitor: Option<Qmp>,
+    pub(crate) spec: MachineSpec,
+    pub(crate) launch: Launch,
+    /// What the agent said of the guest, once it has.
+    pub(crate) greeting: Option<Greeting>,
+}
+
+impl Assembled {
+    /// Starts the devices.
+    ///
+    /// # Errors
+    /// One of them does not get ready.
+    pub fn new(spec: MachineSpec, launch: Launch) -> Result<Assembled, StartError> {
+        if spec.disks.is_empty() {
+            return Err(StartError::NoDisk);
+        }
+        let devices = spec.disks.iter().enumerate();
+        let devices = devices.map(|(number, disk)| Device::start(disk, number, &launch));
+        Ok(Assembled {
+            devices: devices.collect::<Result<_, _>>()?,
+            spec,
+            launch,
+        })
+    }
+
+    /// The device of the first disk.
+    pub fn device(&mut self) -> &mut Device {
+        &mut self.devices[0]
+    }
+
+    /// Starts QEMU; the guest is then booting.
+    ///
+    /// # Errors
+    /// Something of ours could not be started.
+    pub fn power_on(self) -> Result<Machine, StartError> {
+        let started = start::start(&self.spec, &self.launch, Memory::Anonymous, Start::PowerOn)?;
+        Ok(self.with(started))
+    }
+
+    pub(crate) fn with(self, started: Started) -> Machine {
+        Machine {
+            vm: started.vm,
+            devices: self.devices,
+            line: started.line,
+            monitor: started.monitor,
+            spec: self.spec,
+            launch: self.launch,
+            greeting: None,
+        }
+    }
+}
+
+impl Machine {
+    /// Starts everything from power-on; the guest is then booting.
+    ///
+    /// # Errors
+    /// Something of ours could not be started.
+    pub fn start(spec: MachineSpec, launch: Launch) -> Result<Machine, StartError> {
+        Assembled::new(spec, launch)?.power_on()
+    }
+
+    /// Waits until the guest's agent takes jobs.
+    ///
+    /// # Errors
+    /// How it ended instead.
+    pub fn until_ready(&mut self, limit: Duration) -> Result<(), Outage> {
+        let deadline = Instant::now() + limit;
+        if self.greeting.is_none() {
+            match agent::greeting(&mut self.line, deadline)? {
+                Some(greeting) => self.greeting = Some(greeting),
+                None => return Err(self.outage()),
+            }
+        }
+        match agent::find_disk(&mut self.line, deadline, limit)? {
+            Some(()) => Ok(()),
+            None => Err(self.outage()),
+        }
+    }
+
+    /// Serves the guest's line while the machine runs on the terminal; returns when QEMU has ended and the line with
+    /// it.
+    ///
+    /// # Errors
+    /// wait(2) failed.
+    pub fn in_foreground(&mut self, serve: impl FnOnce(&mut Line) + Send) -> io::Result<VmEnd> {
+        let Machine { vm, line, .. } = self;
+        thread::scope(|scope| {
+            scope.spawn(move || serve(line));
+            vm.wait()
+        })
+    }
+
+    /// Says which part of the machine went away, now that the line is closed.
+    pub fn outage(&mut self) -> Outage {
+        // A device that dies takes its socket along, but QEMU goes on; a QEMU that dies leaves the devices waiting.
+        if let Some(how) = self.devices.iter_mut().find_map(Device::ended) {
+            return Outage::DeviceGone(how);
+        }
+        match self.vm.wait() {
+            Ok(end) => Outage::VmGone(end),
+            Err(error) => Outage::Rig(format!("cannot wait for QEMU: {error}")),
+        }
+    }
+
+    /// Has the agent ask for the stacks of blocked tasks on the console; best effort, for the evidence.
+    pub fn dump_blocked(&mut self) {
+        agent::dump_blocked(&mut self.line, DUMP_WITHIN);
+    }
+
+    /// Ends QEMU if it still runs, and says how it ended; the devices wait for the next one.
+    pub fn power_off(&mut self) -> VmEnd {
+        self.vm.kill()
+    }
+
+    /// Boots again after QEMU's end, with the devices that there are.
+    ///
+    /// # Errors
+    /// QEMU could not be started.
+    pub fn power_on_again(&mut self) -> Result<(), StartError> {
+        let started = start::start(&self.spec, &self.launch, Memory::Anonymous, Start::PowerOn)?;
+        (self.vm, self.line, self.monitor) = (started.vm, started.line, started.monitor);
+        self.greeting = None;
+        Ok(())
+    }
+
+    /// Ends the machine and says how QEMU had ended.
+    pub fn end(mut self) -> VmEnd {
+        self.vm.kill()
+    }
+
+    /// The device of the first disk, `/dev/vda`.
+    pub fn device(&mut self) -> &mut Device {
+        // No machine is assembled without one.
+        &mut self.devices[0]
+    }
+
+    /// Starts the device of the first disk again where it was; a QEMU that reconnects finds it.
+    ///
+    /// # Errors
+    /// It does not get ready.
+    pub fn restart_device(&mut self) -> Result<(), DeviceError> {
+        self.devices[0] = Device::start(&self.spec.disks[0], 0, &self.launch)?;
+        Ok(())
+    }
+
+    /// The line to the program in the guest.
+    pub fn line(&mut self) -> &mut Line {
+        &mut self.line
+    }
+
+    /// QEMU's monitor, if [`Launch::monitor`] asked for one.
+    pub fn monitor(&mut self) -> Option<&mut Qmp> {
+        self.monitor.as_mut()
+    }
+
+    /// The directory with its logs.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.launch.dir
+    }
+
+    /// Online CPUs, as the agent said.
+    #[must_use]
+    pub fn cpus(&self) -> u32 {
+        self.greeting.as_ref().map_or(1, |greeting| greeting.cpus)
+    }
+
+    /// CPU time that QEMU has used so far, in milliseconds.
+    #[must_use]
+    pub fn qemu_cpu_ms(&self) -> u64 {
+        cpu_ms(self.vm.pid()).unwrap_or(0)
+    }
+
+    /// What the kernel has said so far.
+    #[must_use]
+    pub fn console(&self) -> String {
+        self.launch.read_console()
+    }
+}
+
+/// User and system time of a process (`/proc/PID/stat`, fields 14 and 15, in clock ticks).
+fn cpu_ms(pid: u32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The command name may hold spaces and parentheses; the fields that matter come after its last parenthesis.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+    let ticks: u64 = fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?;
+    Some(ticks * 1000 / rustix::param::clock_ticks_per_second())
+}

@@ -1,0 +1,109 @@
+//! QEMU from its arguments until it is connected to everything, and why that may fail.
+
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+
+use host::exit::{Exit, ExitError};
+
+use crate::device::DeviceError;
+use crate::launch::Launch;
+use crate::line::Line;
+use crate::spec::{Console, MachineSpec};
+use crate::vm::args::{Memory, QEMU, Start, arguments};
+use crate::vm::listener::Listener;
+use crate::vm::process::{Vm, VmEnd};
+use crate::vm::qmp::{Qmp, QmpError};
+
+/// Why a machine did not start. The guest is not to blame.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Nothing to boot from, as it were.
+    #[error("a machine needs at least one disk")]
+    NoDisk,
+    /// A device.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// A socket or a log.
+    #[error("cannot listen for the guest in {}: {source}", dir.display())]
+    Listen {
+        /// The directory.
+        dir: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// QEMU.
+    #[error("cannot start setpriv and {QEMU}: {source}; `cargo xtask doctor` says what is missing")]
+    Qemu {
+        /// Why.
+        source: io::Error,
+    },
+    /// QEMU ended before it started the guest.
+    #[error("QEMU ended before it started the guest ({end:?}); see {}", log.display())]
+    Ended {
+        /// How.
+        end: VmEnd,
+        /// What it said.
+        log: PathBuf,
+    },
+    /// QEMU runs, but did not connect.
+    #[error("QEMU did not connect to the harness")]
+    NotConnected,
+    /// QEMU's monitor.
+    #[error(transparent)]
+    Qmp(#[from] QmpError),
+}
+
+impl ExitError for StartError {
+    fn exit(&self) -> Exit {
+        match self {
+            StartError::NoDisk => Exit::Internal,
+            StartError::Listen { .. } => Exit::CannotCreate,
+            StartError::Device(_)
+            | StartError::Qemu { .. }
+            | StartError::Ended { .. }
+            | StartError::NotConnected
+            | StartError::Qmp(_) => Exit::Unavailable,
+        }
+    }
+}
+
+/// A QEMU that is connected to everything.
+pub(crate) struct Started {
+    pub(crate) vm: Vm,
+    pub(crate) line: Line,
+    pub(crate) monitor: Option<Qmp>,
+}
+
+/// Starts QEMU; the devices already listen.
+pub(crate) fn start(spec: &MachineSpec, launch: &Launch, memory: Memory, start: Start) -> Result<Started, StartError> {
+    let wiring = launch.wiring(spec, memory, start);
+    let listen = |source| StartError::Listen {
+        dir: launch.sockets.clone(),
+        source,
+    };
+    let qemu = |source| StartError::Qemu { source };
+    let line = Listener::bind(&wiring.agent).map_err(listen)?;
+    let line_log = File::create(launch.line_log()).map_err(listen)?;
+    let monitor = wiring.monitor.as_deref().map(Listener::bind);
+    let monitor = monitor.transpose().map_err(listen)?;
+    let log = match spec.console {
+        Console::Log => Some(File::create(launch.qemu_log()).map_err(qemu)?),
+        Console::Terminal => None,
+    };
+    let mut vm = Vm::start(arguments(spec, &wiring), log).map_err(qemu)?;
+    let mut accept = |listener: Listener| match listener.accept(vm.pid()).map_err(listen)? {
+        Some(stream) => Ok(stream),
+        None => Err(match vm.ended() {
+            Some(end) => StartError::Ended {
+                end,
+                log: launch.qemu_log(),
+            },
+            None => StartError::NotConnected,
+        }),
+    };
+    let line = Line::open(accept(line)?, line_log).map_err(listen)?;
+    let monitor = monitor.map(accept).transpose()?;
+    let monitor = monitor.map(Qmp::begin).transpose()?;
+    Ok(Started { vm, line, monitor })
+}

@@ -1,6 +1,7 @@
-//! A whole session of a device with a front end, over real rings in guest memory: mostly good chains, rules that keep and spoil them, rings that stop and
-//! start, front ends that leave and come again, power that goes, disks that grow and shrink, and now and then a driver that lies. Every head comes back at most once,
-//! nothing comes after a stop or an end, and in the end nothing is out.
+//! A whole session of a device with a front end, over real rings in guest memory: mostly good chains, rules that hold and
+//! spoil them, rings that stop and start, front ends that leave and come again, power that goes, disks that grow and
+//! shrink, and now and then a driver that lies. Every head comes back at most once, nothing comes after a stop or an end,
+//! and in the end nothing is outstanding.
 
 #![no_main]
 
@@ -20,8 +21,8 @@ use vhost_blk::backend::in_process::InProcess;
 use vhost_blk::config::Config;
 use vhost_blk::device::Device;
 use vhost_blk::disk::Disk;
-use vhost_blk_api::plan::{Lose, Plan, Torn, Var};
 use vhost_blk::trace::Writer;
+use vhost_blk_api::plan::{Lose, Plan, Torn, Var};
 
 /// Rules that an input can have, by number.
 const RULES: [&str; 32] = [
@@ -229,24 +230,45 @@ impl Session {
         self.rings.iter_mut().for_each(|ring| ring.is_wild = true);
     }
 
+    /// One step of the session. The seeds depend on the numbers: `what` is a queue (its highest bit), whether the step
+    /// goes further (the next one), and a kind of step.
     fn step(&mut self, what: u8, input: &mut Input<'_>) -> Option<()> {
-        let queue = usize::from(what >> 7);
-        let ring = &mut self.rings[queue];
-        match what & 0x3F {
+        let (queue, kind) = (usize::from(what >> 7), what & 0x3F);
+        let goes_further = what & 0x40 != 0;
+        match kind {
             0..24 => {
-                ring.send(self.memory, input)?;
-                if what & 0x40 != 0 {
+                self.rings[queue].send(self.memory, input)?;
+                if goes_further {
                     self.kick(queue);
                 }
             }
             24..32 => self.kick(queue),
             32..35 => {
-                if ring.send_raw(self.memory, input)? {
+                if self.rings[queue].send_raw(self.memory, input)? {
                     self.all_wild();
                 }
                 self.kick(queue);
             }
-            35..38 => drop(self.device.release(None)),
+            35..43 => self.change_rules(kind, input)?,
+            43..48 => self.stop_or_reset(queue, kind, goes_further),
+            48..51 => {
+                self.leave();
+                self.connect(goes_further);
+            }
+            51 => {
+                self.device.front_end().hang_up();
+            }
+            52..56 => self.change_power(kind, input)?,
+            56 | 57 if self.record.is_none() => self.begin_record(),
+            58..63 => self.lie(queue, kind, input)?,
+            _ => self.change_disk(input)?,
+        }
+        Some(())
+    }
+
+    /// Rules, marks and variables change, or held requests are released.
+    fn change_rules(&mut self, kind: u8, input: &mut Input<'_>) -> Option<()> {
+        match kind {
             38 => drop(self.device.release(Some("r1"))),
             39 => drop(self.device.clear_rules()),
             40 => {
@@ -258,52 +280,63 @@ impl Session {
                 name: "phase".to_owned(),
                 value: u64::from(input.byte()? % 3),
             }),
-            43..46 if ring.is_running => {
-                let base = self.stop(queue);
-                if what & 0x40 == 0 {
-                    self.run(queue, base);
-                    self.kick(queue);
-                }
+            _ => drop(self.device.release(None)),
+        }
+        Some(())
+    }
+
+    /// A ring stops, and may start again where it was, or the driver resets it.
+    fn stop_or_reset(&mut self, queue: usize, kind: u8, stays_stopped: bool) {
+        if kind < 46 && self.rings[queue].is_running {
+            let base = self.stop(queue);
+            if !stays_stopped {
+                self.run(queue, base);
+                self.kick(queue);
             }
-            // A driver resets its device while nobody is there to be told: its front end lets go of the record, as QEMU does.
-            43..48 if self.hung_up.load(Ordering::Relaxed) => {
-                self.leave();
-                self.connect(false);
-            }
-            43..48 => {
-                if self.front.is_some() {
-                    self.stop(queue);
-                    self.start_ring(queue);
-                }
-            }
-            48..51 => {
-                self.leave();
-                self.connect(what & 0x40 != 0);
-            }
-            51 => {
-                self.device.front_end().hang_up();
-            }
+        } else if self.hung_up.load(Ordering::Relaxed) {
+            // A driver resets its device while nobody is there to be told: its front end lets go of the record, as
+            // QEMU does.
+            self.leave();
+            self.connect(false);
+        } else if self.front.is_some() {
+            self.stop(queue);
+            self.start_ring(queue);
+        }
+    }
+
+    /// The power is cut or comes back, or the disk is the image again.
+    fn change_power(&mut self, kind: u8, input: &mut Input<'_>) -> Option<()> {
+        match kind {
             52 => {
                 let lose = [Lose::All, Lose::Some, Lose::None][usize::from(input.byte()?) % 3];
-                self.device.cut(lose, Some(Torn::Sector), 1);
+                let _ = self.device.cut(lose, Some(Torn::Sector), 1);
             }
-            53 | 54 => drop(self.device.power_on()),
             55 => {
                 if self.device.stats().outstanding == 0 {
                     self.device.rollback(None).expect("nothing is out");
                 }
             }
-            // With a record from the next connection on.
-            56 | 57 if self.record.is_none() => {
-                self.leave();
-                self.record = Some(InProcess::record(QUEUES as u16, SIZE).expect("a file"));
-                let cuts = self.cuts();
-                self.rings.iter_mut().for_each(|ring| {
-                    ring.empty(self.memory, cuts);
-                    ring.is_running = true;
-                });
-                self.connect(true);
-            }
+            _ => drop(self.device.power_on()),
+        }
+        Some(())
+    }
+
+    /// The front end has a record of requests in flight from its next connection on.
+    fn begin_record(&mut self) {
+        self.leave();
+        self.record = Some(InProcess::record(QUEUES as u16, SIZE).expect("a file"));
+        let cuts = self.cuts();
+        self.rings.iter_mut().for_each(|ring| {
+            ring.empty(self.memory, cuts);
+            ring.is_running = true;
+        });
+        self.connect(true);
+    }
+
+    /// The driver or its front end lies: about a ring, the memory (61 gives it back) or the record.
+    fn lie(&mut self, queue: usize, kind: u8, input: &mut Input<'_>) -> Option<()> {
+        let ring = &mut self.rings[queue];
+        match kind {
             58 => {
                 ring.is_wild = true;
                 ring.lie_about_index(self.memory, input.short()?);
@@ -328,7 +361,7 @@ impl Session {
                     self.is_shrunk = false;
                 }
             }
-            62 => {
+            _ => {
                 let (at, value) = (input.short()?, input.byte()?);
                 if let Some((file, bytes)) = &self.record {
                     let at = u64::from(at) % bytes;
@@ -336,16 +369,19 @@ impl Session {
                     self.all_wild();
                 }
             }
-            _ => {
-                let how = input.byte()?;
-                if how & 0x80 == 0 {
-                    self.device.front_end().set_writeback(how & 1 == 1);
-                } else {
-                    // Up to twice its size, and seldom where a block ends.
-                    let bytes = (1 + u64::from(how & 0x7F) * 2) * 512;
-                    self.device.resize(bytes).expect("a size for a disk");
-                }
-            }
+        }
+        Some(())
+    }
+
+    /// The driver switches the write cache, or the disk changes its size.
+    fn change_disk(&mut self, input: &mut Input<'_>) -> Option<()> {
+        let how = input.byte()?;
+        if how & 0x80 == 0 {
+            self.device.front_end().set_writeback(how & 1 == 1);
+        } else {
+            // Up to twice its size, and seldom where a block ends.
+            let bytes = (1 + u64::from(how & 0x7F) * 2) * 512;
+            self.device.resize(bytes).expect("a size for a disk");
         }
         Some(())
     }

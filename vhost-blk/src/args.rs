@@ -129,7 +129,12 @@ struct Serve {
     #[arg(long, value_name = "DIR")]
     storage_dir: Option<PathBuf>,
     /// Number of queues offered
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=i64::from(QUEUES_MAX)))]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 4,
+        value_parser = clap::value_parser!(u16).range(1..=i64::from(QUEUES_MAX))
+    )]
     num_queues: u16,
     /// Largest queue size that a front end may choose, a power of two
     #[arg(long, value_name = "N", default_value = "1024", value_parser = queue_size)]

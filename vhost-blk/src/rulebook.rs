@@ -41,7 +41,10 @@ pub(crate) struct RuleBook {
 
 /// No rule has this name.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("no rule is named `{name}`: known rules: {}", if known.is_empty() { "none".to_owned() } else { known.join(", ") })]
+#[error(
+    "no rule is named `{name}`: known rules: {}",
+    if known.is_empty() { "none".to_owned() } else { known.join(", ") }
+)]
 pub struct UnknownRule {
     name: String,
     known: Vec<String>,

@@ -174,11 +174,26 @@ fn what_cannot_be_shown_is_refused_and_leaves_no_file() {
         };
         device.control().call(&command).expect_err("a refusal").to_string()
     };
-    insta::assert_snapshot!(say(None, Some("all"), None, None), @"cannot export the disk: no history is kept, and so nothing is known of what was and what is durable: start the device with --history");
-    insta::assert_snapshot!(say(Some("x"), None, None, None), @"cannot export the disk: no history is kept, and so nothing is known of what was and what is durable: start the device with --history");
-    insta::assert_snapshot!(say(None, None, None, Some(7)), @"a seed chooses what a power cut loses: say that one is meant, by `lose` or `torn`");
-    insta::assert_snapshot!(say(None, Some("most"), None, None), @"bad value `most` for `lose`: expected all, some or none");
-    insta::assert_snapshot!(say(None, None, Some("1"), None), @"bad value `1` for `torn`: expected 512 or 4k; did you mean `512`?");
+    insta::assert_snapshot!(
+        say(None, Some("all"), None, None),
+        @"cannot export the disk: no history is kept, and so nothing is known of what was and what is durable: start the device with --history"
+    );
+    insta::assert_snapshot!(
+        say(Some("x"), None, None, None),
+        @"cannot export the disk: no history is kept, and so nothing is known of what was and what is durable: start the device with --history"
+    );
+    insta::assert_snapshot!(
+        say(None, None, None, Some(7)),
+        @"a seed chooses what a power cut loses: say that one is meant, by `lose` or `torn`"
+    );
+    insta::assert_snapshot!(
+        say(None, Some("most"), None, None),
+        @"bad value `most` for `lose`: expected all, some or none"
+    );
+    insta::assert_snapshot!(
+        say(None, None, Some("1"), None),
+        @"bad value `1` for `torn`: expected 512 or 4k; did you mean `512`?"
+    );
     assert!(!device.path("export").exists());
 }
 

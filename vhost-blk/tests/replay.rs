@@ -416,8 +416,14 @@ fn a_trace_that_is_of_no_use_is_refused() {
         said
     };
     insta::assert_snapshot!(refused(""), @"vhost-blk: cannot replay DIR/old: it does not begin with the line `start`, which has the seed: expected the whole file of a device's --trace");
-    insta::assert_snapshot!(refused("{\"ev\":\"power\",\"t_us\":1}\n"), @"vhost-blk: cannot replay DIR/old: it does not begin with the line `start`, which has the seed: expected the whole file of a device's --trace");
-    insta::assert_snapshot!(refused("{\"ev\":\"start\",\"version\":1,\"disk_bytes\":8388608,\"seed\":0}\n"), @"vhost-blk: cannot replay DIR/old: it is of a disk of 8M bytes, and the image has 1M: expected the image that it was made with");
+    insta::assert_snapshot!(
+        refused("{\"ev\":\"power\",\"t_us\":1}\n"),
+        @"vhost-blk: cannot replay DIR/old: it does not begin with the line `start`, which has the seed: expected the whole file of a device's --trace"
+    );
+    insta::assert_snapshot!(
+        refused("{\"ev\":\"start\",\"version\":1,\"disk_bytes\":8388608,\"seed\":0}\n"),
+        @"vhost-blk: cannot replay DIR/old: it is of a disk of 8M bytes, and the image has 1M: expected the image that it was made with"
+    );
     let newer = "{\"ev\":\"start\",\"version\":2,\"when\":\"now\"}\n{\"ev\":\"new\"}\n";
     insta::assert_snapshot!(refused(newer), @"vhost-blk: the trace DIR/old has version 2: this vhost-blk reads version 1, use the one that wrote it");
 

@@ -13,7 +13,8 @@ pub use serve::serve;
 use evidence::parts::{ARM_MARK, BEGIN_MARK, DISARM_MARK};
 
 /// What can be said, for a message.
-const EXPECTED: &str = "a rule, or one of list, remove RULE-NAME, clear, release [RULE-NAME], mark NAME, set NAME:VALUE, cut now [lose=…] [torn=…] [seed=N], power, rollback [MARK], resize BYTES, \
+const EXPECTED: &str = "a rule, or one of list, remove RULE-NAME, clear, release [RULE-NAME], mark NAME, \
+                        set NAME:VALUE, cut now [lose=…] [torn=…] [seed=N], power, rollback [MARK], resize BYTES, \
                         disconnect now, export FILE [at=MARK] [lose=…] [torn=…] [seed=N], log FILE, stats, subscribe";
 
 /// Reads what stands after `inject`: a command, or else a rule, with or without `add` before it.
@@ -276,12 +277,24 @@ mod tests {
 
     #[test]
     fn a_guest_does_nothing_to_its_host() {
-        insta::assert_snapshot!(refused(&["export", "/etc/passwd"]), @"a guest cannot write files of its host: run `cargo xtask inject export FILE` there");
-        insta::assert_snapshot!(refused(&["log", "/tmp/log"]), @"a guest cannot write files of its host: run `cargo xtask inject log FILE` there");
-        insta::assert_snapshot!(refused(&["subscribe"]), @"what a guest says is answered and done with, and `subscribe` goes on: run `cargo xtask inject subscribe` on the host");
+        insta::assert_snapshot!(
+            refused(&["export", "/etc/passwd"]),
+            @"a guest cannot write files of its host: run `cargo xtask inject export FILE` there"
+        );
+        insta::assert_snapshot!(
+            refused(&["log", "/tmp/log"]),
+            @"a guest cannot write files of its host: run `cargo xtask inject log FILE` there"
+        );
+        insta::assert_snapshot!(
+            refused(&["subscribe"]),
+            @"what a guest says is answered and done with, and `subscribe` goes on: run `cargo xtask inject subscribe` on the host"
+        );
         insta::assert_snapshot!(refused(&["quit"]), @"a guest cannot end its device; `poweroff` ends guest and device");
         assert!(refused(&["mark", "begin-overlap"]).contains("choose another name"));
-        insta::assert_snapshot!(refused(&["mark", "arm"]), @"the mark `arm` is the harness's own, it tells where a case's faults begin and end: choose another name");
+        insta::assert_snapshot!(
+            refused(&["mark", "arm"]),
+            @"the mark `arm` is the harness's own, it tells where a case's faults begin and end: choose another name"
+        );
     }
 
     #[test]
@@ -301,12 +314,24 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said() {
         insta::assert_snapshot!(refused(&[]), @"`inject` is told nothing; expected a rule, or one of list, remove RULE-NAME, clear, release [RULE-NAME], mark NAME, set NAME:VALUE, cut now [lose=…] [torn=…] [seed=N], power, rollback [MARK], resize BYTES, disconnect now, export FILE [at=MARK] [lose=…] [torn=…] [seed=N], log FILE, stats, subscribe");
-        insta::assert_snapshot!(refused(&["resize", "1T"]), @"bad size `1T`: `resize` takes the disk's new size in bytes, like 67108864, 65536k, 64M or 1G");
-        insta::assert_snapshot!(refused(&["cut", "now", "lots"]), @"`cut now` takes lose=all|some|none, torn=512|4k and seed=N, not `lots`");
-        insta::assert_snapshot!(refused(&["cut now lose=all lose=none"]), @"`cut now` takes lose=all|some|none, torn=512|4k and seed=N, not `lose=none`");
+        insta::assert_snapshot!(
+            refused(&["resize", "1T"]),
+            @"bad size `1T`: `resize` takes the disk's new size in bytes, like 67108864, 65536k, 64M or 1G"
+        );
+        insta::assert_snapshot!(
+            refused(&["cut", "now", "lots"]),
+            @"`cut now` takes lose=all|some|none, torn=512|4k and seed=N, not `lots`"
+        );
+        insta::assert_snapshot!(
+            refused(&["cut now lose=all lose=none"]),
+            @"`cut now` takes lose=all|some|none, torn=512|4k and seed=N, not `lose=none`"
+        );
         insta::assert_snapshot!(refused(&["cut now seed=x"]), @"bad value `x` for `seed`: expected a number");
         let export = |words: &str| parse(&[words]).expect_err("a refusal");
-        insta::assert_snapshot!(export("export f at=x loose=all"), @"`export` takes a file, and at=MARK, lose=all|some|none, torn=512|4k and seed=N, not `loose=all`");
+        insta::assert_snapshot!(
+            export("export f at=x loose=all"),
+            @"`export` takes a file, and at=MARK, lose=all|some|none, torn=512|4k and seed=N, not `loose=all`"
+        );
         assert!(export("export at=x").contains("`export` a file and how"));
         assert!(refused(&["fial write"]).contains("did you mean `fail`?"));
         assert!(refused(&["remove"]).contains("`remove` and `release` a rule's name"));

@@ -8,6 +8,7 @@
 //! Every command is answered, in order, before the next one is read. `v` is the protocol's version; a command may leave
 //! it out, so that a person can type `{"cmd":"list"}` into `socat`.
 
+mod about;
 mod client;
 mod page;
 mod parse;

@@ -26,6 +26,7 @@
 //!   and a test compares them with the code.
 
 pub mod control;
+mod markdown;
 pub mod op;
 pub mod payload;
 pub mod plan;

@@ -18,8 +18,8 @@ use crate::rulebook::decide::Blow;
 /// A power cut that nothing could be lost by, for want of knowledge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
-    "nothing is known of what is not durable, and so nothing could be lost: start the device with --history BYTES, or with a rule that cuts the power \
-     (then it is kept from there on), or cut with lose=none"
+    "nothing is known of what is not durable, and so nothing could be lost: start the device with --history BYTES, or \
+     with a rule that cuts the power (then it is kept from there on), or cut with lose=none"
 )]
 pub struct NotKept;
 

@@ -187,7 +187,9 @@ proptest! {
             let at = |sector: u64, sectors: u64| (sector * 512) as usize..((sector + sectors) * 512) as usize;
             for deed in &deeds {
                 let (sector, sectors) = match deed {
-                    Deed::Write(sector, sectors, _) | Deed::Zero(sector, sectors) | Deed::Read(sector, sectors) => (*sector, *sectors),
+                    Deed::Write(sector, sectors, _) | Deed::Zero(sector, sectors) | Deed::Read(sector, sectors) => {
+                        (*sector, *sectors)
+                    }
                     _ => (0, 0),
                 };
                 let fits = on_disk(&model, sector, sectors);
@@ -208,7 +210,8 @@ proptest! {
                         model[at(sector, fits)].fill(0);
                     }
                     Deed::Read(..) if fits > 0 => {
-                        prop_assert_eq!(&read(&disk, sector * 512, (fits * 512) as usize)[..], &model[at(sector, fits)]);
+                        let found = read(&disk, sector * 512, (fits * 512) as usize);
+                        prop_assert_eq!(&found[..], &model[at(sector, fits)]);
                     }
                     Deed::Write(..) | Deed::Zero(..) | Deed::Read(..) => {}
                     Deed::Together(accesses) => {

@@ -165,7 +165,8 @@ proptest! {
 
     #[test]
     fn delays_stay_in_their_range(seed: u64, ordinal: u64) {
-        let decision = decide(&armed(&["delay any for=20ms..80ms"]), &World::default(), seed, ordinal, &write(0, 512, None));
+        let rules = armed(&["delay any for=20ms..80ms"]);
+        let decision = decide(&rules, &World::default(), seed, ordinal, &write(0, 512, None));
         let Some((_, Timing::Delay { time, .. })) = decision.timing else { panic!("no delay") };
         prop_assert!((20..=80).contains(&time.as_millis()));
     }

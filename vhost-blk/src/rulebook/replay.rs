@@ -78,7 +78,11 @@ pub enum ScriptError {
     )]
     NoStart,
     /// It is of a disk of another size.
-    #[error("it is of a disk of {} bytes, and the image has {}: expected the image that it was made with", print_bytes(*.traced), print_bytes(*.image))]
+    #[error(
+        "it is of a disk of {} bytes, and the image has {}: expected the image that it was made with",
+        print_bytes(*.traced),
+        print_bytes(*.image)
+    )]
     Disk {
         /// The trace's size.
         traced: u64,

@@ -53,8 +53,9 @@ fn say(number: c_int) {
     // It has room.
     let _ = writeln!(
         line,
-        "vhost-blk: the sandbox ends this process: it made the system call {name} ({number}), which it has no need of, or not with such \
-         arguments. That is a mistake in vhost-blk, or somebody's attack through it. `--no-sandbox` runs the device without a sandbox"
+        "vhost-blk: the sandbox ends this process: it made the system call {name} ({number}), which it has no need \
+         of, or not with such arguments. That is a mistake in vhost-blk, or somebody's attack through it. \
+         `--no-sandbox` runs the device without a sandbox"
     );
     let length = usize::try_from(line.position()).unwrap_or_default();
     let stderr = rustix::stdio::stderr();

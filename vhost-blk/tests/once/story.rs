@@ -99,12 +99,21 @@ fn action() -> impl Strategy<Value = String> {
 }
 
 fn trigger() -> impl Strategy<Value = String> {
+    const OTHERS: [&str; 8] = [
+        "p=0.5",
+        "p=0.1",
+        "queue=1",
+        "first-after=write",
+        "after=mark(go)",
+        "before=mark(go)",
+        "when=phase:1",
+        "set=phase:1",
+    ];
     prop_oneof![
         4 => Just(String::new()),
         1 => (1u32..8).prop_map(|n| format!("nth={n}")),
         1 => (2u32..5).prop_map(|n| format!("every={n}")),
-        1 => select(&["p=0.5", "p=0.1", "queue=1", "first-after=write", "after=mark(go)", "before=mark(go)", "when=phase:1", "set=phase:1"][..])
-            .prop_map(str::to_owned),
+        1 => select(&OTHERS[..]).prop_map(str::to_owned),
     ]
 }
 

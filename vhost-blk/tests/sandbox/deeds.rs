@@ -130,9 +130,17 @@ pub const TRIALS: &[Trial] = &[
     with("reading a file", |dir| told(File::open(dir.join("kept"))), End::Lands(1, "Permission denied")),
     with("reading an export", |dir| told(File::open(dir.join("exports/kept"))), End::Lands(1, "Permission denied")),
     with("making a file", |dir| told(File::create(dir.join("new"))), End::Lands(1, "Permission denied")),
-    with("making a file beside a socket", |dir| told(File::create(dir.join("sockets/new"))), End::Lands(1, "Permission denied")),
+    with(
+        "making a file beside a socket",
+        |dir| told(File::create(dir.join("sockets/new"))),
+        End::Lands(1, "Permission denied"),
+    ),
     with("taking a file away", |dir| told(std::fs::remove_file(dir.join("kept"))), End::Lands(1, "Permission denied")),
-    with("moving an export away", |dir| told(std::fs::rename(dir.join("exports/kept"), dir.join("kept"))), End::Lands(1, "Permission denied")),
+    with(
+        "moving an export away",
+        |dir| told(std::fs::rename(dir.join("exports/kept"), dir.join("kept"))),
+        End::Lands(1, "Permission denied"),
+    ),
     with("an abstract socket outside", outsider, End::Lands(6, "Operation not permitted")),
     with("an export", export, End::Says("kept")),
     with("its socket's end", |dir| told(std::fs::remove_file(dir.join("sockets/kept"))), End::Says("done")),
@@ -147,7 +155,8 @@ pub const TRIALS: &[Trial] = &[
     },
     Trial {
         without: Some(libc::SYS_landlock_create_ruleset),
-        ..forbidden("socket", libc::SYS_socket, [INET, libc::SOCK_STREAM as c_ulong, 0, 0, 0, 0]).named("sockets without landlock")
+        ..forbidden("socket", libc::SYS_socket, [INET, libc::SOCK_STREAM as c_ulong, 0, 0, 0, 0])
+            .named("sockets without landlock")
     },
     Trial {
         without: Some(libc::SYS_seccomp),
@@ -155,7 +164,11 @@ pub const TRIALS: &[Trial] = &[
     },
     Trial {
         without: Some(libc::SYS_seccomp),
-        ..with("sockets without seccomp", |_| told(call(libc::SYS_socket, [INET, libc::SOCK_STREAM as c_ulong, 0, 0, 0, 0])), End::Says("done"))
+        ..with(
+            "sockets without seccomp",
+            |_| told(call(libc::SYS_socket, [INET, libc::SOCK_STREAM as c_ulong, 0, 0, 0, 0])),
+            End::Says("done"),
+        )
     },
     // How it ends when something is wrong with it.
     with("a panic", panics, End::Panics("sandbox::deeds::panics")),

@@ -2,30 +2,29 @@
 
 use std::fmt::Write as _;
 
+use super::about::about;
 use super::protocol::{
     CLIENTS_MAX, Command, CommandLine, Cut, FrontEnd, LINE_BYTES_MAX, Reply, ReplyLine, RuleStatus, VERSION,
 };
 use super::stats::Stats;
+use crate::markdown::wrapped;
 
 /// The page, in Markdown.
 #[must_use]
 pub fn reference() -> String {
     let mut page = format!(
-        "# The control socket
-
-*Made by `vhost-blk reference control`; a test compares it with the code.*
-
-`--control C` listens at a unix stream socket that only its owner can use (mode 0700; a directory that is missing is made with mode 0700). A client
-sends commands as JSON, one a line of at most {} MiB, and gets an answer a command, in order, each before the next command is read; after a longer line, and the
-error that answers it, the device hangs up. {CLIENTS_MAX} clients can be connected at once: one more gets an error and is hung up on.
-`v` is the protocol's version, {VERSION}; a command may leave it out, an answer never does. `ok` is false exactly when `reply` is `error`.
-What a command does is done when its answer comes: the next request of the guest meets it.
-
-    $ echo '{{\"cmd\":\"list\"}}' | socat - UNIX-CONNECT:C
-
-`cargo xtask inject` says the same in words to a running `cargo xtask shell`.
-
-",
+        "# The control socket\n\n\
+         *Made by `vhost-blk reference control`; a test compares it with the code.*\n\n\
+         `--control C` listens at a unix stream socket that only its owner can use (mode 0700; a missing directory \
+         is made with mode 0700). A client sends commands as JSON, one per line of at most {} MiB, and gets one \
+         answer per command, in order; each command is answered before the next one is read. After a longer line, \
+         and the error that answers it, the device closes the connection. {CLIENTS_MAX} clients can be connected at \
+         once: one more gets an error and is disconnected.\n\n\
+         `v` is the protocol's version, {VERSION}; a command may leave it out, an answer never does. `ok` is false \
+         exactly when `reply` is `error`. A command has taken effect when its answer comes: it applies to the \
+         guest's next request.\n\n    \
+         $ echo '{{\"cmd\":\"list\"}}' | socat - UNIX-CONNECT:C\n\n\
+         `cargo xtask inject` takes the same commands in words, for a running `cargo xtask shell`.\n\n",
         LINE_BYTES_MAX >> 20
     );
     for (command, reply) in examples() {
@@ -35,7 +34,12 @@ What a command does is done when its answer comes: the next request of the guest
         let _ = writeln!(page, "## `{}`\n\n{}\n", name.unwrap_or_default(), about(&command));
         let _ = writeln!(page, "    → {}\n    ← {}\n", sent(command), answered(reply));
     }
-    page.push_str("## Errors\n\nA command that was not carried out changes nothing. One with a field that it does not know is not carried out. A bad rule is answered with what is wrong with it and where (`column`, in characters from 1; `rule_index` in a plan).\n\n");
+    page.push_str(
+        "## Errors\n\n\
+         A command that is answered with an error changes nothing. One with an unknown field is refused. A bad rule \
+         is answered with what is wrong with it and where (`column`, in characters from 1; `rule_index` in a \
+         plan).\n\n",
+    );
     let error = Reply::Error {
         message: "unknown action `fial`: expected one of …".to_owned(),
         column: Some(1),
@@ -45,7 +49,7 @@ What a command does is done when its answer comes: the next request of the guest
         rule: "fial write".to_owned(),
     };
     let _ = writeln!(page, "    → {}\n    ← {}", sent(command), answered(error));
-    page
+    wrapped(&page)
 }
 
 fn sent(command: Command) -> String {
@@ -55,87 +59,6 @@ fn sent(command: Command) -> String {
 
 fn answered(reply: Reply) -> String {
     serde_json::to_string(&ReplyLine::from(reply)).unwrap_or_default()
-}
-
-const RESIZE: &str = "Makes the disk larger or smaller while it runs, between two requests. `bytes` is a multiple of the block size, not 0 and at most 16 TiB; any other size, and one for which there \
-     is no room, is refused and changes nothing. Beyond the image there are zeros. What is cut off is gone: were the disk to grow again, zeros would be there. A request that reaches \
-     beyond the end when it is done fails, also one that came before. A power cut does not take it back, and what no flush made durable does not become so. \
-     With `--history`, `rollback` to a mark brings back what was cut off.\n\n\
-     `front_end` says whether the front end knows: `told` it was and has seen to it, `refused` it was and says that it cannot, `silent` it has not answered within 5 s, \
-     `later` it will be told when its first ring starts, `no-channel` it has not chosen the protocol's feature `BACKEND_REQ` and learns of it when it asks, `none` is connected. QEMU from \
-     7.2 on is told, and so is its guest.";
-
-const CUT: &str = "Cuts the power: nothing is answered until it comes back, and what was not durable is lost: all of it (`lose`: `all`, if left out), some, chosen by `seed`, \
-     or `none`; `torn` tears the last write at a multiple of `512` or `4k` bytes. A write is durable once a flush that came after it is completed; without a write cache (`--no-flush`, a driver \
-     that switched it off in the configuration, or one that took neither of the features `FLUSH` and `CONFIG_WCE`), once it is completed. A driver that is gone leaves the cache as it switched it, for \
-     nothing tells the next one from the same one connected again. What is durable is known with `--history`, or from when a rule `cut` or `early` came into force; what was written before counts as durable. \
-     Where nothing is known of that, a cut that would lose or tear something is refused. Marks outlive it: `rollback` goes back to those before it, too.";
-
-const EXPORT: &str = "Writes the disk to a file on the device's machine, sparse; beside it first, then renamed. Alone that is the disk as it stands; with `at` as it stood at a mark; with `lose`, `torn` and `seed`, \
-     which are those of `cut`, as it would stand had the power been cut so, then or now. Nothing is cut or changed, and requests that wait count as for `cut`: they have done nothing. \
-     The disk stands still meanwhile: requests wait for the end of the export, but for those of a ring that is stopped, which are \
-     dropped after 10 s. All but the disk as it \
-     stands needs a history (`--history`); `cut` in the answer is what the power cut did. The sandbox allows it below the directories of `--export-dir`, or, where that was not given, below the \
-     device's current directory and that of this socket.";
-
-const EXPORT_LOG: &str = "Writes the history, from the image to now, as a log of dm-log-writes (`replay-log` and fstests read it), to a file on the device's machine; where, is as with `export`. \
-     It is replayed on a copy of the image, made as large as `disk_bytes`, the largest size that the disk had; what `resize` cut off stands there as a discard. \
-     Changes are whole sectors there. A power cut stands there as writes of what it left where it took something, and a flush; a flush that was dropped, or answered before its time (`early`), is none there. \
-     Marks are marks there (`replay-log --log writes.log --replay copy.raw --end-mark mounted`), and the last is `dm-log-writes-end`, as in the kernel's own logs.";
-
-/// What a command does.
-fn about(command: &Command) -> &'static str {
-    match command {
-        Command::Add { .. } => {
-            "Adds a rule after those in force; its text is that of [the rule language](rule-language.md). A rule without `name=` gets one. Refused in a replay (`--replay`): no rule is asked there."
-        }
-        Command::Plan { .. } => {
-            "Replaces all rules and the seed, sets all counters, marks and variables back, and lets go what waits. With a bad rule nothing changes. Refused in a replay."
-        }
-        Command::List => {
-            "Asks for the rules in force, in their order: how many requests looked like each one's trigger (`seen`), to how many it was applied (`hits`: 0 is \
-             a rule that never fired), and how many it makes wait now (`holding`). In a replay they are the trace's, as they were in force at its last request that came; no trigger is asked, and `seen` is `hits`."
-        }
-        Command::Clear => {
-            "Takes all rules off and lets go everything that waits. In a replay it only lets go: the decisions are the trace's, also those that are still to come."
-        }
-        Command::Remove { .. } => {
-            "Takes one rule off and lets go what it keeps waiting, as `clear` does with all; the others go on as they are. That it was applied stays true for `after=rule(…)` and \
-             `before=rule(…)`, until a rule of the same name is added. In a replay it only lets go."
-        }
-        Command::Release { .. } => "Lets go what one rule keeps waiting, or, without `rule`, all that is held.",
-        Command::Set { .. } => "Sets a state variable, for which rules ask with `when=`. In a replay none asks.",
-        Command::Mark { .. } => {
-            "Makes a mark: a name in the trace, for which rules can wait (`until=mark(…)`, `after=mark(…)`), and to which `rollback` can go back while history is kept. Its name is one \
-             as rules have them: at most 64 letters, digits, `_` and `-`, the first a letter or `_`."
-        }
-        Command::Rollback { .. } => {
-            "Makes the disk the image again, or, with `to`, what it was at a mark (`--history` keeps what that takes). The disk's size goes back as well, to the image's or the mark's; \
-             if that is another one, the front end is told, and the answer is that of `resize`. If the power was cut, it is given again. Refused while requests are outstanding."
-        }
-        Command::Resize { .. } => RESIZE,
-        Command::Cut { .. } => CUT,
-        Command::Power => "Gives power again. What was out when it went is never answered.",
-        Command::Disconnect => {
-            "Hangs up on the front end. One that connects again is served, or one that has waited: the device serves one at a time, and another waits until the first is gone, also \
-             while that one says nothing."
-        }
-        Command::Export { .. } => EXPORT,
-        Command::ExportLog { .. } => EXPORT_LOG,
-        Command::Stats => {
-            "Asks for the counters since the start. `outstanding` requests are submitted and not completed, `held` of them by rules; `dropped` ones were out when their ring or connection ended; \
-             `trace_lost` lines of the trace found no room on its disk; `diverged_at` is the first request that was another one than in the trace that is replayed, `replay_left` how many of the trace's requests have not come as they did there; \
-             `sandbox` says what keeps the device from what it does not need."
-        }
-        Command::Subscribe => {
-            "Asks for the trace's lines as they are written. After the answer the connection carries nothing else. A listener that does not keep up misses lines and gets \
-             `{\"ev\":\"missed\",\"lines\":N}` in their place."
-        }
-        Command::FlushTrace => "Hands the trace to the kernel: what happened until now can be read from its file.",
-        Command::Quit => {
-            "Ends the device, in order, after the answer. Rules that never fired are named on its standard error, and, in a replay, the request at which the guest diverged or before which it stopped."
-        }
-    }
 }
 
 /// Every command with an answer that it can get.

@@ -108,11 +108,26 @@ mod tests {
     #[test]
     fn what_is_not_known_is_refused() {
         let refused = |line: &str| parse(line.as_bytes()).expect_err(line);
-        insta::assert_snapshot!(refused(r#"{"cmd":"rollback","mark":"m"}"#), @"unknown field `mark` for `rollback`: known fields: to");
-        insta::assert_snapshot!(refused(r#"{"v":1,"cmd":"cut","loose":"none"}"#), @"unknown field `loose` for `cut`: known fields: lose, torn, seed; did you mean `lose`?");
-        insta::assert_snapshot!(refused(r#"{"cmd":"release","rulle":"x"}"#), @"unknown field `rulle` for `release`: known fields: rule; did you mean `rule`?");
-        insta::assert_snapshot!(refused(r#"{"cmd":"clear","rule":"x"}"#), @"unknown field `rule` for `clear`: it takes none");
-        insta::assert_snapshot!(refused(r#"{"cmd":"lsit"}"#), @"unknown command `lsit`: expected one of add, plan, list, remove, clear, release, set, mark, rollback, resize, cut, power, disconnect, export, export-log, stats, subscribe, flush-trace, quit; did you mean `list`?");
+        insta::assert_snapshot!(
+            refused(r#"{"cmd":"rollback","mark":"m"}"#),
+            @"unknown field `mark` for `rollback`: known fields: to"
+        );
+        insta::assert_snapshot!(
+            refused(r#"{"v":1,"cmd":"cut","loose":"none"}"#),
+            @"unknown field `loose` for `cut`: known fields: lose, torn, seed; did you mean `lose`?"
+        );
+        insta::assert_snapshot!(
+            refused(r#"{"cmd":"release","rulle":"x"}"#),
+            @"unknown field `rulle` for `release`: known fields: rule; did you mean `rule`?"
+        );
+        insta::assert_snapshot!(
+            refused(r#"{"cmd":"clear","rule":"x"}"#),
+            @"unknown field `rule` for `clear`: it takes none"
+        );
+        insta::assert_snapshot!(
+            refused(r#"{"cmd":"lsit"}"#),
+            @"unknown command `lsit`: expected one of add, plan, list, remove, clear, release, set, mark, rollback, resize, cut, power, disconnect, export, export-log, stats, subscribe, flush-trace, quit; did you mean `list`?"
+        );
         insta::assert_snapshot!(refused("{}"), @"not a command: expected `cmd` to be one of add, plan, list, remove, clear, release, set, mark, rollback, resize, cut, power, disconnect, export, export-log, stats, subscribe, flush-trace, quit");
         insta::assert_snapshot!(refused("[1]"), @r#"not a command: expected an object, like {"cmd":"list"}"#);
         insta::assert_snapshot!(refused(r#"{"v":"1","cmd":"list"}"#), @r#"protocol version "1": this device speaks 1"#);

@@ -28,14 +28,15 @@ pub const ACTIONS: [ActionWord; 12] = [
     },
     ActionWord {
         name: "slow",
-        about: "Requests take longer and longer, as on a disk that dies: the first the shortest time, the last, and all after it, the longest.",
+        about: "Requests take longer and longer, as on a dying disk: the first takes the shortest time, the \
+                last, and all after it, the longest.",
         keys: &["for", "over"],
         examples: &["slow read for=1ms..2s over=500"],
     },
     ActionWord {
         name: "hold",
-        about: "The request completes when something else has happened, but after `max` at the latest. Until a mark that was made already nothing is held: the \
-                rule has an implied `before` of that mark.",
+        about: "The request completes when something else has happened, but after `max` at the latest. Once the \
+                mark in `until` was made, nothing is held any more: the rule has an implied `before` of that mark.",
         keys: &["until", "max"],
         examples: &[
             "hold write nth=1 until=next(write)",
@@ -77,20 +78,22 @@ pub const ACTIONS: [ActionWord; 12] = [
     },
     ActionWord {
         name: "drop",
-        about: "Nothing is done and success is reported: a write or discard that never happened, a flush that made nothing durable.",
+        about: "Nothing is done and success is reported: a write or discard that never happened, a flush that made \
+                nothing durable.",
         keys: &[],
         examples: &["drop flush", "drop write sectors=2048..2056 limit=1"],
     },
     ActionWord {
         name: "early",
-        about: "A flush is answered at once, and what it should make durable is so only after a time: a power cut before then loses it.",
+        about: "A flush is answered at once, but what it should make durable becomes durable only after a time: a \
+                power cut before then loses it.",
         keys: &["for"],
         examples: &["early flush for=500ms", "early flush for=10ms..2s p=0.5"],
     },
     ActionWord {
         name: "cut",
-        about: "The power goes as the request arrives: it and all others that are out are never answered, the volatile write cache is lost, and the device answers \
-                nothing until the command `power` or `rollback`.",
+        about: "The power goes as the request arrives: it and all other outstanding requests are never answered, the \
+                volatile write cache is lost, and the device answers nothing until the command `power` or `rollback`.",
         keys: &["lose", "torn"],
         examples: &[
             "cut flush nth=3",
@@ -100,7 +103,8 @@ pub const ACTIONS: [ActionWord; 12] = [
     },
     ActionWord {
         name: "disconnect",
-        about: "The device hangs up on the front end as the request arrives, and does not answer it; a front end that connects again is served.",
+        about: "The device disconnects the front end as the request arrives, and does not answer it; a front end that \
+                connects again is served.",
         keys: &[],
         examples: &["disconnect write nth=10 limit=1"],
     },

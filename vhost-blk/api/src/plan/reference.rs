@@ -7,20 +7,23 @@ use super::explain::explain;
 use super::rule::Rule;
 use super::word::KeyWord;
 use super::words::{MATCHER_KEYS, RULE_KEYS};
+use crate::markdown::wrapped;
 
 /// The reference page, in Markdown.
 #[must_use]
 pub fn reference() -> String {
     let mut page = String::from(
         "# The rule language\n\n\
-         This page is made by `vhost-blk reference`; a test keeps it true.\n\n\
-         A rule is one line, the same in a plan file, on the command line, at run time and from inside the guest:\n\n    \
+         This page is made by `vhost-blk reference`; a test compares it with the code.\n\n\
+         A rule is one line, the same in a plan file, on the command line, at run time and from inside the \
+         guest:\n\n    \
          ACTION [OP] [key=value]… [# comment]\n\n\
-         OP is `read`, `write`, `flush`, `discard`, `write-zeroes` or `any` (the default). A request takes the first rule that applies and says *when* it \
-         completes, and the first that says *how*; so it can be held and then fail. If a rule says that the power goes or the connection ends (`cut`, \
-         `disconnect`), the request never completes: only that rule is applied to it, wherever it stands. A rule counts every request that looks like its \
-         trigger, also those that another rule took. Every random choice follows from the plan's seed, the rule's name and the request's number. Times are `500us`, `20ms` or `5s`, bytes \
-         `512`, `4k`, `2M` or `1G`.\n\n\
+         OP is `read`, `write`, `flush`, `discard`, `write-zeroes` or `any` (the default). A request takes the first \
+         rule that applies and says *when* it completes, and the first that says *how*; so it can be held and then \
+         fail. If a rule cuts the power or ends the connection (`cut`, `disconnect`), the request never completes: \
+         only that rule is applied to it, wherever it stands. A rule counts every request that matches its trigger, \
+         including those that another rule took. Every random choice follows from the plan's seed, the rule's name \
+         and the request's number. Times are `500us`, `20ms` or `5s`, bytes `512`, `4k`, `2M` or `1G`.\n\n\
          `vhost-blk explain 'RULE'` says in a sentence what a rule does.\n\n## Actions\n",
     );
     for action in &ACTIONS {
@@ -40,13 +43,14 @@ pub fn reference() -> String {
         }
     }
     page.push_str(
-        "\n## What a request looks like\n\nAlso in `next(…)` and `done(…)`. A discard or write-zeroes can have several ranges: it touches what one of them \
-         touches, is as long as all of them, and aligned if each of them is. A flush lies nowhere and has no length.\n\n",
+        "\n## What a request looks like\n\nAlso in `next(…)` and `done(…)`. A discard or write-zeroes can have several \
+         ranges: it touches what any of them touches, is as long as all of them together, and is aligned if each of \
+         them is. A flush has no position and no length.\n\n",
     );
     table(&mut page, &MATCHER_KEYS);
     page.push_str("\n## Which of them, and when\n\n");
     table(&mut page, &RULE_KEYS);
-    page
+    wrapped(&page)
 }
 
 fn table<'a>(page: &mut String, keys: impl IntoIterator<Item = &'a KeyWord>) {

@@ -12,17 +12,47 @@ fn errors_say_what_to_write() {
     insta::assert_snapshot!(first("fail write nth"), @"column 12: `nth` is not key=value; write `nth=N`");
     insta::assert_snapshot!(first("fail nth"), @"column 6: unknown operation `nth`: expected one of read, write, flush, discard, write-zeroes, any, or key=value; write `nth=N`");
     insta::assert_snapshot!(first("fail write p"), @"column 12: `p` is not key=value; write `p=P`");
-    insta::assert_snapshot!(first("delay write for"), @"column 13: `for` is not key=value; write `for=TIME` or `for=A..B`");
+    insta::assert_snapshot!(
+        first("delay write for"),
+        @"column 13: `for` is not key=value; write `for=TIME` or `for=A..B`"
+    );
     insta::assert_snapshot!(first("fail write until"), @"column 12: `until` is not key=value");
-    insta::assert_snapshot!(first("fail until"), @"column 6: unknown operation `until`: expected one of read, write, flush, discard, write-zeroes, any, or key=value");
-    insta::assert_snapshot!(first("hold write until=next(nth)"), @"column 23: unknown operation `nth`: expected one of read, write, flush, discard, write-zeroes, any, or key=value; write `nth=N`");
-    insta::assert_snapshot!(first("fail write op=read"), @"column 12: unknown key `op` for fail: known keys: status, sectors, len, align, queue, payload, nth, every, p, limit, first-after, covers, after, before, when, set, name; an operation stands right after the action, by itself");
-    insta::assert_snapshot!(first("fail write prob=0.1"), @"column 12: unknown key `prob` for fail: known keys: status, sectors, len, align, queue, payload, nth, every, p, limit, first-after, covers, after, before, when, set, name; did you mean `p`?");
-    insta::assert_snapshot!(first("FAIL write"), @"column 1: unknown action `FAIL`: expected one of fail, delay, slow, hold, hang, reorder, short, corrupt, drop, early, cut, disconnect; did you mean `fail`?");
-    insta::assert_snapshot!(first("fail Trim"), @"column 6: unknown operation `Trim`: expected one of read, write, flush, discard, write-zeroes, any, or key=value; did you mean `discard`?");
-    insta::assert_snapshot!(first("fail write status=EIO"), @"column 19: bad value `EIO` for `status`: expected ioerr or unsupp; did you mean `ioerr`?");
-    insta::assert_snapshot!(first("delay write for=4000s"), @"column 17: bad value `4000s` for `for`: expected a time of at most 3600s like 20ms, or a range like 20ms..80ms");
-    insta::assert_snapshot!(first("hold write until=4000s"), @"column 18: bad value `4000s` for `until`: expected next(TRIGGER), done(TRIGGER), mark(NAME), release or a time of at most 3600s like 500ms");
+    insta::assert_snapshot!(
+        first("fail until"),
+        @"column 6: unknown operation `until`: expected one of read, write, flush, discard, write-zeroes, any, or key=value"
+    );
+    insta::assert_snapshot!(
+        first("hold write until=next(nth)"),
+        @"column 23: unknown operation `nth`: expected one of read, write, flush, discard, write-zeroes, any, or key=value; write `nth=N`"
+    );
+    insta::assert_snapshot!(
+        first("fail write op=read"),
+        @"column 12: unknown key `op` for fail: known keys: status, sectors, len, align, queue, payload, nth, every, p, limit, first-after, covers, after, before, when, set, name; an operation stands right after the action, by itself"
+    );
+    insta::assert_snapshot!(
+        first("fail write prob=0.1"),
+        @"column 12: unknown key `prob` for fail: known keys: status, sectors, len, align, queue, payload, nth, every, p, limit, first-after, covers, after, before, when, set, name; did you mean `p`?"
+    );
+    insta::assert_snapshot!(
+        first("FAIL write"),
+        @"column 1: unknown action `FAIL`: expected one of fail, delay, slow, hold, hang, reorder, short, corrupt, drop, early, cut, disconnect; did you mean `fail`?"
+    );
+    insta::assert_snapshot!(
+        first("fail Trim"),
+        @"column 6: unknown operation `Trim`: expected one of read, write, flush, discard, write-zeroes, any, or key=value; did you mean `discard`?"
+    );
+    insta::assert_snapshot!(
+        first("fail write status=EIO"),
+        @"column 19: bad value `EIO` for `status`: expected ioerr or unsupp; did you mean `ioerr`?"
+    );
+    insta::assert_snapshot!(
+        first("delay write for=4000s"),
+        @"column 17: bad value `4000s` for `for`: expected a time of at most 3600s like 20ms, or a range like 20ms..80ms"
+    );
+    insta::assert_snapshot!(
+        first("hold write until=4000s"),
+        @"column 18: bad value `4000s` for `until`: expected next(TRIGGER), done(TRIGGER), mark(NAME), release or a time of at most 3600s like 500ms"
+    );
 }
 
 #[test]

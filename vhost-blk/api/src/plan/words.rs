@@ -63,8 +63,9 @@ pub const RULE_KEYS: [KeyWord; 11] = [
     KeyWord {
         name: "covers",
         value: "A..B",
-        about: "only the one that completes a row of requests of one operation, each beginning where the last ended, over these sectors; with `any` each \
-                operation has its own row, a flush is in none, and several ranges of one request count one by one",
+        about: "only the one that completes a row of requests of one operation, each beginning where the last ended, \
+                over these sectors; with `any` each operation has its own row, a flush is in none, and several ranges \
+                of one request count one by one",
     },
     KeyWord {
         name: "after",

@@ -167,8 +167,14 @@ mod tests {
     #[test]
     fn lines_look_like_this() {
         let line = |record: &Record| serde_json::to_string(record).expect("json");
-        insta::assert_snapshot!(line(&submit(1)), @r#"{"ev":"submit","seq":1,"t_us":10,"queue":0,"gen":1,"op":"write","sector":2048,"len":4096,"tag":[7,2],"segs":1}"#);
-        insta::assert_snapshot!(line(&complete(1)), @r#"{"ev":"complete","seq":1,"t_us":30,"status":"ioerr","bytes":0,"latency_us":20,"timing":{"rule":"r1","action":"hold","released_by":"max"},"outcome":{"rule":"r2","action":"fail"}}"#);
+        insta::assert_snapshot!(
+            line(&submit(1)),
+            @r#"{"ev":"submit","seq":1,"t_us":10,"queue":0,"gen":1,"op":"write","sector":2048,"len":4096,"tag":[7,2],"segs":1}"#
+        );
+        insta::assert_snapshot!(
+            line(&complete(1)),
+            @r#"{"ev":"complete","seq":1,"t_us":30,"status":"ioerr","bytes":0,"latency_us":20,"timing":{"rule":"r1","action":"hold","released_by":"max"},"outcome":{"rule":"r2","action":"fail"}}"#
+        );
     }
 
     #[test]

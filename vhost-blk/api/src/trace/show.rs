@@ -27,7 +27,10 @@ pub struct Filter {
 
 /// A mark that the trace does not have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no mark `{name}` in the trace: {}", if known.is_empty() { "it has none".to_owned() } else { format!("it has {}", known.join(", ")) })]
+#[error(
+    "no mark `{name}` in the trace: {}",
+    if known.is_empty() { "it has none".to_owned() } else { format!("it has {}", known.join(", ")) }
+)]
 pub struct NoMark {
     /// The name.
     pub(crate) name: String,
@@ -37,7 +40,10 @@ pub struct NoMark {
 
 /// A rule that the trace does not have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no rule `{name}` in the trace: {}", if known.is_empty() { "it has none".to_owned() } else { format!("it has {}", known.join(", ")) })]
+#[error(
+    "no rule `{name}` in the trace: {}",
+    if known.is_empty() { "it has none".to_owned() } else { format!("it has {}", known.join(", ")) }
+)]
 pub struct NoRule {
     /// The name.
     pub(crate) name: String,

@@ -90,7 +90,10 @@ fn unknown_marks_are_named_with_what_there_is() {
     insta::assert_snapshot!(bed.back_to("b").unwrap_err(), @"no mark `b` to go back to: known marks: a");
     let cheap = self::bed(Keep::Volatile);
     cheap.disk.history.mark("a");
-    insta::assert_snapshot!(cheap.back_to("a").unwrap_err(), @"no mark `a` to go back to: known marks: none; start the device with --history to keep what is needed");
+    insta::assert_snapshot!(
+        cheap.back_to("a").unwrap_err(),
+        @"no mark `a` to go back to: known marks: none; start the device with --history to keep what is needed"
+    );
 }
 
 #[test]
@@ -235,8 +238,14 @@ fn a_log_that_would_not_be_whole_is_refused() {
             .unwrap_err()
             .to_string()
     };
-    insta::assert_snapshot!(refused(&bed(Keep::Volatile)), @"the history does not go back to the golden image: only what is not durable is kept; start the device with --history");
-    insta::assert_snapshot!(refused(&bed(ALL)), @"cannot write the log /nonexistent/log: No such file or directory (os error 2)");
+    insta::assert_snapshot!(
+        refused(&bed(Keep::Volatile)),
+        @"the history does not go back to the golden image: only what is not durable is kept; start the device with --history"
+    );
+    insta::assert_snapshot!(
+        refused(&bed(ALL)),
+        @"cannot write the log /nonexistent/log: No such file or directory (os error 2)"
+    );
     let small = bed(Keep::All { bytes_max: 1 });
     small.write(0, 8, 1);
     small.flush();

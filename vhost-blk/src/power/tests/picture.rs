@@ -85,7 +85,10 @@ fn what_is_not_known_is_said() {
     };
     let small = memory(Keep::All { bytes_max: 1 });
     let refused = |wanted: &Wanted<'_>| small.picture(wanted).unwrap_err();
-    insta::assert_snapshot!(refused(&wanted(Some("x"))), @"cannot export the disk: no mark `x` to go back to: known marks: none");
+    insta::assert_snapshot!(
+        refused(&wanted(Some("x"))),
+        @"cannot export the disk: no mark `x` to go back to: known marks: none"
+    );
     let cheap = memory(Keep::Volatile);
     cheap.write(0, 8, 1);
     cheap.disk.history.mark("x");
@@ -128,7 +131,10 @@ fn what_went_for_want_of_room_matters_only_if_it_was_not_durable_at_the_mark() {
     bed.write(40, 8, 3);
     assert!(bed.picture(&wanted(Lose::All)).unwrap().0 == durable);
     bed.write(48, 8, 3);
-    insta::assert_snapshot!(bed.picture(&nothing_lost).unwrap_err(), @"cannot export the disk: the history does not go back to what was durable at mark `x`: give --history more bytes");
+    insta::assert_snapshot!(
+        bed.picture(&nothing_lost).unwrap_err(),
+        @"cannot export the disk: the history does not go back to what was durable at mark `x`: give --history more bytes"
+    );
     // As it stood then is known without that.
     let plain = Wanted {
         at: Some("x"),
@@ -149,7 +155,10 @@ fn a_disk_without_history_is_shown_as_it_stands_and_no_other_way() {
         at: Some("x"),
         power_cut: None,
     };
-    insta::assert_snapshot!(export(&disk, &out, &wanted).unwrap_err(), @"cannot export the disk: no history is kept, and so nothing is known of what was and what is durable: start the device with --history");
+    insta::assert_snapshot!(
+        export(&disk, &out, &wanted).unwrap_err(),
+        @"cannot export the disk: no history is kept, and so nothing is known of what was and what is durable: start the device with --history"
+    );
     assert_eq!(
         std::fs::read(&out).unwrap(),
         [7; 8192],

@@ -1,6 +1,8 @@
 //! Files that appear whole: written to a temporary name in the same directory, then renamed.
 
+use std::fs::Permissions;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 /// Writes a file atomically: a reader sees the old content or the new, never a part of it.
@@ -9,8 +11,28 @@ use std::path::Path;
 /// The directory cannot be written.
 pub fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let dir = path.parent().unwrap_or_else(|| Path::new("."));
-    let mut file = tempfile::Builder::new().prefix(".writing-").tempfile_in(dir)?;
+    let mut file = tempfile::Builder::new()
+        .prefix(".writing-")
+        // As for any other file: what the umask leaves of it, and not only the owner's part.
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(dir)?;
     file.write_all(bytes)?;
     file.persist(path).map_err(|error| error.error)?;
     Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a panic here is the test's failure")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_may_be_read_by_whom_any_new_file_may_be() {
+        let dir = tempfile::tempdir().unwrap();
+        let (ours, plain) = (dir.path().join("ours"), dir.path().join("plain"));
+        write(&ours, b"x").unwrap();
+        std::fs::write(&plain, b"x").unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode(&ours), mode(&plain));
+    }
 }

@@ -1,4 +1,5 @@
-//! Any descriptor chain over any guest memory: it is a request or malformed, and doing it touches nothing that it should not.
+//! Any descriptor chain over any guest memory: it is a request or malformed, and doing it touches nothing that it
+//! should not.
 
 #![no_main]
 

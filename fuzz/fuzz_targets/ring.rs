@@ -1,7 +1,7 @@
-//! A whole session of a device with a front end, over real rings in guest memory: mostly good chains, rules that hold and
-//! spoil them, rings that stop and start, front ends that leave and come again, power that goes, disks that grow and
-//! shrink, and now and then a driver that lies. Every head comes back at most once, nothing comes after a stop or an end,
-//! and in the end nothing is outstanding.
+//! A whole session of a device with a front end, over real rings in guest memory: mostly good chains, rules that hold
+//! and spoil them, rings that stop and start, front ends that leave and come again, power that goes, disks that grow
+//! and shrink, and now and then a driver that lies. Every head comes back at most once, nothing comes after a stop or
+//! an end, and in the end nothing is outstanding.
 
 #![no_main]
 

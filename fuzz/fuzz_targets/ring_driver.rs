@@ -308,7 +308,8 @@ impl Ring {
         }
     }
 
-    /// The ring stopped before this entry of the available ring: all before it is back, unless the power or the connection went.
+    /// The ring stopped before this entry of the available ring: all before it is back, unless the power or the
+    /// connection went.
     pub fn stopped(&mut self, base: u16, went: bool) {
         self.is_running = false;
         self.frozen = Some(self.seen);

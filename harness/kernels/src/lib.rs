@@ -13,8 +13,8 @@
 //! - The [`store`] names each artifact by the hash of what it was made of, so nothing is made twice; [`stock`] says
 //!   what is kept, what was not used for a time, and what an artifact was made of.
 //!
-//! This crate knows nothing of machines, cases and verdicts; [`Expect`] is what the manifest says of known failures,
-//! and is compared with a cell elsewhere.
+//! This crate knows nothing of machines and cases, and nothing of how a verdict is reached; [`Expect`] is what the
+//! manifest says of known failures, in the verdicts' own words, and is compared with a cell elsewhere.
 
 pub mod apt;
 pub mod build;

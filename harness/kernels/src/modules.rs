@@ -1,5 +1,6 @@
 //! Which modules a guest has to load, in which order: kmod's own answer.
 
+use guest_wire::Fs;
 use host::exit::{Exit, ExitError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -113,14 +114,34 @@ fn is_built_in(artifact: &Artifact, modules: &Path, module: &str) -> bool {
         .iter()
         .find_map(|path| std::fs::read_to_string(path).ok())
         .unwrap_or_default();
-    let option = match module.replace('-', "_").as_str() {
-        "btrfs" => "CONFIG_BTRFS_FS",
-        "ext4" => "CONFIG_EXT4_FS",
-        "xfs" => "CONFIG_XFS_FS",
-        "virtio_pci" => "CONFIG_VIRTIO_PCI",
-        "virtio_blk" => "CONFIG_VIRTIO_BLK",
-        "crc32c" => "CONFIG_CRYPTO_CRC32C",
-        _ => return false,
-    };
+    let Some(option) = option_of(module) else { return false };
     config.lines().any(|line| line == format!("{option}=y"))
+}
+
+/// The option that builds a module, for those that a guest needs.
+fn option_of(module: &str) -> Option<String> {
+    let name = module.replace('-', "_");
+    match name.as_str() {
+        "crc32c" => Some("CONFIG_CRYPTO_CRC32C".to_owned()),
+        "virtio_pci" | "virtio_blk" => Some(format!("CONFIG_{}", name.to_uppercase())),
+        _ => {
+            let fs: Fs = name.parse().ok()?;
+            Some(format!("CONFIG_{}_FS", fs.as_str().to_uppercase()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_system_has_its_option() {
+        let options: Vec<String> = Fs::ALL.into_iter().filter_map(|fs| option_of(fs.as_str())).collect();
+        assert_eq!(options.len(), Fs::ALL.len());
+        assert_eq!(options[..3], ["CONFIG_BTRFS_FS", "CONFIG_EXT4_FS", "CONFIG_XFS_FS"]);
+        assert_eq!(option_of("virtio-blk").as_deref(), Some("CONFIG_VIRTIO_BLK"));
+        assert_eq!(option_of("crc32c").as_deref(), Some("CONFIG_CRYPTO_CRC32C"));
+        assert_eq!(option_of("floppy"), None);
+    }
 }

@@ -1,6 +1,8 @@
-//! What a file costs on a btrfs image: its extents, and the space that is allocated for them, of which it may use a part only.
+//! What a file costs on a btrfs image: its extents, and the space that is allocated for them, of which it may use a
+//! part only.
 //!
-//! FIEMAP does not tell: it shows extents that are adjacent on disk as one, and says nothing of space that a file keeps and does not use.
+//! FIEMAP does not tell: it shows extents that are adjacent on disk as one, and says nothing of space that a file
+//! keeps and does not use.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,4 +1,5 @@
-//! The words of `inject`, the same in a terminal of the host and inside a guest: commands for a device, and what its replies say.
+//! The words of `inject`, the same in a terminal of the host and inside a guest: commands for a device, and what its
+//! replies say.
 
 mod serve;
 

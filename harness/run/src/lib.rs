@@ -1,9 +1,10 @@
 //! A run: which cells it has, how they are run, and what they leave behind.
 //!
-//! [`cases`] are the tables of tests and variants, [`select`] chooses the cells of a run from them and from kernels.toml
-//! (pure: listing costs nothing), [`prepare`] gets ready what they need, and the result is a [`Run`], resolved and written
-//! down before the first machine starts. [`trial`] runs a test's cases on one kernel and file system, [`job`] one case on a
-//! booted machine; both end in evidence and a verdict. [`inject`] has the words in which a person or a guest commands the device.
+//! [`cases`] are the tables of tests and variants, [`select`] chooses the cells of a run from them and from
+//! kernels.toml (pure: listing costs nothing), [`prepare`] gets ready what they need, and the result is a [`Run`],
+//! resolved and written down before the first machine starts. [`trial`] runs a test's cases on one kernel and file
+//! system, [`job`] one case on a booted machine; both end in evidence and a verdict. [`inject`] has the words in
+//! which a person or a guest commands the device.
 //!
 //! This crate knows no command line and prints nothing but progress.
 

@@ -15,6 +15,7 @@ mod action;
 mod error;
 pub mod explain;
 pub mod file;
+mod keys;
 mod parse;
 mod print;
 mod reference;

@@ -6,7 +6,8 @@
 //! ratios.
 //!
 //! ```text
-//! cargo bench -p vhost-blk --bench requests -- [--rounds N] [--time-ms N] [--dir DIR] [--qsd PROGRAM] [--alone] [--before PROGRAM] [--cold] [--load NAME]
+//! cargo bench -p vhost-blk --bench requests -- [--rounds N] [--time-ms N] [--dir DIR] [--qsd PROGRAM] [--alone]
+//! [--before PROGRAM] [--cold] [--load NAME]
 //! ```
 
 mod client;

@@ -1,16 +1,16 @@
 //! The locks between a request and the disk, and the order in which they are taken.
 //!
 //! [`Rank`] is the order. [`OrderedMutex`] and [`OrderedRwLock`] are the locks; each has a rank. In a debug build, a
-//! thread that takes a lock while it holds one of the same or a later rank panics, whether or not that would deadlock at
-//! that moment. In a release build they are the locks of `std`. The locks of rings, of the history and of the disk's
-//! overlay stand next to their data; the [`Gate`] owns the others.
+//! thread that takes a lock while it holds one of the same or a later rank panics, whether or not that would deadlock
+//! at that moment. In a release build they are the locks of `std`. The locks of rings, of the history and of the
+//! disk's overlay stand next to their data; the [`Gate`] owns the others.
 //!
 //! # Who holds the power lock
 //!
-//! Work on the disk holds it shared. A power cut holds it exclusively, so no late write follows a cut. An export holds it
-//! exclusively for as long as it writes, so the disk does not change. Whoever waits for an export holds no other lock:
-//! rings can be stopped, front ends hung up on and the device ended meanwhile, and a request waits only while its ring
-//! runs. Requests are still taken and decided on during an export ([`Gate::power_seen`]).
+//! Work on the disk holds it shared. A power cut holds it exclusively, so no late write follows a cut. An export
+//! holds it exclusively for as long as it writes, so the disk does not change. Whoever waits for an export holds no
+//! other lock: rings can be stopped, front ends hung up on and the device ended meanwhile, and a request waits only
+//! while its ring runs. Requests are still taken and decided on during an export ([`Gate::power_seen`]).
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -328,9 +328,9 @@ impl<S> Gate<S> {
         exports
     }
 
-    /// The exports, for the export that holds the power lock: the only lock that is taken out of its order. That is no
-    /// deadlock, because the export was counted before it took the power lock, and whoever holds the exports waits for the
-    /// power only while none is counted.
+    /// The exports, for the export that holds the power lock: the only lock that is taken out of its order. That is
+    /// no deadlock, because the export was counted before it took the power lock, and whoever holds the exports waits
+    /// for the power only while none is counted.
     fn exports_while_frozen(&self) -> MutexGuard<'_, Exports> {
         self.exports.lock_unordered()
     }

@@ -51,7 +51,7 @@ pub struct Case {
 pub(crate) const PLAIN: Case = Case {
     name: "",
     about: "",
-    fs: ALL,
+    fs: &Fs::ALL,
     profile: Profile::Default,
     params: TestParams::RwVerify(RwVerify::PLAIN),
     rules: &[],
@@ -66,7 +66,6 @@ pub(crate) const SPLIT: DiskShape = DiskShape {
     ..DiskShape::ORDINARY
 };
 
-pub(crate) const ALL: &[Fs] = &[Fs::Btrfs, Fs::Ext4, Fs::Xfs];
 pub(crate) const BTRFS: &[Fs] = &[Fs::Btrfs];
 
 impl Case {

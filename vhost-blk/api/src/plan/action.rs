@@ -1,12 +1,21 @@
-//! What a rule does to a request.
+//! What a rule does to a request: each action's words, type, parser, printer and explanation.
 
-pub(super) mod text;
+mod corruption;
+mod parts;
 
+use std::fmt;
 use std::time::Duration;
 
-use super::trigger::Watch;
-use super::word::{ActionWord, KeyWord};
+use super::error::Problem;
+use super::units::{ordinal, print_bytes, print_time};
+use super::values::{Arg, Args};
+use super::word::{ActionWord, Misfit};
 use crate::op::Op;
+use corruption::{corruption, parse_corruption};
+use parts::{cut, time};
+
+pub use corruption::Corruption;
+pub use parts::{FailStatus, Lose, Order, Sectors, ShortStatus, Span, Spread, Torn, Until, Window};
 
 /// The actions, in the order in which messages list them.
 pub const ACTIONS: [ActionWord; 12] = [
@@ -110,90 +119,6 @@ pub const ACTIONS: [ActionWord; 12] = [
     },
 ];
 
-/// The keys that only some actions have.
-pub const ACTION_KEYS: [KeyWord; 16] = [
-    KeyWord {
-        name: "status",
-        value: "ioerr | unsupp",
-        about: "the error: EIO (the default) or EOPNOTSUPP in the guest (for a discard Linux then reports success)",
-    },
-    KeyWord {
-        name: "for",
-        value: "TIME | A..B",
-        about: "how long; a time out of the range is chosen by the seed",
-    },
-    KeyWord {
-        name: "spread",
-        value: "uniform | bell | exponential",
-        about: "which times of the range are likely: all (the default), those in the middle, or the short ones",
-    },
-    KeyWord {
-        name: "over",
-        value: "N",
-        about: "how many requests lie between the shortest and the longest time",
-    },
-    KeyWord {
-        name: "until",
-        value: "next(TRIGGER) | done(TRIGGER) | mark(NAME) | release | TIME",
-        about: "what is waited for: another request submitted or completed, a mark, the command `release`, or a time",
-    },
-    KeyWord {
-        name: "max",
-        value: "TIME",
-        about: "the longest wait: 10s for hold; for reorder that of a window's first request, 50ms: then the window is let go, full or not",
-    },
-    KeyWord {
-        name: "window",
-        value: "N | epoch",
-        about: "how many requests are collected, 2 to 1024, or all up to the next flush",
-    },
-    KeyWord {
-        name: "order",
-        value: "reverse | shuffle | rotate",
-        about: "the order in which they complete",
-    },
-    KeyWord {
-        name: "bytes",
-        value: "BYTES",
-        about: "how many are moved, at most those of the request",
-    },
-    KeyWord {
-        name: "then",
-        value: "ioerr | ok",
-        about: "what the guest is told: an error, or success (silent)",
-    },
-    KeyWord {
-        name: "flip",
-        value: "Nbit",
-        about: "inverts N bits, at places chosen by the seed; all, if the request has fewer",
-    },
-    KeyWord {
-        name: "zero",
-        value: "N | all",
-        about: "makes a row of N sectors, at a place chosen by the seed, zeros",
-    },
-    KeyWord {
-        name: "stale",
-        value: "N | all",
-        about: "leaves N sectors as they were: in the golden image for a read, before the write for a write",
-    },
-    KeyWord {
-        name: "misdirect",
-        value: "N | -N",
-        about: "moves the data N sectors further on, or back; beyond the disk it is lost, or read as zeros",
-    },
-    KeyWord {
-        name: "lose",
-        value: "all | some | none",
-        about: "what of the volatile write cache is lost: all (the default), about half of the requests, chosen by the seed, or nothing",
-    },
-    KeyWord {
-        name: "torn",
-        value: "512 | 4k",
-        about: "the last write gets to the disk up to a multiple of this many bytes, chosen by the seed",
-    },
-];
-
 /// What a rule does. An action says *when* a request completes, or *how*.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
@@ -256,133 +181,6 @@ pub enum Action {
     Disconnect,
 }
 
-/// What of the volatile write cache is lost in a power cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Lose {
-    /// Everything that no flush made durable.
-    All,
-    /// About half of the requests, chosen by the seed.
-    Some,
-    /// Nothing.
-    None,
-}
-
-/// A last write of which only the first part gets to the disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Torn {
-    /// At a multiple of 512 bytes.
-    Sector,
-    /// At a multiple of 4 KiB.
-    Page,
-}
-
-impl Torn {
-    /// The unit in bytes.
-    #[must_use]
-    pub fn bytes(self) -> u64 {
-        match self {
-            Torn::Sector => 512,
-            Torn::Page => 4096,
-        }
-    }
-}
-
-/// Status of a failed request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum FailStatus {
-    /// `VIRTIO_BLK_S_IOERR`: EIO in the guest.
-    IoErr,
-    /// `VIRTIO_BLK_S_UNSUPP`: EOPNOTSUPP in the guest.
-    Unsupp,
-}
-
-/// Status after a short transfer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ShortStatus {
-    /// A torn write or a read with a stale tail, told as an error.
-    IoErr,
-    /// The same, told as success: silent.
-    Ok,
-}
-
-/// How the data of a corrupted request differs from what it should be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Corruption {
-    /// This many bits, at places that the seed chooses, are inverted.
-    Flip(u32),
-    /// These sectors are zeros.
-    Zero(Sectors),
-    /// These sectors are an older version: of the golden image when read, not written when written.
-    Stale(Sectors),
-    /// The data goes to, or comes from, this many sectors further on (or back). Beyond the disk there is nothing: such
-    /// a write is lost, and zeros are read.
-    Misdirect(i64),
-}
-
-/// Which sectors of a request are meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Sectors {
-    /// All of them.
-    All,
-    /// A row of this many (512 bytes each), at a place that the seed chooses.
-    Some(u32),
-}
-
-/// A time, or a range of times to choose from; `min == max` for one time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Span {
-    /// The shortest.
-    pub min: Duration,
-    /// The longest.
-    pub max: Duration,
-}
-
-/// Which times out of a range are likely.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Spread {
-    /// All alike.
-    Uniform,
-    /// Those in the middle.
-    Bell,
-    /// Short ones: each eighth of the range half as likely as the one before.
-    Exponential,
-}
-
-/// What a held request waits for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Until {
-    /// Another matching request was submitted.
-    Next(Watch),
-    /// Another matching request was completed.
-    Done(Watch),
-    /// Somebody made this mark.
-    Mark(String),
-    /// Somebody says `release`.
-    Release,
-    /// This time has passed.
-    Time(Duration),
-}
-
-/// How many requests a reorder rule collects.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Window {
-    /// This many.
-    Count(usize),
-    /// All up to the next flush, but no more than a driver's largest queue.
-    Epoch,
-}
-
-/// Orders of a reordered window.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Order {
-    /// Last submitted first.
-    Reverse,
-    /// By the plan's seed.
-    Shuffle,
-    /// The first becomes the last.
-    Rotate,
-}
-
 impl Action {
     /// How long a request is held at most when the rule does not say.
     pub(crate) const HOLD_MAX_DEFAULT: Duration = Duration::from_secs(10);
@@ -440,16 +238,175 @@ impl Action {
     }
 }
 
-impl Window {
-    /// Most requests that are ever collected: a driver's largest queue.
-    pub(crate) const MAX: usize = 1024;
-
-    /// How many requests fill it.
-    #[must_use]
-    pub fn size(self) -> usize {
-        match self {
-            Window::Count(count) => count,
-            Window::Epoch => Window::MAX,
+/// Reads an action and takes its keys out; `parse_until` reads what it is held for.
+pub(crate) fn parse_action<'a>(
+    args: &mut Args<'a>,
+    parse_until: impl Fn(Arg<'a>) -> Result<Until, Misfit>,
+) -> Result<Action, Misfit> {
+    Ok(match args.action.text {
+        "fail" => Action::Fail(match args.take("status") {
+            Some(arg) => arg.choice(FailStatus::ALL, FailStatus::name, "ioerr or unsupp")?,
+            None => FailStatus::IoErr,
+        }),
+        "delay" => Action::Delay {
+            span: args.need("for", "delay write for=20ms..80ms")?.span()?,
+            spread: match args.take("spread") {
+                Some(arg) => arg.choice(Spread::ALL, Spread::name, "uniform, bell or exponential")?,
+                None => Spread::Uniform,
+            },
+        },
+        "slow" => Action::Slow {
+            span: args.need("for", "slow read for=1ms..2s over=500")?.span()?,
+            over: args.need("over", "slow read for=1ms..2s over=500")?.count()?,
+        },
+        "hang" => Action::Hang,
+        "drop" => Action::Drop,
+        "early" => Action::Early(args.need("for", "early flush for=500ms")?.span()?),
+        "disconnect" => Action::Disconnect,
+        "cut" => Action::Cut {
+            lose: match args.take("lose") {
+                Some(arg) => arg.choice(Lose::ALL, Lose::name, "all, some or none")?,
+                None => Lose::All,
+            },
+            torn: args
+                .take("torn")
+                .map(|arg| arg.choice(Torn::ALL, Torn::name, "512 or 4k"))
+                .transpose()?,
+        },
+        "corrupt" => Action::Corrupt(parse_corruption(args)?),
+        "hold" => {
+            let until = args.need("until", "hold write nth=1 until=next(write)")?;
+            let max = args.take("max");
+            let until = parse_until(until)?;
+            if let (Until::Time(_), Some(max)) = (&until, &max) {
+                return Err(max.word.misfit(Problem::Exclude {
+                    key: "max",
+                    other: "until=TIME",
+                }));
+            }
+            Action::Hold {
+                until,
+                max: max.map_or(Ok(Action::HOLD_MAX_DEFAULT), Arg::time)?,
+            }
         }
+        "reorder" => Action::Reorder {
+            window: args.need("window", "reorder write window=8 order=shuffle")?.window()?,
+            order: args.need("order", "reorder write window=8 order=shuffle")?.choice(
+                Order::ALL,
+                Order::name,
+                "reverse, shuffle or rotate",
+            )?,
+            max: args.take("max").map_or(Ok(Action::REORDER_MAX_DEFAULT), Arg::time)?,
+        },
+        _ => Action::Short {
+            bytes: args.need("bytes", "short write bytes=4096 then=ioerr")?.bytes()?,
+            then: args.need("then", "short write bytes=4096 then=ioerr")?.choice(
+                ShortStatus::ALL,
+                ShortStatus::name,
+                "ioerr or ok",
+            )?,
+        },
+    })
+}
+
+/// The words of the action itself, without what the parser fills in.
+pub(crate) fn action_words(action: &Action, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match action {
+        Action::Fail(FailStatus::IoErr) => Ok(()),
+        Action::Fail(FailStatus::Unsupp) => f.write_str(" status=unsupp"),
+        Action::Delay {
+            span,
+            spread: Spread::Uniform,
+        } => write!(f, " for={span}"),
+        Action::Delay { span, spread } => write!(f, " for={span} spread={}", spread.name()),
+        Action::Slow { span, over } => write!(f, " for={span} over={over}"),
+        Action::Hang | Action::Drop | Action::Disconnect => Ok(()),
+        Action::Early(span) => write!(f, " for={span}"),
+        Action::Cut { lose, torn } => {
+            if *lose != Lose::All {
+                write!(f, " lose={}", lose.name())?;
+            }
+            match torn {
+                Some(torn) => write!(f, " torn={}", torn.name()),
+                None => Ok(()),
+            }
+        }
+        Action::Corrupt(how) => write!(f, " {how}"),
+        Action::Hold { until, max } => {
+            write!(f, " until={until}")?;
+            if *max == Action::HOLD_MAX_DEFAULT {
+                Ok(())
+            } else {
+                write!(f, " max={}", print_time(*max))
+            }
+        }
+        Action::Reorder { window, order, max } => {
+            write!(f, " window={window} order={}", order.name())?;
+            if *max == Action::REORDER_MAX_DEFAULT {
+                Ok(())
+            } else {
+                write!(f, " max={}", print_time(*max))
+            }
+        }
+        Action::Short { bytes, then } => write!(f, " bytes={} then={}", print_bytes(*bytes), then.name()),
+    }
+}
+
+/// The predicate of its sentence: what happens to a request. `waits_for` says what it is held for.
+pub(crate) fn what(action: &Action, waits_for: impl Fn(&Until) -> String) -> String {
+    match action {
+        Action::Fail(FailStatus::IoErr) => "fails with an I/O error; the disk is not touched".to_owned(),
+        Action::Fail(FailStatus::Unsupp) => "fails as not supported; the disk is not touched".to_owned(),
+        Action::Delay { span, spread } => {
+            let likely = match spread {
+                _ if span.min == span.max => "",
+                Spread::Uniform => "",
+                Spread::Bell => ", most often about the middle",
+                Spread::Exponential => ", mostly short",
+            };
+            format!("completes {} late{likely}", time(*span))
+        }
+        Action::Slow { span, over } => format!(
+            "completes late: by {} at first, by {} from the {} on",
+            print_time(span.min),
+            print_time(span.max),
+            ordinal(over.saturating_add(1))
+        ),
+        Action::Hold {
+            until: Until::Time(time),
+            ..
+        } => format!("is held for {}", print_time(*time)),
+        Action::Hold { until, max } => format!("is held until {}, for {} at most", waits_for(until), print_time(*max)),
+        Action::Hang => "never completes, unless it is released or the rules are cleared".to_owned(),
+        Action::Reorder { window, order, max } => {
+            let order = match order {
+                Order::Reverse => "the last first",
+                Order::Shuffle => "in an order chosen by the seed",
+                Order::Rotate => "the first as the last",
+            };
+            let collected = match window {
+                Window::Count(count) => format!("{count} at a time"),
+                Window::Epoch => "up to the next flush".to_owned(),
+            };
+            format!(
+                "is collected, {collected}, and completed {order}; a window is let go at the latest {} after its first request",
+                print_time(*max)
+            )
+        }
+        Action::Short { bytes, then } => {
+            let told = match then {
+                ShortStatus::IoErr => "fails with an I/O error",
+                ShortStatus::Ok => "reports success",
+            };
+            format!("moves only its first {} bytes and {told}", print_bytes(*bytes))
+        }
+        Action::Corrupt(how) => format!("reports success, but {}", corruption(*how)),
+        Action::Drop => "reports success, but nothing is done".to_owned(),
+        Action::Early(span) => format!(
+            "is answered at once, and makes durable what came before it only after {}",
+            time(*span)
+        ),
+        Action::Cut { lose, torn } => cut(*lose, *torn),
+        Action::Disconnect => "is never answered: the device hangs up on the front end".to_owned(),
     }
 }

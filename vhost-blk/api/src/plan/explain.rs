@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::ops::Range;
 
-use super::action::text::what;
+use super::action::what;
 use super::action::{Action, Until};
 use super::rule::Rule;
 use super::trigger::{Align, Event, Matcher, PayloadMatch, Trigger, Watch};

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use super::action::text::parse_action;
+use super::action::parse_action;
 use super::action::{Action, Until};
 use super::error::{Problem, RuleError, hint};
 use super::rule::Rule;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use super::action::text::action_words;
+use super::action::action_words;
 use super::action::{Corruption, FailStatus, Lose, Order, Sectors, ShortStatus, Span, Spread, Torn, Until, Window};
 use super::rule::Rule;
 use super::trigger::{Align, Event, Matcher, PayloadMatch, Trigger, Var, Watch};

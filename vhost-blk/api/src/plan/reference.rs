@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use super::action::{ACTION_KEYS, ACTIONS};
+use super::action::ACTIONS;
 use super::explain::explain;
+use super::keys::{ACTION_KEYS, MATCHER_KEYS, RULE_KEYS};
 use super::rule::Rule;
 use super::word::KeyWord;
-use super::words::{MATCHER_KEYS, RULE_KEYS};
 use crate::markdown::wrapped;
 
 /// The reference page, in Markdown.

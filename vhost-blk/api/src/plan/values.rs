@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::action::{Sectors, Span, Window};
 use super::error::{Problem, hint};
+use super::keys::with_value;
 use super::trigger::{Align, Event, PREFIX_BYTES, PayloadMatch, Var};
 use super::units::{parse_bytes, parse_time};
 use super::word::{Misfit, OP_NAMES, Word};
-use super::words::with_value;
 use crate::op::Op;
 
 /// The `key=value` words of a rule, taken out one by one.

@@ -1,119 +1,14 @@
 //! The words of the rule language, once: the parser knows no others, its messages list these, and the reference page
-//! (`reference.rs`) is made of them. An action and the keys that only it has stand in `action.rs`.
+//! (`reference.rs`) is made of them. An action stands in `action.rs`, keys in `keys.rs`.
 
-pub use super::action::{ACTION_KEYS, ACTIONS};
+pub use super::action::ACTIONS;
+pub use super::keys::{ACTION_KEYS, MATCHER_KEYS, RULE_KEYS};
 pub use super::word::{ActionWord, KeyWord};
-
-/// The keys with which a trigger, and what `next(…)` and `done(…)` wait for, say what a request looks like.
-pub const MATCHER_KEYS: [KeyWord; 5] = [
-    KeyWord {
-        name: "sectors",
-        value: "A..B",
-        about: "touches these sectors of 512 bytes (B not included)",
-    },
-    KeyWord {
-        name: "len",
-        value: "BYTES | A..B",
-        about: "is this long (B not included)",
-    },
-    KeyWord {
-        name: "align",
-        value: "BYTES | not(BYTES)",
-        about: "begins and ends at multiples of a power of two, or does not",
-    },
-    KeyWord {
-        name: "queue",
-        value: "N",
-        about: "came through this virtqueue",
-    },
-    KeyWord {
-        name: "payload",
-        value: "tag:T | tag:T.P | hex:BYTES",
-        about: "is a write whose data begins with a page tagged T (page P), or with these bytes (at most 32)",
-    },
-];
-
-/// The keys of every rule beside what a request looks like.
-pub const RULE_KEYS: [KeyWord; 11] = [
-    KeyWord {
-        name: "nth",
-        value: "N",
-        about: "only the Nth such request; what `first-after`, `covers`, `after`, `before` or `when` rules out does not count",
-    },
-    KeyWord {
-        name: "every",
-        value: "N",
-        about: "only every Nth, counted likewise",
-    },
-    KeyWord {
-        name: "p",
-        value: "P",
-        about: "only with the probability P, from 0 to 1, by the seed",
-    },
-    KeyWord {
-        name: "limit",
-        value: "N",
-        about: "only N times",
-    },
-    KeyWord {
-        name: "first-after",
-        value: "OP",
-        about: "only the first after each request of this operation",
-    },
-    KeyWord {
-        name: "covers",
-        value: "A..B",
-        about: "only the one that completes a row of requests of one operation, each beginning where the last ended, \
-                over these sectors; with `any` each operation has its own row, a flush is in none, and several ranges \
-                of one request count one by one",
-    },
-    KeyWord {
-        name: "after",
-        value: "rule(NAME) | mark(NAME)",
-        about: "only once that rule was applied, or that mark was made",
-    },
-    KeyWord {
-        name: "before",
-        value: "rule(NAME) | mark(NAME)",
-        about: "only until then",
-    },
-    KeyWord {
-        name: "when",
-        value: "VAR:N",
-        about: "only while this state variable has this value (0 until it is set)",
-    },
-    KeyWord {
-        name: "set",
-        value: "VAR:N",
-        about: "sets a state variable each time the rule is applied",
-    },
-    KeyWord {
-        name: "name",
-        value: "NAME",
-        about: "the rule's name, for `after`, `release`, hit counts and the trace; r1, r2, … if it has none",
-    },
-];
 
 /// An action by its word.
 #[must_use]
 pub(crate) fn action(name: &str) -> Option<&'static ActionWord> {
     ACTIONS.iter().find(|action| action.name == name)
-}
-
-/// The ways to write a key with its value; nothing if there is no such key.
-#[must_use]
-pub(crate) fn with_value(key: &str) -> Option<String> {
-    let key = ACTION_KEYS
-        .iter()
-        .chain(&MATCHER_KEYS)
-        .chain(&RULE_KEYS)
-        .find(|known| known.name == key)?;
-    let ways: Vec<String> = key
-        .value
-        .split(" | ")
-        .map(|value| format!("`{}={value}`", key.name))
-        .collect();
-    Some(ways.join(" or "))
 }
 
 /// The words of all actions.

@@ -94,7 +94,7 @@ impl<'a> Bisection<'a> {
         }
         let before = (journal.state().runs.0, journal.state().concluded.is_some());
         match before {
-            (_, true) => anstream::eprintln!("it came to its end before; `--restart` begins anew"),
+            (_, true) => anstream::eprintln!("it came to its end before; `--restart` starts it over"),
             (0, false) => {}
             (runs, false) => anstream::eprintln!("going on after {}", counted(runs as usize, "run")),
         }

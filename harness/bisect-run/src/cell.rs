@@ -93,7 +93,7 @@ impl Selection {
             let chosen = serde_json::from_slice(&text).map_err(|error| {
                 Failure::new(
                     Exit::Data,
-                    format!("{}: {error}; `--restart` begins anew", file.display()),
+                    format!("{}: {error}; `--restart` starts over", file.display()),
                 )
             })?;
             return Ok(Some(chosen));

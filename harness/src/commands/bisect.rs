@@ -50,7 +50,7 @@ pub(crate) struct BisectArgs {
     /// Say what the range is and what it will take; nothing is built, fetched or booted.
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Forget what an earlier bisection of the same found, and begin anew.
+    /// Forget what an earlier bisection of the same found, and start over.
     #[arg(long, alias = "anew")]
     pub(crate) restart: bool,
     /// While a guest runs, build the kernels that are likely to be wanted next.

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use host::exit::{Exit, ExitError};
 
@@ -39,12 +39,12 @@ pub enum StartError {
         source: io::Error,
     },
     /// QEMU ended before it started the guest.
-    #[error("QEMU ended before it started the guest ({end:?}); see {}", log.display())]
+    #[error("QEMU ended before it started the guest ({end:?}); {}", words(log.as_deref()))]
     Ended {
         /// How.
         end: VmEnd,
-        /// What it said.
-        log: PathBuf,
+        /// What it said, unless that went to the terminal.
+        log: Option<PathBuf>,
     },
     /// QEMU runs, but did not connect.
     #[error("QEMU did not connect to the harness")]
@@ -52,6 +52,14 @@ pub enum StartError {
     /// QEMU's monitor.
     #[error(transparent)]
     Qmp(#[from] QmpError),
+}
+
+/// Where QEMU's own words are.
+fn words(log: Option<&Path>) -> String {
+    log.map_or_else(
+        || "its messages, if it had any, stand above".to_owned(),
+        |log| format!("see {}", log.display()),
+    )
 }
 
 impl ExitError for StartError {
@@ -87,18 +95,13 @@ pub(crate) fn start(spec: &MachineSpec, launch: &Launch, memory: Memory, start: 
     let line_log = File::create(launch.line_log()).map_err(listen)?;
     let monitor = wiring.monitor.as_deref().map(Listener::bind);
     let monitor = monitor.transpose().map_err(listen)?;
-    let log = match spec.console {
-        Console::Log => Some(File::create(launch.qemu_log()).map_err(qemu)?),
-        Console::Terminal => None,
-    };
-    let mut vm = Vm::start(arguments(spec, &wiring), log).map_err(qemu)?;
+    let log = (spec.console == Console::Log).then(|| launch.qemu_log());
+    let log_file = log.as_deref().map(File::create).transpose().map_err(qemu)?;
+    let mut vm = Vm::start(arguments(spec, &wiring), log_file).map_err(qemu)?;
     let mut accept = |listener: Listener| match listener.accept(vm.pid()).map_err(listen)? {
         Some(stream) => Ok(stream),
         None => Err(match vm.ended() {
-            Some(end) => StartError::Ended {
-                end,
-                log: launch.qemu_log(),
-            },
+            Some(end) => StartError::Ended { end, log: log.clone() },
             None => StartError::NotConnected,
         }),
     };
@@ -106,4 +109,25 @@ pub(crate) fn start(spec: &MachineSpec, launch: &Launch, memory: Memory, start: 
     let monitor = monitor.map(accept).transpose()?;
     let monitor = monitor.map(Qmp::begin).transpose()?;
     Ok(Started { vm, line, monitor })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_qemu_that_ended_names_a_log_only_where_there_is_one() {
+        let ended = |log: Option<&str>| StartError::Ended {
+            end: VmEnd::Exited(1),
+            log: log.map(PathBuf::from),
+        };
+        assert_eq!(
+            ended(Some("dir/qemu.log")).to_string(),
+            "QEMU ended before it started the guest (Exited(1)); see dir/qemu.log"
+        );
+        assert_eq!(
+            ended(None).to_string(),
+            "QEMU ended before it started the guest (Exited(1)); its messages, if it had any, stand above"
+        );
+    }
 }

@@ -6,7 +6,7 @@
 //! may be bad in one of the two outer hypotheses, and the other one has no probability, since the search does not begin
 //! before the bad end has failed.
 //!
-//! A bad item fails with the rate that [`RatePrior`] integrates out, a good one with `false_failure`, which is 0 unless
+//! A bad item fails with the rate that `RatePrior` integrates out, a good one with `false_failure`, which is 0 unless
 //! the person says otherwise. So a hypothesis is as probable as its weight times the likelihood of all runs of the
 //! items that it calls bad, and is out as soon as one that it calls good has failed.
 

@@ -42,7 +42,7 @@ pub fn host(yes: bool) -> Result<(), Failure> {
     host_with(&[], yes)
 }
 
-/// As [`host`], with these programs, which not every command needs.
+/// As [`host()`], with these programs, which not every command needs.
 ///
 /// # Errors
 /// Something is missing and was not installed.

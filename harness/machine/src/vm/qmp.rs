@@ -150,7 +150,7 @@ impl Qmp {
         self.execute("stop", &json!({}))
     }
 
-    /// Presses the reset button. The machine begins anew, although [`arguments`](super::args::arguments) say that a
+    /// Presses the reset button. The machine begins anew, although the arguments say that a
     /// reset ends it.
     ///
     /// # Errors

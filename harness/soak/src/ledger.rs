@@ -192,8 +192,15 @@ impl Ledger {
         match (outcome.action.as_str(), corruption) {
             ("short", _) => self.short(open, by, outcome.bytes.unwrap_or(0)),
             ("corrupt", Some(corruption)) => self.corrupted(&ranges, open.line, by, corruption),
-            // Failed or dropped: nothing was done.
-            _ => self.injure_all(&ranges, by, submit.op == Op::Write),
+            // Nothing was done.
+            ("fail" | "drop", _) => self.injure_all(&ranges, by, submit.op == Op::Write),
+            // Whatever it does, nothing that is found there is anybody else's doing.
+            _ => {
+                for range in &ranges {
+                    self.disk.changed(range, open.line, self.line, false);
+                }
+                self.injure_all(&ranges, by, false);
+            }
         }
     }
 

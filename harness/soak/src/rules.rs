@@ -3,7 +3,7 @@
 //! Each rule is bounded, so that a round ends and most of the disk stays good: what damages does so to few requests,
 //! what waits does so for milliseconds, or until the soak lets it go.
 
-use vhost_blk_api::plan::words;
+use vhost_blk_api::plan::{Rule, words};
 use vhost_blk_api::rng::Rng;
 
 use super::workload::{DISK_BYTES, Workload, pick};
@@ -48,7 +48,7 @@ fn any_op(rng: &mut Rng) -> &'static str {
     )
 }
 
-/// The action with its operation and keys. A word that this does not know has none, and the language says so.
+/// The action with its operation and keys. Those of a word that this does not know are an example's.
 fn action_of(rng: &mut Rng, action: &str) -> String {
     match action {
         "fail" => format!("fail {} status={}", any_op(rng), pick(rng, &["ioerr", "unsupp"])),
@@ -110,8 +110,18 @@ fn action_of(rng: &mut Rng, action: &str) -> String {
             format!("cut {} lose={}{torn}", any_op(rng), pick(rng, &["all", "some", "none"]))
         }
         "disconnect" => format!("disconnect {}", any_op(rng)),
-        other => other.to_owned(),
+        other => example(rng, other),
     }
+}
+
+/// An example of an action, for all requests of its operation.
+fn example(rng: &mut Rng, action: &str) -> String {
+    let Some(word) = words::ACTIONS.iter().find(|word| word.name == action) else {
+        return action.to_owned();
+    };
+    let example = pick(rng, word.examples);
+    let rule = example.parse().map(|rule: Rule| rule.bare().to_string());
+    rule.unwrap_or_else(|_| example.to_owned())
 }
 
 /// How often a rule is applied at most.
@@ -203,8 +213,6 @@ fn event(rng: &mut Rng, before: &[String], op: &str) -> Option<String> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use vhost_blk_api::plan::Rule;
-
     use super::*;
 
     #[test]
@@ -238,6 +246,19 @@ mod tests {
             .chain(&words::RULE_KEYS);
         for key in keys {
             assert!(seen.contains(key.name), "no rule with {}=", key.name);
+        }
+    }
+
+    #[test]
+    fn an_action_that_nobody_drew_keys_for_has_those_of_an_example() {
+        let mut rng = Rng::for_choice(1, "examples", 0);
+        for action in &words::ACTIONS {
+            for _ in 0..8 {
+                let text = example(&mut rng, action.name);
+                let rule: Rule = text.parse().expect(&text);
+                assert_eq!(rule.action.name(), action.name);
+                assert!(rule.trigger.nth.is_none() && rule.trigger.limit.is_none(), "{text}");
+            }
         }
     }
 

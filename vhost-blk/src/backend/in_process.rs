@@ -107,7 +107,7 @@ impl InProcess {
         vring.queue_next_avail()
     }
 
-    /// Something that hangs up on the front end.
+    /// Something that disconnects the front end.
     #[must_use]
     pub fn hang_up(&self) -> HangUp {
         let connection = Arc::clone(&self.connection);

@@ -9,9 +9,9 @@ use super::Device;
 use super::state::{Pending, Ready, Round, State};
 use crate::power::gate::{OrderedGuard, Power};
 use crate::request::completion::Effect;
+use crate::request::execute::Outcome;
 use crate::request::execute::execute;
 use crate::request::schedule::Released;
-use crate::rulebook::decide::Outcome;
 
 impl Device {
     /// Completes a round's requests, and those that their completion lets go.

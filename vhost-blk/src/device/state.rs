@@ -10,9 +10,9 @@ use vhost_blk_api::trace::TimingNote;
 
 use crate::request::chain::{Malformed, Request};
 use crate::request::completion::{Completion, Effect, Ring};
+use crate::request::execute::Outcome;
 use crate::request::schedule::{Released, Schedule};
 use crate::rulebook::RuleBook;
-use crate::rulebook::decide::Outcome;
 
 /// What the state lock guards.
 #[derive(Debug, Default)]

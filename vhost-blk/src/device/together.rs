@@ -9,8 +9,8 @@ use super::Device;
 use super::state::{Pending, Round};
 use crate::power::gate::Power;
 use crate::request::completion::{AtWork, Effect};
+use crate::request::execute::Outcome;
 use crate::request::execute::gather;
-use crate::rulebook::decide::Outcome;
 
 /// Most requests of a round that are looked at: each is compared with all before it.
 const LOOK_MAX: usize = 128;

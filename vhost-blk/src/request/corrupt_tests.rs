@@ -10,8 +10,8 @@ use super::*;
 use crate::config::SERIAL_BYTES;
 use crate::request::buffers::Buffer;
 use crate::request::completion::Effect;
+use crate::request::execute::Outcome;
 use crate::request::execute::execute;
-use crate::rulebook::decide::Outcome;
 
 const DISK_SECTORS: u64 = 256;
 /// Where the request under test lies: 4 KiB on an odd place.

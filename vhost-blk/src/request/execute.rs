@@ -1,9 +1,10 @@
-//! Does a request's work: moves bytes between guest memory and disk, as far as the outcome decided for it allows.
+//! How a request completes: what an action that says so comes to, and the work of a request with and without one.
 
 use std::time::Duration;
 
 use vhost_blk_api::op::{Op, SECTOR_BYTES};
-use vhost_blk_api::plan::{FailStatus, ShortStatus};
+use vhost_blk_api::plan::{Action, Corruption, FailStatus, ShortStatus, Spread};
+use vhost_blk_api::rng::Rng;
 use vhost_blk_api::trace::{RangeOnDisk, Status};
 use vm_memory::{GuestMemory, Permissions};
 
@@ -14,10 +15,65 @@ use super::completion::Effect;
 use super::corrupt::corrupt;
 use crate::config::{RANGE_SECTORS_MAX, SERIAL_BYTES};
 use crate::disk::Together;
-use crate::rulebook::decide::Outcome;
 
 /// "May unmap" of a write-zeroes range.
 const FLAG_UNMAP: u32 = 1;
+
+/// How a request completes, if a rule has a say in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// With an error, without touching the disk.
+    Fail(FailStatus),
+    /// With only its first bytes moved.
+    Short {
+        /// How many.
+        bytes: u64,
+        /// What the guest is told.
+        then: ShortStatus,
+    },
+    /// With other data than it should, and success.
+    Corrupt {
+        /// In what way.
+        how: Corruption,
+        /// Seed of what is to be chosen.
+        seed: u64,
+    },
+    /// Without anything done, and success.
+    Drop,
+    /// A flush: at once, and what it makes durable is so after this time.
+    Early(Duration),
+}
+
+impl Outcome {
+    /// What an action comes to for one request; nothing of one that says not how the request completes.
+    pub(crate) fn of(action: &Action, rng: &mut Rng) -> Option<Outcome> {
+        Some(match action {
+            Action::Fail(status) => Outcome::Fail(*status),
+            Action::Short { bytes, then } => Outcome::Short {
+                bytes: *bytes,
+                then: *then,
+            },
+            Action::Corrupt(how) => Outcome::Corrupt {
+                how: *how,
+                seed: rng.next_u64(),
+            },
+            Action::Drop => Outcome::Drop,
+            Action::Early(span) => Outcome::Early(span.draw(Spread::Uniform, rng)),
+            _ => return None,
+        })
+    }
+
+    /// The word of the action that it is of.
+    pub(crate) fn action(&self) -> &'static str {
+        match self {
+            Outcome::Fail(_) => "fail",
+            Outcome::Short { .. } => "short",
+            Outcome::Corrupt { .. } => "corrupt",
+            Outcome::Drop => "drop",
+            Outcome::Early(_) => "early",
+        }
+    }
+}
 
 /// Does the work. Never fails: what goes wrong is the request's status.
 #[must_use]

@@ -17,11 +17,10 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 use vhost_blk_api::op::Op;
-use vhost_blk_api::plan::{
-    Action, Corruption, Event, Facts, FailStatus, Lose, Order, Rule, ShortStatus, Span, Spread, Torn, Until, Var,
-    Window,
-};
+use vhost_blk_api::plan::{Action, Event, Facts, Lose, Order, Rule, Torn, Until, Var, Window};
 use vhost_blk_api::rng::Rng;
+
+use crate::request::execute::Outcome;
 
 /// A rule in force: named, and with what it has counted.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,31 +79,6 @@ pub(crate) enum Timing {
     },
 }
 
-/// How a request completes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// With an error, without touching the disk.
-    Fail(FailStatus),
-    /// With only its first bytes moved.
-    Short {
-        /// How many.
-        bytes: u64,
-        /// What the guest is told.
-        then: ShortStatus,
-    },
-    /// With other data than it should, and success.
-    Corrupt {
-        /// In what way.
-        how: Corruption,
-        /// Seed of what is to be chosen.
-        seed: u64,
-    },
-    /// Without anything done, and success.
-    Drop,
-    /// A flush: at once, and what it makes durable is so after this time.
-    Early(Duration),
-}
-
 /// What becomes of the device as a request arrives, which is then never answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Blow {
@@ -117,7 +91,7 @@ pub(crate) enum Blow {
         /// Seed of what is to be chosen.
         seed: u64,
     },
-    /// It hangs up on the front end.
+    /// It disconnects the front end.
     Disconnect,
 }
 
@@ -172,9 +146,10 @@ impl Decision {
             return;
         }
         match chosen(&armed.rule.action, armed.hits, &mut rng) {
-            Chosen::Timing(timing) => self.timing = Some((index, timing)),
-            Chosen::Outcome(outcome) => self.outcome = Some((index, outcome)),
-            Chosen::Blow(blow) => self.blow = Some((index, blow)),
+            Some(Chosen::Timing(timing)) => self.timing = Some((index, timing)),
+            Some(Chosen::Outcome(outcome)) => self.outcome = Some((index, outcome)),
+            Some(Chosen::Blow(blow)) => self.blow = Some((index, blow)),
+            None => {}
         }
     }
 
@@ -202,72 +177,61 @@ pub(crate) enum Chosen {
 }
 
 /// What an action comes to for a request, after so many hits and with these random numbers.
-pub(crate) fn chosen(action: &Action, hits: u64, rng: &mut Rng) -> Chosen {
-    let name = action.name();
-    Chosen::Timing(match action {
-        Action::Fail(status) => return Chosen::Outcome(Outcome::Fail(*status)),
-        Action::Short { bytes, then } => {
-            return Chosen::Outcome(Outcome::Short {
-                bytes: *bytes,
-                then: *then,
-            });
-        }
-        Action::Corrupt(how) => {
-            return Chosen::Outcome(Outcome::Corrupt {
-                how: *how,
-                seed: rng.next_u64(),
-            });
-        }
-        Action::Drop => return Chosen::Outcome(Outcome::Drop),
-        Action::Early(span) => return Chosen::Outcome(Outcome::Early(time_in(*span, Spread::Uniform, rng))),
-        Action::Disconnect => return Chosen::Blow(Blow::Disconnect),
-        Action::Cut { lose, torn } => {
-            return Chosen::Blow(Blow::Cut {
+pub(crate) fn chosen(action: &Action, hits: u64, rng: &mut Rng) -> Option<Chosen> {
+    if action.is_timing() {
+        return Timing::of(action, hits, rng).map(Chosen::Timing);
+    }
+    match Blow::of(action, rng) {
+        Some(blow) => Some(Chosen::Blow(blow)),
+        None => Outcome::of(action, rng).map(Chosen::Outcome),
+    }
+}
+
+impl Timing {
+    /// What an action that says when comes to; nothing of another one.
+    fn of(action: &Action, hits: u64, rng: &mut Rng) -> Option<Timing> {
+        let name = action.name();
+        Some(match action {
+            Action::Delay { span, spread } => Timing::Delay {
+                time: span.draw(*spread, rng),
+                action: name,
+            },
+            Action::Slow { span, over } => {
+                let (part, whole) = (u128::from(hits.min(*over)), u128::from(*over).max(1));
+                let more = (span.max - span.min).as_micros() * part / whole;
+                Timing::Delay {
+                    time: span.min + Duration::from_micros(u64::try_from(more).unwrap_or(u64::MAX)),
+                    action: name,
+                }
+            }
+            Action::Hold { until, max } => Timing::Hold {
+                until: until.clone(),
+                max: *max,
+            },
+            Action::Hang => Timing::Hang,
+            Action::Reorder { window, order, max } => Timing::Reorder {
+                window: *window,
+                order: *order,
+                max: *max,
+            },
+            _ => return None,
+        })
+    }
+}
+
+impl Blow {
+    /// What an action on the device comes to; nothing of another one.
+    fn of(action: &Action, rng: &mut Rng) -> Option<Blow> {
+        match action {
+            Action::Disconnect => Some(Blow::Disconnect),
+            Action::Cut { lose, torn } => Some(Blow::Cut {
                 lose: *lose,
                 torn: *torn,
                 seed: rng.next_u64(),
-            });
+            }),
+            _ => None,
         }
-        Action::Delay { span, spread } => Timing::Delay {
-            time: time_in(*span, *spread, rng),
-            action: name,
-        },
-        Action::Slow { span, over } => {
-            let (part, whole) = (u128::from(hits.min(*over)), u128::from(*over).max(1));
-            let more = (span.max - span.min).as_micros() * part / whole;
-            Timing::Delay {
-                time: span.min + Duration::from_micros(u64::try_from(more).unwrap_or(u64::MAX)),
-                action: name,
-            }
-        }
-        Action::Hold { until, max } => Timing::Hold {
-            until: until.clone(),
-            max: *max,
-        },
-        Action::Hang => Timing::Hang,
-        Action::Reorder { window, order, max } => Timing::Reorder {
-            window: *window,
-            order: *order,
-            max: *max,
-        },
-    })
-}
-
-/// A time out of a range. Whole numbers only, so that it is the same on every machine.
-fn time_in(span: Span, spread: Spread, rng: &mut Rng) -> Duration {
-    let range_us = u64::try_from((span.max - span.min).as_micros()).unwrap_or(u64::MAX);
-    let bound = range_us.saturating_add(1);
-    let extra_us = match spread {
-        Spread::Uniform => rng.below(bound),
-        // The mean of four.
-        Spread::Bell => (0..4).map(|_| rng.below(bound) / 4).sum(),
-        Spread::Exponential => {
-            let eighth = u64::from(rng.next_u64().leading_zeros().min(7));
-            let step = range_us / 8;
-            eighth * step + rng.below(step.saturating_add(1))
-        }
-    };
-    span.min + Duration::from_micros(extra_us)
+    }
 }
 
 /// The order in which a window of `len` requests completes: a list of their indices.
@@ -286,20 +250,6 @@ pub fn permutation(order: Order, len: usize, seed: u64, rule: &str, window_numbe
         }
     }
     indices
-}
-
-impl Outcome {
-    /// The word of the action that it is of.
-    #[must_use]
-    pub(crate) fn action(&self) -> &'static str {
-        match self {
-            Outcome::Fail(_) => "fail",
-            Outcome::Short { .. } => "short",
-            Outcome::Corrupt { .. } => "corrupt",
-            Outcome::Drop => "drop",
-            Outcome::Early(_) => "early",
-        }
-    }
 }
 
 impl World {

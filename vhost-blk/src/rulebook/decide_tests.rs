@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 use vhost_blk_api::payload::Tag;
-use vhost_blk_api::plan::Prefix;
+use vhost_blk_api::plan::{FailStatus, Prefix, words};
+use vhost_blk_api::rng::Rng;
 
 use super::*;
 
@@ -399,4 +400,20 @@ fn any_does_not_count_what_an_action_cannot_do() {
         Armed::record(&mut rules, world, &decision, facts);
     }
     assert_eq!((rules[0].seen, rules[0].hits), (1, 1));
+}
+
+#[test]
+fn every_action_comes_to_something_for_a_request() {
+    for action in &words::ACTIONS {
+        for example in action.examples {
+            let rule: Rule = example.parse().expect(example);
+            let mut rng = Rng::for_choice(0, "r1", 1);
+            let chosen = chosen(&rule.action, 0, &mut rng).expect(example);
+            let timing = matches!(chosen, Chosen::Timing(_));
+            assert_eq!(timing, rule.action.is_timing(), "{example}");
+            if let Chosen::Outcome(outcome) = chosen {
+                assert_eq!(outcome.action(), action.name);
+            }
+        }
+    }
 }

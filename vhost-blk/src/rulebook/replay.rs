@@ -15,7 +15,8 @@ use vhost_blk_api::plan::units::print_bytes;
 use vhost_blk_api::rng::Rng;
 use vhost_blk_api::trace::Record;
 
-use super::decide::{Armed, Blow, Chosen, Outcome, Timing, chosen};
+use super::decide::{Armed, Blow, Chosen, Timing, chosen};
+use crate::request::execute::Outcome;
 
 pub(crate) use look::Look;
 
@@ -291,9 +292,10 @@ impl Scripted {
         }
         let name = armed.name.clone();
         match chosen(&armed.rule.action, armed.hits, &mut rng) {
-            Chosen::Timing(timing) => self.timing = Some((name, timing)),
-            Chosen::Outcome(outcome) => self.outcome = Some((name, outcome)),
-            Chosen::Blow(blow) => self.blow = Some((name, blow)),
+            Some(Chosen::Timing(timing)) => self.timing = Some((name, timing)),
+            Some(Chosen::Outcome(outcome)) => self.outcome = Some((name, outcome)),
+            Some(Chosen::Blow(blow)) => self.blow = Some((name, blow)),
+            None => {}
         }
         armed.hits += 1;
     }

@@ -54,10 +54,7 @@ impl Case<'_> {
                 assert_eq!((&found, used.status, used.len), (ask, status, 1));
                 untouched(rig, ask, used.slot);
             }
-            Effect::Nothing => {
-                let (found, used) = rig.take(ask.queue);
-                assert_eq!((&found, used.status, used.len), (ask, 0, 1));
-            }
+            Effect::Seen(look) => look(rig, ask),
             Effect::Waits(until) => self.waits(rig, ask, until),
             Effect::Reorders(order) => self.reorders(rig, &asks, order),
             Effect::ReordersEpoch => self.reorders_epoch(rig, &asks),

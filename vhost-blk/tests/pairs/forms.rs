@@ -5,6 +5,7 @@ use vhost_blk_api::plan::{Lose, Order};
 use vhost_blk_api::trace::ReleasedBy;
 
 use crate::common::{IOERR, UNSUPP};
+use crate::rig::{Ask, Rig};
 
 /// An action with its keys.
 #[derive(Debug, Clone, Copy)]
@@ -35,8 +36,9 @@ pub enum Effect {
     Short(u32, u8),
     /// Other data than there should be.
     Corrupts(How),
-    /// Success, and nothing done.
-    Nothing,
+    /// What this finds out: it takes the completion of the request, which was sent and has met the rule, and looks at
+    /// it, at the disk, and at what else the action should change.
+    Seen(fn(&mut Rig, &Ask)),
     /// No answer to anybody, and what was not durable is lost.
     Cuts(Lose, Option<u32>),
     /// No answer, and the device hangs up.
@@ -91,8 +93,14 @@ const fn waits(action: &'static str, keys: &'static str, until: Until) -> Form {
     form(action, keys, Effect::Waits(until))
 }
 
+/// Success, and nothing done.
+fn nothing_was_done(rig: &mut Rig, ask: &Ask) {
+    let (found, used) = rig.take(ask.queue);
+    assert_eq!((&found, used.status, used.len), (ask, 0, 1));
+}
+
 /// All shapes of all actions.
-pub const FORMS: [Form; 33] = [
+pub const FORMS: &[Form] = &[
     form("fail", "", Effect::Fails(IOERR)),
     form("fail", "status=unsupp", Effect::Fails(UNSUPP)),
     waits("delay", "for=2ms", Until::Time(2000, ReleasedBy::Time)),
@@ -134,12 +142,12 @@ pub const FORMS: [Form; 33] = [
     data("corrupt", "misdirect=-8", Effect::Corrupts(How::Misdirect(-8))),
     Form {
         refuses: &[Op::Read],
-        ..form("drop", "", Effect::Nothing)
+        ..form("drop", "", Effect::Seen(nothing_was_done))
     },
     Form {
         mains: &[Op::Flush],
         refuses: &[Op::Read, Op::Write, Op::Discard, Op::WriteZeroes],
-        ..form("early", "for=3600s", Effect::Nothing)
+        ..form("early", "for=3600s", Effect::Seen(nothing_was_done))
     },
     form("cut", "", Effect::Cuts(Lose::All, None)),
     form("cut", "lose=some", Effect::Cuts(Lose::Some, None)),

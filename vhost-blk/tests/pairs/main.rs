@@ -56,7 +56,11 @@ fn trials() -> Vec<libtest_mimic::Trial> {
         );
     };
     for action in &words::ACTIONS {
-        let forms: Vec<Form> = FORMS.into_iter().filter(|form| form.action == action.name).collect();
+        let forms: Vec<Form> = FORMS
+            .iter()
+            .copied()
+            .filter(|form| form.action == action.name)
+            .collect();
         for key in action.keys {
             let key = format!("{key}=");
             if !forms.iter().any(|form| form.keys.contains(&key)) {

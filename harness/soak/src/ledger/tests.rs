@@ -152,6 +152,17 @@ fn an_injury_lasts_until_a_later_write_of_the_whole_sector() {
 }
 
 #[test]
+fn an_action_that_it_does_not_know_may_have_done_anything() {
+    let mut bed = Bed::new(&["fail write name=x"]);
+    let at = bed.at;
+    bed.write_by(at..at + 2, "x", "twist");
+    assert_eq!(bed.actions(at..at + 3), "twist twist -");
+    assert!(bed.sure().is_empty(), "nor is it known to have done something");
+    bed.plain(Op::Write, at..at + 1);
+    assert_eq!(bed.actions(at..at + 2), "- twist");
+}
+
+#[test]
 fn a_short_write_injures_what_was_not_moved() {
     let mut bed = Bed::new(&["short write bytes=1000 then=ioerr name=s"]);
     let at = bed.at;

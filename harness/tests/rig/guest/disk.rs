@@ -27,6 +27,15 @@ impl Guest {
         }
     }
 
+    /// Waits until the only rule in force was applied; `rule` is for the message.
+    pub fn until_hit(&mut self, rule: &str) {
+        let deadline = Instant::now() + WITHIN;
+        while self.hits() == [0] {
+            assert!(Instant::now() < deadline, "no request met {rule}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// Waits until a rule has cut the power.
     pub fn until_dark(&mut self) {
         let deadline = Instant::now() + WITHIN;

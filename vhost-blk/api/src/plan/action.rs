@@ -1,6 +1,7 @@
 //! What a rule does to a request: each action's words, type, parser, printer and explanation.
 
 mod corruption;
+mod ops;
 mod parts;
 
 use std::fmt;
@@ -12,6 +13,7 @@ use super::values::{Arg, Args};
 use super::word::{ActionWord, Misfit};
 use crate::op::Op;
 use corruption::{corruption, parse_corruption};
+use ops::Ops;
 use parts::{cut, time};
 
 pub use corruption::Corruption;
@@ -177,7 +179,7 @@ pub enum Action {
         /// Whether the last write is torn.
         torn: Option<Torn>,
     },
-    /// The device hangs up on the front end as the request arrives.
+    /// The device disconnects the front end as the request arrives.
     Disconnect,
 }
 
@@ -226,15 +228,20 @@ impl Action {
         }
     }
 
+    /// The operations that it can be done to.
+    pub(crate) fn ops(&self) -> Ops {
+        match self {
+            Action::Short { .. } | Action::Corrupt(_) => Ops::Data,
+            Action::Drop => Ops::Changes,
+            Action::Early(_) => Ops::Flush,
+            _ => Ops::All,
+        }
+    }
+
     /// Whether it can be done to a request of this operation.
     #[must_use]
     pub fn goes_with(&self, op: Op) -> bool {
-        match self {
-            Action::Short { .. } | Action::Corrupt(_) => op.moves_data(),
-            Action::Drop => op != Op::Read,
-            Action::Early(_) => op == Op::Flush,
-            _ => true,
-        }
+        self.ops().contains(op)
     }
 }
 
@@ -407,6 +414,6 @@ pub(crate) fn what(action: &Action, waits_for: impl Fn(&Until) -> String) -> Str
             time(*span)
         ),
         Action::Cut { lose, torn } => cut(*lose, *torn),
-        Action::Disconnect => "is never answered: the device hangs up on the front end".to_owned(),
+        Action::Disconnect => "is never answered: the device disconnects the front end".to_owned(),
     }
 }

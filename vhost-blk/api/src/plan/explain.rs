@@ -77,14 +77,7 @@ fn which(trigger: &Trigger, action: &Action) -> String {
 
 /// What a request looks like.
 fn noun(matcher: &Matcher, action: &Action) -> String {
-    let mut text = match (matcher.op, action) {
-        (Some(op), _) => op.name(),
-        (None, Action::Short { .. } | Action::Corrupt(_)) => "read or write",
-        (None, Action::Drop) => "request that is no read",
-        (None, Action::Early(_)) => "flush",
-        (None, _) => "request",
-    }
-    .to_owned();
+    let mut text = matcher.op.map_or(action.ops().noun(), Op::name).to_owned();
     if let Some(len) = &matcher.len {
         if len.end - len.start == 1 {
             let _ = write!(text, " of {} bytes", print_bytes(len.start));
@@ -237,7 +230,7 @@ mod tests {
         );
         insta::assert_snapshot!(
             said("disconnect read"),
-            @r#"Every read is never answered: the device hangs up on the front end."#
+            @r#"Every read is never answered: the device disconnects the front end."#
         );
     }
 

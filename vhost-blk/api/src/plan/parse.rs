@@ -52,7 +52,7 @@ fn parse_rule(text: &str) -> Result<Rule, Misfit> {
     let words = ["until", "name", "after", "before"].map(|key| args.word(key));
     let action = parse_action(&mut args, parse_until)?;
     // Whatever operation a rule for any names, it means those that its action can be done to.
-    let only = op.or(matches!(action, Action::Early(_)).then_some(Op::Flush));
+    let only = op.or(action.ops().only());
     let trigger = Trigger {
         matcher: Matcher {
             op,
@@ -61,15 +61,10 @@ fn parse_rule(text: &str) -> Result<Rule, Misfit> {
         ..parse_trigger(only, &mut args)?
     };
     if let Some(op) = trigger.matcher.op.filter(|op| !action.goes_with(*op)) {
-        let goes_with = match action {
-            Action::Drop => "write, flush, discard, write-zeroes or any",
-            Action::Early(_) => "flush or any",
-            _ => "read, write or any",
-        };
         return Err(op_word.unwrap_or(*action_word).misfit(Problem::WrongOp {
             what: action.name(),
             op: op.name(),
-            expected: goes_with,
+            expected: action.ops().expected(),
         }));
     }
     let set = args.take("set").map(Arg::var).transpose()?;

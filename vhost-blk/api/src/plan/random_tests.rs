@@ -87,6 +87,15 @@ fn corruption() -> impl Strategy<Value = Corruption> {
     ]
 }
 
+fn examples() -> impl Strategy<Value = Rule> {
+    let examples: Vec<&str> = words::ACTIONS
+        .iter()
+        .flat_map(|action| action.examples)
+        .copied()
+        .collect();
+    select(examples).prop_map(|text| text.parse().expect(text))
+}
+
 fn action() -> impl Strategy<Value = Action> {
     let watch = || (matcher(), 1u64..9).prop_map(|(matcher, nth)| Watch { matcher, nth });
     let waited = prop_oneof![
@@ -117,6 +126,8 @@ fn action() -> impl Strategy<Value = Action> {
         span().prop_map(Action::Early),
         Just(Action::Disconnect),
         (select(&Lose::ALL[..]), of(select(&Torn::ALL[..]))).prop_map(|(lose, torn)| Action::Cut { lose, torn }),
+        // Also an action that nobody has written a line for here.
+        examples().prop_map(|rule| rule.action),
     ]
 }
 

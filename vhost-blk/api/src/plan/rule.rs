@@ -1,7 +1,7 @@
 //! A rule and a plan of rules.
 
 use super::action::Action;
-use super::trigger::{Trigger, Var};
+use super::trigger::{Matcher, Trigger, Var};
 
 /// A seed and the rules in the order in which they are asked.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -23,4 +23,23 @@ pub struct Rule {
     pub trigger: Trigger,
     /// The state variable that it sets each time it is applied.
     pub set: Option<Var>,
+}
+
+impl Rule {
+    /// The same action for all requests of the same operation, without a name.
+    #[must_use]
+    pub fn bare(&self) -> Rule {
+        Rule {
+            name: None,
+            action: self.action.clone(),
+            trigger: Trigger {
+                matcher: Matcher {
+                    op: self.trigger.matcher.op,
+                    ..Matcher::default()
+                },
+                ..Trigger::default()
+            },
+            set: None,
+        }
+    }
 }

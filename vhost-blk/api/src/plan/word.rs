@@ -38,8 +38,8 @@ pub struct ActionWord {
     pub(crate) about: &'static str,
     /// The keys that only it has.
     pub keys: &'static [&'static str],
-    /// Rules with it.
-    pub(crate) examples: &'static [&'static str],
+    /// Rules with it, as a person might write them.
+    pub examples: &'static [&'static str],
 }
 
 /// A key's word.

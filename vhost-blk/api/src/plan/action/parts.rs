@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::plan::trigger::Watch;
 use crate::plan::units::print_time;
+use crate::rng::Rng;
 
 /// What of the volatile write cache is lost in a power cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,6 +97,26 @@ pub enum Until {
     Release,
     /// This time has passed.
     Time(Duration),
+}
+
+impl Span {
+    /// One of its times. Whole numbers only, so that it is the same on every machine.
+    #[must_use]
+    pub fn draw(self, spread: Spread, rng: &mut Rng) -> Duration {
+        let range_us = u64::try_from((self.max - self.min).as_micros()).unwrap_or(u64::MAX);
+        let bound = range_us.saturating_add(1);
+        let extra_us = match spread {
+            Spread::Uniform => rng.below(bound),
+            // The mean of four.
+            Spread::Bell => (0..4).map(|_| rng.below(bound) / 4).sum(),
+            Spread::Exponential => {
+                let eighth = u64::from(rng.next_u64().leading_zeros().min(7));
+                let step = range_us / 8;
+                eighth * step + rng.below(step.saturating_add(1))
+            }
+        };
+        self.min + Duration::from_micros(extra_us)
+    }
 }
 
 /// How many requests a reorder rule collects.

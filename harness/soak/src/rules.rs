@@ -240,8 +240,7 @@ mod tests {
         for action in &words::ACTIONS {
             assert!(seen.contains(action.name), "no rule with {}", action.name);
         }
-        let keys = words::ACTION_KEYS
-            .iter()
+        let keys = words::action_keys()
             .chain(&words::MATCHER_KEYS)
             .chain(&words::RULE_KEYS);
         for key in keys {

@@ -62,7 +62,7 @@ fn trials() -> Vec<libtest_mimic::Trial> {
             .filter(|form| form.action == action.name)
             .collect();
         for key in action.keys {
-            let key = format!("{key}=");
+            let key = format!("{}=", key.name);
             if !forms.iter().any(|form| form.keys.contains(&key)) {
                 add(
                     format!("{} {key}", action.name),

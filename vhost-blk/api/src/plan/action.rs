@@ -8,6 +8,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::error::Problem;
+use super::keys;
 use super::units::{ordinal, print_bytes, print_time};
 use super::values::{Arg, Args};
 use super::word::{ActionWord, Misfit};
@@ -24,7 +25,7 @@ pub const ACTIONS: [ActionWord; 12] = [
     ActionWord {
         name: "fail",
         about: "The request completes with an error; the disk is not touched.",
-        keys: &["status"],
+        keys: &[&keys::STATUS],
         examples: &[
             "fail write payload=tag:7 nth=1",
             "fail flush every=3 limit=2",
@@ -34,21 +35,21 @@ pub const ACTIONS: [ActionWord; 12] = [
     ActionWord {
         name: "delay",
         about: "The request completes after a time.",
-        keys: &["for", "spread"],
+        keys: &[&keys::FOR, &keys::SPREAD],
         examples: &["delay any for=20ms", "delay any for=1ms..80ms spread=exponential p=0.1"],
     },
     ActionWord {
         name: "slow",
         about: "Requests take longer and longer, as on a dying disk: the first takes the shortest time, the \
                 last, and all after it, the longest.",
-        keys: &["for", "over"],
+        keys: &[&keys::FOR, &keys::OVER],
         examples: &["slow read for=1ms..2s over=500"],
     },
     ActionWord {
         name: "hold",
         about: "The request completes when something else has happened, but after `max` at the latest. Once the \
                 mark in `until` was made, nothing is held any more: the rule has an implied `before` of that mark.",
-        keys: &["until", "max"],
+        keys: &[&keys::UNTIL, &keys::MAX],
         examples: &[
             "hold write nth=1 until=next(write)",
             "hold write until=done(flush) max=2s",
@@ -64,7 +65,7 @@ pub const ACTIONS: [ActionWord; 12] = [
     ActionWord {
         name: "reorder",
         about: "Requests are collected and complete in another order.",
-        keys: &["window", "order", "max"],
+        keys: &[&keys::WINDOW, &keys::ORDER, &keys::MAX],
         examples: &[
             "reorder write window=8 order=reverse",
             "reorder write window=epoch order=shuffle",
@@ -73,13 +74,13 @@ pub const ACTIONS: [ActionWord; 12] = [
     ActionWord {
         name: "short",
         about: "Only the first bytes of a read or write are moved.",
-        keys: &["bytes", "then"],
+        keys: &[&keys::BYTES, &keys::THEN],
         examples: &["short write bytes=4k then=ioerr", "short read bytes=512 then=ok"],
     },
     ActionWord {
         name: "corrupt",
         about: "A read or write moves other data than it should and reports success.",
-        keys: &["flip", "zero", "stale", "misdirect"],
+        keys: &[&keys::FLIP, &keys::ZERO, &keys::STALE, &keys::MISDIRECT],
         examples: &[
             "corrupt read sectors=2048..2064 flip=1bit",
             "corrupt write zero=1",
@@ -98,14 +99,14 @@ pub const ACTIONS: [ActionWord; 12] = [
         name: "early",
         about: "A flush is answered at once, but what it should make durable becomes durable only after a time: a \
                 power cut before then loses it.",
-        keys: &["for"],
+        keys: &[&keys::FOR],
         examples: &["early flush for=500ms", "early flush for=10ms..2s p=0.5"],
     },
     ActionWord {
         name: "cut",
         about: "The power goes as the request arrives: it and all other outstanding requests are never answered, the \
                 volatile write cache is lost, and the device answers nothing until the command `power` or `rollback`.",
-        keys: &["lose", "torn"],
+        keys: &[&keys::LOSE, &keys::TORN],
         examples: &[
             "cut flush nth=3",
             "cut write payload=tag:7 lose=some",

@@ -9,7 +9,7 @@ use super::rule::Rule;
 use super::trigger::{Event, Matcher, Trigger, Watch};
 use super::units::parse_time;
 use super::values::{Arg, Args, is_name, without_value};
-use super::word::{Misfit, OP_NAMES, Word};
+use super::word::{KeyWord, Misfit, OP_NAMES, Word};
 use super::words;
 use crate::op::Op;
 
@@ -172,7 +172,7 @@ fn split_words(line: Word<'_>) -> Result<Vec<Word<'_>>, Misfit> {
 type OpAndRest<'w, 'a> = (Option<Op>, Option<Word<'a>>, &'w [Word<'a>]);
 
 /// The optional operation at the head of `words`; these keys are known after it.
-fn parse_op<'w, 'a>(words: &'w [Word<'a>], known: &[&str]) -> Result<OpAndRest<'w, 'a>, Misfit> {
+fn parse_op<'w, 'a>(words: &'w [Word<'a>], known: &[&KeyWord]) -> Result<OpAndRest<'w, 'a>, Misfit> {
     let Some((word, rest)) = words.split_first().filter(|(word, _)| !word.text.contains('=')) else {
         return Ok((None, None, words));
     };
@@ -255,7 +255,8 @@ fn parse_matcher(op: Option<Op>, args: &mut Args<'_>) -> Result<Matcher, Misfit>
 /// The trigger in `next(…)` and `done(…)`.
 fn parse_watch(text: Word<'_>) -> Result<Watch, Misfit> {
     let words = split_words(text)?;
-    let known: Vec<&str> = words::MATCHER_KEYS.iter().map(|key| key.name).chain(["nth"]).collect();
+    let nth = words::RULE_KEYS.iter().filter(|key| key.name == "nth");
+    let known: Vec<&KeyWord> = words::MATCHER_KEYS.iter().chain(nth).collect();
     let (op, _, rest) = parse_op(&words, &known)?;
     let mut args = Args::parse(
         Word {

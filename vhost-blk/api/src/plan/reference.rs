@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::action::ACTIONS;
 use super::explain::explain;
-use super::keys::{ACTION_KEYS, MATCHER_KEYS, RULE_KEYS};
+use super::keys::{MATCHER_KEYS, RULE_KEYS};
 use super::rule::Rule;
 use super::word::KeyWord;
 use crate::markdown::wrapped;
@@ -28,13 +28,8 @@ pub fn reference() -> String {
     );
     for action in &ACTIONS {
         let _ = writeln!(page, "\n### {}\n\n{}\n", action.name, action.about);
-        let keys: Vec<&KeyWord> = action
-            .keys
-            .iter()
-            .filter_map(|name| ACTION_KEYS.iter().find(|key| key.name == *name))
-            .collect();
-        if !keys.is_empty() {
-            table(&mut page, keys);
+        if !action.keys.is_empty() {
+            table(&mut page, action.keys.iter().copied());
             page.push('\n');
         }
         for example in action.examples {

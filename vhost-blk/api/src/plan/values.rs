@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use super::action::{Sectors, Span, Window};
 use super::error::{Problem, hint};
-use super::keys::with_value;
 use super::trigger::{Align, Event, PREFIX_BYTES, PayloadMatch, Var};
 use super::units::{parse_bytes, parse_time};
-use super::word::{Misfit, OP_NAMES, Word};
+use super::word::{KeyWord, Misfit, OP_NAMES, Word};
 use crate::op::Op;
 
 /// The `key=value` words of a rule, taken out one by one.
@@ -28,14 +27,15 @@ pub(super) struct Arg<'a> {
 }
 
 impl<'a> Args<'a> {
-    pub(super) fn parse(action: Word<'a>, words: &[Word<'a>], known: &[&str]) -> Result<Self, Misfit> {
+    pub(super) fn parse(action: Word<'a>, words: &[Word<'a>], known: &[&KeyWord]) -> Result<Self, Misfit> {
+        let names = || known.iter().map(|key| key.name);
         let mut left: Vec<Arg<'a>> = Vec::new();
         for word in words {
             let Some((key, value)) = word.text.split_once('=') else {
                 let hint = if OP_NAMES.contains(&word.text) {
                     "; an operation stands right after the action".to_owned()
                 } else {
-                    without_value(word.text, known).unwrap_or_else(|| hint(word.text, known.iter().copied()))
+                    without_value(word.text, known).unwrap_or_else(|| hint(word.text, names()))
                 };
                 return Err(word.misfit(Problem::NotKeyValue {
                     found: word.text.to_owned(),
@@ -46,15 +46,15 @@ impl<'a> Args<'a> {
                 text: key,
                 column: word.column,
             };
-            if !known.contains(&key) {
+            if !names().any(|name| name == key) {
                 return Err(key_word.misfit(Problem::UnknownKey {
                     found: key.to_owned(),
                     what: action.text.to_owned(),
-                    expected: known.join(", "),
+                    expected: names().collect::<Vec<_>>().join(", "),
                     hint: if key == "op" {
                         "; an operation stands right after the action, by itself".to_owned()
                     } else {
-                        hint(key, known.iter().copied())
+                        hint(key, names())
                     },
                 }));
             }
@@ -319,9 +319,9 @@ impl Arg<'_> {
 }
 
 /// The hint for a known key that stands without a value; nothing for another word.
-pub(super) fn without_value(word: &str, known: &[&str]) -> Option<String> {
-    let ways = known.contains(&word).then(|| with_value(word)).flatten()?;
-    Some(format!("; write {ways}"))
+pub(super) fn without_value(word: &str, known: &[&KeyWord]) -> Option<String> {
+    let key = known.iter().find(|key| key.name == word)?;
+    Some(format!("; write {}", key.ways()))
 }
 
 impl Var {

@@ -36,8 +36,8 @@ pub struct ActionWord {
     pub name: &'static str,
     /// What it does, in one sentence.
     pub(crate) about: &'static str,
-    /// The keys that only it has.
-    pub keys: &'static [&'static str],
+    /// The keys that it has besides those of every rule.
+    pub keys: &'static [&'static KeyWord],
     /// Rules with it, as a person might write them.
     pub examples: &'static [&'static str],
 }
@@ -51,4 +51,13 @@ pub struct KeyWord {
     pub(crate) value: &'static str,
     /// What it means.
     pub(crate) about: &'static str,
+}
+
+impl KeyWord {
+    /// The ways to write it with its value.
+    pub(super) fn ways(&self) -> String {
+        let ways = self.value.split(" | ");
+        let ways: Vec<String> = ways.map(|value| format!("`{}={value}`", self.name)).collect();
+        ways.join(" or ")
+    }
 }

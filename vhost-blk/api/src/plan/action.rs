@@ -232,10 +232,10 @@ impl Action {
     /// The operations that it can be done to.
     pub(crate) fn ops(&self) -> Ops {
         match self {
-            Action::Short { .. } | Action::Corrupt(_) => Ops::Data,
-            Action::Drop => Ops::Changes,
-            Action::Early(_) => Ops::Flush,
-            _ => Ops::All,
+            Action::Short { .. } | Action::Corrupt(_) => Ops::of(&[Op::Read, Op::Write]),
+            Action::Drop => Ops::of(&[Op::Write, Op::Flush, Op::Discard, Op::WriteZeroes]),
+            Action::Early(_) => Ops::of(&[Op::Flush]),
+            _ => Ops::ALL,
         }
     }
 

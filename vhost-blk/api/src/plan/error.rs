@@ -126,7 +126,7 @@ pub enum Problem {
         /// The operation given.
         op: &'static str,
         /// The operations that it goes with.
-        expected: &'static str,
+        expected: String,
     },
     /// Two words that no request can meet together.
     #[error("with `{other}` no request ever meets `{word}`, for {why}: keep one of them")]

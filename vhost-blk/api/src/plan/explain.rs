@@ -77,7 +77,9 @@ fn which(trigger: &Trigger, action: &Action) -> String {
 
 /// What a request looks like.
 fn noun(matcher: &Matcher, action: &Action) -> String {
-    let mut text = matcher.op.map_or(action.ops().noun(), Op::name).to_owned();
+    let mut text = matcher
+        .op
+        .map_or_else(|| action.ops().noun(), |op| op.name().to_owned());
     if let Some(len) = &matcher.len {
         if len.end - len.start == 1 {
             let _ = write!(text, " of {} bytes", print_bytes(len.start));

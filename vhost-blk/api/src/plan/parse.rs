@@ -204,7 +204,7 @@ fn parse_trigger(op: Option<Op>, args: &mut Args<'_>) -> Result<Trigger, Misfit>
         return Err(covers.word.misfit(Problem::WrongOp {
             what: "covers",
             op: "flush",
-            expected: "read, write, discard, write-zeroes or any",
+            expected: "read, write, discard, write-zeroes or any".to_owned(),
         }));
     }
     Ok(Trigger {
@@ -228,7 +228,7 @@ fn parse_matcher(op: Option<Op>, args: &mut Args<'_>) -> Result<Matcher, Misfit>
         let problem = Problem::WrongOp {
             what: "payload",
             op: op.name(),
-            expected: "write or any",
+            expected: "write or any".to_owned(),
         };
         return Err(arg.word.misfit(problem));
     }
@@ -238,7 +238,7 @@ fn parse_matcher(op: Option<Op>, args: &mut Args<'_>) -> Result<Matcher, Misfit>
             return Err(arg.word.misfit(Problem::WrongOp {
                 what,
                 op: "flush",
-                expected: "read, write, discard, write-zeroes or any",
+                expected: "read, write, discard, write-zeroes or any".to_owned(),
             }));
         }
     }

@@ -4,50 +4,46 @@ use crate::op::Op;
 
 /// Which requests an action can be done to, whatever the rule's trigger says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ops {
-    /// Every request.
-    All,
-    /// Those that move data.
-    Data,
-    /// Those that change something: all but reads.
-    Changes,
-    /// Flushes.
-    Flush,
-}
+pub(crate) struct Ops(&'static [Op]);
 
 impl Ops {
+    /// Every request.
+    pub(super) const ALL: Ops = Ops(&Op::MATCHABLE);
+
+    /// Requests with these operations, in the order of [`Op::MATCHABLE`].
+    pub(super) const fn of(ops: &'static [Op]) -> Ops {
+        Ops(ops)
+    }
+
     /// Whether this operation is among them.
     pub(crate) fn contains(self, op: Op) -> bool {
-        match self {
-            Ops::All => true,
-            Ops::Data => op.moves_data(),
-            Ops::Changes => op != Op::Read,
-            Ops::Flush => op == Op::Flush,
-        }
+        self.0.contains(&op)
     }
 
     /// The operation, if there is but one: what a rule for `any` means, too.
     pub(crate) fn only(self) -> Option<Op> {
-        (self == Ops::Flush).then_some(Op::Flush)
+        match self.0 {
+            [op] => Some(*op),
+            _ => None,
+        }
     }
 
     /// The words of the rule language that can stand after the action, for messages.
-    pub(crate) fn expected(self) -> &'static str {
-        match self {
-            Ops::All => "read, write, flush, discard, write-zeroes or any",
-            Ops::Data => "read, write or any",
-            Ops::Changes => "write, flush, discard, write-zeroes or any",
-            Ops::Flush => "flush or any",
-        }
+    pub(crate) fn expected(self) -> String {
+        format!("{} or any", self.names().join(", "))
     }
 
     /// What a rule for `any` means, for its sentence.
-    pub(crate) fn noun(self) -> &'static str {
-        match self {
-            Ops::All => "request",
-            Ops::Data => "read or write",
-            Ops::Changes => "request that is no read",
-            Ops::Flush => "flush",
+    pub(crate) fn noun(self) -> String {
+        let missing: Vec<Op> = Op::MATCHABLE.into_iter().filter(|op| !self.contains(*op)).collect();
+        match missing[..] {
+            [] => "request".to_owned(),
+            [op] => format!("request that is no {op}"),
+            _ => self.names().join(" or "),
         }
+    }
+
+    fn names(self) -> Vec<&'static str> {
+        self.0.iter().map(|op| op.name()).collect()
     }
 }

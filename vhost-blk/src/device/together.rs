@@ -9,7 +9,6 @@ use super::Device;
 use super::state::{Pending, Round};
 use crate::power::gate::Power;
 use crate::request::completion::{AtWork, Effect};
-use crate::request::execute::Outcome;
 use crate::request::execute::gather;
 
 /// Most requests of a round that are looked at: each is compared with all before it.
@@ -89,8 +88,7 @@ fn for_each_place(pending: &Pending, mut each: impl FnMut(Range<u64>, bool)) {
     let changes = facts.op != Op::Read;
     match (facts.op, &pending.outcome) {
         (Op::Flush | Op::GetId, _) => {}
-        // It may go to a place that is not its own.
-        (_, Some((_, Outcome::Corrupt { .. }))) => each(0..u64::MAX, changes),
+        (_, Some((_, outcome))) if outcome.goes_elsewhere() => each(0..u64::MAX, changes),
         (Op::Read | Op::Write, _) => {
             let end = facts.sector.saturating_add(facts.len.div_ceil(SECTOR_BYTES));
             each(facts.sector..end, changes);

@@ -63,6 +63,14 @@ impl Outcome {
         })
     }
 
+    /// Whether it can touch sectors of the disk that are not the request's own.
+    pub(crate) fn goes_elsewhere(&self) -> bool {
+        match self {
+            Outcome::Corrupt { .. } => true,
+            Outcome::Fail(_) | Outcome::Short { .. } | Outcome::Drop | Outcome::Early(_) => false,
+        }
+    }
+
     /// The word of the action that it is of.
     pub(crate) fn action(&self) -> &'static str {
         match self {

@@ -111,7 +111,8 @@ impl<'a> Line<'a> {
         let new_end = self.model.history.new_end();
         let mut proposals = Vec::new();
         for segment in &self.segments {
-            if segment.last <= new_end && open(segment.last) {
+            let ends_open = segment.last <= new_end && open(segment.last);
+            if ends_open {
                 proposals.push(segment.last);
             }
             if segment.last > segment.first && segment.mass > 0.0 {
@@ -126,6 +127,10 @@ impl<'a> Line<'a> {
                         &mut proposals,
                     );
                 }
+            } else if !ends_open {
+                // The change is not in it: its items all tell the same, so the nearest open one stands for all.
+                let inside = segment.first..=segment.last.min(new_end);
+                proposals.extend(inside.rev().find(|item| open(*item)));
             }
         }
         proposals.sort_unstable();

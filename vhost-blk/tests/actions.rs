@@ -147,11 +147,13 @@ fn a_window_that_goes_on_filling_is_let_go_in_time_all_the_same() {
         assert!(sent.len() < 20, "the first still waits after {} others", sent.len());
         sent.push(driver.write(0, &[1; 512]));
         // One follows after the other, each long before the window's time is up.
-        if let Some(used) = driver.next_used(WHILE / 4) {
-            break used;
+        match driver.next_used(WHILE / 4) {
+            // On a machine that slept through the window's whole time there was nothing to fill it: once more.
+            Some(used) if sent == [used.slot] => sent.clear(),
+            Some(used) => break used,
+            None => {}
         }
     };
-    assert!(sent.len() > 1);
     assert_eq!(first.status, 0);
     // The first of them was in that window: it came with it, as its last.
     let released = sent.iter().position(|slot| *slot == first.slot).expect("one of them");

@@ -26,18 +26,23 @@ pub fn cut(lose: Option<&str>) -> Command {
 
 /// Waits until the device has taken what was sent.
 pub fn submitted(device: &DeviceProcess, count: u64) {
-    let deadline = Instant::now() + SOON;
-    while stats(device).submitted < count {
-        assert!(Instant::now() < deadline, "{count} requests never arrived");
-        std::thread::yield_now();
-    }
+    until(device, |stats| stats.submitted >= count);
 }
 
 /// Waits until the device knows that its front end is gone.
 pub fn until_gone(device: &DeviceProcess) {
+    until(device, |stats| !stats.connected);
+}
+
+/// Waits until the device's counters say so.
+pub fn until(device: &DeviceProcess, so: impl Fn(&Stats) -> bool) {
     let deadline = Instant::now() + SOON;
-    while stats(device).connected {
-        assert!(Instant::now() < deadline, "the device never noticed");
+    loop {
+        let now = stats(device);
+        if so(&now) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "it never came to that: {now:?}");
         std::thread::yield_now();
     }
 }

@@ -9,8 +9,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use cli::{Cli, Command};
-use host::error::Failure;
-use host::exit::Exit;
+use exit::{Exit, Failure};
 use host::places;
 
 fn main() -> ExitCode {

@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use host::exit::Exit;
+use exit::Exit;
 use libtest_mimic::{Arguments, Failed};
 use run::{RUN_ENV, Run, Trial};
 use verdict::results::{Cell, Tally};

@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory, Parser, Subcommand};
+use exit::{Exit, ExitError};
 use thiserror::Error;
 use vhost_blk::backend::QUEUES_MAX;
 use vhost_blk::config::{Config, Offer, serial};
@@ -372,25 +373,6 @@ impl Failure {
         Failure::System { what, source }
     }
 
-    /// The exit code, as sysexits.h has them.
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            Failure::Usage(error) if !error.use_stderr() => 0,
-            Failure::Usage(_)
-            | Failure::Rule(_)
-            | Failure::NoMark(_)
-            | Failure::NoRule(_)
-            | Failure::TraceOver { .. } => 64,
-            Failure::ReadTrace(trace::ReadError::Line { .. } | trace::ReadError::Version { .. })
-            | Failure::Script { .. } => 65,
-            Failure::ReadTrace(trace::ReadError::Read { .. }) => 66,
-            Failure::Plan(_) => 65,
-            Failure::Disk(_) => 66,
-            Failure::System { .. } | Failure::Serve(ServeError::System { .. } | ServeError::Sandbox(_)) => 71,
-            Failure::Trace { .. } | Failure::Serve(_) => 73,
-        }
-    }
-
     pub fn print(&self) {
         match self {
             // clap knows colours, and whether it is help for stdout.
@@ -398,6 +380,26 @@ impl Failure {
                 let _ = error.print();
             }
             other => vhost_blk::say!("{other}"),
+        }
+    }
+}
+
+impl ExitError for Failure {
+    fn exit(&self) -> Exit {
+        match self {
+            Failure::Usage(error) if !error.use_stderr() => Exit::Success,
+            Failure::Usage(_)
+            | Failure::Rule(_)
+            | Failure::NoMark(_)
+            | Failure::NoRule(_)
+            | Failure::TraceOver { .. } => Exit::Usage,
+            Failure::ReadTrace(trace::ReadError::Line { .. } | trace::ReadError::Version { .. })
+            | Failure::Script { .. } => Exit::Data,
+            Failure::ReadTrace(trace::ReadError::Read { .. }) => Exit::NoInput,
+            Failure::Plan(_) => Exit::Data,
+            Failure::Disk(_) => Exit::NoInput,
+            Failure::System { .. } | Failure::Serve(ServeError::System { .. } | ServeError::Sandbox(_)) => Exit::System,
+            Failure::Trace { .. } | Failure::Serve(_) => Exit::CannotCreate,
         }
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use args::{Failure, Task};
+use exit::ExitError;
 use vhost_blk::device::Device;
 use vhost_blk::disk::Disk;
 use vhost_blk::power::log::Keep;
@@ -18,7 +19,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             failure.print();
-            ExitCode::from(failure.exit_code())
+            failure.exit().into()
         }
     }
 }

@@ -4,15 +4,12 @@ use std::error::Error;
 use std::path::Path;
 use std::process::Command;
 
+use exit::Exit;
 use serde::Deserialize;
 use xshell::{Shell, cmd};
 
 use crate::cli::FuzzArgs;
-use crate::exit::{UNAVAILABLE, USAGE};
 use crate::repo::Repo;
-
-/// A target found an input that it must not (as an unexpected failure of the matrix).
-const FOUND: u8 = 1;
 
 /// An input that takes this long hangs.
 const INPUT_SECONDS_MAX: u32 = 25;
@@ -48,17 +45,17 @@ pub(crate) fn run(repo: &Repo, args: FuzzArgs) -> Result<u8, Box<dyn Error>> {
         Ok(wanted) => wanted,
         Err(problem) => {
             eprintln!("error: {problem}");
-            return Ok(USAGE);
+            return Ok(Exit::Usage.code());
         }
     };
     if !tools_are_there(shell, args.yes) {
-        return Ok(UNAVAILABLE);
+        return Ok(Exit::Unavailable.code());
     }
     let mut code = 0;
     for (number, target) in wanted.iter().enumerate() {
         eprintln!("fuzz {} of {}: {target}, {} s", number + 1, wanted.len(), args.seconds);
         if !fuzz(shell, &repo.target, target, args.seconds)? {
-            code = FOUND;
+            code = Exit::Unexpected.code();
         }
     }
     Ok(code)

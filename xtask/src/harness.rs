@@ -5,9 +5,9 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+use exit::Exit;
 use xshell::cmd;
 
-use crate::exit::INTERNAL;
 use crate::repo::Repo;
 
 /// Guest binaries are linked statically against glibc, so that no further toolchain is needed.
@@ -54,7 +54,7 @@ pub(crate) fn run<S: AsRef<OsStr>>(repo: &Repo, args: &[S]) -> u8 {
         Ok(status) => status
             .code()
             .and_then(|code| u8::try_from(code).ok())
-            .unwrap_or(INTERNAL),
+            .unwrap_or(Exit::Internal.code()),
         Err(error) => cannot_start(&command, &error),
     }
 }
@@ -69,5 +69,5 @@ fn command<S: AsRef<OsStr>>(repo: &Repo, args: &[S]) -> Command {
 
 fn cannot_start(command: &Command, error: &std::io::Error) -> u8 {
     eprintln!("error: cannot start {}: {error}", command.get_program().display());
-    INTERNAL
+    Exit::Internal.code()
 }

@@ -4,8 +4,6 @@
 //! those for people who work on bioscope: `selftest`, `fuzz` and `tidy`.
 
 mod cli;
-mod exit;
-
 mod fuzz;
 mod harness;
 mod repo;
@@ -17,6 +15,7 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use clap::Parser;
+use exit::{Exit, Failure};
 
 use crate::cli::{Cli, Task};
 use crate::repo::Repo;
@@ -25,17 +24,22 @@ fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(message) => {
-            let code = if message.use_stderr() { exit::USAGE } else { 0 };
+            let code = if message.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Success
+            };
             // Nothing can be done about a terminal that went away.
             let _ = message.print();
-            return ExitCode::from(code);
+            return code.into();
         }
     };
     match run(cli) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::from(exit::INTERNAL)
+            let failure = Failure::of(Exit::Internal, &*error);
+            eprintln!("error: {failure}");
+            failure.exit.into()
         }
     }
 }

@@ -8,7 +8,7 @@ use super::plan::{Estimate, Pace, Planned, median};
 use bisect::driver::short;
 use bisect::search::Search;
 use bisect::state::Kind;
-use host::error::Failure;
+use exit::Failure;
 use host::words::counted;
 use run::prepare;
 

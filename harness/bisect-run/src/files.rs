@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use exit::Failure;
 use host::atomic;
-use host::error::Failure;
 
 /// Writes a file of a report, and makes its folder if need be.
 ///

@@ -5,8 +5,7 @@ use std::path::Path;
 use bisect::driver::DriverError;
 use bisect::state::Header;
 use bisect::state::file::{Journal, JournalError};
-use host::error::Failure;
-use host::exit::Exit;
+use exit::{Exit, Failure};
 
 /// The journal in a bisection's directory.
 pub(crate) const JOURNAL: &str = "journal.jsonl";

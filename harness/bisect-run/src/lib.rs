@@ -38,8 +38,8 @@ mod trees;
 
 use std::path::Path;
 
-use host::error::Failure;
-use host::exit::Exit;
+use exit::Exit;
+use exit::Failure;
 use host::places::Places;
 use kernels::{Lock, Manifest};
 use run::prepare;

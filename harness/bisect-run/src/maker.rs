@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::plan::Pace;
 use bisect::signature::{Obstacle, Reason};
-use host::error::Failure;
+use exit::Failure;
 use kernels::Artifact;
 
 /// Who makes the kernels of a range.

@@ -3,8 +3,7 @@
 use bisect::history::History;
 use bisect::search::{Config, Direction, Outcome, Played, Search};
 use bisect::state::Kind;
-use host::error::Failure;
-use host::exit::Exit;
+use exit::{Exit, Failure};
 
 /// Places of the change that an estimate plays through.
 const PLAYED: usize = 9;

@@ -14,8 +14,7 @@ use super::plan::Planned;
 use bisect::driver::{percent, short};
 use bisect::search::{Conclusion, Direction, End, Outcome};
 use bisect::state::State;
-use host::error::Failure;
-use host::exit::Exit;
+use exit::{Exit, Failure};
 pub(crate) use result::{FOLDER, Report};
 use sides::Side;
 

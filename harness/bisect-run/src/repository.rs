@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use exit::{Exit, Failure};
 use host::cache::Cache;
-use host::error::Failure;
-use host::exit::Exit;
 use host::tool::{self, Finished};
 
 /// Long enough for the history of a kernel on a cold disk.

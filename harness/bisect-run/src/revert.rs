@@ -9,7 +9,7 @@ use super::plan::Planned;
 use bisect::driver::{Bench, short};
 use bisect::search::{Direction, Outcome};
 use bisect::state::State;
-use host::error::Failure;
+use exit::Failure;
 
 /// What the newest item shows without the change.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use host::error::Failure;
+use exit::Failure;
 use host::places::Places;
 use run::trial::CASE_SEED;
 use run::{Exec, exec};

@@ -4,7 +4,7 @@
 //! sees half of anything. A scratch folder is locked (flock) for as long as its maker lives; one that is not locked was
 //! left by a run that was killed, and the next run that makes a scratch folder there removes it.
 
-use crate::exit::{Exit, ExitError};
+use exit::{Exit, ExitError};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};

@@ -1,17 +1,16 @@
 //! The host: what every other part of the harness needs of the machine that it runs on.
 //!
 //! Where things are ([`places`], [`cache`], [`scratch`]), how tools of the host are run and found missing ([`tool`],
-//! [`doctor`]), what a person sees while work lasts ([`progress`]), how a command fails and ends ([`error`], [`exit`]),
-//! and a few helpers that need no home of their own: files that appear whole ([`atomic`]), "did you mean"
-//! ([`suggest`]), numbers and shell words in a sentence ([`words`]).
+//! [`doctor`]), what a person sees while work lasts ([`progress`]), and a few helpers that need no home of their own:
+//! files that appear whole ([`atomic`]), "did you mean" ([`suggest`]), numbers and shell words in a sentence
+//! ([`words`]).
 //!
-//! This crate is a leaf. It knows nothing of kernels, machines, cases, verdicts or the block device.
+//! It depends on `exit` alone, for the errors of all this. It knows nothing of kernels, machines, cases, verdicts or
+//! the block device.
 
 pub mod atomic;
 pub mod cache;
 pub mod doctor;
-pub mod error;
-pub mod exit;
 pub mod places;
 pub mod progress;
 pub mod scratch;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::exit::{Exit, ExitError};
+use exit::{Exit, ExitError};
 
 /// Where things are. `xtask` says so in the environment; a binary started by hand finds them from its own place.
 #[derive(Debug, Clone)]

@@ -1,6 +1,6 @@
 //! Names that a person mistyped, and globs that match nothing: both are answered with what exists.
 
-use crate::exit::{Exit, ExitError};
+use exit::{Exit, ExitError};
 use globset::{GlobBuilder, GlobMatcher};
 
 /// The known word nearest to `word`, if one is near enough to be what was meant.

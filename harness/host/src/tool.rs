@@ -1,7 +1,7 @@
 //! Runs the host's tools: found also in the sbin folders, with a deadline, and with errors that name the package to
 //! install.
 
-use crate::exit::{Exit, ExitError};
+use exit::{Exit, ExitError};
 use std::ffi::OsStr;
 use std::io::Read;
 use std::os::fd::AsFd;

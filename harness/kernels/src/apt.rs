@@ -5,7 +5,7 @@ pub mod index;
 pub(crate) mod root;
 pub mod sources;
 
-use host::exit::{Exit, ExitError};
+use exit::{Exit, ExitError};
 use std::path::PathBuf;
 
 use host::cache::CacheError;

@@ -1,6 +1,6 @@
 //! Package files in the cache, each named by its sum; downloaded when they are not there.
 
-use host::exit::{Exit, ExitError};
+use exit::{Exit, ExitError};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};

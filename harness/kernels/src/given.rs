@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use exit::{Exit, Failure};
 use guest_wire::Fs;
-use host::error::Failure;
-use host::exit::Exit;
 use host::suggest;
 use serde::{Deserialize, Serialize};
 

@@ -39,7 +39,7 @@ mod tree;
 mod unpack;
 pub mod version;
 
-use host::exit::{Exit, ExitError};
+use exit::{Exit, ExitError};
 use std::path::PathBuf;
 
 pub use given::GivenTree;

@@ -1,6 +1,6 @@
 //! `kernels.lock`: the exact packages that each kernel was last made of, as `Cargo.lock` pins crates.
 
-use host::exit::{Exit, ExitError};
+use exit::{Exit, ExitError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use host::exit::{Exit, ExitError};
+use exit::{Exit, ExitError};
 use host::suggest::{self, PatternError};
 
 use super::diagnostic::Diagnostic;

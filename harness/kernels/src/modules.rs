@@ -1,7 +1,7 @@
 //! Which modules a guest has to load, in which order: kmod's own answer.
 
+use exit::{Exit, ExitError};
 use guest_wire::Fs;
-use host::exit::{Exit, ExitError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! From what `kernels.toml` asks for to the package files that hold the kernel: a pure function over a suite's index.
 
-use host::exit::{Exit, ExitError};
+use exit::{Exit, ExitError};
 use std::collections::BTreeSet;
 
 use super::apt::index::{Entry, Index};

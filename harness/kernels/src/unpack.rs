@@ -1,6 +1,6 @@
 //! From package files, or from files of the user's own, to a folder of the store.
 
-use host::exit::{Exit, ExitError};
+use exit::{Exit, ExitError};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

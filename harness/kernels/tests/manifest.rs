@@ -1,7 +1,7 @@
 //! What a person sees who mistypes something in kernels.toml.
 #![allow(clippy::unwrap_used, reason = "a panic here is the test's failure")]
 
-use host::exit::ExitError;
+use exit::ExitError;
 use std::path::Path;
 
 use guest_wire::Fs;

@@ -1,7 +1,7 @@
 //! From an archive's index to the packages that are pinned.
 #![allow(clippy::unwrap_used, reason = "a panic here is the test's failure")]
 
-use host::exit::ExitError;
+use exit::ExitError;
 use kernels::apt::index::Index;
 use kernels::package::{PackageSource, Wanted};
 use kernels::resolve::{missing, resolve};

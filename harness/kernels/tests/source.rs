@@ -6,7 +6,7 @@
     reason = "a panic here is the test's failure"
 )]
 
-use host::exit::ExitError;
+use exit::ExitError;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,7 +1,7 @@
 //! The store under several runs at once, and after runs that were killed.
 #![allow(clippy::unwrap_used, reason = "a panic here is the test's failure")]
 
-use host::exit::ExitError;
+use exit::ExitError;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Barrier;

@@ -1,6 +1,6 @@
 //! Golden images: freshly made file systems that disks start from, and the check of what is on a disk in the end.
 
-use host::exit::{Exit, ExitError};
+use exit::{Exit, ExitError};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

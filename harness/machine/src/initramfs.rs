@@ -3,7 +3,7 @@
 //! Uncompressed, because unpacking under emulation costs more than copying; deterministic, so that equal contents are
 //! equal files.
 
-use host::exit::{Exit, ExitError};
+use exit::{Exit, ExitError};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use host::exit::{Exit, ExitError};
+use exit::{Exit, ExitError};
 
 use crate::device::DeviceError;
 use crate::launch::Launch;

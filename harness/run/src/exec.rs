@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use host::error::Failure;
-use host::exit::Exit;
+use exit::Exit;
+use exit::Failure;
 use host::tool;
 
 use crate::{Exec, FaultPlan};

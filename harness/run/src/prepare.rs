@@ -6,11 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::{Exec, programs};
+use exit::{Exit, Failure};
 use guest_wire::Fs;
 use host::cache::Cache;
 use host::doctor;
-use host::error::Failure;
-use host::exit::Exit;
 use host::places::Places;
 use host::progress::Progress;
 use host::scratch;

@@ -6,8 +6,7 @@ use guest_wire::Fs;
 
 use crate::cases::{self, Case, EXEC, Profile};
 use crate::resolved::{Trial, TrialCase};
-use host::error::Failure;
-use host::exit::Exit;
+use exit::{Exit, Failure};
 use host::suggest;
 use kernels::Kernel;
 

@@ -15,8 +15,7 @@ use super::ledger::Ledger;
 use super::rules;
 use super::tail::{Tail, TailError};
 use super::workload::Workload;
-use host::error::Failure;
-use host::exit::Exit;
+use exit::{Exit, Failure};
 use verdict::console;
 
 /// Why a round did not come to its end.

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use exit::{Exit, Failure};
 use guest_wire::soak::FIO;
 use host::atomic;
-use host::error::Failure;
-use host::exit::Exit;
 use host::places::Places;
 use host::progress::{Progress, Step};
 use host::tool;

@@ -6,9 +6,8 @@ use bisect_run::{
     CommitRange, DeltaRange, Ends, RangeRequest, Request, RunOptions, SeriesBase, SeriesRange, Subject, When,
 };
 use clap::{Args, ValueEnum};
+use exit::{Exit, Failure};
 use guest_wire::Fs;
-use host::error::Failure;
-use host::exit::Exit;
 use kernels::GivenTree;
 
 use crate::flags::{ExecArgs, HostArgs, MachineArgs, ManifestArgs, ProfileWord, file_system};

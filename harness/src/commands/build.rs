@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use clap::Args;
-use host::error::Failure;
-use host::exit::Exit;
+use exit::{Exit, Failure};
 use host::places::Places;
 use kernels::{Kernel, Manifest, Options, Source};
 use run::prepare;

@@ -1,9 +1,8 @@
 //! `cargo xtask doctor`: what the host needs, what it has, and how to get the rest.
 
 use clap::Args;
+use exit::{Exit, Failure};
 use host::doctor;
-use host::error::Failure;
-use host::exit::Exit;
 
 /// `cargo xtask doctor`.
 #[derive(Debug, Args)]

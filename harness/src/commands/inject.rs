@@ -10,8 +10,7 @@ use vhost_blk_api::trace::{Live, Record};
 
 use super::shell;
 use clap::Args;
-use host::error::Failure;
-use host::exit::Exit;
+use exit::{Exit, Failure};
 use host::places::Places;
 use run::inject;
 

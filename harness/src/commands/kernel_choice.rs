@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use exit::Failure;
 use guest_wire::Fs;
-use host::error::Failure;
 use kernels::given::{image_kernel, patched, tree_kernel};
 use kernels::{Kernel, Manifest};
 use run::KernelOrigin;

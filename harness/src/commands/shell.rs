@@ -7,10 +7,9 @@ use serde::{Deserialize, Serialize};
 use vhost_blk_api::control::{Command, Reply};
 
 use clap::Args;
+use exit::{Exit, Failure};
 use guest_wire::Fs;
 use host::atomic;
-use host::error::Failure;
-use host::exit::Exit;
 use host::places::Places;
 use host::scratch;
 use kernels::modules;

@@ -4,9 +4,8 @@ use std::num::NonZeroU64;
 
 use ::soak::session::{self, Request};
 use clap::{Args, ValueEnum};
+use exit::{Exit, Failure};
 use guest_wire::Fs;
-use host::error::Failure;
-use host::exit::Exit;
 use host::places::Places;
 use host::scratch;
 use kernels::{Kernel, Manifest, Options};

@@ -4,9 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use clap::{Args, Subcommand};
+use exit::{Exit, Failure};
 use host::cache::Cache;
-use host::error::Failure;
-use host::exit::Exit;
 use host::places::Places;
 use host::progress::Progress;
 use host::suggest;

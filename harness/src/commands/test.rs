@@ -8,9 +8,8 @@ use std::process::Command;
 use clap::Args;
 use guest_wire::Fs;
 
+use exit::{Exit, Failure};
 use host::atomic;
-use host::error::Failure;
-use host::exit::Exit;
 use host::places::Places;
 use host::words::counted;
 use kernels::{Kernel, Manifest, Options};

@@ -1,8 +1,7 @@
 //! `cargo xtask update`: moves kernels.lock to what the archive holds now.
 
 use clap::Args;
-use host::error::Failure;
-use host::exit::Exit;
+use exit::{Exit, Failure};
 use host::places::Places;
 use host::progress::Progress;
 use kernels::Manifest;

@@ -1,6 +1,6 @@
 //! Cells and runs as they are stored, what was expected of them, and what the comparison comes to.
 
-use host::exit::Exit;
+use exit::Exit;
 use serde::{Deserialize, Serialize};
 
 pub use crate::cell::{Begun, Cell, Extents};

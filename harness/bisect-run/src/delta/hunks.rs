@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::trees::Trees;
 use bisect::delta::Subset;
 use bisect::diff::{Difference, File, Mode, Tree as Files};
-use host::error::Failure;
+use exit::Failure;
 use host::tool;
 use host::words::counted;
 use kernels::source::Tree;

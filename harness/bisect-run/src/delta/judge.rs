@@ -12,7 +12,7 @@ use bisect::search::Outcome;
 use bisect::signature::{Comparison, Obstacle, Reason, Signature};
 use bisect::state::Entry;
 use bisect::state::file::Journal;
-use host::error::Failure;
+use exit::Failure;
 use kernels::Artifact;
 use kernels::source::Tree;
 

@@ -13,8 +13,8 @@ use bisect::delta::Minimal;
 use bisect::diff::{Base, Difference};
 use bisect::search::Conclusion;
 use bisect::state::Entry;
+use exit::Failure;
 use host::atomic;
-use host::error::Failure;
 use host::words::counted;
 use kernels::source::Tree;
 

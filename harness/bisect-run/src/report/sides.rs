@@ -11,7 +11,7 @@ use crate::files::put;
 use crate::maker::Maker;
 use bisect::search::Outcome;
 use evidence::EvidenceBundle;
-use host::error::Failure;
+use exit::Failure;
 use host::words::quoted;
 use kernels::Artifact;
 use kernels::store::hex;

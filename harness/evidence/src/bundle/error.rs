@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use host::exit::{Exit, ExitError};
+use exit::{Exit, ExitError};
 
 /// Why a bundle cannot be written or read: the file, and what to do.
 #[derive(Debug, thiserror::Error)]

@@ -1,7 +1,7 @@
 //! Why the host is not fit.
 
-use crate::exit::{Exit, ExitError};
 use crate::tool::ToolError;
+use exit::{Exit, ExitError};
 
 /// Why the host is not fit.
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,6 @@
 //! Why a kernel is not built.
 
-use host::exit::{Exit, ExitError};
+use exit::{Exit, ExitError};
 use std::path::PathBuf;
 
 use super::super::source::SourceError;

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
+use exit::{Exit, ExitError};
 use host::cache::CacheError;
-use host::exit::{Exit, ExitError};
 use host::tool::ToolError;
 
 /// Why source cannot be had.

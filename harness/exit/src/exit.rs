@@ -27,6 +27,8 @@ pub enum Exit {
     Unavailable = 69,
     /// Something failed that should not have.
     Internal = 70,
+    /// The operating system refuses something that the device needs.
+    System = 71,
     /// A file or directory cannot be written: no space, no permission.
     CannotCreate = 73,
     /// A kernel does not build.

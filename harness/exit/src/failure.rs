@@ -6,7 +6,7 @@
 use std::error::Error;
 use std::fmt;
 
-use crate::exit::{Exit, ExitError};
+use crate::{Exit, ExitError};
 
 /// A command's failure.
 #[derive(Debug)]
@@ -71,7 +71,7 @@ impl Error for Failure {}
 
 /// An error and its sources, outermost first.
 #[must_use]
-pub(crate) fn chain(error: &dyn Error) -> Vec<String> {
+pub fn chain(error: &dyn Error) -> Vec<String> {
     let mut chain = vec![error.to_string()];
     let mut source = error.source();
     while let Some(cause) = source {

@@ -47,17 +47,18 @@ pub(crate) struct MachineArgs {
     pub(crate) cold_boot: bool,
 }
 
-/// A program of the person's own, in place of the cases.
+/// A program of the person's own, in place of the cases. What needs it names its conflicts, too: clap does not ask for an
+/// argument that conflicts with one that is there.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ExecArgs {
     /// Run a static program of your own in the guest, in a fresh file system at /mnt, instead of the cases.
     #[arg(long, value_name = "PROGRAM ARG…", conflicts_with_all = ["case", "profile"])]
     pub(crate) exec: Option<String>,
     /// A fault plan for --exec: a TOML file with `seed` and `rules`.
-    #[arg(long, value_name = "FILE", requires = "exec")]
+    #[arg(long, value_name = "FILE", requires = "exec", conflicts_with_all = ["case", "profile"])]
     pub(crate) plan: Option<PathBuf>,
     /// A fault rule for --exec; may be given more than once, and beside a plan.
-    #[arg(long, value_name = "RULE", requires = "exec")]
+    #[arg(long, value_name = "RULE", requires = "exec", conflicts_with_all = ["case", "profile"])]
     pub(crate) rule: Vec<String>,
 }
 
@@ -69,19 +70,19 @@ pub(crate) struct TreeArgs {
     #[arg(long, value_name = "DIR", conflicts_with = "kernel")]
     pub(crate) tree: Option<PathBuf>,
     /// Build this commit of the tree instead of the working copy.
-    #[arg(long, value_name = "REV", requires = "tree")]
+    #[arg(long, value_name = "REV", requires = "tree", conflicts_with = "kernel")]
     pub(crate) rev: Option<String>,
     /// For --tree: a part of the configuration, in order: tinyconfig, defconfig, a whole .config, a ready fragment
     /// (base, btrfs, kasan, …) or a fragment's file; may be given more than once [default: tinyconfig, base, the file
     /// systems, debug].
-    #[arg(long, value_name = "PART", requires = "tree")]
+    #[arg(long, value_name = "PART", requires = "tree", conflicts_with = "kernel")]
     pub(crate) config: Vec<String>,
     /// A patch, mailbox or folder of them to apply to --tree, or to kernels of kernels.toml that come as source and are
     /// named; may be given more than once. What is expected of such a kernel is not of one with a patch.
     #[arg(long, value_name = "FILE")]
     pub(crate) patch: Vec<PathBuf>,
     /// For --tree: the compiler.
-    #[arg(long, value_name = "CC", requires = "tree")]
+    #[arg(long, value_name = "CC", requires = "tree", conflicts_with = "kernel")]
     pub(crate) cc: Option<String>,
 }
 

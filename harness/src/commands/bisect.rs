@@ -99,7 +99,12 @@ pub(crate) struct RangeArgs {
     pub(crate) series: Option<PathBuf>,
     /// For --series: the kernel of kernels.toml, coming as source, that it is applied to; with --tree a revision
     /// [default: HEAD].
-    #[arg(long, value_name = "ID | REV", requires = "series")]
+    #[arg(
+        long,
+        value_name = "ID | REV",
+        requires = "series",
+        conflicts_with_all = ["paths", "skip", "first_parent", "term_old", "term_new", "patch", "delta"]
+    )]
     pub(crate) base: Option<String>,
     /// Compare the source of the ends instead of looking at what lies between: find the smallest set of hunks of the
     /// good end that makes the bad one pass. The ends are kernels of kernels.toml that come as source, or revisions of

@@ -53,17 +53,17 @@ pub(crate) struct TestArgs {
     #[arg(long)]
     pub(crate) list: bool,
     /// Run this kernel image (bzImage or vmlinux) instead of the kernels of kernels.toml.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["kernel", "tree", "patch"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["kernel", "tree", "patch", "rev", "config", "cc"])]
     pub(crate) image: Option<PathBuf>,
     /// Directory with the image's modules: one that holds lib/modules/RELEASE, or is it.
-    #[arg(long, value_name = "DIR", requires = "image")]
+    #[arg(long, value_name = "DIR", requires = "image", conflicts_with_all = ["kernel", "tree", "patch"])]
     pub(crate) modules: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) tree: TreeArgs,
     #[command(flatten)]
     pub(crate) exec: ExecArgs,
     /// Seed of the plan's random choices.
-    #[arg(long, value_name = "N", requires = "exec")]
+    #[arg(long, value_name = "N", requires = "exec", conflicts_with_all = ["case", "profile"])]
     pub(crate) seed: Option<u64>,
     #[command(flatten)]
     pub(crate) machine: MachineArgs,

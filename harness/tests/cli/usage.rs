@@ -153,6 +153,41 @@ fn programs_that_cannot_run_in_the_guest_are_refused() {
 }
 
 #[test]
+fn what_needs_another_flag_is_refused_without_it() {
+    let place = Place::new();
+    let mut accepted = Vec::new();
+    for line in [
+        "test --list --case partial-write --plan plan.toml",
+        "test --list --case partial-write --rule fail",
+        "test --list --case partial-write --seed 1",
+        "test --list --profile full --seed 1",
+        "test --list --plan plan.toml",
+        "test --list --kernel debian-6.1.176 --modules lib",
+        "test --list --kernel debian-6.1.176 --rev v6.1",
+        "test --list --kernel debian-6.1.176 --config base",
+        "test --list --kernel debian-6.1.176 --cc gcc",
+        "test --list --patch a.patch --modules lib",
+        "test --list --image bzImage --config base",
+        "test --list --config base",
+        "build --kernel debian-6.1.176 --config base",
+        "bisect --bad a --good b --case partial-write --plan plan.toml",
+        "bisect --bad a --good b --case partial-write --rule fail",
+        "bisect --bad a --good b --case partial-write --config base",
+        "bisect --bad a --good b --case partial-write --first-parent",
+        "bisect --bad a --good b --case partial-write --base v6.1",
+        "bisect --bad a --good b --case partial-write --base v6.1 --delta",
+        "bisect --bad a --good b --case partial-write --base v6.1 -- fs/btrfs",
+    ] {
+        let said = place.run(&line.split(' ').collect::<Vec<_>>());
+        // The command line itself must be refused, not what stands behind it.
+        if !said.ends_with("exit code 64") || !said.contains("argument") {
+            accepted.push(format!("{line}: {said}"));
+        }
+    }
+    assert!(accepted.is_empty(), "{accepted:#?}");
+}
+
+#[test]
 fn a_bad_rule_is_refused_with_its_place_before_anything_starts() {
     let place = Place::new();
     insta::assert_snapshot!(place.run(&["inject", "fail wrte nth=3"]), @"

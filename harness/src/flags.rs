@@ -47,8 +47,8 @@ pub(crate) struct MachineArgs {
     pub(crate) cold_boot: bool,
 }
 
-/// A program of the person's own, in place of the cases. What needs it names its conflicts, too: clap does not ask for an
-/// argument that conflicts with one that is there.
+/// A program of the person's own, in place of the cases. What needs it names its conflicts, too: clap does not ask for
+/// an argument that conflicts with one that is there.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ExecArgs {
     /// Run a static program of your own in the guest, in a fresh file system at /mnt, instead of the cases.

@@ -28,7 +28,7 @@ pub mod serve;
 
 pub use places::MOUNT_POINT;
 
-/// The `main` of `/init`.
+/// Runs as pid 1 until power-off; started as `inject` it hands a command to the agent that runs.
 #[must_use]
 pub fn main() -> ExitCode {
     let mut words = std::env::args();

@@ -17,7 +17,7 @@ const CHUNK: usize = 1 << 20;
 /// How a file is read or written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Via {
-    /// With `O_DIRECT`.
+    /// With `O_DIRECT`, past the page cache.
     Direct,
     /// Through the page cache.
     Buffered,
@@ -69,10 +69,8 @@ pub fn open_write(path: &Path, via: Via, flags: i32) -> std::io::Result<File> {
 /// A system call on a mapping, and what it took.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
-    /// Its name.
-    pub name: &'static str,
-    /// File offset.
-    pub offset: u64,
+    pub(crate) name: &'static str,
+    pub(crate) offset: u64,
     /// Length asked for.
     pub len: usize,
     /// Bytes done, or the error.
@@ -160,7 +158,7 @@ fn call(name: &'static str, offset: u64, len: usize, run: impl FnOnce(i64) -> is
 
 /// Page faults that this thread has taken so far; those that the kernel takes on its behalf in `get_user_pages` count.
 #[must_use]
-pub fn thread_faults() -> u64 {
+pub(crate) fn thread_faults() -> u64 {
     // SAFETY: `rusage` is plain numbers, for which all zeros is a value.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
     // SAFETY: the pointer is to a live `rusage`.

@@ -71,7 +71,7 @@ impl Mapping {
         self.len == 0
     }
 
-    /// Its length in pages.
+    /// Pages that it takes up, a last one that is not full included.
     #[must_use]
     pub fn pages(&self) -> usize {
         self.len.div_ceil(PAGE)

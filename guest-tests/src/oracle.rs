@@ -7,9 +7,9 @@ use crate::pattern::{self, Origin, PAGE, SECTOR};
 /// What a page of the file may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Allowed {
-    /// This page of the pattern.
+    /// Bytes of the pattern: this page of this tag.
     Page(Origin),
-    /// Zeros.
+    /// Zeros: a hole, or an extent that was never written.
     Zeros,
 }
 
@@ -55,19 +55,19 @@ impl Expected {
     }
 }
 
-/// The first difference.
+/// The first place where a file holds what it must not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Difference {
     /// The file is too short or too long.
     Size {
-        /// Its size.
+        /// The file's size in bytes.
         found: u64,
         /// What it should be, as text.
         expected: String,
     },
     /// A read failed.
     Unreadable {
-        /// Where.
+        /// Offset of the read in bytes.
         offset: u64,
         /// The error's name.
         errno: String,
@@ -80,7 +80,7 @@ pub enum Difference {
         len: u64,
         /// What belongs there.
         expected: String,
-        /// What is there.
+        /// What is there: whose page, zeros, or the bytes.
         found: String,
     },
 }

@@ -37,7 +37,7 @@ pub(crate) fn fill(buffer: &mut [u8], tag: u64, first: u64) {
     }
 }
 
-/// A page of the pattern.
+/// A page of [`PAGE`] bytes, which follow from tag and index.
 #[must_use]
 pub fn page(tag: u64, index: u64) -> [u8; PAGE] {
     let mut bytes = [0; PAGE];
@@ -48,7 +48,7 @@ pub fn page(tag: u64, index: u64) -> [u8; PAGE] {
 /// Where a page's data comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Origin {
-    /// The tag.
+    /// Which buffer or file the page was made for.
     pub tag: u64,
     /// The page index within that tag.
     pub index: u64,

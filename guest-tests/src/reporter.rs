@@ -43,7 +43,7 @@ pub enum ReportError {
     /// The variable does not hold a descriptor's number.
     #[error("{FD_VARIABLE}={value:?} is not the number of a file descriptor")]
     Variable {
-        /// What it holds.
+        /// The variable's value, which the agent should have set.
         value: String,
     },
     /// The agent is gone.
@@ -57,7 +57,7 @@ pub enum ReportError {
     Refused {
         /// What was asked.
         want: Want,
-        /// Why not.
+        /// Why the host could not do it, in its words.
         reason: String,
     },
 }

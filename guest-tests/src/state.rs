@@ -14,17 +14,17 @@ pub enum StateError {
     /// The file cannot be written or read.
     #[error("failed to access the state file {path}")]
     File {
-        /// Which file.
+        /// File below `/run/state`, one a value.
         path: PathBuf,
-        /// Why.
+        /// The system's answer.
         source: std::io::Error,
     },
     /// The file holds something else.
     #[error("the state file {path} holds something else than this phase expects")]
     Json {
-        /// Which file.
+        /// File below `/run/state`, one a value.
         path: PathBuf,
-        /// Why.
+        /// What serde_json expected there.
         source: serde_json::Error,
     },
 }

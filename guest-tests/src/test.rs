@@ -50,9 +50,9 @@ pub enum Trouble {
     /// The parameters are for another test.
     #[error("{test} was given the parameters of {other}")]
     OtherTest {
-        /// Name of this test.
+        /// The test whose binary this is.
         test: &'static str,
-        /// Name of the other.
+        /// The test whose parameters came.
         other: &'static str,
     },
     /// The agent cannot be reached.
@@ -72,7 +72,7 @@ pub enum Trouble {
     /// The test does not apply here.
     #[error("does not apply: {reason}")]
     Skip {
-        /// Why.
+        /// Why, for a person: a file system or kernel that lacks something.
         reason: String,
     },
     /// The command line is not `PHASE [PARAMETERS]`.
@@ -103,7 +103,7 @@ impl<T, E: Into<std::io::Error>> While<T> for Result<T, E> {
 
 /// A test, by its phases; each is called with the parameters of the variant, already checked.
 pub trait Test {
-    /// Its parameters, which name it.
+    /// The type of its parameters; [`Parameters::TEST`] is the test's name.
     type Params: Parameters + TryFrom<TestParams, Error = TestParams>;
 
     /// Makes the files that the test needs.
@@ -125,7 +125,7 @@ pub trait Test {
     fn verify(context: &Context, params: &Self::Params) -> Result<(), Trouble>;
 }
 
-/// The `main` of a test binary.
+/// All of a test binary: reads phase and parameters from the command line and runs the phase.
 #[must_use]
 pub fn main<T: Test>() -> ExitCode {
     let name = T::Params::TEST;

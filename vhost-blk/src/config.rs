@@ -26,7 +26,7 @@ pub(crate) const RANGE_SECTORS_MAX: u32 = 1 << 21;
 /// What can be chosen about the device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// Number of queues.
+    /// Virtqueues that the driver may use, from 1 up.
     pub num_queues: u16,
     /// Largest queue size; a power of two.
     pub queue_size: u16,
@@ -50,13 +50,13 @@ pub struct Config {
 pub struct Offer {
     /// A volatile write cache with flushes.
     pub flush: bool,
-    /// Discard.
+    /// `VIRTIO_BLK_F_DISCARD`: requests that free ranges.
     pub discard: bool,
-    /// Write zeroes.
+    /// `VIRTIO_BLK_F_WRITE_ZEROES`: zeros without data.
     pub write_zeroes: bool,
-    /// Indirect descriptors.
+    /// `VIRTIO_RING_F_INDIRECT_DESC`: a descriptor may be a table of descriptors.
     pub indirect: bool,
-    /// Event index.
+    /// `VIRTIO_RING_F_EVENT_IDX`: either side says from which index on it wants to be told.
     pub event_idx: bool,
 }
 

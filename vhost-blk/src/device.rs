@@ -52,7 +52,7 @@ pub struct Device {
 }
 
 impl Device {
-    /// A device with a plan in force.
+    /// A device with the plan's rules in force from its first request on.
     #[must_use]
     pub fn new(config: Config, disk: Disk, trace: trace::Writer, started: Instant, plan: &Plan) -> Device {
         trace.write(|| Record::Start {
@@ -84,7 +84,7 @@ impl Device {
         &self.config
     }
 
-    /// The disk.
+    /// What requests are done on; its bytes are read and written past the rules.
     #[must_use]
     pub fn disk(&self) -> &Disk {
         &self.disk
@@ -94,7 +94,7 @@ impl Device {
         &self.trace
     }
 
-    /// The front end that is connected.
+    /// The channel to the front end, whether one is connected or not.
     #[must_use]
     pub fn front_end(&self) -> &FrontEndLink {
         &self.front_end

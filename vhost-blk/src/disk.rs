@@ -44,28 +44,28 @@ pub enum DiskError {
     /// It cannot be opened or mapped.
     #[error("cannot use the image {}: {source}", path.display())]
     Open {
-        /// The image.
+        /// The raw image as it was named.
         path: PathBuf,
-        /// Why.
+        /// The system's answer, or that it is no regular file.
         source: io::Error,
     },
     /// The file for what is written cannot be made.
     #[error("cannot make a file for what is written in {}: {source} (`--storage-dir` names another directory)", dir.display())]
     Written {
-        /// The directory.
+        /// The directory that has no room for a file without a name.
         dir: PathBuf,
-        /// Why.
+        /// The system's answer.
         source: io::Error,
     },
     /// Its size is none that a disk can have.
     #[error("the image {} has {bytes} bytes: expected a multiple of the block size {block_bytes}, and not 0 \
              (`truncate -s` changes it)", path.display())]
     Size {
-        /// The image.
+        /// The raw image as it was named.
         path: PathBuf,
-        /// Its size.
+        /// The file's length.
         bytes: u64,
-        /// The block size.
+        /// Logical block size in bytes, at least 512.
         block_bytes: u32,
     },
 }
@@ -73,7 +73,7 @@ pub enum DiskError {
 /// Where what is written lives. Whatever it is, it ends with the process, and the image is never written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Storage {
-    /// In memory.
+    /// In anonymous memory; the image is mapped.
     Memory,
     /// In a file without a name; image and file are read and written through io_uring.
     File {
@@ -152,7 +152,7 @@ impl Disk {
         })
     }
 
-    /// Size in bytes.
+    /// Size in bytes; a resize or a rollback changes it.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Acquire)

@@ -39,7 +39,7 @@ pub(crate) struct RuleBook {
     wants_history: bool,
 }
 
-/// No rule has this name.
+/// A command named a rule that is not in force.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
     "no rule is named `{name}`: known rules: {}",

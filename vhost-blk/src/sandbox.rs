@@ -25,7 +25,7 @@ use std::{fmt, io};
 
 pub use self::allowed::{Allowed, SandboxError};
 
-/// What is in force.
+/// What of the sandbox is in force, and what this kernel could not do.
 #[derive(Debug, Default)]
 pub struct Sandbox {
     /// Version of the kernel's landlock.

@@ -53,15 +53,15 @@ pub enum ServeError {
     /// A socket cannot be made.
     #[error("cannot make the socket {}: {source}", path.display())]
     Socket {
-        /// Where.
+        /// Where the socket was to be made.
         path: PathBuf,
-        /// Why.
+        /// The system's answer.
         source: io::Error,
     },
     /// A process listens there already.
     #[error("cannot make the socket {}: another process listens there: choose another path or end it", path.display())]
     Taken {
-        /// Where.
+        /// Path of the socket.
         path: PathBuf,
     },
     /// It cannot give up its rights.
@@ -70,9 +70,9 @@ pub enum ServeError {
     /// Something that every process can have, this one could not.
     #[error("cannot set up {what}: {source}")]
     System {
-        /// What.
+        /// What was to be set up, as the message has it: "a thread".
         what: &'static str,
-        /// Why.
+        /// The system's answer.
         source: io::Error,
     },
 }

@@ -10,10 +10,9 @@ pub struct Stat {
     pub id: u32,
     /// Command name; it may hold spaces and parentheses.
     pub comm: String,
-    /// State letter.
+    /// `R`, `S`, `D` and so on: the third field of proc(5).
     pub state: char,
-    /// Parent process.
-    pub parent: u32,
+    pub(crate) parent: u32,
     /// User and system time, in milliseconds.
     pub cpu_ms: u64,
 }

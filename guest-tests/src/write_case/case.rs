@@ -20,13 +20,13 @@ pub struct WriteCase {
     pub name: &'static str,
     /// Offset of the write; with `O_APPEND` this is the file's size.
     pub offset: usize,
-    /// Length of the write.
+    /// Length of the write in bytes.
     pub len: usize,
     /// How much of the buffer can be read, from its beginning; less than `len` where it is forbidden further on.
     pub readable: usize,
     /// How the file was made, and its size then.
     pub layout: Layout,
-    /// Size before the write.
+    /// Size of the file before the write, in bytes; 0 for a new file.
     pub old_size: usize,
     /// Tag of its content before the write.
     pub old_tag: u64,

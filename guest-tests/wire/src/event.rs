@@ -16,9 +16,9 @@ pub enum Phase {
     Run,
     /// Commit without waiting for ordered extents, then look at the space still reserved.
     Leak,
-    /// The umount after it.
+    /// The umount after the run; the page cache is written back.
     Umount,
-    /// Mount from disk.
+    /// Mount of what is on disk now.
     MountAgain,
     /// Data compared from disk.
     Verify,
@@ -63,14 +63,14 @@ impl Phase {
 pub enum Event {
     /// The job is accepted and starts; without it nothing that follows counts.
     Begin,
-    /// A phase starts.
+    /// A phase starts. One that never ends is a hang or the end of the guest.
     PhaseStart {
-        /// Which.
+        /// The one after that which ended last.
         phase: Phase,
     },
-    /// A phase is over.
+    /// A phase is over, for good or bad.
     PhaseEnd {
-        /// Which.
+        /// The one that started last.
         phase: Phase,
         /// How it went.
         outcome: Outcome,
@@ -79,14 +79,14 @@ pub enum Event {
     Armed {
         /// What was looked at: `source-pages-absent`, `fault-during-write`, …
         what: String,
-        /// Whether it holds.
+        /// Whether it is so; a case that is not armed is no pass.
         holds: bool,
         /// Figures behind it.
         detail: String,
     },
     /// A system call under test returned.
     Syscall {
-        /// Name of the call.
+        /// Name of the call: `pwrite`.
         call: String,
         /// File offset in bytes.
         offset: u64,
@@ -164,7 +164,7 @@ pub struct Sample {
     pub tasks: Vec<Task>,
 }
 
-/// One task of a [`Sample`].
+/// A thread as [`Sample`] sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Task {
     /// Thread id.

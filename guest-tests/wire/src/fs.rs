@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Fs {
-    /// btrfs.
+    /// btrfs, with checksums and copy-on-write unless a file says otherwise.
     Btrfs,
-    /// ext4.
+    /// ext4, written in place.
     Ext4,
-    /// XFS.
+    /// XFS, written in place.
     Xfs,
 }
 
@@ -44,8 +44,7 @@ impl fmt::Display for Fs {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unknown file system `{word}`; known file systems: {}", Fs::NAMES.join(", "))]
 pub struct UnknownFs {
-    /// The word.
-    pub word: String,
+    pub(crate) word: String,
 }
 
 impl FromStr for Fs {

@@ -6,7 +6,7 @@ use crate::event::Event;
 use crate::fs::Fs;
 use crate::params::TestParams;
 
-/// From the host to the guest.
+/// A line from the host to the guest; `do` says which.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case")]
 pub enum HostMessage {
@@ -63,7 +63,7 @@ pub enum JobKind {
     },
 }
 
-/// From the guest to the host.
+/// A line from the guest to the host; `say` says which.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "say", rename_all = "kebab-case")]
 pub enum GuestMessage {
@@ -73,7 +73,7 @@ pub enum GuestMessage {
         release: String,
         /// Time since the kernel started, in milliseconds.
         uptime_ms: u64,
-        /// Online CPUs.
+        /// CPUs that are online.
         cpus: u32,
         /// Whether a disk that is plugged in later will be found: the kernel handles hotplug of the machine's PCI
         /// slots.
@@ -90,16 +90,16 @@ pub enum GuestMessage {
     Ask {
         /// Number that the answer repeats.
         id: u64,
-        /// What is wanted.
+        /// What the host is to do before it answers.
         want: Want,
     },
     /// Something happened in the job named.
     Event {
-        /// The case that it belongs to.
+        /// Name of the case, as in [`Job::case`].
         case: String,
         /// Time since the kernel started, in milliseconds.
         uptime_ms: u64,
-        /// What happened.
+        /// What happened in the case's job.
         event: Event,
     },
 }

@@ -23,7 +23,7 @@ pub use own_mapping::{Overlap, ReadOwnMapping, ReadShift, SelfDeadlock};
 pub use pages::{PAGE_BYTES, Pages};
 pub use write::{FaultMidway, FirstPage, IoerrLeak, PartialWrite, SourceBuffer, ZeroProgress};
 
-/// A test and its parameters.
+/// A test by its parameters: the variant is the test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TestParams {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// The guest's fio.
 pub const FIO: &str = "/usr/bin/fio";
-/// The disk.
+/// The disk that fio writes to, without a file system.
 pub const DISK: &str = "/dev/vda";
 
 /// From the host: one a line.
@@ -18,7 +18,7 @@ pub enum Order {
     Run {
         /// The job file's text.
         jobs: String,
-        /// What is zeroed, in order.
+        /// Ranges to zero beside fio, one after another.
         zero: Vec<Range>,
     },
     /// Asks the kernel for the stacks of all blocked tasks (sysrq-w), on the console.
@@ -44,12 +44,12 @@ pub enum Report {
     Ready,
     /// Nothing can be done.
     Unfit {
-        /// Why.
+        /// What the guest lacks, for a person.
         reason: String,
     },
     /// A block does not hold what fio wrote.
     Mismatch {
-        /// The block.
+        /// Place and length of what fio verifies as one.
         block: Range,
         /// The first byte that differs, from the block's begin.
         first: u64,
@@ -67,12 +67,12 @@ pub enum Report {
     Job(Job),
     /// A line of fio's that is none of these.
     Said {
-        /// The line.
+        /// As fio printed it, without the line end.
         line: String,
     },
     /// An order was done.
     End {
-        /// How fio ended.
+        /// fio's exit code or signal, in words.
         how: String,
     },
 }
@@ -80,13 +80,13 @@ pub enum Report {
 /// A job's part of fio's summary.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
-    /// Its name.
+    /// The job's name in the job file.
     pub name: String,
-    /// Reads done.
+    /// Reads that fio counts as done.
     pub reads: u64,
-    /// Writes done.
+    /// Writes that fio counts as done.
     pub writes: u64,
-    /// Trims done.
+    /// Trims (`BLKDISCARD`) that fio counts as done.
     pub trims: u64,
     /// Flushes done.
     pub syncs: u64,

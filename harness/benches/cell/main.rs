@@ -60,7 +60,7 @@ use crate::measure::Measured;
 
 /// What every contender is given.
 pub struct Setting {
-    /// The kernel.
+    /// The kernel that every guest boots, from the store.
     pub kernel: Artifact,
     /// Its modules in load order.
     pub modules: Vec<PathBuf>,

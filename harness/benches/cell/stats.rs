@@ -39,7 +39,7 @@ pub fn print(rows: &[(&str, Vec<Measured>)]) {
 }
 
 /// Milliseconds as a number to calculate with.
-#[allow(clippy::cast_precision_loss)] // Times of a benchmark are far below 2^52 ms.
+#[allow(clippy::cast_precision_loss, reason = "times of a benchmark are far below 2^52 ms")]
 pub fn ms(ms: u64) -> f64 {
     ms as f64
 }

@@ -44,7 +44,6 @@ pub(crate) struct Planned {
 pub(crate) struct Estimate {
     /// Kernels that are made, both ends among them: the mean, and the most.
     pub(crate) kernels: (f64, usize),
-    /// Runs.
     pub(crate) runs: (f64, usize),
 }
 
@@ -55,7 +54,6 @@ pub(crate) struct Pace {
     pub(crate) whole_s: Option<f64>,
     /// A build in a folder where another version was built before.
     pub(crate) next_s: Option<f64>,
-    /// A run.
     pub(crate) run_s: Option<f64>,
 }
 

@@ -15,7 +15,6 @@ const DEADLINE: Duration = Duration::from_secs(1800);
 
 #[derive(Debug, Clone)]
 pub(crate) struct Repository {
-    /// Its folder.
     pub(crate) dir: PathBuf,
     /// Where its objects are.
     pub(crate) objects: PathBuf,

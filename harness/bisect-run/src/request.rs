@@ -13,7 +13,7 @@ const IDLE_FROM: usize = 4;
 /// A bisection as it was asked for; the command line's help says what each part means.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// What is bisected.
+    /// The items and both ends.
     pub range: RangeRequest,
     /// File systems; those of the bad end if there are none.
     pub fs: Vec<Fs>,
@@ -33,12 +33,12 @@ pub struct Request {
     pub options: RunOptions,
 }
 
-/// What is bisected.
+/// Where the items of a bisection come from.
 #[derive(Debug, Clone)]
 pub enum RangeRequest {
     /// The releases of a line of kernels.toml.
     Releases(Ends),
-    /// Commits of a repository.
+    /// Commits between two revisions of a repository.
     Commits(CommitRange),
     /// A series of patches over its base.
     Series(SeriesRange),
@@ -49,18 +49,18 @@ pub enum RangeRequest {
 /// Both ends: ids of kernels, or revisions.
 #[derive(Debug, Clone)]
 pub struct Ends {
-    /// The one that fails.
+    /// An id of kernels.toml, or whatever `git rev-parse` takes.
     pub bad: String,
-    /// The one that passes.
+    /// Likewise. It may be older or newer than `bad`.
     pub good: String,
 }
 
-/// Commits of a repository.
+/// Commits between two revisions, and which of them are items.
 #[derive(Debug, Clone)]
 pub struct CommitRange {
     /// The repository, and how each commit is built.
     pub tree: GivenTree,
-    /// Both ends.
+    /// Revisions of `tree`.
     pub ends: Ends,
     /// Whether only first parents are followed.
     pub first_parent: bool,
@@ -87,7 +87,7 @@ pub struct SeriesRange {
     pub good: Option<String>,
 }
 
-/// What a series is applied to.
+/// What a series is applied to: the old end of its range.
 #[derive(Debug, Clone)]
 pub enum SeriesBase {
     /// A revision of a repository.
@@ -99,7 +99,7 @@ pub enum SeriesBase {
 /// The difference of two trees.
 #[derive(Debug, Clone)]
 pub struct DeltaRange {
-    /// Both ends.
+    /// Revisions of `tree`, or ids of kernels.
     pub ends: Ends,
     /// The repository whose revisions the ends are; without one they are kernels of kernels.toml.
     pub tree: Option<GivenTree>,
@@ -107,12 +107,12 @@ pub struct DeltaRange {
     pub paths: Vec<String>,
 }
 
-/// What is run.
+/// What runs on each kernel and decides whether it is bad.
 #[derive(Debug, Clone)]
 pub enum Subject {
-    /// Cases.
+    /// Cases of the tables. Just one of those that match may fail at the bad end.
     Cases {
-        /// Their names, or globs.
+        /// Full names, or globs over them.
         globs: Vec<String>,
         /// Which cases a glob finds.
         profile: Profile,
@@ -121,9 +121,9 @@ pub enum Subject {
     Exec {
         /// The program with its arguments.
         line: String,
-        /// Its plan file.
+        /// Fault plan for the device, a file; none for a device without faults.
         plan: Option<PathBuf>,
-        /// Its rules.
+        /// Further rules for the device, in the rule language.
         rules: Vec<String>,
     },
 }
@@ -153,9 +153,9 @@ pub struct RunOptions {
 pub enum When {
     /// Where there are four processors or more: a guest and its device keep two busy.
     Auto,
-    /// Always.
+    /// On any machine.
     Always,
-    /// Never.
+    /// A kernel is built when a run needs it.
     Never,
 }
 

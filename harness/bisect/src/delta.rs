@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use super::signature::Obstacle;
 
-/// A set of units.
+/// Units by their numbers, as [`Difference::units`](crate::diff::Difference::units) counts them from 0.
 pub type Subset = BTreeSet<usize>;
 
 /// What an oracle says of a set of units.
@@ -82,7 +82,7 @@ impl Units {
     }
 }
 
-/// What was asked.
+/// What a search for a smallest set asked of its oracle so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asked {
     /// Sets that the oracle was asked about.
@@ -96,25 +96,25 @@ pub struct Asked {
 /// A smallest set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Minimal {
-    /// Its units.
+    /// Numbers of the units that flip the verdict together.
     pub units: Subset,
     /// Those of them without which the others cannot be tested; each of the rest does not flip the verdict when it is
     /// left out.
     pub not_without: Subset,
-    /// What it took.
+    /// The questions that led there.
     pub asked: Asked,
 }
 
 /// Why there is no smallest set.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DeltaError<E> {
-    /// The oracle failed.
+    /// The oracle broke off, so nothing is known of the set that it was asked about.
     #[error("{0}")]
     Oracle(E),
     /// All units together do not flip the verdict.
     #[error("the whole difference does not flip the verdict; both ends must be verified first")]
     WholeDoesNotFlip,
-    /// No unit at all flips it.
+    /// The empty set flips it.
     #[error("the verdict is flipped without any difference; both ends must be verified first")]
     NothingFlips,
 }

@@ -30,7 +30,7 @@ pub enum DiffError {
     /// A path that leads nowhere or out of the tree.
     #[error("`{path}` is no path within a tree: expected names with `/` between, none of them empty, `.` or `..`")]
     Path {
-        /// The path.
+        /// As the tree has it, with `/` between names.
         path: String,
     },
 }
@@ -100,7 +100,7 @@ impl Difference {
         Units::new(self.units.iter().map(|unit| unit.parts[0].0).collect())
     }
 
-    /// The paths that a unit changes.
+    /// Paths that a unit changes, one a part of it; none for a number that is no unit's.
     pub fn paths(&self, unit: usize) -> impl Iterator<Item = &str> {
         let parts = self.units.get(unit).map_or(&[][..], |unit| &unit.parts);
         parts.iter().map(|(pair, _)| self.pairs[*pair].path.as_str())

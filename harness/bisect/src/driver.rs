@@ -39,10 +39,10 @@ pub enum Made {
     Unfit(Reason),
 }
 
-/// A run.
+/// What a bench hands back of one run of an item's kernel.
 #[derive(Debug, Clone)]
 pub struct Ran {
-    /// Its result.
+    /// What the search looks at: the verdict and its grounds.
     pub cell: Cell,
     /// The kernel's log of its case.
     pub console: String,
@@ -97,12 +97,12 @@ pub enum DriverError<E> {
     /// A directory of a run cannot be made or removed.
     #[error("cannot write {}", path.display())]
     Dir {
-        /// The directory.
+        /// The run's directory, which the bench gets.
         path: PathBuf,
         /// The system's answer.
         source: std::io::Error,
     },
-    /// The bench failed.
+    /// Something failed that is not an item's fault, so nothing was observed.
     #[error("{0}")]
     Bench(E),
 }
@@ -110,7 +110,7 @@ pub enum DriverError<E> {
 /// What a bisection came to.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Finding {
-    /// What the search concluded.
+    /// Both ends held, or the search says which of them did not.
     Search(Conclusion),
     /// The bad end passes and the good end fails.
     Swapped {

@@ -18,34 +18,34 @@ pub enum HistoryError {
     /// The parents are not those of a range in topological order.
     #[error("item {item} names item {parent} as its parent, which does not stand before it")]
     NotTopological {
-        /// The item.
+        /// Index of the item, from 0, the oldest first.
         item: usize,
-        /// The parent.
+        /// Index that the item names: its own or a later one.
         parent: usize,
     },
     /// An item other than the old end without a parent.
     #[error("item {item} has no parent; what forks off before the range has the old end, item 0, as its parent")]
     NoParent {
-        /// The item.
+        /// Index of the item, from 1: item 0 is the old end.
         item: usize,
     },
-    /// The old end has a parent.
+    /// The old end has a parent; what lies before the range is none of its business.
     #[error("item 0 is the old end and has no parent")]
     OldEndHasParent,
     /// An item that is not part of the new end.
     #[error("the new end does not contain item {item}")]
     NotInNewEnd {
-        /// The item.
+        /// Index of the first item that the new end does not reach by its parents.
         item: usize,
     },
-    /// Weights that are none.
+    /// A weight is negative or no number, or those of all candidates are 0.
     #[error(
         "weight {weight} of item {item}: a weight is a number from 0 up, and those of the candidates must not all be 0"
     )]
     Weight {
-        /// The item.
+        /// Index of the item; the last one if all weights are 0.
         item: usize,
-        /// Its weight.
+        /// As it was given.
         weight: f64,
     },
     /// Not a weight an item.
@@ -53,7 +53,7 @@ pub enum HistoryError {
     WeightCount {
         /// Weights that were given.
         weights: usize,
-        /// Items of the range.
+        /// Weights that are needed: one an item, both ends among them.
         items: usize,
     },
 }

@@ -53,7 +53,7 @@ const GAIN_MIN: f64 = 1e-12;
 #[cfg(test)]
 const AHEAD_RUNS: u32 = 8;
 
-/// A search.
+/// What was observed of a range so far, and the choice of the next run from it.
 #[derive(Debug, Clone)]
 pub struct Search {
     model: Arc<Model>,

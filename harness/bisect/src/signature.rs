@@ -47,7 +47,7 @@ pub enum Comparison {
     Same,
     /// It shows another failure.
     Other(Signature),
-    /// It passed.
+    /// It shows no failure at all.
     Pass,
     /// It says nothing.
     Untestable(Reason),

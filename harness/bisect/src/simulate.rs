@@ -12,11 +12,11 @@ use super::search::{Conclusion, Outcome, Search, Step};
 pub enum Method {
     /// Ours: a search that has not begun, over a line as long as the world's.
     Ours(Box<Search>),
-    /// One run an item.
+    /// Plain halving: one run decides on an item.
     OneRun,
     /// syzkaller's rule.
     Syzkaller(Threshold),
-    /// Told the rate, with this error.
+    /// A search that knows the failure rate; the number is the error it allows itself, from 0 to 1.
     ToldTheRate(f64),
 }
 
@@ -136,13 +136,13 @@ impl Score {
         crossing(|accuracy| at_most(wrong, self.trials, 1.0 - accuracy) < 1.0 - confidence)
     }
 
-    /// The accuracy is at most this with a confidence.
+    /// The upper end to [`accuracy_at_least`](Score::accuracy_at_least), likewise by Clopper and Pearson.
     #[must_use]
     pub fn accuracy_at_most(&self, confidence: f64) -> f64 {
         crossing(|accuracy| at_most(self.right, self.trials, accuracy) > 1.0 - confidence)
     }
 
-    /// Runs of a search.
+    /// Runs of a search on average, those of the ends among them.
     #[must_use]
     pub fn mean_runs(&self) -> f64 {
         self.runs as f64 / f64::from(self.trials.max(1))

@@ -27,15 +27,15 @@ use super::signature::{Comparison, Reason, Signature};
 /// Changes whenever a journal of before cannot be gone on with.
 pub const FORMAT: u32 = 1;
 
-/// What is bisected.
+/// Kind of range. It stands in a journal's header, and another kind is another bisection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// Kernels of kernels.toml.
     Releases,
-    /// Commits.
+    /// Commits between two revisions of one repository.
     Git,
-    /// A series of patches.
+    /// Patches of a mailbox or folder, each an item on top of the one before.
     Series,
     /// The difference between two trees.
     Delta,
@@ -55,9 +55,9 @@ impl fmt::Display for Kind {
 /// Which bisection a journal belongs to: the first line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Header {
-    /// [`FORMAT`].
+    /// [`FORMAT`] of the bioscope that began the bisection. Any other value is refused.
     pub format: u32,
-    /// What is bisected.
+    /// Says how to read `bad`, `good` and `scope`.
     pub kind: Kind,
     /// The bad end, resolved: an id, a commit, a tree's hash.
     pub bad: String,
@@ -71,7 +71,7 @@ pub struct Header {
     pub range: String,
     /// Which end is the newer one.
     pub direction: Direction,
-    /// Case.
+    /// Full name of the case, or of the user's own program as a case.
     pub case: String,
     /// File system.
     pub fs: Fs,
@@ -79,7 +79,7 @@ pub struct Header {
     pub exec: Vec<String>,
     /// Fault rules of a user's own program.
     pub rules: Vec<String>,
-    /// Seed.
+    /// Seed of the random faults in a kernel's first run; the nth run has n - 1 more.
     pub seed: u64,
     /// Probability with which the result may be wrong.
     pub error: f64,
@@ -153,19 +153,19 @@ impl Header {
 pub enum Entry {
     /// The failure that is looked for from here on.
     Pinned {
-        /// It.
+        /// Later runs are compared with this one: only the same failure counts as bad.
         signature: Signature,
     },
     /// A build begins; what it makes will lie there.
     Building {
-        /// The item.
+        /// Name of the item: a kernel's id, a commit, the key of a set of hunks.
         item: String,
-        /// Where.
+        /// The folder of the cache in which the kernel is built or kept.
         dir: PathBuf,
     },
     /// A build is done.
     Built {
-        /// The item.
+        /// The name in the `Building` entry before.
         item: String,
         /// Hash of what came out.
         artifact: String,
@@ -174,16 +174,16 @@ pub enum Entry {
     },
     /// A run begins; its cell will lie there.
     Running {
-        /// The item.
+        /// Name of the item whose kernel boots.
         item: String,
-        /// Where.
+        /// The run's own directory. A resume looks there for a cell that came to its end.
         dir: PathBuf,
     },
     /// A run is done.
     Ran {
-        /// The item.
+        /// The name in the `Running` entry before.
         item: String,
-        /// What it showed.
+        /// The run's cell against the pinned failure.
         showed: Comparison,
         /// Where its evidence is.
         dir: PathBuf,
@@ -192,18 +192,18 @@ pub enum Entry {
     },
     /// An item is given up.
     Skipped {
-        /// The item.
+        /// Name of the item. It is neither built nor run again.
         item: String,
-        /// Why.
+        /// What was in the way, and a line for a person.
         reason: Reason,
     },
     /// An item is the same as another one, so what is known of that holds for it, too.
     Same {
-        /// The item.
+        /// Name of the item that was made last.
         item: String,
-        /// The other one.
+        /// Name of an item made before, which is the same kernel.
         other: String,
-        /// Why.
+        /// One line for a person: "both come to the kernel …".
         why: String,
     },
     /// The bisection came to its end.
@@ -213,7 +213,7 @@ pub enum Entry {
     },
 }
 
-/// A build that is done.
+/// Result of an [`Entry::Built`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Build {
     /// Hash of what came out.
@@ -225,9 +225,9 @@ pub struct Build {
 /// A run that is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shown {
-    /// The item.
+    /// Name of the item that the bisection asked for; others may have the same kernel.
     pub item: String,
-    /// What it showed.
+    /// What the search makes of the comparison in the journal.
     pub outcome: Outcome,
     /// Where its evidence is.
     pub dir: PathBuf,

@@ -38,7 +38,7 @@ pub struct EvidenceBundle {
     pub kind: ProgramKind,
     /// What the device must have seen for the cell to count.
     pub needs: Vec<Need<String>>,
-    /// How it ended.
+    /// How the host stopped listening: the job is over, or what went away.
     pub ending: Ending,
     /// The guest's events of this job.
     pub events: Vec<Timed>,

@@ -43,8 +43,7 @@ pub struct Stall {
     pub stack: Vec<String>,
     /// How long the same picture was seen, in milliseconds of guest time.
     pub span_ms: u64,
-    /// Samples in the row.
-    pub samples: usize,
+    pub(crate) samples: usize,
     /// Whether it burns CPU instead of sleeping.
     pub spinning: bool,
 }

@@ -14,7 +14,7 @@ use verdict::{Judgement, Verdict};
 use crate::armed;
 use crate::bundle::EvidenceBundle;
 
-/// Judges a cell.
+/// The verdict on a cell with its grounds, from its evidence alone.
 #[must_use]
 pub fn judge(evidence: &EvidenceBundle) -> Judgement {
     let unmet = armed::unmet(evidence);

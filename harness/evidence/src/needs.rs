@@ -16,7 +16,7 @@ pub enum Need<Name = &'static str> {
     WriteRequests {
         /// Payload tag of the pages.
         tag: u64,
-        /// Least number of requests.
+        /// A write that arrives in fewer requests was not split as the case needs it.
         at_least: usize,
     },
 }

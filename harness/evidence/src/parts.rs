@@ -29,16 +29,16 @@ pub struct Timed {
     pub host_ms: u64,
     /// The guest's uptime in milliseconds.
     pub uptime_ms: u64,
-    /// The event.
+    /// As the agent sent it.
     pub event: Event,
 }
 
 /// A rule's name and how often it fired.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuleHits {
-    /// The rule's own name.
+    /// As the plan names it, or `r1` and so on where the plan does not.
     pub name: String,
-    /// The rule's text.
+    /// In the rule language, as the device prints it.
     pub text: String,
     /// How often it fired.
     pub hits: u64,
@@ -84,6 +84,6 @@ pub enum Ending {
 pub struct Fsck {
     /// Whether it found nothing wrong.
     pub clean: bool,
-    /// Its output.
+    /// Standard output and standard error, as they came.
     pub output: String,
 }

@@ -38,7 +38,7 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// The code itself.
+    /// The number that a shell sees in `$?`.
     #[must_use]
     pub const fn code(self) -> u8 {
         self as u8

@@ -20,7 +20,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure that is a plain message.
+    /// A failure that no error of a library or of the system caused.
     pub fn new(exit: Exit, message: impl Into<String>) -> Failure {
         Failure {
             exit,
@@ -81,7 +81,7 @@ pub fn chain(error: &dyn Error) -> Vec<String> {
     chain
 }
 
-/// An error with its sources on one line.
+/// An error and its sources, outermost first, with ": " between.
 #[must_use]
 pub fn on_one_line(error: &dyn Error) -> String {
     chain(error).join(": ")

@@ -25,7 +25,7 @@ pub enum CacheError {
         BIOSCOPE_CACHE"
     )]
     NoPlace,
-    /// The disk is full.
+    /// A write failed with ENOSPC or EDQUOT.
     #[error(
         "no space left on the disk of {}; free some, or set BIOSCOPE_CACHE to a folder on another disk",
         path.display()
@@ -42,7 +42,7 @@ pub enum CacheError {
     Io {
         /// What was tried: `create`, `read`.
         action: &'static str,
-        /// Where.
+        /// The file or folder of the cache that it was tried on.
         path: PathBuf,
         /// The system's answer.
         source: io::Error,
@@ -83,7 +83,7 @@ pub fn is_full(path: &Path) -> bool {
     })
 }
 
-/// The cache folder.
+/// The folder of what is fetched and built once and used by every run: the store, build folders, golden images.
 #[derive(Debug, Clone)]
 pub struct Cache {
     root: PathBuf,
@@ -113,7 +113,7 @@ impl Cache {
         Cache { root: root.into() }
     }
 
-    /// Where it is.
+    /// The folder; it need not exist yet.
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
@@ -226,7 +226,7 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// Where it is.
+    /// The folder, within the cache and so on the file system of its result.
     #[must_use]
     pub fn path(&self) -> &Path {
         self.folder.path()

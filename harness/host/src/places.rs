@@ -7,11 +7,11 @@ use exit::{Exit, ExitError};
 /// Where things are. `xtask` says so in the environment; a binary started by hand finds them from its own place.
 #[derive(Debug, Clone)]
 pub struct Places {
-    /// Root of the repository.
+    /// Root of the repository, which has kernels.toml.
     pub root: PathBuf,
     /// cargo's target directory.
     pub target: PathBuf,
-    /// The `vhost-blk` binary.
+    /// The device's binary, which every machine starts.
     pub vhost_blk: PathBuf,
     /// Directory of the guest binaries.
     pub guest_bins: PathBuf,

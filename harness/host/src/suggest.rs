@@ -33,7 +33,7 @@ pub fn hint(word: &str, what: &str, known: &[&str]) -> String {
 /// Why a pattern selects nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum PatternError {
-    /// It is no glob.
+    /// The pattern does not parse as a glob.
     #[error("`{pattern}` is not a valid glob for {what}: {reason}")]
     Syntax {
         /// What was typed.
@@ -50,7 +50,7 @@ pub enum PatternError {
         pattern: String,
         /// Plural of what it selects.
         what: String,
-        /// What exists.
+        /// "did you mean" with the nearest name, and all names that there are.
         hint: String,
     },
 }

@@ -31,15 +31,15 @@ pub enum ToolError {
         missing"
     )]
     Missing {
-        /// Its name.
+        /// Name or path, as it was started.
         program: String,
-        /// The package that has it.
+        /// Debian package that has the program.
         package: &'static str,
     },
     /// It could not be started or waited for.
     #[error("cannot run `{program}`")]
     Run {
-        /// Its name.
+        /// Name or path, as it was started.
         program: String,
         /// The system's answer.
         source: std::io::Error,
@@ -47,9 +47,9 @@ pub enum ToolError {
     /// It was killed because it took too long.
     #[error("`{program}` did not end within {deadline_ms} ms and was killed")]
     Deadline {
-        /// Its name.
+        /// Name or path, as it was started.
         program: String,
-        /// The limit.
+        /// The limit, counted from the program's start.
         deadline_ms: u128,
     },
     /// It could not write.
@@ -58,15 +58,15 @@ pub enum ToolError {
         another disk"
     )]
     DiskFull {
-        /// Its name.
+        /// Name or path, as it was started.
         program: String,
         /// The line of its standard error that says so.
         stderr: String,
     },
-    /// It ended with an error.
+    /// Its exit code is not 0, or a signal ended it.
     #[error("`{program}` failed ({status}): {stderr}")]
     Failed {
-        /// Its name.
+        /// Name or path, as it was started.
         program: String,
         /// Exit code or signal.
         status: ExitStatus,

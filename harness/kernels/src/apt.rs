@@ -26,7 +26,7 @@ pub enum AptError {
     /// The network may not be used, and what is needed is not cached.
     #[error("{needed} is not cached and --offline forbids the network; run once without --offline")]
     Offline {
-        /// What is needed.
+        /// For a person: an index of a suite, a package's name and version.
         needed: String,
     },
     /// The archive cannot be reached.
@@ -43,7 +43,7 @@ pub enum AptError {
         this one"
     )]
     NoSuite {
-        /// The suite.
+        /// As kernels.toml names it.
         suite: String,
         /// apt's own words.
         detail: String,

@@ -2,10 +2,10 @@
 
 use std::io::{self, BufRead, Read};
 
-/// A compression.
+/// How an image or a module is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
-    /// gzip.
+    /// gzip, with its header.
     Gzip,
     /// xz, with or without the x86 filter.
     Xz,
@@ -13,7 +13,7 @@ pub enum Compression {
     Lzma,
     /// lz4's legacy frame, which is what the kernel uses.
     Lz4Legacy,
-    /// Zstandard.
+    /// Zstandard frames.
     Zstd,
 }
 

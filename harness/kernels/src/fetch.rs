@@ -26,11 +26,11 @@ pub enum FetchError {
         deb.name, deb.version, deb.sha256
     )]
     Mismatch {
-        /// The kernel.
+        /// The kernel's id.
         id: String,
-        /// What is pinned.
+        /// Name, version and sum of the package in kernels.lock.
         deb: Box<Deb>,
-        /// The sum found.
+        /// SHA-256 of what the archive has, in lower-case hexadecimal.
         found: String,
     },
     /// The archive is of no help.

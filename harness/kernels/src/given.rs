@@ -22,7 +22,7 @@ pub struct GivenTree {
     pub config: Vec<String>,
     /// Patches, mailboxes, or folders of them.
     pub patch: Vec<PathBuf>,
-    /// The compiler.
+    /// The compiler, as make's `CC` takes it: `gcc-10`. The host's usual one without it.
     pub cc: Option<String>,
 }
 

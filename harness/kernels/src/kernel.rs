@@ -9,7 +9,7 @@ use verdict::results::Expected;
 use super::package::PackageSource;
 use super::tree::{Origin, TreeSource};
 
-/// One `[[kernel]]`.
+/// A `[[kernel]]` of kernels.toml, or one that the command line gives.
 #[derive(Debug, Clone)]
 pub struct Kernel {
     /// Its name in reports and on the command line.
@@ -31,9 +31,9 @@ pub struct Kernel {
 /// Where a kernel comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// Packages of a distribution.
+    /// Packages of a distribution, fetched and unpacked.
     Package(PackageSource),
-    /// It is built from source.
+    /// A tree that is built here, patched if need be.
     Tree(Box<TreeSource>),
     /// Files that are there already.
     Image {

@@ -68,9 +68,9 @@ pub enum Error {
         lock.display()
     )]
     Locked {
-        /// The kernel.
+        /// The kernel's id.
         id: String,
-        /// The lock.
+        /// Path of kernels.lock.
         lock: PathBuf,
     },
     /// The archive does not hold what is asked for.

@@ -14,7 +14,7 @@ const HEADER: &str = "# This file is made by bioscope: `cargo xtask update [ID]`
 ";
 const VERSION: u32 = 1;
 
-/// All that is pinned.
+/// kernels.lock: for every kernel that comes in packages their versions and hashes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Lock {
@@ -44,9 +44,9 @@ pub struct Pinned {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Deb {
-    /// Package name.
+    /// As apt knows it: `linux-image-amd64`.
     pub name: String,
-    /// Package version.
+    /// As apt knows it: `6.1.170-3`.
     pub version: String,
     /// Sum of the file, in lower-case hexadecimal.
     pub sha256: String,
@@ -69,10 +69,10 @@ impl Pinned {
 /// Why `kernels.lock` cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// It cannot be read.
+    /// The file is there and cannot be read.
     #[error("cannot read {}", file.display())]
     Read {
-        /// The file.
+        /// Path of kernels.lock.
         file: PathBuf,
         /// The system's answer.
         source: std::io::Error,
@@ -80,7 +80,7 @@ pub enum LockError {
     /// It cannot be written.
     #[error("cannot write {}", file.display())]
     Write {
-        /// The file.
+        /// Path of kernels.lock.
         file: PathBuf,
         /// The system's answer.
         source: std::io::Error,
@@ -158,7 +158,7 @@ impl Lock {
         Ok(lock)
     }
 
-    /// What is pinned for a kernel.
+    /// What is pinned for the kernel of this id; none if no run or update resolved it yet.
     #[must_use]
     pub fn get(&self, id: &str) -> Option<&Pinned> {
         self.kernels.iter().find(|kernel| kernel.id == id)

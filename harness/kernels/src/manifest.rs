@@ -21,7 +21,6 @@ pub enum ManifestError {
     /// It cannot be read.
     #[error("cannot read {}", file.display())]
     Read {
-        /// The file.
         file: PathBuf,
         /// The system's answer.
         source: std::io::Error,
@@ -72,7 +71,7 @@ impl Manifest {
         &self.kernels
     }
 
-    /// The kernels of a group.
+    /// The kernels whose `group` is this name, in the manifest's order.
     #[must_use]
     pub fn group(&self, name: &str) -> Vec<&Kernel> {
         self.kernels

@@ -16,7 +16,7 @@ pub enum ModuleError {
     /// The kernel neither has it built in nor as a module.
     #[error("kernel {release} has no module {module} (looked in {}); it cannot run what needs it", looked_in.display())]
     Missing {
-        /// The module.
+        /// Name of the driver, as modprobe takes it: `virtio_blk`.
         module: String,
         /// The kernel's release.
         release: String,

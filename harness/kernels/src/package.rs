@@ -9,7 +9,7 @@ pub struct PackageSource {
     pub suite: String,
     /// Names, or globs of which the highest version is taken.
     pub packages: Vec<String>,
-    /// Which version.
+    /// Version of the first of the packages.
     pub version: Wanted,
 }
 
@@ -18,7 +18,7 @@ pub struct PackageSource {
 pub enum Wanted {
     /// The highest on offer when the lock was last moved.
     Latest,
-    /// This one.
+    /// This one and no other: `6.1.170-3`.
     Exactly(String),
 }
 

@@ -127,7 +127,7 @@ pub fn update(kernels: &[&Kernel], lock_path: &Path, cache: &Cache, progress: &P
 /// One kernel whose lock moved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// The kernel.
+    /// The kernel's id.
     pub id: String,
     /// The version that was pinned, if one was.
     pub before: Option<String>,

@@ -29,25 +29,25 @@ pub enum ResolveError {
     /// The package is there, but not this version.
     #[error("{suite} does not hold {package}; it holds {held}; {next}")]
     VersionGone {
-        /// The suite.
+        /// The archive's suite, as kernels.toml names it.
         suite: String,
-        /// The package and the version asked for.
+        /// The package and the version asked for, with a space between.
         package: String,
         /// The versions on offer.
         held: String,
-        /// What to do.
+        /// Advice for a person, which ends the message.
         next: String,
     },
-    /// No such package.
+    /// No package of the suite has the name, or matches the glob.
     #[error("{suite} holds no package {package}; nearest on offer: {nearest}; {next}")]
     PackageGone {
-        /// The suite.
+        /// The archive's suite, as kernels.toml names it.
         suite: String,
-        /// The package or glob.
+        /// As kernels.toml has it, a name or a glob.
         package: String,
         /// Names with versions.
         nearest: String,
-        /// What to do.
+        /// Advice for a person, which ends the message.
         next: String,
     },
     /// The packages found hold no kernel.
@@ -56,11 +56,11 @@ pub enum ResolveError {
         package"
     )]
     NoKernel {
-        /// The suite.
+        /// The archive's suite, as kernels.toml names it.
         suite: String,
-        /// The package.
+        /// The package that was looked into first.
         package: String,
-        /// Its version.
+        /// The version that the suite has of it.
         version: String,
     },
 }

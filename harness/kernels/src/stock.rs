@@ -15,12 +15,12 @@ use super::prepare::{self, Options};
 use super::store::{self, Kept};
 use super::tree::TreeSource;
 
-/// A build folder.
+/// A folder of the cache in which similar kernels are built one after another.
 #[derive(Debug, Clone)]
 pub struct BuildFolder {
-    /// Its name.
+    /// Last part of `dir`.
     pub name: String,
-    /// Its place.
+    /// Where it lies in the cache.
     pub dir: PathBuf,
     /// What is built in it; empty if no build came to its end.
     pub what: String,
@@ -28,7 +28,7 @@ pub struct BuildFolder {
     pub used: SystemTime,
 }
 
-/// All build folders, by name.
+/// All build folders of the cache, in the order of their names.
 #[must_use]
 pub fn build_folders(cache: &Cache) -> Vec<BuildFolder> {
     let folder = |(dir, state): (PathBuf, line::State)| BuildFolder {
@@ -57,7 +57,7 @@ pub fn size_bytes(dir: &Path) -> u64 {
 /// An artifact or a build folder that nobody used for a time.
 #[derive(Debug, Clone)]
 pub struct Unused {
-    /// Its place.
+    /// The artifact's or build folder's place in the cache.
     pub dir: PathBuf,
     /// Who uses it has this lock.
     lock: String,
@@ -113,7 +113,7 @@ pub enum Why {
         /// The artifact; none if the next run has to fetch it.
         artifact: Option<Kept>,
     },
-    /// It is built.
+    /// It is built here from source.
     Built {
         /// The source as it is now.
         tree: String,
@@ -125,7 +125,7 @@ pub enum Why {
 /// An artifact, and what differs from what it was built of.
 #[derive(Debug)]
 pub struct Nearest {
-    /// The artifact.
+    /// It has the same configuration and toolchain.
     pub artifact: Kept,
     /// Files that its build read and that are of other content now.
     pub changed: Vec<String>,

@@ -66,7 +66,7 @@ pub struct Description {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MadeOf {
-    /// The source, for a person.
+    /// The source, for a person: `v6.1-12-gabcdef`.
     pub source: String,
     /// Its tree, as git names it.
     pub tree: String,
@@ -179,9 +179,9 @@ fn place(cache: &Cache, hash: &str) -> PathBuf {
 /// An artifact as it lies in the store.
 #[derive(Debug, Clone)]
 pub struct Kept {
-    /// Its name.
+    /// The hash of what it was made of, which is its name in the store.
     pub hash: String,
-    /// Its folder.
+    /// Its folder in the store.
     pub dir: PathBuf,
     /// What the store knows of it.
     pub description: Description,

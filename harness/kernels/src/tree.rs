@@ -46,20 +46,20 @@ pub enum Origin {
     Package(PackageSource),
 }
 
-/// One part of a configuration.
+/// One step towards a `.config`; later parts change what earlier ones set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ConfigPart {
     /// `make tinyconfig`.
     Tiny,
     /// `make defconfig`.
     Default,
-    /// A whole `.config` to begin with.
+    /// A whole `.config`, which a person names.
     Whole(PathBuf),
     /// Options that are set on top.
     Fragment {
         /// What it is called in messages.
         name: String,
-        /// The file.
+        /// A file in the format of `.config`.
         path: PathBuf,
     },
 }

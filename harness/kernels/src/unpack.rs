@@ -35,7 +35,6 @@ pub enum UnpackError {
     /// A file that kernels.toml or the command line names cannot be read.
     #[error("cannot read {}", path.display())]
     Read {
-        /// The file.
         path: PathBuf,
         /// The system's answer.
         source: std::io::Error,
@@ -43,9 +42,7 @@ pub enum UnpackError {
     /// A file that was named is no kernel.
     #[error("{} is no kernel: {reason}", path.display())]
     NotAKernel {
-        /// The file.
         path: PathBuf,
-        /// Why.
         reason: payload::PayloadError,
     },
     /// The modules folder given holds no modules of this kernel.
@@ -64,7 +61,6 @@ pub enum UnpackError {
     /// A module cannot be decompressed.
     #[error("cannot decompress {}", path.display())]
     Module {
-        /// The module.
         path: PathBuf,
         /// What is wrong with it.
         source: std::io::Error,

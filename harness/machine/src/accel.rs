@@ -47,11 +47,11 @@ const PROBE_LIMIT: Duration = Duration::from_secs(20);
 
 /// What is booted to try KVM.
 pub struct Probe<'a> {
-    /// The `vhost-blk` binary.
+    /// The device's binary.
     pub vhost_blk: &'a Path,
     /// Directory of the guest binaries.
     pub guest_bins: &'a Path,
-    /// A kernel of the run.
+    /// Any kernel of the run: it only has to get as far as the agent.
     pub kernel: &'a Artifact,
     /// File system of `image`.
     pub fs: Fs,

@@ -23,7 +23,7 @@ pub(crate) struct Greeting {
 /// What arrives from an agent.
 #[derive(Debug)]
 pub enum Incoming {
-    /// A message.
+    /// What the agent said, read from a line of JSON.
     Message(GuestMessage),
     /// A line that is none (firmware or kernel noise, or a guest of another version).
     Noise(String),

@@ -24,9 +24,9 @@ const CONTROL_WITHIN: Duration = Duration::from_secs(60);
 pub struct Device {
     child: Child,
     client: Client,
-    /// The control socket.
+    /// Path of the control socket.
     pub control: PathBuf,
-    /// The trace that it writes.
+    /// Path of the trace; the device writes it as long as it runs.
     pub trace: PathBuf,
 }
 
@@ -36,9 +36,9 @@ pub enum DeviceError {
     /// It could not be started.
     #[error("cannot start the block device {}: {source}", program.display())]
     Start {
-        /// The binary.
+        /// Path of the device's binary.
         program: PathBuf,
-        /// Why.
+        /// The system's answer.
         source: std::io::Error,
     },
     /// It did not say that it is ready.
@@ -49,7 +49,7 @@ pub enum DeviceError {
     Control {
         /// The command's name.
         command: &'static str,
-        /// Why.
+        /// The device said no, or is gone.
         source: ClientError,
     },
 }

@@ -11,7 +11,7 @@ use host::tool::{self, ToolError};
 use kernels::store::hash;
 
 /// Size of every golden image; sparse, so most of it takes no space.
-pub const SIZE_BYTES: u64 = 512 << 20;
+pub(crate) const SIZE_BYTES: u64 = 512 << 20;
 /// Changes whenever images would be made differently.
 const FORMAT: &str = "1";
 const FOLDER: &str = "golden";
@@ -188,7 +188,7 @@ fn options(fs: Fs, offered: &Offered) -> Vec<String> {
 pub struct FsckResult {
     /// Whether it found nothing.
     pub clean: bool,
-    /// All that it printed.
+    /// Standard output and standard error.
     pub output: String,
 }
 

@@ -33,11 +33,11 @@ const FILE_SIZE_MAX: usize = u32::MAX as usize;
 pub struct Entry {
     /// Path without a leading slash.
     pub path: String,
-    /// What it is.
+    /// A folder, a file, a link or a device node.
     pub content: Content,
 }
 
-/// What an entry is.
+/// What an entry of the archive is, and where its bytes come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
     /// An empty folder, for mounts.
@@ -46,15 +46,15 @@ pub enum Content {
     Program(PathBuf),
     /// A file, read from the host; modules that are compressed are stored plain.
     Module(PathBuf),
-    /// A file with this content.
+    /// A file that holds this text.
     Text(String),
-    /// A symbolic link to this.
+    /// A symbolic link with this target.
     Link(String),
-    /// A character device.
+    /// A node of a character device, for the first console.
     Device {
-        /// Major number.
+        /// As in `Documentation/admin-guide/devices.txt`.
         major: u32,
-        /// Minor number.
+        /// As in `Documentation/admin-guide/devices.txt`.
         minor: u32,
     },
 }
@@ -65,7 +65,7 @@ pub enum InitramfsError {
     /// A file that goes into it cannot be read.
     #[error("cannot read {} for the initramfs", path.display())]
     Read {
-        /// The file.
+        /// A program or module of the host.
         path: PathBuf,
         /// The system's answer.
         source: io::Error,
@@ -73,7 +73,7 @@ pub enum InitramfsError {
     /// It cannot be written.
     #[error("cannot write the initramfs {}", path.display())]
     Write {
-        /// The initramfs.
+        /// Where the initramfs was to be.
         path: PathBuf,
         /// The system's answer.
         source: io::Error,
@@ -81,7 +81,7 @@ pub enum InitramfsError {
     /// Two things want the same place.
     #[error("two files for {path} in the initramfs; give one of the programs another name")]
     Twice {
-        /// The path.
+        /// Path in the archive, without a leading slash.
         path: String,
     },
 }

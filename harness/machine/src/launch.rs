@@ -12,7 +12,7 @@ pub(crate) const CONSOLE: &str = "console.log";
 /// Where a machine is started from, and where it leaves what it says. The guest sees nothing of it.
 #[derive(Debug, Clone)]
 pub struct Launch {
-    /// The `vhost-blk` binary.
+    /// The device's binary, one process a disk.
     pub vhost_blk: PathBuf,
     /// Directory for the logs and the traces.
     pub dir: PathBuf,

@@ -22,10 +22,10 @@ use crate::vm::args;
 /// time.
 const FIND_LIMIT: Duration = Duration::from_secs(120);
 
-/// What machine is wanted.
+/// What a machine is to boot and to run, and where it leaves its files.
 #[derive(Clone, Copy)]
 pub struct MachineRequest<'a> {
-    /// The `vhost-blk` binary.
+    /// The device's binary.
     pub vhost_blk: &'a Path,
     /// Directory of the guest binaries.
     pub guest_bins: &'a Path,
@@ -37,11 +37,11 @@ pub struct MachineRequest<'a> {
     pub programs: &'a [PathBuf],
     /// What tells the snapshots of such guests from others of the kernel and file system; empty, or `-exec`.
     pub suffix: &'a str,
-    /// The kernel.
+    /// The kernel that the guest boots.
     pub kernel: &'a Artifact,
     /// File system.
     pub fs: Fs,
-    /// Its golden image.
+    /// Golden image of `fs`, which is never written.
     pub image: &'a Path,
     /// How the disk looks to the guest.
     pub disk: DiskShape,
@@ -55,7 +55,7 @@ pub struct MachineRequest<'a> {
 
 /// A machine whose agent takes jobs.
 pub struct ProvisionedMachine {
-    /// The machine.
+    /// Its agent has said that it is ready.
     pub machine: Machine,
     /// Whether it went on from a snapshot of the booted guest; else it booted from power-on.
     pub restored: bool,
@@ -66,12 +66,12 @@ pub struct ProvisionedMachine {
 pub struct NoMachine {
     /// How it ended.
     pub outage: Outage,
-    /// What its console said.
+    /// The console's text until then; empty where no guest ran.
     pub console: String,
 }
 
 impl NoMachine {
-    #[allow(clippy::needless_pass_by_value)] // what map_err hands over
+    #[allow(clippy::needless_pass_by_value, reason = "map_err hands errors over")]
     fn rig(reason: impl ToString) -> NoMachine {
         NoMachine {
             outage: Outage::Rig(reason.to_string()),

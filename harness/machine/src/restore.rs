@@ -36,14 +36,12 @@ pub(crate) enum RestoreError {
     /// QEMU's monitor.
     #[error(transparent)]
     Qmp(#[from] QmpError),
-    /// A file.
     #[error("cannot {action} {what}: {source}")]
     Io {
         /// What was tried.
         action: &'static str,
         /// With what.
         what: &'static str,
-        /// Why not.
         source: io::Error,
     },
 }

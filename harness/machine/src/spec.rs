@@ -56,7 +56,7 @@ pub struct MachineSpec {
     pub command_line: String,
     /// Guest memory in MiB.
     pub memory_mib: u32,
-    /// Virtual CPUs.
+    /// Virtual CPUs, from 1 up.
     pub cpus: u32,
     /// Where ttyS0 leads; ttyS1 always leads to the harness.
     pub console: Console,
@@ -92,7 +92,7 @@ pub struct DiskSpec {
 /// A disk as the guest sees it; values that are not given are the device's defaults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct DiskShape {
-    /// Virtqueues.
+    /// Virtqueues, from 1 up.
     pub num_queues: u16,
     /// Descriptors a virtqueue; a power of two.
     pub queue_size: u16,

@@ -21,27 +21,27 @@ pub enum StartError {
     /// Nothing to boot from, as it were.
     #[error("a machine needs at least one disk")]
     NoDisk,
-    /// A device.
+    /// A disk's process did not start.
     #[error(transparent)]
     Device(#[from] DeviceError),
     /// A socket or a log.
     #[error("cannot listen for the guest in {}: {source}", dir.display())]
     Listen {
-        /// The directory.
+        /// The directory for the sockets.
         dir: PathBuf,
-        /// Why.
+        /// The system's answer.
         source: io::Error,
     },
-    /// QEMU.
+    /// QEMU's process could not be made.
     #[error("cannot start setpriv and {QEMU}: {source}; `cargo xtask doctor` says what is missing")]
     Qemu {
-        /// Why.
+        /// The system's answer.
         source: io::Error,
     },
     /// QEMU ended before it started the guest.
     #[error("QEMU ended before it started the guest ({end:?}); {}", words(log.as_deref()))]
     Ended {
-        /// How.
+        /// Its exit code or signal.
         end: VmEnd,
         /// What it said, unless that went to the terminal.
         log: Option<PathBuf>,

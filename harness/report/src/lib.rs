@@ -1,4 +1,7 @@
 //! What a person sees at the end of a run: a table of kernels by cases, then a paragraph for every failure.
+//!
+//! It is made of a [`Run`] and its [`Results`] alone. This crate does no I/O, and it knows nothing of how a cell ran or
+//! how its verdict was reached: no machine, no evidence and no command line.
 
 use std::fmt::Write as _;
 

@@ -13,7 +13,7 @@ mod mapping;
 pub use case::{Case, Profile};
 
 /// The name of the case that runs a user's own program.
-pub const EXEC: &str = "exec";
+pub(crate) const EXEC: &str = "exec";
 
 /// Every case, in the order in which tables and reports show them.
 pub fn all() -> impl Iterator<Item = &'static Case> {
@@ -22,7 +22,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         .flatten()
 }
 
-/// The case of this name.
+/// The case whose full name this is, out of any profile.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Case> {
     all().find(|case| case.name == name)

@@ -70,7 +70,7 @@ pub fn parse<S: AsRef<str>>(words: &[S]) -> Result<Command, String> {
 ///
 /// # Errors
 /// What is wrong with it, or why a guest must not say it.
-pub fn parse_in_guest<S: AsRef<str>>(words: &[S]) -> Result<Command, String> {
+pub(crate) fn parse_in_guest<S: AsRef<str>>(words: &[S]) -> Result<Command, String> {
     let first = words.iter().flat_map(|word| word.as_ref().split_whitespace()).next();
     if let Some(word @ ("export" | "log")) = first {
         return Err(format!(

@@ -6,6 +6,10 @@
 //! system, [`job`] one case on a booted machine; both end in evidence and a verdict. [`inject`] has the words in
 //! which a person or a guest commands the device.
 //!
+//! Around that, [`mod@exec`] makes the user's own program and its fault plan, which can take the cases' place.
+//! [`mod@programs`] are those that go into a guest, [`mod@jobs`] is how many virtual machines the host has room for.
+//! [`cell_file`] keeps a cell's result in its directory, and [`extents`] measures what a file costs on a btrfs image.
+//!
 //! This crate knows no command line and prints nothing but progress.
 
 pub mod cases;

@@ -19,7 +19,7 @@ use machine::accel::{self, Choice, Probe};
 use machine::golden;
 use machine::snapshot::SnapshotConfig;
 
-/// The lock beside a manifest.
+/// Path of the lock: the manifest's with `lock` for its extension.
 #[must_use]
 pub fn lock_of(manifest: &Path) -> PathBuf {
     manifest.with_extension("lock")

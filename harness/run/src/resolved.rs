@@ -21,12 +21,12 @@ pub const RUN_ENV: &str = "BIOSCOPE_RUN";
 /// The run's file in its directory.
 const FILE: &str = "run.json";
 
-/// A run, resolved.
+/// A run with nothing left to choose: `run.json`, from which every trial's process reads what to do.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Run {
     /// The run's directory.
     pub dir: PathBuf,
-    /// The `vhost-blk` binary.
+    /// The device's binary.
     pub vhost_blk: PathBuf,
     /// Directory of the guest binaries.
     pub guest_bins: PathBuf,
@@ -45,11 +45,11 @@ pub struct Run {
     /// Seed of the cases' fault plans, if not the usual one.
     #[serde(default)]
     pub seed: Option<u64>,
-    /// Golden images.
+    /// Golden image of each file system of the run.
     pub images: BTreeMap<Fs, PathBuf>,
     /// Unpacked kernels under test, by id.
     pub kernels: BTreeMap<String, Artifact>,
-    /// The trials, in order.
+    /// One process each, in the order of kernels, file systems and tests.
     pub trials: Vec<Trial>,
 }
 
@@ -57,7 +57,7 @@ pub struct Run {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum KernelOrigin {
-    /// A list of kernels.
+    /// kernels.toml, or another list of its kind.
     Manifest {
         /// The list, if it was named on the command line; else the repository's kernels.toml.
         named: Option<PathBuf>,
@@ -68,7 +68,7 @@ pub enum KernelOrigin {
     Image {
         /// bzImage or vmlinux.
         image: PathBuf,
-        /// Directory of its modules.
+        /// Directory that holds, or is, `lib/modules/RELEASE`; none for a kernel without modules.
         modules: Option<PathBuf>,
     },
     /// Source given on the command line.
@@ -87,31 +87,31 @@ pub struct FaultPlan {
 /// A user's own program.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Exec {
-    /// The program on the host.
+    /// Path on the host; it is copied into the initramfs.
     pub program: PathBuf,
-    /// Its arguments.
+    /// Arguments after the program's name.
     pub args: Vec<String>,
-    /// Its fault plan.
+    /// Faults while it runs; no rules for a device without faults.
     pub plan: FaultPlan,
 }
 
 /// What one matrix process runs: a test's cases on a kernel and file system.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trial {
-    /// Kernel id.
+    /// The kernel's id, a key of [`Run::kernels`].
     pub kernel: String,
     /// File system.
     pub fs: Fs,
-    /// Test.
+    /// Name of the test, which is that of its binary; `exec` for a user's own program.
     pub test: String,
-    /// Its cases, in order.
+    /// In the order of the tables. They share one boot.
     pub cases: Vec<TrialCase>,
 }
 
-/// A case of a trial.
+/// One cell of a trial: kernel and file system are the trial's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrialCase {
-    /// Its name.
+    /// Full name: `test` or `test.variant`.
     pub name: String,
     /// What kernels.toml expects of it here, if not a pass.
     pub expect: Option<Expected>,
@@ -131,17 +131,17 @@ pub enum RunError {
     /// It cannot be read or written.
     #[error("cannot access {}: {source}", path.display())]
     Io {
-        /// The file.
+        /// Path of `run.json`.
         path: PathBuf,
-        /// Why.
+        /// The system's answer.
         source: std::io::Error,
     },
     /// It is not what we wrote.
     #[error("{} is not a run's file of this version: {source}; start a new run with `cargo xtask test`", path.display())]
     Parse {
-        /// The file.
+        /// Path of `run.json`.
         path: PathBuf,
-        /// Why.
+        /// What serde_json expected there.
         source: serde_json::Error,
     },
 }

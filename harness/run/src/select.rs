@@ -15,11 +15,11 @@ use kernels::Kernel;
 pub struct Wanted<'a> {
     /// File systems.
     pub fs: &'a [Fs],
-    /// Globs of cases.
+    /// Names of cases, or globs over them.
     pub cases: &'a [String],
     /// Whether a program of the user's own takes the cases' place.
     pub exec: bool,
-    /// How much.
+    /// Largest profile whose cases are run, [`Profile::Default`] without it. A case named in full is run anyway.
     pub profile: Option<Profile>,
 }
 

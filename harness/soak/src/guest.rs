@@ -16,11 +16,11 @@ const IDLE_LOOKS_MAX: u32 = 360;
 
 /// Why a guest cannot go on.
 #[derive(Debug, thiserror::Error)]
-pub enum GuestError {
+pub(crate) enum GuestError {
     /// Its machine did not start.
     #[error(transparent)]
     Start(#[from] StartError),
-    /// The device.
+    /// The device refused a command, or is gone.
     #[error(transparent)]
     Device(#[from] DeviceError),
     /// The guest did not get to the point of taking orders.
@@ -38,17 +38,17 @@ pub enum GuestError {
 }
 
 /// A guest that takes orders, on its machine.
-pub struct FioGuest {
+pub(crate) struct FioGuest {
     pub(crate) machine: Machine,
 }
 
 /// What was done to the device so that a run could end.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Nudges {
+pub(crate) struct Nudges {
     /// Times that held requests were let go.
-    pub releases: u64,
+    pub(crate) releases: u64,
     /// Times that the power was given back.
-    pub powers: u64,
+    pub(crate) powers: u64,
 }
 
 impl FioGuest {
@@ -56,7 +56,7 @@ impl FioGuest {
     ///
     /// # Errors
     /// Something did not start, or the guest did not get that far.
-    pub fn boot(spec: MachineSpec, launch: Launch) -> Result<FioGuest, GuestError> {
+    pub(crate) fn boot(spec: MachineSpec, launch: Launch) -> Result<FioGuest, GuestError> {
         let mut guest = FioGuest {
             machine: Machine::start(spec, launch)?,
         };

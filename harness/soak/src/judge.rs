@@ -25,7 +25,6 @@ pub(crate) enum Phase {
 /// Something that no rule explains.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Finding {
-    /// When.
     pub(crate) phase: Phase,
     /// What it is, in a sentence.
     pub(crate) what: String,

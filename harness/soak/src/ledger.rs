@@ -20,7 +20,6 @@ use super::workload::{DISK_BYTES, Workload};
 pub(crate) struct Injection {
     /// The request; none for a power cut by command.
     pub(crate) seq: u64,
-    /// Its operation.
     pub(crate) op: Op,
     /// The rule's name.
     pub(crate) rule: String,

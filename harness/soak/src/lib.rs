@@ -11,11 +11,11 @@
 //!   `sectors` is that per sector. `judge` holds it against what fio found. These three are pure.
 //! - `evidence` keeps what explains a finding, `summary` counts, `libraries` finds what fio needs in the guest.
 //!
-//! [`guest`] is the guest with fio and the device. This crate knows nothing of cases, cells and bisections, and
+//! `guest` is the guest with fio and the device. This crate knows nothing of cases, cells and bisections, and
 //! nothing of file systems: fio writes to the raw disk.
 
 mod evidence;
-pub mod guest;
+mod guest;
 mod judge;
 mod ledger;
 mod libraries;

@@ -16,29 +16,16 @@ const DEADLINE: Duration = Duration::from_secs(30);
 pub(crate) enum LibraryError {
     /// It cannot be read.
     #[error("cannot read {}: {source}", path.display())]
-    Read {
-        /// The program.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    Read { path: PathBuf, source: std::io::Error },
     /// It is no program for the guest.
     #[error("{} is no x86-64 ELF program", path.display())]
-    NotElf {
-        /// The program.
-        path: PathBuf,
-    },
+    NotElf { path: PathBuf },
     /// One of its libraries is not installed.
     #[error(
         "{} needs {library}, which is not installed; install the package of {} again",
         path.display(), path.display()
     )]
-    Missing {
-        /// The program.
-        path: PathBuf,
-        /// The library.
-        library: String,
-    },
+    Missing { path: PathBuf, library: String },
     /// Its loader could not be asked.
     #[error(transparent)]
     Tool(#[from] ToolError),

@@ -42,11 +42,8 @@ struct Volatile {
 /// What a cut took of what was volatile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lost {
-    /// Nothing.
     Nothing,
-    /// A part.
     Some,
-    /// Everything.
     All,
 }
 

@@ -11,20 +11,10 @@ use vhost_blk_api::trace::Record;
 pub(crate) enum TailError {
     /// The file cannot be read.
     #[error("cannot read the trace {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    Read { path: PathBuf, source: std::io::Error },
     /// A line is no record.
     #[error("{}: not a trace record: {line}", path.display())]
-    Line {
-        /// The file.
-        path: PathBuf,
-        /// The line.
-        line: String,
-    },
+    Line { path: PathBuf, line: String },
 }
 
 /// A trace, and how far it was read.

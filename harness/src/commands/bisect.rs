@@ -14,7 +14,7 @@ use crate::flags::{ExecArgs, HostArgs, MachineArgs, ManifestArgs, ProfileWord, f
 
 /// `cargo xtask bisect`.
 #[derive(Debug, Clone, Args)]
-#[allow(clippy::struct_excessive_bools)]
+#[allow(clippy::struct_excessive_bools, reason = "one a flag of the command line")]
 #[command(
     after_help = "Examples:\n  cargo xtask bisect --case partial-write --bad debian-6.1.170 --good debian-6.1.192\n  \
     cargo xtask bisect --exec './repro 262144' --bad debian-6.1.170 --good debian-6.1.192\n  \

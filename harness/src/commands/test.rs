@@ -23,7 +23,7 @@ use crate::flags::{ExecArgs, HostArgs, MachineArgs, ManifestArgs, ProfileWord, T
 
 /// `cargo xtask test`.
 #[derive(Debug, Args)]
-#[allow(clippy::struct_excessive_bools)]
+#[allow(clippy::struct_excessive_bools, reason = "one a flag of the command line")]
 pub(crate) struct TestArgs {
     /// Kernels to run, by id or glob; may be given more than once [default: all that kernels.toml does not leave out].
     #[arg(long, value_name = "GLOB")]

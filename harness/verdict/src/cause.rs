@@ -48,7 +48,7 @@ impl Cause {
         }
     }
 
-    /// The cause that a word stands for.
+    /// The inverse of [`word`](Cause::word); none for a word that is no cause's.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Cause> {
         Cause::ALL.into_iter().find(|cause| cause.word() == word)

@@ -16,11 +16,11 @@ use crate::word::VerdictWord;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "StoredCell", into = "StoredCell")]
 pub struct Cell {
-    /// Kernel id.
+    /// The kernel's id in kernels.toml, or that of a kernel given on the command line.
     pub kernel: String,
     /// File system.
     pub fs: Fs,
-    /// Case.
+    /// Full name of the case: `test` or `test.variant`.
     pub case: String,
     /// The verdict and its grounds.
     pub judgement: Judgement,
@@ -41,7 +41,7 @@ pub struct Cell {
 pub struct Extents {
     /// File extents, holes left out.
     pub count: u64,
-    /// Bytes of data in them.
+    /// Bytes of the file that they hold.
     pub data_bytes: u64,
     /// Bytes that are allocated on disk for them.
     pub allocated_bytes: u64,
@@ -51,7 +51,7 @@ pub struct Extents {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Begun {
-    /// From power-on.
+    /// The kernel booted from power-on.
     #[default]
     Booted,
     /// From a snapshot of the booted guest.
@@ -59,7 +59,7 @@ pub enum Begun {
 }
 
 impl Cell {
-    /// A cell from its judgement.
+    /// A cell of a machine that booted, without cost and place yet; `expect` decides on [`expected`](Cell::expected).
     #[must_use]
     pub fn new(kernel: &str, fs: Fs, case: &str, judgement: Judgement, expect: Option<&Expected>) -> Cell {
         Cell {
@@ -75,7 +75,7 @@ impl Cell {
         }
     }
 
-    /// The verdict alone.
+    /// The judgement's verdict, without its grounds.
     #[must_use]
     pub fn verdict(&self) -> &Verdict {
         &self.judgement.verdict

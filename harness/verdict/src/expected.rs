@@ -12,9 +12,9 @@ use crate::word::VerdictWord;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "StoredExpected", into = "StoredExpected")]
 pub struct Expected {
-    /// The verdict.
+    /// What the cell must show to count as expected.
     pub verdict: ExpectedVerdict,
-    /// Why, for a person.
+    /// Why, for a person: the bug, or the commit that fixes it.
     pub why: String,
 }
 
@@ -27,14 +27,14 @@ pub enum ExpectedVerdict {
     Inconclusive,
 }
 
-/// Failures that can be expected.
+/// Failures that can be expected; the place where one shows cannot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExpectedFailure {
-    /// Any.
+    /// Any failure, whatever its cause.
     Any,
-    /// Any of this cause.
+    /// Any failure of this cause.
     Of(Cause),
-    /// A hang in this phase.
+    /// A hang in this phase; in another one it is unexpected.
     HangIn(Phase),
 }
 

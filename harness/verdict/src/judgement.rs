@@ -6,7 +6,7 @@ use crate::verdict::{Failure, FailureKind, Verdict};
 /// A verdict with its grounds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Judgement {
-    /// The verdict.
+    /// What the cell showed, in one of five words.
     pub verdict: Verdict,
     /// One line: where and what. The stage of a broken cell is the verdict's and does not stand in it.
     detail: String,

@@ -7,7 +7,7 @@ pub use crate::cell::{Begun, Cell, Extents};
 pub use crate::expected::{Expected, ExpectedFailure, ExpectedVerdict};
 use crate::verdict::Verdict;
 
-/// `results.json`.
+/// `results.json`: what a run leaves for programs to read.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Results {
     /// Every cell, in the matrix's order.
@@ -38,7 +38,7 @@ impl Tally {
 }
 
 impl Cell {
-    /// What it counts as.
+    /// Whether it is as declared, says nothing of the kernel, or needs a person.
     #[must_use]
     pub fn tally(&self) -> Tally {
         match (self.verdict(), self.expected) {

@@ -29,7 +29,7 @@ pub enum Verdict {
 /// What the kernel did wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// In what way.
+    /// What the oracles and the console show of it.
     pub kind: FailureKind,
     /// Where it shows, in words that stay the same from run to run: the phase and the function of a hang, the function
     /// that a report names, the oracle of a finding, how a program ended. None if nothing is known of it.
@@ -57,7 +57,7 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
-    /// The word for it.
+    /// The kind without what belongs to it.
     #[must_use]
     pub fn cause(self) -> Cause {
         match self {
@@ -95,7 +95,7 @@ impl Verdict {
         }
     }
 
-    /// The failure, if it is one.
+    /// What the kernel did wrong; none for any verdict but a failure.
     #[must_use]
     pub fn failure(&self) -> Option<&Failure> {
         match self {

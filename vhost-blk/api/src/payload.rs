@@ -22,7 +22,7 @@ pub const PAGE_LEN: usize = 4096;
 pub struct Tag {
     /// Which buffer or file the page belongs to.
     pub tag: u64,
-    /// Index of the page in it.
+    /// Index of the page in that buffer or file, from 0.
     pub page: u64,
 }
 

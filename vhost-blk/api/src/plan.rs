@@ -29,7 +29,7 @@ pub mod words;
 pub use action::{
     Action, Corruption, FailStatus, Lose, Order, Sectors, ShortStatus, Span, Spread, Torn, Until, Window,
 };
-pub use error::{PlanError, Problem, RuleError, hint};
+pub use error::{PlanError, RuleError, hint};
 pub use reference::reference;
 pub use rule::{Plan, Rule};
 pub use trigger::{Align, Event, Facts, Matcher, PREFIX_BYTES, PayloadMatch, Prefix, Trigger, Var, Watch};

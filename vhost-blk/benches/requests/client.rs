@@ -16,7 +16,6 @@ const QUEUE_SIZE: u16 = 256;
 /// One kind of load.
 #[derive(Debug, Clone, Copy)]
 pub struct Load {
-    /// Its name.
     pub name: &'static str,
     /// Whether it writes.
     pub writes: bool,

@@ -31,25 +31,19 @@ pub enum ResizeError {
     /// No disk has such a size.
     #[error("a disk of {bytes} bytes: expected a multiple of its block size {block_bytes}, and not 0")]
     Odd {
-        /// The size.
         bytes: u64,
         /// The block size.
         block_bytes: u32,
     },
     /// It is too large.
     #[error("a disk of {bytes} bytes: expected at most {BYTES_MAX} ({})", print_bytes(BYTES_MAX))]
-    Large {
-        /// The size.
-        bytes: u64,
-    },
+    Large { bytes: u64 },
     /// The storage says so.
     #[error("no room for a disk of {bytes} bytes: {source}; it has {now} bytes still")]
     Storage {
-        /// The size.
         bytes: u64,
         /// The size that it has.
         now: u64,
-        /// Why.
         source: io::Error,
     },
 }

@@ -31,7 +31,7 @@ pub(crate) struct State {
 
 /// A chain that came out of a ring.
 pub struct Arrival {
-    /// The request, or what is wrong.
+    /// What the chain asks for, or why it is no request.
     pub request: Result<Request, Malformed>,
     /// The duty to give it back.
     pub completion: Completion,

@@ -31,7 +31,6 @@ pub enum RollbackError {
              unmount in the guest first, or release what is held"
     )]
     Outstanding {
-        /// How many.
         outstanding: u64,
         /// How many of them a rule makes wait.
         held: usize,

@@ -19,14 +19,8 @@ use crate::power::picture::{Picture, PictureError, Source, Wanted};
 /// An export that did not work; nothing stands at its path then.
 #[derive(Debug, Error)]
 pub(crate) enum ExportError {
-    /// The file.
     #[error("cannot export the disk to {}: {source}", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Io { path: PathBuf, source: io::Error },
     /// What is wanted is not known.
     #[error("cannot export the disk: {0}")]
     Picture(#[from] PictureError),

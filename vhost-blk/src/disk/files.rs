@@ -43,7 +43,6 @@ pub(super) struct Piece {
     pub(crate) at: u64,
     /// Where in memory.
     pub(crate) memory: *mut u8,
-    /// How many.
     pub(crate) len: usize,
 }
 

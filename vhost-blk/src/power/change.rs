@@ -7,7 +7,6 @@ use std::ops::Range;
 pub(crate) enum Content {
     /// What the golden image holds there.
     Golden(u64),
-    /// Zeros.
     Zeros(u64),
     /// These bytes.
     Bytes(Box<[u8]>),

@@ -54,9 +54,14 @@ pub(super) enum Entry {
     /// The disk was made to end elsewhere; that is durable at once.
     Resize(Resize),
     /// What came before is durable from this time on; `early` if the guest was told before that.
-    Flush { from: Instant, early: bool },
-    /// A mark.
-    Mark { name: String, at: Instant },
+    Flush {
+        from: Instant,
+        early: bool,
+    },
+    Mark {
+        name: String,
+        at: Instant,
+    },
 }
 
 /// The log of changes.

@@ -38,7 +38,6 @@ pub(crate) enum Step<'a> {
     Change(u64, &'a Content),
     /// What came before is durable.
     Flush,
-    /// A mark.
     Mark(&'a str),
 }
 
@@ -48,14 +47,8 @@ pub(crate) enum LogError {
     /// There is no history, or not all of it.
     #[error("the history does not go back to the golden image: {0}")]
     Incomplete(&'static str),
-    /// The file.
     #[error("cannot write the log {}: {source}", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Io { path: PathBuf, source: io::Error },
 }
 
 impl LogError {

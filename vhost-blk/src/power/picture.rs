@@ -32,10 +32,7 @@ pub(crate) enum PictureError {
     Mark(#[from] UnknownMark),
     /// What was not durable at the mark is not known any more.
     #[error("the history does not go back to what was durable at mark `{name}`: give --history more bytes")]
-    Forgotten {
-        /// The mark.
-        name: String,
-    },
+    Forgotten { name: String },
 }
 
 /// What lies over a disk.

@@ -14,7 +14,7 @@ use crate::disk::{Changes, Disk};
 /// What a request is done against.
 #[derive(Debug, Clone, Copy)]
 pub struct Target<'a> {
-    /// The disk.
+    /// The disk that is read and written.
     pub disk: &'a Disk,
     /// Whether writing is refused.
     pub read_only: bool,

@@ -18,7 +18,7 @@ use vm_memory::{Bytes, GuestAddress, GuestMemory, GuestMemoryMmap, Permissions};
 use super::buffers::{Buffer, Buffers};
 use crate::config::RANGES_MAX;
 
-/// The guest's memory.
+/// The guest's memory as one front end shared it; a new table of regions is a new value.
 pub type Mem = GuestMemoryMmap<()>;
 
 const REQUEST_HEADER_BYTES: u64 = 16;
@@ -42,7 +42,7 @@ pub struct Parsed {
     pub head: u16,
     /// Where the status byte goes; `None` when the chain has none.
     pub status: Option<GuestAddress>,
-    /// The request, or what is wrong.
+    /// What the chain asks for, or why it is no request.
     pub request: Result<Request, Malformed>,
 }
 
@@ -55,7 +55,7 @@ pub enum Malformed {
     /// A descriptor for the driver's data stands after one for the device's.
     #[error("a readable descriptor follows a writable one")]
     Direction,
-    /// No byte for the status.
+    /// No byte that the device may write, so nothing can be answered.
     #[error("no status byte")]
     NoStatus,
     /// A buffer is not in the guest's memory.

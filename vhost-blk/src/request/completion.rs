@@ -44,7 +44,7 @@ pub trait Ring: Send + Sync {
     fn publish(&self);
 }
 
-/// What an effect has done.
+/// Result of doing a request, as the driver and the trace are told it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Effect {
     /// What the guest is told.

@@ -26,16 +26,16 @@ pub enum Outcome {
     Fail(FailStatus),
     /// With only its first bytes moved.
     Short {
-        /// How many.
+        /// Bytes that are moved, fewer than the request has.
         bytes: u64,
         /// What the guest is told.
         then: ShortStatus,
     },
     /// With other data than it should, and success.
     Corrupt {
-        /// In what way.
+        /// Which bits or sectors are wrong.
         how: Corruption,
-        /// Seed of what is to be chosen.
+        /// Seed of the places that are chosen.
         seed: u64,
     },
     /// Without anything done, and success.

@@ -54,7 +54,6 @@ pub(crate) struct World {
 pub(crate) enum Timing {
     /// After this time.
     Delay {
-        /// The time.
         time: Duration,
         /// The action's word.
         action: &'static str,

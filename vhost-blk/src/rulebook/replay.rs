@@ -35,17 +35,11 @@ pub(crate) struct Scripted {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Change {
     /// All were replaced, with a new seed; the new ones follow.
-    Plan {
-        /// The seed.
-        seed: u64,
-    },
+    Plan { seed: u64 },
     /// All were taken off.
     Clear,
     /// One was taken off.
-    Remove {
-        /// Its name.
-        name: String,
-    },
+    Remove { name: String },
     /// One came into force.
     Rule(Box<Armed>),
 }
@@ -87,23 +81,23 @@ pub enum ScriptError {
     Disk {
         /// The trace's size.
         traced: u64,
-        /// The image's.
+        /// The image's size.
         image: u64,
     },
     /// A rule in it cannot be read by this version.
     #[error("rule {name} of the trace cannot be read: {problem}")]
     Rule {
-        /// Its name.
+        /// As the trace has it.
         name: String,
-        /// What is wrong.
+        /// What the parser says of it.
         problem: String,
     },
     /// A request names a rule that the trace does not have.
     #[error("request {seq} of the trace was met by rule {name}, which the trace does not have")]
     NoRule {
-        /// The request.
+        /// Number of the request in the trace.
         seq: u64,
-        /// The rule.
+        /// The name that no line before it gives to a rule.
         name: String,
     },
     /// Lines are missing, and with them requests.
@@ -111,7 +105,7 @@ pub enum ScriptError {
         "{lines} lines of the trace are missing, for its file took no more: what came after them cannot be replayed"
     )]
     Missed {
-        /// How many.
+        /// As the trace's first `missed` line has it.
         lines: u64,
     },
 }

@@ -2,7 +2,7 @@
 
 use crate::params::pages::Pages;
 
-/// The parameters of one test.
+/// What a type of parameters has, one type a test.
 pub trait Parameters: Copy {
     /// Name of the test and of its binary.
     const TEST: &'static str;

@@ -6,13 +6,13 @@ use crate::params::check::{Parameters, ParamsError};
 use crate::params::file::WriteSync;
 use crate::params::pages::Pages;
 
-/// Parameters of `rw-verify`.
+/// `rw-verify`: what is written to two files is read back, as a control of the rig.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RwVerify {
     /// Size of each of the two files.
     pub size: Pages,
-    /// Whether its writes sync.
+    /// How the files are opened for writing.
     pub sync: WriteSync,
 }
 

@@ -30,13 +30,13 @@ pub enum Layout {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DataLayout {
-    /// [`Layout::Existing`].
+    /// [`Layout::Existing`]: copy-on-write on btrfs.
     Existing,
-    /// [`Layout::Nocow`].
+    /// [`Layout::Nocow`]: btrfs only, in place.
     Nocow,
-    /// [`Layout::Fragmented`].
+    /// [`Layout::Fragmented`]: 4 KiB extents.
     Fragmented,
-    /// [`Layout::NocowFragmented`].
+    /// [`Layout::NocowFragmented`]: btrfs only, many extents in place.
     NocowFragmented,
 }
 
@@ -98,9 +98,9 @@ impl Target {
 pub enum WriteSync {
     /// It does not.
     None,
-    /// `O_DSYNC`.
+    /// `O_DSYNC`: until the data and the size can be read back.
     Dsync,
-    /// `O_SYNC`.
+    /// `O_SYNC`: until all metadata is durable as well.
     Sync,
 }
 

@@ -6,7 +6,7 @@ use crate::params::check::{Parameters, ParamsError, some_absent};
 use crate::params::file::{DataLayout, WriteSync};
 use crate::params::pages::Pages;
 
-/// Parameters of `self-deadlock`.
+/// `self-deadlock`: a file's mapping is written onto the file itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SelfDeadlock {
@@ -16,7 +16,7 @@ pub struct SelfDeadlock {
     pub present: Pages,
     /// How the file is made.
     pub layout: DataLayout,
-    /// Whether the write syncs.
+    /// How the file is opened for the write.
     pub sync: WriteSync,
     /// The device fails a request of the write: it must not succeed.
     pub expect_error: bool,
@@ -37,7 +37,7 @@ impl Parameters for SelfDeadlock {
     }
 }
 
-/// Parameters of `overlap`.
+/// `overlap`: a file's mapping is written onto another part of the file, which overlaps it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Overlap {
@@ -47,7 +47,7 @@ pub struct Overlap {
     pub present: Pages,
     /// How the file is made.
     pub layout: DataLayout,
-    /// Whether the write syncs.
+    /// How the file is opened for the write.
     pub sync: WriteSync,
     /// The device fails a request of the write: it must not succeed.
     pub expect_error: bool,
@@ -60,7 +60,7 @@ impl Overlap {
         Pages(self.size.0 / 4)
     }
 
-    /// Length of the write.
+    /// Length of the write: half of the file.
     #[must_use]
     pub const fn write_size(&self) -> Pages {
         Pages(self.size.0 / 2)
@@ -90,11 +90,11 @@ impl Parameters for Overlap {
     }
 }
 
-/// Parameters of `read-own-mapping`.
+/// `read-own-mapping`: a file is read directly into a mapping of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReadOwnMapping {
-    /// Size of the file.
+    /// Size of the file, all of it mapped.
     pub size: Pages,
     /// Pages of the mapping that are touched first.
     pub present: Pages,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// Size of a page, on the machines that we run on and in the pattern of the data.
 pub const PAGE_BYTES: usize = 4096;
 
-/// A number of pages.
+/// A length or an offset in pages of [`PAGE_BYTES`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Pages(pub u32);

@@ -6,17 +6,17 @@ use crate::params::check::{Parameters, ParamsError, some_absent, some_page};
 use crate::params::file::{FillOrder, Target, WriteSync};
 use crate::params::pages::Pages;
 
-/// Parameters of `partial-write`.
+/// `partial-write`: some pages of the buffer are not in memory when the write begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PartialWrite {
-    /// Length of the write.
+    /// How much is written in one call.
     pub size: Pages,
     /// Pages of the buffer that are touched first; the others are absent.
     pub present: Pages,
-    /// What is written to.
+    /// The file, and where in it the write begins.
     pub target: Target,
-    /// Whether the write syncs.
+    /// How the file is opened for the write.
     pub sync: WriteSync,
     /// The device fails a request of the write: it must not succeed.
     pub expect_error: bool,
@@ -38,7 +38,7 @@ impl Parameters for PartialWrite {
     }
 }
 
-/// Parameters of `zero-progress`.
+/// `zero-progress`: the buffer's first page cannot be read, so the write cannot begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ZeroProgress {
@@ -46,9 +46,9 @@ pub struct ZeroProgress {
     pub size: Pages,
     /// The state of the buffer's first page.
     pub first: FirstPage,
-    /// What is written to.
+    /// The file, and where in it the write begins.
     pub target: Target,
-    /// Whether the write syncs.
+    /// How the file is opened for the write.
     pub sync: WriteSync,
 }
 
@@ -77,7 +77,7 @@ impl Parameters for ZeroProgress {
     }
 }
 
-/// Parameters of `fault-midway`.
+/// `fault-midway`: the buffer can be read at its beginning and is forbidden further on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FaultMidway {
@@ -85,19 +85,19 @@ pub struct FaultMidway {
     pub size: Pages,
     /// How much of the buffer can be read, from its beginning.
     pub readable: Pages,
-    /// What the buffer maps.
+    /// What kind of memory the readable part is.
     pub source: SourceBuffer,
-    /// What is written to.
+    /// The file, and where in it the write begins.
     pub target: Target,
-    /// Whether the write syncs.
+    /// How the file is opened for the write.
     pub sync: WriteSync,
 }
 
-/// What a buffer maps.
+/// Memory that a buffer is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum SourceBuffer {
-    /// A file.
+    /// A mapping of a file, which page faults fill.
     File {
         /// Pages that are touched first; the others are absent.
         present: Pages,
@@ -131,7 +131,7 @@ impl Parameters for FaultMidway {
     }
 }
 
-/// Parameters of `ioerr-leak`.
+/// `ioerr-leak`: the device fails a write, of which nothing may stay reserved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IoerrLeak {
@@ -139,9 +139,9 @@ pub struct IoerrLeak {
     pub size: Pages,
     /// Order in which the buffer's pages are faulted in.
     pub order: FillOrder,
-    /// What is written to.
+    /// The file, and where in it the write begins.
     pub target: Target,
-    /// Whether the write syncs.
+    /// How the file is opened for the write.
     pub sync: WriteSync,
     /// The device fails a request of the write; without it the same is run on a device that works.
     pub expect_error: bool,

@@ -27,7 +27,6 @@ pub(crate) struct Told<'a> {
     pub(crate) planned: &'a Planned,
     /// All that differs and reaches the build.
     pub(crate) difference: &'a Difference,
-    /// The set.
     pub(crate) minimal: &'a Minimal,
     /// The bad end.
     pub(crate) bad: &'a Tree,

@@ -2,10 +2,10 @@
 
 use super::hunks::{self, Change};
 
-/// What a path is.
+/// What kind of file a path is, as git tells them apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Mode {
-    /// A file.
+    /// A file that cannot be executed.
     Regular,
     /// A file that can be executed.
     Executable,
@@ -29,12 +29,12 @@ impl Mode {
     }
 }
 
-/// A file of a tree.
+/// A file at one end of a difference.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct File {
-    /// What it is.
+    /// [`octal`](Mode::octal) has git's number for it.
     pub mode: Mode,
-    /// Its bytes.
+    /// All bytes, text or not; for a symbolic link where it points to.
     pub content: Vec<u8>,
 }
 
@@ -43,7 +43,6 @@ pub struct File {
 pub(super) enum Part {
     /// The file appears.
     Create,
-    /// It goes.
     Delete,
     /// It becomes something of another kind.
     Replace,

@@ -9,7 +9,7 @@ pub fn short(name: &str) -> &str {
     if is_commit { &name[..12] } else { name }
 }
 
-/// A conclusion in a line.
+/// What a search came to, in a line: "6.1.90 (99.8 %)".
 #[must_use]
 pub fn describe(conclusion: &Conclusion, names: &[String]) -> String {
     let name = |item: &usize| names.get(*item).map_or("none", |name| short(name));

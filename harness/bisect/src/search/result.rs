@@ -10,7 +10,7 @@ use crate::rate::{Rate, Tally};
 pub enum Outcome {
     /// It failed with the pinned signature.
     Failed,
-    /// It passed.
+    /// The case passed. At low failure rates that says little.
     Passed,
     /// It failed in another way, which says nothing of the change. An item that does so in half of its runs or more is
     /// set aside.
@@ -30,13 +30,13 @@ pub struct Observed {
     pub(crate) untestable: bool,
 }
 
-/// Which of the two ends.
+/// Which end an observation or a conclusion is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum End {
-    /// The one that should be bad.
+    /// The one that fails, by the request.
     Bad,
-    /// The one that should be good.
+    /// The one that passes, by the request.
     Good,
 }
 
@@ -66,28 +66,28 @@ pub struct Next {
 pub enum Conclusion {
     /// This item is the first changed one: first bad, or first good in the search for a fix.
     Found {
-        /// The item.
+        /// Index in the range, from 0, the oldest first.
         item: usize,
-        /// Its probability.
+        /// From 0 to 1, given all runs so far.
         probability: f64,
     },
     /// The first changed item is one of these, oldest first; what could tell them apart cannot be tested.
     Among {
         /// The items, and how probable each is.
         items: Vec<(usize, f64)>,
-        /// The probability that it is one of them.
+        /// From 0 to 1: the sum over the items.
         probability: f64,
     },
     /// The end that should be bad passed this often and never failed.
     BadEndPasses {
-        /// Runs.
+        /// Runs of that end, without those that say nothing.
         passed: u32,
         /// With a probability of 95 % a run fails more rarely than this.
         rate_below: f64,
     },
     /// The end that should be good is bad.
     GoodEndFails {
-        /// The probability of that.
+        /// From 0 to 1, given all runs so far.
         probability: f64,
     },
     /// An end cannot be tested.
@@ -113,7 +113,7 @@ pub struct Outlook {
 /// What a search takes to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Played {
-    /// Runs.
+    /// Runs of any item, built or not.
     pub runs: u32,
     /// Builds: items that are run and were not built.
     pub builds: u32,

@@ -48,7 +48,6 @@ impl Default for Config {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{name} = {value}: expected {expected}")]
 pub struct ConfigError {
-    /// The setting.
     pub(crate) name: &'static str,
     /// What it is.
     pub(crate) value: f64,

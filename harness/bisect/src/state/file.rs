@@ -19,29 +19,29 @@ pub enum JournalError {
     /// It cannot be read or written.
     #[error("cannot access the bisection's journal {}", path.display())]
     Io {
-        /// The file.
+        /// The journal, also where its directory is at fault.
         path: PathBuf,
-        /// Why.
+        /// The system's answer.
         source: std::io::Error,
     },
     /// There is one already.
     #[error("{} exists: a bisection was begun here; go on with it, or name another directory", path.display())]
     Exists {
-        /// The file.
+        /// The journal that was to be created.
         path: PathBuf,
     },
     /// Another process has it.
     #[error("{} is in use by another process; wait for it, or name another directory", path.display())]
     InUse {
-        /// The file.
+        /// The journal; the other process holds its `flock`.
         path: PathBuf,
     },
-    /// It is no journal, or a damaged one.
+    /// It is no journal, its format is another one, or a line in the middle is damaged.
     #[error("{}: {source}; move the directory away to begin anew", path.display())]
     Parse {
-        /// The file.
+        /// The journal that was to be resumed.
         path: PathBuf,
-        /// Why.
+        /// The line, and what is wrong there.
         source: ParseError,
     },
     /// It is the journal of another bisection.
@@ -50,9 +50,9 @@ pub enum JournalError {
         path.display(), differences.join(", ")
     )]
     Foreign {
-        /// The file.
+        /// The journal that was to be resumed.
         path: PathBuf,
-        /// In what it differs.
+        /// Each a clause: "the seed is 1 there and 2 now".
         differences: Vec<String>,
     },
 }
@@ -70,7 +70,7 @@ pub struct Journal {
 /// A journal that was gone on with.
 #[derive(Debug)]
 pub struct Resumed {
-    /// It.
+    /// Locked, with the state that its entries lead to.
     pub journal: Journal,
     /// What a person should know: a last line that was cut short, other versions than at the beginning.
     pub notices: Vec<String>,

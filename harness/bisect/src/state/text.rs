@@ -32,9 +32,9 @@ pub enum ParseError {
     /// A line that is neither the last nor an entry.
     #[error("line {line} is not an entry: {message}")]
     Entry {
-        /// The line, from 1.
+        /// Line of the journal, from 1; the header is line 1.
         line: usize,
-        /// Why.
+        /// What serde expected there.
         message: String,
     },
 }

@@ -10,7 +10,7 @@ pub enum BundleError {
     /// A file cannot be written.
     #[error("cannot write {}: {source}", file.display())]
     Write {
-        /// The file.
+        /// The file of the bundle that was to be written or removed.
         file: PathBuf,
         /// The system's answer.
         source: std::io::Error,
@@ -18,13 +18,13 @@ pub enum BundleError {
     /// Something has no form as JSON.
     #[error("evidence cannot be written as JSON; this is a bug of bioscope")]
     Encode {
-        /// What is wrong with it.
+        /// What serde_json refused.
         source: serde_json::Error,
     },
     /// A file is there and cannot be read.
     #[error("cannot read {}: {source}", file.display())]
     Read {
-        /// The file.
+        /// A file of the bundle, such as `trace.jsonl`.
         file: PathBuf,
         /// The system's answer.
         source: std::io::Error,
@@ -32,7 +32,7 @@ pub enum BundleError {
     /// A file is not there.
     #[error("{} is missing, so the cell's evidence is incomplete; run the cell again", file.display())]
     Missing {
-        /// The file.
+        /// A file that `bundle.json` names, or `bundle.json` itself.
         file: PathBuf,
     },
     /// A part has not the size that it was written with.
@@ -42,17 +42,17 @@ pub enum BundleError {
         file.display()
     )]
     Torn {
-        /// The file.
+        /// A file that `bundle.json` names.
         file: PathBuf,
         /// The size that it was written with.
         bytes: u64,
-        /// The size that it has.
+        /// The size that it has now.
         found: u64,
     },
     /// A part is no UTF-8.
     #[error("{} is not UTF-8 text, so it was changed; run the cell again", file.display())]
     NotText {
-        /// The file.
+        /// A file of the bundle, such as `console.log`.
         file: PathBuf,
     },
     /// A line is not what stands in such a file.
@@ -61,11 +61,11 @@ pub enum BundleError {
         file.display()
     )]
     Malformed {
-        /// The file.
+        /// A JSON file, or one of JSON lines.
         file: PathBuf,
-        /// The line, from 1.
+        /// Counted from 1.
         line: usize,
-        /// What is wrong with it.
+        /// What serde_json expected there.
         source: serde_json::Error,
     },
     /// The bundle is of a version that is not known.
@@ -75,9 +75,9 @@ pub enum BundleError {
         file.display()
     )]
     Version {
-        /// The file.
+        /// Path of `bundle.json`.
         file: PathBuf,
-        /// The version that it names.
+        /// As `bundle.json` has it.
         found: u64,
         /// The version that is read here.
         known: u64,

@@ -9,9 +9,9 @@ pub enum DoctorError {
     /// Something is missing and was not to be installed.
     #[error("this machine lacks {missing}; run `{command}`, or again with --yes to have that done")]
     Missing {
-        /// Names of what is missing.
+        /// Names of programs, with commas between.
         missing: String,
-        /// What installs it.
+        /// The command that installs them, for a person to run.
         command: String,
     },
     /// The installation failed.
@@ -25,15 +25,15 @@ pub enum DoctorError {
     /// Not root, and no way to become it.
     #[error("only root can install {packages} and there is no sudo; have someone run `{command}`")]
     NotRoot {
-        /// The packages.
+        /// Debian packages, with spaces between.
         packages: String,
-        /// What to run.
+        /// The command for whoever is root.
         command: String,
     },
     /// It was installed, and is still not there.
     #[error("{missing} still missing after `{command}` succeeded; is PATH right?")]
     StillMissing {
-        /// Names of what is missing.
+        /// Names of programs, with commas between.
         missing: String,
         /// What was run.
         command: String,
@@ -41,7 +41,7 @@ pub enum DoctorError {
     /// QEMU is there, and does not serve.
     #[error("{reason}; install a newer qemu-system-x86 (the distribution's backports have one)")]
     Unfit {
-        /// What is wrong with it.
+        /// What QEMU cannot do, with its version.
         reason: String,
     },
     /// A tool could not be asked for its version.

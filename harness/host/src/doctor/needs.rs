@@ -15,7 +15,7 @@ pub(crate) enum Source {
     Cargo(&'static str),
 }
 
-/// One tool.
+/// A tool of the host, and what it is good for.
 #[derive(Debug, Clone, Copy)]
 pub struct Need {
     /// Its name in PATH (or in the sbin folders).
@@ -54,7 +54,7 @@ const fn package(
     }
 }
 
-/// All that a host needs.
+/// All that a host needs, in the order in which `doctor` lists it.
 pub const ALL: [Need; 15] = [
     package(
         "qemu-system-x86_64",

@@ -21,9 +21,9 @@ pub enum BuildError {
     /// A part of the configuration cannot be read.
     #[error("cannot read {}, which the configuration of {id} names", path.display())]
     Config {
-        /// The kernel.
+        /// The kernel's id.
         id: String,
-        /// The file.
+        /// The part's file, as kernels.toml or `--config` names it.
         path: PathBuf,
         /// The system's answer.
         source: std::io::Error,
@@ -35,12 +35,12 @@ pub enum BuildError {
         vanished.len(), list(vanished)
     )]
     Vanished {
-        /// The kernel.
+        /// The kernel's id.
         id: String,
-        /// The options.
+        /// Those that have another value in the `.config` than in a fragment.
         vanished: Vec<Vanished>,
     },
-    /// make failed.
+    /// make ended with an error; what it printed is in a log.
     #[error("make {targets} failed:\n{said}\nthe whole log: {}", log.display())]
     Make {
         /// What was to be made.

@@ -32,11 +32,11 @@ pub(crate) struct Line {
     lock: LockGuard,
 }
 
-/// What is known of it.
+/// What bioscope keeps of a build folder from build to build, in a file of its own.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct State {
-    /// What it is for, for a person.
+    /// Source, configuration, compiler and variables that it is for, in a line.
     pub what: String,
     /// Sums of configurations, by the sum of what decides them.
     pub(crate) configs: BTreeMap<String, String>,
@@ -60,14 +60,14 @@ pub struct Built {
     pub(crate) with: String,
     /// Sum of the list of files that it read.
     pub(crate) closure: String,
-    /// The artifact.
+    /// Hash of the artifact in the store.
     pub artifact: String,
     /// What it took; none of builds of before that was written down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub took: Option<Took>,
 }
 
-/// What a build took.
+/// Cost of a build, from which the cost of later ones is estimated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Took {
     /// Time from the checkout to what came out, in milliseconds.

@@ -35,7 +35,7 @@ pub enum SourceError {
     NotGit {
         /// What was named.
         path: PathBuf,
-        /// The revision.
+        /// As it was asked for.
         rev: String,
     },
     /// The repository has no such revision.
@@ -44,17 +44,17 @@ pub enum SourceError {
         ones: `git fetch --unshallow`)"
     )]
     NoRevision {
-        /// The repository.
+        /// The repository's path or address, for a person.
         repository: String,
         /// What was asked for.
         rev: String,
         /// Names that are near.
         hint: String,
     },
-    /// It cannot be fetched.
+    /// git or apt did not get it.
     #[error("cannot fetch {what}: {reason}; check the address and the network")]
     Fetch {
-        /// What.
+        /// The repository or the archive, for a person.
         what: String,
         /// git's or apt's own words.
         reason: String,
@@ -62,7 +62,7 @@ pub enum SourceError {
     /// The network may not be used.
     #[error("{what} is not cached and --offline forbids the network; run once without --offline")]
     Offline {
-        /// What is needed.
+        /// What would have to be fetched, for a person.
         what: String,
     },
     /// The archive is not the one that is pinned.
@@ -73,17 +73,17 @@ pub enum SourceError {
     Mismatch {
         /// Where it came from.
         location: String,
-        /// What is pinned.
+        /// SHA-256 in kernels.toml, in lower-case hexadecimal.
         wanted: String,
-        /// What came.
+        /// SHA-256 of what came, in lower-case hexadecimal.
         found: String,
     },
     /// The archive is damaged, or is none.
     #[error("{what} is no archive of a kernel's source: {reason}")]
     Archive {
-        /// Which.
+        /// The archive's address or file name.
         what: String,
-        /// What is wrong.
+        /// What does not fit: how tar failed, or what the archive lacks.
         reason: String,
     },
     /// A patch does not apply.
@@ -93,7 +93,7 @@ pub enum SourceError {
         patch.display()
     )]
     Patch {
-        /// The file.
+        /// The patch's file, as it was named or found in a folder.
         patch: PathBuf,
         /// What it was to be applied to.
         to: String,

@@ -67,7 +67,7 @@ pub fn apply(repo: &Repo, cache: &Cache, tree: Tree, patches: &[PathBuf]) -> Res
     Ok(Tree { id, name, ..tree })
 }
 
-/// A single patch.
+/// One patch of a series, taken out of its mailbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Single {
     /// What git applies.

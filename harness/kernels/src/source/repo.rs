@@ -31,7 +31,7 @@ pub struct Repo {
 /// Source as git knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tree {
-    /// The tree's id.
+    /// The id that git gives the tree: equal source, equal id.
     pub id: String,
     /// What it is, for a person: `linux-source-6.1 6.1.176-1`, `v6.1-12-gabcdef`.
     pub name: String,

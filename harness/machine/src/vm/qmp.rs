@@ -33,7 +33,7 @@ pub enum QmpError {
     /// QEMU refused the command.
     #[error("QEMU refuses {command}: {reason}")]
     Refused {
-        /// The command.
+        /// Name of the QMP command: `stop`.
         command: &'static str,
         /// QEMU's words.
         reason: String,

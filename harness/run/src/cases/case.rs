@@ -35,9 +35,8 @@ pub struct Case {
     pub about: &'static str,
     /// File systems that it applies to.
     pub fs: &'static [Fs],
-    /// The smallest profile that has it.
-    pub profile: Profile,
-    /// The test and its parameters.
+    pub(crate) profile: Profile,
+    /// The test's parameters, which also say which test it is.
     pub params: TestParams,
     /// The fault plan: rules in the device's language.
     pub rules: &'static [&'static str],

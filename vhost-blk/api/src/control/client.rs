@@ -23,15 +23,15 @@ pub enum ClientError {
     /// Nobody listens at the socket.
     #[error("cannot connect to the control socket {}: {source}: is the device running?", path.display())]
     Connect {
-        /// The socket.
+        /// The socket that the device was to listen at.
         path: PathBuf,
-        /// Why.
+        /// The system's answer: no such file, or refused.
         source: io::Error,
     },
     /// The device does not answer in time.
     #[error("the device at {} did not answer within {timeout_ms} ms", path.display())]
     Timeout {
-        /// The socket.
+        /// The socket, by which a person knows the device.
         path: PathBuf,
         /// The time allowed.
         timeout_ms: u128,
@@ -39,23 +39,23 @@ pub enum ClientError {
     /// The device hung up.
     #[error("the device at {} hung up: {source}", path.display())]
     Gone {
-        /// The socket.
+        /// The socket, by which a person knows the device.
         path: PathBuf,
-        /// How.
+        /// The system's answer, or an end of file in the middle of a line.
         source: io::Error,
     },
     /// The answer is none that this version knows.
     #[error("the device at {} answered something unknown: {source}: are both of one version?", path.display())]
     Answer {
-        /// The socket.
+        /// The socket, by which a person knows the device.
         path: PathBuf,
-        /// Why.
+        /// What serde_json expected.
         source: serde_json::Error,
     },
-    /// The device refused.
+    /// The device is well and says that the command cannot be done.
     #[error("{message}")]
     Refused {
-        /// Why.
+        /// The device's own words, for a person.
         message: String,
         /// For a bad rule: where in its text, in characters from 1.
         column: Option<usize>,

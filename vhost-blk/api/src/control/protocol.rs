@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::stats::Stats;
 
-/// Version of the protocol.
+/// Version of the protocol. Every reply has it as `v`, and a command that names another one is refused.
 pub const VERSION: u32 = 1;
 
 /// Longest line that either side takes, in bytes.
@@ -22,12 +22,12 @@ pub const CLIENTS_MAX: usize = 64;
 pub enum Command {
     /// Adds a rule after those in force.
     Add {
-        /// Its text.
+        /// One rule in the rule language.
         rule: String,
     },
     /// Replaces all rules and the seed, sets the counters back, lets go what waits.
     Plan {
-        /// The new seed.
+        /// Seed of all that the new rules choose.
         seed: u64,
         /// The new rules' texts.
         rules: Vec<String>,
@@ -54,13 +54,13 @@ pub enum Command {
     },
     /// Makes a mark: a name in the trace, for which rules can wait.
     Mark {
-        /// The name.
+        /// Names may come again; the later mark counts.
         name: String,
     },
     /// Makes the disk the golden image again, or what it was at a mark (if history is kept); refused while requests are
     /// outstanding.
     Rollback {
-        /// The mark.
+        /// A mark in the history; the golden image without one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         to: Option<String>,
     },
@@ -77,7 +77,7 @@ pub enum Command {
         /// Tears the last write at a multiple of `512` or `4k` bytes.
         #[serde(default)]
         torn: Option<String>,
-        /// Seed of what is to be chosen.
+        /// Seed that decides which requests are lost and where the last one tears.
         #[serde(default)]
         seed: u64,
     },
@@ -141,24 +141,24 @@ pub enum Reply {
     Done,
     /// A rule was added.
     Added {
-        /// Its name.
+        /// As the rule's text has it, or `r1` and so on.
         name: String,
     },
-    /// The rules in force.
+    /// The rules in force, with their counters.
     Rules {
-        /// In their order.
+        /// In the order in which rules are asked.
         rules: Vec<RuleStatus>,
     },
     /// Requests were let go.
     Released {
-        /// How many.
+        /// Requests that waited for a rule and do not any more.
         requests: usize,
     },
     /// The disk has another size, by `resize` or with a rollback.
     Resized {
         /// What it had, in bytes.
         from: u64,
-        /// What it has.
+        /// What it has, in bytes.
         bytes: u64,
         /// Whether the front end knows.
         front_end: FrontEnd,
@@ -182,16 +182,16 @@ pub enum Reply {
     },
     /// The history was written to a file.
     Logged {
-        /// Entries of the log.
+        /// Entries of the log: changes, flushes and marks.
         entries: u64,
         /// The largest size that the disk had: what the log is replayed on must be so large.
         disk_bytes: u64,
     },
-    /// The counters.
+    /// The counters, since the device started.
     Stats(Stats),
     /// It was not done.
     Error {
-        /// Why.
+        /// One line for a person: what is wrong, and what to do.
         message: String,
         /// For a bad rule: where in its text, in characters from 1.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -241,9 +241,9 @@ impl Reply {
 /// A rule in force, as `list` tells it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuleStatus {
-    /// Its name.
+    /// As the rule's text has it, or `r1` and so on.
     pub name: String,
-    /// Its text.
+    /// The rule as it is printed, which can be parsed again.
     pub text: String,
     /// Requests that looked like its trigger.
     pub seen: u64,

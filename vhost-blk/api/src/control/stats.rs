@@ -11,7 +11,7 @@ use crate::op::Op;
 pub struct Stats {
     /// Requests submitted, by operation.
     pub requests: BTreeMap<Op, u64>,
-    /// Requests submitted.
+    /// Requests submitted, of all operations together.
     pub submitted: u64,
     /// Requests completed, the dropped ones included.
     pub completed: u64,

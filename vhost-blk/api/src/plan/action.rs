@@ -129,7 +129,7 @@ pub enum Action {
     Fail(FailStatus),
     /// Completes after a time out of a range.
     Delay {
-        /// The range.
+        /// The shortest and the longest time.
         span: Span,
         /// Which times in it are likely.
         spread: Spread,
@@ -143,7 +143,7 @@ pub enum Action {
     },
     /// Completes when something else has happened.
     Hold {
-        /// What is waited for.
+        /// A request, a mark, a command or a time.
         until: Until,
         /// Completes after this time anyway, so that no guest waits for ever.
         max: Duration,

@@ -33,19 +33,14 @@ impl RuleError {
 
 /// The ways in which a rule can be wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum Problem {
+pub(crate) enum Problem {
     /// Nothing there.
     #[error("empty rule: expected an action: {expected}")]
-    Empty {
-        /// The actions.
-        expected: String,
-    },
+    Empty { expected: String },
     /// The first word is no action.
     #[error("unknown action `{found}`: expected one of {expected}{hint}")]
     UnknownAction {
-        /// The word.
         found: String,
-        /// The actions.
         expected: String,
         /// "; did you mean …?", or empty.
         hint: String,
@@ -53,9 +48,7 @@ pub enum Problem {
     /// A word where an operation may stand is none.
     #[error("unknown operation `{found}`: expected one of {expected}, or key=value{hint}")]
     UnknownOp {
-        /// The word.
         found: String,
-        /// The operations.
         expected: String,
         /// "; did you mean …?", or empty.
         hint: String,
@@ -63,7 +56,6 @@ pub enum Problem {
     /// A later word is not `key=value`.
     #[error("`{found}` is not key=value{hint}")]
     NotKeyValue {
-        /// The word.
         found: String,
         /// A hint where the word would be right, or empty.
         hint: String,
@@ -71,41 +63,28 @@ pub enum Problem {
     /// The action has no such key.
     #[error("unknown key `{found}` for {what}: known keys: {expected}{hint}")]
     UnknownKey {
-        /// The key.
         found: String,
         /// The action, or `next(…)`.
         what: String,
-        /// The keys.
         expected: String,
         /// "; did you mean …?", or empty.
         hint: String,
     },
     /// A key stands twice.
     #[error("`{key}` is given twice: the first is at column {first}")]
-    Twice {
-        /// The key.
-        key: String,
-        /// Column of the first.
-        first: usize,
-    },
+    Twice { key: String, first: usize },
     /// The action cannot do without a key.
     #[error("{action} needs `{key}`: for example `{example}`")]
     Missing {
-        /// The action.
         action: String,
-        /// The key.
         key: &'static str,
-        /// A rule that has it.
         example: &'static str,
     },
     /// A value is not what its key takes.
     #[error("bad value `{value}` for `{key}`: expected {expected}{hint}")]
     BadValue {
-        /// The key.
         key: String,
-        /// The value.
         value: String,
-        /// What it takes.
         expected: &'static str,
         /// "; did you mean …?", or empty.
         hint: String,
@@ -115,7 +94,6 @@ pub enum Problem {
     Exclude {
         /// The later key.
         key: &'static str,
-        /// The other.
         other: &'static str,
     },
     /// Something does not go with the operation.
@@ -133,23 +111,16 @@ pub enum Problem {
     Never {
         /// The word that the message points at.
         word: String,
-        /// The other.
         other: String,
         /// Why they exclude each other.
         why: &'static str,
     },
     /// A parenthesis without its counterpart.
     #[error("`{found}` has no counterpart: parentheses stand as in until=next(write payload=tag:7)")]
-    Parenthesis {
-        /// The parenthesis.
-        found: char,
-    },
+    Parenthesis { found: char },
     /// A name that another rule of the plan has.
     #[error("rule name `{name}` is taken: give another with name=…")]
-    NameTaken {
-        /// The name.
-        name: String,
-    },
+    NameTaken { name: String },
 }
 
 /// A plan that cannot be read.
@@ -158,9 +129,9 @@ pub enum PlanError {
     /// The file cannot be read.
     #[error("cannot read the plan {}: {source}", path.display())]
     Read {
-        /// The file.
+        /// The plan as it was named to the command.
         path: PathBuf,
-        /// Why.
+        /// The system's answer.
         source: std::io::Error,
     },
     /// Something in the text is wrong.
@@ -168,13 +139,13 @@ pub enum PlanError {
     Text {
         /// The file's name, or the command line's option.
         origin: String,
-        /// Line, from 1.
+        /// Line of the text, from 1.
         line: usize,
         /// Column in characters, from 1.
         column: usize,
         /// How many characters are meant.
         width: usize,
-        /// What is wrong.
+        /// What is wrong there, without the place.
         message: String,
         /// The source line.
         text: String,

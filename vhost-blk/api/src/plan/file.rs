@@ -88,7 +88,7 @@ pub fn parse_in_plan(text: &str, plan: &Plan) -> Result<Rule, RuleError> {
     }
 }
 
-/// The error for a rule whose name is taken.
+/// The error for a rule whose name another rule of the plan has. It points at `name=…` in the rule's text.
 #[must_use]
 pub fn name_taken(text: &str, name: &str) -> RuleError {
     let byte = text.find(&format!("name={name}")).unwrap_or(0);

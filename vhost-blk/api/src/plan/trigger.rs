@@ -61,7 +61,7 @@ pub enum Align {
 pub enum PayloadMatch {
     /// A tagged page.
     Tag {
-        /// The tag.
+        /// Chosen by who writes the page, one a buffer or file.
         tag: u64,
         /// The page; `None` is any.
         page: Option<u64>,
@@ -82,9 +82,9 @@ pub enum Event {
 /// A state variable's name and value; every variable is 0 until a rule or a command sets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Var {
-    /// Its name.
+    /// As in `when=NAME:VALUE`; there is no list of names.
     pub name: String,
-    /// Its value.
+    /// The value to compare with, or to set.
     pub value: u64,
 }
 
@@ -110,7 +110,7 @@ pub struct Prefix {
 /// What rules can know of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
-    /// Operation.
+    /// From the request's header.
     pub op: Op,
     /// First sector of 512 bytes.
     pub sector: u64,
@@ -141,7 +141,7 @@ impl Prefix {
         prefix
     }
 
-    /// The bytes.
+    /// As many as the write had, at most [`PREFIX_BYTES`].
     #[must_use]
     #[inline]
     pub fn bytes(&self) -> &[u8] {

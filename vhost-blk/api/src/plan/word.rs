@@ -29,10 +29,10 @@ impl Word<'_> {
     }
 }
 
-/// An action's word.
+/// Entry of an action in the list of all words: the parser, the reference and error messages read it.
 #[derive(Debug)]
 pub struct ActionWord {
-    /// The word.
+    /// The first word of a rule: `hold`.
     pub name: &'static str,
     /// What it does, in one sentence.
     pub(crate) about: &'static str,
@@ -42,10 +42,10 @@ pub struct ActionWord {
     pub examples: &'static [&'static str],
 }
 
-/// A key's word.
+/// Entry of a key in the list of all words.
 #[derive(Debug)]
 pub struct KeyWord {
-    /// The word.
+    /// What stands before the `=`: `nth`.
     pub name: &'static str,
     /// What its value looks like.
     pub(crate) value: &'static str,

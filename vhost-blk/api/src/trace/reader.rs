@@ -14,27 +14,27 @@ pub enum ReadError {
     /// The file cannot be read.
     #[error("cannot read the trace {}: {source}", path.display())]
     Read {
-        /// The file.
+        /// The trace as it was named to [`read`].
         path: PathBuf,
-        /// Why.
+        /// The system's answer.
         source: std::io::Error,
     },
-    /// It has another version.
+    /// Its first line names a version other than [`VERSION`].
     #[error("the trace {} has version {version}: this vhost-blk reads version {VERSION}, use the one that wrote it", path.display())]
     Version {
-        /// The file.
+        /// The trace as it was named to [`read`].
         path: PathBuf,
-        /// Its version.
+        /// As the first line has it.
         version: u64,
     },
     /// A line that is not the last is no record.
     #[error("{}:{line}: not a trace record: {source}", path.display())]
     Line {
-        /// The file.
+        /// The trace as it was named to [`read`].
         path: PathBuf,
-        /// Line, from 1.
+        /// Counted from 1.
         line: usize,
-        /// Why.
+        /// What serde_json expected there.
         source: serde_json::Error,
     },
 }

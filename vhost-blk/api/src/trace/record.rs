@@ -10,17 +10,17 @@ use crate::payload::Tag;
 /// Version of the trace's format, in its first line.
 pub const VERSION: u32 = 1;
 
-/// One line.
+/// One line of a trace: a JSON object whose `ev` is the variant's name in kebab-case.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "ev", rename_all = "kebab-case")]
 pub enum Record {
     /// The first line.
     Start {
-        /// [`VERSION`].
+        /// [`VERSION`] of the device that wrote the trace. A reader refuses any other.
         version: u32,
-        /// Size of the disk in bytes.
+        /// The disk's size at the start; a `Resize` changes it.
         disk_bytes: u64,
-        /// Seed of the plan.
+        /// The plan's seed, from which all random choices follow; a `PlanSet` changes it.
         seed: u64,
     },
     /// A request came out of a ring.
@@ -29,77 +29,77 @@ pub enum Record {
     Complete(Complete),
     /// A chain of descriptors that is no request; it was given back with an error where it had a status byte.
     Malformed {
-        /// When.
+        /// Microseconds since the device started.
         t_us: u64,
-        /// Which queue.
+        /// Index of the virtqueue, from 0.
         queue: u16,
-        /// What is wrong with it.
+        /// One line for a person: "no status byte".
         problem: String,
     },
     /// A queue whose driver broke the protocol is not looked at any more until it is reset.
     QueueDead {
-        /// When.
+        /// Microseconds since the device started.
         t_us: u64,
-        /// Which queue.
+        /// Index of the virtqueue, from 0.
         queue: u16,
         /// What the driver did.
         problem: String,
     },
     /// A name put here through the control socket.
     Mark {
-        /// When.
+        /// Microseconds since the device started.
         t_us: u64,
-        /// The name.
+        /// As the `mark` command had it. Marks may share a name; the later one counts.
         name: String,
     },
     /// A rule came into force.
     RuleAdded {
-        /// When.
+        /// Microseconds since the device started.
         t_us: u64,
-        /// Its name.
+        /// As its text has it, or `r1` and so on.
         name: String,
-        /// Its text.
+        /// The rule as it is printed, which can be parsed again.
         text: String,
     },
     /// A rule was taken off and the requests that it held let go.
     RuleRemoved {
-        /// When.
+        /// Microseconds since the device started.
         t_us: u64,
-        /// Its name.
+        /// That of a `RuleAdded` before.
         name: String,
     },
     /// All rules were replaced; the new ones follow.
     PlanSet {
-        /// When.
+        /// Microseconds since the device started.
         t_us: u64,
-        /// The new seed.
+        /// The seed from here on.
         seed: u64,
     },
     /// All rules were taken off and all held requests let go.
     Cleared {
-        /// When.
+        /// Microseconds since the device started.
         t_us: u64,
     },
     /// The disk is the golden image again, or what it was at a mark.
     Rollback {
-        /// When.
+        /// Microseconds since the device started.
         t_us: u64,
-        /// The mark.
+        /// The mark; `None` for the golden image.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         to: Option<String>,
     },
     /// The disk ends elsewhere.
     Resize {
-        /// When.
+        /// Microseconds since the device started.
         t_us: u64,
         /// What size it had, in bytes.
         from: u64,
-        /// What size it has.
+        /// What size it has now, in bytes.
         bytes: u64,
     },
     /// The power went: nothing is answered any more.
     Cut {
-        /// When.
+        /// Microseconds since the device started.
         t_us: u64,
         /// The rule that did it; none for a command.
         rule: Option<String>,
@@ -114,21 +114,21 @@ pub enum Record {
     },
     /// The power came back.
     Power {
-        /// When.
+        /// Microseconds since the device started.
         t_us: u64,
     },
     /// The device hung up on the front end.
     HangUp {
-        /// When.
+        /// Microseconds since the device started.
         t_us: u64,
         /// The rule that did it; none for a command.
         rule: Option<String>,
     },
     /// A request was another one than in the trace that is replayed; from here on nothing is injected.
     Diverged {
-        /// When.
+        /// Microseconds since the device started.
         t_us: u64,
-        /// The request.
+        /// Number of the request in this run, from 1.
         seq: u64,
         /// What came in the trace.
         expected: String,
@@ -140,21 +140,21 @@ pub enum Record {
         /// When the file took lines again; 0 for one who listens.
         #[serde(default)]
         t_us: u64,
-        /// How many.
+        /// Lines in a row that are missing here.
         lines: u64,
     },
     /// A front end connected.
     Connect {
-        /// When.
+        /// Microseconds since the device started.
         t_us: u64,
         /// Number of the connection, from 1.
         connection: u64,
     },
     /// The front end is gone.
     Disconnect {
-        /// When.
+        /// Microseconds since the device started.
         t_us: u64,
-        /// Number of the connection.
+        /// That of the `Connect` before.
         connection: u64,
     },
 }
@@ -164,14 +164,14 @@ pub enum Record {
 pub struct Submit {
     /// The request's number.
     pub seq: u64,
-    /// When.
+    /// Microseconds since the device started.
     pub t_us: u64,
-    /// Which queue.
+    /// Index of the virtqueue, from 0.
     pub queue: u16,
     /// Generation of that queue: every stop of the ring begins a new one.
     #[serde(rename = "gen")]
     pub generation: u64,
-    /// Operation.
+    /// From the request's header.
     pub op: Op,
     /// First sector of 512 bytes.
     pub sector: u64,
@@ -195,7 +195,7 @@ pub struct Submit {
 pub struct Complete {
     /// The request's number.
     pub seq: u64,
-    /// When.
+    /// Microseconds since the device started.
     pub t_us: u64,
     /// What the guest was told.
     pub status: Status,
@@ -242,9 +242,9 @@ impl Status {
 /// Why a request did not complete at once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TimingNote {
-    /// Name of the rule.
+    /// Name of the rule that made the request wait.
     pub rule: String,
-    /// Its action.
+    /// The rule's action as its first word: `hold`.
     pub action: String,
     /// What let the request go; `None` when it was dropped.
     pub released_by: Option<ReleasedBy>,
@@ -253,9 +253,9 @@ pub struct TimingNote {
 /// Why a request did not complete as the disk would have it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutcomeNote {
-    /// Name of the rule.
+    /// Name of the rule that changed what the request did.
     pub rule: String,
-    /// Its action.
+    /// The rule's action as its first word: `short`.
     pub action: String,
     /// For `short`: how many bytes were to be moved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -312,16 +312,16 @@ impl ReleasedBy {
 /// One range of a discard or write-zeroes request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RangeOnDisk {
-    /// First sector.
+    /// First sector of 512 bytes.
     pub sector: u64,
-    /// Number of sectors.
+    /// Number of sectors of 512 bytes; no more than the device's limit for a range.
     pub sectors: u32,
     /// Flags; bit 0 is "may unmap".
     pub flags: u32,
 }
 
 impl RangeOnDisk {
-    /// Its sectors.
+    /// The sectors as a range; it ends at the largest number if it would end beyond.
     #[must_use]
     #[inline]
     pub fn sectors(&self) -> Range<u64> {

@@ -32,7 +32,6 @@ pub struct Filter {
     if known.is_empty() { "it has none".to_owned() } else { format!("it has {}", known.join(", ")) }
 )]
 pub struct NoMark {
-    /// The name.
     pub(crate) name: String,
     /// The marks there are.
     pub(crate) known: Vec<String>,
@@ -45,7 +44,6 @@ pub struct NoMark {
     if known.is_empty() { "it has none".to_owned() } else { format!("it has {}", known.join(", ")) }
 )]
 pub struct NoRule {
-    /// The name.
     pub(crate) name: String,
     /// The rules there are.
     pub(crate) known: Vec<String>,

@@ -10,7 +10,7 @@ use crate::plan::word::Misfit;
 pub enum Corruption {
     /// This many bits, at places that the seed chooses, are inverted.
     Flip(u32),
-    /// These sectors are zeros.
+    /// These sectors are zeros, whatever was there.
     Zero(Sectors),
     /// These sectors are an older version: of the golden image when read, not written when written.
     Stale(Sectors),

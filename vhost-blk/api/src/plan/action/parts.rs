@@ -13,7 +13,7 @@ pub enum Lose {
     All,
     /// About half of the requests, chosen by the seed.
     Some,
-    /// Nothing.
+    /// Nothing: all of the cache gets to the disk.
     None,
 }
 
@@ -27,7 +27,7 @@ pub enum Torn {
 }
 
 impl Torn {
-    /// The unit in bytes.
+    /// The unit in bytes: the tear is at a multiple of it.
     #[must_use]
     pub fn bytes(self) -> u64 {
         match self {
@@ -37,7 +37,7 @@ impl Torn {
     }
 }
 
-/// Status of a failed request.
+/// Status that a request fails with; the guest's block layer makes an errno of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FailStatus {
     /// `VIRTIO_BLK_S_IOERR`: EIO in the guest.
@@ -58,7 +58,7 @@ pub enum ShortStatus {
 /// Which sectors of a request are meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Sectors {
-    /// All of them.
+    /// The whole request.
     All,
     /// A row of this many (512 bytes each), at a place that the seed chooses.
     Some(u32),
@@ -67,16 +67,16 @@ pub enum Sectors {
 /// A time, or a range of times to choose from; `min == max` for one time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
-    /// The shortest.
+    /// Never later than `max`.
     pub min: Duration,
-    /// The longest.
+    /// No request waits longer.
     pub max: Duration,
 }
 
 /// Which times out of a range are likely.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Spread {
-    /// All alike.
+    /// All times alike.
     Uniform,
     /// Those in the middle.
     Bell,
@@ -95,7 +95,7 @@ pub enum Until {
     Mark(String),
     /// Somebody says `release`.
     Release,
-    /// This time has passed.
+    /// This time has passed since the request was submitted.
     Time(Duration),
 }
 
@@ -122,7 +122,7 @@ impl Span {
 /// How many requests a reorder rule collects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Window {
-    /// This many.
+    /// This many, from 2 up.
     Count(usize),
     /// All up to the next flush, but no more than a driver's largest queue.
     Epoch,

@@ -2,7 +2,7 @@
 //!
 //! It is read here and not on the host: fio prints four lines for every block that differs, too many for a serial port.
 
-use guest_wire::soak::{Job, Range, Report};
+use guest_wire::soak::{Job, Range, SoakReport};
 
 /// Reads fio's standard error, a line at a time.
 #[derive(Debug, Default)]
@@ -13,7 +13,7 @@ pub struct Stderr {
 
 impl Stderr {
     /// What a line says; nothing if it belongs to one that is still to come, or repeats what was said.
-    pub fn line(&mut self, line: &str) -> Option<Report> {
+    pub fn line(&mut self, line: &str) -> Option<SoakReport> {
         let line = line.trim_end();
         if line.is_empty() || line.starts_with("fio: got pattern ") || line.starts_with("fio: verify type mismatch ") {
             return None;
@@ -23,17 +23,17 @@ impl Stderr {
             return None;
         }
         let read = mismatch(line, self.first).or_else(|| failure(line));
-        Some(read.unwrap_or_else(|| Report::Said { line: line.to_owned() }))
+        Some(read.unwrap_or_else(|| SoakReport::Said { line: line.to_owned() }))
     }
 }
 
 /// `pattern: verify failed at file … (requested block: offset=1052672, length=4096, flags=8)`; what comes before the
 /// parenthesis is read out of a header that this kind of verification does not write.
-fn mismatch(line: &str, first: u64) -> Option<Report> {
+fn mismatch(line: &str, first: u64) -> Option<SoakReport> {
     let (_, block) = line
         .strip_prefix("pattern: verify failed at file ")?
         .split_once("(requested block: ")?;
-    Some(Report::Mismatch {
+    Some(SoakReport::Mismatch {
         block: Range {
             offset: number_after(block, "offset=")?,
             len: number_after(block, "length=")?,
@@ -43,13 +43,13 @@ fn mismatch(line: &str, first: u64) -> Option<Report> {
 }
 
 /// `fio: io_u error on file /dev/vda: Input/output error: write offset=1052672, buflen=4096`.
-fn failure(line: &str) -> Option<Report> {
+fn failure(line: &str) -> Option<SoakReport> {
     let rest = line.strip_prefix("fio: io_u error on file ")?;
     let (before, _) = rest.split_once(" offset=")?;
     let mut words = before.rsplitn(2, ": ");
     let op = words.next()?.to_owned();
     let error = words.next()?.split_once(": ")?.1.to_owned();
-    Some(Report::Failed {
+    Some(SoakReport::Failed {
         op,
         range: Range {
             offset: number_after(rest, "offset=")?,
@@ -117,9 +117,9 @@ fio: pid=31135, err=25/file:ioengines.c:399, func=td_io_queue, error=Inappropria
     #[test]
     fn what_fio_says() {
         let mut stderr = Stderr::default();
-        let reports: Vec<Report> = SAID.lines().filter_map(|line| stderr.line(line)).collect();
+        let reports: Vec<SoakReport> = SAID.lines().filter_map(|line| stderr.line(line)).collect();
         let range = |offset, len| Range { offset, len };
-        let failed = |op: &str, range, error: &str| Report::Failed {
+        let failed = |op: &str, range, error: &str| SoakReport::Failed {
             op: op.to_owned(),
             range,
             error: error.to_owned(),
@@ -127,17 +127,17 @@ fio: pid=31135, err=25/file:ioengines.c:399, func=td_io_queue, error=Inappropria
         assert_eq!(
             reports,
             [
-                Report::Mismatch {
+                SoakReport::Mismatch {
                     block: range(1_052_672, 4096),
                     first: 904
                 },
-                Report::Mismatch {
+                SoakReport::Mismatch {
                     block: range(1_536_000, 65536),
                     first: 0
                 },
                 failed("write", range(1_052_672, 4096), "Input/output error"),
                 failed("sync", range(0, 0), "Operation not supported"),
-                Report::Said {
+                SoakReport::Said {
                     line: SAID.lines().last().unwrap().to_owned()
                 },
             ]

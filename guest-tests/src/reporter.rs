@@ -18,7 +18,7 @@ pub(crate) const FD_VARIABLE: &str = "BIOSCOPE_FD";
 /// A line from a program to the agent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Report {
+pub(crate) enum ProgramMessage {
     /// `{"event":…}`: passed on to the host as it is.
     Event(Event),
     /// `{"want":…}`: the program waits for a [`Reply`].
@@ -28,7 +28,7 @@ pub(crate) enum Report {
     Failed(String),
 }
 
-/// The agent's answer to a [`Report::Want`].
+/// The agent's answer to a [`ProgramMessage::Want`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Reply {
     /// Why it was not done; `None` is success.
@@ -135,7 +135,7 @@ impl Reporter {
     /// # Errors
     /// The agent is gone.
     pub fn event(&self, event: Event) -> Result<(), ReportError> {
-        self.send(&Report::Event(event))
+        self.send(&ProgramMessage::Event(event))
     }
 
     /// Says how the phase ended, for the agent's own helpers.
@@ -143,7 +143,7 @@ impl Reporter {
     /// # Errors
     /// The agent is gone.
     pub(crate) fn failed(&self, what: impl Into<String>) -> Result<(), ReportError> {
-        self.send(&Report::Failed(what.into()))
+        self.send(&ProgramMessage::Failed(what.into()))
     }
 
     /// Asks the host for something and waits until it is done; gives back what there is to say of it.
@@ -151,7 +151,7 @@ impl Reporter {
     /// # Errors
     /// The host refused, or the agent is gone.
     pub(crate) fn ask(&self, want: Want) -> Result<String, ReportError> {
-        self.send(&Report::Want(want.clone()))?;
+        self.send(&ProgramMessage::Want(want.clone()))?;
         let Some(line) = &self.line else {
             return Ok(String::new());
         };
@@ -166,7 +166,7 @@ impl Reporter {
         }
     }
 
-    fn send(&self, report: &Report) -> Result<(), ReportError> {
+    fn send(&self, report: &ProgramMessage) -> Result<(), ReportError> {
         let mut text = serde_json::to_string(report)?;
         text.push('\n');
         match &self.line {

@@ -9,7 +9,7 @@
 //! takes away, and the other's change has, too), so that most commits build; those that do not are what a bisection has
 //! to cope with anyway. `--broken N` puts in N commits that do not compile, each taken back one to three commits later.
 //! `--bug PATCH` applies a patch at a random place. `--commits N` makes a short one: of the commits only so many, those
-//! of the folders to keep among them and none of more than a few files besides, so its newest end is not quite the
+//! of the directories to keep among them and none of more than a few files besides, so its newest end is not quite the
 //! newer package. The repository has no working copy and borrows its content from the cache's.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,7 +21,7 @@ use std::process::{Command, Stdio};
 use fastrand::Rng;
 use host::cache::Cache;
 use host::progress::Progress;
-use kernels::package::{PackageSource, Wanted};
+use kernels::package::{PackageSource, VersionRequest};
 use kernels::source::{Listing, Repo, Tree};
 use kernels::{ConfigPart, Options, Origin, TreeSource, source_tree};
 
@@ -98,7 +98,7 @@ fn package(cache: &Cache, named: &str) -> Result<Tree, Failed> {
         origin: Origin::Package(PackageSource {
             suite: suite.to_owned(),
             packages: vec!["linux-source-6.1".to_owned()],
-            version: Wanted::Exactly(version.to_owned()),
+            version: VersionRequest::Exactly(version.to_owned()),
         }),
         patches: Vec::new(),
         config: vec![ConfigPart::Tiny],
@@ -127,7 +127,7 @@ fn plan(repo: &Repo, old: &Tree, new: &Tree, rng: &mut Rng) -> Result<Vec<Step>,
         .into_iter()
         .collect();
     let place = |path: &str| folders.binary_search(&folder(path)).unwrap_or_default();
-    // Folders of one commit have the same leader.
+    // Directories of one commit have the same leader.
     let mut leader: Vec<usize> = (0..folders.len()).collect();
     let mut owner: BTreeMap<String, usize> = BTreeMap::new();
     let words = changed_words(repo, old, new)?;
@@ -141,7 +141,7 @@ fn plan(repo: &Repo, old: &Tree, new: &Tree, rng: &mut Rng) -> Result<Vec<Step>,
             join(&mut leader, *declared, place(path));
         }
     }
-    // A folder that comes or goes does so with the one above it, whose Kconfig and Makefile name it.
+    // A directory that comes or goes does so with the one above it, whose Kconfig and Makefile name it.
     let (were, are) = (folders_of(&before), folders_of(&after));
     for (at, folder) in folders.iter().enumerate() {
         let above = folder.rsplit_once('/').map_or("", |(above, _)| above).to_owned();
@@ -164,7 +164,7 @@ fn plan(repo: &Repo, old: &Tree, new: &Tree, rng: &mut Rng) -> Result<Vec<Step>,
         .collect();
     rng.shuffle(&mut steps);
     println!(
-        "{} files in {} folders differ, which makes {} commits",
+        "{} files in {} directories differ, which makes {} commits",
         differ.len(),
         folders.len(),
         steps.len()
@@ -175,13 +175,13 @@ fn plan(repo: &Repo, old: &Tree, new: &Tree, rng: &mut Rng) -> Result<Vec<Step>,
 /// Files of a commit that goes into a short history for the sake of its length.
 const FEW: usize = 8;
 
-/// Leaves so many commits, those of some folders among them.
+/// Leaves so many commits, those of some directories among them.
 fn shorten(steps: &mut Vec<Step>, commits: usize, keep: &[String]) -> Result<(), Failed> {
     let is_kept = |step: &Step| matches!(step, Step::Take(folder, _) if keep.contains(folder));
     let kept = steps.iter().filter(|step| is_kept(step)).count();
     if kept < keep.len() {
         return Err(format!(
-            "--keep: {kept} of the {} folders have a commit of their own",
+            "--keep: {kept} of the {} directories have a commit of their own",
             keep.len()
         )
         .into());
@@ -222,7 +222,7 @@ fn mix_in(steps: &mut Vec<Step>, broken: usize, bug: Option<&Path>, rng: &mut Rn
     Ok(())
 }
 
-/// Every folder of a tree that holds a file.
+/// Every directory of a tree that holds a file.
 fn folders_of(listing: &Listing) -> BTreeSet<&str> {
     listing
         .keys()

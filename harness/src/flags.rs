@@ -77,8 +77,8 @@ pub(crate) struct TreeArgs {
     /// systems, debug].
     #[arg(long, value_name = "PART", requires = "tree", conflicts_with = "kernel")]
     pub(crate) config: Vec<String>,
-    /// A patch, mailbox or folder of them to apply to --tree, or to kernels of kernels.toml that come as source and are
-    /// named; may be given more than once. What is expected of such a kernel is not of one with a patch.
+    /// A patch, mailbox or directory of them to apply to --tree, or to kernels of kernels.toml that come as source and
+    /// are named; may be given more than once. What is expected of such a kernel is not of one with a patch.
     #[arg(long, value_name = "FILE")]
     pub(crate) patch: Vec<PathBuf>,
     /// For --tree: the compiler.

@@ -17,7 +17,7 @@ use evidence::parts::{Ending, Fsck, Timed, VmEnd};
 use evidence::{EvidenceBundle, judge};
 use guest_tests::pattern;
 use guest_wire::Fs;
-use guest_wire::{Event, FindingCause, Outcome, Phase};
+use guest_wire::{Event, FindingCause, Phase, PhaseOutcome};
 use verdict::results::Cell;
 use verdict::{Cause, Judgement, Stage, Verdict};
 use vhost_blk_api::payload::Tag;
@@ -83,7 +83,7 @@ impl Recorded {
         );
     }
 
-    fn end_phase(&mut self, wanted: Phase, ends: &Outcome) {
+    fn end_phase(&mut self, wanted: Phase, ends: &PhaseOutcome) {
         for timed in &mut self.evidence.events {
             match &mut timed.event {
                 Event::PhaseEnd { phase, outcome } if *phase == wanted => *outcome = ends.clone(),
@@ -295,7 +295,7 @@ fn what_was_not_armed_is_inconclusive() {
 fn a_rig_that_went_wrong_is_broken() {
     let ended = |ending: Ending| Recorded::load(PASS).after(|cell| cell.evidence.ending = ending);
     let console = |line: &str| Recorded::load(PASS).after(|cell| cell.evidence.console.push_str(line));
-    let phase = |phase, outcome: Outcome| Recorded::load(PASS).after(|cell| cell.end_phase(phase, &outcome));
+    let phase = |phase, outcome: PhaseOutcome| Recorded::load(PASS).after(|cell| cell.end_phase(phase, &outcome));
     let seen = [
         ended(Ending::VmGone(VmEnd::Signalled(9))),
         ended(Ending::VmGone(VmEnd::Exited(1))),
@@ -307,10 +307,10 @@ fn a_rig_that_went_wrong_is_broken() {
         ended(Ending::Harness("an answer cannot be sent".into())),
         console("[    9.1] Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000009\n"),
         console("[    9.1] bioscope: agent ended by signal 9\n"),
-        phase(Phase::Mount, Outcome::Failed("mount: ENODEV".into())),
-        phase(Phase::Run, Outcome::Exited(1)),
-        phase(Phase::Verify, Outcome::Signalled(11)),
-        phase(Phase::LastUmount, Outcome::Failed("umount: EBUSY".into())),
+        phase(Phase::Mount, PhaseOutcome::Failed("mount: ENODEV".into())),
+        phase(Phase::Run, PhaseOutcome::Exited(1)),
+        phase(Phase::Verify, PhaseOutcome::Signalled(11)),
+        phase(Phase::LastUmount, PhaseOutcome::Failed("umount: EBUSY".into())),
         Recorded::load(PASS).after(|cell| cell.evidence.fsck = None),
     ];
     for line in &seen {
@@ -361,9 +361,10 @@ fn a_kernel_that_went_wrong_fails_with_the_worst_cause() {
                 output: "[1/7] checking root items\nroot 5 inode 257 errors 100\n".into(),
             });
         }),
-        Recorded::load(PASS).after(|cell| cell.end_phase(Phase::MountAgain, &Outcome::Failed("mount: EIO".into()))),
-        Recorded::load(EXEC_PASS).after(|cell| cell.end_phase(Phase::Run, &Outcome::Exited(3))),
-        Recorded::load(EXEC_PASS).after(|cell| cell.end_phase(Phase::Run, &Outcome::Signalled(11))),
+        Recorded::load(PASS)
+            .after(|cell| cell.end_phase(Phase::MountAgain, &PhaseOutcome::Failed("mount: EIO".into()))),
+        Recorded::load(EXEC_PASS).after(|cell| cell.end_phase(Phase::Run, &PhaseOutcome::Exited(3))),
+        Recorded::load(EXEC_PASS).after(|cell| cell.end_phase(Phase::Run, &PhaseOutcome::Signalled(11))),
     ];
     for line in &seen {
         assert!(line.starts_with("fail "), "{line}");
@@ -415,7 +416,7 @@ fn a_program_that_does_not_apply_is_skipped() {
         };
         matches!(phase, Phase::Leak | Phase::MountAgain | Phase::LastUmount)
     });
-    cell.end_phase(Phase::Run, &Outcome::Skipped);
+    cell.end_phase(Phase::Run, &PhaseOutcome::Skipped);
     assert_eq!(cell.judge().verdict, Verdict::Skipped);
 }
 

@@ -112,7 +112,7 @@ fn fuzz(shell: &Shell, target_dir: &Path, target: &str, seconds: u32) -> xshell:
         "cargo fuzz run -s none --release {target} {dirs...} -- {time} {hang} -print_final_stats=1 -verbosity=0"
     )
     .env("RUSTC_BOOTSTRAP", "1")
-    // A folder of its own: the rest is built without those flags.
+    // A directory of its own: the rest is built without those flags.
     .env("CARGO_TARGET_DIR", target_dir.join("fuzz"));
     let done = fuzz.quiet().run().is_ok();
     if !done {

@@ -36,7 +36,7 @@ impl Repo {
     pub(crate) fn find() -> Result<Repo, Box<dyn std::error::Error>> {
         let shell = Shell::new()?;
         let here = shell.current_dir();
-        // `cargo run` names the package's folder when it starts us; a binary started by hand has its own place.
+        // `cargo run` names the package's directory when it starts us; a binary started by hand has its own place.
         let starts = [
             std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from),
             std::env::current_exe().ok(),
@@ -59,7 +59,7 @@ impl Repo {
     }
 }
 
-/// The nearest folder, this one or one above, that is the root of a clone.
+/// The nearest directory, this one or one above, that is the root of a clone.
 fn root_above(start: &Path) -> Option<PathBuf> {
     let is_root = |dir: &&Path| dir.join("kernels.toml").is_file() && dir.join("Cargo.toml").is_file();
     start.ancestors().find(is_root).map(Path::to_owned)

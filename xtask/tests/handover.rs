@@ -41,7 +41,7 @@ fn clone_at(root: &Path) {
     }
 }
 
-/// `cargo xtask` in the clone, as cargo starts us, with the person in this folder.
+/// `cargo xtask` in the clone, as cargo starts us, with the person in this directory.
 fn command(root: &Path, here: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(xtask());
     command

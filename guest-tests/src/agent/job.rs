@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 use std::io;
 
-use guest_wire::{Event, Fs, GuestMessage, HostMessage, Job, JobKind, Outcome, Phase, Want};
+use guest_wire::{Event, Fs, GuestMessage, HostMessage, Job, JobKind, Phase, PhaseOutcome, Want};
 
 use super::phase::{PhaseProcess, Wake};
 use super::serial::Serial;
 use super::{boot, kmsg, sample};
 use crate::errno;
-use crate::reporter::{Reply, Report};
+use crate::reporter::{ProgramMessage, Reply};
 use crate::state;
 
 /// Lines of a program's output that are passed on in one phase.
@@ -47,7 +47,7 @@ impl<'a> Runner<'a> {
                 text: format!("{} cannot be emptied: {}", state::DIR, errno::io_name(&error)),
             })?;
         }
-        if self.phase(Phase::Mount, &self.mount_words("do-mount"))? == Outcome::Done {
+        if self.phase(Phase::Mount, &self.mount_words("do-mount"))? == PhaseOutcome::Done {
             self.mounted()?;
         }
         self.event(Event::End)?;
@@ -58,10 +58,10 @@ impl<'a> Runner<'a> {
     /// All that follows the first mount.
     fn mounted(&mut self) -> io::Result<()> {
         if let JobKind::Test { .. } = self.job.kind {
-            if self.phase(Phase::Setup, &self.program_words("setup")?)? != Outcome::Done {
+            if self.phase(Phase::Setup, &self.program_words("setup")?)? != PhaseOutcome::Done {
                 return self.last_umount();
             }
-            if self.phase(Phase::Remount, &self.mount_words("do-remount"))? != Outcome::Done {
+            if self.phase(Phase::Remount, &self.mount_words("do-remount"))? != PhaseOutcome::Done {
                 return Ok(());
             }
         }
@@ -69,19 +69,19 @@ impl<'a> Runner<'a> {
             return self.last_umount();
         }
         let outcome = self.phase(Phase::Run, &self.program_words("run")?)?;
-        if outcome != Outcome::Skipped && self.job.fs == Fs::Btrfs {
+        if outcome != PhaseOutcome::Skipped && self.job.fs == Fs::Btrfs {
             self.phase(Phase::Leak, &["do-leak".to_owned()])?;
         }
         let unmounted = self.phase(Phase::Umount, &["do-umount".to_owned()])?;
         self.ask(&Want::Disarm)?;
-        if unmounted != Outcome::Done || outcome == Outcome::Skipped {
+        if unmounted != PhaseOutcome::Done || outcome == PhaseOutcome::Skipped {
             return Ok(());
         }
-        if self.phase(Phase::MountAgain, &self.mount_words("do-mount"))? != Outcome::Done {
+        if self.phase(Phase::MountAgain, &self.mount_words("do-mount"))? != PhaseOutcome::Done {
             return Ok(());
         }
         // A run that did not end well left nothing to compare with.
-        if matches!(self.job.kind, JobKind::Test { .. }) && outcome == Outcome::Done {
+        if matches!(self.job.kind, JobKind::Test { .. }) && outcome == PhaseOutcome::Done {
             self.phase(Phase::Verify, &self.program_words("verify")?)?;
         }
         self.last_umount()
@@ -111,12 +111,12 @@ impl<'a> Runner<'a> {
     }
 
     /// Runs one phase to its end, however long that takes: when it is too long is for the host to say.
-    fn phase(&mut self, phase: Phase, words: &[String]) -> io::Result<Outcome> {
+    fn phase(&mut self, phase: Phase, words: &[String]) -> io::Result<PhaseOutcome> {
         kmsg::write(&format!("phase {}", phase.name()));
         self.event(Event::PhaseStart { phase })?;
         let outcome = match PhaseProcess::start(words) {
             Ok(process) => self.watch(phase, process)?,
-            Err(error) => Outcome::Failed(format!("start of {}: {}", words.join(" "), errno::io_name(&error))),
+            Err(error) => PhaseOutcome::Failed(format!("start of {}: {}", words.join(" "), errno::io_name(&error))),
         };
         self.event(Event::PhaseEnd {
             phase,
@@ -125,7 +125,7 @@ impl<'a> Runner<'a> {
         Ok(outcome)
     }
 
-    fn watch(&mut self, phase: Phase, mut process: PhaseProcess) -> io::Result<Outcome> {
+    fn watch(&mut self, phase: Phase, mut process: PhaseProcess) -> io::Result<PhaseOutcome> {
         let mut failed = None;
         let mut output_lines = 0;
         // Questions of the program that the host has not answered yet.
@@ -133,9 +133,9 @@ impl<'a> Runner<'a> {
         loop {
             match process.wait(&*self.serial)? {
                 Wake::Report(line) => match serde_json::from_str(&line) {
-                    Ok(Report::Event(event)) => self.event(event)?,
-                    Ok(Report::Failed(what)) => failed = Some(what),
-                    Ok(Report::Want(want)) => {
+                    Ok(ProgramMessage::Event(event)) => self.event(event)?,
+                    Ok(ProgramMessage::Failed(what)) => failed = Some(what),
+                    Ok(ProgramMessage::Want(want)) => {
                         let id = self.question(want)?;
                         asked.insert(id);
                     }
@@ -170,7 +170,7 @@ impl<'a> Runner<'a> {
                         }
                     }
                 }
-                Wake::Over(outcome) => return Ok(failed.map_or(outcome, Outcome::Failed)),
+                Wake::Over(outcome) => return Ok(failed.map_or(outcome, PhaseOutcome::Failed)),
             }
         }
     }

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
-use guest_wire::Outcome;
+use guest_wire::PhaseOutcome;
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::{Errno, FdFlags};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
@@ -37,7 +37,7 @@ pub(crate) enum Wake {
     /// It is time for a look.
     Sample,
     /// The program and all that it started are gone.
-    Over(Outcome),
+    Over(PhaseOutcome),
 }
 
 /// The child process of a phase.
@@ -192,7 +192,7 @@ impl PhaseProcess {
     }
 
     /// Collects the child, then one by one what it left running, which would keep the file system busy.
-    fn collect(&mut self) -> io::Result<Option<Outcome>> {
+    fn collect(&mut self) -> io::Result<Option<PhaseOutcome>> {
         if self.status.is_none() {
             self.status = self.child.try_wait()?;
         }
@@ -223,12 +223,12 @@ impl PhaseProcess {
 
 /// Translates an exit status.
 #[must_use]
-pub(crate) fn outcome(status: ExitStatus) -> Outcome {
+pub(crate) fn outcome(status: ExitStatus) -> PhaseOutcome {
     match (status.code(), status.signal()) {
-        (Some(0), _) => Outcome::Done,
-        (Some(code), _) if code == i32::from(EXIT_SKIPPED) => Outcome::Skipped,
-        (Some(code), _) => Outcome::Exited(code),
-        (None, signal) => Outcome::Signalled(signal.unwrap_or(0)),
+        (Some(0), _) => PhaseOutcome::Done,
+        (Some(code), _) if code == i32::from(EXIT_SKIPPED) => PhaseOutcome::Skipped,
+        (Some(code), _) => PhaseOutcome::Exited(code),
+        (None, signal) => PhaseOutcome::Signalled(signal.unwrap_or(0)),
     }
 }
 
@@ -270,19 +270,19 @@ mod tests {
         let _alone = sample::CHILDREN.lock().unwrap();
         let (wakes, _) = run("echo one; echo two >&2; printf three; exit 77");
         let lines = ["one", "two", "three"].map(|line| Wake::Output(line.to_owned()));
-        assert_eq!(wakes, [lines.as_slice(), &[Wake::Over(Outcome::Skipped)]].concat());
+        assert_eq!(wakes, [lines.as_slice(), &[Wake::Over(PhaseOutcome::Skipped)]].concat());
 
         let (wakes, _) = run("echo '{\"failed\":\"x\"}' >&$BIOSCOPE_FD; kill -9 $$");
         assert_eq!(
             wakes,
             [
                 Wake::Report("{\"failed\":\"x\"}".to_owned()),
-                Wake::Over(Outcome::Signalled(9))
+                Wake::Over(PhaseOutcome::Signalled(9))
             ]
         );
 
         let (wakes, took) = run("exec sleep 1.4");
-        assert_eq!(wakes.last(), Some(&Wake::Over(Outcome::Done)));
+        assert_eq!(wakes.last(), Some(&Wake::Over(PhaseOutcome::Done)));
         assert!(wakes.contains(&Wake::Sample) && took.as_secs() < 30, "{wakes:?}");
     }
 }

@@ -20,7 +20,7 @@ use crate::errno;
 const MODULES: &str = "/etc/bioscope/modules";
 /// The disk under test.
 pub const DISK: &str = "/dev/vda";
-/// A folder a PCI slot; where the kernel handles its hotplug there is a file `power` in it
+/// A directory a PCI slot; where the kernel handles its hotplug there is a file `power` in it
 /// (drivers/pci/hotplug/pci_hotplug_core.c).
 const SLOTS: &str = "/sys/bus/pci/slots";
 /// How long the disk may take to appear, in guest time.

@@ -15,7 +15,7 @@ use guest_tests::agent::serve::{await_disk, load_modules};
 use guest_tests::agent::{boot, job, kmsg, serial};
 use guest_tests::errno;
 use guest_tests::fio::{Stderr, summary};
-use guest_wire::soak::{DISK, FIO, Order, Range, Report};
+use guest_wire::soak::{DISK, FIO, Order, Range, SoakReport};
 use rustix::fs::{Mode, OFlags};
 use rustix::ioctl::{Opcode, Setter, opcode};
 
@@ -39,7 +39,7 @@ fn main() {
 struct Host(Arc<Mutex<File>>);
 
 impl Host {
-    fn tell(&self, report: &Report) -> io::Result<()> {
+    fn tell(&self, report: &SoakReport) -> io::Result<()> {
         let line = format!("{}\n", serde_json::to_string(report)?);
         let mut port = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         port.write_all(line.as_bytes())
@@ -51,8 +51,8 @@ fn serve() -> io::Result<()> {
     let lines = BufReader::new(port.try_clone()?).lines();
     let host = Host(Arc::new(Mutex::new(port)));
     match load_modules().and_then(|()| await_disk()) {
-        Ok(()) => host.tell(&Report::Ready)?,
-        Err(reason) => host.tell(&Report::Unfit { reason })?,
+        Ok(()) => host.tell(&SoakReport::Ready)?,
+        Err(reason) => host.tell(&SoakReport::Unfit { reason })?,
     }
     for line in lines {
         match serde_json::from_str(&line?) {
@@ -62,12 +62,12 @@ fn serve() -> io::Result<()> {
                 thread::Builder::new().spawn(move || {
                     let how = run(&host, &jobs, zero).unwrap_or_else(|error| format!("not run: {error}"));
                     // Without the line there is nobody to tell.
-                    let _ = host.tell(&Report::End { how });
+                    let _ = host.tell(&SoakReport::End { how });
                 })?;
             }
             Ok(Order::DumpBlocked) => job::dump_blocked(),
             Ok(Order::PowerOff) => return Ok(()),
-            Err(error) => host.tell(&Report::Unfit {
+            Err(error) => host.tell(&SoakReport::Unfit {
                 reason: format!("an order that is none: {error}"),
             })?,
         }
@@ -109,10 +109,10 @@ fn run(host: &Host, jobs: &str, zero: Vec<Range>) -> io::Result<String> {
     match summary(&std::fs::read_to_string(SUMMARY).unwrap_or_default()) {
         Ok(jobs) => {
             for job in jobs {
-                host.tell(&Report::Job(job))?;
+                host.tell(&SoakReport::Job(job))?;
             }
         }
-        Err(line) => host.tell(&Report::Said { line })?,
+        Err(line) => host.tell(&SoakReport::Said { line })?,
     }
     Ok(match status.code() {
         Some(code) => format!("exit code {code}"),
@@ -132,7 +132,7 @@ fn zero_all(host: &Host, ranges: &[Range]) -> io::Result<()> {
         let zero = unsafe { Setter::<BLKZEROOUT, [u64; 2]>::new([range.offset, range.len]) };
         // SAFETY: it writes nothing to this process's memory, and the range lives until the call returns.
         if let Err(errno) = unsafe { rustix::ioctl::ioctl(&disk, zero) } {
-            host.tell(&Report::Failed {
+            host.tell(&SoakReport::Failed {
                 op: "zero".to_owned(),
                 range: *range,
                 error: errno::name(errno),

@@ -73,7 +73,7 @@ pub enum Event {
         /// The one that started last.
         phase: Phase,
         /// How it went.
-        outcome: Outcome,
+        outcome: PhaseOutcome,
     },
     /// The test says whether the thing under test is set up to happen; several may be said, all must hold.
     Armed {
@@ -122,7 +122,7 @@ pub enum Event {
 /// How a phase ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Outcome {
+pub enum PhaseOutcome {
     /// It did what it should (findings are events of their own).
     Done,
     /// The program says that it does not apply here (exit code 77).

@@ -22,7 +22,7 @@ mod message;
 pub mod params;
 pub mod soak;
 
-pub use event::{Event, FindingCause, Outcome, Phase, Sample, Task};
+pub use event::{Event, FindingCause, Phase, PhaseOutcome, Sample, Task};
 pub use fs::{Fs, UnknownFs};
 pub use line::{LineError, PREFIX, from_line, to_line};
 pub use message::{GuestMessage, HostMessage, Job, JobKind, Want};

@@ -1,6 +1,6 @@
 //! What the guest of a soak and its host say to each other.
 //!
-//! The host sends one [`Order`] a line over the second serial port and gets [`Report`]s until [`Report::End`].
+//! The host sends one [`Order`] a line over the second serial port and gets [`SoakReport`]s until [`SoakReport::End`].
 
 use serde::{Deserialize, Serialize};
 
@@ -13,8 +13,8 @@ pub const DISK: &str = "/dev/vda";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case")]
 pub enum Order {
-    /// Runs fio with this job file, and zeroes ranges (`BLKZEROOUT`) beside it; [`Report::End`] follows when all of it
-    /// has ended.
+    /// Runs fio with this job file, and zeroes ranges (`BLKZEROOUT`) beside it; [`SoakReport::End`] follows when all of
+    /// it has ended.
     Run {
         /// The job file's text.
         jobs: String,
@@ -39,7 +39,7 @@ pub struct Range {
 /// From the guest: one a line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "say", rename_all = "kebab-case")]
-pub enum Report {
+pub enum SoakReport {
     /// The disk is there and orders are taken.
     Ready,
     /// Nothing can be done.

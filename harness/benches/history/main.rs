@@ -5,7 +5,7 @@
 //!         [--case NAME] [--config PART …] [--only ours|plain|brute]
 //!
 //! `HISTORY` is the repository, of which tags `old` and `new` are the ends unless told otherwise. Below `DIR`, which
-//! should be empty, each way has build folders of its own, so that ours does not live on what another one built;
+//! should be empty, each way has build directories of its own, so that ours does not live on what another one built;
 //! nothing was built there before. What a commit shows is the same for all: the case, once for git and for the brute
 //! way, as often as it wants for ours. Which commits reach the build is what the brute way's first build read. Printed
 //! are kernels built, runs, time by the clock and of all processors (which other work on the machine changes less), and
@@ -312,7 +312,7 @@ impl Bench {
     }
 }
 
-/// A clone with a folder for objects.
+/// A clone with a directory for objects.
 struct Place {
     dir: PathBuf,
 }
@@ -330,7 +330,7 @@ impl Place {
             .arg(place.source());
         if !clone.status()?.success() {
             return Err(format!(
-                "{} cannot be made; --dir should be an empty folder",
+                "{} cannot be made; --dir should be an empty directory",
                 place.source().display()
             )
             .into());

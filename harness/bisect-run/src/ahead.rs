@@ -10,7 +10,7 @@ use kernels::build::{self, Stop};
 use kernels::source::{self, Repo, Tree};
 
 /// A kernel to build.
-pub(crate) struct Wanted {
+pub(crate) struct BuildRequest {
     pub(crate) item: usize,
     /// What it is called as a kernel.
     pub(crate) id: String,
@@ -37,13 +37,13 @@ struct At {
 impl Ahead {
     /// Begins to build. What goes wrong is found out again when the kernel is wanted.
     #[must_use]
-    pub(crate) fn begin(cache: &Cache, repo: &Repo, source: &TreeSource, wanted: Vec<Wanted>) -> Ahead {
+    pub(crate) fn begin(cache: &Cache, repo: &Repo, source: &TreeSource, wanted: Vec<BuildRequest>) -> Ahead {
         let (stop, at) = (Arc::new(Stop::default()), Arc::new(Mutex::new(At::default())));
         let (cache, repo, source) = (cache.clone(), repo.clone(), source.clone());
         let thread = {
             let (stop, at) = (Arc::clone(&stop), Arc::clone(&at));
             std::thread::spawn(move || {
-                for Wanted { item, id, tree } in wanted {
+                for BuildRequest { item, id, tree } in wanted {
                     {
                         let mut at = at.lock().unwrap_or_else(PoisonError::into_inner);
                         if at.last || stop.is_stopped() {

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use evidence::EvidenceBundle;
 use guest_wire::Fs;
 
-use super::judged::Judged;
 use super::maker::Maker;
 use super::setting::Setting;
-use bisect::driver::{Bench, Made, Ran};
+use super::verdict_cache::VerdictCache;
+use bisect::driver::{Bench, BuildOutcome, Ran};
 use bisect::signature::Reason;
 use exit::{Exit, Failure};
 use host::progress::Progress;
@@ -39,7 +39,7 @@ pub(crate) struct Machines<'a, M> {
     progress: Progress,
     artifacts: BTreeMap<usize, Artifact>,
     rigs: BTreeMap<Fs, Rig>,
-    judged: Option<Judged>,
+    judged: Option<VerdictCache>,
     /// What all runs depend on besides kernel, cell and seed.
     identity: Option<String>,
     /// The trial that is run; its kernel is filled in.
@@ -55,7 +55,7 @@ impl<'a, M: Maker> Machines<'a, M> {
             progress,
             artifacts: BTreeMap::new(),
             rigs: BTreeMap::new(),
-            judged: prepare::cache().ok().map(|cache| Judged::of(&cache)),
+            judged: prepare::cache().ok().map(|cache| VerdictCache::of(&cache)),
             identity: None,
             trial: None,
         }
@@ -263,12 +263,12 @@ impl<M: Maker> Bench for Machines<'_, M> {
         self.maker.place(item)
     }
 
-    fn make(&mut self, item: usize) -> Result<Made, Failure> {
+    fn make(&mut self, item: usize) -> Result<BuildOutcome, Failure> {
         Ok(match self.artifact(item)? {
-            Ok(artifact) => Made::Ready {
+            Ok(artifact) => BuildOutcome::Ready {
                 artifact: artifact.hash,
             },
-            Err(reason) => Made::Unfit(reason),
+            Err(reason) => BuildOutcome::Unfit(reason),
         })
     }
 

@@ -7,12 +7,12 @@ use sha2::{Digest, Sha256};
 
 use crate::bench::Machines;
 use crate::cell::Selection;
-use crate::delta::Asked;
+use crate::delta::DeltaRequest;
 use crate::dry_run::dry_run;
 use crate::journal::{JOURNAL, broke_off, open};
 use crate::maker::Maker;
 use crate::plan::Planned;
-use crate::report::{self, Report};
+use crate::report::{self, BisectReport};
 use crate::request::{DeltaRange, Request};
 use crate::revert;
 use crate::setting::Setting;
@@ -143,7 +143,7 @@ impl<'a> Bisection<'a> {
         };
         let header = self.header(&trial.cases[0].name, trial.fs);
         bench.look_at(trial);
-        let asked = Asked {
+        let asked = DeltaRequest {
             planned: &self.planned,
             paths: &range.paths,
             error: self.request.error,
@@ -277,7 +277,7 @@ impl<'a> Bisection<'a> {
         let Finding::Search(conclusion) = finding else {
             return Ok(Exit::NoAnswer);
         };
-        let report = Report {
+        let report = BisectReport {
             planned: &self.planned,
             state,
             conclusion,

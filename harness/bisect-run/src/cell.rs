@@ -12,7 +12,7 @@ use host::words::counted;
 use kernels::Kernel;
 use run::Trial;
 use run::cases::Profile;
-use run::select::{self, Wanted};
+use run::select::{self, CellRequest};
 use verdict::results::Cell;
 
 /// Where the choice is kept, so that a resumed bisection does not make it again.
@@ -34,7 +34,7 @@ impl Selection {
             Subject::Cases { globs, profile } => (globs.as_slice(), *profile),
             Subject::Exec { .. } => (&[][..], Profile::Default),
         };
-        let wanted = Wanted {
+        let wanted = CellRequest {
             fs: &request.fs,
             cases,
             exec: matches!(request.subject, Subject::Exec { .. }),

@@ -3,7 +3,7 @@
 mod hunks;
 mod judge;
 mod range;
-mod told;
+mod report;
 mod units;
 
 use std::path::Path;
@@ -24,7 +24,7 @@ use judge::{Does, Judge};
 use kernels::source::Tree;
 use range::ENDS;
 pub(crate) use range::range;
-use told::Told;
+use report::DeltaReport;
 use units::{blamed, likely};
 
 /// Failures of the bad end before anything else is run.
@@ -41,7 +41,7 @@ fn passes_needed(failed: u32, runs: u32, error: f64) -> u32 {
 }
 
 /// What is searched.
-pub(crate) struct Asked<'a> {
+pub(crate) struct DeltaRequest<'a> {
     /// The two ends.
     pub(crate) planned: &'a Planned,
     /// Only hunks within these paths; all if there are none.
@@ -56,7 +56,7 @@ pub(crate) struct Asked<'a> {
     pub(crate) dir: &'a Path,
 }
 
-impl Asked<'_> {
+impl DeltaRequest<'_> {
     /// Judges both ends, searches, and prints and keeps the result.
     ///
     /// # Errors
@@ -94,7 +94,7 @@ impl Asked<'_> {
                 )));
             }
         };
-        let told = Told {
+        let told = DeltaReport {
             planned: self.planned,
             difference: &difference,
             minimal: &minimal,

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::judged::Judged;
 use super::maker::Maker;
 use super::plan::{Estimate, Pace, Planned, median};
+use super::verdict_cache::VerdictCache;
 use bisect::driver::short;
 use bisect::search::Search;
 use bisect::state::Kind;
@@ -47,7 +47,7 @@ pub(crate) fn dry_run<M: Maker>(planned: &mut Planned, fresh: &Search, maker: &M
         estimate.runs.0,
         estimate.runs.1
     );
-    let judged = prepare::cache().ok().map(|cache| Judged::of(&cache));
+    let judged = prepare::cache().ok().map(|cache| VerdictCache::of(&cache));
     let pace = Pace {
         run_s: judged.and_then(|judged| median(judged.durations_ms())),
         ..maker.pace()

@@ -5,7 +5,7 @@ use std::path::Path;
 use exit::Failure;
 use host::atomic;
 
-/// Writes a file of a report, and makes its folder if need be.
+/// Writes a file of a report, and makes its directory if need be.
 ///
 /// # Errors
 /// It cannot be written.

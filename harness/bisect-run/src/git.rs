@@ -176,7 +176,7 @@ fn skipped(
     Ok((skip, notes))
 }
 
-/// How a commit is built: as `test --tree` does it, so that both share a build folder.
+/// How a commit is built: as `test --tree` does it, so that both share a build directory.
 fn source_of(kernel: &Kernel) -> Option<TreeSource> {
     match &kernel.source {
         Source::Tree(source) => Some((**source).clone()),

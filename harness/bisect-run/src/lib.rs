@@ -8,7 +8,7 @@
 //! 2. `bisection` selects the cell, opens the journal and lets the `bisect` crate's driver go from step to step;
 //!    `delta` does so for the difference of two trees.
 //! 3. `bench` is the driver's bench: it makes a kernel and runs the cell in a virtual machine, with one boot a run.
-//!    `judged` keeps the results of runs for later bisections, `ahead` builds kernels while a guest runs.
+//!    `verdict_cache` keeps the results of runs for later bisections, `ahead` builds kernels while a guest runs.
 //! 4. `report` prints the result and writes the directory to post from; `revert` confirms it before.
 //!
 //! A bisection resumes after SIGKILL without repeating a build or a run: its directory has the journal, the cell that
@@ -24,7 +24,6 @@ mod dry_run;
 mod files;
 mod git;
 mod journal;
-mod judged;
 mod maker;
 mod plan;
 mod releases;
@@ -35,6 +34,7 @@ mod revert;
 mod series;
 mod setting;
 mod trees;
+mod verdict_cache;
 
 use std::path::Path;
 

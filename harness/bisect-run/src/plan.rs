@@ -1,7 +1,7 @@
 //! What is bisected, whatever kind of range it is, and what that will take.
 
 use bisect::history::History;
-use bisect::search::{Config, Direction, Outcome, Played, Search};
+use bisect::search::{Config, Direction, Played, RunOutcome, Search};
 use bisect::state::Kind;
 use exit::{Exit, Failure};
 
@@ -52,7 +52,7 @@ pub(crate) struct Estimate {
 pub(crate) struct Pace {
     /// A build of everything.
     pub(crate) whole_s: Option<f64>,
-    /// A build in a folder where another version was built before.
+    /// A build in a directory where another version was built before.
     pub(crate) next_s: Option<f64>,
     pub(crate) run_s: Option<f64>,
 }
@@ -112,7 +112,7 @@ impl Planned {
         };
         let mut search = Search::new(history, config).map_err(|error| Failure::of(Exit::Internal, &error))?;
         for item in &self.skip {
-            search.observe(*item, Outcome::Untestable);
+            search.observe(*item, RunOutcome::Untestable);
         }
         Ok(search)
     }

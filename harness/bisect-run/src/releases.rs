@@ -12,7 +12,7 @@ use exit::{Exit, Failure};
 use host::progress::Progress;
 use host::suggest;
 use host::words::quoted;
-use kernels::package::Wanted;
+use kernels::package::VersionRequest;
 use kernels::{self, Artifact, Kernel, Lock, Manifest, Options, version};
 use run::prepare;
 
@@ -110,8 +110,8 @@ fn line_of(kernel: &Kernel) -> Result<&str, Failure> {
 /// The version that orders a kernel, if it has one.
 fn version_of(kernel: &Kernel, lock: &Lock) -> Option<String> {
     match &kernel.source.packages()?.version {
-        Wanted::Exactly(version) => Some(version.clone()),
-        Wanted::Latest => lock.get(&kernel.id).map(|pinned| pinned.version.clone()),
+        VersionRequest::Exactly(version) => Some(version.clone()),
+        VersionRequest::Latest => lock.get(&kernel.id).map(|pinned| pinned.version.clone()),
     }
 }
 

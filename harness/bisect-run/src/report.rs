@@ -12,10 +12,10 @@ use super::files::put;
 use super::maker::Maker;
 use super::plan::Planned;
 use bisect::driver::{percent, short};
-use bisect::search::{Conclusion, Direction, End, Outcome};
+use bisect::search::{Conclusion, Direction, End, RunOutcome};
 use bisect::state::State;
 use exit::{Exit, Failure};
-pub(crate) use result::{FOLDER, Report};
+pub(crate) use result::{BisectReport, FOLDER};
 use sides::Side;
 
 /// `result.json`.
@@ -46,7 +46,7 @@ struct ResultFile<'a> {
     error: f64,
 }
 
-impl Report<'_> {
+impl BisectReport<'_> {
     /// Writes the directory.
     ///
     /// # Errors
@@ -61,8 +61,8 @@ impl Report<'_> {
         }
         let sides = match self.sides() {
             Some((bad, good)) => vec![
-                Side::write(self, bench, bad, Outcome::Failed, &folder.join("bad"))?,
-                Side::write(self, bench, good, Outcome::Passed, &folder.join("good"))?,
+                Side::write(self, bench, bad, RunOutcome::Failed, &folder.join("bad"))?,
+                Side::write(self, bench, good, RunOutcome::Passed, &folder.join("good"))?,
             ],
             None => Vec::new(),
         };

@@ -18,7 +18,7 @@ pub(crate) struct Repository {
     pub(crate) dir: PathBuf,
     /// Where its objects are.
     pub(crate) objects: PathBuf,
-    /// Folders with more objects that its trees are made of.
+    /// Directories with more objects that its trees are made of.
     pub(crate) alternates: Vec<PathBuf>,
 }
 

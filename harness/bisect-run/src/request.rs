@@ -77,7 +77,7 @@ pub struct CommitRange {
 /// A series of patches over its base.
 #[derive(Debug, Clone)]
 pub struct SeriesRange {
-    /// A mailbox, or a folder of patches.
+    /// A mailbox, or a directory of patches.
     pub patches: PathBuf,
     /// What they are applied to.
     pub base: SeriesBase,

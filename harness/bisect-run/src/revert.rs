@@ -7,7 +7,7 @@ use super::bench::Machines;
 use super::maker::Maker;
 use super::plan::Planned;
 use bisect::driver::{Bench, short};
-use bisect::search::{Direction, Outcome};
+use bisect::search::{Direction, RunOutcome};
 use bisect::state::State;
 use exit::Failure;
 
@@ -82,7 +82,7 @@ pub(crate) fn confirm<M: Maker>(
     let shown = before
         .into_iter()
         .flat_map(|parent| state.shown_by(&planned.names[*parent]));
-    let passes = shown.filter(|shown| shown.outcome == Outcome::Passed);
+    let passes = shown.filter(|shown| shown.outcome == RunOutcome::Passed);
     let wanted = match planned.direction {
         Direction::Regression => u32::try_from(passes.count()).unwrap_or(1).max(1),
         Direction::Fix => patience,
@@ -103,9 +103,9 @@ pub(crate) fn confirm<M: Maker>(
         };
         let outcome = pinned.compare(&ran.cell, &ran.console).outcome();
         match outcome {
-            Outcome::Failed => failed += 1,
-            Outcome::Passed => passed += 1,
-            Outcome::Other | Outcome::Untestable => other += 1,
+            RunOutcome::Failed => failed += 1,
+            RunOutcome::Passed => passed += 1,
+            RunOutcome::Other | RunOutcome::Untestable => other += 1,
         }
         // One failure is proof; and what says nothing once and again, will not say more.
         if failed > 0 || other > 1 {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::ahead::{Ahead, Wanted};
+use super::ahead::{Ahead, BuildRequest};
 use super::maker::{Maker, unfit};
 use super::plan::{Pace, median};
 use super::repository::Repository;
@@ -176,13 +176,13 @@ impl Maker for Trees {
             .iter()
             .filter(|item| !self.ahead.built.contains(item))
             .filter_map(|item| {
-                Some(Wanted {
+                Some(BuildRequest {
                     item: *item,
                     id: self.ids[*item].clone(),
                     tree: self.trees[*item].as_ref().ok()?.clone(),
                 })
             });
-        let wanted: Vec<Wanted> = wanted.collect();
+        let wanted: Vec<BuildRequest> = wanted.collect();
         if !wanted.is_empty() {
             self.ahead.running = Some(Ahead::begin(&self.cache, &self.repo, &self.source, wanted));
         }

@@ -84,7 +84,7 @@ impl Units {
 
 /// What a search for a smallest set asked of its oracle so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Asked {
+pub struct OracleCounts {
     /// Sets that the oracle was asked about.
     pub asked: u32,
     /// Those of them that could not be tested.
@@ -102,7 +102,7 @@ pub struct Minimal {
     /// left out.
     pub not_without: Subset,
     /// The questions that led there.
-    pub asked: Asked,
+    pub asked: OracleCounts,
 }
 
 /// Why there is no smallest set.
@@ -132,7 +132,7 @@ pub fn minimise<E>(
     let mut search = Search {
         units,
         known: known.into_iter().collect(),
-        asked: Asked::default(),
+        asked: OracleCounts::default(),
         oracle,
     };
     let whole: Subset = units.order.iter().copied().collect();
@@ -170,7 +170,7 @@ enum LeftOut {
 struct Search<'a, O> {
     units: &'a Units,
     known: BTreeMap<Subset, Answer>,
-    asked: Asked,
+    asked: OracleCounts,
     oracle: O,
 }
 

@@ -29,7 +29,7 @@ const TRIES: u32 = 2;
 
 /// What came of making an item.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Made {
+pub enum BuildOutcome {
     /// It can be run.
     Ready {
         /// Hash of what came out: items with the same one are the same.
@@ -62,7 +62,7 @@ pub trait Bench {
     ///
     /// # Errors
     /// Something failed that is not the item's fault.
-    fn make(&mut self, item: usize) -> Result<Made, Self::Error>;
+    fn make(&mut self, item: usize) -> Result<BuildOutcome, Self::Error>;
 
     /// Runs an item's kernel for the `nth` time, counted from 1; all that is left of it lies below `dir`, which does
     /// not exist yet.

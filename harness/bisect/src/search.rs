@@ -35,7 +35,7 @@ pub use super::belief::Direction;
 use super::belief::{Belief, Model};
 use super::history::History;
 use super::rate::Tally;
-pub use result::{Conclusion, End, Next, Observed, Outcome, Outlook, Played, Step};
+pub use result::{Conclusion, End, Next, Observed, Outlook, Played, RunOutcome, Step};
 pub use settings::{Config, ConfigError};
 
 /// The part of the error that the search allows itself. A probability is right on average over failure rates as they
@@ -93,17 +93,17 @@ impl Search {
     }
 
     /// Takes in what came of a run.
-    pub fn observe(&mut self, item: usize, outcome: Outcome) {
+    pub fn observe(&mut self, item: usize, outcome: RunOutcome) {
         debug_assert!(item < self.model.history.items(), "item {item} is in the range");
         let observed = self.observed.entry(item).or_default();
         match outcome {
-            Outcome::Failed => observed.tally.failed += 1,
-            Outcome::Passed => observed.tally.passed += 1,
-            Outcome::Other => observed.other += 1,
-            Outcome::Untestable => observed.untestable = true,
+            RunOutcome::Failed => observed.tally.failed += 1,
+            RunOutcome::Passed => observed.tally.passed += 1,
+            RunOutcome::Other => observed.other += 1,
+            RunOutcome::Untestable => observed.untestable = true,
         }
         let observed = *observed;
-        if outcome != Outcome::Untestable {
+        if outcome != RunOutcome::Untestable {
             self.built.insert(item);
         }
         let runs = observed.tally.runs() + observed.other;
@@ -182,7 +182,7 @@ impl Search {
         };
         let fails = belief.fails(next.item);
         let mut ahead: Vec<(usize, f64)> = Vec::new();
-        for (outcome, probability) in [(Outcome::Failed, fails), (Outcome::Passed, 1.0 - fails)] {
+        for (outcome, probability) in [(RunOutcome::Failed, fails), (RunOutcome::Passed, 1.0 - fails)] {
             // More runs of what is built may come first; they are taken to go the same way.
             let mut then = self.clone();
             then.observe(next.item, outcome);
@@ -193,9 +193,9 @@ impl Search {
                     break;
                 }
                 let likely = if after.bad > 0.5 {
-                    Outcome::Failed
+                    RunOutcome::Failed
                 } else {
-                    Outcome::Passed
+                    RunOutcome::Passed
                 };
                 then.observe(after.item, likely);
                 step = then.step();

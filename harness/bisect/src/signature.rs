@@ -12,7 +12,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::search::Outcome;
+use super::search::RunOutcome;
 use verdict::results::Cell;
 use verdict::{Cause, Failure, Stage, Verdict, console};
 
@@ -56,12 +56,12 @@ pub enum Comparison {
 impl Comparison {
     /// What the search makes of it.
     #[must_use]
-    pub fn outcome(&self) -> Outcome {
+    pub fn outcome(&self) -> RunOutcome {
         match self {
-            Comparison::Same => Outcome::Failed,
-            Comparison::Other(_) => Outcome::Other,
-            Comparison::Pass => Outcome::Passed,
-            Comparison::Untestable(_) => Outcome::Untestable,
+            Comparison::Same => RunOutcome::Failed,
+            Comparison::Other(_) => RunOutcome::Other,
+            Comparison::Pass => RunOutcome::Passed,
+            Comparison::Untestable(_) => RunOutcome::Untestable,
         }
     }
 }
@@ -266,7 +266,7 @@ fn report(log: &str, cause: Cause) -> Option<(String, Vec<String>)> {
 }
 
 /// What sort of report a line opens, without numbers.
-fn kind(report: &console::Report) -> String {
+fn kind(report: &console::KernelReport) -> String {
     let line = report.line.as_str();
     let from = line.find(report.opening).and_then(|at| line.get(at..)).unwrap_or(line);
     let upto = |end: &str| {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use fastrand::Rng;
 
 use super::rivals::{self, Threshold};
-use super::search::{Conclusion, Outcome, Search, Step};
+use super::search::{Conclusion, RunOutcome, Search, Step};
 
 /// A way to bisect.
 #[derive(Debug, Clone)]
@@ -73,9 +73,9 @@ fn ours(fresh: &Search, fails: &mut dyn FnMut(usize) -> bool) -> Option<usize> {
         match search.step() {
             Step::Run(next) => {
                 let outcome = if fails(next.item) {
-                    Outcome::Failed
+                    RunOutcome::Failed
                 } else {
-                    Outcome::Passed
+                    RunOutcome::Passed
                 };
                 search.observe(next.item, outcome);
             }

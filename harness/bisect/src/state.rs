@@ -21,7 +21,7 @@ use std::path::PathBuf;
 use guest_wire::Fs;
 use serde::{Deserialize, Serialize};
 
-use super::search::{Direction, Outcome};
+use super::search::{Direction, RunOutcome};
 use super::signature::{Comparison, Reason, Signature};
 
 /// Changes whenever a journal of before cannot be gone on with.
@@ -35,7 +35,7 @@ pub enum Kind {
     Releases,
     /// Commits between two revisions of one repository.
     Git,
-    /// Patches of a mailbox or folder, each an item on top of the one before.
+    /// Patches of a mailbox or directory, each an item on top of the one before.
     Series,
     /// The difference between two trees.
     Delta,
@@ -160,7 +160,7 @@ pub enum Entry {
     Building {
         /// Name of the item: a kernel's id, a commit, the key of a set of hunks.
         item: String,
-        /// The folder of the cache in which the kernel is built or kept.
+        /// The directory of the cache in which the kernel is built or kept.
         dir: PathBuf,
     },
     /// A build is done.
@@ -228,7 +228,7 @@ pub struct Shown {
     /// Name of the item that the bisection asked for; others may have the same kernel.
     pub item: String,
     /// What the search makes of the comparison in the journal.
-    pub outcome: Outcome,
+    pub outcome: RunOutcome,
     /// Where its evidence is.
     pub dir: PathBuf,
 }
@@ -250,7 +250,7 @@ pub struct State {
     /// Builds that are done, by item.
     pub builds: BTreeMap<String, Build>,
     /// What was observed, in order: runs and items that were given up.
-    pub observations: Vec<(String, Outcome)>,
+    pub observations: Vec<(String, RunOutcome)>,
     /// Runs that are done, in order.
     pub shown: Vec<Shown>,
     /// Why items were given up.
@@ -314,7 +314,7 @@ impl State {
             }
             Entry::Skipped { item, reason } => {
                 self.pending = None;
-                self.observations.push((item.clone(), Outcome::Untestable));
+                self.observations.push((item.clone(), RunOutcome::Untestable));
                 self.skipped.insert(item, reason);
             }
             Entry::Same { item, other, .. } => self.same.push((item, other)),

@@ -14,7 +14,7 @@ mod tests;
 use std::fs;
 use std::path::Path;
 
-use guest_wire::{Event, Outcome, Phase};
+use guest_wire::{Event, Phase, PhaseOutcome};
 use host::atomic;
 use vhost_blk_api::trace::{Record, RequestLine, requests};
 
@@ -153,7 +153,7 @@ impl EvidenceBundle {
     }
 
     /// How a phase ended, if it did.
-    pub(crate) fn outcome(&self, wanted: Phase) -> Option<&Outcome> {
+    pub(crate) fn outcome(&self, wanted: Phase) -> Option<&PhaseOutcome> {
         self.events.iter().find_map(|timed| match &timed.event {
             Event::PhaseEnd { phase, outcome } if *phase == wanted => Some(outcome),
             _ => None,

@@ -1,8 +1,8 @@
-//! The user's cache folder, shared by any number of runs at once.
+//! The user's cache directory, shared by any number of runs at once.
 //!
-//! Everything in it is made in a scratch folder beside its place and renamed into it when it is whole, so nobody ever
-//! sees half of anything. A scratch folder is locked (flock) for as long as its maker lives; one that is not locked was
-//! left by a run that was killed, and the next run that makes a scratch folder there removes it.
+//! Everything in it is made in a scratch directory beside its place and renamed into it when it is whole, so nobody
+//! ever sees half of anything. A scratch directory is locked (flock) for as long as its maker lives; one that is not
+//! locked was left by a run that was killed, and the next run that makes a scratch directory there removes it.
 
 use exit::{Exit, ExitError};
 use std::fs::File;
@@ -27,7 +27,7 @@ pub enum CacheError {
     NoPlace,
     /// A write failed with ENOSPC or EDQUOT.
     #[error(
-        "no space left on the disk of {}; free some, or set BIOSCOPE_CACHE to a folder on another disk",
+        "no space left on the disk of {}; free some, or set BIOSCOPE_CACHE to a directory on another disk",
         path.display()
     )]
     DiskFull {
@@ -36,13 +36,13 @@ pub enum CacheError {
     },
     /// It cannot be read or written.
     #[error(
-        "cannot {action} {}; if the cache cannot be there, set BIOSCOPE_CACHE to a folder of your own",
+        "cannot {action} {}; if the cache cannot be there, set BIOSCOPE_CACHE to a directory of your own",
         path.display()
     )]
     Io {
         /// What was tried: `create`, `read`.
         action: &'static str,
-        /// The file or folder of the cache that it was tried on.
+        /// The file or directory of the cache that it was tried on.
         path: PathBuf,
         /// The system's answer.
         source: io::Error,
@@ -83,7 +83,7 @@ pub fn is_full(path: &Path) -> bool {
     })
 }
 
-/// The folder of what is fetched and built once and used by every run: the store, build folders, golden images.
+/// The directory of what is fetched and built once and used by every run: the store, build directories, golden images.
 #[derive(Debug, Clone)]
 pub struct Cache {
     root: PathBuf,
@@ -107,19 +107,19 @@ impl Cache {
             .ok_or(CacheError::NoPlace)
     }
 
-    /// One in a folder of its own, made when it is needed.
+    /// One in a directory of its own, made when it is needed.
     #[must_use]
     pub fn at(root: impl Into<PathBuf>) -> Self {
         Cache { root: root.into() }
     }
 
-    /// The folder; it need not exist yet.
+    /// The directory; it need not exist yet.
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// A folder in it, made if need be.
+    /// A directory in it, made if need be.
     ///
     /// # Errors
     /// It cannot be made.
@@ -150,16 +150,16 @@ impl Cache {
             .then_some(LockGuard { file }))
     }
 
-    /// A scratch folder in the folder `name`; what killed runs left there is removed first.
+    /// A scratch directory in the directory `name`; what killed runs left there is removed first.
     ///
     /// # Errors
     /// It cannot be made.
     pub fn scratch(&self, name: &str) -> Result<Scratch, CacheError> {
         let parent = self.folder(name)?;
-        // Held until the new folder has its own lock: no other run may take it for an abandoned one.
+        // Held until the new directory has its own lock: no other run may take it for an abandoned one.
         let _all = lock_file(&parent.join(LOCK_NAME), || {})?;
         remove_abandoned(&parent);
-        let failed = |source| CacheError::io("create a folder in", &parent, source);
+        let failed = |source| CacheError::io("create a directory in", &parent, source);
         let folder = tempfile::Builder::new()
             .prefix(SCRATCH_PREFIX)
             .tempdir_in(&parent)
@@ -204,7 +204,7 @@ fn lock_file(path: &Path, on_wait: impl FnOnce()) -> Result<LockGuard, CacheErro
     Ok(LockGuard { file })
 }
 
-/// Removes scratch folders whose makers are gone. What cannot be removed is left for the next run.
+/// Removes scratch directories whose makers are gone. What cannot be removed is left for the next run.
 fn remove_abandoned(parent: &Path) {
     let Ok(entries) = std::fs::read_dir(parent) else { return };
     for entry in entries
@@ -218,7 +218,7 @@ fn remove_abandoned(parent: &Path) {
     }
 }
 
-/// A folder in which something is made; removed when dropped unless it was published.
+/// A directory in which something is made; removed when dropped unless it was published.
 #[derive(Debug)]
 pub struct Scratch {
     folder: TempDir,
@@ -226,13 +226,13 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// The folder, within the cache and so on the file system of its result.
+    /// The directory, within the cache and so on the file system of its result.
     #[must_use]
     pub fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Renames the folder `part` of it to `place`. If another run was faster its result stays.
+    /// Renames the directory `part` of it to `place`. If another run was faster its result stays.
     ///
     /// # Errors
     /// The rename fails.

@@ -27,7 +27,7 @@ pub(crate) const TARGET_ENV: &str = "BIOSCOPE_TARGET";
 /// There is no clone to work on.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "no folder above this program or the current directory is a clone of bioscope: \
+    "no directory above this program or the current directory is a clone of bioscope: \
      run it in one, or name one with {ROOT_ENV}=DIR"
 )]
 pub struct NoRoot;

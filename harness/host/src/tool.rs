@@ -1,4 +1,4 @@
-//! Runs the host's tools: found also in the sbin folders, with a deadline, and with errors that name the package to
+//! Runs the host's tools: found also in the sbin directories, with a deadline, and with errors that name the package to
 //! install.
 
 use exit::{Exit, ExitError};
@@ -54,7 +54,7 @@ pub enum ToolError {
     },
     /// It could not write.
     #[error(
-        "no space left on the disk for `{program}` ({stderr}); free some, or set BIOSCOPE_CACHE to a folder on \
+        "no space left on the disk for `{program}` ({stderr}); free some, or set BIOSCOPE_CACHE to a directory on \
         another disk"
     )]
     DiskFull {
@@ -107,7 +107,7 @@ impl Finished {
     }
 }
 
-/// The path of a program, searched for in `PATH` and then in the sbin folders.
+/// The path of a program, searched for in `PATH` and then in the sbin directories.
 #[must_use]
 pub fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();

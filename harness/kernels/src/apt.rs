@@ -71,7 +71,7 @@ impl AptError {
     /// Whether it may be that the index is older than the archive.
     #[must_use]
     pub(crate) fn is_stale_index(&self) -> bool {
-        // The words of an archive that is reached through http, and of one that is a folder.
+        // The words of an archive that is reached through http, and of one that is a directory.
         let gone = ["404", "File not found"];
         matches!(self, AptError::Unreachable { detail, .. } if gone.iter().any(|words| detail.contains(words)))
     }

@@ -34,7 +34,7 @@ pub use stop::Stop;
 /// Builds a tree, unless the store has what would come of it.
 ///
 /// # Errors
-/// Its configuration or its code does not build; a tool is missing; the disk is full. The store and the build folder
+/// Its configuration or its code does not build; a tool is missing; the disk is full. The store and the build directory
 /// stay usable.
 pub fn build(
     cache: &Cache,
@@ -72,7 +72,7 @@ fn build_or_stop(
     stop: Option<&Stop>,
 ) -> Result<Artifact, BuildError> {
     let job = Job::new(repo, id, tree, source)?;
-    let on_wait = || progress.say(&format!("waiting for another run that builds in the folder of {id}"));
+    let on_wait = || progress.say(&format!("waiting for another run that builds in the directory of {id}"));
     let mut line = Line::open(cache, source, on_wait)?;
     let inputs = job.config_inputs();
     let foreseen = line.state().configs.get(&inputs).cloned();

@@ -22,7 +22,7 @@ impl Document<'_> {
         Diagnostic::new(self.file, self.text, span, message)
     }
 
-    /// A path as the file means it: relative ones start at the file's folder.
+    /// A path as the file means it: relative ones start at the file's directory.
     pub(super) fn relative(&self, path: &Found<String>) -> PathBuf {
         self.file.parent().unwrap_or(Path::new("")).join(path.get_ref())
     }

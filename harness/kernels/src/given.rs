@@ -20,7 +20,7 @@ pub struct GivenTree {
     pub rev: Option<String>,
     /// Parts of the configuration, in order; the usual ones if there are none.
     pub config: Vec<String>,
-    /// Patches, mailboxes, or folders of them.
+    /// Patches, mailboxes, or directories of them.
     pub patch: Vec<PathBuf>,
     /// The compiler, as make's `CC` takes it: `gcc-10`. The host's usual one without it.
     pub cc: Option<String>,
@@ -51,7 +51,7 @@ pub fn image_kernel(image: &Path, modules: Option<&Path>) -> Result<Kernel, Fail
     Ok(Kernel::from_image(&name, image, modules))
 }
 
-/// The kernel of a source tree; `ready` is the folder of the ready fragments of configurations.
+/// The kernel of a source tree; `ready` is the directory of the ready fragments of configurations.
 ///
 /// # Errors
 /// A part of the configuration is unknown.

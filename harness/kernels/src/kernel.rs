@@ -39,7 +39,7 @@ pub enum Source {
     Image {
         /// A bzImage or an ELF vmlinux.
         image: PathBuf,
-        /// Folder that holds, or is, `lib/modules/RELEASE`.
+        /// Directory that holds, or is, `lib/modules/RELEASE`.
         modules: Option<PathBuf>,
     },
 }

@@ -8,7 +8,7 @@
 //! - [`resolve`] finds the packages of a version in a suite's index: a pure function. [`apt`] has that index and
 //!   verifies the archive's signatures; [`lock`] pins packages by their hashes, and `fetch` verifies those.
 //! - [`source`] brings source of any origin into one git repository of the cache, patches applied. [`build`] builds it
-//!   in a folder that similar kernels share, and notes which files the build read.
+//!   in a directory that similar kernels share, and notes which files the build read.
 //! - `unpack`, `decompress` and `payload` find the kernel that QEMU boots; [`modules`] are those a guest loads.
 //! - The [`store`] names each artifact by the hash of what it was made of, so nothing is made twice; [`stock`] says
 //!   what is kept, what was not used for a time, and what an artifact was made of.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::diagnostic::Diagnostic;
-use super::package::{PackageSource, Wanted};
+use super::package::{PackageSource, VersionRequest};
 
 const HEADER: &str = "# This file is made by bioscope: `cargo xtask update [ID]` moves it.
 # It is not meant to be edited by hand, and belongs under version control.
@@ -59,8 +59,8 @@ impl Pinned {
     #[must_use]
     pub fn serves(&self, source: &PackageSource) -> bool {
         let version_fits = match &source.version {
-            Wanted::Latest => true,
-            Wanted::Exactly(version) => *version == self.version,
+            VersionRequest::Latest => true,
+            VersionRequest::Exactly(version) => *version == self.version,
         };
         version_fits && self.suite == source.suite && self.package == source.packages
     }
@@ -186,7 +186,7 @@ impl Lock {
     /// Writes the lock beside `file` and renames it into place.
     ///
     /// # Errors
-    /// The folder cannot be written to.
+    /// The directory cannot be written to.
     pub(crate) fn save(&self, file: &Path) -> Result<(), LockError> {
         let text = self.to_text()?;
         let failed = |source: std::io::Error| LockError::Write {
@@ -310,12 +310,12 @@ mod tests {
         let mut source = PackageSource {
             suite: "bullseye".to_owned(),
             packages: vec!["linux-image-a".to_owned()],
-            version: Wanted::Latest,
+            version: VersionRequest::Latest,
         };
         assert!(pinned("a").serves(&source));
-        source.version = Wanted::Exactly("5.10.219-1".to_owned());
+        source.version = VersionRequest::Exactly("5.10.219-1".to_owned());
         assert!(!pinned("a").serves(&source));
-        source.version = Wanted::Exactly("5.10.218-1".to_owned());
+        source.version = VersionRequest::Exactly("5.10.218-1".to_owned());
         assert!(pinned("a").serves(&source));
         source.suite = "bookworm".to_owned();
         assert!(!pinned("a").serves(&source));

@@ -44,7 +44,7 @@ impl ExitError for ManifestError {
 }
 
 impl Manifest {
-    /// Reads a manifest; relative paths in it start at its folder.
+    /// Reads a manifest; relative paths in it start at its directory.
     ///
     /// # Errors
     /// The file cannot be read or says something wrong.

@@ -20,7 +20,7 @@ pub enum ModuleError {
         module: String,
         /// The kernel's release.
         release: String,
-        /// The folder searched.
+        /// The directory searched.
         looked_in: PathBuf,
     },
     /// kmod is missing or failed.

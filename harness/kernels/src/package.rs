@@ -10,23 +10,23 @@ pub struct PackageSource {
     /// Names, or globs of which the highest version is taken.
     pub packages: Vec<String>,
     /// Version of the first of the packages.
-    pub version: Wanted,
+    pub version: VersionRequest,
 }
 
 /// Which version of a package.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Wanted {
+pub enum VersionRequest {
     /// The highest on offer when the lock was last moved.
     Latest,
     /// This one and no other: `6.1.170-3`.
     Exactly(String),
 }
 
-impl fmt::Display for Wanted {
+impl fmt::Display for VersionRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Wanted::Latest => "latest",
-            Wanted::Exactly(version) => version,
+            VersionRequest::Latest => "latest",
+            VersionRequest::Exactly(version) => version,
         })
     }
 }

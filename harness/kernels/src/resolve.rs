@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::apt::index::{Entry, Index};
 use super::lock::Pinned;
-use super::package::{PackageSource, Wanted};
+use super::package::{PackageSource, VersionRequest};
 use super::version;
 use host::suggest;
 
@@ -113,18 +113,18 @@ pub fn missing(pinned: &Pinned, source: &PackageSource, index: &Index) -> Option
     Some(gone_error(
         &pinned.id,
         &gone.name,
-        &Wanted::Exactly(gone.version.clone()),
-        source.version == Wanted::Latest,
+        &VersionRequest::Exactly(gone.version.clone()),
+        source.version == VersionRequest::Latest,
         index,
     ))
 }
 
 /// The entry of a package asked for by name or glob: the highest version that fits.
-fn root<'a>(id: &str, pattern: &str, wanted: &Wanted, index: &'a Index) -> Result<&'a Entry, ResolveError> {
+fn root<'a>(id: &str, pattern: &str, wanted: &VersionRequest, index: &'a Index) -> Result<&'a Entry, ResolveError> {
     let matcher = suggest::glob(pattern).ok();
     let fits = |entry: &&Entry| match wanted {
-        Wanted::Latest => true,
-        Wanted::Exactly(version) => entry.deb.version == *version,
+        VersionRequest::Latest => true,
+        VersionRequest::Exactly(version) => entry.deb.version == *version,
     };
     index
         .names()
@@ -173,7 +173,7 @@ fn dependencies(depends: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
     })
 }
 
-fn gone_error(id: &str, package: &str, wanted: &Wanted, lock_only: bool, index: &Index) -> ResolveError {
+fn gone_error(id: &str, package: &str, wanted: &VersionRequest, lock_only: bool, index: &Index) -> ResolveError {
     let update = format!("`cargo xtask update {id}`");
     let suite = index.suite.clone();
     let package = package.to_owned();
@@ -209,7 +209,7 @@ fn gone_error(id: &str, package: &str, wanted: &Wanted, lock_only: bool, index: 
 }
 
 /// The packages of the same flavour that are nearest in version, or in name if no version is given.
-fn nearest(package: &str, wanted: &Wanted, index: &Index) -> String {
+fn nearest(package: &str, wanted: &VersionRequest, index: &Index) -> String {
     let flavour = flavour(package);
     let mut offers: Vec<&Entry> = index
         .names()
@@ -219,8 +219,8 @@ fn nearest(package: &str, wanted: &Wanted, index: &Index) -> String {
         .collect();
     offers.sort_by(|a, b| version::compare(&a.deb.version, &b.deb.version));
     let at = match wanted {
-        Wanted::Latest => offers.len(),
-        Wanted::Exactly(version) => {
+        VersionRequest::Latest => offers.len(),
+        VersionRequest::Exactly(version) => {
             offers.partition_point(|entry| version::compare(&entry.deb.version, version).is_lt())
         }
     };

@@ -21,7 +21,7 @@ pub use import::{package, taken, tarball};
 pub use patches::{Single, apply, each};
 pub use repo::{Listing, Repo, Tree};
 
-/// The tree of a git repository or folder.
+/// The tree of a git repository or directory.
 ///
 /// # Errors
 /// It does not exist, has no such revision, or cannot be fetched.

@@ -1,4 +1,4 @@
-//! What is kept: artifacts and build folders, what of it was not used for a time, and what an artifact was made of.
+//! What is kept: artifacts and build directories, what of it was not used for a time, and what an artifact was made of.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use super::prepare::{self, Options};
 use super::store::{self, Kept};
 use super::tree::TreeSource;
 
-/// A folder of the cache in which similar kernels are built one after another.
+/// A directory of the cache in which similar kernels are built one after another.
 #[derive(Debug, Clone)]
 pub struct BuildFolder {
     /// Last part of `dir`.
@@ -24,11 +24,11 @@ pub struct BuildFolder {
     pub dir: PathBuf,
     /// What is built in it; empty if no build came to its end.
     pub what: String,
-    /// When a build last came to its end, or the folder was made.
+    /// When a build last came to its end, or the directory was made.
     pub used: SystemTime,
 }
 
-/// All build folders of the cache, in the order of their names.
+/// All build directories of the cache, in the order of their names.
 #[must_use]
 pub fn build_folders(cache: &Cache) -> Vec<BuildFolder> {
     let folder = |(dir, state): (PathBuf, line::State)| BuildFolder {
@@ -40,7 +40,7 @@ pub fn build_folders(cache: &Cache) -> Vec<BuildFolder> {
     line::all(cache).into_iter().map(folder).collect()
 }
 
-/// Bytes on disk of everything below a folder.
+/// Bytes on disk of everything below a directory.
 #[must_use]
 pub fn size_bytes(dir: &Path) -> u64 {
     use std::os::unix::fs::MetadataExt;
@@ -54,10 +54,10 @@ pub fn size_bytes(dir: &Path) -> u64 {
         .sum()
 }
 
-/// An artifact or a build folder that nobody used for a time.
+/// An artifact or a build directory that nobody used for a time.
 #[derive(Debug, Clone)]
 pub struct Unused {
-    /// The artifact's or build folder's place in the cache.
+    /// The artifact's or build directory's place in the cache.
     pub dir: PathBuf,
     /// Who uses it has this lock.
     lock: String,

@@ -1,4 +1,4 @@
-//! The artifact store: kernels ready to boot, each in a folder named by the hash of what it was made of.
+//! The artifact store: kernels ready to boot, each in a directory named by the hash of what it was made of.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use host::cache::{Cache, CacheError};
 
-/// Changes whenever a folder's content would be made differently from the same packages.
+/// Changes whenever a directory's content would be made differently from the same packages.
 const FORMAT: u32 = 1;
 const FOLDER: &str = "store";
 const DESCRIPTION: &str = "artifact.json";
@@ -19,7 +19,7 @@ pub struct Artifact {
     pub id: String,
     /// Hash of what it was made of.
     pub hash: String,
-    /// Its folder in the store.
+    /// Its directory in the store.
     pub dir: PathBuf,
     /// What QEMU is to boot: an ELF with a PVH entry if there is one, else the bzImage.
     pub kernel: PathBuf,
@@ -29,7 +29,7 @@ pub struct Artifact {
     pub release: String,
     /// The package's version, or the release of an image.
     pub version: String,
-    /// Folder that holds `lib/modules/RELEASE`; none if the image came without modules.
+    /// Directory that holds `lib/modules/RELEASE`; none if the image came without modules.
     pub modules_root: Option<PathBuf>,
 }
 
@@ -41,7 +41,7 @@ impl Artifact {
     }
 }
 
-/// What the store keeps beside an artifact's files. Paths are relative to the folder unless they lie outside.
+/// What the store keeps beside an artifact's files. Paths are relative to the directory unless they lie outside.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Description {
@@ -53,7 +53,7 @@ pub struct Description {
     pub release: String,
     /// The package's version.
     pub version: String,
-    /// Folder that holds `lib/modules/RELEASE`.
+    /// Directory that holds `lib/modules/RELEASE`.
     pub modules_root: Option<PathBuf>,
     /// Why there is no ELF to boot, if there is none.
     pub no_elf: Option<String>,
@@ -74,7 +74,7 @@ pub struct MadeOf {
     pub config: Vec<String>,
     /// Toolchain and make's variables.
     pub with: String,
-    /// How many files of the source the build read; `inputs` in the artifact's folder lists them.
+    /// How many files of the source the build read; `inputs` in the artifact's directory lists them.
     pub files: usize,
 }
 
@@ -133,7 +133,7 @@ pub fn get(cache: &Cache, id: &str, hash: &str) -> Option<Artifact> {
     whole.then_some(artifact)
 }
 
-/// Makes an artifact unless the store has it: `make` fills a scratch folder and describes what it put there.
+/// Makes an artifact unless the store has it: `make` fills a scratch directory and describes what it put there.
 ///
 /// # Errors
 /// `make` fails, or the store cannot be written to.
@@ -181,7 +181,7 @@ fn place(cache: &Cache, hash: &str) -> PathBuf {
 pub struct Kept {
     /// The hash of what it was made of, which is its name in the store.
     pub hash: String,
-    /// Its folder in the store.
+    /// Its directory in the store.
     pub dir: PathBuf,
     /// What the store knows of it.
     pub description: Description,
@@ -210,8 +210,8 @@ pub fn all(cache: &Cache) -> Vec<Kept> {
     all
 }
 
-/// Removes a folder of the store, or a build folder, unless a run holds its lock; says whether it did. It is moved
-/// aside first, so that nobody finds half of it.
+/// Removes a directory of the store, or a build directory, unless a run holds its lock; says whether it did. It is
+/// moved aside first, so that nobody finds half of it.
 ///
 /// # Errors
 /// It cannot be removed.

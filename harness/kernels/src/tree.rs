@@ -13,7 +13,7 @@ use super::package::PackageSource;
 pub struct TreeSource {
     /// Where the source comes from.
     pub origin: Origin,
-    /// Patch files, mailboxes, or folders of them, applied in order.
+    /// Patch files, mailboxes, or directories of them, applied in order.
     pub patches: Vec<PathBuf>,
     /// What the configuration is made of, in order; the first is the base.
     pub config: Vec<ConfigPart>,
@@ -26,7 +26,7 @@ pub struct TreeSource {
 /// Where source comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// A git repository, or a folder with source.
+    /// A git repository, or a directory with source.
     Git {
         /// A path, or a URL that git fetches from.
         repository: String,
@@ -152,12 +152,12 @@ pub(crate) fn ready_fragments(ready: &Path) -> Vec<String> {
 }
 
 impl Origin {
-    /// Source that shares a build folder with other versions of itself, so that a neighbouring one costs an incremental
-    /// build.
+    /// Source that shares a build directory with other versions of itself, so that a neighbouring one costs an
+    /// incremental build.
     #[must_use]
     pub(crate) fn line(&self) -> String {
         match self {
-            // However a folder is spelled, it is that one.
+            // However a directory is spelled, it is that one.
             Origin::Git { repository, .. } => match Path::new(repository).canonicalize() {
                 Ok(folder) if !is_url(repository) => format!("git {}", folder.display()),
                 _ => format!("git {repository}"),

@@ -1,4 +1,4 @@
-//! From package files, or from files of the user's own, to a folder of the store.
+//! From package files, or from files of the user's own, to a directory of the store.
 
 use exit::{Exit, ExitError};
 use std::fs;
@@ -45,13 +45,13 @@ pub enum UnpackError {
         path: PathBuf,
         reason: payload::PayloadError,
     },
-    /// The modules folder given holds no modules of this kernel.
+    /// The modules directory given holds no modules of this kernel.
     #[error(
         "{} holds no modules of {release}: {found}; build the two together, or leave `modules` out if all is built in",
         path.display()
     )]
     NoModules {
-        /// The folder given.
+        /// The directory given.
         path: PathBuf,
         /// The kernel's release.
         release: String,
@@ -121,7 +121,7 @@ pub(crate) fn packages(debs: &[PathBuf], names: &str, version: &str, made: &Path
 /// completed.
 ///
 /// # Errors
-/// The image is no kernel, or the folder holds no modules of it.
+/// The image is no kernel, or the directory holds no modules of it.
 pub(crate) fn image(image: &Path, modules: Option<&Path>, made: &Path) -> Result<Description, UnpackError> {
     let bytes = read(image)?;
     let (mut description, vmlinux) = describe(image, &bytes, "")?;
@@ -150,7 +150,7 @@ pub(crate) fn image(image: &Path, modules: Option<&Path>, made: &Path) -> Result
     Ok(description)
 }
 
-/// Takes what a build made: an image, and a folder that holds its installed modules. The folder is moved.
+/// Takes what a build made: an image, and a directory that holds its installed modules. The directory is moved.
 ///
 /// # Errors
 /// The image is no kernel, or the modules are not its own.
@@ -159,7 +159,7 @@ pub(crate) fn built(image: &Path, modules: Option<&Path>, made: &Path) -> Result
     if let Some(staged) = modules {
         let release = description.release.clone();
         let folder = modules_folder(staged, &release)?;
-        // Links into the build folder.
+        // Links into the build directory.
         for link in ["build", "source"] {
             let _ = fs::remove_file(folder.join(link));
         }
@@ -172,7 +172,7 @@ pub(crate) fn built(image: &Path, modules: Option<&Path>, made: &Path) -> Result
     Ok(description)
 }
 
-/// The folder `RELEASE` that `given` is, holds, or holds under `lib/modules`.
+/// The directory `RELEASE` that `given` is, holds, or holds under `lib/modules`.
 ///
 /// # Errors
 /// There is none.
@@ -195,7 +195,7 @@ pub(crate) fn modules_folder(given: &Path, release: &str) -> Result<PathBuf, Unp
         .collect();
     others.sort();
     let found = if others.is_empty() {
-        format!("no folder lib/modules/{release} in it")
+        format!("no directory lib/modules/{release} in it")
     } else {
         format!("it has those of {}", others.join(", "))
     };

@@ -3,7 +3,7 @@
 
 use exit::ExitError;
 use kernels::apt::index::Index;
-use kernels::package::{PackageSource, Wanted};
+use kernels::package::{PackageSource, VersionRequest};
 use kernels::resolve::{missing, resolve};
 
 fn stanza(name: &str, version: &str, kib: u32, depends: &str) -> String {
@@ -48,9 +48,9 @@ fn index() -> Index {
 
 fn source(package: &str, version: &str) -> PackageSource {
     let version = if version == "latest" {
-        Wanted::Latest
+        VersionRequest::Latest
     } else {
-        Wanted::Exactly(version.to_owned())
+        VersionRequest::Exactly(version.to_owned())
     };
     PackageSource {
         suite: "bookworm".to_owned(),

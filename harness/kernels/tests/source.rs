@@ -186,7 +186,7 @@ fn a_working_tree_is_taken_as_it_is_and_left_as_it_was() {
     assert_eq!(before, after, "nothing of the user's was touched");
     fs::remove_file(linux.join("fs/new.c")).unwrap();
     assert_eq!(bed.text(&bed.git(&linux, "HEAD", true).unwrap(), "fs/new.c"), "none");
-    // A folder that is no repository has a working tree, too.
+    // A directory that is no repository has a working tree, too.
     fs::remove_dir_all(linux.join(".git")).unwrap();
     assert_eq!(
         bed.text(&bed.git(&linux, "HEAD", true).unwrap(), "fs/open.c"),

@@ -28,19 +28,19 @@ const MODE_LINK: u32 = 0o120_777;
 /// newc stores sizes in 32 bits.
 const FILE_SIZE_MAX: usize = u32::MAX as usize;
 
-/// One entry of an archive; folders above it are added by themselves.
+/// One entry of an archive; directories above it are added by themselves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// Path without a leading slash.
     pub path: String,
-    /// A folder, a file, a link or a device node.
+    /// A directory, a file, a link or a device node.
     pub content: Content,
 }
 
 /// What an entry of the archive is, and where its bytes come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
-    /// An empty folder, for mounts.
+    /// An empty directory, for mounts.
     Directory,
     /// An executable, read from the host.
     Program(PathBuf),

@@ -186,12 +186,12 @@ impl Provision<'_> {
         capture(&spec, &launch)
     }
 
-    /// A folder for the sockets of one machine, so that machines do not get in each other's way.
+    /// A directory for the sockets of one machine, so that machines do not get in each other's way.
     fn sockets(&self, of: &str) -> Result<PathBuf, RestoreError> {
         let folder = self.launch.sockets.join(of);
         std::fs::create_dir(&folder).map_err(|source| RestoreError::Io {
             action: "create",
-            what: "a folder for sockets",
+            what: "a directory for sockets",
             source,
         })?;
         Ok(folder)

@@ -74,7 +74,7 @@ pub fn identity(guest_bins: &Path, programs: &[PathBuf], qemu_version: &str) -> 
     Ok(store::hash(&parts))
 }
 
-/// The snapshots of a checkout: a folder a slot, in it a folder a key.
+/// The snapshots of a checkout: a directory a slot, in it a directory a key.
 pub(crate) struct Snapshots(Cache);
 
 /// A kept guest.
@@ -103,12 +103,12 @@ pub(crate) enum NotTaken<E> {
 }
 
 impl Snapshots {
-    /// Those in this folder, which is made when the first is taken.
+    /// Those in this directory, which is made when the first is taken.
     pub(crate) fn at(root: &Path) -> Snapshots {
         Snapshots(Cache::at(root))
     }
 
-    /// The snapshot of this slot and key; if there is none, `take` makes one in the folder that it is given.
+    /// The snapshot of this slot and key; if there is none, `take` makes one in the directory that it is given.
     ///
     /// Whoever else wants the same meanwhile waits for it.
     pub(crate) fn find_or_take<E>(

@@ -14,7 +14,7 @@ use host::tool::{self, ToolError};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// The extents of the file of this name in the top folder of a btrfs image; nothing if there is none.
+/// The extents of the file of this name in the top directory of a btrfs image; nothing if there is none.
 ///
 /// # Errors
 /// btrfs-progs are missing or cannot read the image.

@@ -12,7 +12,7 @@ use kernels::Kernel;
 
 /// What a person asked for; empty lists mean everything that is there by default.
 #[derive(Debug, Default)]
-pub struct Wanted<'a> {
+pub struct CellRequest<'a> {
     /// File systems.
     pub fs: &'a [Fs],
     /// Names of cases, or globs over them.
@@ -27,7 +27,7 @@ pub struct Wanted<'a> {
 ///
 /// # Errors
 /// A glob matches no case, or nothing is left of the selection.
-pub fn trials(kernels: &[&Kernel], wanted: &Wanted<'_>) -> Result<Vec<Trial>, Failure> {
+pub fn trials(kernels: &[&Kernel], wanted: &CellRequest<'_>) -> Result<Vec<Trial>, Failure> {
     let cases = if wanted.exec { Vec::new() } else { chosen_cases(wanted)? };
     let mut trials = Vec::new();
     for kernel in kernels {
@@ -61,7 +61,7 @@ pub fn trials(kernels: &[&Kernel], wanted: &Wanted<'_>) -> Result<Vec<Trial>, Fa
     Ok(trials)
 }
 
-fn chosen_cases(wanted: &Wanted<'_>) -> Result<Vec<&'static Case>, Failure> {
+fn chosen_cases(wanted: &CellRequest<'_>) -> Result<Vec<&'static Case>, Failure> {
     let profile = wanted.profile.unwrap_or(Profile::Default);
     let all: Vec<&Case> = cases::all().collect();
     if wanted.cases.is_empty() {
@@ -80,7 +80,7 @@ fn chosen_cases(wanted: &Wanted<'_>) -> Result<Vec<&'static Case>, Failure> {
     Ok(if inside.is_empty() { chosen } else { inside })
 }
 
-fn file_systems<'a>(kernel: &'a Kernel, wanted: &Wanted<'a>) -> &'a [Fs] {
+fn file_systems<'a>(kernel: &'a Kernel, wanted: &CellRequest<'a>) -> &'a [Fs] {
     if wanted.fs.is_empty() { &kernel.fs } else { wanted.fs }
 }
 
@@ -109,7 +109,7 @@ mod tests {
         let manifest = Manifest::parse(std::path::Path::new("kernels.toml"), text).unwrap();
         let kernels = manifest.select(&["k"]).unwrap();
         let cases: Vec<String> = cases.iter().map(ToString::to_string).collect();
-        let wanted = Wanted {
+        let wanted = CellRequest {
             fs: &[],
             cases: &cases,
             exec: false,

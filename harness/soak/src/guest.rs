@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use guest_wire::soak::{Order, Range, Report};
+use guest_wire::soak::{Order, Range, SoakReport};
 use machine::{Arrival, DeviceError, Launch, Machine, MachineSpec, Outage, StartError};
 use vhost_blk_api::control::{Command, Reply, Stats};
 
@@ -68,8 +68,8 @@ impl FioGuest {
         let deadline = Instant::now() + BOOT_WITHIN;
         loop {
             match self.next_report(deadline)? {
-                Some(Report::Ready) => return Ok(()),
-                Some(Report::Unfit { reason }) => return Err(GuestError::NotReady(reason)),
+                Some(SoakReport::Ready) => return Ok(()),
+                Some(SoakReport::Unfit { reason }) => return Err(GuestError::NotReady(reason)),
                 Some(_) => {}
                 None => {
                     let reason = format!("it said nothing for {} s", BOOT_WITHIN.as_secs());
@@ -80,7 +80,7 @@ impl FioGuest {
     }
 
     /// The guest's next report, or none at `deadline`.
-    fn next_report(&mut self, deadline: Instant) -> Result<Option<Report>, GuestError> {
+    fn next_report(&mut self, deadline: Instant) -> Result<Option<SoakReport>, GuestError> {
         loop {
             match self.machine.line().next_text(deadline) {
                 Some(Arrival::Text(text)) => {
@@ -104,18 +104,18 @@ impl FioGuest {
         jobs: String,
         zero: Vec<Range>,
         nudges: &mut Nudges,
-    ) -> Result<Vec<Report>, GuestError> {
+    ) -> Result<Vec<SoakReport>, GuestError> {
         self.order(&Order::Run { jobs, zero })?;
         let mut reports = Vec::new();
         let mut last = None;
         let mut idle = 0;
         loop {
             match self.next_report(Instant::now() + LOOK_EVERY)? {
-                Some(Report::End { how }) => {
-                    reports.push(Report::End { how });
+                Some(SoakReport::End { how }) => {
+                    reports.push(SoakReport::End { how });
                     return Ok(reports);
                 }
-                Some(Report::Unfit { reason }) => return Err(GuestError::NotReady(reason)),
+                Some(SoakReport::Unfit { reason }) => return Err(GuestError::NotReady(reason)),
                 Some(report) => {
                     idle = 0;
                     reports.push(report);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use guest_wire::soak::{Range, Report};
+use guest_wire::soak::{Range, SoakReport};
 use serde::Serialize;
 use vhost_blk_api::op::Op;
 
@@ -63,10 +63,10 @@ impl Aftermath {
     }
 
     /// Takes note of a phase in which fio wrote.
-    fn after(&mut self, ledger: &Ledger, reports: &[Report]) {
-        let syncs = |report: &Report| match report {
-            Report::Job(job) => job.syncs > 0,
-            Report::Failed { op, .. } => is_sync(op),
+    fn after(&mut self, ledger: &Ledger, reports: &[SoakReport]) {
+        let syncs = |report: &SoakReport| match report {
+            SoakReport::Job(job) => job.syncs > 0,
+            SoakReport::Failed { op, .. } => is_sync(op),
             _ => false,
         };
         self.untold = ledger.failed_to_write().is_some() || (self.untold && !reports.iter().any(syncs));
@@ -78,7 +78,7 @@ pub(crate) fn phase(
     ledger: &Ledger,
     workload: &Workload,
     phase: Phase,
-    reports: &[Report],
+    reports: &[SoakReport],
     aftermath: &mut Aftermath,
 ) -> (Tally, Vec<Finding>) {
     let mut judge = Judge {
@@ -124,9 +124,9 @@ impl Judge<'_> {
         });
     }
 
-    fn report(&mut self, report: &Report) {
+    fn report(&mut self, report: &SoakReport) {
         match report {
-            Report::Mismatch { block, first } => {
+            SoakReport::Mismatch { block, first } => {
                 self.differing.insert(block.offset);
                 let sector = (block.offset + first) / SECTOR_BYTES;
                 let action = self.ledger.explain(sector).map(|injection| injection.action.as_str());
@@ -142,7 +142,7 @@ impl Judge<'_> {
                     }
                 }
             }
-            Report::Failed { op, range, error } => {
+            SoakReport::Failed { op, range, error } => {
                 let told_late = self.phase == Phase::Writing && self.aftermath.untold && is_sync(op);
                 if told_late || is_explained(self.ledger, self.phase, op, *range) {
                     self.tally.errors += 1;
@@ -157,7 +157,11 @@ impl Judge<'_> {
                     self.find(Some(*range), what);
                 }
             }
-            Report::Ready | Report::Unfit { .. } | Report::Job(_) | Report::Said { .. } | Report::End { .. } => {}
+            SoakReport::Ready
+            | SoakReport::Unfit { .. }
+            | SoakReport::Job(_)
+            | SoakReport::Said { .. }
+            | SoakReport::End { .. } => {}
         }
     }
 
@@ -233,10 +237,10 @@ impl Judge<'_> {
     }
 
     /// fio has read every block of every slot.
-    fn read_all(&mut self, reports: &[Report]) {
+    fn read_all(&mut self, reports: &[SoakReport]) {
         for slot in &self.workload.slots {
             let reads = reports.iter().find_map(|report| match report {
-                Report::Job(job) if job.name == slot.name => Some(job.reads),
+                SoakReport::Job(job) if job.name == slot.name => Some(job.reads),
                 _ => None,
             });
             if reads != Some(slot.blocks()) {

@@ -7,7 +7,7 @@ use vhost_blk_api::control::{Command, Reply, RuleStatus};
 use vhost_blk_api::plan::Rule;
 use vhost_blk_api::rng::Rng;
 
-use guest_wire::soak::Report;
+use guest_wire::soak::SoakReport;
 
 use super::guest::{FioGuest, GuestError, Nudges};
 use super::judge::{self, Aftermath, Finding, Phase, Tally};
@@ -159,7 +159,7 @@ impl Bench {
         } else {
             Vec::new()
         };
-        let reports: Vec<Report> = self.guest.run(jobs, zero, &mut round.nudges)?;
+        let reports: Vec<SoakReport> = self.guest.run(jobs, zero, &mut round.nudges)?;
         self.catch_up()?;
         let (tally, findings) = judge::phase(&self.ledger, workload, phase, &reports, &mut self.aftermath);
         round.phases.insert(phase, tally);

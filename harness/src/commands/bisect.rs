@@ -82,15 +82,15 @@ pub(crate) struct RangeArgs {
     /// For --tree: a part of the configuration, as for `cargo xtask test`; may be given more than once.
     #[arg(long, value_name = "PART", requires = "tree")]
     pub(crate) config: Vec<String>,
-    /// For --tree: a patch, mailbox or folder of them that every commit gets; may be given more than once.
+    /// For --tree: a patch, mailbox or directory of them that every commit gets; may be given more than once.
     #[arg(long, value_name = "FILE", requires = "tree")]
     pub(crate) patch: Vec<PathBuf>,
     /// For --tree: the compiler.
     #[arg(long, value_name = "CC", requires = "tree")]
     pub(crate) cc: Option<String>,
-    /// Bisect a series of patches (a mailbox, or a folder of patches) over a base; says of each state whether it builds
-    /// and passes. The base is good and the series bad, unless `--bad base --good series` looks for the patch that
-    /// fixes.
+    /// Bisect a series of patches (a mailbox, or a directory of patches) over a base; says of each state whether it
+    /// builds and passes. The base is good and the series bad, unless `--bad base --good series` looks for the patch
+    /// that fixes.
     #[arg(
         long,
         value_name = "PATH",

@@ -29,7 +29,7 @@ pub(crate) struct StoreArgs {
 /// What can be asked of the store.
 #[derive(Debug, Subcommand)]
 pub(crate) enum StoreAsk {
-    /// What is in it: kernels and build folders, with sizes and when they were last used.
+    /// What is in it: kernels and build directories, with sizes and when they were last used.
     List,
     /// Remove what nobody used for a time; what runs need again is made or fetched again.
     Gc {
@@ -89,7 +89,7 @@ fn list(cache: &Cache) {
         );
     }
     let folders = stock::build_folders(cache);
-    anstream::println!("{} build folders", folders.len());
+    anstream::println!("{} build directories", folders.len());
     for folder in folders {
         anstream::println!(
             "  {}  {:>9}  used {:>8}  {}",

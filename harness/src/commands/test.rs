@@ -15,7 +15,7 @@ use host::words::counted;
 use kernels::{Kernel, Manifest, Options};
 use run::cases::Profile;
 use run::prepare;
-use run::select::{self, Wanted};
+use run::select::{self, CellRequest};
 use run::{Exec, RUN_ENV, Run, Trial};
 
 use super::kernel_choice::{self, KernelChoice};
@@ -93,7 +93,7 @@ pub(crate) fn run(args: &TestArgs) -> Result<Exit, Failure> {
         .as_deref()
         .map(|line| run::exec::exec(line, exec.plan.as_deref(), &exec.rule, args.seed))
         .transpose()?;
-    let wanted = Wanted {
+    let wanted = CellRequest {
         fs: &args.fs,
         cases: &args.case,
         exec: exec.is_some(),

@@ -1,7 +1,7 @@
 //! Short bisections over source, with kernels that are built and VMs: a history of commits, and a series of patches.
 //!
 //! `cargo nextest run --release --package harness --run-ignored only --profile rig -E 'binary(bisections)'` runs them.
-//! Their build folders stay in the user's cache, so that a second time costs little; each bisection has a seed that
+//! Their build directories stay in the user's cache, so that a second time costs little; each bisection has a seed that
 //! nobody had before, so that all its runs are its own.
 
 #![allow(clippy::expect_used, reason = "a panic in a test's helper is the test's failure")]

@@ -238,7 +238,7 @@ pub fn added((path, first): (&str, &str), line: &str) -> String {
     format!("--- a/{path}\n+++ b/{path}\n@@ -1 +1,2 @@\n+{line}\n {first}\n")
 }
 
-/// The artifact's folder that a build told of.
+/// The artifact's directory that a build told of.
 pub fn artifact(text: &str) -> PathBuf {
     let line = text
         .lines()

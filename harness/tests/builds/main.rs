@@ -27,7 +27,7 @@ const PAGEMAP: (&str, &str) = ("include/linux/pagemap.h", "/* SPDX-License-Ident
 /// In no build of a tiny kernel.
 const DRIVER: (&str, &str) = ("drivers/gpu/drm/drm_file.c", "/*");
 
-/// One test, for all of it happens in one build folder.
+/// One test, for all of it happens in one build directory.
 #[test]
 #[ignore = "builds a kernel; the head of this file says how to run it"]
 fn what_goes_wrong_is_said_and_the_next_run_goes_on() {

@@ -195,7 +195,7 @@ fn done(command: &mut Command) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Hands out the files below a folder, one connection after the other, until it is dropped.
+/// Hands out the files below a directory, one connection after the other, until it is dropped.
 struct Server {
     address: SocketAddr,
     over: Arc<AtomicBool>,

@@ -62,15 +62,15 @@ fn place(bytes: Bytes) -> Option<(Place, Archive)> {
 #[test]
 fn a_cache_that_cannot_be_made_is_named() {
     let place = Place::new();
-    // Permissions do not hold root up; a file where a folder should be does.
+    // Permissions do not hold root up; a file where a directory should be does.
     place.file("cache", "");
     insta::assert_snapshot!(place.test(&["--offline"]), @r#"
-    error: cannot create DIR/cache/locks; if the cache cannot be there, set BIOSCOPE_CACHE to a folder of your own
+    error: cannot create DIR/cache/locks; if the cache cannot be there, set BIOSCOPE_CACHE to a directory of your own
       caused by: Not a directory (os error 20)
     exit code 73
     "#);
     insta::assert_snapshot!(place.update(), @r#"
-    error: cannot create DIR/cache/locks; if the cache cannot be there, set BIOSCOPE_CACHE to a folder of your own
+    error: cannot create DIR/cache/locks; if the cache cannot be there, set BIOSCOPE_CACHE to a directory of your own
       caused by: Not a directory (os error 20)
     exit code 73
     "#);
@@ -99,7 +99,7 @@ fn a_cache_on_a_read_only_file_system_is_named() {
         return;
     };
     insta::assert_snapshot!(shown.first, @r#"
-    error: cannot create DIR/cache/locks; if the cache cannot be there, set BIOSCOPE_CACHE to a folder of your own
+    error: cannot create DIR/cache/locks; if the cache cannot be there, set BIOSCOPE_CACHE to a directory of your own
       caused by: Read-only file system (os error 30)
     exit code 73
     "#);
@@ -115,7 +115,7 @@ fn a_disk_too_full_for_a_folder_or_a_file_is_said_so() {
         return;
     };
     insta::assert_snapshot!(shown.first, @"
-    error: no space left on the disk of DIR/cache/apt/bookworm; free some, or set BIOSCOPE_CACHE to a folder on \
+    error: no space left on the disk of DIR/cache/apt/bookworm; free some, or set BIOSCOPE_CACHE to a directory on \
     another disk
     exit code 73
     ");
@@ -151,7 +151,7 @@ fn a_disk_too_full_for_the_index_is_said_so() {
     fetching the index of bookworm
     error: no space left on the disk for `apt-get` (E: Failed to fetch \
     http://ADDRESS/dists/bookworm/main/binary-amd64/Packages  Error writing to file - write (28: No space left on \
-    device) [IP: 127.0.0.1 PORT]); free some, or set BIOSCOPE_CACHE to a folder on another disk
+    device) [IP: 127.0.0.1 PORT]); free some, or set BIOSCOPE_CACHE to a directory on another disk
     exit code 73
     ");
     assert_eq!((shown.left.as_str(), shown.again.as_str()), ("", PINNED));
@@ -170,7 +170,7 @@ fn a_disk_too_full_for_a_package_is_said_so() {
     downloading linux-image-a 6.1.176-1
     error: no space left on the disk for `apt-get` (E: Failed to fetch \
     http://ADDRESS/pool/linux-image-a_6.1.176-1_amd64.deb  Error writing to file - write (28: No space left on \
-    device) [IP: 127.0.0.1 PORT]); free some, or set BIOSCOPE_CACHE to a folder on another disk
+    device) [IP: 127.0.0.1 PORT]); free some, or set BIOSCOPE_CACHE to a directory on another disk
     exit code 73
     ");
     assert_eq!(shown.left, "");
@@ -197,7 +197,7 @@ fn a_disk_too_full_for_what_is_in_a_package_is_said_so() {
     fetching the index of bookworm
     downloading linux-image-a 6.1.176-1
     unpacking debian-6.1.176 (6.1.176-1)
-    error: no space left on the disk for `dpkg-deb` (TAR'S WORDS); free some, or set BIOSCOPE_CACHE to a folder on \
+    error: no space left on the disk for `dpkg-deb` (TAR'S WORDS); free some, or set BIOSCOPE_CACHE to a directory on \
     another disk
     exit code 73
     ");

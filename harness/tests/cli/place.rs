@@ -25,8 +25,8 @@ impl Place {
         };
         place.hide(&place.dir().display(), "DIR");
         place.file("kernels.toml", MANIFEST);
-        // apt reads this file before all others: a test's archive stands in for the machine's, and a folder that must
-        // never come to be for the machine's own lists of packages.
+        // apt reads this file before all others: a test's archive stands in for the machine's, and a directory that
+        // must never come to be for the machine's own lists of packages.
         place.file(
             "apt.conf",
             &format!(
@@ -151,7 +151,7 @@ impl Place {
     }
 }
 
-/// All files below a folder, and folders that have none.
+/// All files below a directory, and directories that have none.
 fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();

@@ -4,7 +4,7 @@ use super::Cause;
 
 /// A report in the kernel's log.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Report {
+pub struct KernelReport {
     /// [`Cause::Crash`] or [`Cause::Warning`].
     pub cause: Cause,
     /// The line that opened it, without its time stamp.
@@ -64,7 +64,7 @@ const INNOCENT: &[&str] = &["Attempted to kill init", "clocksource:", "hrtimer: 
 
 /// Reports in a console log, in order. A crash report often comes in several lines; each opening is one entry.
 #[must_use]
-pub fn reports(log: &str) -> Vec<Report> {
+pub fn reports(log: &str) -> Vec<KernelReport> {
     let mut found = Vec::new();
     for (index, line) in log.lines().map(message).enumerate() {
         if INNOCENT.iter().any(|text| line.contains(text)) {
@@ -76,7 +76,7 @@ pub fn reports(log: &str) -> Vec<Report> {
         else {
             continue;
         };
-        found.push(Report {
+        found.push(KernelReport {
             cause,
             line: line.to_owned(),
             place: place(line),

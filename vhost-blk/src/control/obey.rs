@@ -9,7 +9,7 @@ use crate::device::Device;
 use crate::device::resize::Resized;
 use crate::disk::export::Exported;
 use crate::power::log::PowerCut;
-use crate::power::picture::Wanted;
+use crate::power::picture::StateRequest;
 use crate::rulebook::UnknownRule;
 
 /// Does what a command says.
@@ -63,7 +63,7 @@ pub(super) fn obey(device: &Device, command: Command) -> Reply {
         } => match power_cut_at_export(lose.as_deref(), torn.as_deref(), seed) {
             Ok(power_cut) => {
                 let at = at.as_deref();
-                export(device, &path, &Wanted { at, power_cut })
+                export(device, &path, &StateRequest { at, power_cut })
             }
             Err(refusal) => *refusal,
         },
@@ -124,7 +124,7 @@ fn cut(device: &Device, lose: Option<&str>, torn: Option<&str>, seed: u64) -> Re
     }
 }
 
-fn export(device: &Device, path: &Path, wanted: &Wanted<'_>) -> Reply {
+fn export(device: &Device, path: &Path, wanted: &StateRequest<'_>) -> Reply {
     match device.export(path, wanted) {
         Ok(Exported { data_bytes, cut }) => Reply::Exported { data_bytes, cut },
         Err(error) => refusal(device.why_unwritten(path, &error.to_string(), error.io_error())),

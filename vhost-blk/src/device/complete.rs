@@ -9,7 +9,7 @@ use super::Device;
 use super::state::{Pending, Ready, Round, State};
 use crate::power::gate::{OrderedGuard, Power};
 use crate::request::completion::Effect;
-use crate::request::execute::Outcome;
+use crate::request::execute::RequestOutcome;
 use crate::request::execute::execute;
 use crate::request::schedule::Released;
 
@@ -69,7 +69,7 @@ impl Device {
         at: Instant,
         effect: Option<Effect>,
         timing: Option<TimingNote>,
-        outcome: Option<(String, Outcome)>,
+        outcome: Option<(String, RequestOutcome)>,
     ) {
         let Effect { status, bytes, .. } = effect.unwrap_or(Effect {
             status: Status::Dropped,
@@ -93,7 +93,7 @@ impl Device {
                     rule,
                     action: outcome.action().to_owned(),
                     bytes: match outcome {
-                        Outcome::Short { bytes, .. } => Some(bytes),
+                        RequestOutcome::Short { bytes, .. } => Some(bytes),
                         _ => None,
                     },
                 }),

@@ -10,7 +10,7 @@ use vhost_blk_api::trace::TimingNote;
 
 use crate::request::chain::{Malformed, Request};
 use crate::request::completion::{Completion, Effect, Ring};
-use crate::request::execute::Outcome;
+use crate::request::execute::RequestOutcome;
 use crate::request::schedule::{Released, Schedule};
 use crate::rulebook::RuleBook;
 
@@ -44,7 +44,7 @@ pub(crate) struct Pending {
     pub(super) at: Instant,
     pub(super) request: Request,
     pub(super) completion: Completion,
-    pub(super) outcome: Option<(String, Outcome)>,
+    pub(super) outcome: Option<(String, RequestOutcome)>,
     /// Power cuts before it came.
     pub(super) cuts: u64,
 }

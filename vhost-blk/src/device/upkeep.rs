@@ -14,7 +14,7 @@ use super::state::{Pending, Ready, State};
 use crate::disk::export::{ExportError, Exported, export};
 use crate::power::log::UnknownMark;
 use crate::power::log_writes::LogError;
-use crate::power::picture::Wanted;
+use crate::power::picture::StateRequest;
 use crate::rulebook::replay::Script;
 use crate::sandbox::Sandbox;
 
@@ -189,7 +189,7 @@ impl Device {
     ///
     /// # Errors
     /// The file cannot be written, or what is wanted is not known.
-    pub(crate) fn export(&self, path: &Path, wanted: &Wanted<'_>) -> Result<Exported, ExportError> {
+    pub(crate) fn export(&self, path: &Path, wanted: &StateRequest<'_>) -> Result<Exported, ExportError> {
         self.gate.standing_still(|| export(&self.disk, path, wanted))
     }
 

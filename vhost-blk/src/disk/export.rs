@@ -14,7 +14,7 @@ use vhost_blk_api::control::Cut;
 
 use crate::disk::Disk;
 use crate::disk::overlay::Overlay;
-use crate::power::picture::{Picture, PictureError, Source, Wanted};
+use crate::power::picture::{Picture, PictureError, Source, StateRequest};
 
 /// An export that did not work; nothing stands at its path then.
 #[derive(Debug, Error)]
@@ -50,7 +50,7 @@ pub(crate) struct Exported {
 ///
 /// # Errors
 /// The file cannot be written, or what is wanted is not known.
-pub(crate) fn export(disk: &Disk, path: &Path, wanted: &Wanted<'_>) -> Result<Exported, ExportError> {
+pub(crate) fn export(disk: &Disk, path: &Path, wanted: &StateRequest<'_>) -> Result<Exported, ExportError> {
     let write = |look: &mut dyn FnMut(&File) -> io::Result<u64>| beside(path, look);
     // As it stands needs no history.
     let log = (wanted.at.is_some() || wanted.power_cut.is_some()).then(|| disk.history.lock());

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::disk::export::export;
-use crate::power::picture::Wanted;
+use crate::power::picture::StateRequest;
 
 struct Golden {
     dir: tempfile::TempDir,
@@ -89,7 +89,9 @@ fn export_is_the_merged_disk_and_sparse() {
     disk.zero(1 << 19, 4096).expect("zero");
     let expected = read(&disk, 0, 1 << 20);
     let out = golden.dir.path().join("out");
-    let bytes = export(&disk, &out, &Wanted::default()).expect("export").data_bytes;
+    let bytes = export(&disk, &out, &StateRequest::default())
+        .expect("export")
+        .data_bytes;
     assert_eq!(std::fs::read(&out).expect("out"), expected);
     assert_eq!(bytes, 3 * 4096, "one block of the image, two written, none zeroed");
     assert!(out.metadata().expect("metadata").blocks() * 512 <= 64 << 10, "sparse");
@@ -105,7 +107,8 @@ fn export_is_the_merged_disk_and_sparse() {
 fn a_failed_export_leaves_nothing() {
     let golden = golden();
     let disk = Disk::open(&golden.path, 512).expect("open");
-    let error = export(&disk, &golden.dir.path().join("no/such/dir"), &Wanted::default()).expect_err("no directory");
+    let error =
+        export(&disk, &golden.dir.path().join("no/such/dir"), &StateRequest::default()).expect_err("no directory");
     assert!(error.to_string().contains("no/such/dir"), "{error}");
 }
 
@@ -232,7 +235,7 @@ proptest! {
             }
             prop_assert_eq!(&read(&disk, 0, model.len())[..], &model[..]);
             let out = dir.path().join("export");
-            export(&disk, &out, &Wanted::default()).expect("export");
+            export(&disk, &out, &StateRequest::default()).expect("export");
             prop_assert_eq!(&std::fs::read(&out).expect("the export")[..], &model[..]);
         }
         prop_assert_eq!(std::fs::read(&path).expect("the image"), image);

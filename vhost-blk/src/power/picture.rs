@@ -12,7 +12,7 @@ use super::log::{Log, PowerCut, Survivor, UnknownMark, survivors, undo};
 
 /// What of a disk is wanted; nothing given is the disk as it stands.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Wanted<'a> {
+pub(crate) struct StateRequest<'a> {
     /// As it stood at this mark, the last of the name.
     pub(crate) at: Option<&'a str>,
     /// As it would stand had the power been cut then.
@@ -180,7 +180,7 @@ impl Log {
     /// Makes a picture of the disk as it stands into that which is wanted; what the power cut did, if there is one.
     pub(crate) fn draw<'log>(
         &'log self,
-        wanted: &Wanted<'_>,
+        wanted: &StateRequest<'_>,
         picture: &mut Picture<'log>,
     ) -> Result<Option<Cut>, PictureError> {
         let (end, when) = match wanted.at {

@@ -10,7 +10,7 @@ use super::*;
 use crate::config::SERIAL_BYTES;
 use crate::request::buffers::Buffer;
 use crate::request::completion::Effect;
-use crate::request::execute::Outcome;
+use crate::request::execute::RequestOutcome;
 use crate::request::execute::execute;
 
 const DISK_SECTORS: u64 = 256;
@@ -44,8 +44,8 @@ impl Bed {
     fn run(&self, op: Op, text: &str) -> Effect {
         let rule: vhost_blk_api::plan::Rule = text.parse().expect(text);
         let outcome = match rule.action {
-            vhost_blk_api::plan::Action::Corrupt(how) => Outcome::Corrupt { how, seed: 7 },
-            vhost_blk_api::plan::Action::Drop => Outcome::Drop,
+            vhost_blk_api::plan::Action::Corrupt(how) => RequestOutcome::Corrupt { how, seed: 7 },
+            vhost_blk_api::plan::Action::Drop => RequestOutcome::Drop,
             other => panic!("{other:?}"),
         };
         let facts = Facts {

@@ -21,7 +21,7 @@ const FLAG_UNMAP: u32 = 1;
 
 /// How a request completes, if a rule has a say in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum RequestOutcome {
     /// With an error, without touching the disk.
     Fail(FailStatus),
     /// With only its first bytes moved.
@@ -44,21 +44,21 @@ pub enum Outcome {
     Early(Duration),
 }
 
-impl Outcome {
+impl RequestOutcome {
     /// What an action comes to for one request; nothing of one that says not how the request completes.
-    pub(crate) fn of(action: &Action, rng: &mut Rng) -> Option<Outcome> {
+    pub(crate) fn of(action: &Action, rng: &mut Rng) -> Option<RequestOutcome> {
         Some(match action {
-            Action::Fail(status) => Outcome::Fail(*status),
-            Action::Short { bytes, then } => Outcome::Short {
+            Action::Fail(status) => RequestOutcome::Fail(*status),
+            Action::Short { bytes, then } => RequestOutcome::Short {
                 bytes: *bytes,
                 then: *then,
             },
-            Action::Corrupt(how) => Outcome::Corrupt {
+            Action::Corrupt(how) => RequestOutcome::Corrupt {
                 how: *how,
                 seed: rng.next_u64(),
             },
-            Action::Drop => Outcome::Drop,
-            Action::Early(span) => Outcome::Early(span.draw(Spread::Uniform, rng)),
+            Action::Drop => RequestOutcome::Drop,
+            Action::Early(span) => RequestOutcome::Early(span.draw(Spread::Uniform, rng)),
             _ => return None,
         })
     }
@@ -66,46 +66,49 @@ impl Outcome {
     /// Whether it can touch sectors of the disk that are not the request's own.
     pub(crate) fn goes_elsewhere(&self) -> bool {
         match self {
-            Outcome::Corrupt { .. } => true,
-            Outcome::Fail(_) | Outcome::Short { .. } | Outcome::Drop | Outcome::Early(_) => false,
+            RequestOutcome::Corrupt { .. } => true,
+            RequestOutcome::Fail(_)
+            | RequestOutcome::Short { .. }
+            | RequestOutcome::Drop
+            | RequestOutcome::Early(_) => false,
         }
     }
 
     /// The word of the action that it is of.
     pub(crate) fn action(&self) -> &'static str {
         match self {
-            Outcome::Fail(_) => "fail",
-            Outcome::Short { .. } => "short",
-            Outcome::Corrupt { .. } => "corrupt",
-            Outcome::Drop => "drop",
-            Outcome::Early(_) => "early",
+            RequestOutcome::Fail(_) => "fail",
+            RequestOutcome::Short { .. } => "short",
+            RequestOutcome::Corrupt { .. } => "corrupt",
+            RequestOutcome::Drop => "drop",
+            RequestOutcome::Early(_) => "early",
         }
     }
 }
 
 /// Does the work. Never fails: what goes wrong is the request's status.
 #[must_use]
-pub fn execute(request: &Request, target: Target<'_>, mem: &Mem, outcome: Option<Outcome>) -> Effect {
+pub fn execute(request: &Request, target: Target<'_>, mem: &Mem, outcome: Option<RequestOutcome>) -> Effect {
     let (limit, instead) = match outcome {
-        Some(Outcome::Fail(FailStatus::IoErr)) => return failed(Status::IoErr),
-        Some(Outcome::Fail(FailStatus::Unsupp)) => return failed(Status::Unsupp),
-        Some(Outcome::Early(time)) => {
+        Some(RequestOutcome::Fail(FailStatus::IoErr)) => return failed(Status::IoErr),
+        Some(RequestOutcome::Fail(FailStatus::Unsupp)) => return failed(Status::Unsupp),
+        Some(RequestOutcome::Early(time)) => {
             target.disk.history.flush(time);
             return told(Ok((0, 0)), None);
         }
-        Some(Outcome::Drop) => return told(check(request, target).map(|()| (0, 0)), None),
-        Some(Outcome::Short {
+        Some(RequestOutcome::Drop) => return told(check(request, target).map(|()| (0, 0)), None),
+        Some(RequestOutcome::Short {
             bytes,
             then: ShortStatus::IoErr,
         }) => (bytes, Some(Status::IoErr)),
-        Some(Outcome::Short {
+        Some(RequestOutcome::Short {
             bytes,
             then: ShortStatus::Ok,
         }) => (bytes, None),
-        Some(Outcome::Corrupt { .. }) | None => (u64::MAX, None),
+        Some(RequestOutcome::Corrupt { .. }) | None => (u64::MAX, None),
     };
     let done = match (outcome, request.facts.op) {
-        (Some(Outcome::Corrupt { how, seed }), _) => corrupt(request, target, mem, how, seed),
+        (Some(RequestOutcome::Corrupt { how, seed }), _) => corrupt(request, target, mem, how, seed),
         (_, Op::Read | Op::Write) => move_data(request, target, mem, limit),
         (_, Op::Flush) => {
             target.disk.history.flush(Duration::ZERO);

@@ -20,7 +20,7 @@ use vhost_blk_api::op::Op;
 use vhost_blk_api::plan::{Action, Event, Facts, Lose, Order, Rule, Torn, Until, Var, Window};
 use vhost_blk_api::rng::Rng;
 
-use crate::request::execute::Outcome;
+use crate::request::execute::RequestOutcome;
 
 /// A rule in force: named, and with what it has counted.
 #[derive(Debug, Clone, PartialEq)]
@@ -102,7 +102,7 @@ pub(crate) struct Decision {
     /// When it completes, and the rule that says so; `None` is at once, or never with a `blow`.
     pub(crate) timing: Option<(usize, Timing)>,
     /// How it completes, and the rule that says so; `None` is as the disk says.
-    pub(crate) outcome: Option<(usize, Outcome)>,
+    pub(crate) outcome: Option<(usize, RequestOutcome)>,
     /// What becomes of the device, and the rule that says so.
     pub(crate) blow: Option<(usize, Blow)>,
 }
@@ -171,7 +171,7 @@ impl Decision {
 /// What an action comes to for one request.
 pub(crate) enum Chosen {
     Timing(Timing),
-    Outcome(Outcome),
+    Outcome(RequestOutcome),
     Blow(Blow),
 }
 
@@ -182,7 +182,7 @@ pub(crate) fn chosen(action: &Action, hits: u64, rng: &mut Rng) -> Option<Chosen
     }
     match Blow::of(action, rng) {
         Some(blow) => Some(Chosen::Blow(blow)),
-        None => Outcome::of(action, rng).map(Chosen::Outcome),
+        None => RequestOutcome::of(action, rng).map(Chosen::Outcome),
     }
 }
 

@@ -67,7 +67,7 @@ fn timing_and_outcome_compose_and_the_first_wins() {
     ]);
     let decision = decide(&rules, &World::default(), 0, 1, &write(0, 512, None));
     assert_eq!(decision.timing.map(|(index, _)| index), Some(0));
-    assert_eq!(decision.outcome, Some((2, Outcome::Fail(FailStatus::IoErr))));
+    assert_eq!(decision.outcome, Some((2, RequestOutcome::Fail(FailStatus::IoErr))));
     assert_eq!(decision.seen.as_slice(), [0, 1, 2, 3]);
 }
 

@@ -16,7 +16,7 @@ use vhost_blk_api::rng::Rng;
 use vhost_blk_api::trace::Record;
 
 use super::decide::{Armed, Blow, Chosen, Timing, chosen};
-use crate::request::execute::Outcome;
+use crate::request::execute::RequestOutcome;
 
 pub(crate) use look::Look;
 
@@ -26,7 +26,7 @@ pub(crate) struct Scripted {
     /// When it completes.
     pub(crate) timing: Option<(String, Timing)>,
     /// How it completes.
-    pub(crate) outcome: Option<(String, Outcome)>,
+    pub(crate) outcome: Option<(String, RequestOutcome)>,
     /// What becomes of the device.
     pub(crate) blow: Option<(String, Blow)>,
 }

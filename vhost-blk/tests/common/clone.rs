@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-/// This package's folder.
+/// This package's directory.
 pub fn package() -> PathBuf {
     // cargo and nextest name it; a test that is started by hand has a place of its own in target/.
     let named = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);

@@ -1,4 +1,4 @@
-//! Files below a crate's folders that no `mod` names.
+//! Files below a crate's directories that no `mod` names.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use super::sources::Sources;
 use super::targets::Target;
 use crate::workspace::Member;
 
-/// Folders of a package in which each file is compiled.
+/// Directories of a package in which each file is compiled.
 const FOLDERS: [&str; 4] = ["src", "tests", "benches", "examples"];
 
 pub(crate) fn check(member: &Member, targets: &[Target], sources: &Sources) -> Vec<Finding> {

@@ -193,7 +193,7 @@ impl Place {
     fn declared(&self, declared: &syn::ItemMod, sources: &Sources) -> Place {
         let name = uses::plain(&declared.ident);
         if let Some(path) = named_path(&declared.attrs) {
-            // Beside the file, whatever folder the file's other modules are in.
+            // Beside the file, whatever directory the file's other modules are in.
             let from = if self.is_in_file {
                 &self.folder
             } else {

@@ -1,6 +1,6 @@
 //! Names of files relative to the root, with `/`.
 
-/// The folder of a file; the root is "".
+/// The directory of a file; the root is "".
 pub(crate) fn folder(file: &str) -> &str {
     file.rsplit_once('/').map_or("", |(folder, _)| folder)
 }

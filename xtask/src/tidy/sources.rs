@@ -13,7 +13,7 @@ const READ: [&str; 3] = [".rs", ".md", ".toml"];
 #[derive(Debug, Default)]
 pub(crate) struct Sources {
     texts: BTreeMap<String, String>,
-    /// Files and the folders that they are in.
+    /// Files and the directories that they are in.
     names: BTreeSet<String>,
 }
 
@@ -69,7 +69,7 @@ impl Sources {
             .map(|(name, text)| (name.as_str(), text.as_str()))
     }
 
-    /// Files with this ending in the folder or below.
+    /// Files with this ending in the directory or below.
     pub(crate) fn below(&self, folder: &str, ending: &str) -> impl Iterator<Item = &str> {
         let folder = format!("{folder}/");
         self.with_ending(ending)
@@ -88,7 +88,7 @@ impl Sources {
             .ok_or_else(|| "there is no such file".to_owned())
     }
 
-    /// Whether a file or folder is there; the root is "".
+    /// Whether a file or directory is there; the root is "".
     pub(crate) fn is_there(&self, name: &str) -> bool {
         name.is_empty() || self.names.contains(name)
     }

@@ -3,7 +3,7 @@
 use super::finding::{Finding, Kind};
 use super::paths;
 
-/// Folders in which cargo takes each file for a program of its own, so that a module that several share must be a
+/// Directories in which cargo takes each file for a program of its own, so that a module that several share must be a
 /// `mod.rs`.
 const PROGRAMS: [&str; 3] = ["tests", "benches", "examples"];
 

@@ -7,7 +7,7 @@ use super::paths;
 use super::sources::Sources;
 use crate::workspace::Member;
 
-/// Folders of which each file, and each folder with a main.rs, is a program.
+/// Directories of which each file, and each directory with a main.rs, is a program.
 const OF_PROGRAMS: [&str; 4] = ["src/bin", "tests", "benches", "examples"];
 
 /// A crate, and the file at its root.

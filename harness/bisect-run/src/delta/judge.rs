@@ -8,7 +8,7 @@ use crate::journal::journal_failure;
 use crate::maker::Maker;
 use crate::trees::Trees;
 use bisect::driver::{Bench, Ran};
-use bisect::search::Outcome;
+use bisect::search::RunOutcome;
 use bisect::signature::{Comparison, Obstacle, Reason, Signature};
 use bisect::state::Entry;
 use bisect::state::file::Journal;
@@ -58,9 +58,9 @@ impl Judge<'_, '_> {
         let (mut failed, mut passed, mut other) = (0, 0, 0);
         for shown in state.shown.iter().filter(|shown| is_it(&shown.item)) {
             match shown.outcome {
-                Outcome::Failed => failed += 1,
-                Outcome::Passed => passed += 1,
-                Outcome::Other | Outcome::Untestable => other += 1,
+                RunOutcome::Failed => failed += 1,
+                RunOutcome::Passed => passed += 1,
+                RunOutcome::Other | RunOutcome::Untestable => other += 1,
             }
         }
         (failed, passed, other)

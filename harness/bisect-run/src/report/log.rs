@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use super::result::Report;
-use bisect::search::{Conclusion, Direction, Outcome};
+use super::result::BisectReport;
+use bisect::search::{Conclusion, Direction, RunOutcome};
 use bisect::state::Kind;
 
 /// Every run, in order.
-pub fn runs(report: &Report<'_>) -> String {
+pub fn runs(report: &BisectReport<'_>) -> String {
     let mut text = String::new();
     for (number, shown) in report.state.shown.iter().enumerate() {
         let _ = writeln!(
@@ -23,17 +23,17 @@ pub fn runs(report: &Report<'_>) -> String {
     text
 }
 
-fn word(outcome: Outcome) -> &'static str {
+fn word(outcome: RunOutcome) -> &'static str {
     match outcome {
-        Outcome::Failed => "fails",
-        Outcome::Passed => "passes",
-        Outcome::Other => "fails in another way",
-        Outcome::Untestable => "says nothing",
+        RunOutcome::Failed => "fails",
+        RunOutcome::Passed => "passes",
+        RunOutcome::Other => "fails in another way",
+        RunOutcome::Untestable => "says nothing",
     }
 }
 
 /// For commits, what `git bisect replay` takes. None for other ranges.
-pub(crate) fn git(report: &Report<'_>) -> Option<String> {
+pub(crate) fn git(report: &BisectReport<'_>) -> Option<String> {
     if report.planned.kind != Kind::Git {
         return None;
     }
@@ -57,16 +57,16 @@ pub(crate) fn git(report: &Report<'_>) -> Option<String> {
     };
     mark(fails, bad);
     mark(passes, good);
-    let showed = |name: &str, outcome: Outcome| {
+    let showed = |name: &str, outcome: RunOutcome| {
         let mut runs = report.state.shown.iter();
         runs.any(|shown| shown.item == name && shown.outcome == outcome)
     };
     // A commit that fails at all is bad; one that was only seen to pass is good, as far as is believed in the end.
     let term = |item: usize| {
         let name = &planned.names[item];
-        if showed(name, Outcome::Failed) {
+        if showed(name, RunOutcome::Failed) {
             fails
-        } else if showed(name, Outcome::Passed) {
+        } else if showed(name, RunOutcome::Passed) {
             passes
         } else {
             "skip"
@@ -94,7 +94,7 @@ pub(crate) fn git(report: &Report<'_>) -> Option<String> {
 }
 
 /// The items between the ends that were tried.
-fn tried(report: &Report<'_>) -> Vec<usize> {
+fn tried(report: &BisectReport<'_>) -> Vec<usize> {
     let observations = report.state.observations.iter();
     let tried: BTreeSet<&str> = observations.map(|(name, _)| name.as_str()).collect();
     let (bad, good) = report.planned.ends();
@@ -170,20 +170,20 @@ mod tests {
     /// The change is item 3, which was run twice.
     fn state(planned: &Planned, dir: &Path) -> State {
         let (before, since) = match planned.direction {
-            Direction::Regression => (Outcome::Passed, Outcome::Failed),
-            Direction::Fix => (Outcome::Failed, Outcome::Passed),
+            Direction::Regression => (RunOutcome::Passed, RunOutcome::Failed),
+            Direction::Fix => (RunOutcome::Failed, RunOutcome::Passed),
         };
         let mut state = State::default();
         for (item, outcome) in [
             (0, before),
             (5, since),
-            (3, Outcome::Untestable),
+            (3, RunOutcome::Untestable),
             (2, before),
             (4, since),
             (3, since),
         ] {
             let name = planned.names[item].clone();
-            if outcome != Outcome::Untestable {
+            if outcome != RunOutcome::Untestable {
                 state.shown.push(Shown {
                     item: name.clone(),
                     outcome,
@@ -224,7 +224,7 @@ mod tests {
             let usual = Planned::terms(direction);
             let terms = terms.map_or(usual, |(old, new)| (old.to_owned(), new.to_owned()));
             let planned = planned(six_commits(dir.path()), direction, terms);
-            let log = super::git(&Report {
+            let log = super::git(&BisectReport {
                 planned: &planned,
                 state: &state(&planned, dir.path()),
                 conclusion: &Conclusion::Found {

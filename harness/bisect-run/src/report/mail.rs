@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::result::Report;
+use super::result::BisectReport;
 use super::sides::Side;
 use bisect::driver::percent;
 use bisect::search::{Conclusion, Direction};
@@ -14,7 +14,7 @@ const EVIDENCE_MAX: usize = 12;
 const COMMIT_SHORT: usize = 12;
 
 /// The mail, ready but for the name below it.
-pub(crate) fn mail(report: &Report<'_>, bad: &Side, good: &Side) -> String {
+pub(crate) fn mail(report: &BisectReport<'_>, bad: &Side, good: &Side) -> String {
     let Conclusion::Found { item, probability } = report.conclusion else {
         return report.render();
     };
@@ -70,7 +70,7 @@ struct Mail<'a> {
 }
 
 impl<'a> Mail<'a> {
-    fn new(report: &Report<'a>, item: usize, (first, before): (&'a Side, &'a Side)) -> Mail<'a> {
+    fn new(report: &BisectReport<'a>, item: usize, (first, before): (&'a Side, &'a Side)) -> Mail<'a> {
         let planned = report.planned;
         let (name, label) = (&planned.names[item], &planned.labels[item]);
         let (case, fs) = report.cell.split_once(" on ").unwrap_or((report.cell, ""));

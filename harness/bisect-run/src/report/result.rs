@@ -9,7 +9,7 @@ use crate::plan::Planned;
 use crate::revert::Reverted;
 use crate::setting::Setting;
 use bisect::driver::{percent, short};
-use bisect::search::{Conclusion, Direction, Outcome};
+use bisect::search::{Conclusion, Direction, RunOutcome};
 use bisect::state::{Kind, State};
 use host::words::counted;
 
@@ -19,7 +19,7 @@ const BOLD: Style = Style::new().effects(Effects::BOLD);
 pub(crate) const FOLDER: &str = "report";
 
 /// A result to post.
-pub(crate) struct Report<'a> {
+pub(crate) struct BisectReport<'a> {
     /// The range.
     pub(crate) planned: &'a Planned,
     /// What was done.
@@ -38,7 +38,7 @@ pub(crate) struct Report<'a> {
     pub(crate) dir: &'a Path,
 }
 
-impl Report<'_> {
+impl BisectReport<'_> {
     pub(super) fn name(&self, item: usize) -> String {
         match self.planned.labels.get(item).map(String::as_str) {
             None | Some("") => self.planned.names[item].clone(),
@@ -95,7 +95,7 @@ impl Report<'_> {
             .state
             .shown
             .iter()
-            .filter(|shown| shown.outcome == Outcome::Other)
+            .filter(|shown| shown.outcome == RunOutcome::Other)
             .count();
         if others > 0 {
             let _ = writeln!(
@@ -113,16 +113,16 @@ impl Report<'_> {
     fn states(&self) -> String {
         let mut text = String::new();
         for (item, name) in self.planned.names.iter().enumerate() {
-            let shown: Vec<Outcome> = self.state.shown_by(name).map(|shown| shown.outcome).collect();
-            let count = |outcome: Outcome| shown.iter().filter(|of| **of == outcome).count();
+            let shown: Vec<RunOutcome> = self.state.shown_by(name).map(|shown| shown.outcome).collect();
+            let count = |outcome: RunOutcome| shown.iter().filter(|of| **of == outcome).count();
             let what = match self.state.skipped.get(name) {
                 Some(reason) => reason.to_string(),
-                None if count(Outcome::Failed) > 0 => {
-                    format!("builds, fails in {} of {} runs", count(Outcome::Failed), shown.len())
+                None if count(RunOutcome::Failed) > 0 => {
+                    format!("builds, fails in {} of {} runs", count(RunOutcome::Failed), shown.len())
                 }
-                None if count(Outcome::Other) > 0 => "builds, fails in another way".to_owned(),
-                None if count(Outcome::Passed) > 0 => {
-                    format!("builds, passes {}", counted(count(Outcome::Passed), "run"))
+                None if count(RunOutcome::Other) > 0 => "builds, fails in another way".to_owned(),
+                None if count(RunOutcome::Passed) > 0 => {
+                    format!("builds, passes {}", counted(count(RunOutcome::Passed), "run"))
                 }
                 None => "was not tried".to_owned(),
             };

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::result::Report;
+use super::result::BisectReport;
 use crate::bench::Machines;
 use crate::files::put;
 use crate::maker::Maker;
-use bisect::search::Outcome;
+use bisect::search::RunOutcome;
 use evidence::EvidenceBundle;
 use exit::Failure;
 use host::words::quoted;
@@ -40,15 +40,15 @@ pub(crate) struct Side {
 }
 
 impl Side {
-    /// Copies what there is of an item into a folder.
+    /// Copies what there is of an item into a directory.
     ///
     /// # Errors
-    /// The folder cannot be written.
+    /// The directory cannot be written.
     pub(crate) fn write<M: Maker>(
-        report: &Report<'_>,
+        report: &BisectReport<'_>,
         bench: &mut Machines<'_, M>,
         item: usize,
-        outcome: Outcome,
+        outcome: RunOutcome,
         folder: &Path,
     ) -> Result<Side, Failure> {
         let name = &report.planned.names[item];
@@ -109,7 +109,7 @@ impl Side {
     }
 }
 
-/// Writes a side's patch; gives back its folder's name.
+/// Writes a side's patch; gives back its directory's name.
 fn kept(patch: &[u8], folder: &Path) -> Result<String, Failure> {
     put(&folder.join(PATCH), patch)?;
     Ok(folder.file_name().unwrap_or_default().to_string_lossy().into_owned())
@@ -126,7 +126,7 @@ pub(crate) fn script(bad: &Side, good: &Side) -> String {
 }
 
 /// The command that runs an item again.
-fn again(report: &Report<'_>, kernel: &str, seed: u64) -> String {
+fn again(report: &BisectReport<'_>, kernel: &str, seed: u64) -> String {
     let (case, fs) = report.cell.split_once(" on ").unwrap_or((report.cell, "btrfs"));
     let mut command = format!("cargo xtask test {kernel} --fs {fs}");
     match &report.setting.exec {
@@ -147,7 +147,7 @@ fn again(report: &Report<'_>, kernel: &str, seed: u64) -> String {
 }
 
 /// The fault plan of the run, as a plan file.
-fn plan(report: &Report<'_>, seed: u64) -> String {
+fn plan(report: &BisectReport<'_>, seed: u64) -> String {
     let (case, _) = report.cell.split_once(" on ").unwrap_or((report.cell, ""));
     let rules: Vec<String> = match &report.setting.exec {
         Some(exec) => exec.plan.rules.clone(),

@@ -1,7 +1,7 @@
 //! What will be wanted next, whatever a run shows.
 
 use super::{Bench, Driver};
-use crate::search::{Next, Outcome, Step};
+use crate::search::{Next, RunOutcome, Step};
 
 /// Runs of one item that are thought ahead: some passes may be wanted before another item is.
 const RUNS: usize = 10;
@@ -11,9 +11,9 @@ impl<B: Bench> Driver<'_, B> {
     /// item fails, and one if it passes.
     pub(super) fn expected(&self, next: &Next) -> Vec<usize> {
         let outcomes = if next.bad > 0.5 {
-            [Outcome::Failed, Outcome::Passed]
+            [RunOutcome::Failed, RunOutcome::Passed]
         } else {
-            [Outcome::Passed, Outcome::Failed]
+            [RunOutcome::Passed, RunOutcome::Failed]
         };
         let mut expected = Vec::new();
         for outcome in outcomes {

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use super::{Bench, Driver, DriverError, Made, millis, short};
-use crate::search::Outcome;
+use super::{Bench, BuildOutcome, Driver, DriverError, millis, short};
+use crate::search::RunOutcome;
 use crate::signature::Reason;
 use crate::state::Entry;
 
@@ -22,7 +22,7 @@ impl<B: Bench> Driver<'_, B> {
         let started = Instant::now();
         let made = self.bench.make(item).map_err(DriverError::Bench)?;
         match made {
-            Made::Ready { artifact } => {
+            BuildOutcome::Ready { artifact } => {
                 if !known {
                     self.journal.append(&Entry::Built {
                         item: name.clone(),
@@ -62,7 +62,7 @@ impl<B: Bench> Driver<'_, B> {
                 }
                 Ok(true)
             }
-            Made::Unfit(reason) => {
+            BuildOutcome::Unfit(reason) => {
                 self.give_up(item, reason)?;
                 Ok(false)
             }
@@ -73,7 +73,7 @@ impl<B: Bench> Driver<'_, B> {
         let name = self.names[item].clone();
         self.bench.say(&format!("{} is skipped: {reason}", short(&name)));
         self.journal.append(&Entry::Skipped { item: name, reason })?;
-        self.search.observe(item, Outcome::Untestable);
+        self.search.observe(item, RunOutcome::Untestable);
         Ok(())
     }
 }

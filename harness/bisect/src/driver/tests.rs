@@ -6,7 +6,7 @@ use guest_wire::{Fs, Phase};
 
 use super::*;
 use crate::history::History;
-use crate::search::{Config, Direction, End, Outcome};
+use crate::search::{Config, Direction, End, RunOutcome};
 use crate::signature::Obstacle;
 use crate::state::{FORMAT, Header, Kind};
 use verdict::{Failure, FailureKind, Judgement, Verdict};
@@ -111,7 +111,7 @@ impl Bench for World {
         PathBuf::from("made").join(item.to_string())
     }
 
-    fn make(&mut self, item: usize) -> Result<Made, Cut> {
+    fn make(&mut self, item: usize) -> Result<BuildOutcome, Cut> {
         if self.call()? {
             return Err(Cut);
         }
@@ -120,13 +120,13 @@ impl Bench for World {
         }
         self.made.push(item);
         Ok(match self.items[item] {
-            Is::DoesNotBuild => Made::Unfit(Reason {
+            Is::DoesNotBuild => BuildOutcome::Unfit(Reason {
                 obstacle: Obstacle::Build,
                 detail: "error: expected ';'".into(),
                 files: Vec::new(),
                 noted: Vec::new(),
             }),
-            _ => Made::Ready {
+            _ => BuildOutcome::Ready {
                 artifact: format!("artifact-{}", self.artifacts[item]),
             },
         })
@@ -325,7 +325,7 @@ fn another_failure_is_neither_good_nor_bad() {
     world.items[4] = Is::Hangs;
     let (finding, state) = Place::line(9, Direction::Regression).go(&mut world).expect("an answer");
     assert_eq!(found(&finding), 7);
-    assert!(state.observations.contains(&("v4".to_owned(), Outcome::Other)));
+    assert!(state.observations.contains(&("v4".to_owned(), RunOutcome::Other)));
     let said = world.said.borrow();
     assert!(
         said.iter().any(|line| line.contains(

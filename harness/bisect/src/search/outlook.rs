@@ -1,6 +1,6 @@
 //! How a search will go on, as far as that can be told: it is played to its end as if what seems typical now were so.
 
-use super::{Outcome, Outlook, Played, Search, Step};
+use super::{Outlook, Played, RunOutcome, Search, Step};
 use crate::belief::Belief;
 
 /// Runs that are played at most: who has more before him does not want to know how many.
@@ -45,12 +45,12 @@ impl Search {
         {
             runs += 1;
             builds += u32::from(next.build);
-            let mut outcome = Outcome::Passed;
+            let mut outcome = RunOutcome::Passed;
             if self.model.is_bad(next.item, change) {
                 due += rate;
                 if due >= 1.0 {
                     due -= 1.0;
-                    outcome = Outcome::Failed;
+                    outcome = RunOutcome::Failed;
                 }
             }
             search.observe(next.item, outcome);

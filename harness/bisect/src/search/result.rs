@@ -7,7 +7,7 @@ use crate::rate::{Rate, Tally};
 /// What came of trying to run an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Outcome {
+pub enum RunOutcome {
     /// It failed with the pinned signature.
     Failed,
     /// The case passed. At low failure rates that says little.

@@ -22,7 +22,7 @@ const SURE: Config = Config {
 };
 
 /// A search to its end; what was run, in order.
-fn play(history: &History, config: Config, mut run: impl FnMut(usize) -> Outcome) -> (Conclusion, Vec<usize>) {
+fn play(history: &History, config: Config, mut run: impl FnMut(usize) -> RunOutcome) -> (Conclusion, Vec<usize>) {
     let mut search = Search::new(history.clone(), config).expect("a good configuration");
     let mut ran = Vec::new();
     loop {
@@ -39,13 +39,13 @@ fn play(history: &History, config: Config, mut run: impl FnMut(usize) -> Outcome
 }
 
 /// An oracle for a change that always shows.
-fn sure<'a>(history: &'a History, direction: Direction, change: usize) -> impl Fn(usize) -> Outcome + 'a {
+fn sure<'a>(history: &'a History, direction: Direction, change: usize) -> impl Fn(usize) -> RunOutcome + 'a {
     move |item| {
         let changed = history.contains(item, change);
         if changed == (direction == Direction::Regression) {
-            Outcome::Failed
+            RunOutcome::Failed
         } else {
-            Outcome::Passed
+            RunOutcome::Passed
         }
     }
 }
@@ -120,8 +120,8 @@ fn a_failure_now_and_then_is_found_all_the_same() {
             let change = rng.usize(1..=100);
             let truth = sure(&history, direction, change);
             let (conclusion, _) = play(&history, config, |item| match truth(item) {
-                Outcome::Failed if rng.f64() < 0.3 => Outcome::Failed,
-                _ => Outcome::Passed,
+                RunOutcome::Failed if rng.f64() < 0.3 => RunOutcome::Failed,
+                _ => RunOutcome::Passed,
             });
             right += u32::from(matches!(conclusion, Conclusion::Found { item, .. } if item == change));
         }
@@ -143,9 +143,9 @@ fn failures_of_good_items_are_survived_when_they_are_announced() {
         let (conclusion, _) = play(&history, config, |item| {
             let rate = if item >= change { 0.6 } else { 0.05 };
             if rng.f64() < rate {
-                Outcome::Failed
+                RunOutcome::Failed
             } else {
-                Outcome::Passed
+                RunOutcome::Passed
             }
         });
         right += u32::from(matches!(conclusion, Conclusion::Found { item, .. } if item == change));
@@ -164,10 +164,17 @@ fn low_rates_are_run_where_they_are_likely_good_and_not_in_the_middle() {
     )
     .expect("a search");
     for n in 0..60 {
-        search.observe(1_000, if n % 20 == 0 { Outcome::Failed } else { Outcome::Passed });
+        search.observe(
+            1_000,
+            if n % 20 == 0 {
+                RunOutcome::Failed
+            } else {
+                RunOutcome::Passed
+            },
+        );
     }
     for _ in 0..60 {
-        search.observe(0, Outcome::Passed);
+        search.observe(0, RunOutcome::Passed);
     }
     let Step::Run(next) = search.step() else {
         panic!("not over")
@@ -187,12 +194,12 @@ fn a_built_item_is_run_again_rather_than_another_one_built() {
         )
         .expect("a search");
         for _ in 0..3 {
-            search.observe(1_000, Outcome::Failed);
+            search.observe(1_000, RunOutcome::Failed);
         }
         for _ in 0..9 {
-            search.observe(0, Outcome::Passed);
+            search.observe(0, RunOutcome::Passed);
         }
-        search.observe(500, Outcome::Passed);
+        search.observe(500, RunOutcome::Passed);
         let Step::Run(next) = search.step() else {
             panic!("not over")
         };
@@ -205,7 +212,7 @@ fn a_built_item_is_run_again_rather_than_another_one_built() {
 #[test]
 fn ends_that_are_not_what_they_should_be_are_said() {
     let history = line(10);
-    let (conclusion, ran) = play(&history, Config::default(), |_| Outcome::Passed);
+    let (conclusion, ran) = play(&history, Config::default(), |_| RunOutcome::Passed);
     let Conclusion::BadEndPasses {
         passed: 200,
         rate_below,
@@ -216,15 +223,15 @@ fn ends_that_are_not_what_they_should_be_are_said() {
     assert!((0.014..0.016).contains(&rate_below), "{rate_below}");
     assert!(ran.iter().all(|item| *item == 10));
 
-    let (conclusion, ran) = play(&history, Config::default(), |_| Outcome::Failed);
+    let (conclusion, ran) = play(&history, Config::default(), |_| RunOutcome::Failed);
     assert_eq!(conclusion, Conclusion::GoodEndFails { probability: 1.0 });
     assert_eq!(ran, [10, 10, 10, 0]);
 
     for (end, item) in [(End::Bad, 10), (End::Good, 0)] {
         let (conclusion, _) = play(&history, Config::default(), |run| match run {
-            run if run == item => Outcome::Untestable,
-            10 => Outcome::Failed,
-            _ => Outcome::Passed,
+            run if run == item => RunOutcome::Untestable,
+            10 => RunOutcome::Failed,
+            _ => RunOutcome::Passed,
         });
         assert_eq!(conclusion, Conclusion::EndUntestable(end));
     }
@@ -232,7 +239,7 @@ fn ends_that_are_not_what_they_should_be_are_said() {
         direction: Direction::Fix,
         ..Config::default()
     };
-    let (conclusion, ran) = play(&history, other, |_| Outcome::Other);
+    let (conclusion, ran) = play(&history, other, |_| RunOutcome::Other);
     assert_eq!((conclusion, ran), (Conclusion::EndUntestable(End::Bad), vec![0; 4]));
 }
 
@@ -243,9 +250,9 @@ fn a_good_end_that_fails_rarely_is_noticed_before_much_is_built() {
     for _ in 0..20 {
         let (conclusion, ran) = play(&history, Config::default(), |_| {
             if rng.f64() < 0.2 {
-                Outcome::Failed
+                RunOutcome::Failed
             } else {
-                Outcome::Passed
+                RunOutcome::Passed
             }
         });
         assert_eq!(conclusion, Conclusion::GoodEndFails { probability: 1.0 });
@@ -257,13 +264,13 @@ fn a_good_end_that_fails_rarely_is_noticed_before_much_is_built() {
 #[test]
 fn another_failure_sets_an_item_aside_and_a_rare_one_does_not() {
     let mut search = Search::new(line(10), Config::default()).expect("a search");
-    search.observe(5, Outcome::Other);
+    search.observe(5, RunOutcome::Other);
     assert!(search.is_set_aside(5));
     for _ in 0..2 {
-        search.observe(5, Outcome::Passed);
+        search.observe(5, RunOutcome::Passed);
     }
     assert!(!search.is_set_aside(5));
-    search.observe(10, Outcome::Other);
+    search.observe(10, RunOutcome::Other);
     assert!(!search.is_set_aside(10), "an end is given more runs");
 }
 
@@ -272,9 +279,9 @@ fn failures_that_no_single_change_explains_are_a_contradiction() {
     // Two branches that meet in the new end only.
     let history = History::of_parents(&[vec![], vec![0], vec![0], vec![1, 2]]).expect("a history");
     let mut search = Search::new(history, SURE).expect("a search");
-    search.observe(0, Outcome::Passed);
+    search.observe(0, RunOutcome::Passed);
     for item in 1..=3 {
-        search.observe(item, Outcome::Failed);
+        search.observe(item, RunOutcome::Failed);
     }
     assert_eq!(search.step(), Step::Done(Conclusion::Contradiction));
     assert_eq!(
@@ -314,8 +321,8 @@ fn identical_items_are_judged_once() {
 #[test]
 fn what_may_be_wanted_next_is_known_ahead() {
     let mut search = Search::new(line(16), SURE).expect("a search");
-    search.observe(16, Outcome::Failed);
-    search.observe(0, Outcome::Passed);
+    search.observe(16, RunOutcome::Failed);
+    search.observe(0, RunOutcome::Passed);
     let ahead: BTreeMap<usize, f64> = search.ahead().into_iter().collect();
     assert_eq!(ahead.keys().copied().collect::<Vec<_>>(), [4, 12]);
     assert!(ahead.values().all(|probability| (probability - 0.5).abs() < 1e-9));
@@ -328,7 +335,14 @@ fn what_may_be_wanted_next_is_known_ahead() {
 fn the_rate_is_reported_as_it_was_seen() {
     let mut search = Search::new(line(4), Config::default()).expect("a search");
     for n in 0..100 {
-        search.observe(4, if n % 10 < 3 { Outcome::Failed } else { Outcome::Passed });
+        search.observe(
+            4,
+            if n % 10 < 3 {
+                RunOutcome::Failed
+            } else {
+                RunOutcome::Passed
+            },
+        );
     }
     let rate = search.outlook().expect("an outlook").rate;
     assert!(
@@ -380,7 +394,7 @@ proptest! {
         let untestable: BTreeSet<usize> = untestable.into_iter().filter(|item| inner.contains(item)).collect();
         let config = Config { direction, ..if unknown_rate { Config::default() } else { SURE } };
         let truth = sure(&history, direction, change);
-        let oracle = |item: usize| if untestable.contains(&item) { Outcome::Untestable } else { truth(item) };
+        let oracle = |item: usize| if untestable.contains(&item) { RunOutcome::Untestable } else { truth(item) };
         let (conclusion, ran) = play(&history, config, oracle);
         let wanted = alike(&history, &untestable, change);
         match conclusion {
@@ -410,9 +424,9 @@ fn a_row_of_broken_commits_is_left_behind_in_leaps() {
     let history = line(1_000);
     let broken = 400..600;
     let (conclusion, ran) = play(&history, SURE, |item| match item {
-        item if broken.contains(&item) => Outcome::Untestable,
-        item if item >= 700 => Outcome::Failed,
-        _ => Outcome::Passed,
+        item if broken.contains(&item) => RunOutcome::Untestable,
+        item if item >= 700 => RunOutcome::Failed,
+        _ => RunOutcome::Passed,
     });
     assert!(surely(&conclusion, 700), "{conclusion:?}");
     let skips = ran.iter().filter(|item| broken.contains(item)).count();
@@ -425,9 +439,9 @@ fn what_lies_ahead_is_told_about_right() {
     let history = line(64);
     let shows = |item: usize, n: usize| {
         if item >= 40 && n % 3 == 2 {
-            Outcome::Failed
+            RunOutcome::Failed
         } else {
-            Outcome::Passed
+            RunOutcome::Passed
         }
     };
     let mut search = Search::new(history, Config::default()).expect("a search");

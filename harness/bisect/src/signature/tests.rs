@@ -196,7 +196,7 @@ fn another_failure_is_neither_good_nor_bad() {
         let (cell, log) = reported(kind, &log);
         let comparison = pinned.compare(&cell, &log);
         assert!(matches!(comparison, Comparison::Other(_)), "{comparison:?}");
-        assert_eq!(comparison.outcome(), Outcome::Other);
+        assert_eq!(comparison.outcome(), RunOutcome::Other);
     }
 }
 

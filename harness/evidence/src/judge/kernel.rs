@@ -1,6 +1,6 @@
 //! What the kernel did wrong.
 
-use guest_wire::{Event, FindingCause, Outcome, Phase};
+use guest_wire::{Event, FindingCause, Phase, PhaseOutcome};
 use verdict::{FailureKind, Judgement, console};
 
 use crate::bundle::EvidenceBundle;
@@ -112,7 +112,7 @@ fn complaints(output: &str) -> Vec<&str> {
 /// A file system that mounted before the write and does not after it is damaged.
 fn mount_again(evidence: &EvidenceBundle) -> Option<Judgement> {
     match evidence.outcome(Phase::MountAgain) {
-        Some(Outcome::Failed(what)) => Some(Judgement::fail(
+        Some(PhaseOutcome::Failed(what)) => Some(Judgement::fail(
             FailureKind::Corruption,
             Some("mount again"),
             format!("cannot be mounted again: {what}"),
@@ -127,12 +127,12 @@ fn exec_outcome(evidence: &EvidenceBundle) -> Option<Judgement> {
         return None;
     }
     match evidence.outcome(Phase::Run) {
-        Some(Outcome::Exited(code)) => Some(Judgement::fail(
+        Some(PhaseOutcome::Exited(code)) => Some(Judgement::fail(
             FailureKind::Error,
             Some(&format!("exit code {code}")),
             format!("the program exited with code {code}"),
         )),
-        Some(Outcome::Signalled(signal)) => Some(Judgement::fail(
+        Some(PhaseOutcome::Signalled(signal)) => Some(Judgement::fail(
             FailureKind::Error,
             Some(&format!("signal {signal}")),
             format!("the program was ended by signal {signal}"),

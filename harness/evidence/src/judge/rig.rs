@@ -1,6 +1,6 @@
 //! Whether our own side went wrong: then nothing is said of the kernel.
 
-use guest_wire::{Outcome, Phase};
+use guest_wire::{Phase, PhaseOutcome};
 use verdict::{Judgement, Stage, console};
 
 use crate::bundle::EvidenceBundle;
@@ -50,7 +50,7 @@ pub(super) fn broken(evidence: &EvidenceBundle) -> Option<Judgement> {
     [Phase::Mount, Phase::Remount]
         .into_iter()
         .find_map(|phase| match evidence.outcome(phase) {
-            Some(Outcome::Failed(what)) => Some(Judgement::broken(Stage::Phase(Phase::Mount), what)),
+            Some(PhaseOutcome::Failed(what)) => Some(Judgement::broken(Stage::Phase(Phase::Mount), what)),
             _ => None,
         })
 }

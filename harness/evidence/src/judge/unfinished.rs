@@ -1,6 +1,6 @@
 //! Jobs that did not come to their end, or of whose end a part was not heard.
 
-use guest_wire::{Event, Outcome, Phase};
+use guest_wire::{Event, Phase, PhaseOutcome};
 use verdict::{Judgement, Stage, Verdict};
 
 use crate::bundle::EvidenceBundle;
@@ -12,20 +12,20 @@ pub(super) fn unfinished(evidence: &EvidenceBundle) -> Option<Judgement> {
     for timed in &evidence.events {
         if let Event::PhaseEnd { phase, outcome } = &timed.event {
             match outcome {
-                Outcome::Failed(what) => return Some(Judgement::broken(Stage::Phase(*phase), what)),
-                Outcome::Exited(code) => {
+                PhaseOutcome::Failed(what) => return Some(Judgement::broken(Stage::Phase(*phase), what)),
+                PhaseOutcome::Exited(code) => {
                     return Some(Judgement::broken(
                         Stage::Test,
                         format!("{} exited with code {code}", phase.name()),
                     ));
                 }
-                Outcome::Signalled(signal) => {
+                PhaseOutcome::Signalled(signal) => {
                     return Some(Judgement::broken(
                         Stage::Test,
                         format!("{} was ended by signal {signal}", phase.name()),
                     ));
                 }
-                Outcome::Done | Outcome::Skipped => {}
+                PhaseOutcome::Done | PhaseOutcome::Skipped => {}
             }
         }
     }
@@ -51,7 +51,7 @@ pub(super) fn unfinished(evidence: &EvidenceBundle) -> Option<Judgement> {
 fn skipped(evidence: &EvidenceBundle) -> Option<Judgement> {
     let phase = [Phase::Setup, Phase::Run]
         .into_iter()
-        .find(|phase| evidence.outcome(*phase) == Some(&Outcome::Skipped))?;
+        .find(|phase| evidence.outcome(*phase) == Some(&PhaseOutcome::Skipped))?;
     Some(Judgement::new(
         Verdict::Skipped,
         format!("{}: the program says that it does not apply here", phase.name()),

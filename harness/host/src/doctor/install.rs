@@ -129,7 +129,7 @@ fn lists_are_stale(lists: &Path) -> bool {
     if !entries.any(|entry| entry.file_name().to_string_lossy().contains("_Packages")) {
         return true;
     }
-    // The lists themselves bear the archive's times; the folder tells when apt last put one there.
+    // The lists themselves bear the archive's times; the directory tells when apt last put one there.
     let updated = lists.metadata().and_then(|folder| folder.modified());
     !updated.is_ok_and(|at| SystemTime::now().duration_since(at).is_ok_and(|age| age <= FRESH))
 }

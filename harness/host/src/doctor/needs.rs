@@ -18,7 +18,7 @@ pub(crate) enum Source {
 /// A tool of the host, and what it is good for.
 #[derive(Debug, Clone, Copy)]
 pub struct Need {
-    /// Its name in PATH (or in the sbin folders).
+    /// Its name in PATH (or in the sbin directories).
     pub program: &'static str,
     /// Where it comes from.
     pub(crate) source: Source,
@@ -194,7 +194,7 @@ impl Need {
         )
     }
 
-    /// A tool that cargo just installed is found even if PATH does not name cargo's folder.
+    /// A tool that cargo just installed is found even if PATH does not name cargo's directory.
     fn in_cargo_home(&self) -> Option<std::path::PathBuf> {
         let Source::Cargo(_) = self.source else { return None };
         let home = std::env::var_os("CARGO_HOME")

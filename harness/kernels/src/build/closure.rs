@@ -3,9 +3,9 @@
 //!
 //! Kbuild leaves a `.NAME.o.cmd` beside every object, with the source and all headers that went into it
 //! (scripts/basic/fixdep.c writes them; the tools' own builds write the same form). Makefiles, scripts and tables leave
-//! no trace. So every file that is neither source nor documentation counts as read if it lies in a folder that
-//! something was read from, or in one above it, and so do whole folders of tools. Kconfig files do not count: what they
-//! decide is the configuration, which is part of an artifact's name by itself.
+//! no trace. So every file that is neither source nor documentation counts as read if it lies in a directory that
+//! something was read from, or in one above it, and so do whole directories of tools. Kconfig files do not count: what
+//! they decide is the configuration, which is part of an artifact's name by itself.
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use super::super::source::Listing;
 use super::super::store::hex;
 
-/// Folders of which everything counts as read: tools and what they make things of.
+/// Directories of which everything counts as read: tools and what they make things of.
 const WHOLE: [&str; 11] = [
     "scripts/",
     "tools/build/",
@@ -39,10 +39,10 @@ pub struct Closure {
 }
 
 impl Closure {
-    /// Reads it from a finished build's folder; `all` is the source that was built.
+    /// Reads it from a finished build's directory; `all` is the source that was built.
     ///
     /// # Errors
-    /// The folder cannot be read.
+    /// The directory cannot be read.
     pub fn of_build(objects: &Path, source: &Path, all: &Listing) -> std::io::Result<Self> {
         let mut reading = Reading {
             objects,
@@ -56,7 +56,7 @@ impl Closure {
         Ok(Closure::new(reading.named, &reading.entered, all))
     }
 
-    /// What was named by the build, and what goes with it: with each file and with each folder that make went into.
+    /// What was named by the build, and what goes with it: with each file and with each directory that make went into.
     fn new(named: HashSet<String>, entered: &HashSet<String>, all: &Listing) -> Self {
         let mut folders: HashSet<&str> = entered.iter().map(String::as_str).chain([""]).collect();
         for path in &named {
@@ -170,7 +170,7 @@ struct Reading<'a> {
     all: &'a Listing,
     /// Files of the source that a `.cmd` file names.
     named: HashSet<String>,
-    /// Folders that make went into.
+    /// Directories that make went into.
     entered: HashSet<String>,
     /// Lines that were looked at and mean the same wherever they stand: most lines name a header, and most headers are
     /// named a thousand times.
@@ -225,7 +225,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// A word as a path relative to the source, if it is one: as it stands, relative to the objects, or to the `.cmd`
-/// file's folder.
+/// file's directory.
 fn within(word: &str, folder: &Path, objects: &Path, source: &Path) -> Vec<String> {
     let path = Path::new(word);
     let candidates: Vec<PathBuf> = if path.is_absolute() {

@@ -148,7 +148,7 @@ impl std::fmt::Display for Vanished {
     }
 }
 
-/// Whether the configuration that stands in a folder of objects has modules.
+/// Whether the configuration that stands in a directory of objects has modules.
 pub(super) fn has_modules(objects: &Path) -> bool {
     let config = std::fs::read_to_string(objects.join(".config")).unwrap_or_default();
     Options::parse(&config).get("MODULES") == "y"

@@ -86,7 +86,7 @@ impl Job<'_> {
     }
 }
 
-/// The sum of the configuration that stands in a folder of objects, if one does.
+/// The sum of the configuration that stands in a directory of objects, if one does.
 pub(super) fn config_sum(objects: &Path) -> Option<String> {
     let text = fs::read_to_string(objects.join(".config")).ok()?;
     let mut sum = Sha256::new();

@@ -110,8 +110,8 @@ impl Job<'_> {
         let name = self.name(config, &list, &sum);
         let artifact = store::get_or_make(cache, self.id, &name, || {}, |made| self.fill(make, closure, made))?;
         let (started, objects) = took;
-        // The folder was built from nothing if nothing was built in it before; only then is the number that of a whole
-        // build.
+        // The directory was built from nothing if nothing was built in it before; only then is the number that of a
+        // whole build.
         let whole = line.state().built.is_empty().then_some(objects);
         let built = Built {
             tree: self.tree.id.clone(),

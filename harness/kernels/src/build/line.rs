@@ -15,7 +15,7 @@ use super::error::BuildError;
 use host::atomic;
 use host::cache::{Cache, CacheError, LockGuard};
 
-/// Where build folders are, in the cache.
+/// Where build directories are, in the cache.
 pub const FOLDER: &str = "builds";
 const STATE: &str = "state.json";
 const CLOSURES: &str = "closures";
@@ -24,7 +24,7 @@ const UNFINISHED: &str = "checkout-unfinished";
 /// Builds that are remembered, the newest first: more only cost time to compare with.
 const REMEMBERED_MAX: usize = 64;
 
-/// A build folder that this run alone uses.
+/// A build directory that this run alone uses.
 #[derive(Debug)]
 pub(crate) struct Line {
     dir: PathBuf,
@@ -32,7 +32,7 @@ pub(crate) struct Line {
     lock: LockGuard,
 }
 
-/// What bioscope keeps of a build folder from build to build, in a file of its own.
+/// What bioscope keeps of a build directory from build to build, in a file of its own.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct State {
@@ -88,7 +88,7 @@ impl Built {
     }
 }
 
-/// What a build folder is for: sources and configuration of one kind.
+/// What a build directory is for: sources and configuration of one kind.
 #[must_use]
 pub fn what(source: &TreeSource) -> String {
     let parts: Vec<String> = source.config.iter().map(ToString::to_string).collect();
@@ -107,7 +107,7 @@ pub fn what(source: &TreeSource) -> String {
 }
 
 impl Line {
-    /// Opens a build folder, making it if need be; waits for other runs that use it.
+    /// Opens a build directory, making it if need be; waits for other runs that use it.
     ///
     /// # Errors
     /// The cache cannot be used.
@@ -230,7 +230,7 @@ impl Line {
     }
 }
 
-/// What is known of every build folder, with its place.
+/// What is known of every build directory, with its place.
 #[must_use]
 pub fn all(cache: &Cache) -> Vec<(PathBuf, State)> {
     let entries = std::fs::read_dir(cache.root().join(FOLDER))

@@ -24,7 +24,7 @@ pub(crate) struct Make<'a> {
     pub(crate) objects: &'a Path,
     /// Variables of this kernel's own.
     pub(crate) variables: BTreeMap<String, String>,
-    /// The lock on the build folder; what make starts holds it too, so that a build whose caller was killed keeps
+    /// The lock on the build directory; what make starts holds it too, so that a build whose caller was killed keeps
     /// others out until it has ended.
     pub(crate) lock: BorrowedFd<'a>,
     /// Where everything that make says is kept.
@@ -248,7 +248,7 @@ pub(crate) fn jobs() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// The folder that a build's log goes to, with the name of the kernel in it.
+/// The directory that a build's log goes to, with the name of the kernel in it.
 #[must_use]
 pub(crate) fn log_path(folder: &Path, id: &str) -> PathBuf {
     folder.join(format!("{id}.log"))

@@ -4,7 +4,7 @@ use host::suggest;
 
 use crate::diagnostic::Diagnostic;
 use crate::fields::{Document, Fields, Found};
-use crate::package::{PackageSource, Wanted};
+use crate::package::{PackageSource, VersionRequest};
 
 /// Debian's releases, by the names that its archive uses. A new one is added here.
 const CODENAMES: [&str; 12] = [
@@ -40,9 +40,9 @@ pub(super) fn package_source(
     let suite = suite(document, fields.required("suite", "\"bookworm\"")?)?;
     let version = fields.required("version", "\"latest\"")?;
     let version = match version.get_ref().as_str() {
-        "latest" => Wanted::Latest,
+        "latest" => VersionRequest::Latest,
         word if word.starts_with(|c: char| c.is_ascii_digit()) && !word.contains(char::is_whitespace) => {
-            Wanted::Exactly(word.to_owned())
+            VersionRequest::Exactly(word.to_owned())
         }
         word => {
             let error = document.error(version.span(), format!("`{word}` is not a package version"));

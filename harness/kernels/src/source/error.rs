@@ -9,7 +9,7 @@ use host::tool::ToolError;
 /// Why source cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
-    /// A file or folder that was named cannot be read.
+    /// A file or directory that was named cannot be read.
     #[error("cannot read {}", path.display())]
     Read {
         /// What was named.
@@ -17,9 +17,9 @@ pub enum SourceError {
         /// The system's answer.
         source: std::io::Error,
     },
-    /// The folder holds no kernel.
+    /// The directory holds no kernel.
     #[error(
-        "{} holds no kernel source: there is no Kconfig and Kbuild at its top; name the top folder of a Linux tree",
+        "{} holds no kernel source: there is no Kconfig and Kbuild at its top; name the top directory of a Linux tree",
         path.display()
     )]
     NotLinux {
@@ -93,17 +93,17 @@ pub enum SourceError {
         patch.display()
     )]
     Patch {
-        /// The patch's file, as it was named or found in a folder.
+        /// The patch's file, as it was named or found in a directory.
         patch: PathBuf,
         /// What it was to be applied to.
         to: String,
         /// git's own words.
         reason: String,
     },
-    /// A patch file or folder holds no patch.
+    /// A patch file or directory holds no patch.
     #[error("{} holds no patch: {reason}", patch.display())]
     NoPatch {
-        /// The file or folder.
+        /// The file or directory.
         patch: PathBuf,
         /// What was looked for.
         reason: String,

@@ -321,7 +321,7 @@ fn of_archive(from: impl BufRead, fast: &mut dyn Write) -> Result<(), Stop> {
         let kind = entry.header().entry_type();
         let path = entry.path_bytes().into_owned();
         let path = String::from_utf8(path).map_err(|_| Stop::Archive("a file name that is not UTF-8".to_owned()))?;
-        // The first part is the folder that all archives of source have.
+        // The first part is the directory that all archives of source have.
         let Some((_, path)) = path.trim_start_matches("./").split_once('/') else {
             continue;
         };
@@ -339,7 +339,7 @@ fn of_archive(from: impl BufRead, fast: &mut dyn Write) -> Result<(), Stop> {
             content.extend_from_slice(&entry.link_name_bytes().unwrap_or_default());
             "120000"
         } else {
-            // Folders are their files; nothing else stands in a kernel's source.
+            // Directories are their files; nothing else stands in a kernel's source.
             continue;
         };
         write!(fast, "M {mode} inline {path}\ndata {}\n", content.len())

@@ -16,7 +16,7 @@ const NAMES_MAX: usize = 3;
 
 /// A user's repository.
 struct Local {
-    /// The folder that was named.
+    /// The directory that was named.
     path: PathBuf,
     /// What all its working trees share.
     common: PathBuf,
@@ -25,7 +25,7 @@ struct Local {
 }
 
 impl Local {
-    /// The repository that has a folder as its working tree, or is it.
+    /// The repository that has a directory as its working tree, or is it.
     fn find(path: &Path) -> Result<Option<Local>, SourceError> {
         let read = |source| SourceError::Read {
             path: path.to_owned(),
@@ -61,7 +61,7 @@ impl Local {
 
     fn ask(&self, args: &[&str]) -> Result<tool::Finished, SourceError> {
         let mut command = tool::command("git", "git")?;
-        // In the folder that was named: each working tree of a repository has a HEAD of its own.
+        // In the directory that was named: each working tree of a repository has a HEAD of its own.
         command.arg("-C").arg(&self.path).args(args);
         Ok(tool::run(&mut command, DEADLINE)?)
     }

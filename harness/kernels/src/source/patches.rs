@@ -1,4 +1,4 @@
-//! Patches: files, mailboxes and folders of them, applied to a tree by git without a working copy.
+//! Patches: files, mailboxes and directories of them, applied to a tree by git without a working copy.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -76,7 +76,7 @@ pub struct Single {
     pub subject: String,
 }
 
-/// Every single patch of files, mailboxes and folders of them, in order; mails are decoded into `into`.
+/// Every single patch of files, mailboxes and directories of them, in order; mails are decoded into `into`.
 ///
 /// # Errors
 /// One of them cannot be read, or holds nothing.
@@ -125,7 +125,7 @@ fn read(path: &Path) -> Result<Vec<u8>, SourceError> {
     })
 }
 
-/// The files that are meant: a folder's `series`, or its `*.patch`, `*.diff` and `*.mbox` by name.
+/// The files that are meant: a directory's `series`, or its `*.patch`, `*.diff` and `*.mbox` by name.
 fn files(patches: &[PathBuf]) -> Result<Vec<PathBuf>, SourceError> {
     let mut files = Vec::new();
     for patch in patches {
@@ -156,7 +156,7 @@ fn files(patches: &[PathBuf]) -> Result<Vec<PathBuf>, SourceError> {
         if inside.is_empty() {
             return Err(SourceError::NoPatch {
                 patch: patch.clone(),
-                reason: "expected a file `series`, or *.patch, *.diff or *.mbox in the folder".to_owned(),
+                reason: "expected a file `series`, or *.patch, *.diff or *.mbox in the directory".to_owned(),
             });
         }
         files.append(&mut inside);

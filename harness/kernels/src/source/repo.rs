@@ -35,7 +35,7 @@ pub struct Tree {
     pub id: String,
     /// What it is, for a person: `linux-source-6.1 6.1.176-1`, `v6.1-12-gabcdef`.
     pub name: String,
-    /// Folders with objects that are not in the cache's repository.
+    /// Directories with objects that are not in the cache's repository.
     pub alternates: Vec<PathBuf>,
 }
 
@@ -187,12 +187,13 @@ impl Repo {
         Ok(finished.stdout)
     }
 
-    /// Makes a folder hold just this tree, touching only files whose content differs. `index` remembers what is there.
+    /// Makes a directory hold just this tree, touching only files whose content differs. `index` remembers what is
+    /// there.
     ///
     /// # Errors
     /// git fails, the disk is full.
     pub fn check_out(&self, tree: &Tree, folder: &Path, index: &Path) -> Result<(), SourceError> {
-        // Left by a run that was killed; whoever calls holds the folder's lock.
+        // Left by a run that was killed; whoever calls holds the directory's lock.
         let _ = std::fs::remove_file(index.with_extension("lock"));
         let mut command = self.git(&tree.alternates)?;
         command
@@ -210,7 +211,7 @@ impl Repo {
         }
     }
 
-    /// Takes away what no tree put into a folder.
+    /// Takes away what no tree put into a directory.
     ///
     /// # Errors
     /// git fails.

@@ -11,8 +11,8 @@ const REPORTS: &str = include_str!("../../../tests/fixtures/soak/reports.jsonl")
 struct Recorded {
     trace: Vec<Record>,
     /// What fio said as it wrote; nothing was recorded of that.
-    writing: Vec<Report>,
-    reports: Vec<Report>,
+    writing: Vec<SoakReport>,
+    reports: Vec<SoakReport>,
 }
 
 impl Recorded {
@@ -34,7 +34,7 @@ impl Recorded {
         ledger.begin_round(&workload);
         let mut phases = self
             .reports
-            .split_inclusive(|report| matches!(report, Report::End { .. }));
+            .split_inclusive(|report| matches!(report, SoakReport::End { .. }));
         let mut now = Phase::Writing;
         let (mut sum, mut findings) = (Tally::default(), Vec::new());
         let mut aftermath = Aftermath::default();
@@ -131,7 +131,7 @@ fn damage_that_fio_does_not_notice_is_found() {
     let mut recorded = Recorded::load();
     recorded
         .reports
-        .retain(|report| !matches!(report, Report::Mismatch { .. }));
+        .retain(|report| !matches!(report, SoakReport::Mismatch { .. }));
     let (tally, findings) = recorded.judge();
     assert_eq!(tally.noticed, 0);
     for rule in ["lost", "astray", "flip", "fail"] {
@@ -144,7 +144,7 @@ fn damage_that_fio_does_not_notice_is_found() {
 fn a_block_that_was_not_read_is_found() {
     let mut recorded = Recorded::load();
     for report in &mut recorded.reports {
-        if let Report::Job(job) = report {
+        if let SoakReport::Job(job) = report {
             job.reads -= 1;
         }
     }
@@ -166,12 +166,12 @@ fn a_block_that_the_kernel_did_not_ask_for_is_explained_by_fio_having_been_told(
         len: 16 << 10,
     };
     // In the round it was written well.
-    let differs = Report::Mismatch { block, first: 0 };
+    let differs = SoakReport::Mismatch { block, first: 0 };
     assert!(!recorded.reports.contains(&differs));
     recorded.reports.insert(0, differs);
     let (_, findings) = recorded.judge();
     assert_eq!(findings.len(), 1, "{findings:#?}");
-    recorded.writing.push(Report::Failed {
+    recorded.writing.push(SoakReport::Failed {
         op: "write".to_owned(),
         range: block,
         error: "Input/output error".to_owned(),
@@ -202,13 +202,13 @@ fn a_sync_may_be_told_of_a_write_back_that_failed_rounds_ago() {
     let mut ledger = Ledger::default();
     let mut aftermath = Aftermath::default();
     let told = |op: &str| {
-        vec![Report::Failed {
+        vec![SoakReport::Failed {
             op: op.to_owned(),
             range: Range { offset: 0, len: 0 },
             error: "Input/output error".to_owned(),
         }]
     };
-    let mut round = |trace: &[Record], reports: &[Report]| {
+    let mut round = |trace: &[Record], reports: &[SoakReport]| {
         ledger.begin_round(&workload);
         aftermath.next_round();
         for record in trace {

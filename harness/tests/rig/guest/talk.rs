@@ -72,7 +72,7 @@ impl Guest {
         );
     }
 
-    /// Asserts a file of sysfs below the disk's folder.
+    /// Asserts a file of sysfs below the disk's directory.
     #[track_caller]
     pub fn assert_sys(&mut self, path: &str, value: &str) {
         assert_eq!(self.ask(&format!("get {path}")), value, "{path}");

@@ -10,11 +10,11 @@ use super::bed::{ALL, Bed, Move, bed_in, step};
 use crate::disk::Storage;
 use crate::disk::export::export;
 use crate::power::log::{Keep, PowerCut};
-use crate::power::picture::Wanted;
+use crate::power::picture::StateRequest;
 
 impl Bed {
     /// What an export shows.
-    fn picture(&self, wanted: &Wanted<'_>) -> Result<(Vec<u8>, Option<Cut>), String> {
+    fn picture(&self, wanted: &StateRequest<'_>) -> Result<(Vec<u8>, Option<Cut>), String> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("export");
         let before = self.bytes();
@@ -63,10 +63,10 @@ proptest! {
         for step in more {
             bed.make(step);
         }
-        let then = bed.picture(&Wanted { at: Some("77"), power_cut }).unwrap();
+        let then = bed.picture(&StateRequest { at: Some("77"), power_cut }).unwrap();
         prop_assert_eq!(then.1, real.1);
         prop_assert!(then.0 == real.0, "at the mark");
-        let now = bed.picture(&Wanted { at: None, power_cut }).unwrap();
+        let now = bed.picture(&StateRequest { at: None, power_cut }).unwrap();
         let cut = power_cut.map(|PowerCut { lose, torn, seed }| bed.cut(lose, torn, seed));
         prop_assert_eq!(now.1, cut);
         prop_assert!(now.0 == bed.bytes(), "now");
@@ -75,7 +75,7 @@ proptest! {
 
 #[test]
 fn what_is_not_known_is_said() {
-    let wanted = |at| Wanted {
+    let wanted = |at| StateRequest {
         at,
         power_cut: Some(PowerCut {
             lose: Lose::All,
@@ -84,7 +84,7 @@ fn what_is_not_known_is_said() {
         }),
     };
     let small = memory(Keep::All { bytes_max: 1 });
-    let refused = |wanted: &Wanted<'_>| small.picture(wanted).unwrap_err();
+    let refused = |wanted: &StateRequest<'_>| small.picture(wanted).unwrap_err();
     insta::assert_snapshot!(
         refused(&wanted(Some("x"))),
         @"cannot export the disk: no mark `x` to go back to: known marks: none"
@@ -111,7 +111,7 @@ fn what_went_for_want_of_room_matters_only_if_it_was_not_durable_at_the_mark() {
     bed.disk.history.mark("x");
     let there = bed.bytes();
     bed.flush();
-    let wanted = |lose| Wanted {
+    let wanted = |lose| StateRequest {
         at: Some("x"),
         power_cut: Some(PowerCut {
             lose,
@@ -136,7 +136,7 @@ fn what_went_for_want_of_room_matters_only_if_it_was_not_durable_at_the_mark() {
         @"cannot export the disk: the history does not go back to what was durable at mark `x`: give --history more bytes"
     );
     // As it stood then is known without that.
-    let plain = Wanted {
+    let plain = StateRequest {
         at: Some("x"),
         power_cut: None,
     };
@@ -150,8 +150,8 @@ fn a_disk_without_history_is_shown_as_it_stands_and_no_other_way() {
     std::fs::write(&image, [7; 8192]).unwrap();
     let disk = crate::disk::Disk::open(&image, 512).unwrap();
     let out = dir.path().join("out");
-    assert_eq!(export(&disk, &out, &Wanted::default()).unwrap().data_bytes, 8192);
-    let wanted = Wanted {
+    assert_eq!(export(&disk, &out, &StateRequest::default()).unwrap().data_bytes, 8192);
+    let wanted = StateRequest {
         at: Some("x"),
         power_cut: None,
     };

@@ -5,7 +5,7 @@ use guest_wire::Fs;
 
 use super::super::{FORMAT, Kind, Pending};
 use super::*;
-use crate::search::{Direction, Outcome};
+use crate::search::{Direction, RunOutcome};
 use crate::signature::{Comparison, Obstacle, Reason, Signature};
 use verdict::Cause;
 
@@ -128,16 +128,16 @@ fn a_resume_knows_what_was_done() {
     assert_eq!(state.same, [("0718".to_owned(), "a1b2".to_owned())]);
     assert_eq!(state.pending, Some(Pending::Run("77aa".into(), "runs/77aa".into())));
     assert_eq!(state.concluded.as_deref(), Some("6f1e is the first bad commit"));
-    let observed: Vec<(&str, Outcome)> = state
+    let observed: Vec<(&str, RunOutcome)> = state
         .observations
         .iter()
         .map(|(item, outcome)| (item.as_str(), *outcome))
         .collect();
     let wanted = [
-        ("6f1e", Outcome::Failed),
-        ("a1b2", Outcome::Passed),
-        ("c3d4", Outcome::Other),
-        ("e5f6", Outcome::Untestable),
+        ("6f1e", RunOutcome::Failed),
+        ("a1b2", RunOutcome::Passed),
+        ("c3d4", RunOutcome::Other),
+        ("e5f6", RunOutcome::Untestable),
     ];
     assert_eq!(observed, wanted);
 }

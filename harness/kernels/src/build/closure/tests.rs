@@ -118,7 +118,7 @@ fn what_kbuild_and_the_tools_write_is_understood() {
         seen: HashSet::new(),
     };
     reading.read(&objects.join("fs"), text.as_bytes());
-    // The same line in another folder is another file.
+    // The same line in another directory is another file.
     let tools = "deps_string.o := \\\n  ../../../src/tools/lib/string.c \\\n";
     reading.read(&objects.join("fs"), tools.as_bytes());
     assert!(!reading.named.contains("tools/lib/string.c"), "{:?}", reading.named);

@@ -7,7 +7,7 @@ use super::judge::Judge;
 use super::range::ENDS;
 use crate::git::short;
 use crate::plan::Planned;
-use crate::report::{FOLDER, Report};
+use crate::report::{BisectReport, FOLDER};
 use crate::setting::Setting;
 use bisect::delta::Minimal;
 use bisect::diff::{Base, Difference};
@@ -22,7 +22,7 @@ use kernels::source::Tree;
 const PATCH: &str = "minimal.patch";
 
 /// A smallest set of hunks, and what it was found in.
-pub(crate) struct Told<'a> {
+pub(crate) struct DeltaReport<'a> {
     /// The two ends.
     pub(crate) planned: &'a Planned,
     /// All that differs and reaches the build.
@@ -40,7 +40,7 @@ pub(crate) struct Told<'a> {
     pub(crate) error: f64,
 }
 
-impl Told<'_> {
+impl DeltaReport<'_> {
     /// The hunks, each in a line.
     fn hunks(&self) -> Vec<String> {
         let describe = |unit: &usize| self.difference.describe(*unit).to_string();
@@ -85,7 +85,7 @@ impl Told<'_> {
         };
         let state = judge.journal.state();
         let text = self.text(state.builds.len(), state.runs.0, &patch);
-        let report = Report {
+        let report = BisectReport {
             planned: &planned,
             state,
             conclusion: &conclusion,

@@ -22,13 +22,13 @@ const KEEP: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Results that are kept.
 #[derive(Debug, Clone)]
-pub(crate) struct Judged(Cache);
+pub(crate) struct VerdictCache(Cache);
 
-impl Judged {
+impl VerdictCache {
     /// Those of a cache; what nobody asked for in a month goes.
     #[must_use]
-    pub(crate) fn of(cache: &Cache) -> Judged {
-        let judged = Judged(cache.clone());
+    pub(crate) fn of(cache: &Cache) -> VerdictCache {
+        let judged = VerdictCache(cache.clone());
         let old = |dir: &Path| {
             let used = fs::metadata(dir.join(cell_file::NAME)).and_then(|meta| meta.modified());
             used.is_ok_and(|used| SystemTime::now().duration_since(used).is_ok_and(|age| age > KEEP))
@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn what_says_something_is_kept_with_its_evidence_and_what_does_not_is_not() {
         let root = tempfile::tempdir().unwrap();
-        let judged = Judged::of(&Cache::at(root.path().join("cache")));
+        let judged = VerdictCache::of(&Cache::at(root.path().join("cache")));
         let ran = root.path().join("run");
         fs::create_dir(&ran).unwrap();
         EvidenceBundle::silent(ProgramKind::Test, &[], Ending::Finished, "boot".to_owned())

@@ -1,4 +1,4 @@
-//! The vhost-user side: the only file that names the transport.
+//! The vhost-user side: this module and those below it are the only ones that name the transport.
 //!
 //! One `Session` serves one front end; the [`Device`] outlives them all. Every queue has a thread of its own. The traps
 //! of the crates underneath, and what is done about them:

@@ -1,11 +1,11 @@
 //! Choices that follow from a seed and from nothing else.
 
 /// A small generator (splitmix64): good enough to choose faults, and the same on every machine and in every version.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rng(u64);
 
 impl Rng {
-    /// A generator for one choice: the plan's seed, who chooses, and the how manieth choice it is.
+    /// A generator for one choice: the plan's seed, who chooses, and the ordinal of the choice.
     #[must_use]
     #[inline]
     pub fn for_choice(seed: u64, who: &str, ordinal: u64) -> Rng {

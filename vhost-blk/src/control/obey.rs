@@ -131,7 +131,7 @@ fn export(device: &Device, path: &Path, wanted: &StateRequest<'_>) -> Reply {
     }
 }
 
-/// The power cut as of which an export is wanted, if one is.
+/// The simulated power cut whose result an export is to hold, if it asks for one.
 fn power_cut_at_export(
     lose: Option<&str>,
     torn: Option<&str>,

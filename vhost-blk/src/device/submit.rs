@@ -8,6 +8,7 @@ use super::Device;
 use super::state::{Arrival, Pending, Ready, Round, State};
 use crate::request::chain::{Malformed, Request};
 use crate::request::completion::{Completion, Effect};
+use crate::request::execute::RequestOutcome;
 use crate::rulebook::decide::{Blow, Timing};
 use crate::rulebook::replay::{Look, Scripted};
 
@@ -72,7 +73,7 @@ impl Device {
             at,
             request,
             completion,
-            outcome,
+            outcome: outcome.and_then(|(rule, picked)| Some((rule, RequestOutcome::of(picked)?))),
             cuts: power.cuts,
         };
         if !power.on {

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use vhost_blk_api::op::{Op, SECTOR_BYTES};
 use vhost_blk_api::plan::{Action, Corruption, FailStatus, ShortStatus, Spread};
-use vhost_blk_api::rng::Rng;
 use vhost_blk_api::trace::{RangeOnDisk, Status};
 use vm_memory::{GuestMemory, Permissions};
 
@@ -15,6 +14,7 @@ use super::completion::Effect;
 use super::corrupt::corrupt;
 use crate::config::{RANGE_SECTORS_MAX, SERIAL_BYTES};
 use crate::disk::Together;
+use crate::rulebook::decide::PickedAction;
 
 /// "May unmap" of a write-zeroes range.
 const FLAG_UNMAP: u32 = 1;
@@ -45,21 +45,20 @@ pub enum RequestOutcome {
 }
 
 impl RequestOutcome {
-    /// What an action comes to for one request; nothing of one that says not how the request completes.
-    pub(crate) fn of(action: &Action, rng: &mut Rng) -> Option<RequestOutcome> {
+    /// What an action comes to for one request; nothing of one that does not say how the request completes.
+    pub(crate) fn of(picked: PickedAction) -> Option<RequestOutcome> {
+        let PickedAction { action, mut rng } = picked;
         Some(match action {
-            Action::Fail(status) => RequestOutcome::Fail(*status),
-            Action::Short { bytes, then } => RequestOutcome::Short {
-                bytes: *bytes,
-                then: *then,
-            },
+            Action::Fail(status) => RequestOutcome::Fail(status),
+            Action::Short { bytes, then } => RequestOutcome::Short { bytes, then },
             Action::Corrupt(how) => RequestOutcome::Corrupt {
-                how: *how,
+                how,
                 seed: rng.next_u64(),
             },
             Action::Drop => RequestOutcome::Drop,
-            Action::Early(span) => RequestOutcome::Early(span.draw(Spread::Uniform, rng)),
-            _ => return None,
+            Action::Early(span) => RequestOutcome::Early(span.draw(Spread::Uniform, &mut rng)),
+            Action::Delay { .. } | Action::Slow { .. } | Action::Hold { .. } | Action::Hang => return None,
+            Action::Reorder { .. } | Action::Cut { .. } | Action::Disconnect => return None,
         })
     }
 

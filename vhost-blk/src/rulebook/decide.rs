@@ -20,8 +20,6 @@ use vhost_blk_api::op::Op;
 use vhost_blk_api::plan::{Action, Event, Facts, Lose, Order, Rule, Torn, Until, Var, Window};
 use vhost_blk_api::rng::Rng;
 
-use crate::request::execute::RequestOutcome;
-
 /// A rule in force: named, and with what it has counted.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Armed {
@@ -102,7 +100,7 @@ pub(crate) struct Decision {
     /// When it completes, and the rule that says so; `None` is at once, or never with a `blow`.
     pub(crate) timing: Option<(usize, Timing)>,
     /// How it completes, and the rule that says so; `None` is as the disk says.
-    pub(crate) outcome: Option<(usize, RequestOutcome)>,
+    pub(crate) outcome: Option<(usize, PickedAction)>,
     /// What becomes of the device, and the rule that says so.
     pub(crate) blow: Option<(usize, Blow)>,
 }
@@ -144,11 +142,10 @@ impl Decision {
         if trigger.probability.is_some_and(|probability| !rng.chance(probability)) {
             return;
         }
-        match chosen(&armed.rule.action, armed.hits, &mut rng) {
-            Some(Chosen::Timing(timing)) => self.timing = Some((index, timing)),
-            Some(Chosen::Outcome(outcome)) => self.outcome = Some((index, outcome)),
-            Some(Chosen::Blow(blow)) => self.blow = Some((index, blow)),
-            None => {}
+        match chosen(&armed.rule.action, armed.hits, rng) {
+            Chosen::Timing(timing) => self.timing = Some((index, timing)),
+            Chosen::Outcome(picked) => self.outcome = Some((index, picked)),
+            Chosen::Blow(blow) => self.blow = Some((index, blow)),
         }
     }
 
@@ -168,69 +165,62 @@ impl Decision {
     }
 }
 
+/// An action that says how a request completes, with the random numbers for it. What it comes to is the business of
+/// those who complete requests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PickedAction {
+    pub(crate) action: Action,
+    pub(crate) rng: Rng,
+}
+
 /// What an action comes to for one request.
 pub(crate) enum Chosen {
     Timing(Timing),
-    Outcome(RequestOutcome),
+    Outcome(PickedAction),
     Blow(Blow),
 }
 
 /// What an action comes to for a request, after so many hits and with these random numbers.
-pub(crate) fn chosen(action: &Action, hits: u64, rng: &mut Rng) -> Option<Chosen> {
-    if action.is_timing() {
-        return Timing::of(action, hits, rng).map(Chosen::Timing);
-    }
-    match Blow::of(action, rng) {
-        Some(blow) => Some(Chosen::Blow(blow)),
-        None => RequestOutcome::of(action, rng).map(Chosen::Outcome),
-    }
-}
-
-impl Timing {
-    /// What an action that says when comes to; nothing of another one.
-    fn of(action: &Action, hits: u64, rng: &mut Rng) -> Option<Timing> {
-        let name = action.name();
-        Some(match action {
-            Action::Delay { span, spread } => Timing::Delay {
-                time: span.draw(*spread, rng),
+pub(crate) fn chosen(action: &Action, hits: u64, mut rng: Rng) -> Chosen {
+    let name = action.name();
+    Chosen::Timing(match action {
+        Action::Delay { span, spread } => Timing::Delay {
+            time: span.draw(*spread, &mut rng),
+            action: name,
+        },
+        Action::Slow { span, over } => {
+            let (part, whole) = (u128::from(hits.min(*over)), u128::from(*over).max(1));
+            let more = (span.max - span.min).as_micros() * part / whole;
+            Timing::Delay {
+                time: span.min + Duration::from_micros(u64::try_from(more).unwrap_or(u64::MAX)),
                 action: name,
-            },
-            Action::Slow { span, over } => {
-                let (part, whole) = (u128::from(hits.min(*over)), u128::from(*over).max(1));
-                let more = (span.max - span.min).as_micros() * part / whole;
-                Timing::Delay {
-                    time: span.min + Duration::from_micros(u64::try_from(more).unwrap_or(u64::MAX)),
-                    action: name,
-                }
             }
-            Action::Hold { until, max } => Timing::Hold {
-                until: until.clone(),
-                max: *max,
-            },
-            Action::Hang => Timing::Hang,
-            Action::Reorder { window, order, max } => Timing::Reorder {
-                window: *window,
-                order: *order,
-                max: *max,
-            },
-            _ => return None,
-        })
-    }
-}
-
-impl Blow {
-    /// What an action on the device comes to; nothing of another one.
-    fn of(action: &Action, rng: &mut Rng) -> Option<Blow> {
-        match action {
-            Action::Disconnect => Some(Blow::Disconnect),
-            Action::Cut { lose, torn } => Some(Blow::Cut {
+        }
+        Action::Hold { until, max } => Timing::Hold {
+            until: until.clone(),
+            max: *max,
+        },
+        Action::Hang => Timing::Hang,
+        Action::Reorder { window, order, max } => Timing::Reorder {
+            window: *window,
+            order: *order,
+            max: *max,
+        },
+        Action::Disconnect => return Chosen::Blow(Blow::Disconnect),
+        Action::Cut { lose, torn } => {
+            return Chosen::Blow(Blow::Cut {
                 lose: *lose,
                 torn: *torn,
                 seed: rng.next_u64(),
-            }),
-            _ => None,
+            });
         }
-    }
+        _ => {
+            return Chosen::Outcome(PickedAction {
+                action: action.clone(),
+                rng,
+            });
+        }
+    })
 }
 
 /// The order in which a window of `len` requests completes: a list of their indices.

@@ -15,8 +15,7 @@ use vhost_blk_api::plan::units::print_bytes;
 use vhost_blk_api::rng::Rng;
 use vhost_blk_api::trace::Record;
 
-use super::decide::{Armed, Blow, Chosen, Timing, chosen};
-use crate::request::execute::RequestOutcome;
+use super::decide::{Armed, Blow, Chosen, PickedAction, Timing, chosen};
 
 pub(crate) use look::Look;
 
@@ -26,7 +25,7 @@ pub(crate) struct Scripted {
     /// When it completes.
     pub(crate) timing: Option<(String, Timing)>,
     /// How it completes.
-    pub(crate) outcome: Option<(String, RequestOutcome)>,
+    pub(crate) outcome: Option<(String, PickedAction)>,
     /// What becomes of the device.
     pub(crate) blow: Option<(String, Blow)>,
 }
@@ -285,11 +284,10 @@ impl Scripted {
             let _ = rng.chance(probability);
         }
         let name = armed.name.clone();
-        match chosen(&armed.rule.action, armed.hits, &mut rng) {
-            Some(Chosen::Timing(timing)) => self.timing = Some((name, timing)),
-            Some(Chosen::Outcome(outcome)) => self.outcome = Some((name, outcome)),
-            Some(Chosen::Blow(blow)) => self.blow = Some((name, blow)),
-            None => {}
+        match chosen(&armed.rule.action, armed.hits, rng) {
+            Chosen::Timing(timing) => self.timing = Some((name, timing)),
+            Chosen::Outcome(picked) => self.outcome = Some((name, picked)),
+            Chosen::Blow(blow) => self.blow = Some((name, blow)),
         }
         armed.hits += 1;
     }

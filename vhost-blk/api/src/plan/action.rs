@@ -282,21 +282,7 @@ pub(crate) fn parse_action<'a>(
                 .transpose()?,
         },
         "corrupt" => Action::Corrupt(parse_corruption(args)?),
-        "hold" => {
-            let until = args.need("until", "hold write nth=1 until=next(write)")?;
-            let max = args.take("max");
-            let until = parse_until(until)?;
-            if let (Until::Time(_), Some(max)) = (&until, &max) {
-                return Err(max.word.misfit(Problem::Exclude {
-                    key: "max",
-                    other: "until=TIME",
-                }));
-            }
-            Action::Hold {
-                until,
-                max: max.map_or(Ok(Action::HOLD_MAX_DEFAULT), Arg::time)?,
-            }
-        }
+        "hold" => parse_hold(args, parse_until)?,
         "reorder" => Action::Reorder {
             window: args.need("window", "reorder write window=8 order=shuffle")?.window()?,
             order: args.need("order", "reorder write window=8 order=shuffle")?.choice(
@@ -306,7 +292,7 @@ pub(crate) fn parse_action<'a>(
             )?,
             max: args.take("max").map_or(Ok(Action::REORDER_MAX_DEFAULT), Arg::time)?,
         },
-        _ => Action::Short {
+        "short" => Action::Short {
             bytes: args.need("bytes", "short write bytes=4096 then=ioerr")?.bytes()?,
             then: args.need("then", "short write bytes=4096 then=ioerr")?.choice(
                 ShortStatus::ALL,
@@ -314,6 +300,33 @@ pub(crate) fn parse_action<'a>(
                 "ioerr or ok",
             )?,
         },
+        // A word of the table that has no line here.
+        found => {
+            return Err(args.action.misfit(Problem::UnknownAction {
+                found: found.to_owned(),
+                expected: String::new(),
+                hint: String::new(),
+            }));
+        }
+    })
+}
+
+fn parse_hold<'a>(
+    args: &mut Args<'a>,
+    parse_until: impl Fn(Arg<'a>) -> Result<Until, Misfit>,
+) -> Result<Action, Misfit> {
+    let until = args.need("until", "hold write nth=1 until=next(write)")?;
+    let max = args.take("max");
+    let until = parse_until(until)?;
+    if let (Until::Time(_), Some(max)) = (&until, &max) {
+        return Err(max.word.misfit(Problem::Exclude {
+            key: "max",
+            other: "until=TIME",
+        }));
+    }
+    Ok(Action::Hold {
+        until,
+        max: max.map_or(Ok(Action::HOLD_MAX_DEFAULT), Arg::time)?,
     })
 }
 

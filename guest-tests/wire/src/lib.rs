@@ -13,7 +13,8 @@
 //! - [`soak`]: the other protocol of that port, spoken by a soak's guest.
 //!
 //! This crate has data and the checks of that data only. It knows nothing of QEMU, of the block device and its rules,
-//! of how a test does its work, or of what a verdict is made of. It does no I/O and depends on serde alone.
+//! of how a test does its work, or of what a verdict is made of. It does no I/O and depends on none of the other
+//! crates.
 
 mod event;
 mod fs;

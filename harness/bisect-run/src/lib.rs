@@ -12,8 +12,9 @@
 //! 4. `report` prints the result and writes the directory to post from; `revert` confirms it before.
 //!
 //! A bisection resumes after SIGKILL without repeating a build or a run: its directory has the journal, the cell that
-//! was selected and what every run left. This crate knows nothing of how the search decides (that is `bisect`), of the
-//! command line, or of how a cell is judged (`verdict`, `run`).
+//! was selected and what every run left. This crate knows nothing of how the search decides (that is `bisect`) or of
+//! how a cell is judged (that is `evidence`). Of the command line it knows the commands that a report tells people to
+//! run.
 
 mod ahead;
 mod bench;

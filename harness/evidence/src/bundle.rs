@@ -2,7 +2,8 @@
 //!
 //! What people read has a file of its own: the kernel's log, the guest's events, the device's trace, the output of the
 //! file system check. `bundle.json` holds the rest and the size of each of these files, and is written last. So a
-//! bundle that was not written to its end has none, and a file that was cut, lost or changed is noticed on loading.
+//! bundle that was not written to its end has none, and a file that is missing or has another size is noticed on
+//! loading.
 
 mod error;
 mod head;

@@ -5,8 +5,8 @@
 //! files that appear whole ([`atomic`]), "did you mean" ([`suggest`]), numbers and shell words in a sentence
 //! ([`words`]).
 //!
-//! It depends on `exit` alone, for the errors of all this. It knows nothing of kernels, machines, cases, verdicts or
-//! the block device.
+//! It depends on `exit` alone, for the errors of all this. It knows nothing of machines, cases, verdicts or the
+//! block device, and of kernels and file systems only the tools that `doctor` looks for.
 
 pub mod atomic;
 pub mod cache;

@@ -133,7 +133,7 @@ impl Lock {
     /// # Errors
     /// The text says something wrong.
     pub(crate) fn parse(file: &Path, text: &str) -> Result<Self, LockError> {
-        const REMAKE: &str = "undo the edit, or delete the file and run `cargo xtask update` to make it anew";
+        const REMAKE: &str = "undo the edit, or delete the file and run `cargo xtask update` to write a new one";
         let malformed = |span: std::ops::Range<usize>, message: String| {
             Box::new(Diagnostic::new(file, text, span, message).help(REMAKE))
         };
@@ -281,7 +281,7 @@ mod tests {
           |
         4 | suit = "b"
           | ^^^^
-          = help: undo the edit, or delete the file and run `cargo xtask update` to make it anew
+          = help: undo the edit, or delete the file and run `cargo xtask update` to write a new one
         "#);
         let mut lock = Lock::default();
         let mut bad = pinned("a");
@@ -293,7 +293,7 @@ mod tests {
            |
         14 | sha256 = "xyz"
            |          ^^^^^
-           = help: undo the edit, or delete the file and run `cargo xtask update` to make it anew
+           = help: undo the edit, or delete the file and run `cargo xtask update` to write a new one
         "#);
         let error = Lock::parse(Path::new("kernels.lock"), "version = 9\n").unwrap_err();
         insta::assert_snapshot!(error, @r"
@@ -301,7 +301,7 @@ mod tests {
           |
         1 | version = 9
           | ^
-          = help: undo the edit, or delete the file and run `cargo xtask update` to make it anew
+          = help: undo the edit, or delete the file and run `cargo xtask update` to write a new one
         ");
     }
 

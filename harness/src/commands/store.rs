@@ -40,7 +40,7 @@ pub(crate) enum StoreAsk {
         #[arg(long)]
         dry_run: bool,
     },
-    /// What a kernel of kernels.toml, or an artifact, was made of, and what would make it anew.
+    /// What a kernel of kernels.toml, or an artifact, was made of, and what would rebuild it.
     Why {
         /// The kernel's id, or the first letters of an artifact's hash.
         #[arg(value_name = "ID")]

@@ -65,7 +65,9 @@ fn git(dir: &Path, args: &[&str]) -> String {
 /// A history of 40 commits of two source packages, the fix's among them and some more that reach the build. The same
 /// one each time, where it was before.
 fn history() -> PathBuf {
-    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("history.git");
+    let here = std::env::current_exe().expect("this program");
+    let target = here.ancestors().nth(3).expect("target/debug/deps");
+    let dir = target.join("tmp/history.git");
     // Its objects are those of the cache that it was made with.
     let is_whole = || {
         let mut check = Command::new("git");
@@ -79,7 +81,6 @@ fn history() -> PathBuf {
         return dir;
     }
     let _ = std::fs::remove_dir_all(&dir);
-    let here = std::env::current_exe().expect("this program");
     let maker = here.ancestors().nth(2).expect("target").join("examples/history");
     let keep = [
         "fs/btrfs",

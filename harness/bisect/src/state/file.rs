@@ -37,7 +37,7 @@ pub enum JournalError {
         path: PathBuf,
     },
     /// It is no journal, its format is another one, or a line in the middle is damaged.
-    #[error("{}: {source}; move the directory away to begin anew", path.display())]
+    #[error("{}: {source}; move the directory away to start over", path.display())]
     Parse {
         /// The journal that was to be resumed.
         path: PathBuf,

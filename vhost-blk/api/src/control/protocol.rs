@@ -176,7 +176,7 @@ pub enum Reply {
     Exported {
         /// Bytes of data in it; the rest are holes.
         data_bytes: u64,
-        /// What the power cut did as of which it was wanted.
+        /// Result of the simulated power cut; none of an export of the disk as it stands.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cut: Option<Cut>,
     },

@@ -93,7 +93,7 @@ pub struct Var {
 pub struct Watch {
     /// What it looks like.
     pub matcher: Matcher,
-    /// The how manieth such request, counted from the hold on (1-based).
+    /// Ordinal of the request among those that match, counted from the hold on (from 1).
     pub nth: u64,
 }
 

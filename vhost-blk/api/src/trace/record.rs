@@ -103,7 +103,7 @@ pub enum Record {
         t_us: u64,
         /// The rule that did it; none for a command.
         rule: Option<String>,
-        /// The request as which arrived it went.
+        /// Sequence number of the request that triggered the cut; none for a command.
         seq: Option<u64>,
         /// Requests whose changes were not durable.
         volatile: usize,

@@ -203,7 +203,7 @@ fn a_damaged_line_is_named() {
     std::fs::write(&path, text.replacen("\"artifact\"", "\"artefact\"", 1)).expect("a journal");
     let error = Journal::resume(&path, &header()).expect_err("an error").to_string();
     assert!(error.contains("journal.jsonl: line 3 is not an entry: "), "{error}");
-    assert!(error.ends_with("; move the directory away to begin anew"), "{error}");
+    assert!(error.ends_with("; move the directory away to start over"), "{error}");
 
     std::fs::write(&path, text.replacen("\"format\":1", "\"format\":99", 1)).expect("a journal");
     let error = Journal::resume(&path, &header()).expect_err("an error").to_string();

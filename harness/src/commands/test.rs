@@ -199,7 +199,7 @@ fn resolve(
             .collect(),
         trials,
     };
-    run.save().map_err(|error| Failure::of(Exit::CannotCreate, &error))?;
+    run.save()?;
     prepare::point_latest(&places.runs(), &run.dir)?;
     Ok(run)
 }

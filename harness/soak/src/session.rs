@@ -83,7 +83,7 @@ fn pack(places: &Places, artifact: &Artifact, scratch: &Path) -> Result<PathBuf,
     })?;
     let drivers = modules::closure(artifact, &["virtio_pci", "virtio_blk"])?;
     let mut entries = initramfs::spec(&places.guest_bins.join("soak"), &[], &drivers);
-    entries.extend(libraries::entries(&fio, FIO).map_err(|error| Failure::of(Exit::Unavailable, &error))?);
+    entries.extend(libraries::entries(&fio, FIO)?);
     let path = scratch.join("initramfs.cpio");
     initramfs::write(&path, &entries)?;
     Ok(path)
@@ -239,8 +239,8 @@ impl Soak<'_> {
             self.request.storage,
         );
         let launch = Launch::new(&self.places.vhost_blk, &dir, self.sockets);
-        let guest = FioGuest::boot(spec, launch).map_err(|error| Failure::of(Exit::Unavailable, &error))?;
-        let bench = Bench::new(guest).map_err(|error| Failure::of(Exit::Internal, &error))?;
+        let guest = FioGuest::boot(spec, launch)?;
+        let bench = Bench::new(guest)?;
         Ok((bench, dir))
     }
 

@@ -105,10 +105,7 @@ pub fn run(args: &ShellArgs) -> Result<Exit, Failure> {
     };
     let mut assembled = Assembled::new(spec, launch)?;
     for rule in &args.rule {
-        assembled
-            .device()
-            .call("add", &Command::Add { rule: rule.clone() })
-            .map_err(|error| Failure::of(Exit::Usage, &error))?;
+        assembled.device().call("add", &Command::Add { rule: rule.clone() })?;
     }
     let control = assembled.device().control.clone();
     announce(&places, &control, artifact)?;
@@ -139,8 +136,7 @@ fn tell_unfired(device: &mut Device) {
 /// The initramfs: busybox, the script, `inject`, and the modules for disk and file system.
 fn pack(places: &Places, artifact: &Artifact, args: &ShellArgs, scratch: &Path) -> Result<PathBuf, Failure> {
     let busybox = exec::busybox()?;
-    let modules = modules::closure(artifact, &initramfs::modules_for(args.fs))
-        .map_err(|error| Failure::of(Exit::Unavailable, &error))?;
+    let modules = modules::closure(artifact, &initramfs::modules_for(args.fs))?;
     let init = scratch.join("init");
     std::fs::write(&init, INIT.replace("@FS@", args.fs.as_str()))
         .map_err(|error| Failure::cannot_create("the guest's init", &error))?;
@@ -150,7 +146,7 @@ fn pack(places: &Places, artifact: &Artifact, args: &ShellArgs, scratch: &Path) 
         content: Content::Program(places.guest_bins.join("init")),
     });
     let path = scratch.join("initramfs.cpio");
-    initramfs::write(&path, &entries).map_err(|error| Failure::of(Exit::Internal, &error))?;
+    initramfs::write(&path, &entries)?;
     Ok(path)
 }
 

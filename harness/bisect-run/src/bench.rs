@@ -196,9 +196,9 @@ impl<'a, M: Maker> Machines<'a, M> {
                 let bins = &setting.places.guest_bins;
                 let qemu = host::doctor::qemu_version().unwrap_or_default();
                 let guest = machine::snapshot::identity(bins, &programs(bins, program), &qemu)
-                    .map_err(|error| Failure::of(Exit::Internal, &error))?;
-                let device =
-                    std::fs::read(&setting.places.vhost_blk).map_err(|error| Failure::of(Exit::Internal, &error))?;
+                    .map_err(|error| Failure::foreign(Exit::Internal, &error))?;
+                let device = std::fs::read(&setting.places.vhost_blk)
+                    .map_err(|error| Failure::foreign(Exit::Internal, &error))?;
                 kernels::store::hash(&[guest.as_bytes(), &device])
             }
         };

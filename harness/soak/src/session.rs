@@ -62,7 +62,7 @@ fn interrupted() -> Result<Arc<AtomicBool>, Failure> {
     for signal in [SIGINT, SIGTERM] {
         flag::register_conditional_shutdown(signal, Exit::Interrupted.code().into(), Arc::clone(&interrupted))
             .and_then(|_| flag::register(signal, Arc::clone(&interrupted)))
-            .map_err(|error| Failure::of(Exit::Internal, &error))?;
+            .map_err(|error| Failure::foreign(Exit::Internal, &error))?;
     }
     Ok(interrupted)
 }
@@ -246,7 +246,7 @@ impl Soak<'_> {
 
     /// Writes a round down, and what was found beside its trace.
     fn note(&self, round: &Round, boot: &Path) -> Result<(), Failure> {
-        let line = serde_json::to_string(round).map_err(|error| Failure::of(Exit::Internal, &error))?;
+        let line = serde_json::to_string(round).map_err(|error| Failure::foreign(Exit::Internal, &error))?;
         let path = self.dir.join("rounds.jsonl");
         let file = std::fs::File::options().create(true).append(true).open(&path);
         let written = file.and_then(|mut file| writeln!(file, "{line}"));
@@ -347,5 +347,5 @@ fn forget(boot: &Path) {
 }
 
 fn json<T: Serialize>(value: &T) -> Result<Vec<u8>, Failure> {
-    serde_json::to_vec_pretty(value).map_err(|error| Failure::of(Exit::Internal, &error))
+    serde_json::to_vec_pretty(value).map_err(|error| Failure::foreign(Exit::Internal, &error))
 }

@@ -112,7 +112,7 @@ pub fn run(args: &ShellArgs) -> Result<Exit, Failure> {
     let ran = assembled.power_on().map_err(Failure::from).and_then(|mut machine| {
         machine
             .in_foreground(|line| inject::serve(line, &control))
-            .map_err(|error| Failure::of(Exit::Unavailable, &error))?;
+            .map_err(|error| Failure::foreign(Exit::Unavailable, &error))?;
         Ok(machine)
     });
     let _ = std::fs::remove_file(places.runs().join(CURRENT));
@@ -156,7 +156,7 @@ fn announce(places: &Places, control: &Path, artifact: &Artifact) -> Result<(), 
         control: control.to_path_buf(),
         pid: std::process::id(),
     };
-    let json = serde_json::to_vec(&current).map_err(|error| Failure::of(Exit::Internal, &error))?;
+    let json = serde_json::to_vec(&current).map_err(|error| Failure::foreign(Exit::Internal, &error))?;
     let path = places.runs().join(CURRENT);
     let written = std::fs::create_dir_all(places.runs()).and_then(|()| atomic::write(&path, &json));
     written.map_err(|error| Failure::cannot_create(&path.display().to_string(), &error))?;

@@ -109,7 +109,7 @@ pub(crate) fn run(args: &TestArgs) -> Result<Exit, Failure> {
     let run = resolve(args, &places, &manifest_path, &choice, trials, exec)?;
     matrix(&run, &places, args.jobs.map(NonZeroUsize::get))?;
     let results = run.collect();
-    let json = serde_json::to_vec_pretty(&results).map_err(|error| Failure::of(Exit::Internal, &error))?;
+    let json = serde_json::to_vec_pretty(&results).map_err(|error| Failure::foreign(Exit::Internal, &error))?;
     for path in std::iter::once(run.dir.join("results.json")).chain(args.json.clone()) {
         atomic::write(&path, &json).map_err(|error| Failure::cannot_create(&path.display().to_string(), &error))?;
     }
@@ -238,7 +238,7 @@ fn matrix(run: &Run, places: &Places, jobs: Option<usize>) -> Result<(), Failure
         .env(RUN_ENV, &run.dir)
         .env("CARGO_TARGET_DIR", &places.target)
         .status()
-        .map_err(|error| Failure::of(Exit::Unavailable, &error))?;
+        .map_err(|error| Failure::foreign(Exit::Unavailable, &error))?;
     match status.code() {
         // 100: some trials failed. The cells know which and how.
         Some(0 | 100) => Ok(()),

@@ -16,6 +16,13 @@ pub(crate) struct HostArgs {
     /// Never use the network; what is not cached is an error.
     #[arg(long)]
     pub(crate) offline: bool,
+    #[command(flatten)]
+    pub(crate) install: InstallArgs,
+}
+
+/// What may be done to the host.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct InstallArgs {
     /// Install what the host lacks without asking.
     #[arg(long)]
     pub(crate) yes: bool,

@@ -160,7 +160,7 @@ impl BisectArgs {
             accel: self.machine.accel.into(),
             cold_boot: self.machine.cold_boot,
             offline: self.host.offline,
-            yes: self.host.yes,
+            yes: self.host.install.yes,
         };
         let subject = match self.exec.exec {
             Some(line) => Subject::Exec {

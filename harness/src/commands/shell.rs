@@ -85,7 +85,7 @@ pub fn run(args: &ShellArgs) -> Result<Exit, Failure> {
     for rule in &args.rule {
         exec::check_rule(rule)?;
     }
-    prepare::host(args.host.yes)?;
+    prepare::host(args.host.install.yes)?;
     let options = Options {
         offline: args.host.offline,
         ..Options::default()

@@ -10,7 +10,7 @@ use exit::{Exit, Failure};
 use guest_wire::Fs;
 use kernels::GivenTree;
 
-use crate::flags::{ExecArgs, HostArgs, MachineArgs, ManifestArgs, ProfileWord, file_system};
+use crate::flags::{ExecArgs, HostArgs, MachineArgs, ManifestArgs, ProfileWord, TreeBuildArgs, file_system};
 
 /// `cargo xtask bisect`.
 #[derive(Debug, Clone, Args)]
@@ -79,15 +79,11 @@ pub(crate) struct RangeArgs {
     /// Bisect the commits of this git repository of Linux. It is only read.
     #[arg(long, value_name = "DIR")]
     pub(crate) tree: Option<PathBuf>,
-    /// For --tree: a part of the configuration, as for `cargo xtask test`; may be given more than once.
-    #[arg(long, value_name = "PART", requires = "tree")]
-    pub(crate) config: Vec<String>,
+    #[command(flatten)]
+    pub(crate) build: TreeBuildArgs,
     /// For --tree: a patch, mailbox or directory of them that every commit gets; may be given more than once.
     #[arg(long, value_name = "FILE", requires = "tree")]
     pub(crate) patch: Vec<PathBuf>,
-    /// For --tree: the compiler.
-    #[arg(long, value_name = "CC", requires = "tree")]
-    pub(crate) cc: Option<String>,
     /// Bisect a series of patches (a mailbox, or a directory of patches) over a base; says of each state whether it
     /// builds and passes. The base is good and the series bad, unless `--bad base --good series` looks for the patch
     /// that fixes.
@@ -190,7 +186,7 @@ impl BisectArgs {
 impl RangeArgs {
     fn request(self) -> Result<RangeRequest, Failure> {
         let rev = self.series.as_ref().and(self.base.clone().or(Some("HEAD".to_owned())));
-        let (config, patch, cc) = (self.config, self.patch, self.cc);
+        let (config, patch, cc) = (self.build.config, self.patch, self.build.cc);
         let tree = self.tree.map(|tree| GivenTree {
             tree,
             rev,

@@ -19,14 +19,14 @@ use run::select::{self, CellRequest};
 use run::{Exec, RUN_ENV, Run, Trial};
 
 use super::kernel_choice::{self, KernelChoice};
-use crate::flags::{ExecArgs, HostArgs, MachineArgs, ManifestArgs, ProfileWord, TreeArgs, file_system};
+use crate::flags::{ExecArgs, HostArgs, MachineArgs, ManifestArgs, OF_TREE, ProfileWord, TreeArgs, file_system};
 
 /// `cargo xtask test`.
 #[derive(Debug, Args)]
 #[allow(clippy::struct_excessive_bools, reason = "one a flag of the command line")]
 pub(crate) struct TestArgs {
     /// Kernels to run, by id or glob; may be given more than once [default: all that kernels.toml does not leave out].
-    #[arg(long, value_name = "GLOB")]
+    #[arg(long, value_name = "GLOB", conflicts_with_all = OF_TREE)]
     pub(crate) kernel: Vec<String>,
     /// File systems to run [default: those of each kernel in kernels.toml].
     #[arg(long, value_name = "FS", value_parser = file_system)]

@@ -53,10 +53,16 @@ pub(crate) struct TestArgs {
     #[arg(long)]
     pub(crate) list: bool,
     /// Run this kernel image (bzImage or vmlinux) instead of the kernels of kernels.toml.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["kernel", "tree", "patch", "rev", "config", "cc"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["kernel", "patch"], conflicts_with_all = OF_TREE)]
     pub(crate) image: Option<PathBuf>,
     /// Directory with the image's modules: one that holds lib/modules/RELEASE, or is it.
-    #[arg(long, value_name = "DIR", requires = "image", conflicts_with_all = ["kernel", "tree", "patch"])]
+    #[arg(
+        long,
+        value_name = "DIR",
+        requires = "image",
+        conflicts_with_all = ["kernel", "patch"],
+        conflicts_with_all = OF_TREE
+    )]
     pub(crate) modules: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) tree: TreeArgs,

@@ -44,6 +44,17 @@ pub(crate) struct AccelArgs {
     pub(crate) accel: AccelWord,
 }
 
+/// What there is to choose from.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ScopeArgs {
+    /// File systems [default: those of each kernel in kernels.toml; in a bisection, those of its bad end].
+    #[arg(long, value_name = "FS", value_parser = file_system)]
+    pub(crate) fs: Vec<Fs>,
+    /// Which cases there are to choose from.
+    #[arg(long, value_enum, default_value_t = ProfileWord::Default)]
+    pub(crate) profile: ProfileWord,
+}
+
 /// How machines begin.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct MachineArgs {

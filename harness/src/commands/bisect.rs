@@ -7,10 +7,9 @@ use bisect_run::{
 };
 use clap::{Args, ValueEnum};
 use exit::{Exit, Failure};
-use guest_wire::Fs;
 use kernels::GivenTree;
 
-use crate::flags::{ExecArgs, HostArgs, MachineArgs, ManifestArgs, ProfileWord, TreeBuildArgs, file_system};
+use crate::flags::{ExecArgs, HostArgs, MachineArgs, ManifestArgs, ScopeArgs, TreeBuildArgs};
 
 /// `cargo xtask bisect`.
 #[derive(Debug, Clone, Args)]
@@ -29,12 +28,8 @@ pub(crate) struct BisectArgs {
     /// The case, by name or glob; of several cells that match just one may fail at the bad end.
     #[arg(long = "case", value_name = "GLOB", required_unless_present = "exec")]
     pub(crate) case: Vec<String>,
-    /// File system [default: those that kernels.toml names for the bad end].
-    #[arg(long, value_name = "FS", value_parser = file_system)]
-    pub(crate) fs: Vec<Fs>,
-    /// Which cases a glob finds.
-    #[arg(long, value_enum, default_value_t = ProfileWord::Default)]
-    pub(crate) profile: ProfileWord,
+    #[command(flatten)]
+    pub(crate) scope: ScopeArgs,
     #[command(flatten)]
     pub(crate) exec: ExecArgs,
     /// Seed of the faults' random choices; each run has one of its own that follows from it.
@@ -166,12 +161,12 @@ impl BisectArgs {
             },
             None => Subject::Cases {
                 globs: self.case,
-                profile: self.profile.into(),
+                profile: self.scope.profile.into(),
             },
         };
         Ok(Request {
             range: self.range.request()?,
-            fs: self.fs,
+            fs: self.scope.fs,
             subject,
             seed: self.seed,
             error: self.error,

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::Args;
-use guest_wire::Fs;
 
 use exit::{Exit, Failure};
 use host::atomic;
@@ -19,7 +18,7 @@ use run::select::{self, CellRequest};
 use run::{Exec, RUN_ENV, Run, Trial};
 
 use super::kernel_choice::{self, KernelChoice};
-use crate::flags::{ExecArgs, HostArgs, MachineArgs, ManifestArgs, OF_TREE, ProfileWord, TreeArgs, file_system};
+use crate::flags::{ExecArgs, HostArgs, MachineArgs, ManifestArgs, OF_TREE, ScopeArgs, TreeArgs};
 
 /// `cargo xtask test`.
 #[derive(Debug, Args)]
@@ -28,15 +27,11 @@ pub(crate) struct TestArgs {
     /// Kernels to run, by id or glob; may be given more than once [default: all that kernels.toml does not leave out].
     #[arg(long, value_name = "GLOB", conflicts_with_all = OF_TREE)]
     pub(crate) kernel: Vec<String>,
-    /// File systems to run [default: those of each kernel in kernels.toml].
-    #[arg(long, value_name = "FS", value_parser = file_system)]
-    pub(crate) fs: Vec<Fs>,
     /// Cases to run, by name or glob; a full name also finds cases outside the profile.
     #[arg(long = "case", value_name = "GLOB")]
     pub(crate) case: Vec<String>,
-    /// How much to run.
-    #[arg(long, value_enum, default_value_t = ProfileWord::Default)]
-    pub(crate) profile: ProfileWord,
+    #[command(flatten)]
+    pub(crate) scope: ScopeArgs,
     /// Virtual machines at once [default: as many as cores and memory allow].
     #[arg(long, value_name = "N", value_parser = machines)]
     pub(crate) jobs: Option<NonZeroUsize>,
@@ -100,10 +95,10 @@ pub(crate) fn run(args: &TestArgs) -> Result<Exit, Failure> {
         .map(|line| run::exec::exec(line, exec.plan.as_deref(), &exec.rule, args.seed))
         .transpose()?;
     let wanted = CellRequest {
-        fs: &args.fs,
+        fs: &args.scope.fs,
         cases: &args.case,
         exec: exec.is_some(),
-        profile: Some(args.profile.into()),
+        profile: Some(args.scope.profile.into()),
     };
     let trials = select::trials(&kernels, &wanted)?;
     if args.list {
@@ -154,12 +149,12 @@ fn choose(args: &TestArgs, places: &Places, manifest_path: &Path) -> Result<Kern
     if let Some(image) = &args.image {
         return kernel_choice::of_image(image, args.modules.as_deref());
     }
-    if let Some(choice) = kernel_choice::of_tree(&args.tree, &args.fs, &places.configs())? {
+    if let Some(choice) = kernel_choice::of_tree(&args.tree, &args.scope.fs, &places.configs())? {
         return Ok(choice);
     }
     let manifest = Manifest::load(manifest_path)?;
     let is_named = !args.kernel.is_empty();
-    let selected = match Profile::from(args.profile).group().filter(|_| !is_named) {
+    let selected = match Profile::from(args.scope.profile).group().filter(|_| !is_named) {
         Some(group) => manifest.group(group),
         None => manifest.select(&args.kernel)?,
     };
@@ -194,7 +189,7 @@ fn resolve(
         accel,
         snapshots,
         keep: args.keep,
-        profile: args.profile.into(),
+        profile: args.scope.profile.into(),
         origin: choice.origin.clone(),
         exec,
         seed: None,

@@ -19,6 +19,8 @@ use machine::{Assembled, Device, Launch, MachineSpec};
 use run::inject;
 use run::{exec, prepare};
 
+use crate::flags::{AccelArgs, HostArgs, ManifestArgs, file_system};
+
 /// The shell's pid 1, a script for busybox.
 const INIT: &str = include_str!("shell-init.sh");
 /// Where a running shell says how to reach its device.
@@ -34,44 +36,41 @@ struct Current {
 }
 
 /// The control socket of the shell that runs now, if one does.
-#[must_use]
-pub fn current(places: &Places) -> Option<PathBuf> {
+pub(crate) fn current(places: &Places) -> Option<PathBuf> {
     let current: Current = serde_json::from_slice(&std::fs::read(places.runs().join(CURRENT)).ok()?).ok()?;
     let alive = Path::new("/proc").join(current.pid.to_string()).exists() && current.control.exists();
     alive.then_some(current.control)
 }
 
-use crate::flags::{AccelArgs, HostArgs, ManifestArgs, file_system};
-
 /// `cargo xtask shell`.
 #[derive(Debug, Args)]
-pub struct ShellArgs {
+pub(crate) struct ShellArgs {
     /// The kernel to boot, by id.
     #[arg(long, value_name = "ID")]
-    pub kernel: String,
+    pub(crate) kernel: String,
     /// File system of the disk.
     #[arg(long, value_name = "FS", default_value = "btrfs", value_parser = file_system)]
-    pub fs: Fs,
+    pub(crate) fs: Fs,
     /// Rules that are in force from the start; may be given more than once.
     #[arg(long, value_name = "RULE")]
-    pub rule: Vec<String>,
+    pub(crate) rule: Vec<String>,
     /// Where `inject export` and `inject log` may write: below this directory; may be given more than once [default:
     /// the current directory].
     #[arg(long, value_name = "DIR")]
-    pub export_dir: Vec<PathBuf>,
+    pub(crate) export_dir: Vec<PathBuf>,
     #[command(flatten)]
-    pub accel: AccelArgs,
+    pub(crate) accel: AccelArgs,
     #[command(flatten)]
-    pub host: HostArgs,
+    pub(crate) host: HostArgs,
     #[command(flatten)]
-    pub manifest: ManifestArgs,
+    pub(crate) manifest: ManifestArgs,
 }
 
 /// Runs the command until the person powers the guest off or ends QEMU.
 ///
 /// # Errors
 /// The kernel cannot be had, or device or QEMU cannot be started.
-pub fn run(args: &ShellArgs) -> Result<Exit, Failure> {
+pub(crate) fn run(args: &ShellArgs) -> Result<Exit, Failure> {
     let places = Places::find();
     let manifest_path = places.manifest(args.manifest.manifest.as_deref());
     let manifest = Manifest::load(&manifest_path)?;

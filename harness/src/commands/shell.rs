@@ -12,17 +12,13 @@ use guest_wire::Fs;
 use host::atomic;
 use host::places::Places;
 use host::scratch;
-use kernels::modules;
 use kernels::{Artifact, Manifest, Options};
-use machine::initramfs::{self, Content, INJECT};
-use machine::{Assembled, Device, Launch, MachineSpec};
+use machine::{Assembled, Device, Launch, MachineSpec, shell};
 use run::inject;
 use run::{exec, prepare};
 
 use crate::flags::{AccelArgs, HostArgs, ManifestArgs, file_system};
 
-/// The shell's pid 1, a script for busybox.
-const INIT: &str = include_str!("shell-init.sh");
 /// Where a running shell says how to reach its device.
 const CURRENT: &str = "shell.json";
 
@@ -96,7 +92,7 @@ pub(crate) fn run(args: &ShellArgs) -> Result<Exit, Failure> {
         return Err(Failure::new(Exit::Internal, "the kernel or its disk was not prepared"));
     };
     let scratch = scratch::make().map_err(|error| Failure::cannot_create("a temporary directory", &error))?;
-    let initramfs = pack(&places, artifact, args, scratch.path())?;
+    let initramfs = shell::pack(&exec::busybox()?, &places.guest_bins, artifact, args.fs, scratch.path())?;
     let spec = MachineSpec::for_shell(accel, artifact, initramfs, image.clone());
     let launch = Launch {
         exports: args.export_dir.clone(),
@@ -130,23 +126,6 @@ fn tell_unfired(device: &mut Device) {
         let rules = inject::say(&command, &Reply::Rules { rules });
         anstream::eprintln!("rules that never fired:\n{rules}");
     }
-}
-
-/// The initramfs: busybox, the script, `inject`, and the modules for disk and file system.
-fn pack(places: &Places, artifact: &Artifact, args: &ShellArgs, scratch: &Path) -> Result<PathBuf, Failure> {
-    let busybox = exec::busybox()?;
-    let modules = modules::closure(artifact, &initramfs::modules_for(args.fs))?;
-    let init = scratch.join("init");
-    std::fs::write(&init, INIT.replace("@FS@", args.fs.as_str()))
-        .map_err(|error| Failure::cannot_create("the guest's init", &error))?;
-    let mut entries = initramfs::spec(&init, &[busybox], &modules);
-    entries.push(initramfs::Entry {
-        path: INJECT.into(),
-        content: Content::Program(places.guest_bins.join("init")),
-    });
-    let path = scratch.join("initramfs.cpio");
-    initramfs::write(&path, &entries)?;
-    Ok(path)
 }
 
 /// Says how to get out and how to inject, and leaves word for `inject`.

@@ -70,7 +70,7 @@ fn a_program_outside_of_a_clone_works_on_the_one_that_it_is_called_from() {
 
     let (code, text) = list(&outside, dir.path(), None);
     assert_eq!(code, 66, "{text}");
-    let expected = "error: no folder above this program or the current directory is a clone of bioscope: \
+    let expected = "error: no directory above this program or the current directory is a clone of bioscope: \
         run it in one, or name one with BIOSCOPE_ROOT=DIR\n";
     assert_eq!(text, expected);
 }

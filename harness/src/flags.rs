@@ -16,6 +16,13 @@ pub(crate) struct HostArgs {
     /// Never use the network; what is not cached is an error.
     #[arg(long)]
     pub(crate) offline: bool,
+    #[command(flatten)]
+    pub(crate) install: InstallArgs,
+}
+
+/// What may be done to the host.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct InstallArgs {
     /// Install what the host lacks without asking.
     #[arg(long)]
     pub(crate) yes: bool,
@@ -35,6 +42,17 @@ pub(crate) struct AccelArgs {
     /// What executes guest code; `auto` uses KVM only after booting something with it.
     #[arg(long, value_enum, default_value_t = AccelWord::Auto)]
     pub(crate) accel: AccelWord,
+}
+
+/// What there is to choose from.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ScopeArgs {
+    /// File systems [default: those of each kernel in kernels.toml; in a bisection, those of its bad end].
+    #[arg(long, value_name = "FS", value_parser = file_system)]
+    pub(crate) fs: Vec<Fs>,
+    /// Which cases there are to choose from.
+    #[arg(long, value_enum, default_value_t = ProfileWord::Default)]
+    pub(crate) profile: ProfileWord,
 }
 
 /// How machines begin.
@@ -62,28 +80,39 @@ pub(crate) struct ExecArgs {
     pub(crate) rule: Vec<String>,
 }
 
-/// Source of your own.
+/// How a tree of the person's own is built.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+pub(crate) struct TreeBuildArgs {
+    /// For --tree: a part of the configuration, in order: tinyconfig, defconfig, a whole .config, a ready fragment
+    /// (base, btrfs, kasan, …) or a fragment's file; may be given more than once [default: tinyconfig, base, the file
+    /// systems, debug].
+    #[arg(long, value_name = "PART", requires = "tree")]
+    pub(crate) config: Vec<String>,
+    /// For --tree: the compiler.
+    #[arg(long, value_name = "CC", requires = "tree")]
+    pub(crate) cc: Option<String>,
+}
+
+/// Flags about a tree, which kernels of kernels.toml rule out. The argument that names such kernels conflicts with
+/// each of them: clap does not ask for `--tree` where `--tree` conflicts with an argument that is there.
+pub(crate) const OF_TREE: [&str; 4] = ["tree", "rev", "config", "cc"];
+
+/// Source of your own; a command with it has [`OF_TREE`] as conflicts of its kernels.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 pub(crate) struct TreeArgs {
     /// Build this Linux tree, as its working copy stands, instead of taking kernels of kernels.toml. Nothing in it is
     /// touched.
-    #[arg(long, value_name = "DIR", conflicts_with = "kernel")]
+    #[arg(long, value_name = "DIR")]
     pub(crate) tree: Option<PathBuf>,
     /// Build this commit of the tree instead of the working copy.
-    #[arg(long, value_name = "REV", requires = "tree", conflicts_with = "kernel")]
+    #[arg(long, value_name = "REV", requires = "tree")]
     pub(crate) rev: Option<String>,
-    /// For --tree: a part of the configuration, in order: tinyconfig, defconfig, a whole .config, a ready fragment
-    /// (base, btrfs, kasan, …) or a fragment's file; may be given more than once [default: tinyconfig, base, the file
-    /// systems, debug].
-    #[arg(long, value_name = "PART", requires = "tree", conflicts_with = "kernel")]
-    pub(crate) config: Vec<String>,
+    #[command(flatten)]
+    pub(crate) build: TreeBuildArgs,
     /// A patch, mailbox or directory of them to apply to --tree, or to kernels of kernels.toml that come as source and
     /// are named; may be given more than once. What is expected of such a kernel is not of one with a patch.
     #[arg(long, value_name = "FILE")]
     pub(crate) patch: Vec<PathBuf>,
-    /// For --tree: the compiler.
-    #[arg(long, value_name = "CC", requires = "tree", conflicts_with = "kernel")]
-    pub(crate) cc: Option<String>,
 }
 
 impl TreeArgs {
@@ -93,9 +122,9 @@ impl TreeArgs {
         Some(GivenTree {
             tree: self.tree.clone()?,
             rev: self.rev.clone(),
-            config: self.config.clone(),
+            config: self.build.config.clone(),
             patch: self.patch.clone(),
-            cc: self.cc.clone(),
+            cc: self.build.cc.clone(),
         })
     }
 }

@@ -1,5 +1,9 @@
-//! `bioscope`: what `cargo xtask` hands its commands to. The command line and the wiring of the crates behind it;
-//! nothing else.
+//! `bioscope`: the program that `cargo xtask` hands its commands to.
+//!
+//! It is clap and wiring: `cli`, `flags` and the files below `commands` take a command line apart, call the crates that
+//! do the work, and print what came of it; how it ends is an [`Exit`]. It knows which crates there are and what each is
+//! asked for. It knows nothing of how a kernel is built, how a machine boots, what the device does to a request, or
+//! what makes a verdict.
 
 mod cli;
 mod commands;

@@ -37,7 +37,7 @@ fn main() -> ExitCode {
     match run(cli) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            let failure = Failure::of(Exit::Internal, &*error);
+            let failure = Failure::foreign(Exit::Internal, &*error);
             eprintln!("error: {failure}");
             failure.exit.into()
         }

@@ -44,6 +44,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
+use exit::{Exit, Failure};
 use guest_wire::Fs;
 use host::cache::Cache;
 use host::doctor;
@@ -99,12 +100,7 @@ fn main() -> ExitCode {
     match run(&Options::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
-            let mut cause = error.source();
-            while let Some(error) = cause {
-                eprintln!("  caused by: {error}");
-                cause = error.source();
-            }
+            eprintln!("error: {}", Failure::foreign(Exit::Internal, &*error));
             ExitCode::FAILURE
         }
     }

@@ -103,7 +103,7 @@ impl<'a, M: Maker> Machines<'a, M> {
         }
         let run = self.describe(artifact, trials, dir, seed);
         let mut cells = Vec::new();
-        run.save().map_err(|error| Failure::of(Exit::CannotCreate, &error))?;
+        run.save()?;
         for trial in &run.trials {
             let done = trial::run(&run, trial)
                 .map_err(|error| Failure::cannot_create(&format!("the evidence in {}", dir.display()), &error))?;
@@ -162,7 +162,7 @@ impl<'a, M: Maker> Machines<'a, M> {
                 .join(&trial.cases[0].name);
             if let Some(cell) = judged.take(&key, &into) {
                 let run = self.describe(artifact, std::slice::from_ref(&trial), dir, seed);
-                run.save().map_err(|error| Failure::of(Exit::CannotCreate, &error))?;
+                run.save()?;
                 let console = EvidenceBundle::load(&cell.dir)?.console;
                 return Ok(Ran {
                     cell,
@@ -196,9 +196,9 @@ impl<'a, M: Maker> Machines<'a, M> {
                 let bins = &setting.places.guest_bins;
                 let qemu = host::doctor::qemu_version().unwrap_or_default();
                 let guest = machine::snapshot::identity(bins, &programs(bins, program), &qemu)
-                    .map_err(|error| Failure::of(Exit::Internal, &error))?;
-                let device =
-                    std::fs::read(&setting.places.vhost_blk).map_err(|error| Failure::of(Exit::Internal, &error))?;
+                    .map_err(|error| Failure::foreign(Exit::Internal, &error))?;
+                let device = std::fs::read(&setting.places.vhost_blk)
+                    .map_err(|error| Failure::foreign(Exit::Internal, &error))?;
                 kernels::store::hash(&[guest.as_bytes(), &device])
             }
         };

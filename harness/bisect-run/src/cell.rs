@@ -140,7 +140,8 @@ impl Selection {
             .cells()
             .find(|trial| trial.fs == only.fs && trial.cases[0].name == only.case);
         if let Some(chosen) = &chosen {
-            let text = serde_json::to_vec_pretty(chosen).map_err(|error| Failure::of(Exit::CannotCreate, &error))?;
+            let text =
+                serde_json::to_vec_pretty(chosen).map_err(|error| Failure::foreign(Exit::CannotCreate, &error))?;
             atomic::write(file, &text).map_err(|error| Failure::cannot_create(&file.display().to_string(), &error))?;
             anstream::eprintln!("{} is what fails", name(chosen));
         }

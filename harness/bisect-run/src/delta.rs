@@ -194,7 +194,7 @@ fn compare(
         .map(|(path, _)| path.clone())
         .collect();
     let (old, new) = (trees.files(bad, &wanted)?, trees.files(good, &wanted)?);
-    let difference = Difference::between(old, new).map_err(|error| Failure::of(Exit::Data, &error))?;
+    let difference = Difference::between(old, new)?;
     Ok((difference, differ.len()))
 }
 

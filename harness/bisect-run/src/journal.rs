@@ -4,8 +4,8 @@ use std::path::Path;
 
 use bisect::driver::DriverError;
 use bisect::state::Header;
-use bisect::state::file::{Journal, JournalError};
-use exit::{Exit, Failure};
+use bisect::state::file::Journal;
+use exit::Failure;
 
 /// The journal in a bisection's directory.
 pub(crate) const JOURNAL: &str = "journal.jsonl";
@@ -21,25 +21,14 @@ pub(crate) fn open(dir: &Path, header: &Header) -> Result<(Journal, Vec<String>)
     } else {
         Journal::create(&path, header).map(|journal| (journal, Vec::new()))
     };
-    result.map_err(|error| journal_failure(&error))
-}
-
-/// A journal's error with its exit code.
-pub(crate) fn journal_failure(error: &JournalError) -> Failure {
-    let code = match error {
-        JournalError::Io { .. } => Exit::CannotCreate,
-        JournalError::Parse { .. } | JournalError::Foreign { .. } => Exit::Data,
-        JournalError::Exists { .. } | JournalError::InUse { .. } => Exit::Internal,
-    };
-    Failure::of(code, error)
+    result.map_err(Failure::from)
 }
 
 /// A bisection that broke off, and how it is gone on with.
 pub(crate) fn broke_off(error: DriverError<Failure>) -> Failure {
     let mut failure = match error {
         DriverError::Bench(failure) => failure,
-        DriverError::Journal(error) => journal_failure(&error),
-        error @ DriverError::Dir { .. } => Failure::of(Exit::CannotCreate, &error),
+        error => Failure::from(error),
     };
     failure
         .message

@@ -3,7 +3,7 @@
 use bisect::history::History;
 use bisect::search::{Config, Direction, Played, RunOutcome, Search};
 use bisect::state::Kind;
-use exit::{Exit, Failure};
+use exit::Failure;
 
 /// Places of the change that an estimate plays through.
 const PLAYED: usize = 9;
@@ -102,7 +102,7 @@ impl Planned {
     /// # Errors
     /// A setting makes no sense.
     pub(crate) fn search(&self, error: f64, patience: u32) -> Result<Search, Failure> {
-        let history = History::of_parents(&self.parents).map_err(|error| Failure::of(Exit::Internal, &error))?;
+        let history = History::of_parents(&self.parents)?;
         let config = Config {
             direction: self.direction,
             error,
@@ -110,7 +110,7 @@ impl Planned {
             build_cost: self.build_cost,
             ..Config::default()
         };
-        let mut search = Search::new(history, config).map_err(|error| Failure::of(Exit::Internal, &error))?;
+        let mut search = Search::new(history, config)?;
         for item in &self.skip {
             search.observe(*item, RunOutcome::Untestable);
         }

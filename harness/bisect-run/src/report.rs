@@ -53,7 +53,8 @@ impl BisectReport<'_> {
     /// It cannot be written.
     pub(crate) fn write<M: Maker>(&self, bench: &mut Machines<'_, M>) -> Result<(), Failure> {
         let folder = self.dir.join(FOLDER);
-        let json = serde_json::to_string_pretty(&self.file()).map_err(|error| Failure::of(Exit::Internal, &error))?;
+        let json =
+            serde_json::to_string_pretty(&self.file()).map_err(|error| Failure::foreign(Exit::Internal, &error))?;
         put(&folder.join("result.json"), json.as_bytes())?;
         put(&folder.join("runs.txt"), log::runs(self).as_bytes())?;
         if let Some(log) = log::git(self) {

@@ -15,6 +15,8 @@ mod patch;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use exit::{Exit, ExitError};
+
 pub use pair::{File, Mode};
 pub use patch::Base;
 
@@ -33,6 +35,12 @@ pub enum DiffError {
         /// As the tree has it, with `/` between names.
         path: String,
     },
+}
+
+impl ExitError for DiffError {
+    fn exit(&self) -> Exit {
+        Exit::Data
+    }
 }
 
 /// Something that can be taken or left.

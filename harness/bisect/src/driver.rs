@@ -15,6 +15,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use exit::{Exit, ExitError, Failure};
+
 use super::search::{Conclusion, Next, Search, Step};
 use super::signature::{Comparison, Reason, Signature};
 use super::state::file::{Journal, JournalError};
@@ -105,6 +107,16 @@ pub enum DriverError<E> {
     /// Something failed that is not an item's fault, so nothing was observed.
     #[error("{0}")]
     Bench(E),
+}
+
+impl ExitError for DriverError<Failure> {
+    fn exit(&self) -> Exit {
+        match self {
+            DriverError::Journal(error) => error.exit(),
+            DriverError::Dir { .. } => Exit::CannotCreate,
+            DriverError::Bench(failure) => failure.exit,
+        }
+    }
 }
 
 /// What a bisection came to.

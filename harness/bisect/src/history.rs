@@ -4,6 +4,7 @@
 //! *contains* another if it has that one's change: itself, and all its ancestors. In a line that is everything up to
 //! it; in git's histories it is a set for each commit.
 
+use exit::{Exit, ExitError};
 use fixedbitset::FixedBitSet;
 
 /// Why a range cannot be searched.
@@ -56,6 +57,12 @@ pub enum HistoryError {
         /// Weights that are needed: one an item, both ends among them.
         items: usize,
     },
+}
+
+impl ExitError for HistoryError {
+    fn exit(&self) -> Exit {
+        Exit::Internal
+    }
 }
 
 /// A range of items, oldest first.

@@ -29,9 +29,15 @@ impl Failure {
         }
     }
 
-    /// A failure from an error and its chain of sources.
+    /// A failure from an error that cannot say how a command ends: of the system, of a library, of the device's
+    /// protocol. Errors of our own implement [`ExitError`].
     #[must_use]
-    pub fn of(exit: Exit, error: &dyn Error) -> Failure {
+    pub fn foreign(exit: Exit, error: &dyn Error) -> Failure {
+        Failure::of(exit, error)
+    }
+
+    /// An error and its chain of sources.
+    fn of(exit: Exit, error: &dyn Error) -> Failure {
         let mut causes = chain(error);
         let message = causes.remove(0);
         Failure { exit, message, causes }

@@ -24,13 +24,28 @@ pub(crate) const RUNS_ENV: &str = "BIOSCOPE_RUNS";
 /// Names cargo's target directory.
 pub(crate) const TARGET_ENV: &str = "BIOSCOPE_TARGET";
 
+/// Files that a clone has in its root.
+const OF_CLONE: [&str; 2] = ["kernels.toml", "Cargo.toml"];
+
 /// There is no clone to work on.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "no directory above this program or the current directory is a clone of bioscope: \
-     run it in one, or name one with {ROOT_ENV}=DIR"
-)]
-pub struct NoRoot;
+pub enum NoRoot {
+    /// None was named, and none is near.
+    #[error(
+        "no directory above this program or the current directory is a clone of bioscope: \
+         run it in one, or name one with {ROOT_ENV}=DIR"
+    )]
+    Nowhere,
+    /// What was named is none.
+    #[error(
+        "{ROOT_ENV}={} is no clone of bioscope: expected a directory with {} in it",
+        dir.display(), OF_CLONE.join(" and ")
+    )]
+    Named {
+        /// As the environment has it.
+        dir: PathBuf,
+    },
+}
 
 impl ExitError for NoRoot {
     fn exit(&self) -> Exit {
@@ -42,16 +57,27 @@ impl ExitError for NoRoot {
 /// current directory. It is looked for at run time, so that a copied or moved clone works on itself.
 ///
 /// # Errors
-/// There is none.
+/// No directory is a clone, or the one that the environment names is not.
 pub fn root() -> Result<PathBuf, NoRoot> {
     if let Some(root) = std::env::var_os(ROOT_ENV) {
-        return Ok(PathBuf::from(root));
+        return named_root(PathBuf::from(root));
     }
-    let is_root = |dir: &&Path| dir.join("kernels.toml").is_file() && dir.join("Cargo.toml").is_file();
-    let above = |start: PathBuf| start.ancestors().find(is_root).map(Path::to_owned);
+    let above = |start: PathBuf| start.ancestors().find(|dir| is_root(dir)).map(Path::to_owned);
     let program = std::env::current_exe().ok().and_then(above);
     let root = program.or_else(|| std::env::current_dir().ok().and_then(above));
-    root.ok_or(NoRoot)
+    root.ok_or(NoRoot::Nowhere)
+}
+
+fn named_root(dir: PathBuf) -> Result<PathBuf, NoRoot> {
+    if is_root(&dir) {
+        Ok(dir)
+    } else {
+        Err(NoRoot::Named { dir })
+    }
+}
+
+fn is_root(dir: &Path) -> bool {
+    OF_CLONE.iter().all(|name| dir.join(name).is_file())
 }
 
 impl Places {

@@ -10,6 +10,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
+use exit::{Exit, ExitError};
 use vhost_blk_api::control::{Client, ClientError, Command as Control, Reply};
 
 use crate::launch::Launch;
@@ -52,6 +53,16 @@ pub enum DeviceError {
         /// The device said no, or is gone.
         source: ClientError,
     },
+}
+
+impl ExitError for DeviceError {
+    fn exit(&self) -> Exit {
+        match self {
+            DeviceError::Start { .. } | DeviceError::NotReady(_) => Exit::Unavailable,
+            // The command that a person has a say in is `add`, with a rule of theirs.
+            DeviceError::Control { .. } => Exit::Usage,
+        }
+    }
 }
 
 impl Device {

@@ -14,13 +14,14 @@
 //!
 //! [`provision`] hands out machines whose agent takes jobs: from a [`snapshot`] of the booted guest where it can, else
 //! from a boot. [`accel`] decides on the accelerator, by booting a machine if need be. [`golden`] makes the file
-//! systems that disks start from, [`initramfs`] what the guest boots into.
+//! systems that disks start from, [`initramfs`] what the guest boots into, [`shell`] that of a guest with a prompt.
 //!
 //! A new option of QEMU is a field of [`MachineSpec`] and a line in `vm/args.rs`. A new option of the device is a field
 //! of [`DiskSpec`] and a line in `device.rs`.
 //!
-//! This crate knows kernels as artifacts to boot, and of the guest's programs only how their agent greets. It knows
-//! nothing of what is tested, of which faults are injected, or of what makes a kernel good or bad.
+//! This crate knows kernels as artifacts to boot, and of the guest's programs how their agent greets and which of them
+//! a prompt needs. It knows nothing of what is tested, of which faults are injected, or of what makes a kernel good or
+//! bad.
 
 pub mod accel;
 mod agent;
@@ -33,6 +34,7 @@ mod machine;
 mod outage;
 pub mod provision;
 mod restore;
+pub mod shell;
 pub mod snapshot;
 mod spec;
 mod start;

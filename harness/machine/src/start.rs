@@ -67,11 +67,10 @@ impl ExitError for StartError {
         match self {
             StartError::NoDisk => Exit::Internal,
             StartError::Listen { .. } => Exit::CannotCreate,
-            StartError::Device(_)
-            | StartError::Qemu { .. }
-            | StartError::Ended { .. }
-            | StartError::NotConnected
-            | StartError::Qmp(_) => Exit::Unavailable,
+            StartError::Device(error) => error.exit(),
+            StartError::Qemu { .. } | StartError::Ended { .. } | StartError::NotConnected | StartError::Qmp(_) => {
+                Exit::Unavailable
+            }
         }
     }
 }

@@ -38,7 +38,7 @@ pub fn exec(line: &str, plan_file: Option<&Path>, rules: &[String], seed: Option
             );
             return Err(Failure::new(Exit::NoInput, message));
         }
-        let parsed = vhost_blk_api::plan::file::read(path).map_err(|error| Failure::of(Exit::Data, &error))?;
+        let parsed = vhost_blk_api::plan::file::read(path).map_err(|error| Failure::foreign(Exit::Data, &error))?;
         plan.seed = parsed.seed;
         plan.rules = parsed.rules.iter().map(ToString::to_string).collect();
     }
@@ -106,7 +106,7 @@ pub fn busybox() -> Result<PathBuf, Failure> {
             "a shell needs busybox; install it with `apt-get install busybox-static`",
         )
     })?;
-    let bytes = std::fs::read(&path).map_err(|error| Failure::of(Exit::Internal, &error))?;
+    let bytes = std::fs::read(&path).map_err(|error| Failure::foreign(Exit::Internal, &error))?;
     check_static(&path, &bytes).map_err(|_| {
         Failure::new(
             Exit::Unavailable,

@@ -117,7 +117,7 @@ pub fn snapshots(
     let version = doctor::qemu_version().unwrap_or_default();
     SnapshotConfig::new(root, &places.guest_bins, &programs, &version)
         .map(Some)
-        .map_err(|error| Failure::of(Exit::Internal, &error))
+        .map_err(|error| Failure::foreign(Exit::Internal, &error))
 }
 
 /// Makes a directory for a run: `runs/TIME-PID` below cargo's target directory.

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use exit::{Exit, ExitError};
 use guest_wire::Fs;
 use serde::{Deserialize, Serialize};
 
@@ -144,6 +145,13 @@ pub enum RunError {
         /// What serde_json expected there.
         source: serde_json::Error,
     },
+}
+
+impl ExitError for RunError {
+    fn exit(&self) -> Exit {
+        // A command only writes it; the runner of the trials reads it.
+        Exit::CannotCreate
+    }
 }
 
 impl Run {

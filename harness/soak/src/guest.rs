@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use exit::{Exit, ExitError};
 use guest_wire::soak::{Order, Range, SoakReport};
 use machine::{Arrival, DeviceError, Launch, Machine, MachineSpec, Outage, StartError};
 use vhost_blk_api::control::{Command, Reply, Stats};
@@ -35,6 +36,18 @@ pub(crate) enum GuestError {
     /// Device and harness do not understand each other.
     #[error("the device answers {0} to a question for something else")]
     Answer(String),
+}
+
+impl ExitError for GuestError {
+    fn exit(&self) -> Exit {
+        match self {
+            GuestError::Start(error) => error.exit(),
+            GuestError::Device(error) => error.exit(),
+            GuestError::NotReady(_) | GuestError::Gone(_) | GuestError::Stuck(_) | GuestError::Answer(_) => {
+                Exit::Unavailable
+            }
+        }
+    }
 }
 
 /// A guest that takes orders, on its machine.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use exit::{Exit, ExitError};
 use object::read::elf::{FileHeader, ProgramHeader};
 
 use host::tool::{self, ToolError};
@@ -29,6 +30,15 @@ pub(crate) enum LibraryError {
     /// Its loader could not be asked.
     #[error(transparent)]
     Tool(#[from] ToolError),
+}
+
+impl ExitError for LibraryError {
+    fn exit(&self) -> Exit {
+        match self {
+            LibraryError::Read { .. } | LibraryError::NotElf { .. } | LibraryError::Missing { .. } => Exit::Unavailable,
+            LibraryError::Tool(error) => error.exit(),
+        }
+    }
 }
 
 /// Entries of an initramfs with this program at `place`, its loader, and its libraries where the loader finds them on

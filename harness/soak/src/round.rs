@@ -15,7 +15,7 @@ use super::ledger::Ledger;
 use super::rules;
 use super::tail::{Tail, TailError};
 use super::workload::Workload;
-use exit::{Exit, Failure};
+use exit::{Exit, ExitError, Failure};
 use verdict::console;
 
 /// Why a round did not come to its end.
@@ -30,6 +30,16 @@ pub(crate) enum RoundError {
     /// The trace.
     #[error(transparent)]
     Trace(#[from] TailError),
+}
+
+impl ExitError for RoundError {
+    fn exit(&self) -> Exit {
+        match self {
+            RoundError::Guest(error) => error.exit(),
+            RoundError::Device(error) => error.exit(),
+            RoundError::Trace(error) => error.exit(),
+        }
+    }
 }
 
 /// A rule of a round and how often it was applied.
@@ -82,7 +92,7 @@ impl Bench {
     ///
     /// # Errors
     /// Its trace cannot be read.
-    pub(crate) fn new(mut guest: FioGuest) -> Result<Bench, RoundError> {
+    pub(crate) fn new(mut guest: FioGuest) -> Result<Bench, TailError> {
         let tail = Tail::open(&guest.machine.device().trace)?;
         Ok(Bench {
             guest,
@@ -108,7 +118,7 @@ impl Bench {
             broke_off: None,
         };
         if let Err(error) = self.phases(&mut round, &workload, texts) {
-            round.broke_off = Some(Failure::of(Exit::Internal, &error).to_string());
+            round.broke_off = Some(Failure::from(error).to_string());
         }
         round.requests = self.ledger.requests();
         round

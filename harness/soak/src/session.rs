@@ -62,7 +62,7 @@ fn interrupted() -> Result<Arc<AtomicBool>, Failure> {
     for signal in [SIGINT, SIGTERM] {
         flag::register_conditional_shutdown(signal, Exit::Interrupted.code().into(), Arc::clone(&interrupted))
             .and_then(|_| flag::register(signal, Arc::clone(&interrupted)))
-            .map_err(|error| Failure::of(Exit::Internal, &error))?;
+            .map_err(|error| Failure::foreign(Exit::Internal, &error))?;
     }
     Ok(interrupted)
 }
@@ -83,7 +83,7 @@ fn pack(places: &Places, artifact: &Artifact, scratch: &Path) -> Result<PathBuf,
     })?;
     let drivers = modules::closure(artifact, &["virtio_pci", "virtio_blk"])?;
     let mut entries = initramfs::spec(&places.guest_bins.join("soak"), &[], &drivers);
-    entries.extend(libraries::entries(&fio, FIO).map_err(|error| Failure::of(Exit::Unavailable, &error))?);
+    entries.extend(libraries::entries(&fio, FIO)?);
     let path = scratch.join("initramfs.cpio");
     initramfs::write(&path, &entries)?;
     Ok(path)
@@ -239,14 +239,14 @@ impl Soak<'_> {
             self.request.storage,
         );
         let launch = Launch::new(&self.places.vhost_blk, &dir, self.sockets);
-        let guest = FioGuest::boot(spec, launch).map_err(|error| Failure::of(Exit::Unavailable, &error))?;
-        let bench = Bench::new(guest).map_err(|error| Failure::of(Exit::Internal, &error))?;
+        let guest = FioGuest::boot(spec, launch)?;
+        let bench = Bench::new(guest)?;
         Ok((bench, dir))
     }
 
     /// Writes a round down, and what was found beside its trace.
     fn note(&self, round: &Round, boot: &Path) -> Result<(), Failure> {
-        let line = serde_json::to_string(round).map_err(|error| Failure::of(Exit::Internal, &error))?;
+        let line = serde_json::to_string(round).map_err(|error| Failure::foreign(Exit::Internal, &error))?;
         let path = self.dir.join("rounds.jsonl");
         let file = std::fs::File::options().create(true).append(true).open(&path);
         let written = file.and_then(|mut file| writeln!(file, "{line}"));
@@ -347,5 +347,5 @@ fn forget(boot: &Path) {
 }
 
 fn json<T: Serialize>(value: &T) -> Result<Vec<u8>, Failure> {
-    serde_json::to_vec_pretty(value).map_err(|error| Failure::of(Exit::Internal, &error))
+    serde_json::to_vec_pretty(value).map_err(|error| Failure::foreign(Exit::Internal, &error))
 }

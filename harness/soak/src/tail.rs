@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use exit::{Exit, ExitError};
 use vhost_blk_api::trace::Record;
 
 /// A trace that cannot be read.
@@ -15,6 +16,12 @@ pub(crate) enum TailError {
     /// A line is no record.
     #[error("{}: not a trace record: {line}", path.display())]
     Line { path: PathBuf, line: String },
+}
+
+impl ExitError for TailError {
+    fn exit(&self) -> Exit {
+        Exit::Internal
+    }
 }
 
 /// A trace, and how far it was read.

@@ -7,10 +7,9 @@ use bisect_run::{
 };
 use clap::{Args, ValueEnum};
 use exit::{Exit, Failure};
-use guest_wire::Fs;
 use kernels::GivenTree;
 
-use crate::flags::{ExecArgs, HostArgs, MachineArgs, ManifestArgs, ProfileWord, file_system};
+use crate::flags::{ExecArgs, HostArgs, MachineArgs, ManifestArgs, ScopeArgs, TreeBuildArgs};
 
 /// `cargo xtask bisect`.
 #[derive(Debug, Clone, Args)]
@@ -29,12 +28,8 @@ pub(crate) struct BisectArgs {
     /// The case, by name or glob; of several cells that match just one may fail at the bad end.
     #[arg(long = "case", value_name = "GLOB", required_unless_present = "exec")]
     pub(crate) case: Vec<String>,
-    /// File system [default: those that kernels.toml names for the bad end].
-    #[arg(long, value_name = "FS", value_parser = file_system)]
-    pub(crate) fs: Vec<Fs>,
-    /// Which cases a glob finds.
-    #[arg(long, value_enum, default_value_t = ProfileWord::Default)]
-    pub(crate) profile: ProfileWord,
+    #[command(flatten)]
+    pub(crate) scope: ScopeArgs,
     #[command(flatten)]
     pub(crate) exec: ExecArgs,
     /// Seed of the faults' random choices; each run has one of its own that follows from it.
@@ -79,15 +74,11 @@ pub(crate) struct RangeArgs {
     /// Bisect the commits of this git repository of Linux. It is only read.
     #[arg(long, value_name = "DIR")]
     pub(crate) tree: Option<PathBuf>,
-    /// For --tree: a part of the configuration, as for `cargo xtask test`; may be given more than once.
-    #[arg(long, value_name = "PART", requires = "tree")]
-    pub(crate) config: Vec<String>,
+    #[command(flatten)]
+    pub(crate) build: TreeBuildArgs,
     /// For --tree: a patch, mailbox or directory of them that every commit gets; may be given more than once.
     #[arg(long, value_name = "FILE", requires = "tree")]
     pub(crate) patch: Vec<PathBuf>,
-    /// For --tree: the compiler.
-    #[arg(long, value_name = "CC", requires = "tree")]
-    pub(crate) cc: Option<String>,
     /// Bisect a series of patches (a mailbox, or a directory of patches) over a base; says of each state whether it
     /// builds and passes. The base is good and the series bad, unless `--bad base --good series` looks for the patch
     /// that fixes.
@@ -160,7 +151,7 @@ impl BisectArgs {
             accel: self.machine.accel.into(),
             cold_boot: self.machine.cold_boot,
             offline: self.host.offline,
-            yes: self.host.yes,
+            yes: self.host.install.yes,
         };
         let subject = match self.exec.exec {
             Some(line) => Subject::Exec {
@@ -170,12 +161,12 @@ impl BisectArgs {
             },
             None => Subject::Cases {
                 globs: self.case,
-                profile: self.profile.into(),
+                profile: self.scope.profile.into(),
             },
         };
         Ok(Request {
             range: self.range.request()?,
-            fs: self.fs,
+            fs: self.scope.fs,
             subject,
             seed: self.seed,
             error: self.error,
@@ -190,7 +181,7 @@ impl BisectArgs {
 impl RangeArgs {
     fn request(self) -> Result<RangeRequest, Failure> {
         let rev = self.series.as_ref().and(self.base.clone().or(Some("HEAD".to_owned())));
-        let (config, patch, cc) = (self.config, self.patch, self.cc);
+        let (config, patch, cc) = (self.build.config, self.patch, self.build.cc);
         let tree = self.tree.map(|tree| GivenTree {
             tree,
             rev,

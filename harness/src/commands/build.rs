@@ -9,13 +9,13 @@ use kernels::{Kernel, Manifest, Options, Source};
 use run::prepare;
 
 use super::kernel_choice::{self, KernelChoice};
-use crate::flags::{HostArgs, ManifestArgs, TreeArgs};
+use crate::flags::{HostArgs, ManifestArgs, OF_TREE, TreeArgs};
 
 /// `cargo xtask build`.
 #[derive(Debug, Args)]
 pub(crate) struct BuildArgs {
     /// Kernels to build, by id, glob or group (truth) [default: all that come as source].
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", conflicts_with_all = OF_TREE)]
     pub(crate) kernel: Vec<String>,
     #[command(flatten)]
     pub(crate) tree: TreeArgs,
@@ -41,7 +41,7 @@ pub(crate) fn run(args: &BuildArgs) -> Result<Exit, Failure> {
             head shows how to name source",
         ));
     }
-    prepare::builders(&kernels, args.host.yes)?;
+    prepare::builders(&kernels, args.host.install.yes)?;
     let options = Options {
         offline: args.host.offline,
         ..Options::default()

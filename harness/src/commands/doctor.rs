@@ -4,12 +4,13 @@ use clap::Args;
 use exit::{Exit, Failure};
 use host::doctor;
 
+use crate::flags::InstallArgs;
+
 /// `cargo xtask doctor`.
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
-    /// Install what is missing without asking.
-    #[arg(long)]
-    pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) install: InstallArgs,
 }
 
 /// Runs the command.
@@ -17,6 +18,6 @@ pub(crate) struct DoctorArgs {
 /// # Errors
 /// Something is missing and was not installed.
 pub(crate) fn run(args: &DoctorArgs) -> Result<Exit, Failure> {
-    doctor::report(args.yes)?;
+    doctor::report(args.install.yes)?;
     Ok(Exit::Success)
 }

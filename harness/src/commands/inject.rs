@@ -46,7 +46,7 @@ pub(crate) fn run(args: &InjectArgs) -> Result<Exit, Failure> {
     let command = inject::parse(&args.words).map_err(|message| Failure::new(Exit::Usage, message))?;
     let socket = args.control.clone().map_or_else(running_shell, Ok)?;
     let mut client = Client::connect(&socket, WITHIN).map_err(|error| {
-        let mut failure = Failure::of(Exit::Unavailable, &error);
+        let mut failure = Failure::foreign(Exit::Unavailable, &error);
         failure.message = format!(
             "no device answers at {}; start one with `cargo xtask shell --kernel ID`",
             socket.display()
@@ -56,14 +56,14 @@ pub(crate) fn run(args: &InjectArgs) -> Result<Exit, Failure> {
     if command == Command::Subscribe {
         let lines = client
             .subscribe()
-            .map_err(|error| Failure::of(Exit::Unavailable, &error))?;
+            .map_err(|error| Failure::foreign(Exit::Unavailable, &error))?;
         return print(lines, args.json).map(|()| Exit::Success);
     }
     let reply = client
         .call(&command)
-        .map_err(|error| Failure::of(Exit::Usage, &error))?;
+        .map_err(|error| Failure::foreign(Exit::Usage, &error))?;
     let said = if args.json {
-        serde_json::to_string(&reply).map_err(|error| Failure::of(Exit::Internal, &error))?
+        serde_json::to_string(&reply).map_err(|error| Failure::foreign(Exit::Internal, &error))?
     } else {
         inject::say(&command, &reply)
     };
@@ -79,14 +79,14 @@ fn print(lines: Subscription, json: bool) -> Result<(), Failure> {
         Ok(()) => Ok(true),
         // A pager was left.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
-        Err(error) => Err(Failure::of(Exit::Unavailable, &error)),
+        Err(error) => Err(Failure::foreign(Exit::Unavailable, &error)),
     };
     let mut live = Live::default();
     if !json && !say(format!("{HEADER}\n").as_bytes())? {
         return Ok(());
     }
     for line in lines {
-        let line = line.map_err(|error| Failure::of(Exit::Unavailable, &error))?;
+        let line = line.map_err(|error| Failure::foreign(Exit::Unavailable, &error))?;
         let shown = if json {
             Some(line)
         } else {

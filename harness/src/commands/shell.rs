@@ -12,15 +12,13 @@ use guest_wire::Fs;
 use host::atomic;
 use host::places::Places;
 use host::scratch;
-use kernels::modules;
 use kernels::{Artifact, Manifest, Options};
-use machine::initramfs::{self, Content, INJECT};
-use machine::{Assembled, Device, Launch, MachineSpec};
+use machine::{Assembled, Device, Launch, MachineSpec, shell};
 use run::inject;
 use run::{exec, prepare};
 
-/// The shell's pid 1, a script for busybox.
-const INIT: &str = include_str!("shell-init.sh");
+use crate::flags::{AccelArgs, HostArgs, ManifestArgs, file_system};
+
 /// Where a running shell says how to reach its device.
 const CURRENT: &str = "shell.json";
 
@@ -34,44 +32,41 @@ struct Current {
 }
 
 /// The control socket of the shell that runs now, if one does.
-#[must_use]
-pub fn current(places: &Places) -> Option<PathBuf> {
+pub(crate) fn current(places: &Places) -> Option<PathBuf> {
     let current: Current = serde_json::from_slice(&std::fs::read(places.runs().join(CURRENT)).ok()?).ok()?;
     let alive = Path::new("/proc").join(current.pid.to_string()).exists() && current.control.exists();
     alive.then_some(current.control)
 }
 
-use crate::flags::{AccelArgs, HostArgs, ManifestArgs, file_system};
-
 /// `cargo xtask shell`.
 #[derive(Debug, Args)]
-pub struct ShellArgs {
+pub(crate) struct ShellArgs {
     /// The kernel to boot, by id.
     #[arg(long, value_name = "ID")]
-    pub kernel: String,
+    pub(crate) kernel: String,
     /// File system of the disk.
     #[arg(long, value_name = "FS", default_value = "btrfs", value_parser = file_system)]
-    pub fs: Fs,
+    pub(crate) fs: Fs,
     /// Rules that are in force from the start; may be given more than once.
     #[arg(long, value_name = "RULE")]
-    pub rule: Vec<String>,
+    pub(crate) rule: Vec<String>,
     /// Where `inject export` and `inject log` may write: below this directory; may be given more than once [default:
     /// the current directory].
     #[arg(long, value_name = "DIR")]
-    pub export_dir: Vec<PathBuf>,
+    pub(crate) export_dir: Vec<PathBuf>,
     #[command(flatten)]
-    pub accel: AccelArgs,
+    pub(crate) accel: AccelArgs,
     #[command(flatten)]
-    pub host: HostArgs,
+    pub(crate) host: HostArgs,
     #[command(flatten)]
-    pub manifest: ManifestArgs,
+    pub(crate) manifest: ManifestArgs,
 }
 
 /// Runs the command until the person powers the guest off or ends QEMU.
 ///
 /// # Errors
 /// The kernel cannot be had, or device or QEMU cannot be started.
-pub fn run(args: &ShellArgs) -> Result<Exit, Failure> {
+pub(crate) fn run(args: &ShellArgs) -> Result<Exit, Failure> {
     let places = Places::find();
     let manifest_path = places.manifest(args.manifest.manifest.as_deref());
     let manifest = Manifest::load(&manifest_path)?;
@@ -85,7 +80,7 @@ pub fn run(args: &ShellArgs) -> Result<Exit, Failure> {
     for rule in &args.rule {
         exec::check_rule(rule)?;
     }
-    prepare::host(args.host.yes)?;
+    prepare::host(args.host.install.yes)?;
     let options = Options {
         offline: args.host.offline,
         ..Options::default()
@@ -97,7 +92,7 @@ pub fn run(args: &ShellArgs) -> Result<Exit, Failure> {
         return Err(Failure::new(Exit::Internal, "the kernel or its disk was not prepared"));
     };
     let scratch = scratch::make().map_err(|error| Failure::cannot_create("a temporary directory", &error))?;
-    let initramfs = pack(&places, artifact, args, scratch.path())?;
+    let initramfs = shell::pack(&exec::busybox()?, &places.guest_bins, artifact, args.fs, scratch.path())?;
     let spec = MachineSpec::for_shell(accel, artifact, initramfs, image.clone());
     let launch = Launch {
         exports: args.export_dir.clone(),
@@ -105,17 +100,14 @@ pub fn run(args: &ShellArgs) -> Result<Exit, Failure> {
     };
     let mut assembled = Assembled::new(spec, launch)?;
     for rule in &args.rule {
-        assembled
-            .device()
-            .call("add", &Command::Add { rule: rule.clone() })
-            .map_err(|error| Failure::of(Exit::Usage, &error))?;
+        assembled.device().call("add", &Command::Add { rule: rule.clone() })?;
     }
     let control = assembled.device().control.clone();
     announce(&places, &control, artifact)?;
     let ran = assembled.power_on().map_err(Failure::from).and_then(|mut machine| {
         machine
             .in_foreground(|line| inject::serve(line, &control))
-            .map_err(|error| Failure::of(Exit::Unavailable, &error))?;
+            .map_err(|error| Failure::foreign(Exit::Unavailable, &error))?;
         Ok(machine)
     });
     let _ = std::fs::remove_file(places.runs().join(CURRENT));
@@ -136,31 +128,13 @@ fn tell_unfired(device: &mut Device) {
     }
 }
 
-/// The initramfs: busybox, the script, `inject`, and the modules for disk and file system.
-fn pack(places: &Places, artifact: &Artifact, args: &ShellArgs, scratch: &Path) -> Result<PathBuf, Failure> {
-    let busybox = exec::busybox()?;
-    let modules = modules::closure(artifact, &initramfs::modules_for(args.fs))
-        .map_err(|error| Failure::of(Exit::Unavailable, &error))?;
-    let init = scratch.join("init");
-    std::fs::write(&init, INIT.replace("@FS@", args.fs.as_str()))
-        .map_err(|error| Failure::cannot_create("the guest's init", &error))?;
-    let mut entries = initramfs::spec(&init, &[busybox], &modules);
-    entries.push(initramfs::Entry {
-        path: INJECT.into(),
-        content: Content::Program(places.guest_bins.join("init")),
-    });
-    let path = scratch.join("initramfs.cpio");
-    initramfs::write(&path, &entries).map_err(|error| Failure::of(Exit::Internal, &error))?;
-    Ok(path)
-}
-
 /// Says how to get out and how to inject, and leaves word for `inject`.
 fn announce(places: &Places, control: &Path, artifact: &Artifact) -> Result<(), Failure> {
     let current = Current {
         control: control.to_path_buf(),
         pid: std::process::id(),
     };
-    let json = serde_json::to_vec(&current).map_err(|error| Failure::of(Exit::Internal, &error))?;
+    let json = serde_json::to_vec(&current).map_err(|error| Failure::foreign(Exit::Internal, &error))?;
     let path = places.runs().join(CURRENT);
     let written = std::fs::create_dir_all(places.runs()).and_then(|()| atomic::write(&path, &json));
     written.map_err(|error| Failure::cannot_create(&path.display().to_string(), &error))?;

@@ -64,7 +64,7 @@ pub(crate) fn run(args: &SoakArgs) -> Result<Exit, Failure> {
     let manifest = Manifest::load(&manifest_path)?;
     let kernel = one_kernel(&manifest, &args.kernel)?;
     session::check_rules(&args.rule)?;
-    prepare::host_with(&["fio"], args.host.yes)?;
+    prepare::host_with(&["fio"], args.host.install.yes)?;
     let options = Options {
         offline: args.host.offline,
         ..Options::default()

@@ -1,6 +1,6 @@
 //! `cargo xtask store`: what kernels are kept, what they were made of, what can go.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use clap::{Args, Subcommand};
@@ -14,6 +14,8 @@ use kernels::Manifest;
 use kernels::stock::{self, Why};
 use kernels::store::{self, Kept};
 use run::prepare;
+
+use crate::flags::ManifestArgs;
 
 /// Changed files that `why` names.
 const CHANGED_MAX: usize = 10;
@@ -45,9 +47,8 @@ pub(crate) enum StoreAsk {
         /// The kernel's id, or the first letters of an artifact's hash.
         #[arg(value_name = "ID")]
         id: String,
-        /// The list of kernels [default: kernels.toml of this repository].
-        #[arg(long, value_name = "FILE")]
-        manifest: Option<PathBuf>,
+        #[command(flatten)]
+        manifest: ManifestArgs,
     },
 }
 
@@ -61,10 +62,7 @@ pub(crate) fn run(args: &StoreArgs) -> Result<Exit, Failure> {
         StoreAsk::List => list(&cache),
         StoreAsk::Gc { days, dry_run } => gc(&cache, *days, *dry_run)?,
         StoreAsk::Why { id, manifest } => {
-            let path = manifest
-                .clone()
-                .unwrap_or_else(|| Places::find().root.join("kernels.toml"));
-            why(&cache, id, &path)?;
+            why(&cache, id, &Places::find().manifest(manifest.manifest.as_deref()))?;
         }
     }
     Ok(Exit::Success)

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::Args;
-use guest_wire::Fs;
 
 use exit::{Exit, Failure};
 use host::atomic;
@@ -19,24 +18,20 @@ use run::select::{self, CellRequest};
 use run::{Exec, RUN_ENV, Run, Trial};
 
 use super::kernel_choice::{self, KernelChoice};
-use crate::flags::{ExecArgs, HostArgs, MachineArgs, ManifestArgs, ProfileWord, TreeArgs, file_system};
+use crate::flags::{ExecArgs, HostArgs, MachineArgs, ManifestArgs, OF_TREE, ScopeArgs, TreeArgs};
 
 /// `cargo xtask test`.
 #[derive(Debug, Args)]
 #[allow(clippy::struct_excessive_bools, reason = "one a flag of the command line")]
 pub(crate) struct TestArgs {
     /// Kernels to run, by id or glob; may be given more than once [default: all that kernels.toml does not leave out].
-    #[arg(long, value_name = "GLOB")]
+    #[arg(long, value_name = "GLOB", conflicts_with_all = OF_TREE)]
     pub(crate) kernel: Vec<String>,
-    /// File systems to run [default: those of each kernel in kernels.toml].
-    #[arg(long, value_name = "FS", value_parser = file_system)]
-    pub(crate) fs: Vec<Fs>,
     /// Cases to run, by name or glob; a full name also finds cases outside the profile.
     #[arg(long = "case", value_name = "GLOB")]
     pub(crate) case: Vec<String>,
-    /// How much to run.
-    #[arg(long, value_enum, default_value_t = ProfileWord::Default)]
-    pub(crate) profile: ProfileWord,
+    #[command(flatten)]
+    pub(crate) scope: ScopeArgs,
     /// Virtual machines at once [default: as many as cores and memory allow].
     #[arg(long, value_name = "N", value_parser = machines)]
     pub(crate) jobs: Option<NonZeroUsize>,
@@ -53,10 +48,16 @@ pub(crate) struct TestArgs {
     #[arg(long)]
     pub(crate) list: bool,
     /// Run this kernel image (bzImage or vmlinux) instead of the kernels of kernels.toml.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["kernel", "tree", "patch", "rev", "config", "cc"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["kernel", "patch"], conflicts_with_all = OF_TREE)]
     pub(crate) image: Option<PathBuf>,
     /// Directory with the image's modules: one that holds lib/modules/RELEASE, or is it.
-    #[arg(long, value_name = "DIR", requires = "image", conflicts_with_all = ["kernel", "tree", "patch"])]
+    #[arg(
+        long,
+        value_name = "DIR",
+        requires = "image",
+        conflicts_with_all = ["kernel", "patch"],
+        conflicts_with_all = OF_TREE
+    )]
     pub(crate) modules: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) tree: TreeArgs,
@@ -94,22 +95,22 @@ pub(crate) fn run(args: &TestArgs) -> Result<Exit, Failure> {
         .map(|line| run::exec::exec(line, exec.plan.as_deref(), &exec.rule, args.seed))
         .transpose()?;
     let wanted = CellRequest {
-        fs: &args.fs,
+        fs: &args.scope.fs,
         cases: &args.case,
         exec: exec.is_some(),
-        profile: Some(args.profile.into()),
+        profile: Some(args.scope.profile.into()),
     };
     let trials = select::trials(&kernels, &wanted)?;
     if args.list {
         list(&trials);
         return Ok(Exit::Success);
     }
-    prepare::host(args.host.yes)?;
-    prepare::builders(&kernels, args.host.yes)?;
+    prepare::host(args.host.install.yes)?;
+    prepare::builders(&kernels, args.host.install.yes)?;
     let run = resolve(args, &places, &manifest_path, &choice, trials, exec)?;
     matrix(&run, &places, args.jobs.map(NonZeroUsize::get))?;
     let results = run.collect();
-    let json = serde_json::to_vec_pretty(&results).map_err(|error| Failure::of(Exit::Internal, &error))?;
+    let json = serde_json::to_vec_pretty(&results).map_err(|error| Failure::foreign(Exit::Internal, &error))?;
     for path in std::iter::once(run.dir.join("results.json")).chain(args.json.clone()) {
         atomic::write(&path, &json).map_err(|error| Failure::cannot_create(&path.display().to_string(), &error))?;
     }
@@ -148,12 +149,12 @@ fn choose(args: &TestArgs, places: &Places, manifest_path: &Path) -> Result<Kern
     if let Some(image) = &args.image {
         return kernel_choice::of_image(image, args.modules.as_deref());
     }
-    if let Some(choice) = kernel_choice::of_tree(&args.tree, &args.fs, &places.configs())? {
+    if let Some(choice) = kernel_choice::of_tree(&args.tree, &args.scope.fs, &places.configs())? {
         return Ok(choice);
     }
     let manifest = Manifest::load(manifest_path)?;
     let is_named = !args.kernel.is_empty();
-    let selected = match Profile::from(args.profile).group().filter(|_| !is_named) {
+    let selected = match Profile::from(args.scope.profile).group().filter(|_| !is_named) {
         Some(group) => manifest.group(group),
         None => manifest.select(&args.kernel)?,
     };
@@ -188,7 +189,7 @@ fn resolve(
         accel,
         snapshots,
         keep: args.keep,
-        profile: args.profile.into(),
+        profile: args.scope.profile.into(),
         origin: choice.origin.clone(),
         exec,
         seed: None,
@@ -199,7 +200,7 @@ fn resolve(
             .collect(),
         trials,
     };
-    run.save().map_err(|error| Failure::of(Exit::CannotCreate, &error))?;
+    run.save()?;
     prepare::point_latest(&places.runs(), &run.dir)?;
     Ok(run)
 }
@@ -238,7 +239,7 @@ fn matrix(run: &Run, places: &Places, jobs: Option<usize>) -> Result<(), Failure
         .env(RUN_ENV, &run.dir)
         .env("CARGO_TARGET_DIR", &places.target)
         .status()
-        .map_err(|error| Failure::of(Exit::Unavailable, &error))?;
+        .map_err(|error| Failure::foreign(Exit::Unavailable, &error))?;
     match status.code() {
         // 100: some trials failed. The cells know which and how.
         Some(0 | 100) => Ok(()),

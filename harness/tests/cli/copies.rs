@@ -70,7 +70,25 @@ fn a_program_outside_of_a_clone_works_on_the_one_that_it_is_called_from() {
 
     let (code, text) = list(&outside, dir.path(), None);
     assert_eq!(code, 66, "{text}");
-    let expected = "error: no folder above this program or the current directory is a clone of bioscope: \
+    let expected = "error: no directory above this program or the current directory is a clone of bioscope: \
         run it in one, or name one with BIOSCOPE_ROOT=DIR\n";
     assert_eq!(text, expected);
+}
+
+#[test]
+fn a_root_that_is_no_clone_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let program = copy(&dir.path().join("clone"), "of-the-clone");
+    let half = dir.path().join("half");
+    std::fs::create_dir(&half).unwrap();
+    std::fs::write(half.join("Cargo.toml"), "[workspace]\n").unwrap();
+    for root in [&half, &dir.path().join("nowhere"), Path::new("")] {
+        let (code, text) = list(&program, dir.path(), Some(root));
+        let root = root.display();
+        let expected = format!(
+            "error: BIOSCOPE_ROOT={root} is no clone of bioscope: expected a directory with kernels.toml and \
+            Cargo.toml in it\n"
+        );
+        assert_eq!((code, text), (66, expected));
+    }
 }

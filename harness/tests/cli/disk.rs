@@ -132,7 +132,7 @@ fn a_disk_too_full_for_a_few_bytes_is_said_so() {
     };
     insta::assert_snapshot!(shown.first, @"
     error: no space left on the disk of DIR/cache/apt/bookworm/sources.list; free some, or set BIOSCOPE_CACHE to a \
-    folder on another disk
+    directory on another disk
     exit code 73
     ");
     assert_eq!((shown.left.as_str(), shown.again.as_str()), ("", PINNED));

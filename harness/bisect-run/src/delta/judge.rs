@@ -4,7 +4,6 @@ use std::path::Path;
 use std::time::Instant;
 
 use crate::bench::Machines;
-use crate::journal::journal_failure;
 use crate::maker::Maker;
 use crate::trees::Trees;
 use bisect::driver::{Bench, Ran};
@@ -48,7 +47,7 @@ impl Judge<'_, '_> {
     /// # Errors
     /// The journal cannot be written.
     pub(crate) fn write(&mut self, entry: &Entry) -> Result<(), Failure> {
-        self.journal.append(entry).map_err(|error| journal_failure(&error))
+        self.journal.append(entry).map_err(Failure::from)
     }
 
     /// What is known of a tree, by runs of its kernel under whichever name.

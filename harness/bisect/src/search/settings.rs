@@ -1,5 +1,6 @@
 //! How a search is to go.
 
+use exit::{Exit, ExitError};
 use serde::{Deserialize, Serialize};
 
 use crate::belief::Direction;
@@ -53,6 +54,12 @@ pub struct ConfigError {
     pub(crate) value: f64,
     /// What it may be.
     pub(crate) expected: &'static str,
+}
+
+impl ExitError for ConfigError {
+    fn exit(&self) -> Exit {
+        Exit::Internal
+    }
 }
 
 impl Config {

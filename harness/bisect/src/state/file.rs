@@ -8,6 +8,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
+use exit::{Exit, ExitError};
 use rustix::fs::{FlockOperation, flock};
 
 use super::text::{ParseError, parse};
@@ -55,6 +56,16 @@ pub enum JournalError {
         /// Each a clause: "the seed is 1 there and 2 now".
         differences: Vec<String>,
     },
+}
+
+impl ExitError for JournalError {
+    fn exit(&self) -> Exit {
+        match self {
+            JournalError::Io { .. } => Exit::CannotCreate,
+            JournalError::Parse { .. } | JournalError::Foreign { .. } => Exit::Data,
+            JournalError::Exists { .. } | JournalError::InUse { .. } => Exit::Internal,
+        }
+    }
 }
 
 /// A journal, open for one process.

@@ -296,5 +296,4 @@ impl Drop for Channel {
 }
 
 #[cfg(test)]
-#[path = "channel_tests.rs"]
 mod tests;

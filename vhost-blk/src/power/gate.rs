@@ -389,5 +389,4 @@ impl<S> Gate<S> {
 }
 
 #[cfg(test)]
-#[path = "gate_tests.rs"]
 mod tests;

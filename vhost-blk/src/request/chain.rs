@@ -294,5 +294,4 @@ fn read_ranges(buffers: &[Buffer], bytes: u64, mem: &Mem) -> Result<Vec<RangeOnD
 }
 
 #[cfg(test)]
-#[path = "chain_tests.rs"]
 mod tests;

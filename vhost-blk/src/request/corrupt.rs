@@ -122,5 +122,4 @@ fn flip_on(access: &mut Access<'_>, disk: &Disk, offset: u64, bit: u64) -> Resul
 }
 
 #[cfg(test)]
-#[path = "corrupt_tests.rs"]
 mod tests;

@@ -353,5 +353,4 @@ impl<T> Schedule<T> {
 }
 
 #[cfg(test)]
-#[path = "schedule_tests.rs"]
 mod tests;

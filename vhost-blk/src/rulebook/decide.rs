@@ -396,5 +396,4 @@ impl Armed {
 }
 
 #[cfg(test)]
-#[path = "decide_tests.rs"]
 mod tests;

@@ -209,5 +209,4 @@ fn place(op: Op) -> Option<usize> {
 }
 
 #[cfg(test)]
-#[path = "index_tests.rs"]
 mod tests;

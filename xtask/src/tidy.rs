@@ -22,7 +22,7 @@ mod targets;
 use std::error::Error;
 use std::path::Path;
 
-use crate::workspace;
+use crate::workspace::{self, Member};
 use finding::{Finding, Kind};
 use sources::Sources;
 
@@ -34,7 +34,8 @@ pub(crate) const HELP: &str = "\
 What is checked, of files that git tracks or would not ignore:
   - Markdown lines of at most 100 columns (but code, tables, link definitions and lines of one word), Rust lines of 120
   - Rust functions of at most 70 lines, Rust files of 500
-  - no mod.rs but for modules that several tests share; no .rs file that no `mod` names
+  - no mod.rs but for modules that several tests share; no #[path] in src/, nor into another package;
+    no .rs file that no `mod` names
   - crates depend on each other as ARCHITECTURE.md draws it in a block ```crates, with lines `name -> name name`;
     a dependency of tests only is a line `dev name -> name`
   - no circles between the files of a crate, nor of a parent and its child; arrows between them as a block
@@ -66,7 +67,7 @@ fn check(sources: &Sources) -> Vec<Finding> {
     }
     for (file, text) in sources.with_ending(".rs") {
         findings.extend(lengths::check(file, text));
-        findings.extend(style::check(file));
+        findings.extend(style::check(file, sources));
     }
     let parsed = modules::parse(sources, &mut findings);
     for (file, syntax) in &parsed {
@@ -82,12 +83,26 @@ fn check(sources: &Sources) -> Vec<Finding> {
     };
     findings.extend(crates::check(&members, sources));
     findings.extend(arrows::of_nothing(&members, sources));
+    for (file, syntax) in &parsed {
+        if let Some(member) = member_of(file, &members) {
+            findings.extend(style::check_paths(member, file, syntax));
+        }
+    }
     for member in &members {
         let crates = targets::of(member, sources, &parsed);
         findings.extend(dead::check(member, &crates, sources));
         findings.extend(arrows::check(member, &crates, sources));
     }
     findings
+}
+
+/// The package that a file is in.
+fn member_of<'a>(file: &str, members: &'a [Member]) -> Option<&'a Member> {
+    let holds = |member: &&Member| Path::new(file).starts_with(&member.folder);
+    members
+        .iter()
+        .filter(holds)
+        .max_by_key(|member| member.folder.components().count())
 }
 
 /// How many findings there are, and of what kinds.

@@ -41,7 +41,7 @@ impl Kind {
             Kind::CodeLine => "long lines of Rust",
             Kind::FunctionLength => "long functions",
             Kind::FileLength => "long files",
-            Kind::ModuleStyle => "mod.rs files",
+            Kind::ModuleStyle => "module style",
             Kind::DeadFile => "dead files",
             Kind::CrateArrow => "arrows between crates",
             Kind::FileArrow => "arrows between files",

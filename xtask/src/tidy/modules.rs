@@ -223,7 +223,7 @@ impl Place {
 }
 
 /// What `#[path = "…"]` says.
-fn named_path(attributes: &[syn::Attribute]) -> Option<String> {
+pub(crate) fn named_path(attributes: &[syn::Attribute]) -> Option<String> {
     let value = attributes.iter().find_map(|attribute| match &attribute.meta {
         syn::Meta::NameValue(pair) if pair.path.is_ident("path") => Some(&pair.value),
         _ => None,

@@ -76,5 +76,14 @@ fn kinds_that_take_two_files() {
     assert_eq!(summary(&findings), "1 finding: arrows between files 1");
     let old = [("a/src/lib.rs", "mod c;\n"), ("a/src/c/mod.rs", "")];
     let findings = check(&Sources::of(&[&files[..], &old].concat()));
-    assert_eq!(summary(&findings), "1 finding: mod.rs files 1");
+    assert_eq!(summary(&findings), "1 finding: module style 1");
+    for text in [
+        "#[path = \"c.rs\"] mod d;\n",
+        "mod d { #[path = \"../c.rs\"] mod e; }\n",
+        "#[cfg(test)] #[path = \"c.rs\"] mod tests;\n",
+    ] {
+        let named = [("a/src/lib.rs", text), ("a/src/c.rs", "")];
+        let findings = check(&Sources::of(&[&files[..], &named].concat()));
+        assert_eq!(summary(&findings), "1 finding: module style 1", "{text}");
+    }
 }

@@ -6,13 +6,14 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::apt::root::Root;
+use super::error::Error;
 use super::kernel::{Kernel, Source};
 use super::lock::{Deb, Lock, Pinned};
 use super::package::PackageSource;
 use super::source::{self, Repo, Tree};
 use super::store::{self, Artifact};
 use super::tree::{Origin, TreeSource};
-use super::{Error, build, fetch, resolve, unpack};
+use super::{build, fetch, resolve, unpack};
 use hash::{image_hash, package_hash};
 use host::cache::Cache;
 use host::progress::Progress;

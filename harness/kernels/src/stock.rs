@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 use host::cache::{Cache, CacheError};
 use host::progress::Progress;
 
-use super::Error;
 use super::build::line;
+use super::error::Error;
 use super::kernel::{Kernel, Source};
 use super::lock::{Deb, Lock};
 use super::prepare::{self, Options};

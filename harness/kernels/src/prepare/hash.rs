@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-use crate::Error;
+use crate::error::Error;
 use crate::lock::Deb;
 use crate::{store, unpack};
 

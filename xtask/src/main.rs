@@ -2,6 +2,15 @@
 //!
 //! It knows which packages there are and how they are built, and nothing of what is in them. Commands of its own are
 //! those for people who work on bioscope: `selftest`, `fuzz` and `tidy`.
+//!
+//! Modules from the ground up; each knows only those of the lines above its own:
+//!
+//! ```layers
+//! repo workspace
+//! harness tidy
+//! cli
+//! fuzz selftest
+//! ```
 
 mod cli;
 mod fuzz;

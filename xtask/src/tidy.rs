@@ -38,8 +38,8 @@ What is checked, of files that git tracks or would not ignore:
     no .rs file that no `mod` names
   - crates depend on each other as ARCHITECTURE.md draws it in a block ```crates, with lines `name -> name name`;
     a dependency of tests only is a line `dev name -> name`
-  - no circles between the files of a crate, nor of a parent and its child; arrows between them as a block
-    ```files CRATE of ARCHITECTURE.md draws them, if there is one
+  - no circles between the files of a crate, nor of a parent and its child; its top-level modules name only those that
+    a block ```layers in the head of lib.rs or main.rs has in an earlier line; more than six modules need the block
   - links in Markdown to files and headings that exist
 
 Each finding is a line `file:line: what, what to do`. The exit code is 0 without findings, 1 with some.";
@@ -82,7 +82,6 @@ fn check(sources: &Sources) -> Vec<Finding> {
         }
     };
     findings.extend(crates::check(&members, sources));
-    findings.extend(arrows::of_nothing(&members, sources));
     for (file, syntax) in &parsed {
         if let Some(member) = member_of(file, &members) {
             findings.extend(style::check_paths(member, file, syntax));

@@ -1,5 +1,5 @@
-//! Arrows between the files of a crate: none may lead in a circle, and a drawing in ARCHITECTURE.md, if there is one,
-//! holds.
+//! Arrows between the files of a crate: none may lead in a circle, nor up in the layers that the crate's head draws
+//! (see [`layers`]).
 //!
 //! A file has an arrow to another if its code names something that the other defines: by a path, or by an import of
 //! more than a module. Names are followed through imports and re-exports to the file that defines them, so that a
@@ -11,21 +11,17 @@
 //!
 //! What is compiled for tests only does not count. What cannot be seen: methods, and what macros make names of. A
 //! name that a macro defines is taken to be in the file of the longest part of the path that is a module.
-//!
-//! A drawing is a block marked `files CRATE` with lines `name -> name name`. A name is the path of a module from the
-//! root, `plan` or `plan::parse`, and stands for what is below it too, as far as that is not drawn by itself; `lib`
-//! is the root. Arrows within a name need not be drawn.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::circles;
-use super::drawing::{Drawing, FILE};
 use super::finding::{Finding, Kind};
 use super::modules::Crate;
 use super::sources::Sources;
 use super::targets::Target;
 use crate::workspace::Member;
 
+mod layers;
 mod resolve;
 
 use resolve::{Arrows, arrows_of};
@@ -44,35 +40,10 @@ pub(crate) fn check(member: &Member, targets: &[Target], sources: &Sources) -> V
             finding(&[parent, child], &arrows, Kind::Family, advice)
         }));
         findings.extend(in_circles(&arrows, &families));
-        let mark = format!("files {}", member.name);
-        let is_drawn = target.root == root_of_drawing(member, sources);
-        if let Some(drawing) = is_drawn.then(|| Drawing::find(sources, &mark)).flatten() {
-            findings.extend(against(&drawing, &target.modules, &arrows));
-        }
+        let text = sources.get(&target.root).unwrap_or_default();
+        findings.extend(layers::check(text, &target.modules, &arrows));
     }
     findings
-}
-
-/// The root of the crate of a package that a drawing is of: the library, or the program if there is none.
-fn root_of_drawing(member: &Member, sources: &Sources) -> String {
-    let library = format!("{}/src/lib.rs", member.folder.display());
-    if sources.is_there(&library) {
-        library
-    } else {
-        format!("{}/src/main.rs", member.folder.display())
-    }
-}
-
-/// Drawings of the files of a crate that does not exist.
-pub(crate) fn of_nothing(members: &[Member], sources: &Sources) -> Vec<Finding> {
-    let is_known = |name: &str| members.iter().any(|member| member.name == name);
-    let marks = Drawing::marks(sources).into_iter();
-    let unknown = marks.filter_map(|(line, mark)| {
-        let name = mark.strip_prefix("files ").filter(|name| !is_known(name))?;
-        let message = format!("the files of `{name}` are drawn, but there is no such crate, take the block out");
-        Some(Finding::new(FILE, line, Kind::FileArrow, message))
-    });
-    unknown.collect()
 }
 
 /// A child and its parent, at whatever depth, of which each names the other.
@@ -121,80 +92,6 @@ fn finding(circle: &[&str], arrows: &Arrows, kind: Kind, advice: &str) -> Findin
     let (file, line) = (circle.first().copied().unwrap_or_default(), lines.first().copied());
     let message = format!("a circle of files ({}), {advice}", ways.join(", "));
     Finding::new(file, line.unwrap_or(1), kind, message)
-}
-
-/// Holds arrows against a drawing of them.
-fn against(drawing: &Drawing, modules: &Crate, arrows: &Arrows) -> Vec<Finding> {
-    let named = names(modules);
-    // A module is drawn, or one that it is in.
-    let drawn = |file: &str| {
-        let mut name = named.get(file)?.as_str();
-        while !drawing.names.contains_key(name) {
-            name = name.rsplit_once("::")?.0;
-        }
-        Some(name)
-    };
-    let known: BTreeSet<&str> = named.values().map(String::as_str).collect();
-    let without: BTreeSet<&str> = named
-        .iter()
-        .filter(|(file, _)| drawn(file).is_none())
-        .map(|(_, name)| name.split_once("::").map_or(name.as_str(), |(top, _)| top))
-        .collect();
-    let expected: BTreeSet<&str> = known
-        .iter()
-        .filter(|name| drawing.names.contains_key(**name))
-        .chain(&without)
-        .copied()
-        .collect();
-    let mut findings = drawing.problems(&expected, Kind::FileArrow);
-    let mut seen_arrows = BTreeSet::new();
-    for ((from, to), seen) in arrows {
-        let (Some(from_name), Some(to_name)) = (drawn(from), drawn(to)) else {
-            continue;
-        };
-        let arrow = (from_name.to_owned(), to_name.to_owned());
-        if from_name != to_name && !drawing.arrows.contains_key(&arrow) {
-            let message = format!(
-                "it names {}, and {from_name} -> {to_name} is not drawn, take it out or draw it in {FILE}",
-                seen.path
-            );
-            findings.push(Finding::new(from, seen.line, Kind::FileArrow, message));
-        }
-        seen_arrows.insert(arrow);
-    }
-    for (arrow, line) in &drawing.arrows {
-        let are_known = known.contains(arrow.0.as_str()) && known.contains(arrow.1.as_str());
-        if are_known && !seen_arrows.contains(arrow) {
-            let message = format!(
-                "{} -> {} is drawn, but no file of it names one, take it out",
-                arrow.0, arrow.1
-            );
-            findings.push(Finding::new(FILE, *line, Kind::FileArrow, message));
-        }
-    }
-    findings
-}
-
-/// The path of the module that each file is, as drawings have it.
-fn names(modules: &Crate) -> BTreeMap<&str, String> {
-    let mut names = BTreeMap::from([(0, "lib".to_owned())]);
-    // A module stands behind the one that it is in.
-    for (index, module) in modules.modules.iter().enumerate() {
-        for (name, child) in &module.children {
-            let path = match names.get(&index) {
-                Some(parent) if index > 0 => format!("{parent}::{name}"),
-                _ => name.clone(),
-            };
-            names.insert(*child, path);
-        }
-    }
-    let mut files = BTreeMap::new();
-    for (index, module) in modules.modules.iter().enumerate() {
-        if let Some(name) = names.get(&index) {
-            files.entry(module.file.as_str()).or_insert_with(|| name.clone());
-        }
-    }
-    files
 }
 
 #[cfg(test)]

@@ -12,12 +12,12 @@ use super::sources::Sources;
 use crate::workspace::Member;
 
 pub(crate) fn check(members: &[Member], sources: &Sources) -> Vec<Finding> {
-    let Some(drawing) = Drawing::find(sources, "crates") else {
+    let Some(drawing) = Drawing::find(sources) else {
         let message = "there is no block ```crates, draw with lines `name -> name name` who depends on whom";
         return vec![Finding::new(FILE, 1, Kind::CrateArrow, message)];
     };
     let known: BTreeSet<&str> = members.iter().map(|member| member.name.as_str()).collect();
-    let mut findings = drawing.problems(&known, Kind::CrateArrow);
+    let mut findings = drawing.problems(&known);
     let mut needed: BTreeMap<(String, String), bool> = BTreeMap::new();
     for member in members {
         let file = format!("{}/Cargo.toml", member.folder.display());

@@ -1,4 +1,4 @@
-//! Drawings of who may know whom: fenced blocks of ARCHITECTURE.md with lines `name -> name name`.
+//! The drawing of which crate may know which: a fenced block of ARCHITECTURE.md with lines `name -> name name`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,8 +9,10 @@ use super::finding::{Finding, Kind};
 use super::sources::Sources;
 use crate::workspace::line_at;
 
-/// The file with the drawings.
+/// The file with the drawing.
 pub(crate) const FILE: &str = "ARCHITECTURE.md";
+/// What the fence of the block says.
+const MARK: &str = "crates";
 
 /// A drawing: names, and arrows with their lines.
 #[derive(Debug, Default)]
@@ -27,12 +29,12 @@ pub(crate) struct Drawing {
 }
 
 impl Drawing {
-    /// The drawing in the block with this mark; none if there is no such block.
-    pub(crate) fn find(sources: &Sources, mark: &str) -> Option<Drawing> {
+    /// The drawing; none if there is no such block.
+    pub(crate) fn find(sources: &Sources) -> Option<Drawing> {
         let text = sources.get(FILE)?;
         let mut events = Parser::new(text).into_offset_iter();
         let (_, range) = events.find(|(event, _)| match event {
-            Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(info))) => info.split_whitespace().eq(mark.split(' ')),
+            Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(info))) => info.split_whitespace().eq([MARK]),
             _ => false,
         })?;
         let line = line_at(text, range.start);
@@ -42,18 +44,6 @@ impl Drawing {
             .skip(1)
             .take_while(|line| !line.trim_start().starts_with("```"));
         Some(Drawing::parse(line, inside))
-    }
-
-    /// The marks of all blocks that have one, with their lines.
-    pub(crate) fn marks(sources: &Sources) -> Vec<(usize, String)> {
-        let text = sources.get(FILE).unwrap_or_default();
-        let mark = |(event, range): (Event<'_>, std::ops::Range<usize>)| match event {
-            Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(info))) => {
-                Some((line_at(text, range.start), info.to_string()))
-            }
-            _ => None,
-        };
-        Parser::new(text).into_offset_iter().filter_map(mark).collect()
     }
 
     fn parse<'a>(line: usize, lines: impl Iterator<Item = &'a str>) -> Drawing {
@@ -86,8 +76,8 @@ impl Drawing {
     }
 
     /// What is wrong with the drawing itself: lines that are none, names of nothing, names that are left out, circles.
-    pub(crate) fn problems(&self, known: &BTreeSet<&str>, kind: Kind) -> Vec<Finding> {
-        let finding = |line: usize, message: String| Finding::new(FILE, line, kind, message);
+    pub(crate) fn problems(&self, known: &BTreeSet<&str>) -> Vec<Finding> {
+        let finding = |line: usize, message: String| Finding::new(FILE, line, Kind::CrateArrow, message);
         let mut findings = Vec::new();
         findings.extend(self.bad.iter().map(|line| {
             let message = "a line that is no `name -> name name`, correct it";
@@ -122,21 +112,21 @@ mod tests {
     use super::*;
 
     fn drawn(text: &str) -> Option<Drawing> {
-        Drawing::find(&Sources::of(&[(FILE, text)]), "files a")
+        Drawing::find(&Sources::of(&[(FILE, text)]))
     }
 
     fn problems(block: &str) -> Vec<String> {
-        let drawing = drawn(&format!("# A\n\n```files a\n{block}```\n")).expect("a drawing");
-        let findings = drawing.problems(&BTreeSet::from(["a", "b"]), Kind::FileArrow);
+        let drawing = drawn(&format!("# A\n\n```crates\n{block}```\n")).expect("a drawing");
+        let findings = drawing.problems(&BTreeSet::from(["a", "b"]));
         findings.iter().map(ToString::to_string).collect()
     }
 
     #[test]
     fn a_drawing_is_found_by_its_mark() {
-        for text in ["", "```\na -> b\n```\n", "```files b\na -> b\n```\n", "    files a\n"] {
+        for text in ["", "```\na -> b\n```\n", "```crates b\na -> b\n```\n", "    crates\n"] {
             assert!(drawn(text).is_none(), "{text}");
         }
-        let drawing = drawn("# A\n\n```files a\na -> b c\n\ndev a -> d\ne\n```\n").expect("a drawing");
+        let drawing = drawn("# A\n\n```crates\na -> b c\n\ndev a -> d\ne\n```\n").expect("a drawing");
         let arrow = |from: &str, to: &str| (from.to_owned(), to.to_owned());
         assert_eq!(drawing.line, 3);
         assert_eq!(

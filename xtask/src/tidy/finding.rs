@@ -14,12 +14,13 @@ pub(crate) enum Kind {
     DeadFile,
     CrateArrow,
     FileArrow,
+    Layer,
     Family,
     Link,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Kind; 11] = [
+    pub(crate) const ALL: [Kind; 12] = [
         Kind::Unreadable,
         Kind::ProseLine,
         Kind::CodeLine,
@@ -29,6 +30,7 @@ impl Kind {
         Kind::DeadFile,
         Kind::CrateArrow,
         Kind::FileArrow,
+        Kind::Layer,
         Kind::Family,
         Kind::Link,
     ];
@@ -45,6 +47,7 @@ impl Kind {
             Kind::DeadFile => "dead files",
             Kind::CrateArrow => "arrows between crates",
             Kind::FileArrow => "arrows between files",
+            Kind::Layer => "arrows between layers",
             Kind::Family => "circles of a parent and its child",
             Kind::Link => "links",
         }

@@ -1,19 +1,19 @@
-//! Arrows, circles and drawings of small crates.
+//! Arrows and circles of small crates.
 
 use super::*;
 use crate::tidy::{modules, targets};
 use crate::workspace;
 
 /// The files of a crate `a`: lib.rs with this text, and others below src.
-fn sources(lib: &str, files: &[(&str, &str)], drawing: &str) -> Sources {
-    let mut all = vec![("a/src/lib.rs".to_owned(), lib), (FILE.to_owned(), drawing)];
+fn sources(lib: &str, files: &[(&str, &str)]) -> Sources {
+    let mut all = vec![("a/src/lib.rs".to_owned(), lib)];
     all.extend(files.iter().map(|(file, text)| (format!("a/src/{file}"), *text)));
     let all: Vec<(&str, &str)> = all.iter().map(|(file, text)| (file.as_str(), *text)).collect();
     Sources::of(&all)
 }
 
 fn arrows(lib: &str, files: &[(&str, &str)]) -> Vec<String> {
-    let sources = sources(lib, files, "");
+    let sources = sources(lib, files);
     let parsed = modules::parse(&sources, &mut Vec::new());
     let found = arrows_of(&Crate::of("a/src/lib.rs", &sources, &parsed));
     let short = |file: &str| file.trim_start_matches("a/src/").trim_end_matches(".rs").to_owned();
@@ -23,12 +23,11 @@ fn arrows(lib: &str, files: &[(&str, &str)]) -> Vec<String> {
         .collect()
 }
 
-fn found(lib: &str, files: &[(&str, &str)], drawing: &str) -> Vec<String> {
-    let sources = sources(lib, files, drawing);
+fn found(lib: &str, files: &[(&str, &str)]) -> Vec<String> {
+    let sources = sources(lib, files);
     let parsed = modules::parse(&sources, &mut Vec::new());
     let member = workspace::member("a".as_ref(), "[package]\nname = \"a\"\n", &BTreeMap::new()).expect("a package");
-    let mut findings = check(&member, &targets::of(&member, &sources, &parsed), &sources);
-    findings.extend(of_nothing(&[member], &sources));
+    let findings = check(&member, &targets::of(&member, &sources, &parsed), &sources);
     let mut findings: Vec<String> = findings.iter().map(ToString::to_string).collect();
     findings.sort();
     findings
@@ -136,7 +135,7 @@ fn a_circle_is_found() {
     );
     let expected = "a/src/a.rs:2: a circle of files (a/src/a.rs:2 names crate::b::B, a/src/b.rs:2 names crate::a::A), \
         turn one arrow or move what both need to a file of its own";
-    assert_eq!(found(TWO, &[a, b], ""), [expected]);
+    assert_eq!(found(TWO, &[a, b]), [expected]);
     // By way of a third, and through a facade.
     let three = [
         ("a.rs", "use crate::b::C; pub struct A;"),
@@ -144,12 +143,12 @@ fn a_circle_is_found() {
         ("b/c.rs", "pub struct C; fn c() { crate::d::d() }"),
         ("d.rs", "pub fn d() { crate::a::A; }"),
     ];
-    let circles = found("mod a; mod b; mod d;", &three, "");
+    let circles = found("mod a; mod b; mod d;", &three);
     assert_eq!(circles.len(), 1);
     assert!(circles[0].contains("a/src/b/c.rs:1 names crate::d::d"), "{circles:?}");
     // Of tests only.
     let tests = ("b.rs", "pub struct B; #[cfg(test)] mod tests { use crate::a::A; }");
-    assert_eq!(found(TWO, &[a, tests], ""), [""; 0]);
+    assert_eq!(found(TWO, &[a, tests]), [""; 0]);
 }
 
 #[test]
@@ -160,14 +159,14 @@ fn a_parent_and_its_child_are_told_apart() {
     );
     let expected = "a/src/b.rs:2: a circle of files (a/src/b.rs:2 names c::C, a/src/b/c.rs:1 names super::B), \
         move what the child needs to a file of its own";
-    assert_eq!(found(TWO, &[("a.rs", ""), parent, child], ""), [expected]);
+    assert_eq!(found(TWO, &[("a.rs", ""), parent, child]), [expected]);
     // A third in the circle, whichever of the two names it.
     let third = ("a.rs", "pub struct A; fn a() { crate::b::b() }");
     let (parent, child) = (
         ("b.rs", "mod c; pub struct B(c::C); pub fn b() {}"),
         ("b/c.rs", "pub struct C(super::B, crate::a::A);"),
     );
-    let circles = found(TWO, &[third, parent, child], "");
+    let circles = found(TWO, &[third, parent, child]);
     assert_eq!(circles.len(), 2, "{circles:?}");
     assert!(circles[0].starts_with("a/src/a.rs:1: a circle of files") && circles[0].contains("turn one arrow"));
     let (third, parent, child) = (
@@ -175,44 +174,5 @@ fn a_parent_and_its_child_are_told_apart() {
         ("b.rs", "pub mod c; pub struct B(c::C, crate::a::A);"),
         ("b/c.rs", "pub struct C(super::B); pub fn c() {}"),
     );
-    assert_eq!(found(TWO, &[third, parent, child], "").len(), 2);
-}
-
-const LAYERS: [(&str, &str); 4] = [
-    ("a.rs", "fn a() { crate::b::c::c(); }"),
-    ("b.rs", "pub mod c; pub mod d;"),
-    ("b/c.rs", "pub fn c() { super::d::d() }"),
-    ("b/d.rs", "pub fn d() {}"),
-];
-
-/// What is found of [`LAYERS`] with this drawing.
-fn drawn(block: &str) -> Vec<String> {
-    found(TWO, &LAYERS, &format!("```files a\n{block}```\n"))
-}
-
-#[test]
-fn an_arrow_that_is_not_drawn_and_one_that_is_not_there_are_found() {
-    let not_drawn =
-        "a/src/a.rs:1: it names crate::b::c::c, and a -> b is not drawn, take it out or draw it in ARCHITECTURE.md";
-    assert_eq!(drawn("a\nb\nlib\n"), [not_drawn]);
-    let not_there = "ARCHITECTURE.md:3: b -> lib is drawn, but no file of it names one, take it out";
-    assert_eq!(drawn("a -> b\nb -> lib\n"), [not_there]);
-    let inner = "a/src/b/c.rs:1: it names super::d::d, and b::c -> b::d is not drawn, \
-        take it out or draw it in ARCHITECTURE.md";
-    assert_eq!(drawn("a -> b::c\nb::c\nb::d\nb\nlib\n"), [inner]);
-    let left_out = "ARCHITECTURE.md:1: `b` is not drawn, add a line for it";
-    assert_eq!(drawn("a\nlib\n"), [left_out]);
-    let drawing = "# A\n\n```files c\n```\n";
-    let of_nothing = "ARCHITECTURE.md:3: the files of `c` are drawn, but there is no such crate, take the block out";
-    assert_eq!(found(TWO, &LAYERS, drawing), [of_nothing]);
-    let unknown = "ARCHITECTURE.md:5: `x` is drawn but does not exist, take it out";
-    assert_eq!(drawn("a -> b\nb\nlib\nx\n"), [unknown]);
-}
-
-#[test]
-fn a_true_drawing_is_clean() {
-    assert_eq!(drawn("lib\na -> b\n"), [""; 0]);
-    assert_eq!(drawn("lib\nb\na -> b::c\nb::c -> b::d\n"), [""; 0]);
-    let without = found(TWO, &LAYERS, "");
-    assert_eq!(without, [""; 0]);
+    assert_eq!(found(TWO, &[third, parent, child]).len(), 2);
 }

@@ -18,6 +18,17 @@
 //!
 //! Nothing here knows QEMU, the block device, its rules or a verdict. What the tests share with the device, the header
 //! of a tagged page, stands in both; a test of the harness compares them.
+//!
+//! Modules from the ground up; each knows only those of the lines above its own:
+//!
+//! ```layers
+//! errno fiemap fio pattern reporter state
+//! mapping test
+//! agent file
+//! oracle
+//! target
+//! write_case
+//! ```
 
 pub mod agent;
 pub mod errno;

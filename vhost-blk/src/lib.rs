@@ -7,8 +7,18 @@
 //! every step, and [`control`] changes the rules meanwhile. [`power`] has the locks on that way, and knows what is
 //! durable.
 //!
-//! Only [`backend`] knows that the transport is vhost-user; nothing here knows a file system. Who may know whom, from
-//! the ground up: `power` and `rulebook`, `disk`, `request`, `device`, then `backend` and `control`, then `server`.
+//! Only [`backend`] knows that the transport is vhost-user; nothing here knows a file system.
+//!
+//! Modules from the ground up; each knows only those of the lines above its own:
+//!
+//! ```layers
+//! config power say trace
+//! disk rulebook
+//! request sandbox
+//! device
+//! backend control
+//! server
+//! ```
 
 pub mod backend;
 pub mod config;

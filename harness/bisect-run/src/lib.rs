@@ -15,6 +15,18 @@
 //! was selected and what every run left. This crate knows nothing of how the search decides (that is `bisect`) or of
 //! how a cell is judged (that is `evidence`). Of the command line it knows the commands that a report tells people to
 //! run.
+//!
+//! Modules from the ground up; each knows only those of the lines above its own:
+//!
+//! ```layers
+//! ahead files journal plan repository request verdict_cache
+//! maker setting
+//! bench dry_run releases trees
+//! cell git revert
+//! report series
+//! delta
+//! bisection
+//! ```
 
 mod ahead;
 mod bench;

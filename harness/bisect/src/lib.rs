@@ -12,6 +12,17 @@
 //!
 //! An item is a number, its name a string: this crate knows nothing of git, kernels, builds and machines. Of a run it
 //! sees the cell (`verdict`) and the console's text.
+//!
+//! Modules from the ground up; each knows only those of the lines above its own:
+//!
+//! ```layers
+//! history rate rivals
+//! belief
+//! search
+//! signature simulate
+//! delta state
+//! diff driver
+//! ```
 
 mod belief;
 pub mod delta;

@@ -12,6 +12,16 @@
 //!
 //! Nothing here starts, waits for or talks to anything, and the only I/O is that of a bundle's own files. This crate
 //! knows no case table, no machine, no run and no command line; the words of a verdict are the crate `verdict`'s.
+//!
+//! Modules from the ground up; each knows only those of the lines above its own:
+//!
+//! ```layers
+//! hang needs
+//! parts
+//! bundle
+//! armed
+//! judge
+//! ```
 
 mod armed;
 mod bundle;

@@ -7,6 +7,13 @@
 //!
 //! It depends on `exit` alone, for the errors of all this. It knows nothing of machines, cases, verdicts or the
 //! block device, and of kernels and file systems only the tools that `doctor` looks for.
+//!
+//! Modules from the ground up; each knows only those of the lines above its own:
+//!
+//! ```layers
+//! atomic cache places progress scratch suggest tool words
+//! doctor
+//! ```
 
 pub mod atomic;
 pub mod cache;

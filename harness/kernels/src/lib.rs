@@ -15,6 +15,19 @@
 //!
 //! This crate knows nothing of machines and cases, and nothing of how a verdict is reached; [`Expect`] is what the
 //! manifest says of known failures, in the verdicts' own words, and is compared with a cell elsewhere.
+//!
+//! Modules from the ground up; each knows only those of the lines above its own:
+//!
+//! ```layers
+//! decompress diagnostic package store version
+//! fields lock modules payload tree
+//! apt kernel source unpack
+//! build fetch parse resolve
+//! manifest
+//! error given
+//! prepare
+//! stock
+//! ```
 
 pub mod apt;
 pub mod build;

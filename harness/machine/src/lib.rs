@@ -22,6 +22,19 @@
 //! This crate knows kernels as artifacts to boot, and of the guest's programs how their agent greets and which of them
 //! a prompt needs. It knows nothing of what is tested, of which faults are injected, or of what makes a kernel good or
 //! bad.
+//!
+//! Modules from the ground up; each knows only those of the lines above its own:
+//!
+//! ```layers
+//! golden initramfs line spec
+//! shell vm
+//! launch outage
+//! agent device
+//! snapshot start
+//! machine
+//! accel restore
+//! provision
+//! ```
 
 pub mod accel;
 mod agent;

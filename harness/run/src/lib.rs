@@ -11,6 +11,15 @@
 //! [`cell_file`] keeps a cell's result in its directory, and [`extents`] measures what a file costs on a btrfs image.
 //!
 //! This crate knows no command line and prints nothing but progress.
+//!
+//! Modules from the ground up; each knows only those of the lines above its own:
+//!
+//! ```layers
+//! cases cell_file ending extents inject jobs
+//! programs resolved
+//! collect exec job prepare select
+//! trial
+//! ```
 
 pub mod cases;
 pub mod cell_file;

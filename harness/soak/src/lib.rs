@@ -13,6 +13,18 @@
 //!
 //! `guest` is the guest with fio and the device. This crate knows nothing of cases, cells and bisections, and
 //! nothing of file systems: fio writes to the raw disk.
+//!
+//! Modules from the ground up; each knows only those of the lines above its own:
+//!
+//! ```layers
+//! guest libraries tail workload
+//! rules sectors
+//! ledger
+//! judge
+//! round
+//! evidence summary
+//! session
+//! ```
 
 mod evidence;
 mod guest;

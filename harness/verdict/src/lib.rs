@@ -13,6 +13,18 @@
 //!
 //! This crate does no I/O and decides nothing: it knows no evidence, no machine, no case table and no command line. How
 //! a verdict is reached is the crate `evidence`'s business; `run` writes and reads `cell.json`, `report` prints.
+//!
+//! Modules from the ground up; each knows only those of the lines above its own:
+//!
+//! ```layers
+//! cause stage word
+//! console verdict
+//! judgement
+//! stored
+//! expected
+//! cell
+//! results
+//! ```
 
 mod cause;
 mod cell;

@@ -24,6 +24,14 @@
 //! - [`rng::Rng`] gives the same choices on every machine and in every version: recorded runs depend on it.
 //! - `docs/rule-language.md` and `docs/control.md` are made here ([`plan::reference`], [`control::reference`]),
 //!   and a test compares them with the code.
+//!
+//! Modules from the ground up; each knows only those of the lines above its own:
+//!
+//! ```layers
+//! markdown op payload rng
+//! plan
+//! control trace
+//! ```
 
 pub mod control;
 mod markdown;

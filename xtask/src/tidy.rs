@@ -12,6 +12,7 @@ mod finding;
 mod functions;
 mod lengths;
 mod links;
+mod mentions;
 mod modules;
 mod paths;
 mod prose;
@@ -22,7 +23,7 @@ mod targets;
 use std::error::Error;
 use std::path::Path;
 
-use crate::workspace::{self, Member};
+use crate::workspace;
 use finding::{Finding, Kind};
 use sources::Sources;
 
@@ -40,7 +41,8 @@ What is checked, of files that git tracks or would not ignore:
     a dependency of tests only is a line `dev name -> name`
   - no circles between the files of a crate, nor of a parent and its child; its top-level modules name only those that
     a block ```layers in the head of lib.rs or main.rs has in an earlier line; more than six modules need the block
-  - links in Markdown to files and headings that exist
+  - links in Markdown to files and headings that exist, and links of doc comments to files that do; files that prose
+    and comments name in backticks, like `docs/control.md`, exist
 
 Each finding is a line `file:line: what, what to do`. The exit code is 0 without findings, 1 with some.";
 
@@ -82,8 +84,14 @@ fn check(sources: &Sources) -> Vec<Finding> {
         }
     };
     findings.extend(crates::check(&members, sources));
+    for (file, text) in sources.with_ending(".md") {
+        findings.extend(mentions::in_page(file, text, &members, sources));
+    }
+    for (file, text) in sources.with_ending(".rs") {
+        findings.extend(mentions::in_comments(file, text, &members, sources));
+    }
     for (file, syntax) in &parsed {
-        if let Some(member) = member_of(file, &members) {
+        if let Some(member) = workspace::home(file, &members) {
             findings.extend(style::check_paths(member, file, syntax));
         }
     }
@@ -93,15 +101,6 @@ fn check(sources: &Sources) -> Vec<Finding> {
         findings.extend(arrows::check(member, &crates, sources));
     }
     findings
-}
-
-/// The package that a file is in.
-fn member_of<'a>(file: &str, members: &'a [Member]) -> Option<&'a Member> {
-    let holds = |member: &&Member| Path::new(file).starts_with(&member.folder);
-    members
-        .iter()
-        .filter(holds)
-        .max_by_key(|member| member.folder.components().count())
 }
 
 /// How many findings there are, and of what kinds.

@@ -174,6 +174,13 @@ fn real_name(key: &str, value: &Value, common: &BTreeMap<String, Value>) -> Stri
     of(value).or_else(inherited).unwrap_or_else(|| key.to_owned())
 }
 
+/// The package that a file is in, by its name relative to the root.
+pub(crate) fn home<'a>(file: &str, members: &'a [Member]) -> Option<&'a Member> {
+    let holds = |member: &&Member| Path::new(file).starts_with(&member.folder);
+    let depth = |member: &&Member| member.folder.components().count();
+    members.iter().filter(holds).max_by_key(depth)
+}
+
 /// The number of the line, from 1, with this byte.
 pub(crate) fn line_at(text: &str, offset: usize) -> usize {
     let before = text.as_bytes().get(..offset).unwrap_or(text.as_bytes());

@@ -17,10 +17,11 @@ pub(crate) enum Kind {
     Layer,
     Family,
     Link,
+    Mention,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Kind; 12] = [
+    pub(crate) const ALL: [Kind; 13] = [
         Kind::Unreadable,
         Kind::ProseLine,
         Kind::CodeLine,
@@ -33,6 +34,7 @@ impl Kind {
         Kind::Layer,
         Kind::Family,
         Kind::Link,
+        Kind::Mention,
     ];
 
     /// For the summary.
@@ -50,6 +52,7 @@ impl Kind {
             Kind::Layer => "arrows between layers",
             Kind::Family => "circles of a parent and its child",
             Kind::Link => "links",
+            Kind::Mention => "files that prose names",
         }
     }
 }

@@ -1,4 +1,5 @@
-//! One style of modules: `foo.rs` beside `foo/`, no `foo/mod.rs`, and no `#[path]` in src/ or into another package.
+//! One style of modules: `foo.rs` beside `foo/` in place of a `mod.rs`; no `#[path]` in src/, nor into another
+//! package.
 
 use syn::visit::Visit;
 

@@ -50,6 +50,15 @@ fn each_kind_is_found() {
         ("a/Cargo.toml", "[package]\nname = \"a\"\n".to_owned(), Kind::CrateArrow),
         ("ARCHITECTURE.md", "# A\n".to_owned(), Kind::CrateArrow),
         ("README.md", "# A\n\n[b](gone.md)\n".to_owned(), Kind::Link),
+        ("README.md", "# A\n\n`a/src/gone.rs`\n".to_owned(), Kind::Mention),
+        (DRAWN.0, DRAWN.1.to_owned() + "\n`gone.toml`\n", Kind::Mention),
+        ("a/src/c.rs", "//! `docs/gone.md`\n".to_owned(), Kind::Mention),
+        ("a/src/c.rs", "//! [b](../gone.md)\n".to_owned(), Kind::Link),
+        (
+            "a/src/lib.rs",
+            "//! A.\n//! ```layers\n//! ```\nmod c;\n".to_owned(),
+            Kind::Layer,
+        ),
     ] {
         let (kinds, summary) = found(file, &text);
         assert_eq!(kinds, [expected], "{file}: {text}");
@@ -86,4 +95,14 @@ fn kinds_that_take_two_files() {
         let findings = check(&Sources::of(&[&files[..], &named].concat()));
         assert_eq!(summary(&findings), "1 finding: module style 1", "{text}");
     }
+    let up = [
+        (
+            "a/src/lib.rs",
+            "//! A.\n//! ```layers\n//! c\n//! d\n//! ```\nmod c; mod d;\n",
+        ),
+        ("a/src/c.rs", "pub fn c() { crate::d::d() }\n"),
+        ("a/src/d.rs", "pub fn d() {}\n"),
+    ];
+    let findings = check(&Sources::of(&[&files[..], &up].concat()));
+    assert_eq!(summary(&findings), "1 finding: arrows between layers 1");
 }

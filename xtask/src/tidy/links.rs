@@ -1,4 +1,4 @@
-//! Links in Markdown whose file or heading does not exist.
+//! Links in Markdown, and in HTML in it, whose file or heading does not exist.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,9 +11,14 @@ use crate::workspace::line_at;
 
 pub(crate) fn check(file: &str, text: &str, sources: &Sources) -> Vec<Finding> {
     let mut undefined: Vec<(usize, String)> = Vec::new();
-    // `[text]` alone is mostly no link; `[text][label]` is one.
+    // `[text]` alone is mostly no link; `[text][label]` is one, but `a[i][j]` is not.
+    let is_index = |offset: usize| {
+        let before = text.get(..offset).and_then(|before| before.chars().next_back());
+        before.is_some_and(|c| c.is_alphanumeric() || matches!(c, '_' | ')' | ']'))
+    };
     let mut callback = |link: BrokenLink<'_>| {
-        if matches!(link.link_type, LinkType::Reference | LinkType::Collapsed) {
+        let is_link = matches!(link.link_type, LinkType::Reference | LinkType::Collapsed);
+        if is_link && !is_index(link.span.start) {
             undefined.push((link.span.start, link.reference.to_string()));
         }
         None
@@ -21,17 +26,19 @@ pub(crate) fn check(file: &str, text: &str, sources: &Sources) -> Vec<Finding> {
     let mut targets: Vec<(usize, String)> = Vec::new();
     for (event, range) in Parser::new_with_broken_link_callback(text, options(), Some(&mut callback)).into_offset_iter()
     {
-        if let Event::Start(
-            Tag::Link {
-                dest_url, link_type, ..
+        match event {
+            Event::Start(
+                Tag::Link {
+                    dest_url, link_type, ..
+                }
+                | Tag::Image {
+                    dest_url, link_type, ..
+                },
+            ) if link_type != LinkType::Email => targets.push((range.start, dest_url.to_string())),
+            Event::Html(html) | Event::InlineHtml(html) => {
+                targets.extend(html_targets(&html).map(|target| (range.start, target.to_owned())));
             }
-            | Tag::Image {
-                dest_url, link_type, ..
-            },
-        ) = event
-            && link_type != LinkType::Email
-        {
-            targets.push((range.start, dest_url.to_string()));
+            _ => {}
         }
     }
     let finding = |offset: usize, message: String| Finding::new(file, line_at(text, offset), Kind::Link, message);
@@ -120,6 +127,15 @@ fn html_anchor(html: &CowStr<'_>) -> Option<String> {
     rest.split_once('"').map(|(name, _)| name.to_owned())
 }
 
+/// What `href` and `src` say in a piece of HTML.
+fn html_targets(html: &str) -> impl Iterator<Item = &str> {
+    let values = ["href=", "src="].into_iter().flat_map(|name| html.split(name).skip(1));
+    values.filter_map(|rest| {
+        let quote = rest.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+        rest.get(1..)?.split(quote).next()
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,12 +163,19 @@ mod tests {
             assert_eq!(found(&format!("# A\n\nSee [this]({target}).\n")), [gone(target)]);
             assert_eq!(found(&format!("# A\n\nSee ![this]({target}).\n")), [gone(target)]);
             assert_eq!(
+                found(&format!("# A\n\nSee <a class=\"x\" href=\"{target}\">this</a>.\n")),
+                [gone(target)]
+            );
+            assert_eq!(found(&format!("# A\n\n<img src='{target}'>\n")), [gone(target)]);
+            assert_eq!(
                 found(&format!("# A\n\nSee [this][b].\n\n[b]: {target}\n")),
                 [gone(target)]
             );
         }
         let undefined = "docs/a.md:1: a link to `[b]`, which no line `[b]: …` defines, add it";
         assert_eq!(found("See [this][b].\n"), [undefined]);
+        assert_eq!(found("[this][b]\n"), [undefined]);
+        assert_eq!(found("([this][b])\n"), [undefined]);
     }
 
     #[test]
@@ -192,6 +215,11 @@ mod tests {
         }
         assert_eq!(
             found("An array [0], `[a](gone.md)`, a mail <a@example.org>.\n"),
+            [""; 0]
+        );
+        assert_eq!(found("An element a[i][j] of it, and b()[i][j], c[i][j][k].\n"), [""; 0]);
+        assert_eq!(
+            found("# B\n\n<a id=\"c\"></a> <a href=\"#b\">d</a> <a href=\"https://e\">f</a>\n"),
             [""; 0]
         );
     }

@@ -15,7 +15,7 @@ pub(crate) fn check(file: &str, text: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (line, number) in text.lines().zip(1..) {
         let columns = line.chars().count();
-        if columns > COLUMNS_MAX && !free.contains(&number) && !is_one_word(line) {
+        if columns > COLUMNS_MAX && !free.contains(&number) && !is_for_a_word(line) {
             let message = format!("a line of {columns} columns, break it before column {COLUMNS_MAX}");
             findings.push(Finding::new(file, number, Kind::ProseLine, message));
         }
@@ -44,13 +44,20 @@ fn free_lines(text: &str) -> BTreeSet<usize> {
     free
 }
 
-/// Whether there is no place to break a line, but for the marks of a list or quotation before it.
-fn is_one_word(line: &str) -> bool {
+/// Whether a line is long for its last word alone: that would be too long, or have nothing before it, on a line of its
+/// own.
+fn is_for_a_word(line: &str) -> bool {
     let is_mark = |word: &&str| {
         let number = word.strip_suffix(['.', ')']).unwrap_or_default();
         matches!(*word, "-" | "*" | "+" | ">") || (!number.is_empty() && number.bytes().all(|c| c.is_ascii_digit()))
     };
-    line.split_whitespace().skip_while(is_mark).count() == 1
+    let words: Vec<&str> = line.split_whitespace().skip_while(is_mark).collect();
+    let Some((last, before)) = words.split_last() else {
+        return false;
+    };
+    let columns = last.chars().count();
+    let rest = line.trim_end().chars().count().saturating_sub(columns);
+    before.is_empty() || (columns > COLUMNS_MAX && rest <= COLUMNS_MAX)
 }
 
 #[cfg(test)]
@@ -75,6 +82,11 @@ mod tests {
         ] {
             assert_eq!(lines(&text), [1], "{text}");
         }
+        // A word that would fit on a line of its own, one with more after it, and one that is too much of two.
+        let url = |columns: usize| format!("https://{}", "x".repeat(columns - 8));
+        assert_eq!(lines(&format!("see {}\n", url(99))), [1]);
+        assert_eq!(lines(&format!("see {} there\n", url(101))), [1]);
+        assert_eq!(lines(&format!("{long} {}\n", url(101))), [1]);
         // What follows code or a table is prose again.
         assert_eq!(lines(&format!("    code\n\n{long}\n")), [3]);
         assert_eq!(lines(&format!("```\ncode\n```\n{long}\n")), [4]);
@@ -96,6 +108,8 @@ mod tests {
             format!("{word}\n"),
             format!("- {word}\n"),
             format!("12. {word}\n"),
+            format!("as they say in {word}\n"),
+            format!("- see [this]({word}),\n"),
         ] {
             assert_eq!(lines(text.trim_end_matches(' ')), [0; 0], "{text}");
         }

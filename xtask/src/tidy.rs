@@ -4,6 +4,7 @@
 //! not ignore. The checks know nothing of what the code does.
 
 mod arrows;
+mod barred;
 mod circles;
 mod crates;
 mod dead;
@@ -33,12 +34,13 @@ const FOUND: u8 = 1;
 /// What `--help` adds.
 pub(crate) const HELP: &str = "\
 What is checked, of files that git tracks or would not ignore:
-  - Markdown lines of at most 100 columns (but code, tables, link definitions and lines of one word), Rust lines of 120
+  - Markdown lines of at most 100 columns (but code, tables, link definitions, and lines for one long word), Rust lines
+    of 120, comments among them; README.md of at most 6 KiB, ARCHITECTURE.md of 12
   - Rust functions of at most 70 lines, Rust files of 500
   - no mod.rs but for modules that several tests share; no #[path] in src/, nor into another package;
     no .rs file that no `mod` names
   - crates depend on each other as ARCHITECTURE.md draws it in a block ```crates, with lines `name -> name name`;
-    a dependency of tests only is a line `dev name -> name`
+    a dependency of tests only is a line `dev name -> name`; io-uring, landlock and seccompiler are not the harness's
   - no circles between the files of a crate, nor of a parent and its child; its top-level modules name only those that
     a block ```layers in the head of lib.rs or main.rs has in an earlier line; more than six modules need the block
   - links in Markdown to files and headings that exist, and links of doc comments to files that do; files that prose
@@ -84,6 +86,7 @@ fn check(sources: &Sources) -> Vec<Finding> {
         }
     };
     findings.extend(crates::check(&members, sources));
+    findings.extend(barred::check(&members));
     for (file, text) in sources.with_ending(".md") {
         findings.extend(mentions::in_page(file, text, &members, sources));
     }

@@ -1,4 +1,4 @@
-//! Lines of Markdown that are too long.
+//! Lines of Markdown that are too long, and pages that are.
 
 use std::collections::BTreeSet;
 
@@ -9,10 +9,17 @@ use crate::workspace::line_at;
 
 /// Columns of a line of prose.
 const COLUMNS_MAX: usize = 100;
+/// Bytes of the pages that everybody reads; what is more belongs below docs/.
+const BYTES_MAX: [(&str, usize); 2] = [("README.md", 6 * 1024), ("ARCHITECTURE.md", 12 * 1024)];
 
 pub(crate) fn check(file: &str, text: &str) -> Vec<Finding> {
     let free = free_lines(text);
     let mut findings = Vec::new();
+    let bytes = text.len();
+    if let Some((_, max)) = BYTES_MAX.iter().find(|(page, max)| *page == file && bytes > *max) {
+        let message = format!("a page of {bytes} bytes, cut it to {max} or move a part to docs/");
+        findings.push(Finding::new(file, 1, Kind::FileLength, message));
+    }
     for (line, number) in text.lines().zip(1..) {
         let columns = line.chars().count();
         if columns > COLUMNS_MAX && !free.contains(&number) && !is_for_a_word(line) {
@@ -91,6 +98,19 @@ mod tests {
         assert_eq!(lines(&format!("    code\n\n{long}\n")), [3]);
         assert_eq!(lines(&format!("```\ncode\n```\n{long}\n")), [4]);
         assert_eq!(lines(&format!("| a |\n|---|\n| b |\n\n{long}\n")), [5]);
+    }
+
+    #[test]
+    fn a_page_that_everybody_reads_is_short() {
+        for (page, max) in [("README.md", 6_144), ("ARCHITECTURE.md", 12_288)] {
+            assert_eq!(check(page, &"\n".repeat(max)), []);
+            let expected = format!(
+                "{page}:1: a page of {} bytes, cut it to {max} or move a part to docs/",
+                max + 1
+            );
+            assert_eq!(check(page, &"\n".repeat(max + 1))[0].to_string(), expected);
+            assert_eq!(check(&format!("a/{page}"), &"\n".repeat(max + 1)), []);
+        }
     }
 
     #[test]

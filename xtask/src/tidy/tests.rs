@@ -49,6 +49,7 @@ fn each_kind_is_found() {
         ("b/Cargo.toml", "[package\n".to_owned(), Kind::Unreadable),
         ("a/Cargo.toml", "[package]\nname = \"a\"\n".to_owned(), Kind::CrateArrow),
         ("ARCHITECTURE.md", "# A\n".to_owned(), Kind::CrateArrow),
+        ("README.md", "# A\n".to_owned() + &"\n".repeat(6_141), Kind::FileLength),
         ("README.md", "# A\n\n[b](gone.md)\n".to_owned(), Kind::Link),
         ("README.md", "# A\n\n`a/src/gone.rs`\n".to_owned(), Kind::Mention),
         (DRAWN.0, DRAWN.1.to_owned() + "\n`gone.toml`\n", Kind::Mention),
@@ -105,4 +106,21 @@ fn kinds_that_take_two_files() {
     ];
     let findings = check(&Sources::of(&[&files[..], &up].concat()));
     assert_eq!(summary(&findings), "1 finding: arrows between layers 1");
+}
+
+#[test]
+fn the_harness_does_without_the_packages_of_the_device() {
+    let files = [
+        ("Cargo.toml", "[workspace]\nmembers = [\"harness/a\"]\n"),
+        ("ARCHITECTURE.md", "# A\n\n```crates\na\n```\n"),
+        (
+            "harness/a/Cargo.toml",
+            "[package]\nname = \"a\"\n[dependencies]\nlandlock = \"1\"\n",
+        ),
+        ("harness/a/src/lib.rs", "//! A.\n"),
+    ];
+    assert_eq!(
+        summary(&check(&Sources::of(&files))),
+        "1 finding: arrows between crates 1"
+    );
 }

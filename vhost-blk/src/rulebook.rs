@@ -118,7 +118,7 @@ impl RuleBook {
         Scripted {
             timing: decision.timing.map(|(index, timing)| (name(index), timing)),
             outcome: decision.outcome.map(|(index, outcome)| (name(index), outcome)),
-            blow: decision.blow.map(|(index, blow)| (name(index), blow)),
+            device: decision.device.map(|(index, device)| (name(index), device)),
         }
     }
 

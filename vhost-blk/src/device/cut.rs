@@ -13,7 +13,7 @@ use crate::power::log::PowerCut;
 use crate::request::access::Target;
 use crate::request::execute::execute;
 use crate::request::schedule::Released;
-use crate::rulebook::decide::Blow;
+use crate::rulebook::decide::DeviceOutcome;
 
 /// A power cut that nothing could be lost by, for want of knowledge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -25,16 +25,16 @@ pub struct NotKept;
 
 impl Device {
     /// Does what a rule says becomes of the device as this request arrives.
-    pub(crate) fn struck(&self, pending: Pending, rule: &str, blow: Blow) {
-        match blow {
-            Blow::Cut { lose, torn, seed } => {
+    pub(crate) fn struck(&self, pending: Pending, rule: &str, outcome: DeviceOutcome) {
+        match outcome {
+            DeviceOutcome::Cut { lose, torn, seed } => {
                 let Some(no_export) = self.gate.no_export(|| pending.completion.is_stale()) else {
                     return self.lose(self.lock(), [pending]);
                 };
                 self.cut_with(Some(pending), Some(rule), lose, torn, seed);
                 drop(no_export);
             }
-            Blow::Disconnect => {
+            DeviceOutcome::Disconnect => {
                 self.lose(self.lock(), [pending]);
                 self.trace.write(|| Record::HangUp {
                     t_us: self.trace.now_us(),

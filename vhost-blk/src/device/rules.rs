@@ -157,7 +157,7 @@ impl Device {
 
     /// Puts a name into the trace, and lets rules know of it; returns how many requests that let go.
     pub fn mark(&self, name: &str) -> usize {
-        // It may have the history, for which nobody must wait who has the device's lock.
+        // A thread that holds the device's lock must not wait for the history.
         let no_export = self.disk.history.is_kept().then(|| self.gate.no_export(|| false));
         let mut state = self.lock();
         self.trace.write(|| Record::Mark {

@@ -9,7 +9,7 @@ use super::state::{Arrival, Pending, Ready, Round, State};
 use crate::request::chain::{Malformed, Request};
 use crate::request::completion::{Completion, Effect};
 use crate::request::execute::RequestOutcome;
-use crate::rulebook::decide::{Blow, Timing};
+use crate::rulebook::decide::{DeviceOutcome, Timing};
 use crate::rulebook::replay::{Look, Scripted};
 
 impl Device {
@@ -24,12 +24,12 @@ impl Device {
             }
             match request {
                 Ok(request) => {
-                    let blow = self.submit_one(request, completion, round);
-                    if !together || blow.is_some() {
+                    let device = self.submit_one(request, completion, round);
+                    if !together || device.is_some() {
                         self.drive(round);
                     }
-                    if let Some((pending, rule, blow)) = blow {
-                        self.struck(pending, &rule, blow);
+                    if let Some((pending, rule, device)) = device {
+                        self.struck(pending, &rule, device);
                     }
                 }
                 Err(problem) => self.refuse(&problem, completion, round),
@@ -46,7 +46,7 @@ impl Device {
         request: Request,
         completion: Completion,
         round: &mut Round,
-    ) -> Option<(Pending, String, Blow)> {
+    ) -> Option<(Pending, String, DeviceOutcome)> {
         let at = Instant::now();
         let power = self.gate.power_seen();
         let mut guard = self.lock();
@@ -66,7 +66,11 @@ impl Device {
         *state.stats.requests.entry(facts.op).or_default() += 1;
         let seq = state.seq;
         self.trace_submission(seq, at, &request, &completion, &scripted);
-        let Scripted { timing, outcome, blow } = scripted;
+        let Scripted {
+            timing,
+            outcome,
+            device,
+        } = scripted;
         let facts = facts.clone();
         let pending = Pending {
             seq,
@@ -83,8 +87,8 @@ impl Device {
         let released = state.schedule.submitted(state.book.seed(), &facts);
         round.ready.extend(released.into_iter().map(Ready::from));
         let mut struck = None;
-        match (blow, timing) {
-            (Some((rule, blow)), _) => struck = Some((pending, rule, blow)),
+        match (device, timing) {
+            (Some((rule, device)), _) => struck = Some((pending, rule, device)),
             // A ring that was stopped since takes nothing more into the schedule: nobody would take it out again.
             (None, Some((rule, timing))) if !pending.completion.is_stale() => {
                 self.make_wait(state, pending, &rule, timing, round);

@@ -87,7 +87,7 @@ impl Device {
 
     /// Lets go, without a word to anyone, what is held for rings that are gone.
     pub(crate) fn drop_stale(&self) {
-        self.gate.waits_in_vain();
+        self.gate.recheck_waits();
         let mut state = self.lock();
         let stale = |pending: &Pending| pending.completion.is_stale();
         let (gone, lost) = std::mem::take(&mut state.lost).into_iter().partition(stale);

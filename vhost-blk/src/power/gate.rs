@@ -3,7 +3,8 @@
 //! [`Rank`] is the order. [`OrderedMutex`] and [`OrderedRwLock`] are the locks; each has a rank. In a debug build, a
 //! thread that takes a lock while it holds one of the same or a later rank panics, whether or not that would deadlock
 //! at that moment. In a release build they are the locks of `std`. The locks of rings, of the history and of the
-//! disk's overlay stand next to their data; the [`Gate`] owns the others.
+//! disk's overlay stand next to their data; the [`Gate`] owns the others. Other mutexes (of the trace,
+//! the arena, a queue's worker) have no rank and are not checked.
 //!
 //! # Who holds the power lock
 //!
@@ -294,14 +295,14 @@ impl<S> Gate<S> {
         self.power.write()
     }
 
-    /// The power, for work on the disk; it stays as it is while the answer is kept. Nothing if an export is under way
-    /// and to wait for it is in vain.
-    pub(crate) fn power_unless(&self, in_vain: impl Fn() -> bool) -> Option<ReadGuard<'_, Power>> {
+    /// The power, for work on the disk; it stays as it is while the answer is kept. `None` if an export is under way
+    /// and there is no reason to wait for it.
+    pub(crate) fn power_unless(&self, is_pointless: impl Fn() -> bool) -> Option<ReadGuard<'_, Power>> {
         if let Some(power) = self.power.try_read() {
             return Some(power);
         }
         // All others have it for a moment only.
-        let no_export = self.no_export(in_vain)?;
+        let no_export = self.no_export(is_pointless)?;
         let power = self.power();
         drop(no_export);
         Some(power)
@@ -348,14 +349,14 @@ impl<S> Gate<S> {
         look()
     }
 
-    /// Waits until no export is under way, and lets none begin while the answer is kept; nothing once that is in vain.
-    pub(crate) fn no_export(&self, in_vain: impl Fn() -> bool) -> Option<OrderedGuard<'_, Exports>> {
-        let exports = self.until_exports(|exports| exports.count == 0 || in_vain());
+    /// Waits until no export is under way, and lets none begin while the answer is kept; `None` once there is no more reason to wait.
+    pub(crate) fn no_export(&self, is_pointless: impl Fn() -> bool) -> Option<OrderedGuard<'_, Exports>> {
+        let exports = self.until_exports(|exports| exports.count == 0 || is_pointless());
         (exports.count == 0).then_some(exports)
     }
 
-    /// Has those look again who may be waiting for an export in vain.
-    pub(crate) fn waits_in_vain(&self) {
+    /// Wakes the threads that wait for an export, so that each asks again whether it still has to wait.
+    pub(crate) fn recheck_waits(&self) {
         drop(self.exports.lock());
         self.exported.notify_all();
     }

@@ -78,7 +78,7 @@ pub(crate) enum Timing {
 
 /// What becomes of the device as a request arrives, which is then never answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Blow {
+pub(crate) enum DeviceOutcome {
     /// Its power goes.
     Cut {
         /// What of the volatile write cache is lost.
@@ -97,12 +97,12 @@ pub(crate) enum Blow {
 pub(crate) struct Decision {
     /// Rules whose trigger the request looks like.
     pub(crate) seen: SmallVec<[usize; 8]>,
-    /// When it completes, and the rule that says so; `None` is at once, or never with a `blow`.
+    /// When it completes, and the rule that says so; `None` is at once, or never with a `device`.
     pub(crate) timing: Option<(usize, Timing)>,
     /// How it completes, and the rule that says so; `None` is as the disk says.
     pub(crate) outcome: Option<(usize, PickedAction)>,
     /// What becomes of the device, and the rule that says so.
-    pub(crate) blow: Option<(usize, Blow)>,
+    pub(crate) device: Option<(usize, DeviceOutcome)>,
 }
 
 /// Decides for the request with this ordinal (its number since the plan came into force), asking every rule: what
@@ -127,7 +127,7 @@ impl Decision {
         self.seen.push(index);
         let count = armed.seen + 1;
         let taken = match armed.rule.action {
-            Action::Cut { .. } | Action::Disconnect => self.blow.is_some(),
+            Action::Cut { .. } | Action::Disconnect => self.device.is_some(),
             _ if armed.rule.action.is_timing() => self.timing.is_some(),
             _ => self.outcome.is_some(),
         };
@@ -145,13 +145,13 @@ impl Decision {
         match chosen(&armed.rule.action, armed.hits, rng) {
             Chosen::Timing(timing) => self.timing = Some((index, timing)),
             Chosen::Outcome(picked) => self.outcome = Some((index, picked)),
-            Chosen::Blow(blow) => self.blow = Some((index, blow)),
+            Chosen::Device(device) => self.device = Some((index, device)),
         }
     }
 
     /// Ends the row of rules: a request that is never answered completes neither at some time nor in some way.
     pub(crate) fn settle(&mut self) {
-        if self.blow.is_some() {
+        if self.device.is_some() {
             (self.timing, self.outcome) = (None, None);
         }
     }
@@ -160,8 +160,8 @@ impl Decision {
     pub(crate) fn applied(&self) -> impl Iterator<Item = usize> + use<> {
         let timing = self.timing.as_ref().map(|(index, _)| *index);
         let outcome = self.outcome.as_ref().map(|(index, _)| *index);
-        let blow = self.blow.as_ref().map(|(index, _)| *index);
-        [timing, outcome, blow].into_iter().flatten()
+        let device = self.device.as_ref().map(|(index, _)| *index);
+        [timing, outcome, device].into_iter().flatten()
     }
 }
 
@@ -177,7 +177,7 @@ pub(crate) struct PickedAction {
 pub(crate) enum Chosen {
     Timing(Timing),
     Outcome(PickedAction),
-    Blow(Blow),
+    Device(DeviceOutcome),
 }
 
 /// What an action comes to for a request, after so many hits and with these random numbers.
@@ -206,9 +206,9 @@ pub(crate) fn chosen(action: &Action, hits: u64, mut rng: Rng) -> Chosen {
             order: *order,
             max: *max,
         },
-        Action::Disconnect => return Chosen::Blow(Blow::Disconnect),
+        Action::Disconnect => return Chosen::Device(DeviceOutcome::Disconnect),
         Action::Cut { lose, torn } => {
-            return Chosen::Blow(Blow::Cut {
+            return Chosen::Device(DeviceOutcome::Cut {
                 lose: *lose,
                 torn: *torn,
                 seed: rng.next_u64(),

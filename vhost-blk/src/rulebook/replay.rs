@@ -15,7 +15,7 @@ use vhost_blk_api::plan::units::print_bytes;
 use vhost_blk_api::rng::Rng;
 use vhost_blk_api::trace::Record;
 
-use super::decide::{Armed, Blow, Chosen, PickedAction, Timing, chosen};
+use super::decide::{Armed, Chosen, DeviceOutcome, PickedAction, Timing, chosen};
 
 pub(crate) use look::Look;
 
@@ -27,7 +27,7 @@ pub(crate) struct Scripted {
     /// How it completes.
     pub(crate) outcome: Option<(String, PickedAction)>,
     /// What becomes of the device.
-    pub(crate) blow: Option<(String, Blow)>,
+    pub(crate) device: Option<(String, DeviceOutcome)>,
 }
 
 /// What was done to the rules between two requests.
@@ -274,7 +274,7 @@ impl Scripted {
     pub(crate) fn rules(&self) -> impl Iterator<Item = &String> {
         let timing = self.timing.iter().map(|(rule, _)| rule);
         let outcome = self.outcome.iter().map(|(rule, _)| rule);
-        timing.chain(outcome).chain(self.blow.iter().map(|(rule, _)| rule))
+        timing.chain(outcome).chain(self.device.iter().map(|(rule, _)| rule))
     }
 
     fn add(&mut self, armed: &mut Armed, seed: u64, ordinal: u64) {
@@ -287,7 +287,7 @@ impl Scripted {
         match chosen(&armed.rule.action, armed.hits, rng) {
             Chosen::Timing(timing) => self.timing = Some((name, timing)),
             Chosen::Outcome(picked) => self.outcome = Some((name, picked)),
-            Chosen::Blow(blow) => self.blow = Some((name, blow)),
+            Chosen::Device(device) => self.device = Some((name, device)),
         }
         armed.hits += 1;
     }
@@ -382,12 +382,12 @@ mod tests {
                 let scripted = Scripted {
                     timing: decision.timing.map(|(index, timing)| (name(index), timing)),
                     outcome: decision.outcome.map(|(index, outcome)| (name(index), outcome)),
-                    blow: decision.blow.map(|(index, blow)| (name(index), blow)),
+                    device: decision.device.map(|(index, device)| (name(index), device)),
                 };
                 let names = [
                     scripted.timing.as_ref().map(|(name, _)| name),
                     scripted.outcome.as_ref().map(|(name, _)| name),
-                    scripted.blow.as_ref().map(|(name, _)| name),
+                    scripted.device.as_ref().map(|(name, _)| name),
                 ];
                 records.push(submit(ordinal, &facts, names.into_iter().flatten().cloned().collect()));
                 wanted.push((facts, scripted));

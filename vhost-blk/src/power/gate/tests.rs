@@ -63,7 +63,7 @@ fn a_wrong_order_is_a_panic_before_it_is_a_deadlock() {
         }),
         ("Exports", |locks| {
             let _power = locks.gate.power();
-            locks.gate.waits_in_vain();
+            locks.gate.recheck_waits();
         }),
         ("Ring", |locks| {
             let _state = locks.gate.state();
@@ -122,7 +122,7 @@ fn an_export_is_seen_and_waited_for_and_ends() {
             gate.power_seen(),
             PowerSeen::Exported(Power { on: true, .. }, _)
         ));
-        assert!(gate.power_unless(|| true).is_none(), "to wait is in vain");
+        assert!(gate.power_unless(|| true).is_none(), "there is no reason to wait");
         tell.send(()).expect("it listens");
         assert!(gate.power_unless(|| false).is_some());
         drop(gate.no_export(|| false).expect("it has ended"));

@@ -75,11 +75,11 @@ fn timing_and_outcome_compose_and_the_first_wins() {
 
 #[test]
 fn a_request_that_is_never_answered_meets_nothing_else() {
-    for blow in ["cut write nth=1", "disconnect write nth=1"] {
+    for device in ["cut write nth=1", "disconnect write nth=1"] {
         let mut rules = armed(&[
             "fail write limit=1 set=failed:1",
             "delay write for=1ms",
-            blow,
+            device,
             "corrupt write flip=1bit",
         ]);
         let mut world = World::default();
@@ -91,7 +91,7 @@ fn a_request_that_is_never_answered_meets_nothing_else() {
         };
         let (decision, counts, world) = send(1);
         assert_eq!((decision.timing, decision.outcome), (None, None));
-        assert_eq!(decision.blow.map(|(index, _)| index), Some(2));
+        assert_eq!(decision.device.map(|(index, _)| index), Some(2));
         assert_eq!(counts, [(1, 0), (1, 0), (1, 1), (1, 0)], "all have seen it");
         assert!(world.vars.is_empty() && world.applied.iter().eq(["r3"]));
         // The limit of `fail` is not used up.

@@ -349,7 +349,8 @@ impl<S> Gate<S> {
         look()
     }
 
-    /// Waits until no export is under way, and lets none begin while the answer is kept; `None` once there is no more reason to wait.
+    /// Waits until no export is under way, and lets none begin while the answer is kept; `None` once there is no more
+    /// reason to wait.
     pub(crate) fn no_export(&self, is_pointless: impl Fn() -> bool) -> Option<OrderedGuard<'_, Exports>> {
         let exports = self.until_exports(|exports| exports.count == 0 || is_pointless());
         (exports.count == 0).then_some(exports)

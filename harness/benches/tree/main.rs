@@ -2,14 +2,13 @@
 //!
 //!     cargo bench --package harness --bench tree [-- --rounds N]
 //!
-//! A git repository is made of the source package that kernels.toml's group `truth` is built of, in the cache's
-//! directory
-//! `bench`, and built whole once; both are kept there, for the next time. Each round changes one function of
-//! fs/btrfs/inode.c, so that the kernel really is another one, and runs `bioscope build --tree`; and changes it in the
-//! same way in the build directory itself and runs plain `make` there, with the arguments that ours gave it. So both
-//! have the same source and objects. Which goes first changes from round to round. What ours does besides make is in
-//! its time: reading the working copy, checking it out, finding out what was read, keeping the image. Printed are the
-//! rounds' ratios, by the clock and by the processors' time (which other work on the machine changes less), and how
+//! A git repository is made of the source package that kernels.toml's group `truth` is built of, in the directory
+//! `bench` of the cache, and built whole once; both are kept there, for the next time. Each round changes one function
+//! of fs/btrfs/inode.c, so that the kernel really is another one, and runs `bioscope build --tree`; and changes it in
+//! the same way in the build directory itself and runs plain `make` there, with the arguments that ours gave it. So
+//! both have the same source and objects. Which goes first changes from round to round. What ours does besides make is
+//! in its time: reading the working copy, checking it out, finding out what was read, keeping the image. Printed are
+//! the rounds' ratios, by the clock and by the processors' time (which other work on the machine changes less), and how
 //! long ours takes where nothing is to be built.
 
 #[path = "../../tests/common/clone.rs"]

@@ -97,7 +97,7 @@ pub(crate) enum DeviceOutcome {
 pub(crate) struct Decision {
     /// Rules whose trigger the request looks like.
     pub(crate) seen: SmallVec<[usize; 8]>,
-    /// When it completes, and the rule that says so; `None` is at once, or never with a `device`.
+    /// When it completes, and the rule that says so; `None` is at once, or never if `device` says so.
     pub(crate) timing: Option<(usize, Timing)>,
     /// How it completes, and the rule that says so; `None` is as the disk says.
     pub(crate) outcome: Option<(usize, PickedAction)>,

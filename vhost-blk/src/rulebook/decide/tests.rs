@@ -75,11 +75,11 @@ fn timing_and_outcome_compose_and_the_first_wins() {
 
 #[test]
 fn a_request_that_is_never_answered_meets_nothing_else() {
-    for device in ["cut write nth=1", "disconnect write nth=1"] {
+    for ends_all in ["cut write nth=1", "disconnect write nth=1"] {
         let mut rules = armed(&[
             "fail write limit=1 set=failed:1",
             "delay write for=1ms",
-            device,
+            ends_all,
             "corrupt write flip=1bit",
         ]);
         let mut world = World::default();

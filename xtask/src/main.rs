@@ -6,7 +6,8 @@
 //! Modules from the ground up; each knows only those of the lines above its own:
 //!
 //! ```layers
-//! repo workspace
+//! paths repo
+//! workspace
 //! harness tidy
 //! cli
 //! fuzz selftest
@@ -15,6 +16,7 @@
 mod cli;
 mod fuzz;
 mod harness;
+mod paths;
 mod repo;
 mod selftest;
 mod tidy;

@@ -15,7 +15,6 @@ mod lengths;
 mod links;
 mod mentions;
 mod modules;
-mod paths;
 mod prose;
 mod sources;
 mod style;

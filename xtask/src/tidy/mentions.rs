@@ -11,8 +11,8 @@ use pulldown_cmark::{Event, Parser, Tag, TagEnd};
 
 use super::drawing;
 use super::finding::{Finding, Kind};
-use super::paths;
 use super::sources::Sources;
+use crate::paths;
 use crate::workspace::{self, Member, line_at};
 
 mod comments;

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use syn::visit::Visit;
 
 use super::finding::{Finding, Kind};
-use super::paths;
 use super::sources::Sources;
+use crate::paths;
 
 mod uses;
 

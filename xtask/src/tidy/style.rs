@@ -5,8 +5,8 @@ use syn::visit::Visit;
 
 use super::finding::{Finding, Kind};
 use super::modules::named_path;
-use super::paths;
 use super::sources::Sources;
+use crate::paths;
 use crate::workspace::Member;
 
 /// Directories of a package in which cargo takes each file for a program of its own, so that a module that several

@@ -20,11 +20,13 @@ mod sources;
 mod style;
 mod targets;
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::path::Path;
 
-use crate::workspace;
+use crate::workspace::{self, Member, Unreadable};
 use finding::{Finding, Kind};
+use modules::Parsed;
 use sources::Sources;
 
 /// Findings there are (as an unexpected failure of the matrix).
@@ -36,8 +38,8 @@ What is checked, of files that git tracks or would not ignore:
   - Markdown lines of at most 100 columns (but code, tables, link definitions, and lines for one long word), Rust lines
     of 120, comments among them; README.md of at most 6 KiB, ARCHITECTURE.md of 12
   - Rust functions of at most 70 lines, Rust files of 500
-  - no mod.rs but for modules that several tests share; no #[path] in src/, nor into another package;
-    no .rs file that no `mod` names
+  - no mod.rs but for modules that several tests share; no #[path] or include! of a literal name in src/, nor into
+    another package; no .rs file that is no crate's root and that no `mod` names
   - crates depend on each other as ARCHITECTURE.md draws it in a block ```crates, with lines `name -> name name`;
     a dependency of tests only is a line `dev name -> name`; io-uring, landlock and seccompiler are not the harness's
   - no circles between the files of a crate, nor of a parent and its child; its top-level modules name only those that
@@ -79,8 +81,7 @@ fn check(sources: &Sources) -> Vec<Finding> {
     let members = match workspace::members_of(&|file| sources.text(file)) {
         Ok(members) => members,
         Err(error) => {
-            let file = error.file.display().to_string();
-            findings.push(Finding::new(&file, 1, Kind::Unreadable, error.why));
+            findings.push(error.into());
             return findings;
         }
     };
@@ -92,17 +93,37 @@ fn check(sources: &Sources) -> Vec<Finding> {
     for (file, text) in sources.with_ending(".rs") {
         findings.extend(mentions::in_comments(file, text, &members, sources));
     }
-    for (file, syntax) in &parsed {
-        if let Some(member) = workspace::home(file, &members) {
-            findings.extend(style::check_paths(member, file, syntax));
+    findings.extend(of_packages(members, sources, &parsed));
+    findings
+}
+
+/// What holds of each package, also of those that are not in the workspace.
+fn of_packages(members: Vec<Member>, sources: &Sources, parsed: &Parsed<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut packages = members;
+    match workspace::others(sources.with_ending(".toml"), &packages) {
+        Ok(others) => packages.extend(others),
+        Err(error) => findings.push(error.into()),
+    }
+    for (file, text) in sources.with_ending(".rs") {
+        if let Some(package) = workspace::home(file, &packages) {
+            findings.extend(style::check_paths(package, &packages, file, text));
         }
     }
-    for member in &members {
-        let crates = targets::of(member, sources, &parsed);
-        findings.extend(dead::check(member, &crates, sources));
-        findings.extend(arrows::check(member, &crates, sources));
+    let mut named = BTreeSet::new();
+    for package in &packages {
+        let crates = targets::of(package, sources, parsed);
+        findings.extend(arrows::check(package, &crates, sources));
+        named.extend(crates.into_iter().flat_map(|target| target.modules.files));
     }
+    findings.extend(dead::check(&named, sources));
     findings
+}
+
+impl From<Unreadable> for Finding {
+    fn from(error: Unreadable) -> Finding {
+        Finding::new(&error.file.display().to_string(), 1, Kind::Unreadable, error.why)
+    }
 }
 
 /// How many findings there are, and of what kinds.

@@ -25,8 +25,8 @@ pub(crate) fn check(members: &[Member], sources: &Sources) -> Vec<Finding> {
             if !known.contains(dependency.name.as_str()) {
                 findings.extend(dependency.folder.as_deref().map(|folder| {
                     let message = format!(
-                        "{} depends on {}, which cargo takes for a member by its path, add `{folder}` to the members in \
-                        Cargo.toml",
+                        "{} depends on {}, which cargo takes for a member by its path, add `{folder}` to the members \
+                        in Cargo.toml",
                         member.name, dependency.name
                     );
                     Finding::new(&file, dependency.line, Kind::CrateArrow, message)

@@ -8,8 +8,10 @@ use super::finding::{Finding, Kind};
 use super::sources::Sources;
 use crate::paths;
 
+mod named;
 mod uses;
 
+pub(crate) use named::{Named, named_files};
 pub(crate) use uses::{Import, Use};
 
 /// Files with their syntax.
@@ -222,19 +224,19 @@ impl Place {
     }
 }
 
-/// What `#[path = "…"]` says.
-pub(crate) fn named_path(attributes: &[syn::Attribute]) -> Option<String> {
-    let value = attributes.iter().find_map(|attribute| match &attribute.meta {
-        syn::Meta::NameValue(pair) if pair.path.is_ident("path") => Some(&pair.value),
+/// What `#[path = "…"]` says, or a `cfg_attr` with it.
+fn named_path(attributes: &[syn::Attribute]) -> Option<String> {
+    attributes.iter().find_map(|attribute| match &attribute.meta {
+        syn::Meta::NameValue(pair) if pair.path.is_ident("path") => match &pair.value {
+            syn::Expr::Lit(syn::ExprLit {
+                lit: syn::Lit::Str(text),
+                ..
+            }) => Some(text.value()),
+            _ => None,
+        },
+        syn::Meta::List(list) if list.path.is_ident("cfg_attr") => named::of_conditional(list.tokens.clone()),
         _ => None,
-    })?;
-    match value {
-        syn::Expr::Lit(syn::ExprLit {
-            lit: syn::Lit::Str(text),
-            ..
-        }) => Some(text.value()),
-        _ => None,
-    }
+    })
 }
 
 /// The name that an item defines, but for modules and imports.

@@ -105,7 +105,7 @@ fn list(cache: &Cache) {
 
 fn gc(cache: &Cache, days: u64, dry_run: bool) -> Result<(), Failure> {
     let mut freed = 0;
-    for unused in stock::unused(cache, Duration::from_secs(days * 24 * 3600)) {
+    for unused in stock::unused(cache, Duration::from_secs(days.saturating_mul(24 * 3600))) {
         let dir = unused.dir.display();
         let bytes = stock::size_bytes(&unused.dir);
         let verb = if dry_run { "would remove" } else { "removed" };

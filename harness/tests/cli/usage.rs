@@ -276,3 +276,13 @@ fn a_soak_that_cannot_end_is_refused() {
     exit code 64
     ");
 }
+
+#[test]
+fn more_days_than_a_clock_counts_are_many_days() {
+    let place = Place::new();
+    let days = u64::MAX.to_string();
+    insta::assert_snapshot!(place.run(&["store", "gc", "--dry-run", "--days", &days]), @"
+    0 B would be freed
+    exit code 0
+    ");
+}

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use clap::{Args, Subcommand};
-use exit::{Exit, Failure};
+use exit::{Exit, ExitError, Failure};
 use host::cache::Cache;
 use host::places::Places;
 use host::progress::Progress;
@@ -62,7 +62,7 @@ pub(crate) fn run(args: &StoreArgs) -> Result<Exit, Failure> {
         StoreAsk::List => list(&cache),
         StoreAsk::Gc { days, dry_run } => gc(&cache, *days, *dry_run)?,
         StoreAsk::Why { id, manifest } => {
-            why(&cache, id, &Places::find().manifest(manifest.manifest.as_deref()))?;
+            why(&cache, id, manifest.manifest.as_deref())?;
         }
     }
     Ok(Exit::Success)
@@ -120,7 +120,8 @@ fn gc(cache: &Cache, days: u64, dry_run: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-fn why(cache: &Cache, id: &str, manifest_path: &Path) -> Result<(), Failure> {
+fn why(cache: &Cache, id: &str, named: Option<&Path>) -> Result<(), Failure> {
+    let manifest_path = &Places::find().manifest(named);
     if let Some(kept) = stock::by_hash(cache, id) {
         say(&kept);
         return Ok(());
@@ -136,7 +137,8 @@ fn why(cache: &Cache, id: &str, manifest_path: &Path) -> Result<(), Failure> {
             ),
         ));
     };
-    match stock::why(cache, kernel, &prepare::lock_of(manifest_path), &Progress::stderr())? {
+    let why = stock::why(cache, kernel, &prepare::lock_of(manifest_path), &Progress::stderr());
+    match why.map_err(|error| source_is_missing(error, id, named))? {
         Why::Taken { debs, artifact } => {
             for deb in debs {
                 anstream::println!("package {} {}, sha256 {}", deb.name, deb.version, deb.sha256);
@@ -158,6 +160,18 @@ fn why(cache: &Cache, id: &str, manifest_path: &Path) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// The network is not used to say why: what is missing comes with a build.
+fn source_is_missing(error: kernels::Error, id: &str, named: Option<&Path>) -> Failure {
+    let Some(what) = error.not_cached() else {
+        return error.into();
+    };
+    let named = named.map_or_else(String::new, |file| format!(" --manifest {}", file.display()));
+    let message = format!(
+        "{what} is not cached, and this command uses no network; `cargo xtask build {id}{named}` fetches and builds it"
+    );
+    Failure::new(error.exit(), message)
 }
 
 fn say_changed(id: &str, tree: &str, changed: &[String]) {

@@ -286,3 +286,28 @@ fn more_days_than_a_clock_counts_are_many_days() {
     exit code 0
     ");
 }
+
+#[test]
+fn why_of_source_that_is_not_cached_says_what_to_do() {
+    let place = Place::new();
+    let kernel =
+        |source: &str| format!("[[kernel]]\nid = \"mine\"\n{source}\nconfig = [\"tinyconfig\"]\nfs = [\"btrfs\"]\n");
+    place.file(
+        "kernels.toml",
+        &kernel("source-package = \"linux-source-6.1\"\nversion = \"6.1.1-1\"\nsuite = \"bookworm\""),
+    );
+    insta::assert_snapshot!(place.run(&["store", "why", "mine", "--manifest", "kernels.toml"]), @"
+    error: the index of bookworm is not cached, and this command uses no network; `cargo xtask build mine \
+    --manifest kernels.toml` fetches and builds it
+    exit code 68
+    ");
+    place.file(
+        "kernels.toml",
+        &kernel("git = \"https://mirror.invalid/linux.git\"\nrev = \"v6.1\""),
+    );
+    insta::assert_snapshot!(place.run(&["store", "why", "mine", "--manifest", "kernels.toml"]), @"
+    error: v6.1 of https://mirror.invalid/linux.git is not cached, and this command uses no network; `cargo xtask \
+    build mine --manifest kernels.toml` fetches and builds it
+    exit code 68
+    ");
+}

@@ -70,14 +70,14 @@ pub(crate) fn run(args: &StoreArgs) -> Result<Exit, Failure> {
 
 fn list(cache: &Cache) {
     let kept = store::all(cache);
-    anstream::println!("{} kernels in {}", kept.len(), cache.root().display());
+    host::out!("{} kernels in {}", kept.len(), cache.root().display());
     for kept in &kept {
         let made = kept.description.made_of.as_ref();
         let of = made.map_or_else(
             || "package or image".to_owned(),
             |made| format!("built of {}, {}", made.source, made.config.join(" ")),
         );
-        anstream::println!(
+        host::out!(
             "  {}  {:>9}  used {:>8}  {} {}; {of}",
             short(&kept.hash),
             size(stock::size_bytes(&kept.dir)),
@@ -87,9 +87,9 @@ fn list(cache: &Cache) {
         );
     }
     let folders = stock::build_folders(cache);
-    anstream::println!("{} build directories", folders.len());
+    host::out!("{} build directories", folders.len());
     for folder in folders {
-        anstream::println!(
+        host::out!(
             "  {}  {:>9}  used {:>8}  {}",
             short(&folder.name),
             size(stock::size_bytes(&folder.dir)),
@@ -110,13 +110,13 @@ fn gc(cache: &Cache, days: u64, dry_run: bool) -> Result<(), Failure> {
         let bytes = stock::size_bytes(&unused.dir);
         let verb = if dry_run { "would remove" } else { "removed" };
         if !dry_run && !unused.remove(cache)? {
-            anstream::println!("in use, stays: {dir}");
+            host::out!("in use, stays: {dir}");
             continue;
         }
         freed += bytes;
-        anstream::println!("{verb} {dir} ({})", size(bytes));
+        host::out!("{verb} {dir} ({})", size(bytes));
     }
-    anstream::println!("{} {}", size(freed), if dry_run { "would be freed" } else { "freed" });
+    host::out!("{} {}", size(freed), if dry_run { "would be freed" } else { "freed" });
     Ok(())
 }
 
@@ -141,15 +141,15 @@ fn why(cache: &Cache, id: &str, named: Option<&Path>) -> Result<(), Failure> {
     match why.map_err(|error| source_is_missing(error, id, named))? {
         Why::Taken { debs, artifact } => {
             for deb in debs {
-                anstream::println!("package {} {}, sha256 {}", deb.name, deb.version, deb.sha256);
+                host::out!("package {} {}, sha256 {}", deb.name, deb.version, deb.sha256);
             }
             match artifact {
                 Some(kept) => say(&kept),
-                None => anstream::println!("{id} is not in the store; the next run fetches it"),
+                None => host::out!("{id} is not in the store; the next run fetches it"),
             }
         }
         Why::Built { tree, nearest: None } => {
-            anstream::println!("{id} ({tree}) was never built with this configuration");
+            host::out!("{id} ({tree}) was never built with this configuration");
         }
         Why::Built {
             tree,
@@ -176,18 +176,18 @@ fn source_is_missing(error: kernels::Error, id: &str, named: Option<&Path>) -> F
 
 fn say_changed(id: &str, tree: &str, changed: &[String]) {
     if changed.is_empty() {
-        anstream::println!("{id} ({tree}) is built: no file that its build reads differs");
+        host::out!("{id} ({tree}) is built: no file that its build reads differs");
         return;
     }
-    anstream::println!(
+    host::out!(
         "{id} ({tree}) would be built: the nearest artifact was made of other content in {}:",
         counted(changed.len(), "file")
     );
     for path in changed.iter().take(CHANGED_MAX) {
-        anstream::println!("  {path}");
+        host::out!("  {path}");
     }
     if changed.len() > CHANGED_MAX {
-        anstream::println!("  and {} more", changed.len() - CHANGED_MAX);
+        host::out!("  and {} more", changed.len() - CHANGED_MAX);
     }
 }
 
@@ -198,7 +198,7 @@ fn say(kept: &Kept) {
         description,
         used,
     } = kept;
-    anstream::println!(
+    host::out!(
         "artifact {hash}\n  kernel    {} ({})\n  in        {} ({}), used {}",
         description.release,
         description.version,
@@ -207,7 +207,7 @@ fn say(kept: &Kept) {
         ago(*used)
     );
     if let Some(made) = &description.made_of {
-        anstream::println!(
+        host::out!(
             "  source    {}, tree {}\n  reads     {} files of it, listed in {}\n  \
             config    {}, as it came out in {}\n  with      {}",
             made.source,

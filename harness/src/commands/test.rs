@@ -118,7 +118,7 @@ pub(crate) fn run(args: &TestArgs) -> Result<Exit, Failure> {
         .is_terminal()
         .then(|| rustix::termios::tcgetwinsize(std::io::stdout()).ok())
         .flatten();
-    anstream::print!("{}", report::render(&run, &results, width.map(|size| size.ws_col)));
+    host::print::text(&report::render(&run, &results, width.map(|size| size.ws_col)));
     Ok(results.tally().exit())
 }
 
@@ -131,7 +131,7 @@ fn list(trials: &[Trial]) {
                 let cause = cause.map(|cause| format!(" ({cause})")).unwrap_or_default();
                 format!("  expected: {}{cause}", expect.verdict.word())
             });
-            anstream::println!(
+            host::out!(
                 "{} {} {}{}",
                 trial.kernel,
                 trial.fs,
@@ -141,7 +141,7 @@ fn list(trials: &[Trial]) {
             cells += 1;
         }
     }
-    anstream::eprintln!("{} in {}", counted(cells, "cell"), counted(trials.len(), "trial"));
+    host::note!("{} in {}", counted(cells, "cell"), counted(trials.len(), "trial"));
 }
 
 /// The kernels that the flags ask for.
@@ -209,7 +209,7 @@ fn resolve(
 fn matrix(run: &Run, places: &Places, jobs: Option<usize>) -> Result<(), Failure> {
     let jobs = jobs.unwrap_or_else(run::jobs::jobs).max(1);
     let cells: usize = run.trials.iter().map(|trial| trial.cases.len()).sum();
-    anstream::eprintln!(
+    host::note!(
         "running {} in {}, up to {} at once",
         counted(cells, "cell"),
         counted(run.trials.len(), "trial"),

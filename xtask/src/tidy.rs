@@ -21,16 +21,17 @@ mod style;
 mod targets;
 
 use std::collections::BTreeSet;
-use std::error::Error;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::Path;
 
+use exit::Exit;
+
+use crate::tool::ToolError;
 use crate::workspace::{self, Member, Unreadable};
 use finding::{Finding, Kind};
 use modules::Parsed;
 use sources::Sources;
-
-/// Findings there are (as an unexpected failure of the matrix).
-const FOUND: u8 = 1;
 
 /// What `--help` adds.
 pub(crate) const HELP: &str = "\
@@ -49,23 +50,30 @@ What is checked, of files that git tracks or would not ignore:
 
 Each finding is a line `file:line: what, what to do`. The exit code is 0 without findings, 1 with some.";
 
-/// Prints the findings for the repository at this root; the exit code.
+/// Prints the findings for the repository at this root. Those are unexpected, as a failure in the matrix is.
 ///
 /// # Errors
-/// git or a file cannot be read.
-pub(crate) fn run(root: &Path) -> Result<u8, Box<dyn Error>> {
+/// git cannot be asked.
+pub(crate) fn run(root: &Path) -> Result<Exit, ToolError> {
     let sources = Sources::read(root)?;
     let mut findings = check(&sources);
     findings.sort();
+    let mut text = String::new();
     for finding in &findings {
-        println!("{finding}");
+        let _ = writeln!(text, "{finding}");
     }
-    println!("{}", summary(&findings));
-    Ok(if findings.is_empty() { 0 } else { FOUND })
+    let _ = writeln!(text, "{}", summary(&findings));
+    let mut out = std::io::stdout().lock();
+    exit::printed(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
+    Ok(if findings.is_empty() {
+        Exit::Success
+    } else {
+        Exit::Unexpected
+    })
 }
 
 fn check(sources: &Sources) -> Vec<Finding> {
-    let mut findings = Vec::new();
+    let mut findings = sources.unreadable.clone();
     for (file, text) in sources.with_ending(".md") {
         findings.extend(prose::check(file, text));
         findings.extend(links::check(file, text, sources));

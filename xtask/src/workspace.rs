@@ -3,26 +3,27 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use exit::{Exit, ExitError};
 use serde::Deserialize;
+use thiserror::Error;
 use toml::{Spanned, Value};
 
 use crate::paths;
 
 /// Why the workspace cannot be read.
-#[derive(Debug)]
+#[derive(Debug, Error)]
+#[error("cannot read {}: {why}", file.display())]
 pub(crate) struct Unreadable {
     /// The file, relative to the root.
     pub(crate) file: PathBuf,
     pub(crate) why: String,
 }
 
-impl std::fmt::Display for Unreadable {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "cannot read {}: {}", self.file.display(), self.why)
+impl ExitError for Unreadable {
+    fn exit(&self) -> Exit {
+        Exit::Data
     }
 }
-
-impl std::error::Error for Unreadable {}
 
 /// A package of the workspace.
 #[derive(Debug, PartialEq, Eq)]

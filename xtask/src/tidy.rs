@@ -40,7 +40,8 @@ What is checked, of files that git tracks or would not ignore:
     of 120, comments among them; README.md of at most 6 KiB, ARCHITECTURE.md of 12
   - Rust functions of at most 70 lines, Rust files of 500
   - no mod.rs but for modules that several tests share; no #[path] or include! of a literal name in src/, nor into
-    another package; no .rs file that is no crate's root and that no `mod` names
+    another package; in src/ no module within a file that has files of its own, and no `extern crate self`;
+    no .rs file that is no crate's root and that no `mod` names
   - crates depend on each other as ARCHITECTURE.md draws it in a block ```crates, with lines `name -> name name`;
     a dependency of tests only is a line `dev name -> name`; io-uring, landlock and seccompiler are not the harness's
   - no circles between the files of a crate, nor of a parent and its child; its top-level modules name only those that
@@ -116,6 +117,10 @@ fn of_packages(members: Vec<Member>, sources: &Sources, parsed: &Parsed<'_>) -> 
     for (file, text) in sources.with_ending(".rs") {
         if let Some(package) = workspace::home(file, &packages) {
             findings.extend(style::check_paths(package, &packages, file, text));
+            let is_source = file.starts_with(&format!("{}/src/", package.folder.display()));
+            if let (true, Some(syntax)) = (is_source, parsed.get(file)) {
+                findings.extend(style::check_hidden(file, syntax));
+            }
         }
     }
     let mut named = BTreeSet::new();

@@ -12,7 +12,7 @@ mod named;
 mod uses;
 
 pub(crate) use named::{Named, named_files};
-pub(crate) use uses::{Import, Use};
+pub(crate) use uses::{Import, Use, is_test};
 
 /// Files with their syntax.
 pub(crate) type Parsed<'a> = BTreeMap<&'a str, syn::File>;
@@ -128,12 +128,12 @@ impl Crate {
             let child = if let Some((_, items)) = &declared.content {
                 // The tests in a file are no module that anybody else may know.
                 let place = place.within(&name);
-                if uses::is_test(&declared.attrs) {
+                if is_test(&declared.attrs) {
                     self.add_declared(&place, items, sources, parsed);
                     continue;
                 }
                 Some(self.add(&place, Some(index), items, sources, parsed))
-            } else if uses::is_test(&declared.attrs) {
+            } else if is_test(&declared.attrs) {
                 let place = place.declared(declared, sources);
                 self.add_test_file(&place, sources, parsed);
                 continue;

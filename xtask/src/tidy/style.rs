@@ -1,8 +1,8 @@
 //! One style of modules: `foo.rs` beside `foo/` in place of a `mod.rs`; no `#[path]` or `include!` in src/,
-//! nor into another package.
+//! nor into another package; and nothing that hides from where arrows between files are looked for.
 
 use super::finding::{Finding, Kind};
-use super::modules::{Named, named_files};
+use super::modules::{Named, is_test, named_files};
 use super::sources::Sources;
 use crate::paths;
 use crate::workspace::{self, Member};
@@ -55,9 +55,65 @@ pub(crate) fn check_paths(member: &Member, packages: &[Member], file: &str, text
     named_files(code).into_iter().filter_map(finding).collect()
 }
 
+/// What in a file of src/ would hide arrows between files: modules with files of their own within a module that has
+/// none, which all count as one, and another name for the crate.
+pub(crate) fn check_hidden(file: &str, syntax: &syn::File) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for item in &syntax.items {
+        match item {
+            syn::Item::Mod(module) if !is_test(&module.attrs) && has_files(module, false) => {
+                let message = format!(
+                    "`mod {}` is in this file and has modules with files of their own, move it to a file",
+                    module.ident
+                );
+                let line = module.mod_token.span.start().line;
+                findings.push(Finding::new(file, line, Kind::ModuleStyle, message));
+            }
+            syn::Item::ExternCrate(named) if named.ident == "self" => {
+                let message = "`extern crate self` gives the crate another name, write `crate`";
+                let line = named.extern_token.span.start().line;
+                findings.push(Finding::new(file, line, Kind::ModuleStyle, message));
+            }
+            _ => {}
+        }
+    }
+    findings
+}
+
+/// Whether a module within a file, or one within it, has a child in another file.
+fn has_files(module: &syn::ItemMod, is_child: bool) -> bool {
+    let children = |item: &syn::Item| match item {
+        syn::Item::Mod(child) => !is_test(&child.attrs) && has_files(child, true),
+        _ => false,
+    };
+    match &module.content {
+        Some((_, items)) => items.iter().any(children),
+        None => is_child,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_hides_arrows_is_found() {
+        let lines = |text: &str| {
+            let findings = check_hidden("a/src/lib.rs", &syn::parse_file(text).expect("Rust"));
+            findings.iter().map(|finding| finding.line).collect::<Vec<_>>()
+        };
+        assert_eq!(lines("mod a;\nmod all { mod b; }"), [2]);
+        assert_eq!(lines("mod all { mod more { pub mod b; } }"), [1]);
+        assert_eq!(lines("mod a;\nextern crate self as a;"), [2]);
+        for text in [
+            "mod a; mod b { mod c {} fn d() {} }",
+            "#[cfg(test)] mod tests { mod a; }",
+            "mod b { #[cfg(test)] mod tests; }",
+            "extern crate alloc;",
+        ] {
+            assert_eq!(lines(text), [], "{text}");
+        }
+    }
 
     fn found(file: &str) -> Option<String> {
         let sources = Sources::of(&[("harness/Cargo.toml", ""), ("vhost-blk/Cargo.toml", ""), (file, "")]);

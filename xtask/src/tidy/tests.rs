@@ -89,7 +89,9 @@ fn kinds_that_take_two_files() {
     assert_eq!(summary(&findings), "1 finding: module style 1");
     for text in [
         "#[path = \"c.rs\"] mod d;\n",
-        "mod d { #[path = \"../c.rs\"] mod e; }\n",
+        "#[cfg(test)] mod d { #[path = \"../c.rs\"] mod e; }\n",
+        "mod c; mod d { mod e; }\n",
+        "mod c; extern crate self as a;\n",
         "#[cfg(test)] #[path = \"c.rs\"] mod tests;\n",
         "#[cfg_attr(all(), path = \"c.rs\")] mod d;\n",
     ] {

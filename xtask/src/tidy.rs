@@ -47,7 +47,8 @@ What is checked, of files that git tracks or would not ignore:
   - no circles between the files of a crate, nor of a parent and its child; its top-level modules name only those that
     a block ```layers in the head of lib.rs or main.rs has in an earlier line; more than six modules need the block
   - links in Markdown to files and headings that exist, and links of doc comments to files that do; files that prose
-    and comments name in backticks, like `docs/control.md`, exist
+    and comments from // on name in backticks exist: words with a / that end with .rs, .md, .toml, .sh or .lock, like
+    `docs/control.md`, and those with any ending in a directory of the root, like `kernels/configs/base.config`
 
 Each finding is a line `file:line: what, what to do`. The exit code is 0 without findings, 1 with some.";
 

@@ -31,8 +31,8 @@ use vhost_blk_api::trace::{self, Status};
 /// system call that it has no need of ends it by the signal SIGSYS, with a word on what it was.
 ///
 /// Exit codes: 0 ended in order, 64 bad usage or a rule that does not parse, 65 a plan or trace with something wrong in
-/// it, or a trace that cannot be replayed, 66 a file or directory that was named does not exist, cannot be read or is of
-/// the wrong kind, 71 the system refuses something, 73 a socket or a file cannot be made.
+/// it, or a trace that cannot be replayed, 66 a file or directory that was named does not exist, cannot be read or is
+/// of the wrong kind, 71 the system refuses something, 73 a socket or a file cannot be made.
 #[derive(Debug, Parser)]
 #[command(
     name = "vhost-blk",
@@ -253,6 +253,12 @@ impl Task {
                 "control" => control::reference(),
                 _ => reference(),
             })),
+            (None, Some(serve)) if serve.storage_dir.is_some() && serve.storage != "file" => {
+                Err(Failure::Usage(Args::command().error(
+                    clap::error::ErrorKind::ArgumentConflict,
+                    "--storage-dir is for --storage file: give both or neither",
+                )))
+            }
             (None, Some(serve)) => Settings::of(serve).map(|settings| Task::Serve(Box::new(settings))),
             (None, None) => {
                 let missing = Args::command().error(

@@ -110,6 +110,7 @@ fn an_error_has_one_code_wherever_it_occurs() {
         (serve(&[&file[..], &[&bad]].concat()), 66),
         // No user may make a file there, whoever it is.
         (serve(&[&file[..], &["/proc"]].concat()), 73),
+        (serve(&["--storage-dir", &path("folder")]), 64),
         (serve(&["--trace", &path("folder/nope/trace")]), 73),
         (ask(&["--socket", &socket, "--image", &nope]), 66),
     ] {

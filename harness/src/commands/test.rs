@@ -39,7 +39,7 @@ pub(crate) struct TestArgs {
     #[arg(long)]
     pub(crate) keep: bool,
     /// Also write the results to this file.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "list")]
     pub(crate) json: Option<PathBuf>,
     /// Use the newest versions the archive holds where kernels.toml says `latest`, and write them to kernels.lock.
     #[arg(long, conflicts_with = "offline")]
@@ -48,14 +48,19 @@ pub(crate) struct TestArgs {
     #[arg(long)]
     pub(crate) list: bool,
     /// Run this kernel image (bzImage or vmlinux) instead of the kernels of kernels.toml.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["kernel", "patch"], conflicts_with_all = OF_TREE)]
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["kernel", "patch", "manifest", "update"],
+        conflicts_with_all = OF_TREE
+    )]
     pub(crate) image: Option<PathBuf>,
     /// Directory with the image's modules: one that holds lib/modules/RELEASE, or is it.
     #[arg(
         long,
         value_name = "DIR",
         requires = "image",
-        conflicts_with_all = ["kernel", "patch"],
+        conflicts_with_all = ["kernel", "patch", "manifest", "update"],
         conflicts_with_all = OF_TREE
     )]
     pub(crate) modules: Option<PathBuf>,

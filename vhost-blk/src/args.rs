@@ -226,6 +226,8 @@ pub enum Failure {
     Trace { path: PathBuf, source: io::Error },
     #[error("the trace would be written over {}, the file of `{option}`: expected another name for `--trace`", path.display())]
     TraceOver { path: PathBuf, option: &'static str },
+    #[error("cannot write to standard output: {0}")]
+    Output(io::Error),
     #[error(transparent)]
     Serve(#[from] ServeError),
     #[error("{what}: {source}")]
@@ -412,7 +414,7 @@ impl ExitError for Failure {
             Failure::Disk(DiskError::Written { dir, .. }) if dir.is_dir() => Exit::CannotCreate,
             Failure::Disk(_) => Exit::NoInput,
             Failure::System { .. } | Failure::Serve(ServeError::System { .. } | ServeError::Sandbox(_)) => Exit::System,
-            Failure::Trace { .. } | Failure::Serve(_) => Exit::CannotCreate,
+            Failure::Trace { .. } | Failure::Output(_) | Failure::Serve(_) => Exit::CannotCreate,
         }
     }
 }

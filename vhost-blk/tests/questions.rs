@@ -4,7 +4,7 @@
 #[path = "common/clone.rs"]
 mod clone;
 
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 fn ask(args: &[&str]) -> Output {
     Command::new(clone::vhost_blk())
@@ -83,6 +83,32 @@ fn a_trace_is_not_written_over_what_the_device_reads() {
     }
     assert_eq!(std::fs::read(path("image")).expect("the image"), [7; 4096]);
     assert_eq!(std::fs::read(path("trace")).expect("the trace"), b"what was there\n");
+}
+
+#[test]
+fn nobody_who_reads_is_no_error_and_a_full_disk_is_one() {
+    let full = std::fs::File::options()
+        .write(true)
+        .open("/dev/full")
+        .expect("/dev/full");
+    let closed = std::io::pipe().expect("a pipe").1;
+    let explain = |stdout: Stdio| {
+        let mut command = Command::new(clone::vhost_blk());
+        command
+            .args(["explain", "fail write"])
+            .stdout(stdout)
+            .output()
+            .expect("the binary")
+    };
+    let output = explain(full.into());
+    assert_eq!(output.status.code(), Some(73), "{}", said(&output));
+    assert!(
+        said(&output).contains("cannot write to standard output"),
+        "{}",
+        said(&output)
+    );
+    let output = explain(closed.into());
+    assert_eq!((output.status.code(), said(&output).as_str()), (Some(0), ""));
 }
 
 #[test]

@@ -32,11 +32,12 @@ fn main() -> ExitCode {
     };
     // A command that has no clone to work on says so before it does anything.
     let result = places::root().map_err(Failure::from).and_then(|_| run(&cli.command));
+    let result = result.and_then(exit::complete);
     match result {
         Ok(exit) => exit.into(),
         Err(failure) => {
             let red = anstyle::AnsiColor::Red.on_default().bold();
-            anstream::eprintln!("{red}error:{red:#} {failure}");
+            host::note!("{red}error:{red:#} {failure}");
             failure.exit.into()
         }
     }

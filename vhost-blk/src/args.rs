@@ -30,8 +30,9 @@ use vhost_blk_api::trace::{self, Status};
 /// Once it listens it keeps no more rights than it needs (landlock, seccomp): it opens no file but for exports, and a
 /// system call that it has no need of ends it by the signal SIGSYS, with a word on what it was.
 ///
-/// Exit codes: 0 ended in order, 64 bad usage, 65 the plan or the trace cannot be read or replayed, 66 the image cannot
-/// be used, 71 the system refuses something, 73 a socket or the trace cannot be made.
+/// Exit codes: 0 ended in order, 64 bad usage or a rule that does not parse, 65 a plan or trace with something wrong in
+/// it, or a trace that cannot be replayed, 66 a file or directory that was named does not exist, cannot be read or is
+/// of the wrong kind, 71 the system refuses something, 73 a socket or a file cannot be made.
 #[derive(Debug, Parser)]
 #[command(
     name = "vhost-blk",
@@ -206,6 +207,9 @@ pub enum Failure {
     Usage(clap::Error),
     #[error("bad rule: {}", .0.render())]
     Rule(#[from] RuleError),
+    /// A rule of `--rule`, with its place.
+    #[error(transparent)]
+    RuleOption(PlanError),
     #[error(transparent)]
     Plan(#[from] PlanError),
     #[error(transparent)]
@@ -222,6 +226,8 @@ pub enum Failure {
     Trace { path: PathBuf, source: io::Error },
     #[error("the trace would be written over {}, the file of `{option}`: expected another name for `--trace`", path.display())]
     TraceOver { path: PathBuf, option: &'static str },
+    #[error("cannot write to standard output: {0}")]
+    Output(io::Error),
     #[error(transparent)]
     Serve(#[from] ServeError),
     #[error("{what}: {source}")]
@@ -249,6 +255,12 @@ impl Task {
                 "control" => control::reference(),
                 _ => reference(),
             })),
+            (None, Some(serve)) if serve.storage_dir.is_some() && serve.storage != "file" => {
+                Err(Failure::Usage(Args::command().error(
+                    clap::error::ErrorKind::ArgumentConflict,
+                    "--storage-dir is for --storage file: give both or neither",
+                )))
+            }
             (None, Some(serve)) => Settings::of(serve).map(|settings| Task::Serve(Box::new(settings))),
             (None, None) => {
                 let missing = Args::command().error(
@@ -312,7 +324,7 @@ impl Settings {
         }
         let mut plan = args.plan.as_deref().map(file::read).transpose()?.unwrap_or_default();
         for text in &args.rules {
-            let rule = file::parse_option(text, &plan)?;
+            let rule = file::parse_option(text, &plan).map_err(Failure::RuleOption)?;
             plan.rules.push(rule);
         }
         plan.seed = args.seed.unwrap_or(plan.seed);
@@ -390,16 +402,19 @@ impl ExitError for Failure {
             Failure::Usage(error) if !error.use_stderr() => Exit::Success,
             Failure::Usage(_)
             | Failure::Rule(_)
+            | Failure::RuleOption(_)
             | Failure::NoMark(_)
             | Failure::NoRule(_)
             | Failure::TraceOver { .. } => Exit::Usage,
             Failure::ReadTrace(trace::ReadError::Line { .. } | trace::ReadError::Version { .. })
             | Failure::Script { .. } => Exit::Data,
             Failure::ReadTrace(trace::ReadError::Read { .. }) => Exit::NoInput,
-            Failure::Plan(_) => Exit::Data,
+            Failure::Plan(PlanError::Read { .. }) => Exit::NoInput,
+            Failure::Plan(PlanError::Text { .. }) => Exit::Data,
+            Failure::Disk(DiskError::Written { dir, .. }) if dir.is_dir() => Exit::CannotCreate,
             Failure::Disk(_) => Exit::NoInput,
             Failure::System { .. } | Failure::Serve(ServeError::System { .. } | ServeError::Sandbox(_)) => Exit::System,
-            Failure::Trace { .. } | Failure::Serve(_) => Exit::CannotCreate,
+            Failure::Trace { .. } | Failure::Output(_) | Failure::Serve(_) => Exit::CannotCreate,
         }
     }
 }

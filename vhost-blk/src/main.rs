@@ -2,7 +2,7 @@
 
 mod args;
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
@@ -29,9 +29,12 @@ fn start() -> Result<(), Failure> {
     let settings = match Task::from_command_line()? {
         Task::Serve(settings) => settings,
         Task::Say(text) => {
-            // Nobody listens any more when a pager was left early.
-            let _ = std::io::stdout().write_all(text.as_bytes());
-            return Ok(());
+            let mut out = std::io::stdout().lock();
+            return match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+                // Nobody listens any more when a pager was left early.
+                Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::Output(error)),
+                _ => Ok(()),
+            };
         }
     };
     if settings.die_with_parent {

@@ -4,7 +4,7 @@
 #[path = "common/clone.rs"]
 mod clone;
 
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 fn ask(args: &[&str]) -> Output {
     Command::new(clone::vhost_blk())
@@ -83,4 +83,63 @@ fn a_trace_is_not_written_over_what_the_device_reads() {
     }
     assert_eq!(std::fs::read(path("image")).expect("the image"), [7; 4096]);
     assert_eq!(std::fs::read(path("trace")).expect("the trace"), b"what was there\n");
+}
+
+#[test]
+fn nobody_who_reads_is_no_error_and_a_full_disk_is_one() {
+    let full = std::fs::File::options()
+        .write(true)
+        .open("/dev/full")
+        .expect("/dev/full");
+    let closed = std::io::pipe().expect("a pipe").1;
+    let explain = |stdout: Stdio| {
+        let mut command = Command::new(clone::vhost_blk());
+        command
+            .args(["explain", "fail write"])
+            .stdout(stdout)
+            .output()
+            .expect("the binary")
+    };
+    let output = explain(full.into());
+    assert_eq!(output.status.code(), Some(73), "{}", said(&output));
+    assert!(
+        said(&output).contains("cannot write to standard output"),
+        "{}",
+        said(&output)
+    );
+    let output = explain(closed.into());
+    assert_eq!((output.status.code(), said(&output).as_str()), (Some(0), ""));
+}
+
+#[test]
+fn an_error_has_one_code_wherever_it_occurs() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| dir.path().join(name).to_str().expect("a path").to_owned();
+    std::fs::write(path("image"), [7; 4096]).expect("an image");
+    std::fs::write(path("bad"), "what\nis\nthis\n").expect("a file");
+    std::fs::create_dir(path("folder")).expect("a folder");
+    let (socket, image, bad, nope) = (path("socket"), path("image"), path("bad"), path("nope"));
+    let served = ["--socket", &socket, "--image", &image];
+    let serve = |more: &[&str]| ask(&[&served[..], more].concat());
+    let file = ["--storage", "file", "--storage-dir"];
+    for (output, code) in [
+        (ask(&["trace", &nope]), 66),
+        (ask(&["trace", &bad]), 65),
+        (serve(&["--replay", &nope]), 66),
+        (serve(&["--replay", &bad]), 65),
+        (serve(&["--plan", &nope]), 66),
+        (serve(&["--plan", &path("folder")]), 66),
+        (serve(&["--plan", &bad]), 65),
+        (ask(&["explain", "fail wrte"]), 64),
+        (serve(&["--rule", "fail wrte"]), 64),
+        (serve(&[&file[..], &[&nope]].concat()), 66),
+        (serve(&[&file[..], &[&bad]].concat()), 66),
+        // No user may make a file there, whoever it is.
+        (serve(&[&file[..], &["/proc"]].concat()), 73),
+        (serve(&["--storage-dir", &path("folder")]), 64),
+        (serve(&["--trace", &path("folder/nope/trace")]), 73),
+        (ask(&["--socket", &socket, "--image", &nope]), 66),
+    ] {
+        assert_eq!(output.status.code(), Some(code), "{}", said(&output));
+    }
 }

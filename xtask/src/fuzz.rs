@@ -1,18 +1,42 @@
 //! `cargo xtask fuzz [TARGET…] [--seconds N] [--yes]`: runs fuzz targets, one after the other.
 
-use std::error::Error;
 use std::path::Path;
 use std::process::Command;
 
-use exit::Exit;
+use exit::{Exit, ExitError, Failure};
 use serde::Deserialize;
+use thiserror::Error;
 use xshell::{Shell, cmd};
 
 use crate::cli::FuzzArgs;
 use crate::repo::Repo;
+use crate::tool::{self, ToolError};
 
 /// An input that takes this long hangs.
 const INPUT_SECONDS_MAX: u32 = 25;
+
+/// Why nothing is fuzzed.
+#[derive(Debug, Error)]
+enum FuzzError {
+    #[error("unknown target `{unknown}`: expected one of the targets {}", known.join(", "))]
+    Unknown { unknown: String, known: Vec<String> },
+    #[error("{what} is missing: `{install}` brings it, or this command with --yes")]
+    Missing { what: &'static str, install: String },
+    #[error("{what} could not be installed with `{install}`")]
+    NotInstalled { what: &'static str, install: String },
+    #[error("fuzz/Cargo.toml does not name its targets")]
+    Manifest(#[from] toml::de::Error),
+}
+
+impl ExitError for FuzzError {
+    fn exit(&self) -> Exit {
+        match self {
+            FuzzError::Unknown { .. } => Exit::Usage,
+            FuzzError::Missing { .. } | FuzzError::NotInstalled { .. } => Exit::Unavailable,
+            FuzzError::Manifest(_) => Exit::Data,
+        }
+    }
+}
 
 /// A tool that fuzzing needs beside cargo, and the command that brings it.
 struct Tool {
@@ -34,46 +58,36 @@ const TOOLS: [Tool; 2] = [
     },
 ];
 
-/// Runs the command from the repository's root; returns its exit code.
+/// Runs the command from the repository's root.
 ///
 /// # Errors
-/// A program that is there cannot be run.
-pub(crate) fn run(repo: &Repo, args: FuzzArgs) -> Result<u8, Box<dyn Error>> {
+/// An unknown target, or a program that is missing or cannot be run.
+pub(crate) fn run(repo: &Repo, args: FuzzArgs) -> Result<Exit, Failure> {
     let shell = &repo.shell;
-    let known = targets(&shell.read_file("fuzz/Cargo.toml")?)?;
-    let wanted = match wanted(args.targets, known) {
-        Ok(wanted) => wanted,
-        Err(problem) => {
-            eprintln!("error: {problem}");
-            return Ok(Exit::Usage.code());
-        }
-    };
-    if !tools_are_there(shell, args.yes) {
-        return Ok(Exit::Unavailable.code());
-    }
-    let mut code = 0;
+    let manifest = shell.read_file("fuzz/Cargo.toml");
+    let manifest = manifest.map_err(|error| Failure::foreign(Exit::NoInput, &error))?;
+    let known = targets(&manifest).map_err(FuzzError::from)?;
+    let wanted = wanted(args.targets, known)?;
+    find_tools(shell, args.yes)?;
+    let mut exit = Exit::Success;
     for (number, target) in wanted.iter().enumerate() {
         eprintln!("fuzz {} of {}: {target}, {} s", number + 1, wanted.len(), args.seconds);
         if !fuzz(shell, &repo.target, target, args.seconds)? {
-            code = Exit::Unexpected.code();
+            exit = Exit::Unexpected;
         }
     }
-    Ok(code)
+    Ok(exit)
 }
 
-/// Whether all tools are there, or could be installed.
-fn tools_are_there(shell: &Shell, may_install: bool) -> bool {
+/// Looks for all tools, and installs what is missing if it may.
+fn find_tools(shell: &Shell, may_install: bool) -> Result<(), FuzzError> {
     for tool in &TOOLS {
         if is_there(tool.probe) {
             continue;
         }
-        let install = tool.install.join(" ");
+        let (what, install) = (tool.what, tool.install.join(" "));
         if !may_install {
-            eprintln!(
-                "error: {} is missing: `{install}` brings it, or this command with --yes",
-                tool.what
-            );
-            return false;
+            return Err(FuzzError::Missing { what, install });
         }
         eprintln!("$ {install}");
         let sudo = tool.install.first() == Some(&"apt-get") && !is_root(shell) && is_there(&["sudo", "--version"]);
@@ -86,17 +100,17 @@ fn tools_are_there(shell: &Shell, may_install: bool) -> bool {
             continue;
         };
         if cmd!(shell, "{program} {rest...}").quiet().run().is_err() {
-            eprintln!("error: {} could not be installed with `{install}`", tool.what);
-            return false;
+            return Err(FuzzError::NotInstalled { what, install });
         }
     }
-    true
+    Ok(())
 }
 
 /// Runs a target with its seeds and what earlier runs found; whether nothing was wrong.
-fn fuzz(shell: &Shell, target_dir: &Path, target: &str, seconds: u32) -> xshell::Result<bool> {
+fn fuzz(shell: &Shell, target_dir: &Path, target: &str, seconds: u32) -> Result<bool, Failure> {
     let (corpus, seeds) = (format!("fuzz/corpus/{target}"), format!("fuzz/seeds/{target}"));
-    shell.create_dir(&corpus)?;
+    let made = shell.create_dir(&corpus);
+    made.map_err(|error| Failure::foreign(Exit::CannotCreate, &error))?;
     let mut dirs = vec![corpus];
     if shell.path_exists(&seeds) {
         dirs.push(seeds);
@@ -114,11 +128,14 @@ fn fuzz(shell: &Shell, target_dir: &Path, target: &str, seconds: u32) -> xshell:
     .env("RUSTC_BOOTSTRAP", "1")
     // A directory of its own: the rest is built without those flags.
     .env("CARGO_TARGET_DIR", target_dir.join("fuzz"));
-    let done = fuzz.quiet().run().is_ok();
-    if !done {
-        eprintln!("error: {target} failed: its input, if it found one, is in fuzz/artifacts/{target}");
+    match tool::run(fuzz) {
+        Ok(()) => Ok(true),
+        Err(ToolError::Failed { .. }) => {
+            eprintln!("error: {target} failed: its input, if it found one, is in fuzz/artifacts/{target}");
+            Ok(false)
+        }
+        Err(error) => Err(error.into()),
     }
-    Ok(done)
 }
 
 fn is_there(probe: &[&str]) -> bool {
@@ -152,12 +169,10 @@ fn targets(manifest: &str) -> Result<Vec<String>, toml::de::Error> {
 }
 
 /// The targets that are asked for, or all.
-fn wanted(named: Vec<String>, known: Vec<String>) -> Result<Vec<String>, String> {
+fn wanted(named: Vec<String>, known: Vec<String>) -> Result<Vec<String>, FuzzError> {
     if let Some(unknown) = named.iter().find(|target| !known.contains(target)) {
-        return Err(format!(
-            "unknown target `{unknown}`: expected one of the targets {}",
-            known.join(", ")
-        ));
+        let unknown = unknown.clone();
+        return Err(FuzzError::Unknown { unknown, known });
     }
     Ok(if named.is_empty() { known } else { named })
 }
@@ -177,10 +192,12 @@ mod tests {
 
     #[test]
     fn all_targets_or_those_named() {
-        assert_eq!(wanted(Vec::new(), known()), Ok(known()));
+        assert_eq!(wanted(Vec::new(), known()).ok(), Some(known()));
         let ring = vec!["ring".to_owned()];
-        assert_eq!(wanted(ring.clone(), known()), Ok(ring));
-        let problem = wanted(vec!["rign".to_owned()], known()).expect_err("it is refused");
+        assert_eq!(wanted(ring.clone(), known()).ok(), Some(ring));
+        let problem = wanted(vec!["rign".to_owned()], known())
+            .expect_err("it is refused")
+            .to_string();
         assert!(problem.contains("one of the targets rule, request, ring"), "{problem}");
     }
 }

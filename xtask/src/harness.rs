@@ -1,6 +1,6 @@
 //! Builds the harness, with what it starts or packs, and runs it.
 
-use std::error::Error;
+use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -9,6 +9,7 @@ use exit::Exit;
 use xshell::cmd;
 
 use crate::repo::Repo;
+use crate::tool::{self, ToolError};
 
 /// Guest binaries are linked statically against glibc, so that no further toolchain is needed.
 const GUEST_TARGET: &str = "x86_64-unknown-linux-gnu";
@@ -18,45 +19,40 @@ const BOOTING: [&str; 4] = ["test", "shell", "soak", "bisect"];
 
 /// Builds what the command needs and goes on as the harness, so that a signal meets it and nobody before it; comes
 /// back only if it does not start.
-pub(crate) fn hand_over(repo: &Repo, args: &[OsString]) -> Result<u8, Box<dyn Error>> {
+pub(crate) fn hand_over(repo: &Repo, args: &[OsString]) -> Result<Infallible, ToolError> {
     let is_booting = args
         .first()
         .is_some_and(|first| BOOTING.iter().any(|name| first == name));
     if is_booting {
         build(repo)?;
     } else {
-        cmd!(repo.shell, "cargo build --quiet --release --package harness")
-            .quiet()
-            .run()?;
+        tool::run(cmd!(repo.shell, "cargo build --quiet --release --package harness"))?;
     }
     let mut command = command(repo, args);
     let error = command.exec();
-    Ok(cannot_start(&command, &error))
+    Err(cannot_start(&command, error))
 }
 
 /// Builds harness, device and guest binaries in release; cargo does nothing where nothing changed.
-pub(crate) fn build(repo: &Repo) -> xshell::Result<()> {
+pub(crate) fn build(repo: &Repo) -> Result<(), ToolError> {
     let shell = &repo.shell;
-    cmd!(shell, "cargo build --release --package harness --package vhost-blk")
-        .quiet()
-        .run()?;
+    tool::run(cmd!(
+        shell,
+        "cargo build --release --package harness --package vhost-blk"
+    ))?;
     let guest = cmd!(
         shell,
         "cargo build --package guest-tests --bins --profile guest --target {GUEST_TARGET}"
     );
-    guest.env("RUSTFLAGS", GUEST_FLAGS).quiet().run()
+    tool::run(guest.env("RUSTFLAGS", GUEST_FLAGS))
 }
 
 /// Runs the harness; its exit code.
-pub(crate) fn run<S: AsRef<OsStr>>(repo: &Repo, args: &[S]) -> u8 {
+pub(crate) fn run<S: AsRef<OsStr>>(repo: &Repo, args: &[S]) -> Result<u8, ToolError> {
     let mut command = command(repo, args);
-    match command.status() {
-        Ok(status) => status
-            .code()
-            .and_then(|code| u8::try_from(code).ok())
-            .unwrap_or(Exit::Internal.code()),
-        Err(error) => cannot_start(&command, &error),
-    }
+    let status = command.status().map_err(|error| cannot_start(&command, error))?;
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    Ok(code.unwrap_or(Exit::Internal.code()))
 }
 
 /// The harness, where the person is.
@@ -67,7 +63,8 @@ fn command<S: AsRef<OsStr>>(repo: &Repo, args: &[S]) -> Command {
     command
 }
 
-fn cannot_start(command: &Command, error: &std::io::Error) -> u8 {
-    eprintln!("error: cannot start {}: {error}", command.get_program().display());
-    Exit::Internal.code()
+/// It was built a moment ago: if it is gone, no tool of the host is missing.
+fn cannot_start(command: &Command, source: std::io::Error) -> ToolError {
+    let program = command.get_program().to_string_lossy().into_owned();
+    ToolError::Start { program, source }
 }

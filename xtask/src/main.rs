@@ -6,7 +6,8 @@
 //! Modules from the ground up; each knows only those of the lines above its own:
 //!
 //! ```layers
-//! repo workspace
+//! paths repo tool
+//! workspace
 //! harness tidy
 //! cli
 //! fuzz selftest
@@ -15,12 +16,14 @@
 mod cli;
 mod fuzz;
 mod harness;
+mod paths;
 mod repo;
 mod selftest;
 mod tidy;
+mod tool;
 mod workspace;
 
-use std::error::Error;
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -44,21 +47,23 @@ fn main() -> ExitCode {
         }
     };
     match run(cli) {
-        Ok(code) => ExitCode::from(code),
-        Err(error) => {
-            let failure = Failure::foreign(Exit::Internal, &*error);
-            eprintln!("error: {failure}");
+        Ok(code) => code,
+        Err(failure) => {
+            // There is nowhere to say that it failed.
+            let _ = writeln!(std::io::stderr(), "error: {failure}");
             failure.exit.into()
         }
     }
 }
 
-fn run(cli: Cli) -> Result<u8, Box<dyn Error>> {
+/// Runs the command. Only what the harness ends with is no [`Exit`] of ours.
+fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let repo = Repo::find()?;
-    match cli.task {
-        Some(Task::Selftest(args)) => selftest::run(&repo, &args),
-        Some(Task::Fuzz(args)) => fuzz::run(&repo, args),
-        Some(Task::Tidy(_)) => tidy::run(&repo.root),
-        None => harness::hand_over(&repo, &cli.harness),
-    }
+    let exit = match cli.task {
+        Some(Task::Selftest(args)) => return selftest::run(&repo, &args),
+        Some(Task::Fuzz(args)) => fuzz::run(&repo, args)?,
+        Some(Task::Tidy(_)) => tidy::run(&repo.root)?,
+        None => match harness::hand_over(&repo, &cli.harness)? {},
+    };
+    exit::complete(exit).map(ExitCode::from)
 }

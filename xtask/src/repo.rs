@@ -2,9 +2,10 @@
 //! works on itself.
 
 use std::ffi::OsString;
-use std::fmt;
 use std::path::{Path, PathBuf};
 
+use exit::{Exit, ExitError};
+use thiserror::Error;
 use xshell::Shell;
 
 /// A clone of the repository, and a shell at its root with what cargo and the harness are to know of it.
@@ -16,25 +17,28 @@ pub(crate) struct Repo {
     pub(crate) here: PathBuf,
 }
 
-/// No root was found.
-#[derive(Debug)]
-pub(crate) struct NoRepo;
-
-impl fmt::Display for NoRepo {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("this is not run from a clone of bioscope: run `cargo xtask` in one")
-    }
+/// There is no clone to work on.
+#[derive(Debug, Error)]
+pub(crate) enum NoRepo {
+    #[error("this is not run from a clone of bioscope: run `cargo xtask` in one")]
+    Nowhere,
+    #[error("the current directory cannot be used: run `cargo xtask` in a clone of bioscope")]
+    Here(#[source] xshell::Error),
 }
 
-impl std::error::Error for NoRepo {}
+impl ExitError for NoRepo {
+    fn exit(&self) -> Exit {
+        Exit::NoInput
+    }
+}
 
 impl Repo {
     /// Finds the clone and goes to its root.
     ///
     /// # Errors
     /// There is none, or the current directory is gone.
-    pub(crate) fn find() -> Result<Repo, Box<dyn std::error::Error>> {
-        let shell = Shell::new()?;
+    pub(crate) fn find() -> Result<Repo, NoRepo> {
+        let shell = Shell::new().map_err(NoRepo::Here)?;
         let here = shell.current_dir();
         // `cargo run` names the package's directory when it starts us; a binary started by hand has its own place.
         let starts = [
@@ -43,7 +47,7 @@ impl Repo {
             Some(here.clone()),
         ];
         let root = starts.into_iter().flatten().find_map(|start| root_above(&start));
-        let root = root.ok_or(NoRepo)?;
+        let root = root.ok_or(NoRepo::Nowhere)?;
         let root = root.canonicalize().unwrap_or(root);
         let target = target(&root, &here, std::env::var_os("CARGO_TARGET_DIR"));
         shell.change_dir(&root);

@@ -1,44 +1,41 @@
 //! `cargo xtask selftest`: the default matrix, then what needs no VM, then the tests of the rig itself with real VMs
 //! and a real kernel's build.
 
-use std::error::Error;
 use std::ffi::OsString;
+use std::process::ExitCode;
 
+use exit::{Exit, Failure};
 use xshell::cmd;
 
 use crate::cli::SelftestArgs;
 use crate::repo::Repo;
-use crate::{harness, workspace};
+use crate::{harness, tool, workspace};
 
-/// Runs all three, until one fails; its exit code.
-pub(crate) fn run(repo: &Repo, args: &SelftestArgs) -> Result<u8, Box<dyn Error>> {
+/// Runs all three, until one fails; the exit code, which may be the harness's.
+pub(crate) fn run(repo: &Repo, args: &SelftestArgs) -> Result<ExitCode, Failure> {
     let shell = &repo.shell;
     harness::build(repo)?;
     // The matrix asks for what it needs itself, but not for what the rig's tests need to build a kernel.
-    let code = harness::run(repo, &doctor(args));
-    if code != 0 {
-        return Ok(code);
+    let code = harness::run(repo, &doctor(args))?;
+    if code != Exit::Success.code() {
+        return Ok(ExitCode::from(code));
     }
     eprintln!("selftest 1 of 3: the default matrix");
-    let code = harness::run(repo, &matrix(args));
-    if code != 0 {
-        return Ok(code);
+    let code = harness::run(repo, &matrix(args))?;
+    if code != Exit::Success.code() {
+        return Ok(ExitCode::from(code));
     }
     eprintln!("selftest 2 of 3: tests that need no VM");
-    cmd!(shell, "cargo nextest run --workspace --profile units")
-        .quiet()
-        .run()?;
-    cmd!(shell, "cargo test --quiet --workspace --doc").quiet().run()?;
+    tool::run(cmd!(shell, "cargo nextest run --workspace --profile units"))?;
+    tool::run(cmd!(shell, "cargo test --quiet --workspace --doc"))?;
     eprintln!("selftest 3 of 3: the rig itself, with real VMs and a kernel that is built");
     let members = workspace::members(&repo.root)?;
     let packages: Vec<&str> = rig(&members).collect();
-    cmd!(
+    tool::run(cmd!(
         shell,
         "cargo nextest run --release {packages...} --run-ignored only --profile rig"
-    )
-    .quiet()
-    .run()?;
-    Ok(0)
+    ))?;
+    Ok(Exit::Success.into())
 }
 
 fn doctor(args: &SelftestArgs) -> Vec<OsString> {

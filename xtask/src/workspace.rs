@@ -3,24 +3,27 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use exit::{Exit, ExitError};
 use serde::Deserialize;
+use thiserror::Error;
 use toml::{Spanned, Value};
 
+use crate::paths;
+
 /// Why the workspace cannot be read.
-#[derive(Debug)]
+#[derive(Debug, Error)]
+#[error("cannot read {}: {why}", file.display())]
 pub(crate) struct Unreadable {
     /// The file, relative to the root.
     pub(crate) file: PathBuf,
     pub(crate) why: String,
 }
 
-impl std::fmt::Display for Unreadable {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "cannot read {}: {}", self.file.display(), self.why)
+impl ExitError for Unreadable {
+    fn exit(&self) -> Exit {
+        Exit::Data
     }
 }
-
-impl std::error::Error for Unreadable {}
 
 /// A package of the workspace.
 #[derive(Debug, PartialEq, Eq)]
@@ -39,6 +42,8 @@ pub(crate) struct Dependency {
     pub(crate) name: String,
     /// Needed by tests, benches and examples only.
     pub(crate) is_dev: bool,
+    /// Where it is, relative to the root, if it is named by a path within that.
+    pub(crate) folder: Option<String>,
     /// Line of the Cargo.toml.
     pub(crate) line: usize,
 }
@@ -130,6 +135,30 @@ pub(crate) fn members_of(read: &dyn Fn(&Path) -> Result<String, String>) -> Resu
     workspace.members.iter().map(member).collect()
 }
 
+/// The packages of other workspaces, and of none: those of a Cargo.toml among `files` that is not of `members`.
+///
+/// # Errors
+/// One of these is no manifest.
+pub(crate) fn others<'a>(
+    files: impl Iterator<Item = (&'a str, &'a str)>,
+    members: &[Member],
+) -> Result<Vec<Member>, Unreadable> {
+    let mut others = Vec::new();
+    for (file, text) in files {
+        let folder = Path::new(paths::folder(file));
+        if paths::file_name(file) != "Cargo.toml" || members.iter().any(|member| member.folder == folder) {
+            continue;
+        }
+        let unreadable = |why: String| Unreadable { file: file.into(), why };
+        let manifest: Manifest = toml::from_str(text).map_err(|error| unreadable(error.to_string()))?;
+        if manifest.package.is_some() {
+            let common = manifest.workspace.map(|workspace| workspace.dependencies);
+            others.push(member(folder, text, &common.unwrap_or_default()).map_err(unreadable)?);
+        }
+    }
+    Ok(others)
+}
+
 /// A package, from the text of its Cargo.toml.
 pub(crate) fn member(folder: &Path, text: &str, common: &BTreeMap<String, Value>) -> Result<Member, String> {
     let manifest: Manifest = toml::from_str(text).map_err(|error| error.to_string())?;
@@ -149,6 +178,7 @@ pub(crate) fn member(folder: &Path, text: &str, common: &BTreeMap<String, Value>
             dependencies.extend(listed.iter().map(|(key, value)| Dependency {
                 name: real_name(key.get_ref(), value, common),
                 is_dev,
+                folder: folder_of(key.get_ref(), value, folder, common),
                 line: line_at(text, key.span().start),
             }));
         }
@@ -172,6 +202,16 @@ fn real_name(key: &str, value: &Value, common: &BTreeMap<String, Value>) -> Stri
     let of = |value: &Value| value.get("package").and_then(Value::as_str).map(str::to_owned);
     let inherited = || common.get(key).and_then(of);
     of(value).or_else(inherited).unwrap_or_else(|| key.to_owned())
+}
+
+/// Where the package is that stands behind a key of a table of dependencies of the package in `folder`.
+fn folder_of(key: &str, value: &Value, folder: &Path, common: &BTreeMap<String, Value>) -> Option<String> {
+    let path = |value: &Value| value.get("path").and_then(Value::as_str).map(str::to_owned);
+    match path(value) {
+        Some(path) => paths::join(folder.to_str()?, &path),
+        // A path that is inherited begins at the root.
+        None => paths::join("", &common.get(key).and_then(path)?),
+    }
 }
 
 /// The package that a file is in, by its name relative to the root.

@@ -96,7 +96,7 @@ fn a_copied_or_moved_clone_works_on_itself() {
     let mut command = Command::new(&by_hand);
     let output = command.current_dir(&top).env_remove("CARGO_MANIFEST_DIR").output();
     let output = output.expect("xtask runs");
-    assert_eq!(output.status.code(), Some(70));
+    assert_eq!(output.status.code(), Some(66));
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(
         said,
@@ -127,5 +127,23 @@ fn bad_usage_of_our_own_commands_is_64() {
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(64), "{args:?}: {said}");
         assert!(said.starts_with("error: "), "{said}");
+    }
+}
+
+#[test]
+fn a_host_without_a_tool_is_69_and_says_what_brings_it() {
+    let dir = tempfile::tempdir().expect("a directory");
+    clone_at(dir.path());
+    for (args, expected) in [
+        (&["tidy"][..], "error: this machine lacks git: `apt-get install"),
+        (&["test"], "error: this machine lacks cargo: rustup brings it"),
+        (&["store", "list"], "error: this machine lacks cargo: rustup brings it"),
+        (&["selftest"], "error: this machine lacks cargo: rustup brings it"),
+    ] {
+        let mut command = command(dir.path(), dir.path(), args);
+        let output = command.env("PATH", "/nonexistent").output().expect("xtask runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(69), "{args:?}: {said}");
+        assert!(said.starts_with(expected), "{args:?}: {said}");
     }
 }

@@ -50,7 +50,31 @@ fn findings_are_printed_and_counted_until_there_are_none() {
         a/src/c.rs:1: no `mod` names this file, name it or remove it\n\
         2 findings: dead files 1, links 1\n";
     assert_eq!(tidy(root), (Some(1), expected.to_owned()));
+    // What is found matters more than that nobody reads it; without findings a full disk does.
+    let full = || {
+        std::fs::File::options()
+            .write(true)
+            .open("/dev/full")
+            .expect("/dev/full")
+    };
+    let ended = |stdout: std::process::Stdio| {
+        let mut command = Command::new(common::xtask());
+        command
+            .arg("tidy")
+            .current_dir(root)
+            .env("CARGO_MANIFEST_DIR", root.join("xtask"));
+        let output = command.stdout(stdout).output().expect("xtask runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), said)
+    };
+    let closed = || std::io::pipe().expect("a pipe").1;
+    assert_eq!(ended(full().into()), (Some(1), String::new()));
+    assert_eq!(ended(closed().into()), (Some(1), String::new()));
     std::fs::remove_file(root.join("a/src/c.rs")).expect("a file");
     write(root, "README.md", "See [this](ARCHITECTURE.md#a).\n");
     assert_eq!(tidy(root), (Some(0), "no findings\n".to_owned()));
+    assert_eq!(ended(closed().into()), (Some(0), String::new()));
+    let (code, said) = ended(full().into());
+    assert_eq!(code, Some(73), "{said}");
+    assert!(said.starts_with("error: cannot write to standard output"), "{said}");
 }

@@ -93,9 +93,9 @@ impl<'a> Bisection<'a> {
         }
         let before = (journal.state().runs.0, journal.state().concluded.is_some());
         match before {
-            (_, true) => anstream::eprintln!("it came to its end before; `--restart` starts it over"),
+            (_, true) => host::note!("it came to its end before; `--restart` starts it over"),
             (0, false) => {}
-            (runs, false) => anstream::eprintln!("going on after {}", counted(runs as usize, "run")),
+            (runs, false) => host::note!("going on after {}", counted(runs as usize, "run")),
         }
         let parents = |item: usize| self.planned.parents[item].clone();
         let range = Range {
@@ -126,13 +126,13 @@ impl<'a> Bisection<'a> {
     /// Anything that keeps the bisection from going on; what was done is kept.
     pub(crate) fn delta(mut self, trees: Trees, range: &DeltaRange) -> Result<Exit, Failure> {
         let what = self.selection.describe();
-        anstream::eprintln!(
+        host::note!(
             "bisecting {what} over the difference of {} (bad end) and {} (good end)",
             self.planned.labels[0],
             self.planned.labels[1]
         );
         if self.setting.options.dry_run {
-            anstream::println!("how many hunks reach the build is not known before both ends are built");
+            host::out!("how many hunks reach the build is not known before both ends are built");
             return Ok(Exit::Success);
         }
         let dir = self.directory()?;
@@ -171,14 +171,14 @@ impl<'a> Bisection<'a> {
             label => format!("{} ({label})", short(&planned.names[item])),
         };
         let (bad, good) = planned.ends();
-        anstream::eprintln!(
+        host::note!(
             "bisecting {what} over {}, bad end {}, good end {}: {looked_for} is looked for",
             counted(planned.names.len(), planned.noun()),
             label(bad),
             label(good)
         );
         for note in &planned.notes {
-            anstream::eprintln!("{note}");
+            host::note!("{note}");
         }
     }
 
@@ -198,7 +198,7 @@ impl<'a> Bisection<'a> {
                 .map_err(|error| Failure::cannot_create(&dir.display().to_string(), &error))?;
         }
         std::fs::create_dir_all(&dir).map_err(|error| Failure::cannot_create(&dir.display().to_string(), &error))?;
-        anstream::eprintln!("journal and evidence: {}", dir.display());
+        host::note!("journal and evidence: {}", dir.display());
         Ok(dir)
     }
 
@@ -271,7 +271,7 @@ impl<'a> Bisection<'a> {
             Finding::Search(conclusion) => report::wrong_ends(conclusion, &self.planned, state),
         };
         if let Some(said) = said {
-            anstream::println!("\n{said}\nevidence: {}", dir.join("runs").display());
+            host::out!("\n{said}\nevidence: {}", dir.join("runs").display());
             return Ok(Exit::NoAnswer);
         }
         let Finding::Search(conclusion) = finding else {
@@ -288,7 +288,7 @@ impl<'a> Bisection<'a> {
             dir,
         };
         report.write(bench)?;
-        anstream::print!("\n{}", report.render());
+        host::print::text(&format!("\n{}", report.render()));
         Ok(match conclusion {
             Conclusion::Found { .. } => Exit::Success,
             _ => Exit::NoAnswer,

@@ -97,14 +97,14 @@ impl Selection {
             })?;
             return Ok(Some(chosen));
         }
-        anstream::eprintln!(
+        host::note!(
             "{} match: which of them fail at the bad end comes first",
             counted(self.cells().count(), "cell")
         );
         let artifact = match bench.artifact(bad_end)? {
             Ok(artifact) => artifact,
             Err(reason) => {
-                anstream::println!("\nthe bad end cannot be tested: {reason}\nname another one");
+                host::out!("\nthe bad end cannot be tested: {reason}\nname another one");
                 return Ok(None);
             }
         };
@@ -112,7 +112,7 @@ impl Selection {
         let failing: Vec<&Cell> = ran.iter().filter(|cell| cell.verdict().failure().is_some()).collect();
         match failing.as_slice() {
             [] => {
-                anstream::println!(
+                host::out!(
                     "\nnone of these cells fails at the bad end:\n{}\nperhaps the ends are swapped; \
                     a failure that shows now and then is bisected with its case and file system named in full\n\
                     evidence: {}",
@@ -143,7 +143,7 @@ impl Selection {
             let text =
                 serde_json::to_vec_pretty(chosen).map_err(|error| Failure::foreign(Exit::CannotCreate, &error))?;
             atomic::write(file, &text).map_err(|error| Failure::cannot_create(&file.display().to_string(), &error))?;
-            anstream::eprintln!("{} is what fails", name(chosen));
+            host::note!("{} is what fails", name(chosen));
         }
         Ok(chosen)
     }

@@ -109,7 +109,7 @@ impl DeltaRequest<'_> {
     }
 
     fn no_answer(&self, text: &str) -> Exit {
-        anstream::println!("\n{text}\nevidence: {}", self.dir.join("runs").display());
+        host::out!("\n{text}\nevidence: {}", self.dir.join("runs").display());
         Exit::NoAnswer
     }
 

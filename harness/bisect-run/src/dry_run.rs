@@ -27,19 +27,19 @@ pub(crate) fn dry_run<M: Maker>(planned: &mut Planned, fresh: &Search, maker: &M
     if planned.kind != Kind::Releases {
         let left_out: BTreeSet<usize> = planned.same.iter().map(|(item, _)| *item).collect();
         if is_known {
-            anstream::println!(
+            host::out!(
                 "of {} {} do not reach the build, by what the last one read",
                 counted(planned.names.len() - 1, planned.noun()),
                 left_out.len()
             );
         } else {
-            anstream::println!(
+            host::out!(
                 "nothing of it was built yet, so what does not reach the build is not known before both ends are"
             );
         }
     }
     let estimate = planned.estimate(fresh);
-    anstream::println!(
+    host::out!(
         "if every run of a bad kernel fails: {:.1} kernels (at most {}) and {:.1} runs (at most {}), \
             both ends among them; more of both if it fails now and then",
         estimate.kernels.0,
@@ -52,7 +52,7 @@ pub(crate) fn dry_run<M: Maker>(planned: &mut Planned, fresh: &Search, maker: &M
         run_s: judged.and_then(|judged| median(judged.durations_ms())),
         ..maker.pace()
     };
-    anstream::println!("{}", minutes(&estimate, pace, planned.kind != Kind::Releases));
+    host::out!("{}", minutes(&estimate, pace, planned.kind != Kind::Releases));
     Ok(())
 }
 fn list(planned: &Planned) {
@@ -60,7 +60,7 @@ fn list(planned: &Planned) {
     let last = planned.names.len();
     for (item, name) in planned.names.iter().enumerate() {
         if item == LISTED && last > 2 * LISTED {
-            anstream::println!("… {} more", last - 2 * LISTED);
+            host::out!("… {} more", last - 2 * LISTED);
         }
         if (LISTED..last.saturating_sub(LISTED)).contains(&item) && last > 2 * LISTED {
             continue;
@@ -76,7 +76,7 @@ fn list(planned: &Planned) {
         let same = same.map_or_else(String::new, |(_, other)| {
             format!("  (does not reach the build: as {})", short(&planned.names[*other]))
         });
-        anstream::println!("{}  {}{end}{same}", short(name), planned.labels[item]);
+        host::out!("{}  {}{end}{same}", short(name), planned.labels[item]);
     }
 }
 

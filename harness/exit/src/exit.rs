@@ -17,19 +17,19 @@ pub enum Exit {
     Usage = 64,
     /// A file that a person wrote says something wrong: kernels.toml, a plan, a patch.
     Data = 65,
-    /// What was named does not exist or is of the wrong kind.
+    /// What was named does not exist, cannot be read or is of the wrong kind.
     NoInput = 66,
     /// What was fetched is not what was pinned, or bears no valid signature.
     NotVerified = 67,
     /// The network is needed and cannot be reached, or must not be used.
     Network = 68,
-    /// The host lacks a tool.
+    /// The host lacks a tool, or what serves there does not start or answer.
     Unavailable = 69,
     /// Something failed that should not have.
     Internal = 70,
     /// The operating system refuses something that the device needs.
     System = 71,
-    /// A file or directory cannot be written: no space, no permission.
+    /// A file, a directory or standard output cannot be written: no space, no permission.
     CannotCreate = 73,
     /// A kernel does not build.
     Build = 74,

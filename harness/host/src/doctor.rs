@@ -60,7 +60,7 @@ pub fn report(yes: bool) -> Result<(), DoctorError> {
             State::Found(version) => (format!("{good}✓{good:#}"), version),
             State::Missing => (format!("{bad}✗{bad:#}"), format!("missing: {}", need.source.describe())),
         };
-        anstream::println!("{mark} {:<20} {found}\n  {:<20} {}", need.program, "", need.why);
+        crate::print::out!("{mark} {:<20} {found}\n  {:<20} {}", need.program, "", need.why);
     }
     let missing: Vec<&Need> = needs::ALL
         .iter()
@@ -69,7 +69,7 @@ pub fn report(yes: bool) -> Result<(), DoctorError> {
         .collect();
     if missing.is_empty() {
         qemu_is_fit()?;
-        anstream::println!("this machine has all that is needed");
+        crate::print::out!("this machine has all that is needed");
         return Ok(());
     }
     obtain(&missing, yes)?;

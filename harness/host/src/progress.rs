@@ -94,7 +94,7 @@ impl Progress {
     /// Says one line above the bars.
     pub fn say(&self, line: &str) {
         if self.lines {
-            anstream::eprintln!("{line}");
+            crate::print::note!("{line}");
         } else {
             // A terminal that went away must not stop the work.
             let _ = self.bars.println(line);
@@ -107,7 +107,7 @@ impl Progress {
             bar.set_style(style.progress_chars("=> "));
         }
         if self.lines {
-            anstream::eprintln!("{label}");
+            crate::print::note!("{label}");
         }
         bar.set_message(label);
         Step { bar }

@@ -5,6 +5,10 @@ use std::path::PathBuf;
 use exit::{Exit, ExitError};
 use host::cache::CacheError;
 
+use super::apt::AptError;
+use super::build::BuildError;
+use super::source::SourceError;
+
 /// Why kernels are not ready to boot.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -31,7 +35,7 @@ pub enum Error {
     Resolve(#[from] super::resolve::ResolveError),
     /// The archive is of no help.
     #[error(transparent)]
-    Apt(#[from] super::apt::AptError),
+    Apt(#[from] AptError),
     /// A package cannot be had, or is not the one pinned.
     #[error(transparent)]
     Fetch(#[from] super::fetch::FetchError),
@@ -40,14 +44,26 @@ pub enum Error {
     Unpack(#[from] super::unpack::UnpackError),
     /// A kernel is not built.
     #[error(transparent)]
-    Build(#[from] super::build::BuildError),
+    Build(#[from] BuildError),
     /// The cache cannot be used.
     #[error(transparent)]
     Cache(#[from] CacheError),
 }
 
-impl From<super::source::SourceError> for Error {
-    fn from(error: super::source::SourceError) -> Self {
+impl Error {
+    /// What is not cached, for a person, if it failed because the network may not be used.
+    #[must_use]
+    pub fn not_cached(&self) -> Option<&str> {
+        match self {
+            Error::Apt(AptError::Offline { needed }) => Some(needed),
+            Error::Build(BuildError::Source(SourceError::Offline { what })) => Some(what),
+            _ => None,
+        }
+    }
+}
+
+impl From<SourceError> for Error {
+    fn from(error: SourceError) -> Self {
         Error::Build(error.into())
     }
 }

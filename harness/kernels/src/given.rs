@@ -31,19 +31,26 @@ pub struct GivenTree {
 /// # Errors
 /// The image or the modules' directory does not exist.
 pub fn image_kernel(image: &Path, modules: Option<&Path>) -> Result<Kernel, Failure> {
+    let problem = |path: &Path, kind: &str| {
+        if path.exists() {
+            format!("that is no {kind}")
+        } else {
+            format!("there is no such {kind}")
+        }
+    };
     if !image.is_file() {
-        return Err(Failure::new(
-            Exit::NoInput,
-            format!(
-                "--image {}: there is no such file; expected a bzImage or a vmlinux",
-                image.display()
-            ),
-        ));
+        let message = format!(
+            "--image {}: {}; expected a bzImage or a vmlinux",
+            image.display(),
+            problem(image, "file")
+        );
+        return Err(Failure::new(Exit::NoInput, message));
     }
     if let Some(modules) = modules.filter(|dir| !dir.is_dir()) {
         let message = format!(
-            "--modules {}: there is no such directory; expected one that holds lib/modules/RELEASE",
-            modules.display()
+            "--modules {}: {}; expected one that holds lib/modules/RELEASE",
+            modules.display(),
+            problem(modules, "directory")
         );
         return Err(Failure::new(Exit::NoInput, message));
     }

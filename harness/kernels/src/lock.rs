@@ -70,7 +70,7 @@ impl Pinned {
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// The file is there and cannot be read.
-    #[error("cannot read {}", file.display())]
+    #[error("cannot read {}; mend it, or remove it and run `cargo xtask update`", file.display())]
     Read {
         /// Path of kernels.lock.
         file: PathBuf,
@@ -96,7 +96,8 @@ pub enum LockError {
 impl ExitError for LockError {
     fn exit(&self) -> Exit {
         match self {
-            LockError::Read { .. } | LockError::Malformed(_) => Exit::Data,
+            LockError::Read { .. } => Exit::NoInput,
+            LockError::Malformed(_) => Exit::Data,
             LockError::Write { .. } => Exit::CannotCreate,
             LockError::Serialize(_) => Exit::Internal,
         }

@@ -19,7 +19,7 @@ pub struct Manifest {
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
     /// It cannot be read.
-    #[error("cannot read {}", file.display())]
+    #[error("cannot read the list of kernels {}; expected a file like kernels.toml (--manifest FILE names one)", file.display())]
     Read {
         file: PathBuf,
         /// The system's answer.

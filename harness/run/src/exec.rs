@@ -32,8 +32,13 @@ pub fn exec(line: &str, plan_file: Option<&Path>, rules: &[String], seed: Option
     let mut plan = FaultPlan::default();
     if let Some(path) = plan_file {
         if !path.is_file() {
+            let what = if path.exists() {
+                "that is no file"
+            } else {
+                "there is no such file"
+            };
             let message = format!(
-                "--plan {}: there is no such file; expected TOML with `seed` and `rules`",
+                "--plan {}: {what}; expected TOML with `seed` and `rules`",
                 path.display()
             );
             return Err(Failure::new(Exit::NoInput, message));
@@ -64,7 +69,7 @@ fn check_static(program: &Path, bytes: &[u8]) -> Result<(), Failure> {
             "--exec {}: {what}; the guest runs static x86-64 executables (cc -static, or Rust with -C target-feature=+crt-static)",
             program.display()
         );
-        Err(Failure::new(Exit::Usage, message))
+        Err(Failure::new(Exit::NoInput, message))
     };
     let Ok(header) = object::elf::FileHeader64::<object::Endianness>::parse(bytes) else {
         return bad("not an ELF executable");

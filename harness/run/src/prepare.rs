@@ -93,7 +93,7 @@ pub fn accel(
         image,
     });
     let (accel, why) = accel::choose(choice, cache.root(), &version, probe.as_ref());
-    anstream::eprintln!("accelerator: {} ({why})", accel.word());
+    host::note!("accelerator: {} ({why})", accel.word());
     Ok(accel)
 }
 

@@ -209,12 +209,12 @@ impl Soak<'_> {
         drop(step);
         self.summary.seconds = started.elapsed().as_secs();
         self.write("soak.json", &json(&self.summary)?)?;
-        anstream::println!("{}", self.summary.table());
-        anstream::println!("seed {}; evidence: {}", self.seed, self.dir.display());
+        host::out!("{}", self.summary.table());
+        host::out!("seed {}; evidence: {}", self.seed, self.dir.display());
         let was_interrupted = interrupted.load(Ordering::Relaxed);
         if was_interrupted {
             let next = first + self.summary.rounds;
-            anstream::println!(
+            host::out!(
                 "interrupted in round {next}, of which nothing is counted; --seed {} --first-round {next} goes on \
                 with it",
                 self.seed

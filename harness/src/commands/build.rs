@@ -47,7 +47,7 @@ pub(crate) fn run(args: &BuildArgs) -> Result<Exit, Failure> {
         ..Options::default()
     };
     for artifact in prepare::kernels(&path, &kernels, &options)? {
-        anstream::println!(
+        host::out!(
             "{}: {} ({}) in {}",
             artifact.id,
             artifact.release,

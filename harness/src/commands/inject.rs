@@ -67,7 +67,7 @@ pub(crate) fn run(args: &InjectArgs) -> Result<Exit, Failure> {
     } else {
         inject::say(&command, &reply)
     };
-    anstream::println!("{said}");
+    host::out!("{said}");
     Ok(Exit::Success)
 }
 
@@ -113,7 +113,7 @@ fn print(lines: Subscription, json: bool) -> Result<(), Failure> {
             say(format!("{line}\n").as_bytes())?;
         }
     }
-    anstream::eprintln!("the device has ended");
+    host::note!("the device has ended");
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use exit::Failure;
+use exit::{Exit, Failure};
 use guest_wire::Fs;
 use kernels::given::{image_kernel, patched, tree_kernel};
 use kernels::{Kernel, Manifest};
@@ -30,10 +30,43 @@ pub(crate) fn of_image(image: &Path, modules: Option<&Path>) -> Result<KernelCho
 /// A source tree, if one is given.
 pub(crate) fn of_tree(args: &TreeArgs, fs: &[Fs], configs: &Path) -> Result<Option<KernelChoice>, Failure> {
     let Some(given) = args.given() else { return Ok(None) };
+    check_tree(&given.tree)?;
+    check_patches(&given.patch)?;
     Ok(Some(KernelChoice {
         kernels: vec![tree_kernel(&given, fs, configs)?],
         origin: KernelOrigin::Tree(given),
     }))
+}
+
+/// Says what a listing would not find out: it reads no source.
+fn check_tree(tree: &Path) -> Result<(), Failure> {
+    // The address of a repository is none of a directory.
+    if tree.is_dir() || tree.to_string_lossy().contains("://") {
+        return Ok(());
+    }
+    let what = if tree.exists() {
+        "that is no directory"
+    } else {
+        "there is no such directory"
+    };
+    let message = format!(
+        "--tree {}: {what}; expected the top directory of a Linux tree",
+        tree.display()
+    );
+    Err(Failure::new(Exit::NoInput, message))
+}
+
+fn check_patches(patches: &[PathBuf]) -> Result<(), Failure> {
+    match patches.iter().find(|patch| !patch.exists()) {
+        Some(patch) => Err(Failure::new(
+            Exit::NoInput,
+            format!(
+                "--patch {}: there is no such file; expected a patch, a mailbox or a directory of patches",
+                patch.display()
+            ),
+        )),
+        None => Ok(()),
+    }
 }
 
 /// Kernels of a list; `is_named` says whether a person named them. With patches they must be, and come as source.
@@ -47,7 +80,9 @@ pub(crate) fn of_manifest(
     let kernels = if patches.is_empty() {
         selected.iter().map(|kernel| (*kernel).clone()).collect()
     } else {
-        patched(selected, is_named, patches, all)?
+        let kernels = patched(selected, is_named, patches, all)?;
+        check_patches(patches)?;
+        kernels
     };
     Ok(KernelChoice {
         kernels,

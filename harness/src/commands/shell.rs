@@ -124,7 +124,7 @@ fn tell_unfired(device: &mut Device) {
     rules.retain(|rule| rule.hits == 0);
     if !rules.is_empty() {
         let rules = inject::say(&command, &Reply::Rules { rules });
-        anstream::eprintln!("rules that never fired:\n{rules}");
+        host::note!("rules that never fired:\n{rules}");
     }
 }
 
@@ -138,7 +138,7 @@ fn announce(places: &Places, control: &Path, artifact: &Artifact) -> Result<(), 
     let path = places.runs().join(CURRENT);
     let written = std::fs::create_dir_all(places.runs()).and_then(|()| atomic::write(&path, &json));
     written.map_err(|error| Failure::cannot_create(&path.display().to_string(), &error))?;
-    anstream::eprintln!(
+    host::note!(
         "booting {} ({}); `poweroff` or Ctrl-A X ends it\n\
          from another terminal: cargo xtask inject 'fail write limit=1' | list | clear | stats\n\
          and inside the guest:  inject 'fail write limit=1' | list | clear | stats",

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use clap::{Args, Subcommand};
-use exit::{Exit, Failure};
+use exit::{Exit, ExitError, Failure};
 use host::cache::Cache;
 use host::places::Places;
 use host::progress::Progress;
@@ -62,7 +62,7 @@ pub(crate) fn run(args: &StoreArgs) -> Result<Exit, Failure> {
         StoreAsk::List => list(&cache),
         StoreAsk::Gc { days, dry_run } => gc(&cache, *days, *dry_run)?,
         StoreAsk::Why { id, manifest } => {
-            why(&cache, id, &Places::find().manifest(manifest.manifest.as_deref()))?;
+            why(&cache, id, manifest.manifest.as_deref())?;
         }
     }
     Ok(Exit::Success)
@@ -70,14 +70,14 @@ pub(crate) fn run(args: &StoreArgs) -> Result<Exit, Failure> {
 
 fn list(cache: &Cache) {
     let kept = store::all(cache);
-    anstream::println!("{} kernels in {}", kept.len(), cache.root().display());
+    host::out!("{} kernels in {}", kept.len(), cache.root().display());
     for kept in &kept {
         let made = kept.description.made_of.as_ref();
         let of = made.map_or_else(
             || "package or image".to_owned(),
             |made| format!("built of {}, {}", made.source, made.config.join(" ")),
         );
-        anstream::println!(
+        host::out!(
             "  {}  {:>9}  used {:>8}  {} {}; {of}",
             short(&kept.hash),
             size(stock::size_bytes(&kept.dir)),
@@ -87,9 +87,9 @@ fn list(cache: &Cache) {
         );
     }
     let folders = stock::build_folders(cache);
-    anstream::println!("{} build directories", folders.len());
+    host::out!("{} build directories", folders.len());
     for folder in folders {
-        anstream::println!(
+        host::out!(
             "  {}  {:>9}  used {:>8}  {}",
             short(&folder.name),
             size(stock::size_bytes(&folder.dir)),
@@ -105,22 +105,23 @@ fn list(cache: &Cache) {
 
 fn gc(cache: &Cache, days: u64, dry_run: bool) -> Result<(), Failure> {
     let mut freed = 0;
-    for unused in stock::unused(cache, Duration::from_secs(days * 24 * 3600)) {
+    for unused in stock::unused(cache, Duration::from_secs(days.saturating_mul(24 * 3600))) {
         let dir = unused.dir.display();
         let bytes = stock::size_bytes(&unused.dir);
         let verb = if dry_run { "would remove" } else { "removed" };
         if !dry_run && !unused.remove(cache)? {
-            anstream::println!("in use, stays: {dir}");
+            host::out!("in use, stays: {dir}");
             continue;
         }
         freed += bytes;
-        anstream::println!("{verb} {dir} ({})", size(bytes));
+        host::out!("{verb} {dir} ({})", size(bytes));
     }
-    anstream::println!("{} {}", size(freed), if dry_run { "would be freed" } else { "freed" });
+    host::out!("{} {}", size(freed), if dry_run { "would be freed" } else { "freed" });
     Ok(())
 }
 
-fn why(cache: &Cache, id: &str, manifest_path: &Path) -> Result<(), Failure> {
+fn why(cache: &Cache, id: &str, named: Option<&Path>) -> Result<(), Failure> {
+    let manifest_path = &Places::find().manifest(named);
     if let Some(kept) = stock::by_hash(cache, id) {
         say(&kept);
         return Ok(());
@@ -136,18 +137,19 @@ fn why(cache: &Cache, id: &str, manifest_path: &Path) -> Result<(), Failure> {
             ),
         ));
     };
-    match stock::why(cache, kernel, &prepare::lock_of(manifest_path), &Progress::stderr())? {
+    let why = stock::why(cache, kernel, &prepare::lock_of(manifest_path), &Progress::stderr());
+    match why.map_err(|error| source_is_missing(error, id, named))? {
         Why::Taken { debs, artifact } => {
             for deb in debs {
-                anstream::println!("package {} {}, sha256 {}", deb.name, deb.version, deb.sha256);
+                host::out!("package {} {}, sha256 {}", deb.name, deb.version, deb.sha256);
             }
             match artifact {
                 Some(kept) => say(&kept),
-                None => anstream::println!("{id} is not in the store; the next run fetches it"),
+                None => host::out!("{id} is not in the store; the next run fetches it"),
             }
         }
         Why::Built { tree, nearest: None } => {
-            anstream::println!("{id} ({tree}) was never built with this configuration");
+            host::out!("{id} ({tree}) was never built with this configuration");
         }
         Why::Built {
             tree,
@@ -160,20 +162,32 @@ fn why(cache: &Cache, id: &str, manifest_path: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The network is not used to say why: what is missing comes with a build.
+fn source_is_missing(error: kernels::Error, id: &str, named: Option<&Path>) -> Failure {
+    let Some(what) = error.not_cached() else {
+        return error.into();
+    };
+    let named = named.map_or_else(String::new, |file| format!(" --manifest {}", file.display()));
+    let message = format!(
+        "{what} is not cached, and this command uses no network; `cargo xtask build {id}{named}` fetches and builds it"
+    );
+    Failure::new(error.exit(), message)
+}
+
 fn say_changed(id: &str, tree: &str, changed: &[String]) {
     if changed.is_empty() {
-        anstream::println!("{id} ({tree}) is built: no file that its build reads differs");
+        host::out!("{id} ({tree}) is built: no file that its build reads differs");
         return;
     }
-    anstream::println!(
+    host::out!(
         "{id} ({tree}) would be built: the nearest artifact was made of other content in {}:",
         counted(changed.len(), "file")
     );
     for path in changed.iter().take(CHANGED_MAX) {
-        anstream::println!("  {path}");
+        host::out!("  {path}");
     }
     if changed.len() > CHANGED_MAX {
-        anstream::println!("  and {} more", changed.len() - CHANGED_MAX);
+        host::out!("  and {} more", changed.len() - CHANGED_MAX);
     }
 }
 
@@ -184,7 +198,7 @@ fn say(kept: &Kept) {
         description,
         used,
     } = kept;
-    anstream::println!(
+    host::out!(
         "artifact {hash}\n  kernel    {} ({})\n  in        {} ({}), used {}",
         description.release,
         description.version,
@@ -193,7 +207,7 @@ fn say(kept: &Kept) {
         ago(*used)
     );
     if let Some(made) = &description.made_of {
-        anstream::println!(
+        host::out!(
             "  source    {}, tree {}\n  reads     {} files of it, listed in {}\n  \
             config    {}, as it came out in {}\n  with      {}",
             made.source,

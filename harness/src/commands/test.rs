@@ -39,7 +39,7 @@ pub(crate) struct TestArgs {
     #[arg(long)]
     pub(crate) keep: bool,
     /// Also write the results to this file.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "list")]
     pub(crate) json: Option<PathBuf>,
     /// Use the newest versions the archive holds where kernels.toml says `latest`, and write them to kernels.lock.
     #[arg(long, conflicts_with = "offline")]
@@ -48,14 +48,19 @@ pub(crate) struct TestArgs {
     #[arg(long)]
     pub(crate) list: bool,
     /// Run this kernel image (bzImage or vmlinux) instead of the kernels of kernels.toml.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["kernel", "patch"], conflicts_with_all = OF_TREE)]
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["kernel", "patch", "manifest", "update"],
+        conflicts_with_all = OF_TREE
+    )]
     pub(crate) image: Option<PathBuf>,
     /// Directory with the image's modules: one that holds lib/modules/RELEASE, or is it.
     #[arg(
         long,
         value_name = "DIR",
         requires = "image",
-        conflicts_with_all = ["kernel", "patch"],
+        conflicts_with_all = ["kernel", "patch", "manifest", "update"],
         conflicts_with_all = OF_TREE
     )]
     pub(crate) modules: Option<PathBuf>,
@@ -118,7 +123,7 @@ pub(crate) fn run(args: &TestArgs) -> Result<Exit, Failure> {
         .is_terminal()
         .then(|| rustix::termios::tcgetwinsize(std::io::stdout()).ok())
         .flatten();
-    anstream::print!("{}", report::render(&run, &results, width.map(|size| size.ws_col)));
+    host::print::text(&report::render(&run, &results, width.map(|size| size.ws_col)));
     Ok(results.tally().exit())
 }
 
@@ -131,7 +136,7 @@ fn list(trials: &[Trial]) {
                 let cause = cause.map(|cause| format!(" ({cause})")).unwrap_or_default();
                 format!("  expected: {}{cause}", expect.verdict.word())
             });
-            anstream::println!(
+            host::out!(
                 "{} {} {}{}",
                 trial.kernel,
                 trial.fs,
@@ -141,7 +146,7 @@ fn list(trials: &[Trial]) {
             cells += 1;
         }
     }
-    anstream::eprintln!("{} in {}", counted(cells, "cell"), counted(trials.len(), "trial"));
+    host::note!("{} in {}", counted(cells, "cell"), counted(trials.len(), "trial"));
 }
 
 /// The kernels that the flags ask for.
@@ -209,7 +214,7 @@ fn resolve(
 fn matrix(run: &Run, places: &Places, jobs: Option<usize>) -> Result<(), Failure> {
     let jobs = jobs.unwrap_or_else(run::jobs::jobs).max(1);
     let cells: usize = run.trials.iter().map(|trial| trial.cases.len()).sum();
-    anstream::eprintln!(
+    host::note!(
         "running {} in {}, up to {} at once",
         counted(cells, "cell"),
         counted(run.trials.len(), "trial"),

@@ -37,10 +37,10 @@ pub(crate) fn run(args: &UpdateArgs) -> Result<Exit, Failure> {
     )?;
     for change in &changes {
         let before = change.before.as_deref().unwrap_or("not pinned");
-        anstream::println!("{}: {before} -> {}", change.id, change.after);
+        host::out!("{}: {before} -> {}", change.id, change.after);
     }
     if changes.is_empty() {
-        anstream::println!("kernels.lock is up to date");
+        host::out!("kernels.lock is up to date");
     }
     Ok(Exit::Success)
 }

@@ -81,19 +81,28 @@ fn a_bad_list_of_kernels_is_pointed_at() {
 #[test]
 fn images_that_are_not_there_are_named() {
     let place = Place::new();
-    insta::assert_snapshot!(place.list(&["--image", "nope"]), @"
+    let list = |args: &[&str]| place.run(&[&["test", "--list"], args].concat());
+    insta::assert_snapshot!(list(&["--image", "nope"]), @"
     error: --image nope: there is no such file; expected a bzImage or a vmlinux
     exit code 66
     ");
-    insta::assert_snapshot!(place.list(&["--image", "kernels.toml", "--modules", "nope"]), @"
+    insta::assert_snapshot!(list(&["--image", "."]), @"
+    error: --image .: that is no file; expected a bzImage or a vmlinux
+    exit code 66
+    ");
+    insta::assert_snapshot!(list(&["--image", "kernels.toml", "--modules", "nope"]), @"
     error: --modules nope: there is no such directory; expected one that holds lib/modules/RELEASE
     exit code 66
     ");
-    insta::assert_snapshot!(place.list(&["--modules", "x"]), @"
+    insta::assert_snapshot!(list(&["--image", "kernels.toml", "--modules", "kernels.toml"]), @"
+    error: --modules kernels.toml: that is no directory; expected one that holds lib/modules/RELEASE
+    exit code 66
+    ");
+    insta::assert_snapshot!(list(&["--modules", "x"]), @"
     error: the following required arguments were not provided:
       --image <FILE>
 
-    Usage: cargo xtask test --image <FILE> --manifest <FILE> --list --modules <DIR>
+    Usage: cargo xtask test --image <FILE> --list --modules <DIR>
 
     For more information, try '--help'.
     exit code 64
@@ -111,6 +120,11 @@ fn patches_for_what_is_not_source_are_refused() {
     exit code 64
     ");
     place.file("kernels.toml", &(place::MANIFEST.to_owned() + patched));
+    insta::assert_snapshot!(place.list(&["--kernel", "mine", "--patch", "nope"]), @"
+    error: --patch nope: there is no such file; expected a patch, a mailbox or a directory of patches
+    exit code 66
+    ");
+    place.file("fix.patch", "");
     insta::assert_snapshot!(place.list(&["--kernel", "*", "--patch", "fix.patch"]), @"
     error: --patch fix.patch: debian-6.1.176 does not come as source; expected --tree DIR, or kernels that are built \
     from source: mine
@@ -143,12 +157,12 @@ fn programs_that_cannot_run_in_the_guest_are_refused() {
     insta::assert_snapshot!(place.list(&["--exec", "/bin/ls"]), @"
     error: --exec /bin/ls: dynamically linked; the guest runs static x86-64 executables (cc -static, or Rust with -C \
     target-feature=+crt-static)
-    exit code 64
+    exit code 66
     ");
     insta::assert_snapshot!(place.list(&["--exec", "./kernels.toml"]), @"
     error: --exec ./kernels.toml: not an ELF executable; the guest runs static x86-64 executables (cc -static, or \
     Rust with -C target-feature=+crt-static)
-    exit code 64
+    exit code 66
     ");
 }
 
@@ -172,6 +186,11 @@ fn what_needs_another_flag_is_refused_without_it() {
         "test --list --modules lib --rev v6.1",
         "test --list --image bzImage --config base",
         "test --list --config base",
+        "test --list --json results.json",
+        "test --image bzImage --manifest kernels.toml",
+        "test --image bzImage --update",
+        "test --list --modules lib --manifest kernels.toml",
+        "test --modules lib --update",
         "build --kernel debian-6.1.176 --config base",
         "bisect --bad a --good b --case partial-write --plan plan.toml",
         "bisect --bad a --good b --case partial-write --rule fail",
@@ -275,4 +294,101 @@ fn a_soak_that_cannot_end_is_refused() {
     error: no kernels match `debian-6.1.177`; did you mean `debian-6.1.176`? known kernels: debian-6.1.176
     exit code 64
     ");
+}
+
+#[test]
+fn more_days_than_a_clock_counts_are_many_days() {
+    let place = Place::new();
+    let days = u64::MAX.to_string();
+    insta::assert_snapshot!(place.run(&["store", "gc", "--dry-run", "--days", &days]), @"
+    0 B would be freed
+    exit code 0
+    ");
+}
+
+#[test]
+fn why_of_source_that_is_not_cached_says_what_to_do() {
+    let place = Place::new();
+    let kernel =
+        |source: &str| format!("[[kernel]]\nid = \"mine\"\n{source}\nconfig = [\"tinyconfig\"]\nfs = [\"btrfs\"]\n");
+    place.file(
+        "kernels.toml",
+        &kernel("source-package = \"linux-source-6.1\"\nversion = \"6.1.1-1\"\nsuite = \"bookworm\""),
+    );
+    insta::assert_snapshot!(place.run(&["store", "why", "mine", "--manifest", "kernels.toml"]), @"
+    error: the index of bookworm is not cached, and this command uses no network; `cargo xtask build mine \
+    --manifest kernels.toml` fetches and builds it
+    exit code 68
+    ");
+    place.file(
+        "kernels.toml",
+        &kernel("git = \"https://mirror.invalid/linux.git\"\nrev = \"v6.1\""),
+    );
+    insta::assert_snapshot!(place.run(&["store", "why", "mine", "--manifest", "kernels.toml"]), @"
+    error: v6.1 of https://mirror.invalid/linux.git is not cached, and this command uses no network; `cargo xtask \
+    build mine --manifest kernels.toml` fetches and builds it
+    exit code 68
+    ");
+}
+
+#[test]
+fn trees_patches_and_files_that_are_not_there_are_named_by_their_flag() {
+    let place = Place::new();
+    std::fs::create_dir(place.dir().join("folder")).unwrap();
+    for command in [&["test", "--list"][..], &["build"]] {
+        let run = |args: &[&str]| place.run(&[command, args].concat());
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(run(&["--tree", "nope"]), @"
+            error: --tree nope: there is no such directory; expected the top directory of a Linux tree
+            exit code 66
+            ");
+            insta::assert_snapshot!(run(&["--tree", "kernels.toml"]), @"
+            error: --tree kernels.toml: that is no directory; expected the top directory of a Linux tree
+            exit code 66
+            ");
+            insta::assert_snapshot!(run(&["--tree", "folder", "--patch", "nope"]), @"
+            error: --patch nope: there is no such file; expected a patch, a mailbox or a directory of patches
+            exit code 66
+            ");
+            insta::assert_snapshot!(run(&["--manifest", "nope"]), @"
+            error: cannot read the list of kernels nope; expected a file like kernels.toml (--manifest FILE names one)
+              caused by: No such file or directory (os error 2)
+            exit code 66
+            ");
+        }
+    }
+    std::fs::create_dir(place.dir().join("kernels.lock")).unwrap();
+    insta::assert_snapshot!(place.test(&[]), @"
+    error: cannot read kernels.lock; mend it, or remove it and run `cargo xtask update`
+      caused by: Is a directory (os error 21)
+    exit code 66
+    ");
+}
+
+#[test]
+fn nobody_who_reads_is_no_error_and_a_full_disk_is_one() {
+    let place = Place::new();
+    let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let closed = || std::io::pipe().unwrap().1;
+    let list = ["test", "--manifest", "kernels.toml", "--list"];
+    for args in [&list[..], &["store", "list"]] {
+        let output = place.command(args).stdout(full()).output().unwrap();
+        let said = place.shown(output);
+        assert!(
+            said.ends_with(
+                "error: cannot write to standard output\n  caused by: No space left on device (os error 28)\nexit code 73"
+            ),
+            "{said}"
+        );
+        let output = place.command(args).stdout(closed()).output().unwrap();
+        let said = place.shown(output);
+        assert!(said.ends_with("exit code 0") && !said.contains("error"), "{said}");
+    }
+    let unknown = [&list[..], &["--kernel", "nope"]].concat();
+    for status in [
+        place.command(&unknown).stderr(full()).status().unwrap(),
+        place.command(&unknown).stderr(closed()).status().unwrap(),
+    ] {
+        assert_eq!(status.code(), Some(64));
+    }
 }

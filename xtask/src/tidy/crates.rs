@@ -23,6 +23,14 @@ pub(crate) fn check(members: &[Member], sources: &Sources) -> Vec<Finding> {
         let file = format!("{}/Cargo.toml", member.folder.display());
         for dependency in &member.dependencies {
             if !known.contains(dependency.name.as_str()) {
+                findings.extend(dependency.folder.as_deref().map(|folder| {
+                    let message = format!(
+                        "{} depends on {}, which cargo takes for a member by its path, add `{folder}` to the members \
+                        in Cargo.toml",
+                        member.name, dependency.name
+                    );
+                    Finding::new(&file, dependency.line, Kind::CrateArrow, message)
+                }));
                 continue;
             }
             let arrow = (member.name.clone(), dependency.name.clone());
@@ -56,6 +64,29 @@ pub(crate) fn check(members: &[Member], sources: &Sources) -> Vec<Finding> {
 mod tests {
     use super::*;
     use crate::workspace;
+
+    #[test]
+    fn a_member_by_its_path_alone_is_found() {
+        let drawing = (FILE, "# A\n\n```crates\na\n```\n");
+        for (root, needs) in [
+            ("", "b = { path = \"../x/b\" }"),
+            ("", "c = { path = \"../x/b\", package = \"b\" }"),
+            (
+                "[workspace.dependencies]\nb = { path = \"x/b\" }\n",
+                "b.workspace = true",
+            ),
+        ] {
+            let root = format!("[workspace]\nmembers = [\"a\"]\n{root}");
+            let a = format!("[package]\nname = \"a\"\n[dependencies]\n{needs}\n");
+            let sources = Sources::of(&[drawing, ("Cargo.toml", &root), ("a/Cargo.toml", &a)]);
+            let members = workspace::members_of(&|file| sources.text(file)).expect("a workspace");
+            let findings = check(&members, &sources);
+            let expected = "a/Cargo.toml:4: a depends on b, which cargo takes for a member by its path, \
+                add `x/b` to the members in Cargo.toml";
+            assert_eq!(findings.len(), 1, "{needs}");
+            assert_eq!(findings[0].to_string(), expected, "{needs}");
+        }
+    }
 
     /// What is found of a workspace of `a`, which depends on `b`, and `b`, whose tests depend on `c`, with this
     /// drawing.

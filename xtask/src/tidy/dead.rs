@@ -1,30 +1,19 @@
-//! Files below a crate's directories that no `mod` names.
+//! Files that are no crate's root and that no `mod` names, wherever they are.
 
 use std::collections::BTreeSet;
 
 use super::finding::{Finding, Kind};
 use super::sources::Sources;
-use super::targets::Target;
-use crate::workspace::Member;
 
-/// Directories of a package in which each file is compiled.
-const FOLDERS: [&str; 4] = ["src", "tests", "benches", "examples"];
-
-pub(crate) fn check(member: &Member, targets: &[Target], sources: &Sources) -> Vec<Finding> {
-    let named: BTreeSet<&str> = targets
-        .iter()
-        .flat_map(|target| target.modules.files.iter().map(String::as_str))
-        .collect();
-    let mut findings = Vec::new();
-    for folder in FOLDERS {
-        let folder = format!("{}/{folder}", member.folder.display());
-        let dead = sources.below(&folder, ".rs").filter(|file| !named.contains(file));
-        findings.extend(dead.map(|file| {
-            let message = "no `mod` names this file, name it or remove it";
-            Finding::new(file, 1, Kind::DeadFile, message)
-        }));
-    }
-    findings
+/// What of the sources is not among the files that the crates of all packages are made of.
+pub(crate) fn check(named: &BTreeSet<String>, sources: &Sources) -> Vec<Finding> {
+    let files = sources.with_ending(".rs").map(|(file, _)| file);
+    let dead = files.filter(|file| !named.contains(*file));
+    let finding = |file| {
+        let message = "no `mod` names this file, name it or remove it";
+        Finding::new(file, 1, Kind::DeadFile, message)
+    };
+    dead.map(finding).collect()
 }
 
 #[cfg(test)]
@@ -38,7 +27,9 @@ mod tests {
         let parsed = modules::parse(&sources, &mut Vec::new());
         let manifest = "[package]\nname = \"a\"\n";
         let member = workspace::member("a".as_ref(), manifest, &Default::default()).expect("a package");
-        let findings = check(&member, &targets::of(&member, &sources, &parsed), &sources);
+        let crates = targets::of(&member, &sources, &parsed);
+        let named = crates.into_iter().flat_map(|target| target.modules.files).collect();
+        let findings = check(&named, &sources);
         findings.iter().map(ToString::to_string).collect()
     }
 
@@ -63,7 +54,9 @@ mod tests {
         );
         let beside = [lib, ("a/src/b.rs", "mod c;"), ("a/src/c.rs", ""), ("a/src/b/c.rs", "")];
         assert_eq!(found(&beside), expected("a/src/c.rs"));
-        assert_eq!(found(&[("a/tests/b/c.rs", "")]), expected("a/tests/b/c.rs"));
+        for file in ["a/tests/b/c.rs", "a/d.rs", "a/extra/d.rs", "extra/d.rs", "d.rs"] {
+            assert_eq!(found(&[(file, "")]), expected(file));
+        }
     }
 
     #[test]

@@ -44,18 +44,16 @@ fn long_strings(text: &str) -> BTreeMap<usize, usize> {
     if let Ok(tokens) = text.parse() {
         collect(tokens, &mut strings);
     }
-    // A doc comment is a string to the parser as well.
-    for (number, line) in text.lines().enumerate() {
-        if line.trim_start().starts_with("//") {
-            strings.remove(&(number + 1));
-        }
-    }
     strings
 }
 
 fn collect(tokens: TokenStream, strings: &mut BTreeMap<usize, usize>) {
+    let mut before = None;
     for token in tokens {
+        let this = mark(&token);
         match token {
+            // Docs in whatever form, comments among them, which are attributes to the parser.
+            TokenTree::Group(group) if before == Some('#') => attribute(group.stream(), strings),
             TokenTree::Group(group) => collect(group.stream(), strings),
             TokenTree::Literal(literal) => {
                 let (start, end) = (literal.span().start(), literal.span().end());
@@ -71,6 +69,35 @@ fn collect(tokens: TokenStream, strings: &mut BTreeMap<usize, usize>) {
                 }
             }
             TokenTree::Ident(_) | TokenTree::Punct(_) => {}
+        }
+        // `#![…]` is an attribute too.
+        if !(before == Some('#') && this == Some('!')) {
+            before = this;
+        }
+    }
+}
+
+/// The character of a punctuation mark.
+fn mark(token: &TokenTree) -> Option<char> {
+    match token {
+        TokenTree::Punct(mark) => Some(mark.as_char()),
+        _ => None,
+    }
+}
+
+/// The strings of an attribute, but for those that are docs.
+fn attribute(tokens: TokenStream, strings: &mut BTreeMap<usize, usize>) {
+    let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+    let is_docs = |at: usize| match at.checked_sub(2).and_then(|first| tokens.get(first..at)) {
+        Some([TokenTree::Ident(name), TokenTree::Punct(mark)]) => name == "doc" && mark.as_char() == '=',
+        _ => false,
+    };
+    for (at, token) in tokens.iter().enumerate() {
+        match token {
+            // That of `cfg_attr`.
+            TokenTree::Group(group) => attribute(group.stream(), strings),
+            token if !is_docs(at) => collect(token.clone().into(), strings),
+            _ => {}
         }
     }
 }
@@ -93,6 +120,8 @@ mod tests {
         let long = "x".repeat(130);
         let free = format!("fn a() {{ say(\"{long}\"); }}\n");
         assert_eq!(check("a.rs", &free), []);
+        let attribute = format!("#[error(\"{long}\")]\nstruct A;\n");
+        assert_eq!(check("a.rs", &attribute), []);
         let snapshot = format!("fn a() {{ snapshot!(1, @r#\"{long}\"#); }}\n");
         assert_eq!(check("a.rs", &snapshot), []);
     }
@@ -114,6 +143,17 @@ mod tests {
         for slashes in ["//", "///", "//!"] {
             let comment = format!("{slashes} \"{}\"\n", "x".repeat(130));
             assert_eq!(check("a.rs", &comment).len(), 1, "{slashes}");
+        }
+        for docs in [
+            format!("/** {} */\nfn a() {{}}\n", "x".repeat(130)),
+            format!("/**\n{}\n*/\nfn a() {{}}\n", "x".repeat(130)),
+            format!("/*! {} */\nfn a() {{}}\n", "x".repeat(130)),
+            format!("#[doc = \"{}\"]\nfn a() {{}}\n", "x".repeat(130)),
+            format!("#![doc = \"{}\"]\nfn a() {{}}\n", "x".repeat(130)),
+            format!("#[cfg_attr(all(), doc = \"{}\")]\nfn a() {{}}\n", "x".repeat(130)),
+            format!("mod a {{\n    /** {} */\n    fn a() {{}}\n}}\n", "x".repeat(130)),
+        ] {
+            assert_eq!(check("a.rs", &docs).len(), 1, "{docs}");
         }
         let short = format!("fn a() {{ let a = [{}]; }}\n", "\"abcdefgh\", ".repeat(12));
         assert_eq!(check("a.rs", &short).len(), 1);

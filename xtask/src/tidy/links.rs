@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use pulldown_cmark::{BrokenLink, CowStr, Event, LinkType, Options, Parser, Tag, TagEnd};
 
 use super::finding::{Finding, Kind};
-use super::paths;
 use super::sources::Sources;
+use crate::paths;
 use crate::workspace::line_at;
 
 pub(crate) fn check(file: &str, text: &str, sources: &Sources) -> Vec<Finding> {

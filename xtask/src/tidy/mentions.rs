@@ -1,8 +1,8 @@
 //! Files that prose and comments name as code, like `docs/design/testing.md`, and that do not exist.
 //!
-//! A word between backticks is taken for a file if it has a `/` and a known ending, and for a directory if it ends with
-//! `/` and begins with a directory of the root. In ARCHITECTURE.md code blocks count too, a known ending is enough, and
-//! so is a directory of the root at the beginning: a contributor starts there.
+//! A word between backticks is taken for a file if it has a `/` and a known ending, or any ending and begins with a
+//! directory of the root, and for a directory if it ends with `/` and begins so. In ARCHITECTURE.md code blocks count
+//! too, a known ending is enough, and so is a directory of the root at the beginning: a contributor starts there.
 //!
 //! A path is relative to the root, to the file that names it, to its module's directory, or to its package or the
 //! package's src/. A page outside of all packages may leave out any of them.
@@ -11,8 +11,8 @@ use pulldown_cmark::{Event, Parser, Tag, TagEnd};
 
 use super::drawing;
 use super::finding::{Finding, Kind};
-use super::paths;
 use super::sources::Sources;
+use crate::paths;
 use crate::workspace::{self, Member, line_at};
 
 mod comments;
@@ -107,7 +107,10 @@ impl Places<'_> {
         let first = word.split_once('/').map(|(first, _)| first);
         let is_from_root = first.is_some_and(|first| !first.is_empty() && self.sources.is_there(first));
         let is_map = self.file == MAP;
-        let is_file = ENDINGS.iter().any(|ending| word.ends_with(ending)) && (is_map || first.is_some());
+        let word = word.split_once('#').map_or(word, |(path, _)| path);
+        let is_known = ENDINGS.iter().any(|ending| word.ends_with(ending)) && (is_map || first.is_some());
+        let has_ending = paths::file_name(word).find('.').is_some_and(|dot| dot > 0);
+        let is_file = is_known || is_from_root && has_ending;
         let is_folder = is_from_root && (is_map || word.ends_with('/'));
         (is_file || is_folder) && is_literal(word)
     }

@@ -5,12 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use syn::visit::Visit;
 
 use super::finding::{Finding, Kind};
-use super::paths;
 use super::sources::Sources;
+use crate::paths;
 
+mod named;
 mod uses;
 
-pub(crate) use uses::{Import, Use};
+pub(crate) use named::{Named, named_files};
+pub(crate) use uses::{Import, Use, is_test};
 
 /// Files with their syntax.
 pub(crate) type Parsed<'a> = BTreeMap<&'a str, syn::File>;
@@ -126,12 +128,12 @@ impl Crate {
             let child = if let Some((_, items)) = &declared.content {
                 // The tests in a file are no module that anybody else may know.
                 let place = place.within(&name);
-                if uses::is_test(&declared.attrs) {
+                if is_test(&declared.attrs) {
                     self.add_declared(&place, items, sources, parsed);
                     continue;
                 }
                 Some(self.add(&place, Some(index), items, sources, parsed))
-            } else if uses::is_test(&declared.attrs) {
+            } else if is_test(&declared.attrs) {
                 let place = place.declared(declared, sources);
                 self.add_test_file(&place, sources, parsed);
                 continue;
@@ -222,19 +224,19 @@ impl Place {
     }
 }
 
-/// What `#[path = "…"]` says.
-pub(crate) fn named_path(attributes: &[syn::Attribute]) -> Option<String> {
-    let value = attributes.iter().find_map(|attribute| match &attribute.meta {
-        syn::Meta::NameValue(pair) if pair.path.is_ident("path") => Some(&pair.value),
+/// What `#[path = "…"]` says, or a `cfg_attr` with it.
+fn named_path(attributes: &[syn::Attribute]) -> Option<String> {
+    attributes.iter().find_map(|attribute| match &attribute.meta {
+        syn::Meta::NameValue(pair) if pair.path.is_ident("path") => match &pair.value {
+            syn::Expr::Lit(syn::ExprLit {
+                lit: syn::Lit::Str(text),
+                ..
+            }) => Some(text.value()),
+            _ => None,
+        },
+        syn::Meta::List(list) if list.path.is_ident("cfg_attr") => named::of_conditional(list.tokens.clone()),
         _ => None,
-    })?;
-    match value {
-        syn::Expr::Lit(syn::ExprLit {
-            lit: syn::Lit::Str(text),
-            ..
-        }) => Some(text.value()),
-        _ => None,
-    }
+    })
 }
 
 /// The name that an item defines, but for modules and imports.

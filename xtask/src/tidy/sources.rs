@@ -1,10 +1,11 @@
 //! The files that are looked at: those that git tracks and that exist, and those that it would not ignore.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::error::Error;
 use std::path::Path;
+use std::process::Command;
 
-use xshell::{Shell, cmd};
+use super::finding::{Finding, Kind};
+use crate::tool::{self, ToolError};
 
 /// Endings of files whose text some check reads.
 const READ: [&str; 3] = [".rs", ".md", ".toml"];
@@ -15,26 +16,36 @@ pub(crate) struct Sources {
     texts: BTreeMap<String, String>,
     /// Files and the directories that they are in.
     names: BTreeSet<String>,
+    /// Files with such an ending that cannot be read.
+    pub(crate) unreadable: Vec<Finding>,
 }
 
 impl Sources {
     /// What git knows of below this root.
     ///
     /// # Errors
-    /// It is no work tree of git, or a file cannot be read.
-    pub(crate) fn read(root: &Path) -> Result<Sources, Box<dyn Error>> {
-        let shell = Shell::new()?;
-        shell.change_dir(root);
-        let listed = cmd!(shell, "git ls-files -co --exclude-standard -z").quiet().read()?;
+    /// git is missing, or it is no work tree of git's.
+    pub(crate) fn read(root: &Path) -> Result<Sources, ToolError> {
+        let mut git = Command::new("git");
+        git.args(["ls-files", "-co", "--exclude-standard", "-z"])
+            .current_dir(root);
+        let listed = tool::read(git)?;
         let mut sources = Sources::default();
         // A file that is tracked may be gone from the work tree.
         let there = |name: &&str| !name.is_empty() && root.join(name).symlink_metadata().is_ok();
         for name in listed.split('\0').filter(there) {
             sources.add_name(name);
             if READ.iter().any(|ending| name.ends_with(ending)) {
-                let text =
-                    std::fs::read_to_string(root.join(name)).map_err(|error| format!("cannot read {name}: {error}"))?;
-                sources.texts.insert(name.to_owned(), text);
+                match std::fs::read_to_string(root.join(name)) {
+                    Ok(text) => {
+                        sources.texts.insert(name.to_owned(), text);
+                    }
+                    Err(error) => {
+                        let message = format!("it cannot be read ({error}), mend or remove it");
+                        let finding = Finding::new(name, 1, Kind::Unreadable, message);
+                        sources.unreadable.push(finding);
+                    }
+                }
             }
         }
         Ok(sources)
@@ -96,7 +107,29 @@ impl Sources {
 
 #[cfg(test)]
 mod tests {
+    use xshell::{Shell, cmd};
+
     use super::*;
+
+    #[test]
+    fn what_cannot_be_read_is_a_finding() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let root = dir.path();
+        let shell = Shell::new().expect("a shell");
+        shell.change_dir(root);
+        cmd!(shell, "git init --quiet").run().expect("git");
+        std::os::unix::fs::symlink("gone.md", root.join("a.md")).expect("a link");
+        std::fs::write(root.join("b.md"), [0xFF, b'\n']).expect("a file");
+        let sources = Sources::read(root).expect("a work tree");
+        let found: Vec<String> = sources.unreadable.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            found,
+            [
+                "a.md:1: it cannot be read (No such file or directory (os error 2)), mend or remove it",
+                "b.md:1: it cannot be read (stream did not contain valid UTF-8), mend or remove it"
+            ]
+        );
+    }
 
     #[test]
     fn ignored_and_deleted_files_are_not_looked_at() {

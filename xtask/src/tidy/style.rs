@@ -1,13 +1,11 @@
-//! One style of modules: `foo.rs` beside `foo/` in place of a `mod.rs`; no `#[path]` in src/, nor into another
-//! package.
-
-use syn::visit::Visit;
+//! One style of modules: `foo.rs` beside `foo/` in place of a `mod.rs`; no `#[path]` or `include!` in src/,
+//! nor into another package; and nothing that hides from where arrows between files are looked for.
 
 use super::finding::{Finding, Kind};
-use super::modules::named_path;
-use super::paths;
+use super::modules::{Named, is_test, named_files};
 use super::sources::Sources;
-use crate::workspace::Member;
+use crate::paths;
+use crate::workspace::{self, Member};
 
 /// Directories of a package in which cargo takes each file for a program of its own, so that a module that several
 /// share must be a `mod.rs`.
@@ -27,44 +25,95 @@ pub(crate) fn check(file: &str, sources: &Sources) -> Option<Finding> {
     })
 }
 
-/// Modules of a package's file that `#[path]` brings in, where they could be found by their name.
-pub(crate) fn check_paths(member: &Member, file: &str, syntax: &syn::File) -> Vec<Finding> {
+/// Code that a package's file brings in by the name of its file, where a `mod` could do.
+pub(crate) fn check_paths(member: &Member, packages: &[Member], file: &str, text: &str) -> Vec<Finding> {
     let package = format!("{}/", member.folder.display());
     let is_source = file.starts_with(&format!("{package}src/"));
-    let mut named = Named::default();
-    named.visit_file(syntax);
-    let finding = |(line, path): (usize, String)| {
-        let target = paths::join(paths::folder(file), &path);
-        let message = if target.is_none_or(|target| !target.starts_with(&package)) {
-            format!("`#[path = \"{path}\"]` leads into another package, depend on that or copy what is needed")
+    let finding = |named: Named| {
+        let path = &named.path;
+        let target = paths::join(paths::folder(file), path);
+        let code = if named.is_include {
+            format!("include!(\"{path}\")")
+        } else {
+            format!("#[path = \"{path}\"]")
+        };
+        let is_ours = |target: &String| {
+            target.starts_with(&package)
+                && workspace::home(target, packages).is_none_or(|home| home.name == member.name)
+        };
+        let message = if !target.as_ref().is_some_and(is_ours) {
+            format!("`{code}` leads into another package, depend on that or copy what is needed")
         } else if is_source {
-            format!("`#[path = \"{path}\"]` in src/, move the file to where a plain `mod` finds it")
+            format!("`{code}` in src/, move the file to where a plain `mod` finds it")
         } else {
             return None;
         };
-        Some(Finding::new(file, line, Kind::ModuleStyle, message))
+        Some(Finding::new(file, named.line, Kind::ModuleStyle, message))
     };
-    named.paths.into_iter().filter_map(finding).collect()
+    // What is no Rust is told of elsewhere.
+    let code = text.parse().unwrap_or_default();
+    named_files(code).into_iter().filter_map(finding).collect()
 }
 
-/// Paths of `#[path]` with their lines, in modules within the file too.
-#[derive(Default)]
-struct Named {
-    paths: Vec<(usize, String)>,
+/// What in a file of src/ would hide arrows between files: modules with files of their own within a module that has
+/// none, which all count as one, and another name for the crate.
+pub(crate) fn check_hidden(file: &str, syntax: &syn::File) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for item in &syntax.items {
+        match item {
+            syn::Item::Mod(module) if !is_test(&module.attrs) && has_files(module, false) => {
+                let message = format!(
+                    "`mod {}` is in this file and has modules with files of their own, move it to a file",
+                    module.ident
+                );
+                let line = module.mod_token.span.start().line;
+                findings.push(Finding::new(file, line, Kind::ModuleStyle, message));
+            }
+            syn::Item::ExternCrate(named) if named.ident == "self" => {
+                let message = "`extern crate self` gives the crate another name, write `crate`";
+                let line = named.extern_token.span.start().line;
+                findings.push(Finding::new(file, line, Kind::ModuleStyle, message));
+            }
+            _ => {}
+        }
+    }
+    findings
 }
 
-impl Visit<'_> for Named {
-    fn visit_item_mod(&mut self, module: &syn::ItemMod) {
-        let line = module.mod_token.span.start().line;
-        self.paths.extend(named_path(&module.attrs).map(|path| (line, path)));
-        syn::visit::visit_item_mod(self, module);
+/// Whether a module within a file, or one within it, has a child in another file.
+fn has_files(module: &syn::ItemMod, is_child: bool) -> bool {
+    let children = |item: &syn::Item| match item {
+        syn::Item::Mod(child) => !is_test(&child.attrs) && has_files(child, true),
+        _ => false,
+    };
+    match &module.content {
+        Some((_, items)) => items.iter().any(children),
+        None => is_child,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workspace;
+
+    #[test]
+    fn what_hides_arrows_is_found() {
+        let lines = |text: &str| {
+            let findings = check_hidden("a/src/lib.rs", &syn::parse_file(text).expect("Rust"));
+            findings.iter().map(|finding| finding.line).collect::<Vec<_>>()
+        };
+        assert_eq!(lines("mod a;\nmod all { mod b; }"), [2]);
+        assert_eq!(lines("mod all { mod more { pub mod b; } }"), [1]);
+        assert_eq!(lines("mod a;\nextern crate self as a;"), [2]);
+        for text in [
+            "mod a; mod b { mod c {} fn d() {} }",
+            "#[cfg(test)] mod tests { mod a; }",
+            "mod b { #[cfg(test)] mod tests; }",
+            "extern crate alloc;",
+        ] {
+            assert_eq!(lines(text), [], "{text}");
+        }
+    }
 
     fn found(file: &str) -> Option<String> {
         let sources = Sources::of(&[("harness/Cargo.toml", ""), ("vhost-blk/Cargo.toml", ""), (file, "")]);
@@ -102,9 +151,12 @@ mod tests {
 
     /// Lines with a finding, and whether it leads into another package.
     fn paths_of(file: &str, text: &str) -> Vec<(usize, bool)> {
-        let member = workspace::member("x/a".as_ref(), "[package]\nname = \"a\"\n", &Default::default());
-        let syntax = syn::parse_file(text).expect("Rust");
-        let findings = check_paths(&member.expect("a package"), file, &syntax);
+        let package = |name: &str, folder: &str| {
+            let manifest = format!("[package]\nname = \"{name}\"\n");
+            workspace::member(folder.as_ref(), &manifest, &Default::default()).expect("a package")
+        };
+        let packages = [package("a", "x/a"), package("b", "x/a/b")];
+        let findings = check_paths(&packages[0], &packages, file, text);
         let is_other = |finding: &Finding| finding.message.contains("another package");
         findings
             .iter()
@@ -115,12 +167,19 @@ mod tests {
     #[test]
     fn a_module_by_path_is_found() {
         let plain = "#[path = \"c.rs\"]\nmod b;\n";
-        assert_eq!(paths_of("x/a/src/lib.rs", plain), [(2, false)]);
+        assert_eq!(paths_of("x/a/src/lib.rs", plain), [(1, false)]);
         let tests = "#[cfg(test)]\n#[path = \"b_tests.rs\"]\nmod tests;\n";
-        assert_eq!(paths_of("x/a/src/b.rs", tests), [(3, false)]);
+        assert_eq!(paths_of("x/a/src/b.rs", tests), [(2, false)]);
         let inner = "mod b {\n#[path = \"c.rs\"] mod c;\n}\n";
         assert_eq!(paths_of("x/a/src/lib.rs", inner), [(2, false)]);
+        let include = "mod b {\ninclude!(\"c.rs\");\n}\n";
+        assert_eq!(paths_of("x/a/src/lib.rs", include), [(2, false)]);
         for text in [
+            "#[cfg_attr(all(), path = \"../../b/src/c.rs\")] mod c;",
+            "macro_rules! m { () => { #[path = \"../../b/src/c.rs\"] mod c; } }",
+            "include!(\"../../b/src/c.rs\");",
+            // A package within this one.
+            "#[path = \"../b/src/c.rs\"] mod c;",
             "#[path = \"../../b/src/c.rs\"] mod c;",
             "#[path = \"../../../y.rs\"] mod c;",
             "#[path = \"../../../../y.rs\"] mod c;",

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::modules::{Crate, Parsed};
-use super::paths;
 use super::sources::Sources;
+use crate::paths;
 use crate::workspace::Member;
 
 /// Directories of which each file, and each directory with a main.rs, is a program.

@@ -89,8 +89,11 @@ fn kinds_that_take_two_files() {
     assert_eq!(summary(&findings), "1 finding: module style 1");
     for text in [
         "#[path = \"c.rs\"] mod d;\n",
-        "mod d { #[path = \"../c.rs\"] mod e; }\n",
+        "#[cfg(test)] mod d { #[path = \"../c.rs\"] mod e; }\n",
+        "mod c; mod d { mod e; }\n",
+        "mod c; extern crate self as a;\n",
         "#[cfg(test)] #[path = \"c.rs\"] mod tests;\n",
+        "#[cfg_attr(all(), path = \"c.rs\")] mod d;\n",
     ] {
         let named = [("a/src/lib.rs", text), ("a/src/c.rs", "")];
         let findings = check(&Sources::of(&[&files[..], &named].concat()));
@@ -106,6 +109,27 @@ fn kinds_that_take_two_files() {
     ];
     let findings = check(&Sources::of(&[&files[..], &up].concat()));
     assert_eq!(summary(&findings), "1 finding: arrows between layers 1");
+}
+
+#[test]
+fn a_package_of_another_workspace_is_looked_at() {
+    let manifest = (
+        "fuzz/Cargo.toml",
+        "[package]\nname = \"f\"\n[workspace]\n[[bin]]\nname = \"x\"\npath = \"t/x.rs\"\n",
+    );
+    let found = |files: &[(&str, &str)]| {
+        let findings = check(&Sources::of(&[&CLEAN[..], &[DRAWN, manifest], files].concat()));
+        findings.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(found(&[("fuzz/t/x.rs", "mod y;"), ("fuzz/t/y.rs", "")]), [""; 0]);
+    let dead = "fuzz/t/z.rs:1: no `mod` names this file, name it or remove it";
+    assert_eq!(found(&[("fuzz/t/x.rs", ""), ("fuzz/t/z.rs", "")]), [dead]);
+    let path = "fuzz/t/x.rs:1: `#[path = \"../../a/src/c.rs\"]` leads into another package, \
+        depend on that or copy what is needed";
+    assert_eq!(
+        found(&[("fuzz/t/x.rs", "#[path = \"../../a/src/c.rs\"] mod c;")]),
+        [path]
+    );
 }
 
 #[test]

@@ -99,7 +99,7 @@ impl DeltaReport<'_> {
         let told = folder.join("report.txt");
         atomic::write(&told, anstream::adapter::strip_str(&text).to_string().as_bytes())
             .map_err(|error| Failure::cannot_create(&told.display().to_string(), &error))?;
-        anstream::println!(
+        host::out!(
             "\n{text}to see both sides: sh {}",
             folder.join("reproduce.sh").display()
         );

@@ -87,7 +87,7 @@ impl Plan {
         }
         for step in self.steps() {
             let line = step.join(" ");
-            anstream::eprintln!("$ {line}");
+            crate::print::note!("$ {line}");
             let mut words = step.into_iter();
             let mut command = Command::new(words.next().unwrap_or_default());
             for word in words {

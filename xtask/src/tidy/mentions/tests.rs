@@ -2,9 +2,10 @@
 
 use super::*;
 
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 7] = [
     ("kernels.toml", ""),
     ("docs/design/b.md", ""),
+    ("kernels/patches/a.patch", ""),
     ("x/a/Cargo.toml", ""),
     ("x/a/src/c.rs", ""),
     ("x/a/src/c/d.rs", ""),
@@ -52,6 +53,10 @@ fn a_file_that_a_page_or_comment_names_and_that_is_gone_is_found() {
         "docs/gone/",
         "tests/gone.sh",
         "../gone.lock",
+        "kernels/patches/gone.patch",
+        "kernels/configs/gone.config",
+        "docs/gone.json",
+        "docs/gone.md#x",
     ] {
         let page = format!("# A\n\nsee `{path}`, and `cat {path}`\n");
         let twice = [gone("docs/p.md", 3, path), gone("docs/p.md", 3, path)].concat();

@@ -34,7 +34,7 @@ pub(super) fn plain(ident: &Ident) -> String {
 }
 
 /// Whether what has these attributes is compiled for tests only.
-pub(super) fn is_test(attributes: &[syn::Attribute]) -> bool {
+pub(crate) fn is_test(attributes: &[syn::Attribute]) -> bool {
     attributes.iter().any(|attribute| match &attribute.meta {
         syn::Meta::Path(path) => path.is_ident("test"),
         syn::Meta::List(list) if list.path.is_ident("cfg") => is_test_condition(list.tokens.clone()),

@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn the_manifest_names_the_targets() {
-        assert_eq!(known(), ["rule", "request", "ring"]);
+        assert_eq!(known(), ["rule", "request", "ring", "klog"]);
     }
 
     #[test]
@@ -198,6 +198,6 @@ mod tests {
         let problem = wanted(vec!["rign".to_owned()], known())
             .expect_err("it is refused")
             .to_string();
-        assert!(problem.contains("one of the targets rule, request, ring"), "{problem}");
+        assert!(problem.contains("one of the targets rule, request, ring, klog"), "{problem}");
     }
 }

@@ -81,7 +81,7 @@ mod tests {
             sealed(&[(1, Event::Begin), (20, Event::Note { text: "é\n".into() })]),
             Event::End {
                 events: 2,
-                hash: 0
+                hash: 6_630_427_477_826_089_080
             }
         );
     }

@@ -1,6 +1,6 @@
 //! What the kernel counted of its own failures against what its log shows.
 
-use guest_wire::{Counters, Event};
+use guest_wire::Counters;
 use verdict::{Cause, FailureKind, Judgement, console};
 
 use crate::bundle::EvidenceBundle;
@@ -15,12 +15,7 @@ const TAINTS: [(u32, FailureKind, &str); 4] = [
 
 /// A failure that the kernel counted and of which its log says nothing.
 pub(super) fn failure(evidence: &EvidenceBundle) -> Option<Judgement> {
-    let mut counters = evidence.events.iter().filter_map(|timed| match &timed.event {
-        Event::Counters(counters) => Some(counters),
-        _ => None,
-    });
-    let before = counters.next()?;
-    let after = counters.last()?;
+    let (before, after) = evidence.counters()?;
     let reports = console::reports(&evidence.console);
     let shown = |kind: FailureKind| reports.iter().any(|report| report.cause == kind.cause());
     let (kind, what) = risen(before, after)

@@ -93,6 +93,7 @@ impl EvidenceBundle {
             fsck: match &self.fsck {
                 Some(fsck) => Some(Checked {
                     clean: fsck.clean,
+                    unable: fsck.unable.clone(),
                     bytes: write(FSCK, fsck.output.as_bytes())?.bytes,
                 }),
                 None => {
@@ -139,8 +140,9 @@ impl EvidenceBundle {
             console: text(CONSOLE, head.parts.console.bytes)?,
             rules: head.rules,
             fsck: match head.parts.fsck {
-                Some(Checked { clean, bytes }) => Some(Fsck {
+                Some(Checked { clean, unable, bytes }) => Some(Fsck {
                     clean,
+                    unable,
                     output: text(FSCK, bytes)?,
                 }),
                 None => None,

@@ -4,7 +4,11 @@
 //! kernel), then what the kernel did wrong, worst first, then whether the thing under test happened at all. Only what
 //! comes through all of that is a pass; there is no path to a pass from silence.
 
+mod calls;
+mod device;
+mod image;
 mod kernel;
+mod log;
 mod rig;
 mod supporting;
 mod unfinished;
@@ -13,14 +17,18 @@ use verdict::{Judgement, Verdict};
 
 use crate::armed;
 use crate::bundle::EvidenceBundle;
+use crate::faults::Faults;
 
 /// The verdict on a cell with its grounds, from its evidence alone.
 #[must_use]
 pub fn judge(evidence: &EvidenceBundle) -> Judgement {
     let unmet = armed::unmet(evidence);
-    let mut judgement = rig::broken(evidence)
-        .or_else(|| kernel::failure(evidence))
-        .or_else(|| unfinished::unfinished(evidence))
+    let faults = Faults::of(&evidence.trace);
+    let mut judgement = rig::gone(evidence)
+        .or_else(|| device::broken(evidence, &faults))
+        .or_else(|| rig::broken(evidence).map(|broken| kernel::report(evidence, &faults).unwrap_or(broken)))
+        .or_else(|| kernel::failure(evidence, &faults))
+        .or_else(|| unfinished::unfinished(evidence, &faults))
         .unwrap_or_else(|| match &unmet[..] {
             [] => Judgement::new(Verdict::Pass, "every oracle was content"),
             [first, ..] => Judgement::new(Verdict::Inconclusive, first),

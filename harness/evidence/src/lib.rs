@@ -16,15 +16,17 @@
 //! Modules from the ground up; each knows only those of the lines above its own:
 //!
 //! ```layers
-//! hang needs
+//! checker hang needs
 //! parts
-//! bundle
+//! bundle faults
 //! armed
 //! judge
 //! ```
 
 mod armed;
 mod bundle;
+mod checker;
+mod faults;
 pub mod hang;
 mod judge;
 pub mod needs;

@@ -46,6 +46,8 @@ pub(super) struct Part {
 #[serde(deny_unknown_fields)]
 pub(super) struct Checked {
     pub(super) clean: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) unable: Option<String>,
     pub(super) bytes: u64,
 }
 

@@ -5,6 +5,7 @@
 //! comes through all of that is a pass; there is no path to a pass from silence.
 
 mod calls;
+mod counted;
 mod device;
 mod image;
 mod kernel;
@@ -18,6 +19,7 @@ use verdict::{Judgement, Verdict};
 use crate::armed;
 use crate::bundle::EvidenceBundle;
 use crate::faults::Faults;
+use crate::seal;
 
 /// The verdict on a cell with its grounds, from its evidence alone.
 #[must_use]
@@ -26,8 +28,10 @@ pub fn judge(evidence: &EvidenceBundle) -> Judgement {
     let faults = Faults::of(&evidence.trace);
     let mut judgement = rig::gone(evidence)
         .or_else(|| device::broken(evidence, &faults))
+        .or_else(|| seal::broken(evidence))
         .or_else(|| rig::broken(evidence).map(|broken| kernel::report(evidence, &faults).unwrap_or(broken)))
         .or_else(|| kernel::failure(evidence, &faults))
+        .or_else(|| counted::failure(evidence))
         .or_else(|| unfinished::unfinished(evidence, &faults))
         .unwrap_or_else(|| match &unmet[..] {
             [] => Judgement::new(Verdict::Pass, "every oracle was content"),

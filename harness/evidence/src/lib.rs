@@ -16,21 +16,23 @@
 //! Modules from the ground up; each knows only those of the lines above its own:
 //!
 //! ```layers
-//! checker hang needs
+//! checker context hang needs
 //! parts
 //! bundle faults
-//! armed
+//! armed seal
 //! judge
 //! ```
 
 mod armed;
 mod bundle;
 mod checker;
+pub mod context;
 mod faults;
 pub mod hang;
 mod judge;
 pub mod needs;
 pub mod parts;
+mod seal;
 
 pub use bundle::{BundleError, EvidenceBundle};
 pub use judge::judge;

@@ -37,8 +37,7 @@ pub enum BundleError {
     },
     /// A part has not the size that it was written with.
     #[error(
-        "{} has {found} bytes and not the {bytes} that bundle.json names, so it was cut or changed; run the cell \
-         again, or correct bundle.json if the change was meant",
+        "{} has {found} bytes and not the {bytes} that bundle.json names, so it was cut or changed; run the cell again",
         file.display()
     )]
     Torn {
@@ -48,6 +47,12 @@ pub enum BundleError {
         bytes: u64,
         /// The size that it has now.
         found: u64,
+    },
+    /// A file is not what was written.
+    #[error("{} was changed after it was written; run the cell again", file.display())]
+    Changed {
+        /// `bundle.json`, or a file that it names.
+        file: PathBuf,
     },
     /// A part is no UTF-8.
     #[error("{} is not UTF-8 text, so it was changed; run the cell again", file.display())]
@@ -91,6 +96,7 @@ impl ExitError for BundleError {
             BundleError::Encode { .. } => Exit::Internal,
             BundleError::Read { .. } | BundleError::Missing { .. } => Exit::NoInput,
             BundleError::Torn { .. }
+            | BundleError::Changed { .. }
             | BundleError::NotText { .. }
             | BundleError::Malformed { .. }
             | BundleError::Version { .. } => Exit::Data,

@@ -5,9 +5,9 @@ use std::io;
 
 use guest_wire::{Event, EventSeal, Fs, GuestMessage, HostMessage, Job, JobKind, Phase, PhaseOutcome, Want};
 
+use super::kmsg::LogReader;
 use super::phase::{PhaseProcess, Wake};
 use super::serial::Serial;
-use super::kmsg::LogReader;
 use super::{boot, counters, kmsg, sample};
 use crate::errno;
 use crate::reporter::{ProgramMessage, Reply};

@@ -161,7 +161,8 @@ mod tests {
     #[test]
     fn what_the_kernel_says_of_lockdep_and_the_console() {
         // As 6.12 with CONFIG_PROVE_LOCKING shows it.
-        let stats = " lock-classes:                         1431 [max: 8192]\n debug_locks:                             0\n";
+        let stats =
+            " lock-classes:                         1431 [max: 8192]\n debug_locks:                             0\n";
         assert_eq!(lockdep_on(stats), Some(false));
         assert_eq!(lockdep_on(" debug_locks:             1\n"), Some(true));
         assert_eq!(lockdep_on(""), None);

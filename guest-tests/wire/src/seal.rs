@@ -79,10 +79,7 @@ mod tests {
         // Recorded cells hold seals: the hash and the form of an event must not change.
         assert_eq!(
             sealed(&[(1, Event::Begin), (20, Event::Note { text: "é\n".into() })]),
-            Event::End {
-                events: 2,
-                hash: 0
-            }
+            Event::End { events: 2, hash: 0 }
         );
     }
 }

@@ -19,7 +19,7 @@
 //! checker context hang needs
 //! parts
 //! bundle faults
-//! armed seal
+//! armed reports seal
 //! judge
 //! ```
 
@@ -32,6 +32,7 @@ pub mod hang;
 mod judge;
 pub mod needs;
 pub mod parts;
+mod reports;
 mod seal;
 
 pub use bundle::{BundleError, EvidenceBundle};

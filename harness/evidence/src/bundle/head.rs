@@ -108,7 +108,9 @@ impl Head {
         }
         let head: Head = serde_json::from_slice(bytes).map_err(malformed)?;
         let text = String::from_utf8_lossy(bytes);
-        if head.seal.len() != UNSEALED.len() || sha256(replace_last(&text, &head.seal, UNSEALED).as_bytes()) != head.seal {
+        if head.seal.len() != UNSEALED.len()
+            || sha256(replace_last(&text, &head.seal, UNSEALED).as_bytes()) != head.seal
+        {
             return Err(BundleError::Changed { file: file.to_owned() });
         }
         Ok(head)

@@ -22,15 +22,10 @@ pub(super) fn failure(evidence: &EvidenceBundle) -> Option<Judgement> {
     })
 }
 
-/// A device that failed by itself, or whose trace is not whole.
-pub(super) fn broken(evidence: &EvidenceBundle, faults: &Faults) -> Option<Judgement> {
-    let missed = evidence.trace.iter().find_map(|record| match record {
-        Record::Missed { lines, .. } => Some(format!("{lines} lines of the device's trace are missing")),
-        _ => None,
-    });
-    let stray = || faults.stray.first().map(stray);
-    let why = missed.or_else(stray)?;
-    Some(Judgement::broken(Stage::Device, why))
+/// A device that failed a request by itself.
+pub(super) fn broken(faults: &Faults) -> Option<Judgement> {
+    let stray = stray(faults.stray.first()?);
+    Some(Judgement::broken(Stage::Device, stray))
 }
 
 fn stray(request: &RequestLine) -> String {

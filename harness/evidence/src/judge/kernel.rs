@@ -3,9 +3,9 @@
 use guest_wire::{Event, FindingCause, Phase, PhaseOutcome};
 use verdict::{Cause, FailureKind, Judgement};
 
-use super::{calls, device, image, log};
+use super::seen::Seen;
+use super::{calls, device, image};
 use crate::bundle::EvidenceBundle;
-use crate::faults::Faults;
 use crate::parts::{Ending, ProgramKind};
 
 /// The oracle that reports success although the device was to fail.
@@ -13,15 +13,9 @@ const LOST_ERROR: &str = "lost-error";
 /// The oracle that compares what is on disk.
 const DATA: &str = "data";
 
-/// The worst report in the kernel's log.
-pub(super) fn report(evidence: &EvidenceBundle, faults: &Faults) -> Option<Judgement> {
-    log::worst(&log::standing(evidence, faults))
-}
-
 /// What the kernel did wrong, worst first.
-pub(super) fn failure(evidence: &EvidenceBundle, faults: &Faults) -> Option<Judgement> {
-    let reports = log::standing(evidence, faults);
-    let report = |cause| log::first(&reports, cause);
+pub(super) fn failure(evidence: &EvidenceBundle, seen: &Seen) -> Option<Judgement> {
+    let report = |cause| seen.report(cause);
     report(Cause::Crash)
         .or_else(|| hang(evidence))
         .or_else(|| finding(evidence, FindingCause::Corruption))
@@ -30,7 +24,7 @@ pub(super) fn failure(evidence: &EvidenceBundle, faults: &Faults) -> Option<Judg
         .or_else(|| image::mount_again(evidence))
         .or_else(|| finding(evidence, FindingCause::Leak))
         .or_else(|| report(Cause::Leak))
-        .or_else(|| calls::failure(evidence, faults))
+        .or_else(|| calls::failure(evidence, &seen.faults))
         .or_else(|| device::failure(evidence))
         .or_else(|| finding(evidence, FindingCause::Error))
         .or_else(|| exec_outcome(evidence))

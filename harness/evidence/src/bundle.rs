@@ -15,7 +15,7 @@ mod tests;
 
 use std::path::Path;
 
-use guest_wire::{Event, Phase, PhaseOutcome};
+use guest_wire::{Counters, Event, Phase, PhaseOutcome};
 use vhost_blk_api::trace::{Record, RequestLine, requests};
 
 pub use error::BundleError;
@@ -197,6 +197,22 @@ impl EvidenceBundle {
     /// Whether the guest accepted the job.
     pub(crate) fn began(&self) -> bool {
         self.events.iter().any(|timed| timed.event == Event::Begin)
+    }
+
+    /// The kernel's counters at the job's beginning and at its end, if the guest told both.
+    pub(crate) fn counters(&self) -> Option<(&Counters, &Counters)> {
+        let mut counters = self.events.iter().filter_map(|timed| match &timed.event {
+            Event::Counters(counters) => Some(counters),
+            _ => None,
+        });
+        Some((counters.next()?, counters.last()?))
+    }
+
+    /// Whether lockdep reported something in this job, from when on it checks nothing.
+    #[must_use]
+    pub fn lockdep_spoke(&self) -> bool {
+        self.counters()
+            .is_some_and(|(before, after)| before.lockdep_on == Some(true) && after.lockdep_on == Some(false))
     }
 
     /// How a phase ended, if it did.

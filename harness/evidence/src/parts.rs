@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use crate::hang::Stall;
 
 /// What the mark in the trace at which a case begins begins with; its name follows.
-const BEGIN_MARK: &str = "begin-";
+pub const BEGIN_MARK: &str = "begin-";
 /// What the mark in the trace at which a case ends begins with; its name follows.
-const END_MARK: &str = "end-";
+pub const END_MARK: &str = "end-";
 /// Mark in the trace from which on the plan is in force.
 pub const ARM_MARK: &str = "arm";
 /// Mark in the trace at which the plan is taken off.

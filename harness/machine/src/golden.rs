@@ -275,6 +275,22 @@ fn unable(fs: Fs, code: i32, output: &str) -> Option<String> {
     })
 }
 
+/// Versions of the tools that make a file system and check it, as they say them.
+///
+/// # Errors
+/// One of them is missing.
+pub fn versions(fs: Fs) -> Result<(String, String), ToolError> {
+    let mut checker = match fs {
+        Fs::Btrfs => tool::command("btrfs", "btrfs-progs")?,
+        Fs::Ext4 => tool::command("e2fsck", "e2fsprogs")?,
+        Fs::Xfs => tool::command("xfs_repair", "xfsprogs")?,
+    };
+    checker.arg(if fs == Fs::Btrfs { "--version" } else { "-V" });
+    let first_line = |text: &str| text.lines().next().unwrap_or_default().trim().to_owned();
+    let checks = tool::run(&mut checker, MKFS_DEADLINE)?.text();
+    Ok((first_line(&offered(fs)?.version), first_line(&checks)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

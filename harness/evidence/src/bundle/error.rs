@@ -75,9 +75,10 @@ pub enum BundleError {
     },
     /// The bundle is of a version that is not known.
     #[error(
-        "{} is of version {found}, and this bioscope reads version {known}; run the cell again, or use the bioscope \
+        "{} is of version {found}, and this bioscope reads version {known}{}; run the cell again, or use the bioscope \
          that wrote it",
-        file.display()
+        file.display(),
+        if *found == 1 { " (version 1 has neither hashes nor the guest's own reading of its log)" } else { "" }
     )]
     Version {
         /// Path of `bundle.json`.

@@ -13,7 +13,7 @@ use crate::parts::{Ending, LostPart, Owner, ProgramKind, RuleHits, VmEnd};
 /// The version that is written, and the only one that is read.
 pub(super) const VERSION: u64 = 2;
 /// Stands in the place of the seal while the hash is made of which the seal consists.
-const UNSEALED: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+pub(super) const UNSEALED: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -84,7 +84,7 @@ impl Head {
     pub(super) fn into_bytes(mut self) -> Result<Vec<u8>, BundleError> {
         UNSEALED.clone_into(&mut self.seal);
         let text = serde_json::to_string_pretty(&self).map_err(|source| BundleError::Encode { source })? + "\n";
-        Ok(replace_last(&text, UNSEALED, &sha256(text.as_bytes())).into_bytes())
+        Ok(seal(&text).into_bytes())
     }
 
     pub(super) fn from_bytes(bytes: &[u8], file: &Path) -> Result<Head, BundleError> {
@@ -115,6 +115,11 @@ impl Head {
         }
         Ok(head)
     }
+}
+
+/// The same with the hash in the place of [`UNSEALED`].
+pub(super) fn seal(text: &str) -> String {
+    replace_last(text, UNSEALED, &sha256(text.as_bytes()))
 }
 
 fn replace_last(text: &str, from: &str, to: &str) -> String {

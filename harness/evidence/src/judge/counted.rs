@@ -1,6 +1,6 @@
 //! What the kernel counted of its own failures against what its log shows.
 
-use guest_wire::{Counters, Event};
+use guest_wire::Counters;
 use verdict::{Cause, FailureKind, Judgement};
 
 use crate::bundle::EvidenceBundle;
@@ -16,12 +16,7 @@ const TAINTS: [(u32, FailureKind, &str); 4] = [
 
 /// A failure that the kernel counted and of which its log says nothing.
 pub(super) fn failure(evidence: &EvidenceBundle, log: &Reports) -> Option<Judgement> {
-    let mut counters = evidence.events.iter().filter_map(|timed| match &timed.event {
-        Event::Counters(counters) => Some(counters),
-        _ => None,
-    });
-    let before = counters.next()?;
-    let after = counters.last()?;
+    let (before, after) = evidence.counters()?;
     let is_shown = |kind: FailureKind| {
         let mut reports = log.standing.iter().chain(&log.excused);
         // A file system's message or an oops has a `WARN()` in it: it is one report of another kind.

@@ -14,6 +14,9 @@ mod seen;
 mod supporting;
 mod unfinished;
 
+#[cfg(test)]
+mod tests;
+
 use verdict::{Judgement, Verdict};
 
 use crate::armed;

@@ -34,6 +34,8 @@ pub mod needs;
 pub mod parts;
 mod reports;
 mod seal;
+#[cfg(test)]
+mod testing;
 
 pub use bundle::{BundleError, EvidenceBundle};
 pub use judge::judge;

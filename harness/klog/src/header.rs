@@ -78,6 +78,16 @@ pub(crate) fn instruction(text: &str) -> Option<&str> {
     symbol::with_offset(rest)
 }
 
+/// A function that a line of a report names apart from the stack, which may be missing.
+pub(crate) fn named(kind: Kind, text: &str) -> Option<&str> {
+    let mark = match kind {
+        Kind::Lockdep | Kind::RcuUsage => "at: ",
+        Kind::ProcessorId => "caller is ",
+        _ => return None,
+    };
+    symbol::with_offset(text.split_once(mark)?.1)
+}
+
 /// Whether a line tells of registers in user space.
 pub(crate) fn is_of_user(text: &str) -> bool {
     ["RIP: 0033:", "RIP: 0023:", "RIP: e033:"]
@@ -89,7 +99,8 @@ pub(crate) fn is_of_user(text: &str) -> bool {
 pub(crate) fn is_register(text: &str) -> bool {
     let (word, rest) = text.split_once(':').unwrap_or((text, ""));
     let named = ["Code", "EFLAGS", "ORIG_RAX", "PKRU", "CR2", "FS", "CS", "GS"].contains(&word);
-    let register = word.len() <= 3 && word.starts_with('R') && word.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let register =
+        word.len() <= 3 && word.starts_with(['R', 'r']) && word.bytes().all(|byte| byte.is_ascii_alphanumeric());
     (named || register) && !rest.is_empty()
 }
 

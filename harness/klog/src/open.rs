@@ -16,8 +16,9 @@ const LINES_MAX: usize = 1_000;
 const CARRY_LINES_MAX: usize = 16;
 /// Lines within which a file system says what it does about its own message.
 const CONTINUE_LINES_MAX: usize = 8;
-/// Lines of others that may stand in a stack.
+/// Lines of others that may stand in a stack that has a mark at its end, and in one that has a head only.
 const STRANGERS_MAX: usize = 32;
+const STRANGERS_UNMARKED_MAX: usize = 2;
 
 /// How far the stack is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +42,8 @@ pub(crate) struct Open {
     said: Option<String>,
     /// The function in which the CPU was.
     at: Option<String>,
+    /// A function that its lines name: where a lock was taken, who called.
+    named: Option<String>,
     /// The line that was its last, so far.
     last: usize,
     /// Whether its end was seen.
@@ -72,6 +75,7 @@ impl Open {
             stack: Stack::Before,
             said: None,
             at: None,
+            named: None,
             last: number,
             ended: false,
         };
@@ -149,6 +153,9 @@ impl Open {
         if report.task.is_none() {
             report.task = header::by_task(text);
         }
+        if self.named.is_none() {
+            self.named = header::named(report.kind, text).map(str::to_owned);
+        }
     }
 
     fn stack(&mut self, text: &str, number: usize) {
@@ -191,7 +198,14 @@ impl Open {
         } else if let Some(function) = header::instruction(text) {
             self.push(function);
         } else if !header::is_register(text) {
-            if !marked || strangers >= STRANGERS_MAX || ends_stack(text) {
+            let most = if marked {
+                STRANGERS_MAX
+            } else if self.report.kind.has_bare_stack() {
+                0
+            } else {
+                STRANGERS_UNMARKED_MAX
+            };
+            if strangers >= most || ends_stack(text) {
                 self.stack_is_done();
             } else {
                 self.stack = Stack::Within {
@@ -231,6 +245,7 @@ impl Open {
             .or(self.at.as_ref().filter(telling).filter(|name| !sleeps(name)))
             .or_else(|| report.frames.iter().find(|name| !sleeps(name)))
             .or(report.frames.first())
+            .or(self.named.as_ref().filter(telling))
             .or(self.said.as_ref())
             .or(self.at.as_ref())
             .cloned();
@@ -256,16 +271,22 @@ fn is_stack_head(text: &str) -> bool {
 
 /// What comes after a stack, and never within one.
 fn ends_stack(text: &str) -> bool {
-    [
-        "Modules linked in:",
-        "Allocated by task",
-        "Freed by task",
-        "Kernel Offset:",
-        "irq event stamp:",
-        "=====",
-    ]
-    .iter()
-    .any(|head| text.starts_with(head))
+    is_stack_head(text)
+        || [
+            "Modules linked in:",
+            "Allocated by task",
+            "Freed by task",
+            "Kernel Offset:",
+            "irq event stamp:",
+            "=====",
+            "NMI backtrace for ",
+            "Sending NMI ",
+            "INFO: ",
+            "task:",
+            "Showing all locks",
+        ]
+        .iter()
+        .any(|head| text.starts_with(head))
 }
 
 /// The beginning of a text, and whether something was cut off.

@@ -98,7 +98,7 @@ impl Reader {
             let parsed = line::parse(first);
             if parsed.text.starts_with(OURS) {
                 // What follows is a quotation.
-                self.message(&line::parse(rest));
+                self.stamped |= parsed.time_us.is_some();
                 return;
             }
             self.message(&parsed);
@@ -146,9 +146,6 @@ impl Reader {
     }
 
     fn opening(&mut self, line: &Line<'_>) -> Option<&'static Row> {
-        if line.text.starts_with(OURS) {
-            return None;
-        }
         let trusted = line.time_us.is_some() || !self.stamped;
         let rows = self.index.candidates(line.text);
         let found = rows.iter().position(|row| {
@@ -214,8 +211,10 @@ impl Reader {
             of(Kind::RcuStall)
         } else if reason.starts_with("Attempted to kill init!") {
             last(&|open| open.kind().is_fatal() && open.is_of_init())
-        } else if reason.starts_with("Fatal exception") || reason.starts_with("Oops") {
+        } else if reason.contains("Fatal exception") || reason.starts_with("Oops") {
             last(&|open| open.kind().is_fatal())
+        } else if reason.starts_with("scheduling while atomic") {
+            of(Kind::AtomicSchedule)
         } else if reason.contains("panic_on_warn set") {
             last(&|_| true)
         } else if reason.contains("stack guard hit") || reason.starts_with("kernel stack overflow") {
@@ -239,5 +238,51 @@ impl Reader {
     #[cfg(test)]
     pub(crate) fn cost(&self) -> (u64, usize, usize) {
         (self.compared, self.partial.capacity(), self.contexts.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A log of 100 MB in which nothing is a report and much looks like one, in pieces.
+    #[test]
+    fn a_hundred_megabytes_of_noise_cost_little() {
+        const SIZE: usize = 100 << 20;
+        let noise: String = [
+            "[    5.123456] virtio_blk virtio1: [vda] 2097152 512-byte logical blocks\n",
+            "[    5.123456][   T12] BTRFS info (device vda): using free space tree\n",
+            "[    5.123456] XFS (vda): Mounting V5 Filesystem\n",
+            "[    5.123456] BUG_ON is a word; WARNING: is another\n",
+            "BTRFS error (device vda): bdev /dev/vda errs: wr 1, rd 0, flush 0, corrupt 0, gen 0\n",
+            "\0\u{fffd}\u{1b}[0m\r\n",
+        ]
+        .concat();
+        let mut piece = noise.repeat((1 << 20) / noise.len());
+        // Lines that do not end for a megabyte.
+        piece.push_str(&"x[".repeat(1 << 19));
+        let mut reader = Reader::new();
+        let (mut fed, mut lines) = (0, 0_u64);
+        while fed < SIZE {
+            reader.feed(piece.as_bytes());
+            fed += piece.len();
+            lines += u64::try_from(noise.lines().count() * ((1 << 20) / noise.len())).unwrap_or_default();
+        }
+        let (compared, held, callers) = reader.cost();
+        assert!(compared <= lines * 96, "{compared} comparisons for {lines} lines");
+        assert!(
+            held <= 2 * LINE_MAX && callers <= CALLERS_MAX,
+            "{held} bytes, {callers} callers"
+        );
+        assert_eq!((reader.left_out(), reader.finish()), (0, Vec::new()));
+    }
+
+    #[test]
+    fn no_message_is_compared_with_many_rows() {
+        let index = Index::new();
+        let most = (b' '..=b'~')
+            .map(|byte| index.candidates(&char::from(byte).to_string()).len())
+            .max();
+        assert!(most <= Some(96), "{most:?}");
     }
 }

@@ -58,8 +58,13 @@ pub(crate) fn with_line(text: &str) -> Option<&str> {
 /// The word that follows some text, if it is a function.
 pub(crate) fn after<'a>(text: &'a str, mark: &str) -> Option<&'a str> {
     let (_, rest) = text.split_once(mark)?;
-    let word = rest.split_whitespace().next()?;
-    name(word.trim_end_matches([':', ',', '.']))
+    let mut words = rest.split_whitespace();
+    let word = words.next()?;
+    // An expression stands where a function would (`Internal error i != 1 at line …`).
+    let alone = words
+        .next()
+        .is_none_or(|next| ["at", "/"].contains(&next) || next.starts_with('['));
+    alone.then(|| name(word.trim_end_matches([':', ',', '.']))).flatten()
 }
 
 /// What a line of a stack is.
@@ -75,6 +80,10 @@ pub(crate) enum Frame<'a> {
 /// where somebody decoded it.
 pub(crate) fn frame(line: &str) -> Option<Frame<'_>> {
     let mut text = line.trim();
+    // Old kernels print the mark of an interrupt on the line of its first function.
+    if let Some((_, rest)) = text.strip_prefix('<').and_then(|rest| rest.split_once(">  ")) {
+        text = rest.trim_start();
+    }
     if let Some(inner) = text.strip_prefix("[<").or_else(|| text.strip_prefix("[")) {
         let (address, rest) = inner.split_once(']')?;
         let address = address.trim_end_matches('>');
@@ -82,6 +91,10 @@ pub(crate) fn frame(line: &str) -> Option<Frame<'_>> {
             return None;
         }
         text = rest.trim_start();
+        // As 32 bit ARM prints it: `(callee) from [<…>] (caller+0x1/0x2)`.
+        if let Some((callee, _)) = text.strip_prefix('(').and_then(|rest| rest.split_once(") from [<")) {
+            return name(callee).map(Frame::Function);
+        }
     }
     if let Some(guess) = text.strip_prefix("? ") {
         let word = guess.split_whitespace().next()?;
@@ -139,7 +152,7 @@ mod tests {
             Some("xfs_trans_cancel")
         );
         assert_eq!(after("BUG: KCSAN: data-race in a / b", " in "), Some("a"));
-        assert_eq!(after("Internal error i != 1 at", "Internal error "), Some("i"));
+        assert_eq!(after("Internal error i != 1 at", "Internal error "), None);
         assert_eq!(after("a in 12", " in "), None);
     }
 
@@ -153,6 +166,8 @@ mod tests {
             "btrfs_x fs/btrfs/x.c:12 [inline]",
             "btrfs_x+0x1/0x2 fs/btrfs/x.c:12",
             "btrfs_x+0x1/0x2 (P)",
+            "<IRQ>  [<ffffffff8138d924>] btrfs_x+0x378/0x387",
+            "[<80de0078>] (btrfs_x) from [<80de0574>] (f+0x28/0x2c)",
         ];
         for line in functions {
             assert_eq!(frame(line), Some(Frame::Function("btrfs_x")), "{line}");

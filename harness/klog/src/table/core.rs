@@ -3,8 +3,13 @@
 use super::{Place, Row, line, row, trace};
 use crate::Kind;
 
-/// What says first what a `BUG()` or a fault is for.
-const BEFORE_BUG: &[Kind] = &[
+/// What says first what a `BUG()` is for.
+const BEFORE_BUG: &[Kind] = BEFORE_FAULT.split_at(2).1;
+
+/// And what a fault continues: the line that says which, or a `BUG()` with all that may stand before it.
+const BEFORE_FAULT: &[Kind] = &[
+    Kind::Oops,
+    Kind::Bug,
     Kind::List,
     Kind::Slab,
     Kind::BadPage,
@@ -40,17 +45,6 @@ pub(super) const BEFORE_WARN: &[Kind] = &[
     Kind::Lockdep,
 ];
 
-/// What a fault continues: the line that says which, or a `BUG()`.
-const BEFORE_FAULT: &[Kind] = &[
-    Kind::Oops,
-    Kind::Bug,
-    Kind::StackGuard,
-    Kind::Ubsan,
-    Kind::List,
-    Kind::BtrfsAssertion,
-    Kind::XfsAssertion,
-];
-
 const fn fault(pattern: &'static str) -> Row {
     trace(Kind::Oops, pattern).place(Place::Stack).continues(BEFORE_FAULT)
 }
@@ -76,6 +70,14 @@ pub(super) const ROWS: &[Row] = &[
     fault("int3: * [#"),
     fault("invalid opcode: * [#"),
     fault("divide error: * [#"),
+    fault("divide_error: * [#"),
+    fault("segment-related general protection fault: * [#"),
+    fault("coprocessor segment overrun: * [#"),
+    fault("overflow: * [#"),
+    fault("fpu exception: * [#"),
+    fault("simd exception: * [#"),
+    fault("unexpected #NM exception: * [#"),
+    fault("Split lock detected: * [#"),
     fault("stack segment: * [#"),
     fault("double fault: * [#"),
     fault("alignment check: * [#"),

@@ -10,6 +10,8 @@ use crate::parts::{Ending, ProgramKind};
 
 /// The oracle that reports success although the device was to fail.
 const LOST_ERROR: &str = "lost-error";
+/// Exit code of a program that cannot test, as scripts for `git bisect run` have it.
+pub(super) const CANNOT_TEST: i32 = 125;
 /// The oracle that compares what is on disk.
 const DATA: &str = "data";
 
@@ -79,6 +81,7 @@ fn exec_outcome(evidence: &EvidenceBundle) -> Option<Judgement> {
         return None;
     }
     match evidence.outcome(Phase::Run) {
+        Some(PhaseOutcome::Exited(CANNOT_TEST)) => None,
         Some(PhaseOutcome::Exited(code)) => Some(Judgement::fail(
             FailureKind::Error,
             Some(&format!("exit code {code}")),

@@ -273,10 +273,20 @@ fn a_report_is_believed_before_its_victims_are_blamed() {
 #[test]
 fn what_a_program_does_to_itself_is_its_own() {
     let traps = "traps: user-gpf[71] general protection fault ip:401a2b sp:7ffd5c3a4d90 error:0 in user-gpf[401000]";
-    assert_lines(&[(
-        exec().end(Phase::Run, PhaseOutcome::Signalled(11)).says(3.1, traps),
-        "fail error [signal 11]: the program was ended by signal 11",
-    )]);
+    assert_lines(&[
+        (
+            exec().end(Phase::Run, PhaseOutcome::Signalled(11)).says(3.1, traps),
+            "fail error [signal 11]: the program was ended by signal 11",
+        ),
+        (
+            exec().end(Phase::Run, PhaseOutcome::Exited(3)),
+            "fail error [exit code 3]: ",
+        ),
+        (
+            exec().end(Phase::Run, PhaseOutcome::Exited(125)),
+            "inconclusive: the program says that it cannot test here (exit code 125)",
+        ),
+    ]);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use guest_wire::{Event, Phase, PhaseOutcome};
 use verdict::{Judgement, Stage, Verdict};
 
 use super::calls;
+use super::kernel::CANNOT_TEST;
 use crate::bundle::EvidenceBundle;
 use crate::faults::Faults;
 use crate::parts::{Ending, ProgramKind};
@@ -14,6 +15,10 @@ pub(super) fn unfinished(evidence: &EvidenceBundle, faults: &Faults) -> Option<J
     for timed in &evidence.events {
         if let Event::PhaseEnd { phase, outcome } = &timed.event {
             match outcome {
+                PhaseOutcome::Exited(CANNOT_TEST) if evidence.kind == ProgramKind::Exec => {
+                    let says = format!("the program says that it cannot test here (exit code {CANNOT_TEST})");
+                    return Some(Judgement::new(Verdict::Inconclusive, says));
+                }
                 outcome if calls::is_explained(*phase, outcome, faults) => {}
                 PhaseOutcome::Failed(what) => return Some(Judgement::broken(Stage::Phase(*phase), what)),
                 PhaseOutcome::Exited(code) => {

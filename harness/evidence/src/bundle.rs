@@ -127,7 +127,10 @@ impl EvidenceBundle {
             needs: self.needs.clone(),
             context: self.context.clone(),
             ending: self.ending.clone(),
-            fsck: self.fsck.as_ref().map(|fsck| Answer { clean: fsck.clean }),
+            fsck: self.fsck.as_ref().map(|fsck| Answer {
+                clean: fsck.clean,
+                unable: fsck.unable.clone(),
+            }),
             earlier: earlier.map(|earlier| Before {
                 owner: earlier.owner.clone(),
                 bytes: before.len(),
@@ -171,8 +174,9 @@ impl EvidenceBundle {
             console,
             earlier,
             fsck: match (head.fsck, &parts.fsck) {
-                (Some(Answer { clean }), Some(part)) => Some(Fsck {
+                (Some(Answer { clean, unable }), Some(part)) => Some(Fsck {
                     clean,
+                    unable,
                     output: load_part(dir, FSCK, part)?,
                 }),
                 (None, None) => None,

@@ -16,21 +16,26 @@
 //! Modules from the ground up; each knows only those of the lines above its own:
 //!
 //! ```layers
-//! context hang needs
+//! checker context hang needs
 //! parts
-//! bundle
-//! armed seal
+//! bundle faults
+//! armed reports seal
 //! judge
 //! ```
 
 mod armed;
 mod bundle;
+mod checker;
 pub mod context;
+mod faults;
 pub mod hang;
 mod judge;
 pub mod needs;
 pub mod parts;
+mod reports;
 mod seal;
+#[cfg(test)]
+mod testing;
 
 pub use bundle::{BundleError, EvidenceBundle};
 pub use judge::judge;

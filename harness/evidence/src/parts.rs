@@ -126,6 +126,8 @@ pub enum Ending {
 pub struct Fsck {
     /// Whether it found nothing wrong.
     pub clean: bool,
+    /// Why its answer says nothing about the image, if so: it is missing or too old, was killed, or failed.
+    pub unable: Option<String>,
     /// Standard output and standard error, as they came.
     pub output: String,
 }

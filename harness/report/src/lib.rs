@@ -149,6 +149,7 @@ fn word(cell: &Cell) -> String {
     let word = match cell.verdict() {
         Verdict::Pass if cell.expected => "ok".to_owned(),
         Verdict::Pass => "PASS?".to_owned(),
+        Verdict::Skipped if !cell.expected => "SKIPPED?".to_owned(),
         Verdict::Fail(failure) if cell.expected => format!("{}*", failure.kind.cause()),
         Verdict::Fail(failure) => failure.kind.cause().word().to_uppercase(),
         Verdict::Inconclusive if cell.expected => "inconclusive*".to_owned(),
@@ -171,6 +172,7 @@ fn paragraph(text: &mut String, run: &Run, cell: &Cell) {
     let style = style(cell);
     let what = match cell.verdict() {
         Verdict::Pass => "passes although kernels.toml expects a failure",
+        Verdict::Skipped if !cell.expected => "is skipped although kernels.toml expects a failure",
         Verdict::Fail(failure) => failure.kind.cause().word(),
         verdict => verdict.word(),
     };
@@ -267,7 +269,8 @@ fn summary(results: &Results) -> String {
     let surprises = count(&|verdict, expected| *verdict == Verdict::Pass && !expected);
     let inconclusive = count(&|verdict, expected| *verdict == Verdict::Inconclusive && !expected);
     let broken = count(&|verdict, _| matches!(verdict, Verdict::Broken { .. }));
-    let skipped = count(&|verdict, _| *verdict == Verdict::Skipped);
+    let skipped = count(&|verdict, expected| *verdict == Verdict::Skipped && expected);
+    let never_tried = count(&|verdict, expected| *verdict == Verdict::Skipped && !expected);
     let mut parts = vec![
         format!("{GOOD}{pass} pass{GOOD:#}"),
         format!("{KNOWN}{}{KNOWN:#}", counted(known, "expected failure")),
@@ -291,6 +294,7 @@ fn summary(results: &Results) -> String {
             },
             BAD,
         ),
+        (never_tried, "unexpectedly skipped", BAD),
         (inconclusive, "inconclusive", UNKNOWN),
         (broken, "broken", UNKNOWN),
         (skipped, "skipped", DIM),

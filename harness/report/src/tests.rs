@@ -143,6 +143,21 @@ fn every_kind_of_cell_has_its_word_and_what_needs_a_person_comes_last() {
 }
 
 #[test]
+fn a_declared_failure_that_is_not_looked_for_needs_a_person() {
+    let declared = expects(ExpectedVerdict::Fail(ExpectedFailure::Any));
+    let skipped = Judgement::new(Verdict::Skipped, "no such operation");
+    let cells = vec![cell("debian-6.12", Fs::Xfs, "overlap", skipped, Some(&declared))];
+    let text = plain(&render(&run(), &Results { cells }, None));
+    for line in [
+        " overlap   SKIPPED?",
+        "debian-6.12 xfs overlap: is skipped although kernels.toml expects a failure: no such operation",
+        "1 cell: 0 pass, 0 expected failures, 1 unexpectedly skipped",
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+}
+
+#[test]
 fn a_run_without_news_is_a_table_and_a_line() {
     let mut results = every_kind();
     results.cells.retain(is_good);

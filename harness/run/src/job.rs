@@ -327,10 +327,17 @@ fn check(machine: &mut Machine, fs: Fs, dir: &Path) -> Result<Fsck, String> {
         .call("export", &Command::export(path.clone()))
         .map_err(|error| on_one_line(&error))?;
     std::fs::rename(&path, &image).map_err(|error| format!("cannot move {}: {error}", path.display()))?;
-    let result = golden::check(fs, &image, CHECK_WITHIN).map_err(|error| on_one_line(&error))?;
-    Ok(Fsck {
-        clean: result.clean,
-        output: result.output,
+    Ok(match golden::check(fs, &image, CHECK_WITHIN) {
+        Ok(result) => Fsck {
+            clean: result.clean,
+            unable: result.unable,
+            output: result.output,
+        },
+        Err(error) => Fsck {
+            clean: false,
+            unable: Some(on_one_line(&error)),
+            output: String::new(),
+        },
     })
 }
 

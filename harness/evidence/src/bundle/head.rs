@@ -61,6 +61,9 @@ pub(super) struct Parts {
 #[serde(deny_unknown_fields)]
 pub(super) struct Answer {
     pub(super) clean: bool,
+    /// Why the answer says nothing about the image, if so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) unable: Option<String>,
 }
 
 /// The beginning of `console.log` that is not the case's own.

@@ -42,6 +42,7 @@ fn full() -> EvidenceBundle {
         }],
         fsck: Some(Fsck {
             clean: true,
+            unable: None,
             output: "[1/7] checking root items\n".to_owned(),
         }),
         ..EvidenceBundle::silent(
@@ -164,6 +165,7 @@ fn what_is_saved_is_loaded_and_judged_the_same() {
     bundles.push(EvidenceBundle {
         fsck: Some(Fsck {
             clean: false,
+            unable: Some("btrfs: unsupported option features (0x5000)".to_owned()),
             output: String::new(),
         }),
         ..full()

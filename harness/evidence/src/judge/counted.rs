@@ -1,9 +1,10 @@
 //! What the kernel counted of its own failures against what its log shows.
 
 use guest_wire::Counters;
-use verdict::{Cause, FailureKind, Judgement, console};
+use verdict::{Cause, FailureKind, Judgement};
 
 use crate::bundle::EvidenceBundle;
+use crate::reports::{Reports, cause};
 
 /// The flags of `/proc/sys/kernel/tainted` that only a failure sets, with what each says.
 const TAINTS: [(u32, FailureKind, &str); 4] = [
@@ -14,13 +15,14 @@ const TAINTS: [(u32, FailureKind, &str); 4] = [
 ];
 
 /// A failure that the kernel counted and of which its log says nothing.
-pub(super) fn failure(evidence: &EvidenceBundle) -> Option<Judgement> {
+pub(super) fn failure(evidence: &EvidenceBundle, log: &Reports) -> Option<Judgement> {
     let (before, after) = evidence.counters()?;
-    let reports = console::reports(&evidence.console);
-    let shown = |kind: FailureKind| reports.iter().any(|report| report.cause == kind.cause());
-    let (kind, what) = risen(before, after)
-        .into_iter()
-        .find(|(kind, _)| !shown(*kind) && !(kind.cause() == Cause::Warning && shown(FailureKind::Crash)))?;
+    let is_shown = |kind: FailureKind| {
+        let mut reports = log.standing.iter().chain(&log.excused);
+        // A file system's message or an oops has a `WARN()` in it: it is one report of another kind.
+        reports.any(|report| kind.cause() == Cause::Warning || cause(report.kind) == kind.cause())
+    };
+    let (kind, what) = risen(before, after).into_iter().find(|(kind, _)| !is_shown(*kind))?;
     Some(Judgement::fail(
         kind,
         None,

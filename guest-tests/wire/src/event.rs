@@ -133,6 +133,27 @@ pub enum PhaseOutcome {
     Signalled(i32),
     /// A system call of the agent failed: its name and the error's (`mount: EINVAL`).
     Failed(String),
+    /// The program ran for as long as it may, and the agent ended it.
+    TimeUp(ExecTime),
+}
+
+/// How long a user's own program may run, in guest time of which pauses of the whole machine are left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExecTime {
+    /// Milliseconds after which the agent ends the program.
+    pub limit_ms: u64,
+    /// What it means that it had to be ended.
+    pub then: WhenOver,
+}
+
+/// What is said of a program that ran for as long as it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WhenOver {
+    /// It was meant to run on; it counts like one that exited with 0.
+    Pass,
+    /// It should have ended by itself.
+    Error,
 }
 
 /// Kinds of failure that the guest itself can tell.
@@ -160,7 +181,11 @@ pub struct Sample {
     pub runnable: u32,
     /// Reads and writes in flight at the disk as the block layer counts them (`/sys/block/…/inflight`).
     pub inflight: [u64; 2],
-    /// The watched tasks (threads of the phase's process) first, then every other task in uninterruptible sleep.
+    /// Timers of io_uring that have not run out (`/proc/timer_list`); counted only if a watched task waits for a ring.
+    #[serde(default)]
+    pub ring_timers: u32,
+    /// The watched tasks (threads of the phase's process) first, then every other task that is in uninterruptible sleep
+    /// or runnable.
     pub tasks: Vec<Task>,
 }
 
@@ -171,14 +196,24 @@ pub struct Task {
     pub tid: u32,
     /// Whether it belongs to the phase's own process.
     pub watched: bool,
+    /// Whether it is a thread of the kernel.
+    #[serde(default)]
+    pub kthread: bool,
     /// Command name.
     pub comm: String,
     /// State letter of `/proc/PID/stat`.
     pub state: char,
     /// Context switches so far, voluntary and not.
     pub switches: u64,
-    /// User and system time so far, in milliseconds.
-    pub cpu_ms: u64,
+    /// Time in user space so far, in milliseconds.
+    #[serde(default)]
+    pub user_ms: u64,
+    /// Time in the kernel so far, in milliseconds.
+    #[serde(default)]
+    pub system_ms: u64,
+    /// The system call that it sleeps in: its number and its arguments (`/proc/PID/syscall`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub syscall: Vec<u64>,
     /// Kernel stack, innermost first, symbol names without offsets (`/proc/PID/stack`).
     pub stack: Vec<String>,
 }

@@ -8,6 +8,7 @@
 //! - [`Event`]: what happened in a job. Recorded cells hold these, so their format is kept;
 //! - [`params`]: the parameters of every test, typed, and the check of what types cannot rule out;
 //! - [`Fs`]: the file systems by their names;
+//! - [`symbols`]: the kernel's symbols in the guest's memory, where the host finds them;
 //! - [`to_line`] and [`from_line`]: a message as one line, with the version of the protocol in front. Change
 //!   [`PREFIX`] together with the meaning or the form of a message;
 //! - [`soak`]: the other protocol of that port, spoken by a soak's guest.
@@ -22,8 +23,9 @@ mod line;
 mod message;
 pub mod params;
 pub mod soak;
+pub mod symbols;
 
-pub use event::{Event, FindingCause, Phase, PhaseOutcome, Sample, Task};
+pub use event::{Event, ExecTime, FindingCause, Phase, PhaseOutcome, Sample, Task, WhenOver};
 pub use fs::{Fs, UnknownFs};
 pub use line::{LineError, PREFIX, from_line, to_line};
 pub use message::{GuestMessage, HostMessage, Job, JobKind, Want};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::Event;
+use crate::event::{Event, ExecTime};
 use crate::fs::Fs;
 use crate::params::TestParams;
 
@@ -23,6 +23,12 @@ pub enum HostMessage {
         error: Option<String>,
         /// What there is to say of it, for a person; nothing with an error.
         text: String,
+    },
+    /// Asks for the kernel's symbols, in pages of the guest's memory that begin as [`symbols`](crate::symbols) says; answered by
+    /// [`Symbols`](GuestMessage::Symbols).
+    LayOutSymbols {
+        /// What the pages are recognised by, chosen anew each time.
+        nonce: u64,
     },
     /// Asks for the stacks of all blocked tasks: on the console (sysrq-w) and as [`Event::Sample`].
     DumpBlocked,
@@ -60,6 +66,9 @@ pub enum JobKind {
     Exec {
         /// Arguments after the program's name.
         args: Vec<String>,
+        /// How long it may run; none if it has to end by itself.
+        #[serde(default)]
+        time: Option<ExecTime>,
     },
 }
 
@@ -83,6 +92,13 @@ pub enum GuestMessage {
     Unfit {
         /// What did not work, for a person.
         reason: String,
+    },
+    /// The kernel's symbols lie in memory until the next message comes.
+    Symbols {
+        /// How many pages they take; 0 if the kernel names none.
+        pages: u32,
+        /// Their length in bytes, without the heads of the pages.
+        bytes: u64,
     },
     /// Waits for a job.
     Ready,
@@ -152,7 +168,7 @@ mod tests {
         let line = to_line(&message).unwrap();
         assert_eq!(
             line,
-            "bioscope/4 {\"do\":\"run\",\"case\":\"rw-verify\",\"fs\":\"xfs\",\"device\":\"/dev/vda\",\
+            "bioscope/5 {\"do\":\"run\",\"case\":\"rw-verify\",\"fs\":\"xfs\",\"device\":\"/dev/vda\",\
              \"mount_options\":\"\",\"program\":\"/bin/rw-verify\",\
              \"kind\":{\"test\":{\"params\":{\"rw-verify\":{\"size\":64,\"sync\":\"none\"}}}}}\n"
         );
@@ -164,11 +180,11 @@ mod tests {
         let (done, refused) = (Ok("done".to_owned()), Err("no such rule".to_owned()));
         assert_eq!(
             to_line(&HostMessage::answer(7, done)).unwrap(),
-            "bioscope/4 {\"do\":\"answer\",\"id\":7,\"error\":null,\"text\":\"done\"}\n"
+            "bioscope/5 {\"do\":\"answer\",\"id\":7,\"error\":null,\"text\":\"done\"}\n"
         );
         assert_eq!(
             to_line(&HostMessage::answer(8, refused)).unwrap(),
-            "bioscope/4 {\"do\":\"answer\",\"id\":8,\"error\":\"no such rule\",\"text\":\"\"}\n"
+            "bioscope/5 {\"do\":\"answer\",\"id\":8,\"error\":\"no such rule\",\"text\":\"\"}\n"
         );
     }
 }

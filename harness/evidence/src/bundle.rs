@@ -23,6 +23,7 @@ pub use error::BundleError;
 
 use crate::needs::Need;
 use crate::parts::{ARM_MARK, DISARM_MARK, Ending, Fsck, ProgramKind, RuleHits, Timed};
+use crate::steal::StealPoint;
 use head::{Checked, Head, Part, Parts, VERSION};
 
 /// What has no file of its own, and the sizes of the files.
@@ -51,6 +52,8 @@ pub struct EvidenceBundle {
     pub rules: Vec<RuleHits>,
     /// The host's file system check, if one was possible.
     pub fsck: Option<Fsck>,
+    /// Time that the host took from the guest's CPUs, in the order of time.
+    pub steal: Vec<StealPoint>,
 }
 
 impl EvidenceBundle {
@@ -69,6 +72,7 @@ impl EvidenceBundle {
             console,
             rules: Vec::new(),
             fsck: None,
+            steal: Vec::new(),
         }
     }
 
@@ -107,6 +111,7 @@ impl EvidenceBundle {
             needs: self.needs.clone(),
             ending: self.ending.clone(),
             rules: self.rules.clone(),
+            steal: self.steal.clone(),
             parts,
         };
         write(HEAD, &head.to_bytes()?)?;
@@ -138,6 +143,7 @@ impl EvidenceBundle {
             trace: lines::read(&text(TRACE, head.parts.trace.bytes)?, &dir.join(TRACE))?,
             console: text(CONSOLE, head.parts.console.bytes)?,
             rules: head.rules,
+            steal: head.steal,
             fsck: match head.parts.fsck {
                 Some(Checked { clean, bytes }) => Some(Fsck {
                     clean,

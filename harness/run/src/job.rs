@@ -4,19 +4,21 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use evidence::EvidenceBundle;
-use evidence::hang::{self, HostView};
+use evidence::hang::{self, Finding, HostView, StallKind};
 use evidence::needs::Need;
 use evidence::parts::{ARM_MARK, BEGIN_MARK, DISARM_MARK, Ending, Fsck, ProgramKind, RuleHits, Timed};
 use exit::on_one_line;
-use guest_wire::{Event, Fs, GuestMessage, HostMessage, Job, JobKind, Sample, Want};
+use guest_wire::{Event, Fs, GuestMessage, HostMessage, Job, JobKind, Phase, Sample, Want};
 use machine::golden;
 use verdict::console;
-use vhost_blk_api::control::{Command, Reply};
+use vhost_blk_api::control::{Command, Reply, RuleStatus, Stats};
 use vhost_blk_api::trace;
 
 use crate::FaultPlan;
 use crate::ending::ending_of;
 use crate::inject;
+use crate::kept;
+use crate::watch::Watch;
 use machine::{DeviceError, Incoming, Machine};
 
 /// How long a case may go on without an end and without evidence of a hang before it is given up as broken. Cases take
@@ -24,12 +26,14 @@ use machine::{DeviceError, Incoming, Machine};
 const CASE_LIMIT: Duration = Duration::from_secs(150);
 /// How long the host's checker may take; it takes a fraction of a second.
 const CHECK_WITHIN: Duration = Duration::from_secs(300);
-/// How long nothing at all may come from the guest before the device and QEMU are looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How much longer it may take because the host had no time for the guest.
+const STOLEN_MAX: Duration = Duration::from_secs(600);
 
 /// Runs a job on a machine whose agent is waiting for one, and gives back all that it left behind.
 pub fn run(machine: &mut Machine, job: &Job, plan: &FaultPlan, needs: &[Need], dir: &Path) -> EvidenceBundle {
     let mut runner = Runner {
+        watch: Watch::begin(machine),
+        begin: Stats::default(),
         machine,
         plan,
         started: Instant::now(),
@@ -38,7 +42,12 @@ pub fn run(machine: &mut Machine, job: &Job, plan: &FaultPlan, needs: &[Need], d
         row: Vec::new(),
     };
     let ending = runner.begin(job).unwrap_or_else(|| runner.follow(job));
-    let Runner { events, mut rules, .. } = runner;
+    let Runner {
+        events,
+        mut rules,
+        watch,
+        ..
+    } = runner;
     if let Ok(now) = hits(machine) {
         merge_hits(&mut rules, now);
     }
@@ -49,7 +58,9 @@ pub fn run(machine: &mut Machine, job: &Job, plan: &FaultPlan, needs: &[Need], d
         },
         ending => (ending, None),
     };
-    if matches!(ending, Ending::Stalled(_)) {
+    if matches!(&ending, Ending::Stalled(stall) if stall.how != StallKind::Starved)
+        || matches!(ending, Ending::Held { .. })
+    {
         machine.dump_blocked();
     }
     let trace = read_trace(machine, &job.case);
@@ -60,6 +71,7 @@ pub fn run(machine: &mut Machine, job: &Job, plan: &FaultPlan, needs: &[Need], d
         trace,
         rules,
         fsck,
+        steal: watch.points,
         ..EvidenceBundle::silent(program_kind(&job.kind), needs, ending, console)
     }
 }
@@ -74,6 +86,10 @@ pub(crate) fn program_kind(kind: &JobKind) -> ProgramKind {
 
 struct Runner<'a> {
     machine: &'a mut Machine,
+    /// What the host sees of the guest by itself.
+    watch: Watch,
+    /// How the device stood when the job was sent.
+    begin: Stats,
     plan: &'a FaultPlan,
     started: Instant,
     events: Vec<Timed>,
@@ -98,6 +114,10 @@ impl Runner<'_> {
         if let Err(error) = prepared {
             return Some(self.device_error(&error));
         }
+        match self.stats() {
+            Ok(stats) => self.begin = stats,
+            Err(ending) => return Some(ending),
+        }
         match self.machine.line().send(&HostMessage::Run(job.clone())) {
             Ok(()) => None,
             Err(error) => Some(Ending::Harness(format!("the job cannot be sent to the guest: {error}"))),
@@ -106,9 +126,14 @@ impl Runner<'_> {
 
     /// Listens and answers until the job ends in one way or another.
     fn follow(&mut self, job: &Job) -> Ending {
-        let limit = self.started + CASE_LIMIT;
+        let limit = CASE_LIMIT + exec_time(&job.kind);
         loop {
-            match self.machine.line().next(limit.min(Instant::now() + LOOK_EVERY)) {
+            let end = self.started + limit + self.watch.stolen().min(STOLEN_MAX);
+            let next = self.machine.line().next(end.min(self.watch.next_look()));
+            if next.is_some() {
+                self.watch.heard();
+            }
+            match next {
                 Some(Incoming::Message(GuestMessage::Event { case, uptime_ms, event })) if case == job.case => {
                     if let Some(ending) = self.event(uptime_ms, event) {
                         return ending;
@@ -127,17 +152,68 @@ impl Runner<'_> {
                 }
                 Some(Incoming::Message(_)) => {}
                 Some(Incoming::Closed) => return ending_of(self.machine.outage()),
-                None if Instant::now() >= limit => {
-                    return Ending::OutOfTime {
-                        limit_s: CASE_LIMIT.as_secs(),
-                    };
-                }
-                None => {
-                    if let Some(how) = self.machine.device().ended() {
-                        return Ending::DeviceGone(how);
-                    }
-                }
+                None if Instant::now() >= end => return self.out_of_time(limit),
+                None => {}
             }
+            if Instant::now() >= self.watch.next_look()
+                && let Some(ending) = self.look()
+            {
+                return ending;
+            }
+        }
+    }
+
+    /// Looks at device, QEMU and, if nothing is heard of the agent, at the guest's CPUs.
+    fn look(&mut self) -> Option<Ending> {
+        if let Some(how) = self.machine.device().ended() {
+            return Some(Ending::DeviceGone(how));
+        }
+        self.watch.look(self.machine);
+        if !self.watch.is_silent() {
+            return None;
+        }
+        let stats = match self.stats() {
+            Ok(stats) => stats,
+            Err(ending) => return Some(ending),
+        };
+        let phase = self.phase();
+        self.watch
+            .look_at_cpus(self.machine, &stats, phase)
+            .map(Ending::Stalled)
+    }
+
+    /// The phase that began last.
+    fn phase(&self) -> Phase {
+        let begun = self.events.iter().rev().find_map(|timed| match timed.event {
+            Event::PhaseStart { phase } => Some(phase),
+            _ => None,
+        });
+        begun.unwrap_or(Phase::Mount)
+    }
+
+    /// No end came in time: because a rule makes a request wait, or nobody knows why.
+    fn out_of_time(&mut self, limit: Duration) -> Ending {
+        let rules = statuses(self.machine).unwrap_or_default();
+        let kept = match self.stats() {
+            Ok(stats) => kept::for_ever(&self.begin, &stats, &rules).or_else(|| kept::now(&rules)),
+            Err(_) => None,
+        };
+        match kept {
+            Some(rule) => Ending::Held {
+                rule,
+                phase: self.phase(),
+            },
+            None => Ending::OutOfTime {
+                limit_s: limit.as_secs(),
+            },
+        }
+    }
+
+    fn stats(&mut self) -> Result<Stats, Ending> {
+        match self.machine.device().call("stats", &Command::Stats) {
+            Ok(Reply::Stats(stats)) => Ok(stats),
+            Ok(_) => Err(Ending::Harness("the device answered stats with something else".into())),
+            Err(error) => Err(self.device_error(&error)),
         }
     }
 
@@ -162,18 +238,26 @@ impl Runner<'_> {
 
     /// Adds a sample with what the host knows at its arrival, and judges the row.
     fn judge_sample(&mut self, sample: Sample) -> Option<Ending> {
-        let stats = match self.machine.device().call("stats", &Command::Stats) {
-            Ok(Reply::Stats(stats)) => stats,
-            Ok(_) => return Some(Ending::Harness("the device answered stats with something else".into())),
+        let stats = match self.stats() {
+            Ok(stats) => stats,
+            Err(ending) => return Some(ending),
+        };
+        let rules = match statuses(self.machine) {
+            Ok(rules) => rules,
             Err(error) => return Some(self.device_error(&error)),
         };
         let view = HostView {
             outstanding: stats.outstanding,
             submitted: stats.submitted,
+            kept_by: kept::for_ever(&self.begin, &stats, &rules),
             qemu_cpu_ms: self.machine.qemu_cpu_ms(),
+            pauses: self.watch.pauses,
         };
         self.row.push((sample, view));
-        hang::judge(&self.row, self.machine.cpus()).map(Ending::Stalled)
+        hang::judge(&self.row, self.machine.cpus()).map(|finding| match finding {
+            Finding::Stall(stall) => Ending::Stalled(stall),
+            Finding::Held { rule, phase } => Ending::Held { rule, phase },
+        })
     }
 
     /// Does what the guest asks for; gives back what there is to say of it, or why it was not done.
@@ -236,18 +320,28 @@ fn begin_mark(case: &str) -> String {
     format!("{BEGIN_MARK}{}", case.replace('.', "-"))
 }
 
-fn hits(machine: &mut Machine) -> Result<Vec<RuleHits>, DeviceError> {
+/// How long a user's own program may run.
+fn exec_time(kind: &JobKind) -> Duration {
+    match kind {
+        JobKind::Exec { time: Some(time), .. } => Duration::from_millis(time.limit_ms),
+        _ => Duration::ZERO,
+    }
+}
+
+fn statuses(machine: &mut Machine) -> Result<Vec<RuleStatus>, DeviceError> {
     match machine.device().call("list", &Command::List)? {
-        Reply::Rules { rules } => Ok(rules
-            .into_iter()
-            .map(|rule| RuleHits {
-                name: rule.name,
-                text: rule.text,
-                hits: rule.hits,
-            })
-            .collect()),
+        Reply::Rules { rules } => Ok(rules),
         _ => Ok(Vec::new()),
     }
+}
+
+fn hits(machine: &mut Machine) -> Result<Vec<RuleHits>, DeviceError> {
+    let hits = statuses(machine)?.into_iter().map(|rule| RuleHits {
+        name: rule.name,
+        text: rule.text,
+        hits: rule.hits,
+    });
+    Ok(hits.collect())
 }
 
 /// Hits are read when the plan is taken off and once more at the end (a hang never takes it off); the larger count

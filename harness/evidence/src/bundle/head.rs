@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::error::BundleError;
 use crate::needs::Need;
 use crate::parts::{Ending, ProgramKind, RuleHits};
+use crate::steal::StealPoint;
 
 /// The version that is written, and the only one that is read.
 pub(super) const VERSION: u64 = 1;
@@ -19,6 +20,9 @@ pub(super) struct Head {
     pub(super) needs: Vec<Need<String>>,
     pub(super) ending: Ending,
     pub(super) rules: Vec<RuleHits>,
+    /// None in bundles of before it was looked at.
+    #[serde(default)]
+    pub(super) steal: Vec<StealPoint>,
     pub(super) parts: Parts,
 }
 

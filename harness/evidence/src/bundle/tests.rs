@@ -1,9 +1,10 @@
 #![allow(clippy::unwrap_used, reason = "a panic here is the test's failure")]
 
 use super::*;
-use crate::hang::Stall;
+use crate::hang::{Behind, Stall, StallKind};
 use crate::judge;
 use crate::parts::VmEnd;
+use crate::steal::StealPoint;
 
 /// A bundle of which no part is empty.
 fn full() -> EvidenceBundle {
@@ -39,6 +40,11 @@ fn full() -> EvidenceBundle {
             clean: true,
             output: "[1/7] checking root items\n".to_owned(),
         }),
+        steal: vec![StealPoint {
+            host_ms: 7,
+            run_ms: 5,
+            stolen_ms: 2,
+        }],
         ..EvidenceBundle::silent(
             ProgramKind::Test,
             &needs,
@@ -63,8 +69,16 @@ fn endings() -> Vec<Ending> {
             stack: vec!["lock_extent_bits".to_owned()],
             span_ms: 4000,
             samples: 17,
-            spinning: false,
+            how: StallKind::Starved,
+            behind: vec![Behind {
+                comm: "kworker/0:1".to_owned(),
+                stack: vec!["f".to_owned()],
+            }],
         }),
+        Ending::Held {
+            rule: "stuck".to_owned(),
+            phase: Phase::Umount,
+        },
         Ending::VmGone(VmEnd::Exited(1)),
         Ending::VmGone(VmEnd::Signalled(9)),
         Ending::DeviceGone("killed by signal 9".to_owned()),
@@ -120,6 +134,7 @@ fn what_has_no_file_of_its_own_stands_in_bundle_json() {
             ],
             "ending": "finished",
             "rules": [{"name": "fault", "text": "fail write limit=1 name=fault", "hits": 1}],
+            "steal": [{"host_ms": 7, "run_ms": 5, "stolen_ms": 2}],
             "parts": {
                 "console.log": {"bytes": size(CONSOLE)},
                 "events.jsonl": {"bytes": size(EVENTS)},

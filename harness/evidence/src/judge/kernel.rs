@@ -1,6 +1,6 @@
 //! What the kernel did wrong.
 
-use guest_wire::{Event, FindingCause, Phase, PhaseOutcome};
+use guest_wire::{Event, ExecTime, FindingCause, Phase, PhaseOutcome, WhenOver};
 use verdict::{FailureKind, Judgement, console};
 
 use crate::bundle::EvidenceBundle;
@@ -39,20 +39,10 @@ fn hang(evidence: &EvidenceBundle) -> Option<Judgement> {
         return None;
     };
     let phase = stall.phase.name();
-    let how = if stall.spinning {
-        "spins in the kernel"
-    } else {
-        "blocked for ever"
-    };
     let kind = FailureKind::Hang { phase: stall.phase };
-    let detail = format!("in {phase}, {} {how} at {}", stall.comm, stall.place());
+    let detail = format!("in {phase}, {}", stall.headline());
     let mut judgement = Judgement::fail(kind, Some(&format!("{phase}: {}", stall.place())), detail);
-    judgement.evidence.push(format!(
-        "{} samples over {:.1} s of guest time with the same picture, guest idle, nothing outstanding at the device",
-        stall.samples,
-        f64::from(u32::try_from(stall.span_ms).unwrap_or(u32::MAX)) / 1000.0
-    ));
-    judgement.evidence.push(format!("stack: {}", stall.stack.join(" < ")));
+    judgement.evidence.extend(stall.grounds());
     Some(judgement)
 }
 
@@ -136,6 +126,14 @@ fn exec_outcome(evidence: &EvidenceBundle) -> Option<Judgement> {
             FailureKind::Error,
             Some(&format!("signal {signal}")),
             format!("the program was ended by signal {signal}"),
+        )),
+        Some(PhaseOutcome::TimeUp(ExecTime {
+            limit_ms,
+            then: WhenOver::Error,
+        })) => Some(Judgement::fail(
+            FailureKind::Error,
+            Some("time"),
+            format!("the program did not end within {} s", *limit_ms as f64 / 1000.0),
         )),
         _ => None,
     }

@@ -25,7 +25,7 @@ pub(super) fn unfinished(evidence: &EvidenceBundle) -> Option<Judgement> {
                         format!("{} was ended by signal {signal}", phase.name()),
                     ));
                 }
-                PhaseOutcome::Done | PhaseOutcome::Skipped => {}
+                PhaseOutcome::Done | PhaseOutcome::Skipped | PhaseOutcome::TimeUp(_) => {}
             }
         }
     }
@@ -35,6 +35,13 @@ pub(super) fn unfinished(evidence: &EvidenceBundle) -> Option<Judgement> {
             Stage::Harness,
             format!(
                 "no end and no evidence of a hang within {limit_s} s, in {phase}; a slow machine or a sleeping program"
+            ),
+        )),
+        Ending::Held { rule, phase } => Some(Judgement::new(
+            Verdict::Inconclusive,
+            format!(
+                "in {}, the guest waits for a request that {rule} keeps from being answered",
+                phase.name()
             ),
         )),
         Ending::Finished if !evidence.events.iter().any(|timed| timed.event == Event::End) => {

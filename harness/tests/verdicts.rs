@@ -358,6 +358,7 @@ fn a_kernel_that_went_wrong_fails_with_the_worst_cause() {
         Recorded::load(PASS).after(|cell| {
             cell.evidence.fsck = Some(Fsck {
                 clean: false,
+                unable: None,
                 output: "[1/7] checking root items\nroot 5 inode 257 errors 100\n".into(),
             });
         }),

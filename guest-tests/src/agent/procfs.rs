@@ -15,10 +15,10 @@ pub struct Stat {
     pub(crate) parent: u32,
     /// Whether it is a thread of the kernel.
     pub(crate) kthread: bool,
-    /// Time in user space, in milliseconds.
+    /// User and system time, in milliseconds.
+    pub(crate) cpu_ms: u64,
+    /// The part of it in user space.
     pub(crate) user_ms: u64,
-    /// Time in the kernel, in milliseconds.
-    pub(crate) system_ms: u64,
 }
 
 /// `PF_KTHREAD` of the kernel's `include/linux/sched.h`, the same since 2.6.
@@ -39,8 +39,8 @@ pub fn stat(text: &str) -> Option<Stat> {
         state: fields.first()?.chars().next()?,
         parent: fields.get(1)?.parse().ok()?,
         kthread: fields.get(6)?.parse::<u64>().ok()? & PF_KTHREAD != 0,
+        cpu_ms: (user + system) * TICK_MS,
         user_ms: user * TICK_MS,
-        system_ms: system * TICK_MS,
     })
 }
 
@@ -111,6 +111,19 @@ pub(crate) fn inflight(text: &str) -> Option<[u64; 2]> {
     Some([numbers.next()?.ok()?, numbers.next()?.ok()?])
 }
 
+/// `debug_locks` of `/proc/lockdep_stats`: whether lockdep still checks.
+#[must_use]
+pub(crate) fn lockdep_on(text: &str) -> Option<bool> {
+    let (_, value) = text.lines().find_map(|line| line.trim().split_once("debug_locks:"))?;
+    Some(value.trim() != "0")
+}
+
+/// The first number of `/proc/sys/kernel/printk`.
+#[must_use]
+pub(crate) fn console_level(text: &str) -> Option<u8> {
+    text.split_whitespace().next()?.parse().ok()
+}
+
 /// Whether `/proc/filesystems` names a file system.
 #[must_use]
 pub(crate) fn knows_file_system(text: &str, name: &str) -> bool {
@@ -145,7 +158,7 @@ mod tests {
             (stat.id, stat.comm.as_str(), stat.state, stat.parent),
             (123, "a (b) c", 'D', 45)
         );
-        assert_eq!((stat.user_ms, stat.system_ms, stat.kthread), (70, 350, false));
+        assert_eq!((stat.cpu_ms, stat.user_ms, stat.kthread), (420, 70, false));
         assert_eq!(super::stat("garbage"), None);
     }
 
@@ -154,7 +167,7 @@ mod tests {
         // As 6.12 shows it.
         let text = "12 (kworker/u4:1-events_unbound) I 2 0 0 0 -1 69238880 0 0 0 0 0 3 0 0 20 0 1 0 8 0 0";
         let stat = stat(text).unwrap();
-        assert!(stat.kthread && stat.system_ms == 30);
+        assert!(stat.kthread && stat.cpu_ms == 30);
     }
 
     #[test]
@@ -203,6 +216,18 @@ mod tests {
         assert_eq!(idle_ms("4.56 7.89\n"), Some(7890));
         assert_eq!(runnable("cpu 1 2\nprocs_running 3\nprocs_blocked 1\n"), Some(3));
         assert_eq!(inflight("       2        7\n"), Some([2, 7]));
+    }
+
+    #[test]
+    fn what_the_kernel_says_of_lockdep_and_the_console() {
+        // As 6.12 with CONFIG_PROVE_LOCKING shows it.
+        let stats =
+            " lock-classes:                         1431 [max: 8192]\n debug_locks:                             0\n";
+        assert_eq!(lockdep_on(stats), Some(false));
+        assert_eq!(lockdep_on(" debug_locks:             1\n"), Some(true));
+        assert_eq!(lockdep_on(""), None);
+        assert_eq!(console_level("7\t4\t1\t7\n"), Some(7));
+        assert_eq!(console_level(""), None);
     }
 
     #[test]

@@ -113,8 +113,8 @@ fn task(dir: &str, stat: Stat, watched: bool) -> Task {
         comm: stat.comm,
         state: stat.state,
         switches: procfs::switches(&read(&format!("{dir}/status"))),
+        cpu_ms: stat.cpu_ms,
         user_ms: stat.user_ms,
-        system_ms: stat.system_ms,
         syscall,
         stack: procfs::stack(&read(&format!("{dir}/stack"))),
     }
@@ -155,8 +155,8 @@ mod tests {
                 state: 'S',
                 parent,
                 kthread: false,
+                cpu_ms: 0,
                 user_ms: 0,
-                system_ms: 0,
             },
         )
     }

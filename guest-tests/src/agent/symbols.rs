@@ -58,9 +58,7 @@ fn functions(mut lines: impl BufRead) -> Vec<u8> {
 
 /// `ffffffffc0201000 t btrfs_sync_file\t[btrfs]`; none if it is no function, or the address is hidden.
 fn function(line: &[u8]) -> Option<(u64, Vec<u8>)> {
-    let mut words = line
-        .split(u8::is_ascii_whitespace)
-        .filter(|word| !word.is_empty());
+    let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
     let address = u64::from_str_radix(str::from_utf8(words.next()?).ok()?, 16).ok()?;
     let is_text = matches!(words.next()?, b"t" | b"T" | b"w" | b"W");
     let mut name = words.next()?.to_vec();

@@ -115,8 +115,62 @@ pub enum Event {
     },
     /// A look at a phase that has been going on for a while.
     Sample(Sample),
-    /// The job is over and the file system unmounted.
-    End,
+    /// What the kernel counts of its own failures; once after [`Begin`](Event::Begin), once before
+    /// [`End`](Event::End).
+    Counters(Counters),
+    /// Part of the kernel's log as `/dev/kmsg` has it, from the mark at which the job begins to that at which it ends.
+    Log(LogPiece),
+    /// The job is over and the file system unmounted. [`EventSeal`](crate::EventSeal) makes it.
+    End {
+        /// How many events of the job came before.
+        events: u64,
+        /// Hash of these events.
+        hash: u64,
+    },
+}
+
+/// What a kernel counts of its own failures; what it does not count is absent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    /// `/sys/kernel/warn_count`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warnings: Option<u64>,
+    /// `/sys/kernel/oops_count`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oopses: Option<u64>,
+    /// `/proc/sys/kernel/tainted`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taint: Option<u64>,
+    /// `debug_locks` of `/proc/lockdep_stats`: false once lockdep has spoken, from when on it checks nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lockdep_on: Option<bool>,
+    /// Messages of a lower number than this go to the console (the first number of `/proc/sys/kernel/printk`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub console_level: Option<u8>,
+}
+
+/// Records of the kernel's log that follow each other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogPiece {
+    /// Sequence number of the first record.
+    pub first: u64,
+    /// Sequence number of the last record.
+    pub last: u64,
+    /// The records; none if there were too many to send, and then only their numbers are known.
+    pub records: Vec<LogRecord>,
+}
+
+/// A record of the kernel's log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogRecord {
+    /// Sequence number.
+    pub seq: u64,
+    /// Severity: 0 (emergency) to 7 (debug).
+    pub level: u8,
+    /// The log's clock, in microseconds.
+    pub time_us: u64,
+    /// The message; it may have several lines.
+    pub text: String,
 }
 
 /// How a phase ended.
@@ -182,11 +236,16 @@ pub struct Sample {
     /// Reads and writes in flight at the disk as the block layer counts them (`/sys/block/…/inflight`).
     pub inflight: [u64; 2],
     /// Timers of io_uring that have not run out (`/proc/timer_list`); counted only if a watched task waits for a ring.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub ring_timers: u32,
     /// The watched tasks (threads of the phase's process) first, then every other task that is in uninterruptible sleep
     /// or runnable.
     pub tasks: Vec<Task>,
+}
+
+/// A field of samples as they were before it is left out, so that their hashes stay as they were.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// A thread as [`Sample`] sees it.
@@ -197,7 +256,7 @@ pub struct Task {
     /// Whether it belongs to the phase's own process.
     pub watched: bool,
     /// Whether it is a thread of the kernel.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub kthread: bool,
     /// Command name.
     pub comm: String,
@@ -205,12 +264,11 @@ pub struct Task {
     pub state: char,
     /// Context switches so far, voluntary and not.
     pub switches: u64,
-    /// Time in user space so far, in milliseconds.
-    #[serde(default)]
+    /// User and system time so far, in milliseconds.
+    pub cpu_ms: u64,
+    /// The part of it in user space.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub user_ms: u64,
-    /// Time in the kernel so far, in milliseconds.
-    #[serde(default)]
-    pub system_ms: u64,
     /// The system call that it sleeps in: its number and its arguments (`/proc/PID/syscall`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub syscall: Vec<u64>,

@@ -128,6 +128,9 @@ pub enum Want {
     Arm,
     /// Take every rule off and let go what is held.
     Disarm,
+    /// Look at the disk with the host's checker. The guest does nothing meanwhile, so that work that its kernel put off
+    /// has the time to come before the job's end.
+    Check,
     /// Tell the device this, in the words of `cargo xtask inject`.
     Command {
         /// The words: a rule (`fail write nth=1`), or a command (`mark here`, `release`, `stats`).

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use evidence::EvidenceBundle;
+use evidence::context::Tools;
 use guest_wire::Fs;
 
 use super::maker::Maker;
@@ -29,6 +30,7 @@ struct Rig {
     accel: Accel,
     snapshots: Option<SnapshotConfig>,
     image: PathBuf,
+    tools: Tools,
 }
 
 /// A range's kernels in virtual machines.
@@ -137,6 +139,7 @@ impl<'a, M: Maker> Machines<'a, M> {
             },
             exec,
             seed: Some(seed),
+            tools: self.rigs.iter().map(|(fs, rig)| (*fs, rig.tools.clone())).collect(),
             images: self.rigs.iter().map(|(fs, rig)| (*fs, rig.image.clone())).collect(),
             kernels: [(artifact.id.clone(), artifact.clone())].into(),
             trials: trials.iter().map(of_kernel).collect(),
@@ -245,12 +248,14 @@ impl<'a, M: Maker> Machines<'a, M> {
             plan.root.clone_from(root);
         }
         let image = images.get(&fs).cloned().unwrap_or_default();
+        let tools = prepare::tools(&[fs])?.remove(&fs).unwrap_or_default();
         self.rigs.insert(
             fs,
             Rig {
                 accel,
                 snapshots,
                 image,
+                tools,
             },
         );
         Ok(())

@@ -126,6 +126,10 @@ impl Stall {
         }
     }
 
+    pub(crate) fn burns_cpu(&self) -> bool {
+        matches!(self.how, StallKind::Spinning | StallKind::Starved)
+    }
+
     /// The innermost function that names the place rather than the way of sleeping or spinning.
     pub(crate) fn place(&self) -> String {
         let of = match (self.how, self.behind.first()) {

@@ -4,28 +4,44 @@
 //! kernel), then what the kernel did wrong, worst first, then whether the thing under test happened at all. Only what
 //! comes through all of that is a pass; there is no path to a pass from silence.
 
+mod calls;
+mod counted;
+mod device;
+mod image;
 mod kernel;
 mod rig;
+mod seen;
 mod supporting;
 mod unfinished;
+
+#[cfg(test)]
+mod tests;
 
 use verdict::{Judgement, Verdict};
 
 use crate::armed;
 use crate::bundle::EvidenceBundle;
+use crate::seal;
+use seen::Seen;
 
 /// The verdict on a cell with its grounds, from its evidence alone.
 #[must_use]
 pub fn judge(evidence: &EvidenceBundle) -> Judgement {
     let unmet = armed::unmet(evidence);
-    let mut judgement = rig::broken(evidence)
-        .or_else(|| kernel::failure(evidence))
-        .or_else(|| unfinished::unfinished(evidence))
+    let seen = Seen::of(evidence);
+    let mut judgement = rig::gone(evidence)
+        .or_else(|| device::broken(&seen.faults))
+        .or_else(|| rig::broken(evidence).map(|broken| seen.worst_report().unwrap_or(broken)))
+        .or_else(|| seal::broken(evidence))
+        .or_else(|| kernel::failure(evidence, &seen))
+        .or_else(|| counted::failure(evidence, &seen.log))
+        .or_else(|| unfinished::unfinished(evidence, &seen.faults))
         .unwrap_or_else(|| match &unmet[..] {
             [] => Judgement::new(Verdict::Pass, "every oracle was content"),
             [first, ..] => Judgement::new(Verdict::Inconclusive, first),
         });
     judgement.armed = unmet.is_empty() && evidence.began();
+    judgement.evidence.extend(seen.lines());
     judgement.evidence.extend(supporting::lines(evidence));
     if judgement.verdict != Verdict::Inconclusive {
         judgement

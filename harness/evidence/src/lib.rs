@@ -16,21 +16,28 @@
 //! Modules from the ground up; each knows only those of the lines above its own:
 //!
 //! ```layers
-//! hang needs
+//! checker context hang needs
 //! parts
 //! steal
-//! bundle
-//! armed
+//! bundle faults
+//! armed reports seal
 //! judge
 //! ```
 
 mod armed;
 mod bundle;
+mod checker;
+pub mod context;
+mod faults;
 pub mod hang;
 mod judge;
 pub mod needs;
 pub mod parts;
+mod reports;
+mod seal;
 pub mod steal;
+#[cfg(test)]
+mod testing;
 
 pub use bundle::{BundleError, EvidenceBundle};
 pub use judge::judge;

@@ -188,6 +188,8 @@ fn options(fs: Fs, offered: &Offered) -> Vec<String> {
 pub struct FsckResult {
     /// Whether it found nothing.
     pub clean: bool,
+    /// Why its answer says nothing about the image, if so: a feature that it does not know, a failure of its own.
+    pub unable: Option<String>,
     /// Standard output and standard error.
     pub output: String,
 }
@@ -215,18 +217,78 @@ pub fn check(fs: Fs, image: &Path, deadline: Duration) -> Result<FsckResult, Gol
         }
     };
     let finished = tool::run(command.arg(image), deadline)?;
-    let output = finished.text();
-    if finished.status.code().is_none() {
+    let Some(code) = finished.status.code() else {
         // Ended by a signal: that is no answer about the image.
         tool::check(&command, finished)?;
-        return Ok(FsckResult { clean: false, output });
-    }
+        return Ok(FsckResult {
+            clean: false,
+            unable: Some("it was ended by a signal".to_owned()),
+            output: String::new(),
+        });
+    };
+    Ok(answer(fs, code, finished.text()))
+}
+
+/// What a checker's exit code and words come to.
+fn answer(fs: Fs, code: i32, output: String) -> FsckResult {
     // btrfs check has been seen to exit with 0 after it reported errors.
     let silent = fs != Fs::Btrfs || (output.contains("no error found") && !output.contains("ERROR:"));
-    Ok(FsckResult {
-        clean: finished.status.success() && silent,
+    let clean = code == 0 && silent;
+    FsckResult {
+        clean,
+        unable: if clean { None } else { unable(fs, code, &output) },
         output,
+    }
+}
+
+/// Bits of e2fsck's exit code that say that it could not check: an operational error, usage, cancelled, a library.
+const E2FSCK_UNABLE: i32 = 8 | 16 | 32 | 128;
+
+/// What checkers say of an image that they are too old for, or when they lack memory or a file.
+const UNABLE: &[&str] = &[
+    // btrfs
+    "unsupported option features",
+    "unsupported optional features",
+    "unsupported RO features",
+    "unrecognized or unsupported super flag",
+    "unsupported checksum algorithm",
+    // e2fsck
+    "unsupported feature",
+    "Get a newer version of e2fsck",
+    // xfs_repair
+    "found unsupported filesystem features",
+    "features enabled in the filesystem",
+    "a more recent xfs_repair",
+    // all
+    "Cannot allocate memory",
+    "No such file or directory",
+    "Permission denied",
+];
+
+/// Why a checker's answer says nothing about the image, if so.
+fn unable(fs: Fs, code: i32, output: &str) -> Option<String> {
+    let said = |line: &&str| UNABLE.iter().any(|words| line.contains(words));
+    let line = output.lines().find(said).map(|line| line.trim().to_owned());
+    line.or_else(|| {
+        let last = output.lines().map(str::trim).rfind(|line| !line.is_empty())?;
+        (fs == Fs::Ext4 && code & E2FSCK_UNABLE != 0).then(|| format!("e2fsck exited with code {code}: {last}"))
     })
+}
+
+/// Versions of the tools that make a file system and check it, as they say them.
+///
+/// # Errors
+/// One of them is missing.
+pub fn versions(fs: Fs) -> Result<(String, String), ToolError> {
+    let mut checker = match fs {
+        Fs::Btrfs => tool::command("btrfs", "btrfs-progs")?,
+        Fs::Ext4 => tool::command("e2fsck", "e2fsprogs")?,
+        Fs::Xfs => tool::command("xfs_repair", "xfsprogs")?,
+    };
+    checker.arg(if fs == Fs::Btrfs { "--version" } else { "-V" });
+    let first_line = |text: &str| text.lines().next().unwrap_or_default().trim().to_owned();
+    let checks = tool::run(&mut checker, MKFS_DEADLINE)?.text();
+    Ok((first_line(&offered(fs)?.version), first_line(&checks)))
 }
 
 #[cfg(test)]
@@ -252,5 +314,46 @@ mod tests {
                 .join(" ")
                 .ends_with("-i sparse=1,nrext64=0,exchange=0 -n parent=0")
         );
+    }
+
+    #[test]
+    fn a_checker_that_cannot_check_says_nothing_of_the_image() {
+        let unable = |fs, code, output: &str| answer(fs, code, output.to_owned()).unable;
+        let old_btrfs = "Opening filesystem to check...\ncouldn't open because of unsupported option features (0x5000).\n\
+                         ERROR: cannot open file system\n";
+        assert_eq!(
+            unable(Fs::Btrfs, 1, old_btrfs).as_deref(),
+            Some("couldn't open because of unsupported option features (0x5000).")
+        );
+        let old_e2fsck = "e2fsck 1.47.0 (5-Feb-2023)\n/disk.raw has unsupported feature(s): FEATURE_R27\n\
+                          e2fsck: Get a newer version of e2fsck!\n";
+        assert!(unable(Fs::Ext4, 8, old_e2fsck).is_some_and(|why| why.contains("FEATURE_R27")));
+        assert!(
+            unable(
+                Fs::Ext4,
+                8,
+                "e2fsck: Input/output error while trying to open /disk.raw\n"
+            )
+            .is_some()
+        );
+        let old_xfs = "Phase 1 - find and verify superblock...\nSuperblock has unknown incompat features (0x100) \
+                       enabled in the filesystem.\nUsing a more recent xfs_repair is recommended.\n";
+        assert!(unable(Fs::Xfs, 1, old_xfs).is_some());
+    }
+
+    #[test]
+    fn a_checker_that_finds_something_did_check() {
+        let found = answer(
+            Fs::Ext4,
+            4,
+            "Inode 12, i_blocks is 8, should be 16.  Fix? no\n".to_owned(),
+        );
+        assert_eq!((found.clean, found.unable), (false, None));
+        let found = answer(Fs::Btrfs, 1, "root 5 inode 257 errors 100\n".to_owned());
+        assert_eq!((found.clean, found.unable), (false, None));
+        let silent = answer(Fs::Btrfs, 0, "ERROR: x\nno error found\n".to_owned());
+        assert_eq!((silent.clean, silent.unable), (false, None));
+        let clean = answer(Fs::Btrfs, 0, "found 147456 bytes used, no error found\n".to_owned());
+        assert_eq!((clean.clean, clean.unable), (true, None));
     }
 }

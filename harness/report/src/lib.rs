@@ -3,6 +3,8 @@
 //! It is made of a [`Run`] and its [`Results`] alone. This crate does no I/O, and it knows nothing of how a cell ran or
 //! how its verdict was reached: no machine, no evidence and no command line.
 
+mod rejudged;
+
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Effects, Style};
@@ -13,6 +15,8 @@ use run::cases::Profile;
 use run::{KernelOrigin, Run};
 use verdict::Verdict;
 use verdict::results::{Begun, Cell, Results, Tally};
+
+pub use rejudged::rejudged;
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const KNOWN: Style = AnsiColor::Yellow.on_default();
@@ -145,6 +149,7 @@ fn word(cell: &Cell) -> String {
     let word = match cell.verdict() {
         Verdict::Pass if cell.expected => "ok".to_owned(),
         Verdict::Pass => "PASS?".to_owned(),
+        Verdict::Skipped if !cell.expected => "SKIPPED?".to_owned(),
         Verdict::Fail(failure) if cell.expected => format!("{}*", failure.kind.cause()),
         Verdict::Fail(failure) => failure.kind.cause().word().to_uppercase(),
         Verdict::Inconclusive if cell.expected => "inconclusive*".to_owned(),
@@ -167,6 +172,7 @@ fn paragraph(text: &mut String, run: &Run, cell: &Cell) {
     let style = style(cell);
     let what = match cell.verdict() {
         Verdict::Pass => "passes although kernels.toml expects a failure",
+        Verdict::Skipped if !cell.expected => "is skipped although kernels.toml expects a failure",
         Verdict::Fail(failure) => failure.kind.cause().word(),
         verdict => verdict.word(),
     };
@@ -263,7 +269,8 @@ fn summary(results: &Results) -> String {
     let surprises = count(&|verdict, expected| *verdict == Verdict::Pass && !expected);
     let inconclusive = count(&|verdict, expected| *verdict == Verdict::Inconclusive && !expected);
     let broken = count(&|verdict, _| matches!(verdict, Verdict::Broken { .. }));
-    let skipped = count(&|verdict, _| *verdict == Verdict::Skipped);
+    let skipped = count(&|verdict, expected| *verdict == Verdict::Skipped && expected);
+    let never_tried = count(&|verdict, expected| *verdict == Verdict::Skipped && !expected);
     let mut parts = vec![
         format!("{GOOD}{pass} pass{GOOD:#}"),
         format!("{KNOWN}{}{KNOWN:#}", counted(known, "expected failure")),
@@ -287,6 +294,7 @@ fn summary(results: &Results) -> String {
             },
             BAD,
         ),
+        (never_tried, "unexpectedly skipped", BAD),
         (inconclusive, "inconclusive", UNKNOWN),
         (broken, "broken", UNKNOWN),
         (skipped, "skipped", DIM),

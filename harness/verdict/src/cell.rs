@@ -6,7 +6,7 @@ use guest_wire::{Fs, Phase};
 use serde::{Deserialize, Serialize};
 
 use crate::cause::Cause;
-use crate::expected::Expected;
+use crate::expected::{Expected, ExpectedVerdict};
 use crate::judgement::Judgement;
 use crate::stored::{StoredError, StoredVerdict};
 use crate::verdict::Verdict;
@@ -92,7 +92,9 @@ impl Cell {
 fn is_expected(verdict: &Verdict, expect: Option<&Expected>) -> bool {
     match (verdict, expect) {
         (Verdict::Broken { .. }, _) => false,
-        (Verdict::Skipped, _) => true,
+        // A failure that is known cannot show in a case that does not apply: either is wrong.
+        (Verdict::Skipped, Some(expect)) => !matches!(expect.verdict, ExpectedVerdict::Fail(_)),
+        (Verdict::Skipped, None) => true,
         (verdict, None) => *verdict == Verdict::Pass,
         (verdict, Some(expect)) => expect.verdict.is_met_by(verdict),
     }

@@ -98,7 +98,9 @@ mod tests {
         for (verdict, expect, tally) in [
             (Pass, None, Tally::AsExpected),
             (Skipped, None, Tally::AsExpected),
-            (Skipped, hang, Tally::AsExpected),
+            // A declared failure that is not even looked for is news as well.
+            (Skipped, hang, Tally::Unexpected),
+            (Skipped, Some(ExpectedVerdict::Inconclusive), Tally::AsExpected),
             (HANG, None, Tally::Unexpected),
             (HANG, hang, Tally::AsExpected),
             (HANG, failure(ExpectedFailure::Any), Tally::AsExpected),

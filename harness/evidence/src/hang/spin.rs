@@ -40,11 +40,11 @@ fn spins(row: &Row, task: &Task) -> Option<Stall> {
     let (first, first_host, then) = tail.last()?;
     let burnt_ms = last_host.qemu_cpu_ms.saturating_sub(first_host.qemu_cpu_ms);
     let user_ms = task.user_ms.saturating_sub(then.user_ms);
-    let system_ms = task.system_ms.saturating_sub(then.system_ms);
+    let cpu_ms = task.cpu_ms.saturating_sub(then.cpu_ms);
     if tail.len() < SAMPLES_MIN
         || burnt_ms < SPIN_CPU_MS
         || user_ms > USER_MS_MAX
-        || system_ms * 100 < burnt_ms * KERNEL_PERCENT_MIN
+        || cpu_ms.saturating_sub(user_ms) * 100 < burnt_ms * KERNEL_PERCENT_MIN
     {
         return None;
     }

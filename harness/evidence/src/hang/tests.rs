@@ -18,8 +18,8 @@ fn task(state: char, frames: &[&str]) -> Task {
         comm: "self-deadlock".into(),
         state,
         switches: 12,
+        cpu_ms: 4,
         user_ms: 1,
-        system_ms: 3,
         syscall: Vec::new(),
         stack: frames.iter().map(|frame| (*frame).to_owned()).collect(),
     }
@@ -186,10 +186,7 @@ fn a_request_that_is_in_flight_only_in_the_guest_was_lost() {
         Some((StallKind::LostCompletion, "btrfs_start_ordered_extent".into()))
     );
     assert_eq!(kind(&lost[..30]), None, "it takes 8 s");
-    assert_eq!(
-        kind(&row(|n, sample, _| sample.inflight = [0, 1 + n / 10])),
-        None
-    );
+    assert_eq!(kind(&row(|n, sample, _| sample.inflight = [0, 1 + n / 10])), None);
     assert_eq!(
         judge(
             &row(|_, sample, host| {
@@ -266,7 +263,7 @@ fn spin(user_step: u64, system_step: u64, burnt_step: u64) -> Vec<(Sample, HostV
     row(move |n, sample, host| {
         sample.tasks[0] = task('R', &["asm_sysvec_apic_timer_interrupt", "loops", "caller"]);
         sample.tasks[0].user_ms = user_step * n;
-        sample.tasks[0].system_ms = system_step * n;
+        sample.tasks[0].cpu_ms = (user_step + system_step) * n;
         sample.runnable = 2;
         host.qemu_cpu_ms = burnt_step * n;
     })
@@ -292,7 +289,7 @@ fn user_time_is_no_hang() {
 fn a_thread_of_the_kernel_that_spins_is_named() {
     let spins = row(|n, sample, host| {
         let mut worker = kworker('R', &["loops_in_the_worker"]);
-        worker.system_ms = 1_000 * n;
+        worker.cpu_ms = 1_000 * n;
         sample.tasks.push(worker);
         sample.runnable = 2;
         host.qemu_cpu_ms = 1_000 * n;

@@ -1,43 +1,48 @@
 //! What the kernel did wrong.
 
 use guest_wire::{Event, ExecTime, FindingCause, Phase, PhaseOutcome, WhenOver};
-use verdict::{FailureKind, Judgement, console};
+use verdict::{Cause, FailureKind, Judgement};
 
+use super::seen::Seen;
+use super::{calls, device, image};
 use crate::bundle::EvidenceBundle;
 use crate::parts::{Ending, ProgramKind};
 
 /// The oracle that reports success although the device was to fail.
 const LOST_ERROR: &str = "lost-error";
+/// Exit code of a program that cannot test, as scripts for `git bisect run` have it.
+pub(super) const CANNOT_TEST: i32 = 125;
 /// The oracle that compares what is on disk.
 const DATA: &str = "data";
 
-/// Lines of a file system check that are shown; the cell's `fsck.log` has all.
-const COMPLAINTS_MAX: usize = 12;
-
 /// What the kernel did wrong, worst first.
-pub(super) fn failure(evidence: &EvidenceBundle) -> Option<Judgement> {
-    let reports = console::reports(&evidence.console);
-    let report = |kind: FailureKind| {
-        let first = reports.iter().find(|report| report.cause == kind.cause())?;
-        let place = first.place.as_deref();
-        let within = place.map(|place| format!("in {place}: ")).unwrap_or_default();
-        Some(Judgement::fail(kind, place, format!("{within}{}", first.line)))
-    };
-    report(FailureKind::Crash)
-        .or_else(|| hang(evidence))
+pub(super) fn failure(evidence: &EvidenceBundle, seen: &Seen) -> Option<Judgement> {
+    let report = |cause| seen.report(cause);
+    report(Cause::Crash)
+        .or_else(|| hang(evidence, seen))
         .or_else(|| finding(evidence, FindingCause::Corruption))
-        .or_else(|| fsck(evidence))
-        .or_else(|| mount_again(evidence))
+        .or_else(|| report(Cause::Corruption))
+        .or_else(|| image::fsck(evidence))
+        .or_else(|| image::mount_again(evidence))
         .or_else(|| finding(evidence, FindingCause::Leak))
+        .or_else(|| report(Cause::Leak))
+        .or_else(|| calls::failure(evidence, &seen.faults))
+        .or_else(|| device::failure(evidence))
         .or_else(|| finding(evidence, FindingCause::Error))
         .or_else(|| exec_outcome(evidence))
-        .or_else(|| report(FailureKind::Warning))
+        .or_else(|| report(Cause::Warning))
+        .or_else(|| report(Cause::Error))
 }
 
-fn hang(evidence: &EvidenceBundle) -> Option<Judgement> {
+fn hang(evidence: &EvidenceBundle, seen: &Seen) -> Option<Judgement> {
     let Ending::Stalled(stall) = &evidence.ending else {
         return None;
     };
+    let mut stall = stall.clone();
+    if let (true, Some(report)) = (stall.burns_cpu(), seen.lockups.first()) {
+        // The kernel can unwind its stack, and knows the modules that were loaded since it booted.
+        stall.stack = report.place.iter().chain(&report.frames).cloned().collect();
+    }
     let phase = stall.phase.name();
     let kind = FailureKind::Hang { phase: stall.phase };
     let detail = format!("in {phase}, {}", stall.headline());
@@ -65,58 +70,13 @@ fn finding(evidence: &EvidenceBundle, wanted: FindingCause) -> Option<Judgement>
     Some(Judgement::fail(kind, Some(oracle), format!("{oracle}: {detail}")))
 }
 
-fn fsck(evidence: &EvidenceBundle) -> Option<Judgement> {
-    let fsck = evidence.fsck.as_ref().filter(|fsck| !fsck.clean)?;
-    let complaints = complaints(&fsck.output);
-    let first = complaints.first().or(fsck.output.lines().last().as_ref()).copied();
-    let mut judgement = Judgement::fail(
-        FailureKind::Corruption,
-        Some("file system check"),
-        format!("file system check: {}", first.unwrap_or("not clean").trim()),
-    );
-    let lines = complaints.iter().take(COMPLAINTS_MAX);
-    judgement
-        .evidence
-        .extend(lines.map(|line| format!("check: {}", line.trim())));
-    Some(judgement)
-}
-
-/// The lines of a checker's output that complain rather than report progress; those that only count what others say
-/// come last.
-fn complaints(output: &str) -> Vec<&str> {
-    let telling = |line: &&str| {
-        let lower = line.to_lowercase();
-        [
-            "error", "mismatch", "bad", "corrupt", "wrong", "invalid", "missing", "would",
-        ]
-        .iter()
-        .any(|word| lower.contains(word))
-    };
-    let sums_up = |line: &str| line.ends_with("error(s) found") || line.starts_with("ERROR: errors found in ");
-    let (sums, mut complaints): (Vec<&str>, Vec<&str>) =
-        output.lines().filter(telling).partition(|line| sums_up(line.trim()));
-    complaints.extend(sums);
-    complaints
-}
-
-/// A file system that mounted before the write and does not after it is damaged.
-fn mount_again(evidence: &EvidenceBundle) -> Option<Judgement> {
-    match evidence.outcome(Phase::MountAgain) {
-        Some(PhaseOutcome::Failed(what)) => Some(Judgement::fail(
-            FailureKind::Corruption,
-            Some("mount again"),
-            format!("cannot be mounted again: {what}"),
-        )),
-        _ => None,
-    }
-}
-
 /// A user's own program fails by its exit code; one of our tests never does, it reports findings.
 fn exec_outcome(evidence: &EvidenceBundle) -> Option<Judgement> {
     if evidence.kind != ProgramKind::Exec {
         return None;
     }
     match evidence.outcome(Phase::Run) {
+        Some(PhaseOutcome::Exited(CANNOT_TEST)) => None,
         Some(PhaseOutcome::Exited(code)) => Some(Judgement::fail(
             FailureKind::Error,
             Some(&format!("exit code {code}")),

@@ -1,56 +1,61 @@
 //! Whether our own side went wrong: then nothing is said of the kernel.
 
-use guest_wire::{Phase, PhaseOutcome};
 use verdict::{Judgement, Stage, console};
 
 use crate::bundle::EvidenceBundle;
 use crate::parts::{Ending, VmEnd};
 
-/// Whether our own side went wrong.
-pub(super) fn broken(evidence: &EvidenceBundle) -> Option<Judgement> {
-    if console::init_died(&evidence.console) {
-        return Some(Judgement::broken(Stage::Guest, "pid 1 of the guest died"));
-    }
-    match &evidence.ending {
-        Ending::DeviceGone(how) => {
-            return Some(Judgement::broken(
-                Stage::Device,
-                format!("the block device went away: {how}"),
-            ));
-        }
-        Ending::VmGone(VmEnd::Signalled(signal)) => {
-            return Some(Judgement::broken(
-                Stage::Vm,
-                format!("QEMU was ended by signal {signal}"),
-            ));
-        }
+/// Whether the device or QEMU went away. What the guest's kernel says of a disk or a CPU that is gone does not count.
+pub(super) fn gone(evidence: &EvidenceBundle) -> Option<Judgement> {
+    let (stage, how) = match &evidence.ending {
+        Ending::DeviceGone(how) => (Stage::Device, format!("the block device went away: {how}")),
+        Ending::VmGone(VmEnd::Signalled(signal)) => (Stage::Vm, format!("QEMU was ended by signal {signal}")),
         Ending::VmGone(VmEnd::Exited(code)) if *code != 0 => {
-            return Some(Judgement::broken(
-                Stage::Vm,
-                format!("QEMU exited with code {code}; see qemu.log"),
-            ));
+            (Stage::Vm, format!("QEMU exited with code {code}; see qemu.log"))
         }
+        _ => return None,
+    };
+    Some(Judgement::broken(stage, how))
+}
+
+/// Whether our own side in the guest, or the harness, went wrong: unless the kernel says that it was the kernel.
+pub(super) fn broken(evidence: &EvidenceBundle) -> Option<Judgement> {
+    let boot = |what: &str| Judgement::broken(Stage::Boot, with_last_words(evidence, what));
+    match &evidence.ending {
         Ending::Harness(reason) => return Some(Judgement::broken(Stage::Harness, reason)),
         Ending::Unfit(reason) => return Some(Judgement::broken(Stage::Boot, reason)),
-        Ending::NoHello => return Some(Judgement::broken(Stage::Boot, "the guest never answered")),
+        Ending::NoHello => return Some(boot("the guest never answered")),
         _ => {}
+    }
+    if !evidence.began() {
+        return Some(boot(if matches!(evidence.ending, Ending::VmGone(_)) {
+            "the guest went down before the case began"
+        } else {
+            "no word came before the case began"
+        }));
+    }
+    if console::init_died(&evidence.console) {
+        return Some(Judgement::broken(Stage::Guest, "pid 1 of the guest died"));
     }
     if let Some(line) = console::agent_ended(&evidence.console) {
         return Some(Judgement::broken(Stage::Guest, line));
     }
-    if !evidence.began() {
-        let how = if matches!(evidence.ending, Ending::VmGone(_)) {
-            "the guest went down"
-        } else {
-            "no word came"
-        };
-        return Some(Judgement::broken(Stage::Boot, format!("{how} before the case began")));
+    None
+}
+
+/// What is known of a guest that never got to the case, with the last thing that its kernel said.
+fn with_last_words(evidence: &EvidenceBundle, what: &str) -> String {
+    match last_words(&evidence.console) {
+        Some(words) => format!("{what}; its last words: {words}"),
+        None => format!("{what}; its kernel said nothing"),
     }
-    // The first mount is of a fresh golden image: what fails there is the rig's or this kernel's ability to take part.
-    [Phase::Mount, Phase::Remount]
-        .into_iter()
-        .find_map(|phase| match evidence.outcome(phase) {
-            Some(PhaseOutcome::Failed(what)) => Some(Judgement::broken(Stage::Phase(Phase::Mount), what)),
-            _ => None,
-        })
+}
+
+/// The line of a panic, else the last line that says anything.
+fn last_words(log: &str) -> Option<&str> {
+    let lines = || log.lines().map(console::message).filter(|line| !line.is_empty());
+    // After its line a panic prints a stack and `end Kernel panic`.
+    lines()
+        .find(|line| line.starts_with("Kernel panic - not syncing"))
+        .or_else(|| lines().last())
 }

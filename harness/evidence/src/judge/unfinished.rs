@@ -3,15 +3,23 @@
 use guest_wire::{Event, Phase, PhaseOutcome};
 use verdict::{Judgement, Stage, Verdict};
 
+use super::calls;
+use super::kernel::CANNOT_TEST;
 use crate::bundle::EvidenceBundle;
+use crate::faults::Faults;
 use crate::parts::{Ending, ProgramKind};
 
 /// A job that did not come to its end although the kernel did nothing that we can name.
-pub(super) fn unfinished(evidence: &EvidenceBundle) -> Option<Judgement> {
+pub(super) fn unfinished(evidence: &EvidenceBundle, faults: &Faults) -> Option<Judgement> {
     let phase = evidence.last_phase().map_or("begin", Phase::name);
     for timed in &evidence.events {
         if let Event::PhaseEnd { phase, outcome } = &timed.event {
             match outcome {
+                PhaseOutcome::Exited(CANNOT_TEST) if evidence.kind == ProgramKind::Exec => {
+                    let says = format!("the program says that it cannot test here (exit code {CANNOT_TEST})");
+                    return Some(Judgement::new(Verdict::Inconclusive, says));
+                }
+                outcome if calls::is_explained(*phase, outcome, faults) => {}
                 PhaseOutcome::Failed(what) => return Some(Judgement::broken(Stage::Phase(*phase), what)),
                 PhaseOutcome::Exited(code) => {
                     return Some(Judgement::broken(
@@ -44,9 +52,6 @@ pub(super) fn unfinished(evidence: &EvidenceBundle) -> Option<Judgement> {
                 phase.name()
             ),
         )),
-        Ending::Finished if !evidence.events.iter().any(|timed| timed.event == Event::End) => {
-            Some(Judgement::broken(Stage::Guest, "the job ended without its end event"))
-        }
         Ending::Finished => skipped(evidence)
             .or_else(|| gap(evidence))
             .or_else(|| unchecked(evidence)),
@@ -110,8 +115,9 @@ fn gap(evidence: &EvidenceBundle) -> Option<Judgement> {
 
 /// A finished job whose image nobody looked at.
 fn unchecked(evidence: &EvidenceBundle) -> Option<Judgement> {
-    evidence
-        .fsck
-        .is_none()
-        .then(|| Judgement::broken(Stage::Harness, "the file system was not checked on the host"))
+    let why = match &evidence.fsck {
+        None => "the file system was not checked on the host".to_owned(),
+        Some(fsck) => format!("the file system check says nothing: {}", fsck.unable.as_deref()?),
+    };
+    Some(Judgement::broken(Stage::Harness, why))
 }

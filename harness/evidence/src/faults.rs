@@ -1,0 +1,136 @@
+//! What our own rules did to requests, as far as a guest can tell: read from the device's trace. Pure.
+//!
+//! A *told* fault is a request that completed with an error by a rule. A *silent* one moved other data than it should,
+//! or none, and reported success. A *held* request did not complete at once because of a rule or of a power cut.
+//!
+//! An error that no rule made is not among these: it is [`stray`](Faults::stray).
+
+use std::ops::Range;
+
+use vhost_blk_api::op::Op;
+use vhost_blk_api::trace::{Record, RequestLine, Status, requests};
+
+/// Microseconds of the device's clock.
+type Time = u64;
+
+/// A request that completed with an error by a rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Told {
+    /// When the guest was told.
+    pub(crate) t_us: Time,
+    pub(crate) op: Op,
+    /// Sectors of 512 bytes.
+    pub(crate) sectors: Vec<Range<u64>>,
+    /// The rule's name.
+    pub(crate) rule: String,
+}
+
+impl Told {
+    pub(crate) fn covers(&self, sector: u64) -> bool {
+        self.sectors.iter().any(|range| range.contains(&sector))
+    }
+}
+
+/// A request that a rule or a cut kept from completing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Held {
+    pub(crate) from_us: Time,
+    /// None if it never completed.
+    pub(crate) until_us: Option<Time>,
+    pub(crate) rule: String,
+}
+
+/// What rules did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Faults {
+    pub(crate) told: Vec<Told>,
+    /// When data was changed, dropped or lost behind the guest's back.
+    pub(crate) silent: Vec<Time>,
+    pub(crate) held: Vec<Held>,
+    /// Requests that failed although no rule made them.
+    pub(crate) stray: Vec<RequestLine>,
+}
+
+/// Actions that report success for what was not done as asked.
+const SILENT: &[&str] = &["corrupt", "drop", "early", "short"];
+
+impl Faults {
+    /// Reads them from the records of a cell.
+    pub(crate) fn of(trace: &[Record]) -> Faults {
+        let mut faults = Faults::default();
+        for request in requests(trace) {
+            faults.request(request);
+        }
+        for record in trace {
+            if let Record::Cut { t_us, rule, .. } = record {
+                faults.silent.push(*t_us);
+                faults.held.push(Held {
+                    from_us: *t_us,
+                    until_us: power_after(trace, *t_us),
+                    rule: rule.clone().unwrap_or_else(|| "the power cut".to_owned()),
+                });
+            }
+        }
+        faults
+    }
+
+    fn request(&mut self, request: RequestLine) {
+        let submit = &request.submit;
+        let Some(complete) = &request.complete else {
+            if let Some(rule) = submit.rules.first() {
+                self.held.push(Held {
+                    from_us: submit.t_us,
+                    until_us: None,
+                    rule: rule.clone(),
+                });
+            }
+            return;
+        };
+        if let Some(timing) = &complete.timing {
+            self.held.push(Held {
+                from_us: submit.t_us,
+                until_us: Some(complete.t_us),
+                rule: timing.rule.clone(),
+            });
+        }
+        match (complete.status, &complete.outcome) {
+            (Status::IoErr | Status::Unsupp, Some(outcome)) => self.told.push(Told {
+                t_us: complete.t_us,
+                op: submit.op,
+                sectors: sectors(&request),
+                rule: outcome.rule.clone(),
+            }),
+            (Status::IoErr, None) => self.stray.push(request),
+            (Status::Ok, Some(outcome)) if SILENT.contains(&outcome.action.as_str()) => {
+                self.silent.push(complete.t_us);
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether the guest was told of an error, or was given wrong data, at any time.
+    pub(crate) fn any(&self) -> bool {
+        !self.told.is_empty() || !self.silent.is_empty()
+    }
+}
+
+/// When the power came back after a cut.
+fn power_after(trace: &[Record], cut_us: Time) -> Option<Time> {
+    trace.iter().find_map(|record| match record {
+        Record::Power { t_us } | Record::Rollback { t_us, .. } if *t_us >= cut_us => Some(*t_us),
+        _ => None,
+    })
+}
+
+fn sectors(request: &RequestLine) -> Vec<Range<u64>> {
+    let submit = &request.submit;
+    match submit.op {
+        Op::Read | Op::Write => vec![submit.sector..submit.sector + submit.len.div_ceil(512)],
+        Op::Discard | Op::WriteZeroes => submit
+            .ranges
+            .iter()
+            .map(|range| range.sector..range.sector + u64::from(range.sectors))
+            .collect(),
+        Op::Flush | Op::GetId => Vec::new(),
+    }
+}

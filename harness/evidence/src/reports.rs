@@ -1,0 +1,154 @@
+//! Which reports of a kernel's log count, and as what failure.
+//!
+//! A report counts unless one of our own faults must have brought it about: then the trace shows that fault before it
+//! (`excuse`). Reports of what is no kernel's doing, such as the end of pid 1, never count. Pure.
+
+mod excuse;
+mod text;
+
+#[cfg(test)]
+mod tests;
+
+use klog::{KernelReport, Kind};
+use verdict::Cause;
+
+use crate::context::Clocks;
+use crate::faults::Faults;
+use crate::steal::{self, StealPoint};
+use excuse::Excuses;
+
+/// The failure that a kind of report is.
+pub(crate) fn cause(kind: Kind) -> Cause {
+    match kind {
+        Kind::Panic
+        | Kind::Oops
+        | Kind::Bug
+        | Kind::Kasan
+        | Kind::Kfence
+        | Kind::Kmsan
+        | Kind::Ubsan
+        | Kind::SoftLockup
+        | Kind::HardLockup
+        | Kind::Spinlock
+        | Kind::BadPage
+        | Kind::BadRss
+        | Kind::PageTables
+        | Kind::Slab
+        | Kind::List
+        | Kind::Refcount
+        | Kind::StackGuard => Cause::Crash,
+        Kind::Warning
+        | Kind::Kcsan
+        | Kind::Lockdep
+        | Kind::RcuUsage
+        | Kind::RcuStall
+        | Kind::HungTask
+        | Kind::WorkqueueLockup
+        | Kind::WorkqueueLeak
+        | Kind::AtomicSleep
+        | Kind::AtomicSchedule
+        | Kind::ProcessorId
+        | Kind::SlabLeft
+        | Kind::Kmemleak
+        | Kind::DebugObjects
+        | Kind::PercpuRef
+        | Kind::FileCount
+        | Kind::BtrfsAbort
+        | Kind::BtrfsError
+        | Kind::BtrfsReadonly
+        | Kind::BtrfsLeak
+        | Kind::BtrfsAssertion
+        | Kind::XfsAssertion
+        | Kind::XfsShutdown => Cause::Warning,
+        Kind::StalePageCache
+        | Kind::BtrfsCorrupt
+        | Kind::BtrfsCsum
+        | Kind::Ext4Error
+        | Kind::Ext4DataLost
+        | Kind::Ext4Orphan
+        | Kind::JournalAbort
+        | Kind::JournalError
+        | Kind::XfsCorruption
+        | Kind::XfsInternal => Cause::Corruption,
+        Kind::BusyInodes | Kind::Dentry | Kind::Ext4Reserved => Cause::Leak,
+        Kind::BeyondEnd
+        | Kind::IoError
+        | Kind::BufferIoError
+        | Kind::LostWrite
+        | Kind::XfsIoError
+        | Kind::XfsPageDiscard => Cause::Error,
+    }
+}
+
+/// Panics that say that there is nothing to run: the rig, or a kernel that is not made for it.
+const NOTHING_TO_RUN: &[&str] = &[
+    "VFS: Unable to mount root fs",
+    "No working init found",
+    "No init found",
+    "Requested init ",
+    "Attempted to kill init!",
+];
+
+/// Whether a report is of something that is not the kernel's doing.
+fn is_foreign(report: &KernelReport) -> bool {
+    report.kind == Kind::Panic && NOTHING_TO_RUN.iter().any(|reason| report.title.contains(reason))
+}
+
+/// What a kernel's log says.
+#[derive(Debug, Default)]
+pub(crate) struct Reports {
+    /// What counts, in the log's order.
+    pub(crate) standing: Vec<KernelReport>,
+    /// What our own faults must have brought about.
+    pub(crate) excused: Vec<KernelReport>,
+    /// What only says that the host had no time for the guest.
+    pub(crate) stolen: Vec<KernelReport>,
+}
+
+/// Whether a watchdog of the guest only saw that the host had no time for it.
+fn is_of_host(report: &KernelReport, clocks: Clocks, steal: &[StealPoint]) -> bool {
+    let is_watchdog = matches!(
+        report.kind,
+        Kind::SoftLockup | Kind::HardLockup | Kind::HungTask | Kind::RcuStall | Kind::WorkqueueLockup
+    );
+    let printed = clocks
+        .log
+        .zip(report.time_us)
+        .map(|(clock, at_us)| clock.host_us(at_us));
+    let printed_ms = printed.and_then(|host_us| u64::try_from(host_us / 1000).ok());
+    let claimed_ms = steal::claimed_ms(&report.title);
+    let both = printed_ms.zip(claimed_ms).filter(|_| is_watchdog);
+    both.is_some_and(|(printed_ms, claimed_ms)| steal::explains(steal, printed_ms, claimed_ms))
+}
+
+/// Whether this is what a kernel says of a CPU that does not come back: a stall has it for its evidence.
+pub(crate) fn is_lockup(report: &KernelReport) -> bool {
+    matches!(report.kind, Kind::SoftLockup | Kind::HardLockup | Kind::RcuStall)
+}
+
+/// Reads the log of a case.
+pub(crate) fn of_case(log: &str, faults: &Faults, clocks: Clocks, steal: &[StealPoint]) -> Reports {
+    let mut excuses = Excuses::new(faults, clocks);
+    let mut reports = Reports::default();
+    for report in klog::read(log.as_bytes())
+        .into_iter()
+        .filter(|report| !is_foreign(report))
+    {
+        if is_of_host(&report, clocks, steal) {
+            reports.stolen.push(report);
+        } else if excuses.cover(&report) {
+            reports.excused.push(report);
+        } else {
+            reports.standing.push(report);
+        }
+    }
+    reports
+}
+
+/// What a log says that came before the case: what faults may excuse is left out, for those were not this case's.
+pub(crate) fn before_case(log: &str) -> Vec<KernelReport> {
+    klog::read(log.as_bytes())
+        .into_iter()
+        .filter(|report| !is_foreign(report) && !excuse::may_be_excused(report.kind))
+        .collect()
+}

@@ -1,0 +1,201 @@
+//! Reports that our own faults must bring about, and the fault that each needs before it.
+//!
+//! - A line of the block layer on a failed request needs a request that we failed, with its sector in it, and uses that
+//!   request up. A flush that failed may have been part of any write.
+//! - What a file system does about an error that it was told of (aborts, goes read-only, shuts down) needs any failed
+//!   request, and must name that error or what follows from it.
+//! - What it says of content that is wrong needs a fault that changed content behind its back.
+//! - A hung task needs a request that we kept from it.
+//!
+//! Nothing else is ever excused. Lines are rate-limited, so none needs to be there.
+
+use klog::{KernelReport, Kind};
+use vhost_blk_api::op::Op;
+
+use super::text;
+use crate::context::{Clocks, Offset};
+use crate::faults::Faults;
+
+const EIO: i32 = 5;
+const EROFS: i32 = 30;
+
+/// Sectors of a block of a buffer: nobody says how large it is.
+const SECTORS_OF_A_BLOCK: [u64; 4] = [1, 2, 4, 8];
+
+/// Words of ext4 and its journal for an error that they were told of, where they do not number it.
+const TOLD_WORDS: &[&str] = &[
+    "Detected aborted journal",
+    "I/O error",
+    "IO error",
+    "IO failure",
+    "reading directory",
+    "unable to read",
+    "Cannot read",
+    "couldn't read",
+    "Failed to read",
+    "Readonly filesystem",
+];
+
+/// What faults excuse, while a log is gone through.
+pub(super) struct Excuses<'a> {
+    faults: &'a Faults,
+    clocks: Clocks,
+    /// For each failed request whether a line of the block layer was put down to it.
+    used: Vec<bool>,
+}
+
+impl<'a> Excuses<'a> {
+    pub(super) fn new(faults: &'a Faults, clocks: Clocks) -> Excuses<'a> {
+        Excuses {
+            faults,
+            clocks,
+            used: vec![false; faults.told.len()],
+        }
+    }
+
+    /// Whether a report must come of what we did.
+    pub(super) fn cover(&mut self, report: &KernelReport) -> bool {
+        let title = report.title.as_str();
+        match report.kind {
+            Kind::IoError => self.failed_request(report),
+            Kind::BufferIoError | Kind::LostWrite => self.failed_buffer(report),
+            Kind::HungTask => self.held(report),
+            Kind::BtrfsReadonly | Kind::JournalAbort | Kind::XfsPageDiscard => self.told(report) || self.silent(report),
+            Kind::BtrfsAbort
+            | Kind::BtrfsError
+            | Kind::Ext4DataLost
+            | Kind::Ext4Error
+            | Kind::Ext4Orphan
+            | Kind::JournalError
+            | Kind::XfsIoError => (says_told(title) && self.told(report)) || self.silent(report),
+            // A dirty transaction that is cancelled shuts XFS down, whatever made the file system cancel it.
+            Kind::XfsShutdown => self.told(report) || self.silent(report),
+            Kind::XfsInternal => (title.contains("xfs_trans_cancel") && self.told(report)) || self.silent(report),
+            // Of two copies the one that could not be written is old, which is noticed and mended later.
+            Kind::BtrfsCorrupt => (!title.contains(": corrupt ") && self.told(report)) || self.silent(report),
+            Kind::BtrfsCsum | Kind::XfsCorruption | Kind::BeyondEnd => self.silent(report),
+            _ => false,
+        }
+    }
+
+    /// Whether a moment of the device's clock came before a report. A report without a time may be the last.
+    fn is_before(&self, device_us: u64, report: &KernelReport) -> bool {
+        match (self.host_us(device_us), self.printed_us(report)) {
+            (Some((earliest, _)), Some((_, latest))) => earliest <= latest,
+            _ => true,
+        }
+    }
+
+    /// A moment of the device's clock as the host's: the earliest and the latest that it can have been.
+    fn host_us(&self, device_us: u64) -> Option<(i64, i64)> {
+        self.clocks.device.map(|offset| bounds(offset, device_us))
+    }
+
+    fn printed_us(&self, report: &KernelReport) -> Option<(i64, i64)> {
+        Some(bounds(self.clocks.log?, report.time_us?))
+    }
+
+    /// Whether the guest was told of any error before.
+    fn told(&self, report: &KernelReport) -> bool {
+        self.faults.told.iter().any(|told| self.is_before(told.t_us, report))
+    }
+
+    /// Whether content was changed before.
+    fn silent(&self, report: &KernelReport) -> bool {
+        self.faults.silent.iter().any(|t_us| self.is_before(*t_us, report))
+    }
+
+    /// Whether a flush of ours failed before; a write with a flush in it fails as a whole.
+    fn flush(&self, report: &KernelReport) -> bool {
+        let mut told = self.faults.told.iter();
+        told.any(|told| told.op == Op::Flush && self.is_before(told.t_us, report))
+    }
+
+    fn failed_request(&mut self, report: &KernelReport) -> bool {
+        let (Some(sector), op) = (text::sector(&report.title), text::op(&report.title)) else {
+            return false;
+        };
+        let faults = self.faults;
+        let found = faults.told.iter().enumerate().find(|(at, told)| {
+            let unused = self.used.get(*at) == Some(&false);
+            let same_op = op.is_none_or(|op| op == told.op);
+            unused && same_op && told.covers(sector) && self.is_before(told.t_us, report)
+        });
+        if let Some((at, _)) = found {
+            self.used[at] = true;
+            return true;
+        }
+        op.is_none_or(|op| matches!(op, Op::Write | Op::Flush)) && self.flush(report)
+    }
+
+    fn failed_buffer(&self, report: &KernelReport) -> bool {
+        let writes = report.title.contains("write") || report.kind == Kind::LostWrite;
+        let block = text::logical_block(&report.title);
+        let covers = |told: &crate::faults::Told| match block {
+            Some(block) => SECTORS_OF_A_BLOCK
+                .iter()
+                .filter_map(|sectors| block.checked_mul(*sectors))
+                .any(|sector| told.covers(sector)),
+            None => true,
+        };
+        let mut told = self.faults.told.iter();
+        let failed =
+            told.any(|told| (told.op == Op::Write) == writes && covers(told) && self.is_before(told.t_us, report));
+        failed || (writes && self.flush(report))
+    }
+
+    /// Whether a request was kept from the guest while a task was blocked.
+    fn held(&self, report: &KernelReport) -> bool {
+        let printed = self.printed_us(report);
+        // The kernel looks at a task as often as the time that it must be blocked for.
+        let blocked_us = text::blocked_us(&report.title).and_then(|us| i64::try_from(us.saturating_mul(2)).ok());
+        self.faults.held.iter().any(|held| {
+            let ended_before = match (held.until_us.and_then(|us| self.host_us(us)), printed, blocked_us) {
+                (Some((_, until)), Some((printed, _)), Some(blocked_us)) => until < printed.saturating_sub(blocked_us),
+                _ => false,
+            };
+            self.is_before(held.from_us, report) && !ended_before
+        })
+    }
+}
+
+/// Whether there is a fault that excuses a report of this kind.
+pub(super) fn may_be_excused(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::IoError
+            | Kind::BufferIoError
+            | Kind::LostWrite
+            | Kind::HungTask
+            | Kind::BtrfsReadonly
+            | Kind::JournalAbort
+            | Kind::XfsPageDiscard
+            | Kind::BtrfsAbort
+            | Kind::BtrfsError
+            | Kind::Ext4DataLost
+            | Kind::Ext4Error
+            | Kind::Ext4Orphan
+            | Kind::JournalError
+            | Kind::XfsIoError
+            | Kind::XfsShutdown
+            | Kind::XfsInternal
+            | Kind::BtrfsCorrupt
+            | Kind::BtrfsCsum
+            | Kind::XfsCorruption
+            | Kind::BeyondEnd
+    )
+}
+
+fn bounds(offset: Offset, clock_us: u64) -> (i64, i64) {
+    let host_us = offset.host_us(clock_us);
+    let within = i64::try_from(offset.within_us).unwrap_or(i64::MAX);
+    (host_us.saturating_sub(within), host_us.saturating_add(within))
+}
+
+/// Whether a file system says that it was told of an error, or that it gave up after one.
+fn says_told(title: &str) -> bool {
+    match text::errno(title) {
+        Some(errno) => matches!(errno, EIO | EROFS),
+        None => TOLD_WORDS.iter().any(|words| title.contains(words)),
+    }
+}

@@ -1,12 +1,12 @@
 //! What a guest becomes that does not go on: by our rules, by the kernel, or by the host.
 #![allow(clippy::unwrap_used, reason = "a panic here is the test's failure")]
 
-use guest_wire::{ExecTime, Phase, PhaseOutcome, WhenOver};
+use guest_wire::{Counters, Event, ExecTime, Phase, PhaseOutcome, WhenOver};
 
 use super::judge;
 use crate::bundle::EvidenceBundle;
 use crate::hang::{Behind, Stall, StallKind};
-use crate::parts::{Ending, ProgramKind};
+use crate::parts::{Ending, ProgramKind, Timed};
 use crate::steal::StealPoint;
 use crate::testing::Sketch;
 
@@ -122,6 +122,22 @@ fn a_host_that_had_no_time_is_no_fault_of_the_kernels() {
     let evidence = judge(&stopped(30_000)).evidence.join("\n");
     assert!(evidence.contains("as the host had no time for the guest"), "{evidence}");
     assert!(line(&stopped(0)).starts_with("fail "));
+    // The kernel has counted it as well.
+    let mut counted = stopped(30_000);
+    let taint = |taint| {
+        Event::Counters(Counters {
+            taint: Some(taint),
+            ..Counters::default()
+        })
+    };
+    let timed = |event| Timed {
+        event,
+        ..counted.events[0].clone()
+    };
+    let (before, after) = (timed(taint(0)), timed(taint(1 << 14)));
+    counted.events.insert(1, before);
+    counted.events.insert(2, after);
+    assert!(!line(&counted).contains("soft lockup"), "{}", line(&counted));
     let hung = "INFO: task overlap:70 blocked for more than 4 seconds.";
     let hung = |steal| EvidenceBundle {
         steal,

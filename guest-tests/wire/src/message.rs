@@ -24,8 +24,8 @@ pub enum HostMessage {
         /// What there is to say of it, for a person; nothing with an error.
         text: String,
     },
-    /// Asks for the kernel's symbols, in pages of the guest's memory that begin as [`symbols`](crate::symbols) says; answered by
-    /// [`Symbols`](GuestMessage::Symbols).
+    /// Asks for the kernel's symbols, in pages of the guest's memory as [`symbols`](crate::symbols) has them; answered
+    /// by [`Symbols`](GuestMessage::Symbols).
     LayOutSymbols {
         /// What the pages are recognised by, chosen anew each time.
         nonce: u64,

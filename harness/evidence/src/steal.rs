@@ -52,8 +52,8 @@ fn at(points: &[StealPoint], ms: u64, figure: impl Fn(&StealPoint) -> u64, is_ea
     found.map_or(0, figure)
 }
 
-/// Whether a report that something did not go on for so long, printed at this moment of the host's clock, is explained by
-/// what the host took.
+/// Whether a report that something did not go on for so long, printed at this moment of the host's clock, is explained
+/// by what the host took.
 pub(crate) fn explains(points: &[StealPoint], host_ms: u64, claimed_ms: u64) -> bool {
     let from_ms = host_ms.saturating_sub(claimed_ms + BETWEEN_LOOKS_MS + SLACK_MS);
     // What is a quarter of it is not all of it, but without it the limit would not have been reached.

@@ -2,8 +2,9 @@
 //!
 //! A snapshot is taken once of a guest whose agent has just said hello: its modules are loaded, and it has no disk yet,
 //! so that one snapshot serves every disk and every test. It holds the guest's memory, the state of its devices, its
-//! console so far, its kernel's symbols and its initramfs. Its key names everything that went into it (kernel, modules, guest programs, QEMU
-//! and its options); when one of them changes, it is taken anew and the old one of the same slot goes.
+//! console so far, its kernel's symbols and its initramfs. Its key names everything that went into it (kernel, modules,
+//! guest programs, QEMU and its options); when one of them changes, it is taken anew and the old one of the same slot
+//! goes.
 
 use std::fs::{self, File};
 use std::io;

@@ -1,23 +1,23 @@
 //! One case on a booted machine, from the rollback to the file system check, and the evidence that it leaves.
 
 mod gather;
+mod look;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use evidence::EvidenceBundle;
 use evidence::context::{CellContext, Plan};
-use evidence::hang::{self, Finding, HostView, StallKind};
+use evidence::hang::{HostView, StallKind};
 use evidence::needs::Need;
 use evidence::parts::{ARM_MARK, DISARM_MARK, Ending, Fsck, LostPart, ProgramKind, RuleHits, Timed, begin_mark};
 use exit::on_one_line;
-use guest_wire::{Event, Fs, GuestMessage, HostMessage, Job, JobKind, Phase, Sample, Want};
+use guest_wire::{Event, Fs, GuestMessage, HostMessage, Job, JobKind, Sample, Want};
 use machine::golden;
 use vhost_blk_api::control::{Command, Reply, RuleStatus, Stats};
 
 use crate::ending::{ending_of, vm_end};
 use crate::inject;
-use crate::kept;
 use crate::watch::Watch;
 use machine::{DeviceError, Incoming, Machine};
 
@@ -81,13 +81,7 @@ pub fn run(machine: &mut Machine, request: JobRequest<'_>, console: &mut Console
         (Ending::Finished, Some(Err(reason))) => (Ending::Harness(reason), None),
         (ending, fsck) => (ending, fsck.and_then(Result::ok)),
     };
-    match &ending {
-        Ending::Finished => gather::await_console(machine, &job.case),
-        // The agent of a starved guest answers nothing.
-        Ending::Stalled(stall) if stall.how == StallKind::Starved => {}
-        Ending::Stalled(_) | Ending::Held { .. } => machine.dump_blocked(),
-        _ => {}
-    }
+    let_it_print(machine, &ending, job);
     let mut lost = Vec::new();
     let trace = gather::trace(machine, &job.case).unwrap_or_else(|part| {
         lost.push(part);
@@ -116,6 +110,17 @@ pub fn run(machine: &mut Machine, request: JobRequest<'_>, console: &mut Console
         qemu_end: machine.qemu_end().and_then(vm_end),
         lost,
         ..EvidenceBundle::silent(program_kind(&job.kind), needs, context, ending, own)
+    }
+}
+
+/// Waits for what the kernel still has to say.
+fn let_it_print(machine: &mut Machine, ending: &Ending, job: &Job) {
+    match ending {
+        Ending::Finished => gather::await_console(machine, &job.case),
+        // The agent of a starved guest answers nothing.
+        Ending::Stalled(stall) if stall.how == StallKind::Starved => {}
+        Ending::Stalled(_) | Ending::Held { .. } => machine.dump_blocked(),
+        _ => {}
     }
 }
 
@@ -210,60 +215,6 @@ impl Runner<'_> {
         }
     }
 
-    /// Looks at device, QEMU and, if nothing is heard of the agent, at the guest's CPUs.
-    fn look(&mut self) -> Option<Ending> {
-        if let Some(how) = self.machine.device().ended() {
-            return Some(Ending::DeviceGone(how));
-        }
-        self.watch.look(self.machine);
-        if !self.watch.is_silent() {
-            return None;
-        }
-        let stats = match self.stats() {
-            Ok(stats) => stats,
-            Err(ending) => return Some(ending),
-        };
-        let phase = self.phase();
-        self.watch
-            .look_at_cpus(self.machine, &stats, phase)
-            .map(Ending::Stalled)
-    }
-
-    /// The phase that began last.
-    fn phase(&self) -> Phase {
-        let begun = self.events.iter().rev().find_map(|timed| match timed.event {
-            Event::PhaseStart { phase } => Some(phase),
-            _ => None,
-        });
-        begun.unwrap_or(Phase::Mount)
-    }
-
-    /// No end came in time: because a rule makes a request wait, or nobody knows why.
-    fn out_of_time(&mut self, limit: Duration) -> Ending {
-        let rules = statuses(self.machine).unwrap_or_default();
-        let kept = match self.stats() {
-            Ok(stats) => kept::for_ever(&self.begin, &stats, &rules).or_else(|| kept::now(&rules)),
-            Err(_) => None,
-        };
-        match kept {
-            Some(rule) => Ending::Held {
-                rule,
-                phase: self.phase(),
-            },
-            None => Ending::OutOfTime {
-                limit_s: limit.as_secs(),
-            },
-        }
-    }
-
-    fn stats(&mut self) -> Result<Stats, Ending> {
-        match self.machine.device().call("stats", &Command::Stats) {
-            Ok(Reply::Stats(stats)) => Ok(stats),
-            Ok(_) => Err(Ending::Harness("the device answered stats with something else".into())),
-            Err(error) => Err(self.device_error(&error)),
-        }
-    }
-
     fn event(&mut self, uptime_ms: u64, event: Event) -> Option<Ending> {
         let host_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let sample = if let Event::Sample(sample) = &event {
@@ -281,30 +232,6 @@ impl Runner<'_> {
             return Some(Ending::Finished);
         }
         self.judge_sample(sample?)
-    }
-
-    /// Adds a sample with what the host knows at its arrival, and judges the row.
-    fn judge_sample(&mut self, sample: Sample) -> Option<Ending> {
-        let stats = match self.stats() {
-            Ok(stats) => stats,
-            Err(ending) => return Some(ending),
-        };
-        let rules = match statuses(self.machine) {
-            Ok(rules) => rules,
-            Err(error) => return Some(self.device_error(&error)),
-        };
-        let view = HostView {
-            outstanding: stats.outstanding,
-            submitted: stats.submitted,
-            kept_by: kept::for_ever(&self.begin, &stats, &rules),
-            qemu_cpu_ms: self.machine.qemu_cpu_ms(),
-            pauses: self.watch.pauses,
-        };
-        self.row.push((sample, view));
-        hang::judge(&self.row, self.machine.cpus()).map(|finding| match finding {
-            Finding::Stall(stall) => Ending::Stalled(stall),
-            Finding::Held { rule, phase } => Ending::Held { rule, phase },
-        })
     }
 
     /// Does what the guest asks for; gives back what there is to say of it, or why it was not done.

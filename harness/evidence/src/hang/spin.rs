@@ -6,8 +6,12 @@
 
 use guest_wire::{Sample, Task};
 
-use super::{HostView, Row, SAMPLES_MIN, SPIN_CPU_MS, Stall, StallKind, place};
+use super::place;
+use super::row::{HostView, Row, SAMPLES_MIN};
+use super::stall::{Stall, StallKind};
 
+/// CPU time that QEMU must have burnt over a row, in milliseconds.
+const SPIN_CPU_MS: u64 = 40_000;
 /// Share of the CPU time in the row that the task must have had in the kernel, in percent.
 const KERNEL_PERCENT_MIN: u64 = 80;
 /// Time in user space that a row may have, in milliseconds: a tick or two, as it is counted.

@@ -4,7 +4,8 @@
 
 use guest_wire::Phase;
 
-use super::{Stall, StallKind, place};
+use super::place;
+use super::stall::{Stall, StallKind};
 
 /// CPU time that the guest's CPUs must have used since the agent's last word, in milliseconds.
 const CPU_MS: u64 = 30_000;

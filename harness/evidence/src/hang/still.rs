@@ -11,7 +11,9 @@
 
 use guest_wire::{Sample, Task};
 
-use super::{Behind, Finding, HostView, Row, SAMPLES_MIN, Stall, StallKind};
+use super::place;
+use super::row::{Finding, HostView, Row, SAMPLES_MIN};
+use super::stall::{Behind, Stall, StallKind};
 
 /// Share of the guest's CPU time in the row that must be idle, in percent.
 const IDLE_PERCENT_MIN: u64 = 80;
@@ -157,7 +159,7 @@ enum Sleep {
 /// How a task sleeps; none for one that does not, or that sleeps as its program wants.
 fn sleep(sample: &Sample, task: &Task) -> Option<Sleep> {
     let in_one_of = |names: &[&str]| {
-        let mut frames = task.stack.iter().map(|frame| super::place::plain(frame));
+        let mut frames = task.stack.iter().map(|frame| place::plain(frame));
         frames.any(|frame| names.contains(&frame))
     };
     let argument = |at: usize| task.syscall.get(at).copied();

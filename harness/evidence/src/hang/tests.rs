@@ -1,5 +1,7 @@
 //! Planted rows: each kind of hang, and what looks like one and is none.
 
+use guest_wire::{Phase, Sample, Task};
+
 use super::*;
 
 fn host() -> HostView {

@@ -1,5 +1,5 @@
-//! QEMU's monitor protocol, as far as keeping and restoring a machine's state needs it, pausing and resetting a machine,
-//! and looking at its CPUs.
+//! QEMU's monitor protocol, as far as it is needed to keep and restore a machine's state, to pause and reset a machine,
+//! and to look at its CPUs.
 //!
 //! One JSON object a line each way (QEMU's `docs/interop/qmp-spec`). The crate `qapi` has all of QEMU's eight hundred
 //! types; building them took longer than the rest of the harness, for the dozen commands that are sent here.

@@ -1,0 +1,288 @@
+//! The reader: takes a log as it comes and says what reports are in it.
+
+use std::collections::BTreeMap;
+
+use crate::line::{self, Caller, Line};
+use crate::open::Open;
+use crate::table::{Index, Row};
+use crate::{KernelReport, Kind, pattern};
+
+/// Bytes of a line that are looked at; what follows is passed over.
+pub(crate) const LINE_MAX: usize = 4096;
+/// Reports of a kind that are kept; one that comes in a loop must not hide another kind.
+pub(crate) const OF_A_KIND_MAX: usize = 200;
+/// Callers whose reports are followed at once.
+const CALLERS_MAX: usize = 64;
+/// What our own init says in the log, which quotes what programs say.
+const OURS: &str = "bioscope:";
+
+/// The last report of a caller.
+struct Context {
+    caller: Caller,
+    open: Open,
+}
+
+/// Reads a log as it comes, in memory that does not grow with it.
+pub struct Reader {
+    index: Index,
+    contexts: Vec<Context>,
+    reports: Vec<KernelReport>,
+    of_kind: BTreeMap<Kind, usize>,
+    left_out: u64,
+    /// The line that is not complete yet.
+    partial: Vec<u8>,
+    number: usize,
+    stamped: bool,
+    /// Comparisons with rows of the table, for the test that there are few.
+    compared: u64,
+}
+
+impl Default for Reader {
+    fn default() -> Reader {
+        Reader::new()
+    }
+}
+
+impl Reader {
+    /// At the beginning of a log.
+    #[must_use]
+    pub fn new() -> Reader {
+        Reader {
+            index: Index::new(),
+            contexts: Vec::new(),
+            reports: Vec::new(),
+            of_kind: BTreeMap::new(),
+            left_out: 0,
+            partial: Vec::new(),
+            number: 0,
+            stamped: false,
+            compared: 0,
+        }
+    }
+
+    /// Takes a piece of a log, cut anywhere.
+    pub fn feed(&mut self, piece: &[u8]) {
+        let mut rest = piece;
+        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+            let (head, tail) = rest.split_at(end);
+            rest = tail.get(1..).unwrap_or_default();
+            if self.partial.is_empty() {
+                self.line(head);
+            } else {
+                self.keep(head);
+                let line = std::mem::take(&mut self.partial);
+                self.line(&line);
+                self.partial = line;
+                self.partial.clear();
+            }
+        }
+        self.keep(rest);
+    }
+
+    fn keep(&mut self, piece: &[u8]) {
+        let room = LINE_MAX.saturating_sub(self.partial.len());
+        self.partial.extend_from_slice(piece.get(..room).unwrap_or(piece));
+    }
+
+    /// Takes a whole line, without its end.
+    pub fn line(&mut self, line: &[u8]) {
+        self.number += 1;
+        let text = line::clean(line.get(..LINE_MAX).unwrap_or(line));
+        let mut rest: &str = &text;
+        loop {
+            let next = line::next_message(rest);
+            let (first, more) = match next.and_then(|at| rest.split_at_checked(at)) {
+                Some((first, more)) => (first, Some(more)),
+                None => (rest, None),
+            };
+            let parsed = line::parse(first);
+            if parsed.text.starts_with(OURS) {
+                // What follows is a quotation.
+                self.stamped |= parsed.time_us.is_some();
+                return;
+            }
+            self.message(&parsed);
+            match more {
+                Some(more) => rest = more,
+                None => return,
+            }
+        }
+    }
+
+    /// All reports, in the order of their lines.
+    #[must_use]
+    pub fn finish(mut self) -> Vec<KernelReport> {
+        if !self.partial.is_empty() {
+            let line = std::mem::take(&mut self.partial);
+            self.line(&line);
+        }
+        for context in std::mem::take(&mut self.contexts) {
+            self.close(context.open);
+        }
+        self.reports.sort_by_key(|report| report.line);
+        self.reports
+    }
+
+    /// Reports that were left out, because there were many of their kind.
+    #[must_use]
+    pub fn left_out(&self) -> u64 {
+        self.left_out
+    }
+
+    fn message(&mut self, line: &Line<'_>) {
+        self.stamped |= line.time_us.is_some();
+        if line.text.is_empty() {
+            return;
+        }
+        if let Some(row) = self.opening(line) {
+            self.open(row, line);
+        } else if let Some(context) = self.context(line.caller) {
+            let number = self.number;
+            let open = &mut self.contexts[context].open;
+            if open.wants(number) {
+                open.take(line.text, number);
+            }
+        }
+    }
+
+    fn opening(&mut self, line: &Line<'_>) -> Option<&'static Row> {
+        let trusted = line.time_us.is_some() || !self.stamped;
+        let rows = self.index.candidates(line.text);
+        let found = rows.iter().position(|row| {
+            pattern::matches(row.pattern, line.text)
+                && !row.except.iter().any(|except| pattern::matches(except, line.text))
+                && (trusted || !row.loose)
+        });
+        let compared = found.map_or(rows.len(), |at| at + 1);
+        self.compared += u64::try_from(compared).unwrap_or(u64::MAX);
+        found.map(|at| rows[at])
+    }
+
+    fn context(&self, caller: Caller) -> Option<usize> {
+        self.contexts.iter().position(|context| context.caller == caller)
+    }
+
+    fn open(&mut self, row: &'static Row, line: &Line<'_>) {
+        let number = self.number;
+        if let Some(before) = self.continued(row, line) {
+            self.contexts[before].open.continue_with(row, line, number);
+            return;
+        }
+        let open = Open::new(row, line, number);
+        if let Some(at) = self.context(line.caller) {
+            let before = std::mem::replace(&mut self.contexts[at].open, open);
+            self.close(before);
+            // The one that spoke last stands last.
+            let context = self.contexts.remove(at);
+            self.contexts.push(context);
+        } else {
+            if self.contexts.len() >= CALLERS_MAX {
+                let eldest = self.contexts.remove(0);
+                self.close(eldest.open);
+            }
+            self.contexts.push(Context {
+                caller: line.caller,
+                open,
+            });
+        }
+    }
+
+    /// The report that an opening is one more line of.
+    fn continued(&self, row: &Row, line: &Line<'_>) -> Option<usize> {
+        if row.kind == Kind::Panic {
+            return self.panicked(line.text);
+        }
+        let at = self.context(line.caller)?;
+        self.contexts[at].open.is_continued_by(row, self.number).then_some(at)
+    }
+
+    /// The report for which the kernel panics, if the panic says that there is one.
+    fn panicked(&self, text: &str) -> Option<usize> {
+        let reason = text.strip_prefix("Kernel panic - not syncing: ")?;
+        let last = |fits: &dyn Fn(&Open) -> bool| self.contexts.iter().rposition(|context| fits(&context.open));
+        let of = |kind: Kind| last(&|open| open.kind() == kind);
+        if reason.starts_with("hung_task: blocked tasks") {
+            of(Kind::HungTask)
+        } else if reason.starts_with("softlockup: hung tasks") {
+            of(Kind::SoftLockup)
+        } else if reason.starts_with("Hard LOCKUP") {
+            of(Kind::HardLockup)
+        } else if reason.starts_with("RCU Stall") {
+            of(Kind::RcuStall)
+        } else if reason.starts_with("Attempted to kill init!") {
+            last(&|open| open.kind().is_fatal() && open.is_of_init())
+        } else if reason.contains("Fatal exception") || reason.starts_with("Oops") {
+            last(&|open| open.kind().is_fatal())
+        } else if reason.starts_with("scheduling while atomic") {
+            of(Kind::AtomicSchedule)
+        } else if reason.contains("panic_on_warn set") {
+            last(&|_| true)
+        } else if reason.contains("stack guard hit") || reason.starts_with("kernel stack overflow") {
+            of(Kind::StackGuard)
+        } else {
+            None
+        }
+    }
+
+    fn close(&mut self, open: Open) {
+        let of_kind = self.of_kind.entry(open.kind()).or_default();
+        if *of_kind >= OF_A_KIND_MAX {
+            self.left_out += 1;
+            return;
+        }
+        *of_kind += 1;
+        self.reports.push(open.close());
+    }
+
+    /// How much work the log was, and how much of it is held.
+    #[cfg(test)]
+    pub(crate) fn cost(&self) -> (u64, usize, usize) {
+        (self.compared, self.partial.capacity(), self.contexts.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A log of 100 MB in which nothing is a report and much looks like one, in pieces.
+    #[test]
+    fn a_hundred_megabytes_of_noise_cost_little() {
+        const SIZE: usize = 100 << 20;
+        let noise: String = [
+            "[    5.123456] virtio_blk virtio1: [vda] 2097152 512-byte logical blocks\n",
+            "[    5.123456][   T12] BTRFS info (device vda): using free space tree\n",
+            "[    5.123456] XFS (vda): Mounting V5 Filesystem\n",
+            "[    5.123456] BUG_ON is a word; WARNING: is another\n",
+            "BTRFS error (device vda): bdev /dev/vda errs: wr 1, rd 0, flush 0, corrupt 0, gen 0\n",
+            "\0\u{fffd}\u{1b}[0m\r\n",
+        ]
+        .concat();
+        let mut piece = noise.repeat((1 << 20) / noise.len());
+        // Lines that do not end for a megabyte.
+        piece.push_str(&"x[".repeat(1 << 19));
+        let mut reader = Reader::new();
+        let (mut fed, mut lines) = (0, 0_u64);
+        while fed < SIZE {
+            reader.feed(piece.as_bytes());
+            fed += piece.len();
+            lines += u64::try_from(noise.lines().count() * ((1 << 20) / noise.len())).unwrap_or_default();
+        }
+        let (compared, held, callers) = reader.cost();
+        assert!(compared <= lines * 96, "{compared} comparisons for {lines} lines");
+        assert!(
+            held <= 2 * LINE_MAX && callers <= CALLERS_MAX,
+            "{held} bytes, {callers} callers"
+        );
+        assert_eq!((reader.left_out(), reader.finish()), (0, Vec::new()));
+    }
+
+    #[test]
+    fn no_message_is_compared_with_many_rows() {
+        let index = Index::new();
+        let most = (b' '..=b'~')
+            .map(|byte| index.candidates(&char::from(byte).to_string()).len())
+            .max();
+        assert!(most <= Some(96), "{most:?}");
+    }
+}

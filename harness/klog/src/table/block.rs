@@ -1,0 +1,20 @@
+//! The block layer, buffers and the page cache.
+
+use super::{Row, line};
+use crate::Kind;
+
+pub(super) const ROWS: &[Row] = &[
+    line(Kind::StalePageCache, "Page cache invalidation failure on direct I/O"),
+    line(Kind::LostWrite, "Buffer I/O error on dev *, lost async page write"),
+    line(Kind::LostWrite, "Buffer I/O error on dev *, lost sync page write"),
+    line(Kind::LostWrite, "lost page write due to "),
+    line(Kind::BufferIoError, "Buffer I/O error on dev"),
+    // 5.16 and later; before it with the name of the function.
+    line(Kind::IoError, "I/O error, dev "),
+    line(Kind::IoError, "* error, dev *, sector * op 0x*:("),
+    line(Kind::IoError, "blk_update_request: * error, dev "),
+    line(Kind::IoError, "print_req_error: * error, dev "),
+    line(Kind::IoError, "end_request: I/O error, dev "),
+    line(Kind::BeyondEnd, "attempt to access beyond end of device"),
+    line(Kind::BeyondEnd, "*: attempt to access beyond end of device$"),
+];

@@ -1,0 +1,51 @@
+//! btrfs.
+
+use super::{Extent, Place, Row, line, row};
+use crate::Kind;
+
+/// A message as `btrfs_err` and its like print it, with the device.
+const fn said(kind: Kind, pattern: &'static str) -> Row {
+    line(kind, pattern)
+}
+
+pub(super) const ROWS: &[Row] = &[
+    // With a stack: up to 6.17 the message of a `WARN()`.
+    line(Kind::BtrfsAbort, "BTRFS: Transaction aborted (error "),
+    line(Kind::BtrfsAbort, "BTRFS: Transaction * aborted (error "),
+    // Without one, and since 6.18 after it.
+    said(Kind::BtrfsAbort, "BTRFS* (device *: Transaction aborted (error "),
+    said(Kind::BtrfsAbort, "BTRFS* (device *: Transaction * aborted ("),
+    said(Kind::BtrfsError, "BTRFS: error (device * in *:*: errno=")
+        .place(Place::Line)
+        .continues(&[Kind::BtrfsAbort]),
+    said(Kind::BtrfsError, "BTRFS critical (device *: panic in ").place(Place::Line),
+    said(Kind::BtrfsReadonly, "BTRFS* (device *: forced readonly").continues(&[Kind::BtrfsAbort, Kind::BtrfsError]),
+    said(Kind::BtrfsCorrupt, "BTRFS* (device *: corrupt leaf"),
+    said(Kind::BtrfsCorrupt, "BTRFS* (device *: corrupt node"),
+    said(Kind::BtrfsCorrupt, "BTRFS* (device *: bad tree block"),
+    said(Kind::BtrfsCorrupt, "BTRFS* (device *: parent transid verify failed"),
+    said(Kind::BtrfsCorrupt, "BTRFS* (device *: level verify failed"),
+    said(Kind::BtrfsCorrupt, "BTRFS* (device *: checksum verify failed"),
+    said(Kind::BtrfsCorrupt, "BTRFS* (device *: *checksum error at logical"),
+    said(Kind::BtrfsCsum, "BTRFS* (device *: csum failed "),
+    said(Kind::BtrfsCsum, "BTRFS* (device *: csum hole found "),
+    said(Kind::BtrfsLeak, "BTRFS* (device *: qgroup reserved space leaked"),
+    said(Kind::BtrfsLeak, "BTRFS* (device *: leaking qgroup reserved space"),
+    said(Kind::BtrfsLeak, "BTRFS* (device *: qgroup * has unreleased space"),
+    said(Kind::BtrfsLeak, "BTRFS* (device *: qgroup * reserved space underflow"),
+    said(Kind::BtrfsLeak, "BTRFS* (device *: leaked root "),
+    said(Kind::BtrfsLeak, "BTRFS* (device *: buffer leak "),
+    said(Kind::BtrfsLeak, "BTRFS* (device *: state leak"),
+    line(Kind::BtrfsLeak, "BTRFS: buffer leak "),
+    line(Kind::BtrfsLeak, "BTRFS: state leak"),
+    line(Kind::BtrfsLeak, "BTRFS: at unmount *space"),
+    row(Kind::BtrfsAssertion, "assertion failed: *, in fs/btrfs/")
+        .place(Place::Stack)
+        .extent(Extent::Trace),
+    row(Kind::BtrfsAssertion, "BTRFS: assertion failed")
+        .place(Place::Stack)
+        .extent(Extent::Trace),
+    row(Kind::BtrfsAssertion, "BTRFS* (device *: assertion failed")
+        .place(Place::Stack)
+        .extent(Extent::Trace),
+];

@@ -1,0 +1,162 @@
+//! Panics, faults, `BUG()` and `WARN()`, lockups and hung tasks.
+
+use super::{Place, Row, line, row, trace};
+use crate::Kind;
+
+/// What says first what a `BUG()` is for.
+const BEFORE_BUG: &[Kind] = BEFORE_FAULT.split_at(2).1;
+
+/// And what a fault continues: the line that says which, or a `BUG()` with all that may stand before it.
+const BEFORE_FAULT: &[Kind] = &[
+    Kind::Oops,
+    Kind::Bug,
+    Kind::List,
+    Kind::Slab,
+    Kind::BadPage,
+    Kind::BtrfsAssertion,
+    Kind::XfsAssertion,
+    Kind::JournalError,
+    Kind::Ext4Error,
+    Kind::Spinlock,
+    Kind::Dentry,
+    Kind::Refcount,
+    Kind::FileCount,
+    Kind::BusyInodes,
+    Kind::StackGuard,
+    Kind::Ubsan,
+];
+
+/// What says first what a `WARN()` is for.
+pub(super) const BEFORE_WARN: &[Kind] = &[
+    Kind::List,
+    Kind::Refcount,
+    Kind::PercpuRef,
+    Kind::DebugObjects,
+    Kind::BtrfsAbort,
+    Kind::BtrfsAssertion,
+    Kind::XfsAssertion,
+    Kind::Dentry,
+    Kind::FileCount,
+    Kind::BusyInodes,
+    Kind::Slab,
+    Kind::SlabLeft,
+    Kind::BadPage,
+    Kind::WorkqueueLeak,
+    Kind::Lockdep,
+];
+
+const fn fault(pattern: &'static str) -> Row {
+    trace(Kind::Oops, pattern).place(Place::Stack).continues(BEFORE_FAULT)
+}
+
+const fn warn(pattern: &'static str) -> Row {
+    trace(Kind::Warning, pattern).continues(BEFORE_WARN)
+}
+
+pub(super) const ROWS: &[Row] = &[
+    row(Kind::Panic, "Kernel panic - not syncing"),
+    row(Kind::Panic, "BTRFS panic (device ").place(Place::Line),
+    // What a fault says first.
+    fault("BUG: kernel NULL pointer dereference"),
+    fault("BUG: Kernel NULL pointer dereference"),
+    fault("BUG: unable to handle"),
+    fault("BUG: Unable to handle"),
+    fault("Unable to handle kernel "),
+    // And by what it is told, at its beginning or after that.
+    fault("Oops: "),
+    fault("Oops - "),
+    fault("Internal error: "),
+    fault("general protection fault*: * [#"),
+    fault("int3: * [#"),
+    fault("invalid opcode: * [#"),
+    fault("divide error: * [#"),
+    fault("divide_error: * [#"),
+    fault("segment-related general protection fault: * [#"),
+    fault("coprocessor segment overrun: * [#"),
+    fault("overflow: * [#"),
+    fault("fpu exception: * [#"),
+    fault("simd exception: * [#"),
+    fault("unexpected #NM exception: * [#"),
+    fault("Split lock detected: * [#"),
+    fault("stack segment: * [#"),
+    fault("double fault: * [#"),
+    fault("alignment check: * [#"),
+    fault("invalid TSS: * [#"),
+    fault("segment not present: * [#"),
+    fault("bounds: * [#"),
+    fault("traps: PANIC: double fault"),
+    fault("PANIC: double fault"),
+    fault("kernel stack overflow (*: * [#"),
+    fault("stack guard page: * [#"),
+    fault("kernel tried to execute "),
+    fault("SMP: PANIC"),
+    fault("traps: Missing ENDBR"),
+    fault("control protection: * [#"),
+    fault("Bad mode in "),
+    row(Kind::StackGuard, "BUG: stack guard page was hit"),
+    row(Kind::StackGuard, "BUG: * stack guard page was hit"),
+    trace(Kind::Bug, "kernel BUG at ")
+        .place(Place::Stack)
+        .continues(BEFORE_BUG),
+    // 6.19 and later: `WARNING: file:line at fn+0x…, CPU#0: comm/pid`; before it `WARNING: CPU: 0 PID: 1 at file:line fn+0x…`.
+    warn("WARNING: CPU: * PID: * at "),
+    warn("WARNING: *:* at *, CPU#*: *"),
+    warn("WARNING: at "),
+    // Where `CPU: 0 PID: 1 Comm: …` stands on a line of its own.
+    warn("WARNING: *.c:* at "),
+    warn("WARNING: *.h:* at "),
+    warn("WARNING: *.rs:* at "),
+    row(Kind::SoftLockup, "watchdog: BUG: soft lockup - CPU#").place(Place::Stack),
+    row(Kind::SoftLockup, "NMI watchdog: BUG: soft lockup - CPU#").place(Place::Stack),
+    row(Kind::SoftLockup, "BUG: soft lockup - CPU#").place(Place::Stack),
+    row(Kind::HardLockup, "watchdog: *Watchdog detected hard LOCKUP on cpu").place(Place::Stack),
+    row(Kind::HardLockup, "NMI watchdog: *Watchdog detected hard LOCKUP on cpu").place(Place::Stack),
+    row(Kind::HardLockup, "Watchdog detected hard LOCKUP on cpu").place(Place::Stack),
+    row(Kind::HungTask, "INFO: task *:* blocked for more than * seconds").place(Place::Stack),
+    row(
+        Kind::HungTask,
+        "INFO: task *:* blocked in I/O wait for more than * seconds",
+    )
+    .place(Place::Stack),
+    row(Kind::RcuStall, "rcu: INFO: * detected stall")
+        .place(Place::Stack)
+        .except(STALL_ENDS),
+    row(Kind::RcuStall, "rcu: INFO: * self-detected stall").place(Place::Stack),
+    row(Kind::RcuStall, "rcu: INFO: * detected expedited stalls").place(Place::Stack),
+    row(Kind::RcuStall, "INFO: rcu_* detected stall")
+        .place(Place::Stack)
+        .except(STALL_ENDS),
+    row(Kind::RcuStall, "INFO: rcu_* self-detected stall").place(Place::Stack),
+    row(Kind::RcuStall, "INFO: rcu_* detected expedited stalls").place(Place::Stack),
+    line(Kind::WorkqueueLockup, "BUG: workqueue lockup - pool"),
+    row(Kind::WorkqueueLeak, "BUG: workqueue leaked ").place(Place::Stack),
+    row(Kind::WorkqueueLeak, "workqueue: workqueue leaked ").place(Place::Stack),
+    row(Kind::DebugObjects, "ODEBUG: ").place(Place::Stack).except(&[
+        "ODEBUG: selftest",
+        "ODEBUG: Out of memory",
+        "ODEBUG: * of * active objects replaced",
+        "ODEBUG: * debug checks",
+    ]),
+    row(Kind::List, "list_add corruption").place(Place::Stack),
+    row(Kind::List, "list_add double add").place(Place::Stack),
+    row(Kind::List, "list_del corruption").place(Place::Stack),
+    row(Kind::Refcount, "refcount_t: ").place(Place::Stack),
+    row(Kind::PercpuRef, "percpu ref (").place(Place::Stack),
+    line(Kind::BusyInodes, "VFS: Busy inodes after unmount of "),
+    line(Kind::FileCount, "VFS: Close: file count is "),
+    line(Kind::FileCount, "VFS: brelse: Trying to free free buffer"),
+    row(Kind::Dentry, "BUG: Dentry ").place(Place::Stack),
+    row(Kind::Ubsan, "UBSAN: ").place(Place::Stack),
+];
+
+/// The last lines of a stall that ended.
+const STALL_ENDS: &[&str] = &["*rcu_* detected stall, but suppressed full report"];
+
+/// What begins with `BUG:` and has no row above.
+pub(super) const LOOSE: &[Row] = &[row(Kind::Bug, "BUG: ").place(Place::Stack).loose().except(&[
+    "BUG: workqueue lockup",
+    "BUG: * messages suppressed",
+    "BUG: not creating mapping for ",
+    "BUG: not updating mapping for ",
+    "BUG: arch topology borken",
+])];

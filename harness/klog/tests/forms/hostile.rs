@@ -1,0 +1,121 @@
+//! Any bytes.
+
+use klog::{KernelReport, Reader};
+use proptest::prelude::*;
+
+use super::{kinds, one};
+
+fn in_pieces(log: &[u8], cuts: &[usize]) -> Vec<KernelReport> {
+    let mut reader = Reader::new();
+    let mut rest = log;
+    for cut in cuts {
+        let (head, tail) = rest.split_at(cut % (rest.len() + 1));
+        reader.feed(head);
+        rest = tail;
+    }
+    reader.feed(rest);
+    reader.finish()
+}
+
+/// Words of which the kernel's reports are made, and what may stand between them.
+const WORDS: &[&str] = &[
+    "[    5.123456] ",
+    "[    5.123456][   T12] ",
+    "[    C0] ",
+    "BUG: KASAN: use-after-free in f+0x1/0x2",
+    "WARNING: CPU: 0 PID: 1 at a.c:1 g+0x1/0x2",
+    "WARNING: a.c:1 at g+0x1/0x2, CPU#0: a/1",
+    "kernel BUG at a.c:1!",
+    "Oops: 0000 [#1]",
+    "Kernel panic - not syncing: Fatal exception",
+    "INFO: task a:1 blocked for more than 4 seconds.",
+    "CPU: 0 PID: 71 Comm: a Tainted: G W 6.1 #1",
+    "RIP: 0010:f+0x1/0x2",
+    "Call Trace:",
+    " <TASK>",
+    " </TASK>",
+    " f+0x1/0x2",
+    " ? g+0x1/0x2",
+    "---[ end trace 0 ]---",
+    "BTRFS error (device vda state A): Transaction aborted (error -5)",
+    "XFS (vda): Internal error x at line 1",
+    "bioscope: begin a",
+    "\n",
+    "\n",
+    "\r\n",
+    "\0",
+    "\u{1b}[0m",
+    "\u{fffd}",
+    "talk",
+];
+
+proptest! {
+    #[test]
+    fn bounds_hold_and_cuts_change_nothing(
+        words in prop::collection::vec(prop::sample::select(WORDS), 0..200),
+        noise in prop::collection::vec(any::<u8>(), 0..64),
+        cuts in prop::collection::vec(any::<usize>(), 0..8),
+    ) {
+        let mut log: Vec<u8> = words.concat().into_bytes();
+        let at = noise.first().map_or(0, |byte| usize::from(*byte) % (log.len() + 1));
+        log.splice(at..at, noise);
+        let reports = klog::read(&log);
+        let lines = log.split(|byte| *byte == b'\n').count();
+        prop_assert!(reports.iter().all(|report| report.line >= 1 && report.line <= lines));
+        prop_assert!(reports.is_sorted_by_key(|report| report.line));
+        prop_assert_eq!(reports, in_pieces(&log, &cuts));
+    }
+}
+
+#[test]
+fn hostile_lines_are_read_around() {
+    let report = "BUG: KASAN: use-after-free in f+0x1/0x2";
+    let endless = "x".repeat(1 << 20);
+    for log in [
+        format!("{endless}\n{report}\n"),
+        format!("\0\0\0{report}\0\n"),
+        format!("\u{1b}[2J\u{1b}[0;31m{report}\n"),
+        format!("[    5.123456] {report}\r\n"),
+        report.to_owned(),
+        format!("[\n[[[[\n]]]\n{report}\n"),
+        format!("<4>{report}\n"),
+        format!("Nov 30 03:05:50 host kernel: [    5.123456] {report}\n"),
+    ] {
+        assert_eq!(kinds(&log), ["kasan f"]);
+    }
+    let mut bytes = vec![0xff, 0xfe, b'\n'];
+    bytes.extend_from_slice(report.as_bytes());
+    bytes.extend_from_slice(b"\xff\n\xf0\x28\x8c\x28");
+    let reports = klog::read(&bytes);
+    assert_eq!((reports.len(), reports[0].line), (1, 2));
+    assert_eq!(klog::read(b""), []);
+}
+
+#[test]
+fn a_long_title_is_cut_and_says_so() {
+    let log = format!("BUG: KASAN: use-after-free in f+0x1/0x2 {}\n", "é".repeat(4000));
+    let report = one(&log);
+    assert!(report.title.len() <= 1024 && report.truncated);
+}
+
+#[test]
+fn a_report_in_a_loop_does_not_hide_another() {
+    let loops = "[    5.1] WARNING: CPU: 0 PID: 1 at a.c:1 g+0x1/0x2\n".repeat(10_000);
+    let log = format!("{loops}[    5.2] BUG: KASAN: use-after-free in f+0x1/0x2\n");
+    let mut reader = Reader::new();
+    reader.feed(log.as_bytes());
+    assert_eq!(reader.left_out(), 10_000 - 200);
+    let reports = reader.finish();
+    assert_eq!(reports.len(), 201);
+    assert_eq!(reports.last().map(|report| report.line), Some(10_001));
+}
+
+#[test]
+fn a_stack_without_an_end_is_cut() {
+    let frames: String = (0..100_000)
+        .map(|number| format!("[    5.1]  f{number}+0x1/0x2\n"))
+        .collect();
+    let log = format!("[    5.1] WARNING: CPU: 0 PID: 1 at a.c:1 g+0x1/0x2\n[    5.1] Call Trace:\n{frames}");
+    let report = one(&log);
+    assert_eq!((report.frames.len(), report.truncated), (64, true));
+}

@@ -1,0 +1,82 @@
+//! Reports that come at once.
+
+use super::kinds;
+
+const FIRST: &[&str] = &[
+    "------------[ cut here ]------------",
+    "WARNING: CPU: 0 PID: 71 at a.c:1 first+0x1/0x2",
+    "CPU: 0 PID: 71 Comm: one Not tainted 6.1.0 #1",
+    "RIP: 0010:first+0x1/0x2",
+    "Call Trace:",
+    " <TASK>",
+    " first_caller+0x1/0x2",
+    " </TASK>",
+    "---[ end trace 0000000000000000 ]---",
+];
+const SECOND: &[&str] = &[
+    "BUG: KASAN: use-after-free in second+0x1/0x2",
+    "Write of size 4 at addr ffff8881051cf910 by task two/72",
+    "CPU: 1 PID: 72 Comm: two Not tainted 6.1.0 #1",
+    "Call Trace:",
+    " <TASK>",
+    " kasan_report+0x1/0x2",
+    " second+0x1/0x2",
+    " second_caller+0x1/0x2",
+    " </TASK>",
+];
+
+#[test]
+fn marks_of_callers_keep_reports_apart() {
+    for marks in [
+        ["[   T71]", "[   T72]"],
+        ["[    C0]", "[   T72]"],
+        ["[    C0]", "[    C1]"],
+    ] {
+        let mut log = String::new();
+        for (one, two) in FIRST.iter().zip(SECOND) {
+            log += &format!("[    1.000000]{} {one}\n[    1.000000]{} {two}\n", marks[0], marks[1]);
+        }
+        let reports = klog::read(log.as_bytes());
+        assert_eq!(kinds(&log), ["kasan second", "warning first"]);
+        assert_eq!(reports[0].frames, ["second", "second_caller"]);
+        assert_eq!(reports[1].frames, ["first_caller"]);
+        assert_eq!([reports[0].cpu, reports[1].cpu], [Some(1), Some(0)]);
+        assert!(reports.iter().all(|report| !report.truncated));
+    }
+}
+
+#[test]
+fn without_marks_talk_of_others_does_not_end_a_stack() {
+    let mut log = String::new();
+    for line in FIRST {
+        log += &format!("[    1.000000] {line}\n[    1.000000] virtio_blk says something\n");
+    }
+    assert_eq!(kinds(&log), ["warning first"]);
+    assert_eq!(klog::read(log.as_bytes())[0].frames, ["first_caller"]);
+}
+
+#[test]
+fn two_messages_on_a_line_are_read() {
+    let log = "[    1.000000] talk without an end[    1.000001] BUG: KASAN: use-after-free in f+0x1/0x2\n";
+    assert_eq!(kinds(log), ["kasan f"]);
+    let log = "login: [    1.000001] BUG: KASAN: use-after-free in f+0x1/0x2\n";
+    assert_eq!(kinds(log), ["kasan f"]);
+}
+
+#[test]
+fn a_panic_belongs_to_the_report_that_it_names() {
+    let hung = "[    1.0][   T30] INFO: task repro:71 blocked for more than 4 seconds.\n";
+    let warn = "[    1.1][   T72] WARNING: CPU: 0 PID: 72 at a.c:1 first+0x1/0x2\n";
+    let panic = "[    1.2][   T30] Kernel panic - not syncing: hung_task: blocked tasks\n";
+    assert_eq!(kinds(&format!("{hung}{warn}{panic}")), ["hung-task -", "warning first"]);
+    // Another's end is not its.
+    let init = "[    1.2][    T1] Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000009\n";
+    assert_eq!(kinds(&format!("{warn}{init}")), ["warning first", "panic -"]);
+    let oops = "\
+[    1.0][    T1] BUG: kernel NULL pointer dereference, address: 0000000000000008
+[    1.0][    T1] CPU: 0 PID: 1 Comm: init Not tainted 6.1.0 #1
+[    1.0][    T1] RIP: 0010:f+0x1/0x2
+[    1.0][    T1] ---[ end trace 0000000000000000 ]---
+";
+    assert_eq!(kinds(&format!("{oops}{init}")), ["oops f"]);
+}

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Tasks and processors that don't go on: spins, blocks, kworkers, a completion of virtio_blk that is lost. */
-#include <linux/blk-mq.h>
 #include <linux/completion.h>
 #include <linux/delay.h>
 #include <linux/irqflags.h>
@@ -12,11 +11,13 @@
 #include <linux/kthread.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
-#include <linux/version.h>
-#if LINUX_VERSION_CODE < KERNEL_VERSION(5, 17, 0)
-#include <linux/genhd.h>
-#endif
+
+#define LOSES_COMPLETIONS (IS_ENABLED(CONFIG_KPROBES) && IS_ENABLED(CONFIG_BLOCK))
+
+#if LOSES_COMPLETIONS
+#include <linux/blk-mq.h>
 #include <linux/blkdev.h>
+#endif
 
 #include "speaker.h"
 
@@ -178,7 +179,7 @@ static int say_wait_kworker_spin(char *arg)
 	return 0;
 }
 
-#ifdef CONFIG_KPROBES
+#if LOSES_COMPLETIONS
 static char lost_disk[DISK_NAME_LEN];
 static atomic_t to_lose = ATOMIC_INIT(0);
 static bool probed;
@@ -249,7 +250,7 @@ static int say_go_on(char *arg)
 
 void hang_release(void)
 {
-#ifdef CONFIG_KPROBES
+#if LOSES_COMPLETIONS
 	if (probed)
 		unregister_kprobe(&completion_probe);
 #endif
@@ -271,7 +272,7 @@ const struct word hang_words[] = {
 	{ "kworker-spin", say_kworker_spin },
 	{ "wait-kworker-block", say_wait_kworker_block },
 	{ "wait-kworker-spin", say_wait_kworker_spin },
-#ifdef CONFIG_KPROBES
+#if LOSES_COMPLETIONS
 	{ "lose-completion", say_lose_completion },
 #endif
 	{ "go-on", say_go_on },

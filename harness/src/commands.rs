@@ -5,6 +5,7 @@ pub(crate) mod build;
 pub(crate) mod doctor;
 pub(crate) mod inject;
 mod kernel_choice;
+pub(crate) mod log;
 pub(crate) mod shell;
 pub(crate) mod soak;
 pub(crate) mod store;

@@ -152,7 +152,13 @@ fn consoles_of_passing_cells_say_nothing() {
             continue;
         }
         consoles += 1;
-        let found = klog::read(&log);
+        // An I/O error that a rule made is no surprise.
+        let trace = fs::read_to_string(folder.join("trace.jsonl")).unwrap_or_default();
+        let fails = trace
+            .lines()
+            .any(|line| line.contains("\"ioerr\"") && line.contains("\"rule\""));
+        let mut found = klog::read(&log);
+        found.retain(|report| !(fails && report.kind == Kind::IoError));
         if !found.is_empty() {
             wrong.push(format!("{}: {}", folder.display(), json(&found)));
         }

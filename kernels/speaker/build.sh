@@ -19,4 +19,6 @@ for fragment; do
 done
 # Only the speaker is instrumented: the allocators and lockdep do their part without it, and the kernel builds in a third of the time.
 make -C "$source" O="$objects" -j"$(nproc)" KASAN_SANITIZE=n UBSAN_SANITIZE=n KCSAN_SANITIZE=n bzImage modules
-make -C "$source" O="$objects" M="$here" MO="$objects/speaker" modules || echo "build.sh: no speaker"
+mkdir -p "$objects/speaker"
+cp "$here"/*.[ch] "$here/Kbuild" "$objects/speaker/"
+make -C "$source" O="$objects" M="$objects/speaker" KCFLAGS="-Wno-error -fmacro-prefix-map=$objects/speaker/=drivers/misc/speaker/" modules

@@ -170,13 +170,13 @@ fn recorded_failures_are_told_apart_by_their_signature() {
         Comparison::Pass
     );
     let seen: Vec<String> = signatures.iter().map(ToString::to_string).collect();
-    insta::assert_snapshot!(seen.join("\n"), @"
+    insta::assert_snapshot!(seen.join("\n"), @r#"
     self-deadlock: hang, run: btrfs_start_ordered_extent
     read-own-mapping: hang, run: lock_extent_bits
-    partial-write: corruption, data
-    overlap: corruption, data
-    zero-progress: corruption, size
-    ");
+    partial-write: corruption, data, "target (O_DIRECT read after a fresh mount): first differing offset # bytes: expected source (tag #) page #, found zeros"
+    overlap: corruption, data, "source (O_DIRECT read after a fresh mount): first differing offset # bytes: expected source (tag #) page #, found source (tag #) page #"
+    zero-progress: corruption, size, "pwrite(# bytes at #) = EFAULT, yet st_size went from # to #, expected #"
+    "#);
 }
 
 #[test]

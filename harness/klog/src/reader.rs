@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::line::{self, Caller, Line};
 use crate::open::Open;
-use crate::table::{Index, Row};
+use crate::row::Row;
+use crate::table::Index;
 use crate::{KernelReport, Kind, pattern};
 
 /// Bytes of a line that are looked at; what follows is passed over.

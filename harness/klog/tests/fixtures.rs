@@ -1,7 +1,7 @@
 //! Logs that real kernels wrote, each with what must come out of it: `fixtures/NAME.log` and `NAME.json`.
 //!
-//! `fixtures/README.md` says which kernel wrote each and how. The consoles of passing cells are no fixtures: the ignored
-//! test below reads those of runs that are on this machine.
+//! `fixtures/README.md` says which kernel wrote each and how. The consoles of passing cells are no fixtures: the
+//! ignored test below reads those of runs that are on this machine.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

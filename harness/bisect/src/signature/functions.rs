@@ -1,7 +1,7 @@
 //! Functions of the kernel that took the place of one another, so that a bug has one place on all versions.
 
-/// Each row is one function under the names that it had; the first is the one that counts. Callers that only wrap one of
-/// them on some versions stand with it.
+/// Each row is one function under the names that it had; the first is the one that counts. Callers that only wrap one
+/// of them on some versions stand with it.
 const RENAMED: &[&[&str]] = &[
     // 6.0 dropped lock_extent_bits for lock_extent, which sleeps in wait_extent_bit; 6.16 gave them prefixes.
     &[

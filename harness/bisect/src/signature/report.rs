@@ -13,8 +13,8 @@ pub(super) fn of_failure(failure: &Failure, detail: &str, log: &str) -> Option<(
     Some((kind(report), frames(report)))
 }
 
-/// The judge's headline quotes the report that it judged by. Where it has other words, a crash or a warning is still one
-/// of the reports: that of the same place, else the first.
+/// The judge's headline quotes the report that it judged by. Where it has other words, a crash or a warning is still
+/// one of the reports: that of the same place, else the first.
 fn chosen<'a>(reports: &'a [KernelReport], failure: &Failure, detail: &str) -> Option<&'a KernelReport> {
     let quoted = reports.iter().find(|report| detail.contains(&report.title));
     if quoted.is_some() || !matches!(failure.kind.cause(), Cause::Crash | Cause::Warning) {

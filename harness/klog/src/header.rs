@@ -68,6 +68,14 @@ pub(crate) fn by_task(text: &str) -> Option<String> {
     task(rest.trim_end_matches(':'), '/')
 }
 
+/// The taint of the line that follows the opening of a hung task: `      Tainted: G        W  6.12.0 #1`.
+pub(crate) fn of_taint_line(text: &str) -> Option<String> {
+    let flags = text.trim_start().strip_prefix("Tainted: ")?;
+    let end = flags.find(|letter: char| !(letter.is_ascii_uppercase() || letter == ' '))?;
+    let flags = flags.get(..end)?.trim_end();
+    (!flags.is_empty() && flags.len() <= TASK_MAX).then(|| flags.to_owned())
+}
+
 /// The function in which the CPU was, in kernel code.
 pub(crate) fn instruction(text: &str) -> Option<&str> {
     if is_of_user(text) {
@@ -86,6 +94,12 @@ pub(crate) fn named(kind: Kind, text: &str) -> Option<&str> {
         _ => return None,
     };
     symbol::with_offset(text.split_once(mark)?.1)
+}
+
+/// The work item's function: `Workqueue: events flush_fn [btrfs]`.
+pub(crate) fn work(text: &str) -> Option<&str> {
+    let mut words = text.strip_prefix("Workqueue: ")?.split_whitespace();
+    words.nth(1).and_then(symbol::word)
 }
 
 /// Whether a line tells of registers in user space.

@@ -90,6 +90,15 @@ const NAMES: &[&str] = &[
     "bad_page",
     "print_bad_pte",
     "slab_err",
+    "__slab_err",
+    "__check_heap_object",
+    "check_heap_object",
+    "__check_object_size",
+    "__copy_overflow",
+    "copy_overflow",
+    "__fortify_report",
+    "__fortify_panic",
+    "asm_call_irq_on_stack",
     "slab_bug",
     "object_err",
     "check_bytes_and_report",
@@ -222,6 +231,18 @@ const PREFIXES: &[&str] = &[
 #[must_use]
 pub fn is_machinery(function: &str) -> bool {
     NAMES.contains(&function) || PREFIXES.iter().any(|prefix| function.starts_with(prefix))
+}
+
+/// Whether a stack ends at a function: nothing called it.
+pub(crate) fn is_outermost(function: &str) -> bool {
+    [
+        "ret_from_fork",
+        "ret_from_fork_asm",
+        "secondary_startup_64",
+        "secondary_startup_64_no_verify",
+    ]
+    .contains(&function)
+        || function.starts_with("entry_")
 }
 
 /// Functions in which a task sleeps, and which do not say what it waits for.

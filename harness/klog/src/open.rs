@@ -1,7 +1,7 @@
 //! A report whose lines are still coming.
 
 use crate::line::{Caller, Line};
-use crate::machinery::{is_machinery, is_way_of_sleeping};
+use crate::machinery::{is_machinery, is_outermost, is_way_of_sleeping};
 use crate::row::{Extent, Place, Row};
 use crate::symbol::{self, Frame};
 use crate::{KernelReport, Kind, header};
@@ -14,6 +14,8 @@ pub(crate) const FRAMES_MAX: usize = 64;
 const LINES_MAX: usize = 1_000;
 /// Lines that may come between the message and the `BUG()` or `WARN()` that it belongs to.
 const CARRY_LINES_MAX: usize = 16;
+/// The same for a slab, whose dump of objects stands between.
+const CARRY_SLAB_LINES_MAX: usize = 400;
 /// Lines within which a file system says what it does about its own message.
 const CONTINUE_LINES_MAX: usize = 8;
 /// Lines of others that may stand in a stack that has a mark at its end, and in one that has a head only.
@@ -44,8 +46,12 @@ pub(crate) struct Open {
     at: Option<String>,
     /// A function that its lines name: where a lock was taken, who called.
     named: Option<String>,
+    /// The function of the work item that the task was at.
+    work: Option<String>,
     /// The line that was its last, so far.
     last: usize,
+    /// Whether the outermost function of the stack was seen.
+    reached_bottom: bool,
     /// Whether its end was seen.
     ended: bool,
 }
@@ -76,7 +82,9 @@ impl Open {
             said: None,
             at: None,
             named: None,
+            work: None,
             last: number,
+            reached_bottom: false,
             ended: false,
         };
         open.said = said(row.place, line.text).map(str::to_owned);
@@ -105,7 +113,11 @@ impl Open {
         if row.extent == Extent::Line {
             return number.saturating_sub(self.last) <= CONTINUE_LINES_MAX;
         }
-        self.stack == Stack::Before && !self.ended && number.saturating_sub(self.report.line) <= CARRY_LINES_MAX
+        let lines_max = match self.report.kind {
+            Kind::Slab | Kind::SlabLeft => CARRY_SLAB_LINES_MAX,
+            _ => CARRY_LINES_MAX,
+        };
+        self.stack == Stack::Before && !self.ended && number.saturating_sub(self.report.line) <= lines_max
     }
 
     /// Takes an opening as one more line.
@@ -118,7 +130,9 @@ impl Open {
         if self.said.is_none() {
             self.said = said(row.place, line.text).map(str::to_owned);
         }
-        if row.extent != Extent::Line {
+        // The stack of a panic for a message without one is not that message's.
+        let has_stack = row.extent != Extent::Line && (row.kind != Kind::Panic || self.extent != Extent::Line);
+        if has_stack {
             self.extent = row.extent;
         }
     }
@@ -137,6 +151,7 @@ impl Open {
         if self.extent != Extent::Line {
             self.header(text, number);
             self.stack(text, number);
+            self.ended |= self.stack == Stack::Done && self.report.kind.has_bare_stack() && text.starts_with("CPU: ");
         }
     }
 
@@ -152,6 +167,12 @@ impl Open {
         }
         if report.task.is_none() {
             report.task = header::by_task(text);
+        }
+        if report.kind == Kind::HungTask && report.taint.is_none() {
+            report.taint = header::of_taint_line(text);
+        }
+        if self.work.is_none() {
+            self.work = header::work(text).map(str::to_owned);
         }
         if self.named.is_none() {
             self.named = header::named(report.kind, text).map(str::to_owned);
@@ -218,10 +239,13 @@ impl Open {
 
     fn stack_is_done(&mut self) {
         self.stack = Stack::Done;
-        self.ended |= self.extent == Extent::Stack && !self.report.frames.is_empty();
+        // The sanitizers with a bare stack say last on which CPU it was.
+        let goes_on = self.report.kind.has_bare_stack() && self.report.task.is_none();
+        self.ended |= self.extent == Extent::Stack && !self.report.frames.is_empty() && !goes_on;
     }
 
     fn push(&mut self, function: &str) {
+        self.reached_bottom |= is_outermost(function);
         let frames = &mut self.report.frames;
         if is_machinery(function) || frames.last().is_some_and(|last| last == function) {
             return;
@@ -236,7 +260,7 @@ impl Open {
         let mut report = self.report;
         report.truncated |= match self.extent {
             Extent::Line => false,
-            Extent::Stack => !self.ended && self.stack != Stack::Done,
+            Extent::Stack => !self.ended && self.stack != Stack::Done && !self.reached_bottom,
             Extent::Trace => !self.ended,
         };
         let telling = |name: &&String| !is_machinery(name);
@@ -249,6 +273,10 @@ impl Open {
             .or(self.said.as_ref())
             .or(self.at.as_ref())
             .cloned();
+        // What runs work items says nothing of the one that it ran.
+        if report.place.as_deref() == Some("process_one_work") {
+            report.place = self.work.or(report.place);
+        }
         report
     }
 }

@@ -217,6 +217,9 @@ impl Reader {
             last(&|open| open.kind().is_fatal())
         } else if reason.starts_with("scheduling while atomic") {
             of(Kind::AtomicSchedule)
+        } else if reason.ends_with("panic forced after error") {
+            // The journal was aborted in between.
+            last(&|open| matches!(open.kind(), Kind::Ext4Error | Kind::JournalAbort))
         } else if reason.contains("panic_on_warn set") {
             last(&|_| true)
         } else if reason.contains("stack guard hit") || reason.starts_with("kernel stack overflow") {

@@ -34,6 +34,11 @@ fn name(word: &str) -> Option<&str> {
     is_name(bare).then(|| function_name(bare))
 }
 
+/// The same, for a word that must stand alone.
+pub(crate) fn word(text: &str) -> Option<&str> {
+    name(text)
+}
+
 /// The first `name+0x…` in a text.
 pub(crate) fn with_offset(text: &str) -> Option<&str> {
     text.match_indices("+0x").find_map(|(at, _)| {

@@ -19,8 +19,8 @@ pub(super) const ROWS: &[Row] = &[
     row(Kind::Slab, "BUG * (*ainted*): ")
         .place(Place::Stack)
         .except(&["BUG: "]),
-    line(Kind::SlabLeft, "kmem_cache_destroy *: Slab cache still has objects").place(Place::Stack),
-    line(
+    row(Kind::SlabLeft, "kmem_cache_destroy *: Slab cache still has objects").place(Place::Stack),
+    row(
         Kind::SlabLeft,
         "slab *kmem_cache_destroy *: Slab cache still has objects",
     )

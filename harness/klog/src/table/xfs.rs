@@ -12,7 +12,11 @@ const BEFORE_SHUTDOWN: &[Kind] = &[
 ];
 
 /// Somebody asked for it.
-const ASKED_FOR: &[&str] = &["XFS (*: User initiated shutdown", "XFS (*: xfs_do_force_shutdown(0x4) "];
+const ASKED_FOR: &[&str] = &[
+    "XFS (*: User initiated shutdown",
+    "XFS (*: xfs_do_force_shutdown(0x4) ",
+    "XFS (*: * detected at xfs_fs_goingdown+0x*hutting down filesystem",
+];
 
 const fn shutdown(pattern: &'static str) -> Row {
     line(Kind::XfsShutdown, pattern)

@@ -1,0 +1,169 @@
+//! Logs that real kernels wrote, each with what must come out of it: `fixtures/NAME.log` and `NAME.json`.
+//!
+//! `fixtures/README.md` says which kernel wrote each and how. The consoles of passing cells are no fixtures: the
+//! ignored test below reads those of runs that are on this machine.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a panic here is the test's failure"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use klog::{KernelReport, Kind, Reader};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
+}
+
+/// Each log with its reports, by name.
+fn fixtures() -> BTreeMap<String, (Vec<u8>, Vec<KernelReport>)> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(folder()).expect("the fixtures") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_none_or(|extension| extension != "log") {
+            continue;
+        }
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let wanted = fs::read(path.with_extension("json")).unwrap_or_else(|error| panic!("{name}.json: {error}"));
+        let wanted = serde_json::from_slice(&wanted).unwrap_or_else(|error| panic!("{name}.json: {error}"));
+        found.insert(name, (fs::read(&path).expect("a log"), wanted));
+    }
+    found
+}
+
+/// Reports without what JSON leaves out.
+fn plain(mut reports: Vec<KernelReport>) -> Vec<KernelReport> {
+    for report in &mut reports {
+        report.time_us = None;
+    }
+    reports
+}
+
+fn json(reports: &[KernelReport]) -> String {
+    serde_json::to_string_pretty(reports).unwrap()
+}
+
+#[test]
+fn every_fixture_says_what_it_must() {
+    let mut wrong = Vec::new();
+    for (name, (log, wanted)) in fixtures() {
+        let found = plain(klog::read(&log));
+        if found != wanted {
+            wrong.push(format!("{name}: expected {}\nfound {}", json(&wanted), json(&found)));
+        }
+    }
+    assert!(wrong.is_empty(), "{} fixtures: {}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn there_are_enough_of_enough_kernels() {
+    let fixtures = fixtures();
+    let version = |name: &str| name.split('-').next().unwrap_or_default().to_owned();
+    let versions: BTreeSet<String> = fixtures.keys().map(|name| version(name)).collect();
+    assert!(fixtures.len() >= 120, "{} fixtures", fixtures.len());
+    let kernels = versions
+        .iter()
+        .filter(|version| version.starts_with(|first: char| first.is_ascii_digit()));
+    assert!(kernels.count() >= 6, "{versions:?}");
+    let said: BTreeSet<Kind> = fixtures
+        .values()
+        .flat_map(|(_, wanted)| wanted.iter().map(|report| report.kind))
+        .collect();
+    let missing: Vec<&str> = Kind::ALL
+        .iter()
+        .filter(|kind| !said.contains(kind))
+        .map(|kind| kind.name())
+        .collect();
+    assert!(missing.is_empty(), "no fixture of {missing:?}");
+}
+
+#[test]
+fn readme_names_every_fixture() {
+    let readme = fs::read_to_string(folder().join("README.md")).expect("README.md");
+    let named: BTreeSet<&str> = readme
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
+        .map(|(name, _)| name)
+        .collect();
+    let fixtures = fixtures();
+    let there: BTreeSet<&str> = fixtures.keys().map(String::as_str).collect();
+    assert_eq!(named, there);
+}
+
+/// What a line's end is, and how the log is cut on its way, makes no difference.
+#[test]
+fn line_ends_and_pieces_make_no_difference() {
+    for (name, (log, wanted)) in fixtures() {
+        let text: Vec<u8> = log.iter().copied().filter(|byte| *byte != b'\r').collect();
+        let with_cr = text.split(|byte| *byte == b'\n').collect::<Vec<_>>().join(&b"\r\n"[..]);
+        assert_eq!(plain(klog::read(&text)), plain(klog::read(&with_cr)), "{name}");
+        let mut reader = Reader::new();
+        log.chunks(7).for_each(|piece| reader.feed(piece));
+        assert_eq!(plain(reader.finish()).len(), wanted.len(), "{name}");
+    }
+}
+
+/// A reader that overlooks a report fails here: without the line that opens it something else comes out.
+#[test]
+fn no_opening_can_be_taken_away_unnoticed() {
+    let titles = |reports: &[KernelReport]| -> Vec<(Kind, String)> {
+        reports
+            .iter()
+            .map(|report| (report.kind, report.title.clone()))
+            .collect()
+    };
+    for (name, (log, wanted)) in fixtures() {
+        for report in &wanted {
+            let mut lines: Vec<&[u8]> = log.split(|byte| *byte == b'\n').collect();
+            lines.remove(report.line - 1);
+            let found = klog::read(&lines.join(&b"\n"[..]));
+            assert_ne!(titles(&found), titles(&wanted), "{name}: line {}", report.line);
+        }
+    }
+}
+
+/// The consoles of cells that passed, below the folders in `BIOSCOPE_RUNS` (separated by `:`).
+#[test]
+#[ignore = "reads runs that are on this machine: BIOSCOPE_RUNS=target/bioscope/runs cargo test -p klog --test fixtures -- --ignored"]
+fn consoles_of_passing_cells_say_nothing() {
+    let runs = std::env::var("BIOSCOPE_RUNS").expect("BIOSCOPE_RUNS: folders of runs, separated by `:`");
+    let mut folders: Vec<PathBuf> = runs.split(':').map(PathBuf::from).collect();
+    let (mut consoles, mut wrong) = (0, Vec::new());
+    while let Some(folder) = folders.pop() {
+        let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+        let entries: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
+        folders.extend(
+            entries
+                .iter()
+                .filter(|path| path.is_dir() && !path.is_symlink())
+                .cloned(),
+        );
+        let Ok(cell) = fs::read(folder.join("cell.json")) else {
+            continue;
+        };
+        let cell: serde_json::Value = serde_json::from_slice(&cell).unwrap_or_default();
+        let Ok(log) = fs::read(folder.join("console.log")) else {
+            continue;
+        };
+        if cell["verdict"] != "pass" {
+            continue;
+        }
+        consoles += 1;
+        // An I/O error that a rule made is no surprise.
+        let trace = fs::read_to_string(folder.join("trace.jsonl")).unwrap_or_default();
+        let fails = trace
+            .lines()
+            .any(|line| line.contains("\"ioerr\"") && line.contains("\"rule\""));
+        let mut found = klog::read(&log);
+        found.retain(|report| !(fails && report.kind == Kind::IoError));
+        if !found.is_empty() {
+            wrong.push(format!("{}: {}", folder.display(), json(&found)));
+        }
+    }
+    println!("{consoles} consoles of passing cells");
+    assert!(wrong.is_empty(), "{} of {consoles}: {}", wrong.len(), wrong.join("\n"));
+    assert!(consoles > 0, "no cell that passed below {runs}");
+}

@@ -1,7 +1,7 @@
 //! What a run's result depends on: a result that is kept is taken for a run only if all of it is the same.
 //!
-//! The judge, the reader of logs, the case tables and the way machines are set up are compiled into this program, so its
-//! own bytes stand for them: a judge that says something else never finds what its predecessor said.
+//! The judge, the reader of logs, the case tables and the way machines are set up are compiled into this program, so
+//! its own bytes stand for them: a judge that says something else never finds what its predecessor said.
 
 use std::io;
 use std::path::Path;
@@ -89,100 +89,65 @@ mod tests {
     use super::*;
     use guest_wire::Fs;
 
-    fn programs() -> Programs {
-        Programs {
-            judge: "judge".to_owned(),
-            guest: "guest".to_owned(),
-            device: "device".to_owned(),
-        }
-    }
-
-    fn tools() -> Tools {
-        Tools {
-            bioscope: "1".to_owned(),
-            qemu: "7.2".to_owned(),
-            mkfs: "mkfs 1".to_owned(),
-            fsck: "fsck 1".to_owned(),
-        }
-    }
-
-    #[test]
-    fn whatever_a_result_depends_on_makes_another_key() {
-        let trial = |fs| Trial {
+    fn trial(fs: Fs) -> Trial {
+        Trial {
             kernel: "k".to_owned(),
             fs,
             test: "partial-write".to_owned(),
             cases: Vec::new(),
+        }
+    }
+
+    /// The hash of a key in which one word is another one.
+    fn hash(other: &str) -> String {
+        let word = |name: &str| format!("{name}{}", if name == other { " of another" } else { "" });
+        let programs = Programs {
+            judge: word("judge"),
+            guest: word("guest"),
+            device: word("device"),
         };
-        let (programs, tools, btrfs, ext4) = (programs(), tools(), trial(Fs::Btrfs), trial(Fs::Ext4));
+        let tools = Tools {
+            bioscope: String::new(),
+            qemu: word("qemu"),
+            mkfs: word("mkfs"),
+            fsck: word("fsck"),
+        };
+        let trial = trial(if other == "fs" { Fs::Ext4 } else { Fs::Btrfs });
         let key = RunKey {
             programs: &programs,
-            kernel: "artifact",
-            command_line: "loglevel=7",
+            kernel: &word("kernel"),
+            command_line: &word("command line"),
             tools: &tools,
-            trial: &btrfs,
-            subject: vec!["case".to_owned()],
-            seed: 1,
-            accel: Accel::Tcg,
-            cold_boot: false,
+            trial: &trial,
+            subject: vec![word("subject")],
+            seed: if other == "seed" { 2 } else { 1 },
+            accel: if other == "accel" { Accel::Kvm } else { Accel::Tcg },
+            cold_boot: other == "cold boot",
         };
-        let changed = |name: &str| {
-            let (mut programs, mut tools) = (programs.clone(), tools.clone());
-            let word = "other".to_owned();
-            match name {
-                "judge" => programs.judge = word,
-                "guest" => programs.guest = word,
-                "device" => programs.device = word,
-                "qemu" => tools.qemu = word,
-                "mkfs" => tools.mkfs = word,
-                "fsck" => tools.fsck = word,
-                _ => {}
-            }
-            let key = RunKey {
-                programs: &programs,
-                tools: &tools,
-                ..key.clone()
-            };
-            key.parts()
-        };
-        let mut keys = vec![
-            key.parts(),
-            RunKey {
-                kernel: "other",
-                ..key.clone()
-            }
-            .parts(),
-            RunKey {
-                command_line: "loglevel=8",
-                ..key.clone()
-            }
-            .parts(),
-            RunKey {
-                trial: &ext4,
-                ..key.clone()
-            }
-            .parts(),
-            RunKey {
-                subject: vec!["other".to_owned()],
-                ..key.clone()
-            }
-            .parts(),
-            RunKey { seed: 2, ..key.clone() }.parts(),
-            RunKey {
-                accel: Accel::Kvm,
-                ..key.clone()
-            }
-            .parts(),
-            RunKey {
-                cold_boot: true,
-                ..key.clone()
-            }
-            .parts(),
+        store::hash(&key.parts())
+    }
+
+    #[test]
+    fn whatever_a_result_depends_on_makes_another_key() {
+        let all = [
+            "nothing",
+            "judge",
+            "guest",
+            "device",
+            "qemu",
+            "mkfs",
+            "fsck",
+            "kernel",
+            "command line",
+            "subject",
+            "fs",
+            "seed",
+            "accel",
+            "cold boot",
         ];
-        keys.extend(["judge", "guest", "device", "qemu", "mkfs", "fsck"].map(changed));
-        let hashes: BTreeSet<String> = keys.iter().map(|parts| store::hash(parts)).collect();
-        assert_eq!(hashes.len(), keys.len());
-        assert_eq!(changed("nothing"), key.parts());
+        let hashes: BTreeSet<String> = all.iter().map(|other| hash(other)).collect();
+        assert_eq!(hashes.len(), all.len());
+        assert_eq!(hash("nothing"), hash("nothing"));
     }
 
     #[test]

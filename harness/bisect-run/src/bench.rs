@@ -10,13 +10,15 @@ use guest_wire::Fs;
 use super::maker::Maker;
 use super::setting::Setting;
 use super::verdict_cache::VerdictCache;
+use super::verdict_key::{Programs, RunKey};
 use bisect::driver::{Bench, BuildOutcome, Ran};
 use bisect::signature::Reason;
 use exit::{Exit, Failure, on_one_line};
 use host::progress::Progress;
 use kernels::Artifact;
-use machine::Accel;
 use machine::snapshot::SnapshotConfig;
+use machine::{Accel, test_command_line};
+
 use run::cases::Profile;
 use run::cell_file;
 use run::prepare;
@@ -43,8 +45,8 @@ pub(crate) struct Machines<'a, M> {
     artifacts: BTreeMap<usize, Artifact>,
     rigs: BTreeMap<Fs, Rig>,
     judged: Option<VerdictCache>,
-    /// What all runs depend on besides kernel, cell and seed.
-    identity: Option<String>,
+    /// What all runs depend on besides kernel, cell and seed, once it was read.
+    programs: Option<Programs>,
     /// The trial that is run; its kernel is filled in.
     trial: Option<Trial>,
 }
@@ -59,7 +61,7 @@ impl<'a, M: Maker> Machines<'a, M> {
             artifacts: BTreeMap::new(),
             rigs: BTreeMap::new(),
             judged: prepare::cache().ok().map(|cache| VerdictCache::of(&cache)),
-            identity: None,
+            programs: None,
             trial: None,
         }
     }
@@ -180,41 +182,56 @@ impl<'a, M: Maker> Machines<'a, M> {
         Ok(ran(cell, false))
     }
 
+    /// What all runs depend on besides kernel, cell and seed.
+    fn programs(&mut self) -> Result<Programs, Failure> {
+        if let Some(programs) = &self.programs {
+            return Ok(programs.clone());
+        }
+        let setting = self.setting;
+        let program = setting.exec.as_ref().map(|exec| exec.program.as_path());
+        let bins = &setting.places.guest_bins;
+        let qemu = host::doctor::qemu_version().unwrap_or_default();
+        let known = machine::snapshot::identity(bins, &programs(bins, program), &qemu)
+            .map_err(|error| Failure::foreign(Exit::Internal, &error))
+            .and_then(|guest| {
+                Programs::read(guest, &setting.places.vhost_blk)
+                    .map_err(|error| Failure::foreign(Exit::Internal, &error))
+            })?;
+        self.programs = Some(known.clone());
+        Ok(known)
+    }
+
     /// All that a run's result depends on.
     fn key(&mut self, artifact: &Artifact, trial: &Trial, seed: u64) -> Result<Vec<String>, Failure> {
+        let programs = self.programs()?;
         let setting = self.setting;
-        let identity = match &self.identity {
-            Some(identity) => identity.clone(),
-            None => {
-                let program = setting.exec.as_ref().map(|exec| exec.program.as_path());
-                let bins = &setting.places.guest_bins;
-                let qemu = host::doctor::qemu_version().unwrap_or_default();
-                let guest = machine::snapshot::identity(bins, &programs(bins, program), &qemu)
-                    .map_err(|error| Failure::foreign(Exit::Internal, &error))?;
-                let device = std::fs::read(&setting.places.vhost_blk)
-                    .map_err(|error| Failure::foreign(Exit::Internal, &error))?;
-                kernels::store::hash(&[guest.as_bytes(), &device])
-            }
+        let Some(rig) = self.rigs.get(&trial.fs) else {
+            return Err(Failure::new(
+                Exit::Internal,
+                format!("no machine was made for {}", trial.fs),
+            ));
         };
-        self.identity = Some(identity.clone());
-        let accel = self.rigs.get(&trial.fs).map_or("", |rig| rig.accel.word());
-        let mut key = vec![
-            env!("CARGO_PKG_VERSION").to_owned(),
-            artifact.hash.clone(),
-            trial.cases[0].name.clone(),
-            trial.fs.to_string(),
-            seed.to_string(),
-            identity,
-            accel.to_owned(),
-            setting.options.cold_boot.to_string(),
-        ];
-        if let Some(exec) = &setting.exec {
-            key.extend(exec.args.iter().chain(&exec.plan.rules).cloned());
-            key.extend(exec.time.map(|time| format!("{time:?}")));
-        } else if let Some(case) = run::cases::find(&trial.cases[0].name) {
-            key.push(format!("{:?}", (case.params, case.rules, case.needs, case.disk)));
-        }
-        Ok(key)
+        let subject = match (&setting.exec, run::cases::find(&trial.cases[0].name)) {
+            (Some(exec), _) => {
+                let mut words: Vec<String> = exec.args.iter().chain(&exec.plan.rules).cloned().collect();
+                words.extend(exec.time.map(|time| format!("{time:?}")));
+                words
+            }
+            (None, Some(case)) => vec![format!("{:?}", (case.params, case.rules, case.needs, case.disk))],
+            (None, None) => Vec::new(),
+        };
+        let key = RunKey {
+            programs: &programs,
+            kernel: &artifact.hash,
+            command_line: &test_command_line(),
+            tools: &rig.tools,
+            trial,
+            subject,
+            seed,
+            accel: rig.accel,
+            cold_boot: setting.options.cold_boot,
+        };
+        Ok(key.parts())
     }
 
     /// Accelerator, snapshots and image, decided on with the first kernel.

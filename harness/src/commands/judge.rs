@@ -43,9 +43,9 @@ pub(crate) fn run(args: &JudgeArgs) -> Result<Exit, Failure> {
     if args.json {
         let list: Result<Vec<Value>, _> = cells.iter().map(in_json).collect();
         let text = list.and_then(|cells| serde_json::to_string_pretty(&json!({ "cells": cells })));
-        anstream::println!("{}", text.map_err(|error| Failure::foreign(Exit::Internal, &error))?);
+        host::out!("{}", text.map_err(|error| Failure::foreign(Exit::Internal, &error))?);
     } else {
-        anstream::print!("{}", report::rejudged(&cells));
+        host::out!("{}", report::rejudged(&cells).trim_end());
     }
     Ok(rejudge::tally(&cells).exit())
 }

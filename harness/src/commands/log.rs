@@ -36,7 +36,7 @@ pub(crate) fn run(args: &LogArgs) -> Result<Exit, Failure> {
     let mut reader = Reader::new();
     if args.file == Path::new("-") {
         if io::stdin().is_terminal() {
-            anstream::eprintln!("reading a log from the terminal; Ctrl-D ends it");
+            host::note!("reading a log from the terminal; Ctrl-D ends it");
         }
         feed(&mut reader, io::stdin().lock(), "the standard input")?;
     } else {
@@ -57,7 +57,7 @@ pub(crate) fn run(args: &LogArgs) -> Result<Exit, Failure> {
     print(&text)?;
     if reader.left_out() > 0 {
         let more = counted(usize::try_from(reader.left_out()).unwrap_or(usize::MAX), "report");
-        anstream::eprintln!("{more} left out: kinds of which there are hundreds");
+        host::note!("{more} left out: kinds of which there are hundreds");
     }
     Ok(Exit::Success)
 }

@@ -72,11 +72,18 @@ pub struct Clocks {
     pub device: Option<Offset>,
 }
 
-/// What is to be added to a clock's time to have the host's, in microseconds.
+/// A clock that runs like the host's.
+const HOST_RATE_PPM: u64 = 1_000_000;
+
+/// What makes a clock's time the host's, in microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Offset {
-    /// The host's time minus the clock's.
+    /// Microseconds of the clock in a second of the host. A guest that booted on a busy host may have measured its
+    /// TSC wrongly, and its time then runs many times too fast.
+    #[serde(default = "host_rate", skip_serializing_if = "is_host_rate")]
+    pub rate_ppm: u64,
+    /// To be added to the clock's time once it runs like the host's.
     pub add_us: i64,
     /// By how much that may be wrong.
     pub within_us: u64,
@@ -86,8 +93,37 @@ impl Offset {
     /// The host's time at a clock's time.
     #[must_use]
     pub fn host_us(self, clock_us: u64) -> i64 {
-        i64::try_from(clock_us).unwrap_or(i64::MAX).saturating_add(self.add_us)
+        self.scaled(clock_us).saturating_add(self.add_us)
     }
+
+    /// A duration of the clock as the host would have measured it.
+    fn scaled(self, clock_us: u64) -> i64 {
+        let scaled = u128::from(clock_us) * u128::from(HOST_RATE_PPM) / u128::from(self.rate_ppm.max(1));
+        i64::try_from(scaled).unwrap_or(i64::MAX)
+    }
+
+    /// The offset of a clock with this rate that shows `clock_us` when the host's shows `host_us`.
+    #[must_use]
+    pub fn at(rate_ppm: Option<u64>, clock_us: u64, host_us: u64, within_us: u64) -> Offset {
+        let offset = Offset {
+            rate_ppm: rate_ppm.unwrap_or(HOST_RATE_PPM),
+            add_us: 0,
+            within_us,
+        };
+        Offset {
+            add_us: i64::try_from(host_us).unwrap_or(i64::MAX) - offset.scaled(clock_us),
+            ..offset
+        }
+    }
+}
+
+fn host_rate() -> u64 {
+    HOST_RATE_PPM
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+fn is_host_rate(rate_ppm: &u64) -> bool {
+    *rate_ppm == HOST_RATE_PPM
 }
 
 impl CellContext {

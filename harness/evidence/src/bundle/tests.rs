@@ -19,10 +19,7 @@ fn full() -> EvidenceBundle {
         Need::ReleasedByCondition("order"),
         Need::WriteRequests { tag: 1, at_least: 2 },
     ];
-    let offset = Some(Offset {
-        add_us: -3_388_000,
-        within_us: 900,
-    });
+    let offset = Some(Offset::at(None, 3_400_000, 12_000, 900));
     EvidenceBundle {
         events: events(),
         trace: trace(),

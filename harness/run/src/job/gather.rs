@@ -18,6 +18,11 @@ const CONSOLE_WITHIN: Duration = Duration::from_secs(20);
 /// How long after the begin mark the agent may say that the job begins, in microseconds.
 const BEGIN_WITHIN_US: u64 = 20_000;
 
+/// Host time that events must span to tell how fast the guest's clock runs, in milliseconds.
+const RATE_SPAN_MS: u64 = 200;
+/// By how much the rate of a clock that runs like the host's may be measured wrongly.
+const RATE_ERROR_PPM: u64 = 200_000;
+
 /// How far a machine's console has been read, and to whom what comes next belongs.
 #[derive(Debug)]
 pub struct ConsolePlace {
@@ -115,39 +120,47 @@ pub(super) fn trace(machine: &mut Machine, case: &str) -> Result<Vec<Record>, Lo
 /// What makes the cell's times comparable. `marked` is when the device was told of the begin mark, and when it had
 /// done so, in microseconds of host time; the guest's events have their host time themselves.
 pub(super) fn clocks(events: &[Timed], trace: &[Record], marked: (u64, u64)) -> Clocks {
-    let micros = |ms: u64| i64::try_from(ms.saturating_mul(1000)).unwrap_or(i64::MAX);
-    let signed = |us: u64| i64::try_from(us).unwrap_or(i64::MAX);
-    // An event is sent before it arrives, so the least difference is nearest; and it is sent after the job was.
-    let difference = |timed: &Timed| micros(timed.host_ms) - micros(timed.uptime_ms);
     let begin = events.iter().find(|timed| timed.event == Event::Begin);
-    let guest = events
-        .iter()
-        .map(difference)
-        .min()
-        .zip(begin)
-        .map(|(add_us, begin)| Offset {
-            add_us,
-            within_us: u64::try_from(add_us + micros(begin.uptime_ms)).unwrap_or(0) + 1000,
+    let rate_ppm = rate_ppm(events);
+    let guest = begin.map(|begin| {
+        // An event is sent before it arrives, so the least delay is nearest.
+        let mut offsets = events.iter().map(|timed| {
+            let (clock_us, host_us) = (timed.uptime_ms * 1000, timed.host_ms * 1000);
+            Offset::at(rate_ppm, clock_us, host_us, 0).add_us
         });
+        // The job was sent at 0, so that is the least there can be.
+        let arrived_us = begin.host_ms * 1000;
+        let offset = Offset::at(rate_ppm, begin.uptime_ms * 1000, arrived_us, arrived_us + 1000);
+        let add_us = offsets
+            .next()
+            .map_or(offset.add_us, |first| offsets.fold(first, i64::min));
+        Offset { add_us, ..offset }
+    });
     let first_record = events.iter().find_map(|timed| match &timed.event {
         Event::Log(piece) => piece.records.first(),
         _ => None,
     });
-    let log = guest
-        .zip(begin)
-        .zip(first_record)
-        .map(|((guest, begin), record)| Offset {
-            add_us: guest.add_us + micros(begin.uptime_ms) - signed(record.time_us),
-            within_us: guest.within_us + BEGIN_WITHIN_US,
-        });
+    let log = guest.zip(begin).zip(first_record).map(|((guest, begin), record)| {
+        let host_us = u64::try_from(guest.host_us(begin.uptime_ms * 1000)).unwrap_or(0);
+        Offset::at(rate_ppm, record.time_us, host_us, guest.within_us + BEGIN_WITHIN_US)
+    });
     let device = trace.iter().find_map(|record| match record {
-        Record::Mark { t_us, .. } => Some(Offset {
-            add_us: signed(marked.0.midpoint(marked.1)) - signed(*t_us),
-            within_us: marked.1.saturating_sub(marked.0) / 2 + 1,
-        }),
+        Record::Mark { t_us, .. } => {
+            let within_us = marked.1.saturating_sub(marked.0) / 2 + 1;
+            Some(Offset::at(None, *t_us, marked.0.midpoint(marked.1), within_us))
+        }
         _ => None,
     });
     Clocks { guest, log, device }
+}
+
+/// How fast the guest's clock runs, if that can be told and is not as fast as the host's.
+fn rate_ppm(events: &[Timed]) -> Option<u64> {
+    let (first, last) = (events.first()?, events.last()?);
+    let host_ms = last.host_ms.saturating_sub(first.host_ms);
+    let rate_ppm = last.uptime_ms.saturating_sub(first.uptime_ms) * 1_000_000 / host_ms.max(1);
+    // What is nearer to the host's rate is the delay of the events.
+    (host_ms >= RATE_SPAN_MS && rate_ppm.abs_diff(1_000_000) > RATE_ERROR_PPM).then_some(rate_ppm)
 }
 
 #[cfg(test)]
@@ -189,9 +202,31 @@ mod tests {
         }];
         let clocks = clocks(&events, &trace, (2_000, 3_000));
         let guest = clocks.guest.unwrap();
-        assert_eq!((guest.add_us, guest.within_us), (-4_994_000, 7_000));
+        assert_eq!((guest.add_us, guest.within_us), (-4_994_000, 14_000));
         let log = clocks.log.unwrap();
-        assert_eq!((log.host_us(4_998_000), log.within_us), (6_000, 27_000));
+        assert_eq!((log.host_us(4_998_000), log.within_us), (6_000, 34_000));
         assert_eq!(clocks.device.unwrap().host_us(100), 2_500);
+    }
+
+    #[test]
+    fn a_guest_whose_time_runs_too_fast_is_known() {
+        // As a guest of 6.12 did that had measured its TSC while the host was busy.
+        let event = |host_ms, uptime_ms| Timed {
+            host_ms,
+            uptime_ms,
+            event: Event::Begin,
+        };
+        let guest = clocks(&[event(132, 40_040), event(4_643, 98_177)], &[], (0, 0))
+            .guest
+            .unwrap();
+        assert_eq!(guest.rate_ppm, 12_887_829);
+        assert!((4_642_000..=4_643_000).contains(&guest.host_us(98_177_000)));
+        assert_eq!(
+            clocks(&[event(100, 5_000), event(1_100, 6_010)], &[], (0, 0))
+                .guest
+                .unwrap()
+                .rate_ppm,
+            1_000_000
+        );
     }
 }

@@ -26,6 +26,7 @@ pub mod procfs;
 mod sample;
 pub mod serial;
 pub mod serve;
+mod symbols;
 
 pub use places::MOUNT_POINT;
 

@@ -22,7 +22,7 @@
 //! Modules from the ground up; each knows only those of the lines above its own:
 //!
 //! ```layers
-//! errno fiemap fio pattern reporter state
+//! aio errno fiemap fio pattern reporter state
 //! mapping test
 //! agent file
 //! oracle
@@ -31,6 +31,7 @@
 //! ```
 
 pub mod agent;
+pub mod aio;
 pub mod errno;
 mod fiemap;
 pub mod file;

@@ -4,7 +4,7 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use guest_wire::Fs;
+use guest_wire::{ExecTime, Fs};
 use host::suggest;
 use kernels::GivenTree;
 use machine::accel::Choice;
@@ -72,6 +72,16 @@ pub(crate) struct ExecArgs {
     /// Run a static program of your own in the guest, in a fresh file system at /mnt, instead of the cases.
     #[arg(long, value_name = "PROGRAM ARG…", conflicts_with_all = ["case", "profile"])]
     pub(crate) exec: Option<String>,
+    /// How long --exec's program may run, and what is said of one that still runs then: pass (the default), or error.
+    /// Without it a program has to end by itself.
+    #[arg(
+        long,
+        value_name = "TIME[,pass|error]",
+        requires = "exec",
+        value_parser = run::exec::exec_time,
+        conflicts_with_all = ["case", "profile"]
+    )]
+    pub(crate) exec_time: Option<ExecTime>,
     /// A fault plan for --exec: a TOML file with `seed` and `rules`.
     #[arg(long, value_name = "FILE", requires = "exec", conflicts_with_all = ["case", "profile"])]
     pub(crate) plan: Option<PathBuf>,

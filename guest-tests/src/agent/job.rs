@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::io;
 
-use guest_wire::{Event, EventSeal, Fs, GuestMessage, HostMessage, Job, JobKind, Phase, PhaseOutcome, Want};
+use guest_wire::{Event, EventSeal, ExecTime, Fs, GuestMessage, HostMessage, Job, JobKind, Phase, PhaseOutcome, Want};
 
 use super::kmsg::LogReader;
 use super::phase::{PhaseProcess, Wake};
@@ -140,7 +140,7 @@ impl<'a> Runner<'a> {
                 words.push(phase.to_owned());
                 words.push(serde_json::to_string(params)?);
             }
-            JobKind::Exec { args } => words.extend(args.iter().cloned()),
+            JobKind::Exec { args, .. } => words.extend(args.iter().cloned()),
         }
         Ok(words)
     }
@@ -149,8 +149,12 @@ impl<'a> Runner<'a> {
     fn phase(&mut self, phase: Phase, words: &[String]) -> io::Result<PhaseOutcome> {
         kmsg::write(&format!("phase {}", phase.name()));
         self.event(Event::PhaseStart { phase })?;
+        let time = match &self.job.kind {
+            JobKind::Exec { time, .. } if phase == Phase::Run => *time,
+            _ => None,
+        };
         let outcome = match PhaseProcess::start(words) {
-            Ok(process) => self.watch(phase, process)?,
+            Ok(process) => self.watch(phase, process, time)?,
             Err(error) => PhaseOutcome::Failed(format!("start of {}: {}", words.join(" "), errno::io_name(&error))),
         };
         self.event(Event::PhaseEnd {
@@ -161,7 +165,7 @@ impl<'a> Runner<'a> {
         Ok(outcome)
     }
 
-    fn watch(&mut self, phase: Phase, mut process: PhaseProcess) -> io::Result<PhaseOutcome> {
+    fn watch(&mut self, phase: Phase, mut process: PhaseProcess, time: Option<ExecTime>) -> io::Result<PhaseOutcome> {
         let mut failed = None;
         let mut output_lines = 0;
         // Questions of the program that the host has not answered yet.
@@ -187,7 +191,12 @@ impl<'a> Runner<'a> {
                         self.event(Event::Note { text })?;
                     }
                 }
-                Wake::Sample => self.sample(phase, &process)?,
+                Wake::Sample => {
+                    self.sample(phase, &process)?;
+                    if let Some(time) = time {
+                        process.end_after(time);
+                    }
+                }
                 Wake::Host => {
                     self.serial.fill()?;
                     while let Some(message) = self.serial.next_received() {
@@ -339,6 +348,7 @@ mod tests {
         assert_eq!(runner.mount_words("do-mount"), ["do-mount", "btrfs", "/dev/vda", ""]);
         job.kind = JobKind::Exec {
             args: vec!["-x".to_owned()],
+            time: None,
         };
         let runner = Runner::new(&mut serial, &mut next, &job);
         assert_eq!(

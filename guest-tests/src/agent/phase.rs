@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
-use guest_wire::PhaseOutcome;
+use guest_wire::{ExecTime, PhaseOutcome};
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::{Errno, FdFlags};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
@@ -50,6 +50,10 @@ pub(crate) struct PhaseProcess {
     timer: OwnedFd,
     started_ms: u64,
     status: Option<ExitStatus>,
+    /// Looks that came, by which the time is told that the program may run.
+    looks: i64,
+    /// The time that it had, once the agent has ended it for that.
+    time_up: Option<ExecTime>,
     ready: Vec<Wake>,
 }
 
@@ -123,6 +127,8 @@ impl PhaseProcess {
             timer: sample_timer()?,
             started_ms: sample::uptime_ms(),
             status: None,
+            looks: 0,
+            time_up: None,
             ready: Vec::new(),
         })
     }
@@ -182,13 +188,26 @@ impl PhaseProcess {
             self.ready.push(Wake::Host);
         }
         if timer {
+            // A machine that was stopped missed looks; they count as one.
             rustix::io::read(&self.timer, &mut [0u8; 8])?;
+            self.looks += 1;
             self.ready.push(Wake::Sample);
         }
         if exited && let Some(outcome) = self.collect()? {
             self.ready.push(Wake::Over(outcome));
         }
         Ok(())
+    }
+
+    /// Ends the program if it has run for as long as it may; what it started goes with it when it is collected. One
+    /// that does not end by SIGKILL is stuck in the kernel, and goes on to be looked at.
+    pub(crate) fn end_after(&mut self, time: ExecTime) {
+        let run_ms = FIRST_SAMPLE_MS + (self.looks - 1) * SAMPLE_EVERY_MS;
+        if self.time_up.is_none() && self.status.is_none() && u64::try_from(run_ms).is_ok_and(|ms| ms >= time.limit_ms)
+        {
+            self.time_up = Some(time);
+            let _ = rustix::process::kill_process(Pid::from_child(&self.child), Signal::KILL);
+        }
     }
 
     /// Collects the child, then one by one what it left running, which would keep the file system busy.
@@ -206,7 +225,9 @@ impl PhaseProcess {
                 .and_then(|pid| i32::try_from(*pid).ok())
                 .and_then(Pid::from_raw)
             else {
-                return Ok(Some(outcome(status)));
+                // It may have ended by itself at the last moment.
+                let ended = self.time_up.filter(|_| status.signal() == Some(9));
+                return Ok(Some(ended.map_or_else(|| outcome(status), PhaseOutcome::TimeUp)));
             };
             let _ = rustix::process::kill_process(pid, Signal::KILL);
             match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
@@ -248,9 +269,15 @@ fn sample_timer() -> io::Result<OwnedFd> {
 
 #[cfg(test)]
 mod tests {
+    use guest_wire::WhenOver;
+
     use super::*;
 
     fn run(script: &str) -> (Vec<Wake>, std::time::Duration) {
+        run_within(script, None)
+    }
+
+    fn run_within(script: &str, time: Option<ExecTime>) -> (Vec<Wake>, std::time::Duration) {
         let (host, _other) = UnixStream::pair().unwrap();
         let start = std::time::Instant::now();
         let mut process = PhaseProcess::spawn(Command::new("/bin/bash").arg("-c").arg(script)).unwrap();
@@ -258,6 +285,9 @@ mod tests {
         loop {
             let wake = process.wait(&host).unwrap();
             let over = matches!(wake, Wake::Over(_));
+            if let (Wake::Sample, Some(time)) = (&wake, time) {
+                process.end_after(time);
+            }
             wakes.push(wake);
             if over {
                 return (wakes, start.elapsed());
@@ -280,6 +310,14 @@ mod tests {
                 Wake::Over(PhaseOutcome::Signalled(9))
             ]
         );
+
+        let time = ExecTime {
+            limit_ms: 1250,
+            then: WhenOver::Error,
+        };
+        let (wakes, took) = run_within("sleep 100 & exec sleep 100", Some(time));
+        assert_eq!(wakes.last(), Some(&Wake::Over(PhaseOutcome::TimeUp(time))));
+        assert!(took.as_millis() >= 1250 && took.as_secs() < 30, "{took:?}");
 
         let (wakes, took) = run("exec sleep 1.4");
         assert_eq!(wakes.last(), Some(&Wake::Over(PhaseOutcome::Done)));

@@ -13,9 +13,16 @@ pub struct Stat {
     /// `R`, `S`, `D` and so on: the third field of proc(5).
     pub state: char,
     pub(crate) parent: u32,
+    /// Whether it is a thread of the kernel.
+    pub(crate) kthread: bool,
     /// User and system time, in milliseconds.
-    pub cpu_ms: u64,
+    pub(crate) cpu_ms: u64,
+    /// The part of it in user space.
+    pub(crate) user_ms: u64,
 }
+
+/// `PF_KTHREAD` of the kernel's `include/linux/sched.h`, the same since 2.6.
+const PF_KTHREAD: u64 = 0x0020_0000;
 
 /// Reads `/proc/PID/stat` or `/proc/PID/task/TID/stat`.
 #[must_use]
@@ -31,7 +38,9 @@ pub fn stat(text: &str) -> Option<Stat> {
         comm: comm.to_owned(),
         state: fields.first()?.chars().next()?,
         parent: fields.get(1)?.parse().ok()?,
+        kthread: fields.get(6)?.parse::<u64>().ok()? & PF_KTHREAD != 0,
         cpu_ms: (user + system) * TICK_MS,
+        user_ms: user * TICK_MS,
     })
 }
 
@@ -54,6 +63,30 @@ pub fn stack(text: &str) -> Vec<String> {
         .filter(|symbol| !symbol.is_empty())
         .map(str::to_owned)
         .collect()
+}
+
+/// The number of the system call that a task sleeps in, and its six arguments, from `/proc/PID/syscall`; nothing for a
+/// task that runs or is in none (`running`, `-1 0x… 0x…`).
+#[must_use]
+pub(crate) fn syscall(text: &str) -> Vec<u64> {
+    let mut words = text.split_whitespace();
+    let Some(number) = words.next().and_then(|word| word.parse::<u64>().ok()) else {
+        return Vec::new();
+    };
+    let arguments = words.map_while(|word| u64::from_str_radix(word.strip_prefix("0x")?, 16).ok());
+    std::iter::once(number).chain(arguments.take(6)).collect()
+}
+
+/// Timers in `/proc/timer_list` that run one of the kernel's functions of this name.
+#[must_use]
+pub(crate) fn timers_of(text: &str, function: &str) -> u32 {
+    // ` #3: <0000000000000000>, io_timeout_fn, S:01`
+    let hits = text.lines().filter(|line| {
+        line.split(", ")
+            .nth(1)
+            .is_some_and(|word| word.split('.').next() == Some(function))
+    });
+    u32::try_from(hits.count()).unwrap_or(u32::MAX)
 }
 
 /// Idle time summed over the CPUs, in milliseconds, from `/proc/uptime`.
@@ -122,10 +155,37 @@ mod tests {
         let text = "123 (a (b) c) D 45 123 45 0 -1 4194304 90 0 1 0 7 35 0 0 20 0 1 0 100 0 0 18446744073709551615 0 0";
         let stat = stat(text).unwrap();
         assert_eq!(
-            (stat.id, stat.comm.as_str(), stat.state, stat.parent, stat.cpu_ms),
-            (123, "a (b) c", 'D', 45, 420)
+            (stat.id, stat.comm.as_str(), stat.state, stat.parent),
+            (123, "a (b) c", 'D', 45)
         );
+        assert_eq!((stat.cpu_ms, stat.user_ms, stat.kthread), (420, 70, false));
         assert_eq!(super::stat("garbage"), None);
+    }
+
+    #[test]
+    fn a_thread_of_the_kernel() {
+        // As 6.12 shows it.
+        let text = "12 (kworker/u4:1-events_unbound) I 2 0 0 0 -1 69238880 0 0 0 0 0 3 0 0 20 0 1 0 8 0 0";
+        let stat = stat(text).unwrap();
+        assert!(stat.kthread && stat.cpu_ms == 30);
+    }
+
+    #[test]
+    fn a_system_call_with_its_arguments() {
+        let text = "208 0x7f1 0x1 0x1 0x7ffe 0x0 0x0 0x7ffd01 0x7f22\n";
+        assert_eq!(syscall(text), [208, 0x7f1, 1, 1, 0x7ffe, 0, 0]);
+        assert!(syscall("running\n").is_empty() && syscall("-1 0x7ffd 0x7f22\n").is_empty() && syscall("").is_empty());
+    }
+
+    #[test]
+    fn timers_by_their_function() {
+        let text = "active timers:\n #0: <0000000000000000>, tick_nohz_handler, S:01\n\
+                    # expires at 1-1 nsecs [in 1 to 1 nsecs]\n #1: <00000000a1b2c3d4>, io_timeout_fn, S:01\n\
+                    #2: <0000000000000000>, io_timeout_fn.cold, S:01\n";
+        assert_eq!(
+            (timers_of(text, "io_timeout_fn"), timers_of(text, "hrtimer_wakeup")),
+            (2, 0)
+        );
     }
 
     #[test]

@@ -13,6 +13,9 @@ use super::procfs::{self, Stat};
 
 /// At most so many tasks in one sample.
 const TASKS_MAX: usize = 48;
+/// Where a task waits for a completion of io_uring, and what the timer of a request for a time-out runs.
+const RING_WAIT: &str = "io_cqring_wait";
+const RING_TIMER: &str = "io_timeout_fn";
 
 /// Time since the kernel started, in milliseconds.
 #[must_use]
@@ -27,19 +30,28 @@ pub(crate) fn take(phase: Phase, phase_ms: u64, agent: u32, disk: &str) -> Sampl
     let processes = processes();
     let watched = descendants(&processes, agent);
     let mut tasks: Vec<Task> = watched.iter().flat_map(|pid| threads(*pid)).collect();
-    for stat in processes
+    let others = processes
         .values()
-        .filter(|stat| stat.state == 'D' && !watched.contains(&stat.id))
-    {
+        .filter(|stat| stat.id != agent && matches!(stat.state, 'D' | 'R') && !watched.contains(&stat.id));
+    for stat in others {
         tasks.push(task(&format!("/proc/{}", stat.id), stat.clone(), false));
     }
     tasks.truncate(TASKS_MAX);
+    let waits_for_ring = tasks
+        .iter()
+        .any(|task| task.watched && task.stack.iter().any(|frame| frame == RING_WAIT));
+    let ring_timers = if waits_for_ring {
+        procfs::timers_of(&read("/proc/timer_list"), RING_TIMER)
+    } else {
+        0
+    };
     Sample {
         phase,
         phase_ms,
         idle_ms: procfs::idle_ms(&read("/proc/uptime")).unwrap_or(0),
         runnable: procfs::runnable(&read("/proc/stat")).unwrap_or(0),
         inflight: procfs::inflight(&read(&format!("/sys/block/{disk}/inflight"))).unwrap_or([0, 0]),
+        ring_timers,
         tasks,
     }
 }
@@ -88,13 +100,22 @@ fn threads(pid: u32) -> Vec<Task> {
 }
 
 fn task(dir: &str, stat: Stat, watched: bool) -> Task {
+    // What a task that may be interrupted sleeps in tells whether it has set itself a time.
+    let syscall = if watched && stat.state == 'S' {
+        procfs::syscall(&read(&format!("{dir}/syscall")))
+    } else {
+        Vec::new()
+    };
     Task {
         tid: stat.id,
         watched,
+        kthread: stat.kthread,
         comm: stat.comm,
         state: stat.state,
         switches: procfs::switches(&read(&format!("{dir}/status"))),
         cpu_ms: stat.cpu_ms,
+        user_ms: stat.user_ms,
+        syscall,
         stack: procfs::stack(&read(&format!("{dir}/stack"))),
     }
 }
@@ -133,7 +154,9 @@ mod tests {
                 comm: String::new(),
                 state: 'S',
                 parent,
+                kthread: false,
                 cpu_ms: 0,
+                user_ms: 0,
             },
         )
     }

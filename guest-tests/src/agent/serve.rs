@@ -13,6 +13,7 @@ use rustix::io::Errno;
 
 use super::job::{self, Runner};
 use super::serial::{PORT, Serial};
+use super::symbols::LaidOut;
 use super::{boot, kmsg, sample};
 use crate::errno;
 
@@ -25,6 +26,8 @@ pub const DISK: &str = "/dev/vda";
 const SLOTS: &str = "/sys/bus/pci/slots";
 /// How long the disk may take to appear, in guest time.
 const DISK_DEADLINE_MS: u64 = 20_000;
+/// Time between two looks for it.
+const DISK_LOOK_MS: u64 = 500;
 
 /// Runs the agent to its end, which is the guest's.
 #[must_use]
@@ -63,8 +66,19 @@ fn serve(serial: &mut Serial) -> io::Result<()> {
         hotplug: finds_what_is_plugged_in(),
     })?;
     let mut next_question = 0;
+    let mut laid_out = LaidOut::default();
     loop {
-        match serial.wait()? {
+        let message = serial.wait()?;
+        // Whatever the host says next, it has read the symbols or given them up.
+        drop(std::mem::take(&mut laid_out));
+        match message {
+            Ok(HostMessage::LayOutSymbols { nonce }) => {
+                laid_out = LaidOut::new(nonce);
+                serial.send(&GuestMessage::Symbols {
+                    pages: laid_out.pages(),
+                    bytes: laid_out.bytes,
+                })?;
+            }
             Ok(HostMessage::FindDisk) => match await_disk() {
                 Ok(()) => serial.send(&GuestMessage::Ready)?,
                 Err(reason) => unfit(serial, reason)?,
@@ -126,19 +140,19 @@ pub fn await_disk() -> Result<(), String> {
     let watch = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).map_err(failed)?;
     inotify::add_watch(&watch, "/dev", WatchFlags::CREATE).map_err(failed)?;
     // Looked for after the watch began, so that it cannot appear unseen in between.
-    let deadline_ms = sample::uptime_ms() + DISK_DEADLINE_MS;
+    let mut waited_ms = 0;
     while !disk.exists() {
-        let left_ms = deadline_ms.saturating_sub(sample::uptime_ms());
-        if left_ms == 0 {
+        if waited_ms >= DISK_DEADLINE_MS {
             let seconds = DISK_DEADLINE_MS / 1000;
             return Err(format!(
                 "no {DISK} after {seconds} s: is there a disk, and are virtio_pci and virtio_blk loaded?"
             ));
         }
         let left = Timespec {
-            tv_sec: i64::try_from(left_ms / 1000).unwrap_or(1),
-            tv_nsec: i64::try_from(left_ms % 1000 * 1_000_000).unwrap_or(0),
+            tv_sec: 0,
+            tv_nsec: i64::try_from(DISK_LOOK_MS * 1_000_000).unwrap_or(0),
         };
+        let since_ms = sample::uptime_ms();
         match rustix::event::poll(&mut [PollFd::new(&watch, PollFlags::IN)], Some(&left)) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(failed(errno)),
@@ -147,6 +161,8 @@ pub fn await_disk() -> Result<(), String> {
         let mut buffer = [MaybeUninit::uninit(); 1024];
         let mut events = inotify::Reader::new(&watch, &mut buffer);
         while events.next().is_ok() {}
+        // The clock of a machine that was stopped jumps when it goes on; the disk had no time to appear.
+        waited_ms += (sample::uptime_ms() - since_ms).min(DISK_LOOK_MS);
     }
     Ok(())
 }

@@ -6,19 +6,25 @@
 //! - `kill-init`: the kernel panics ("Attempted to kill init!");
 //! - `poweroff`;
 //! - `spin`: runs for ever without sleeping;
+//! - `calls`: calls the kernel over and over;
+//! - `writes`: writes the same block over and over;
 //! - `stop`: sleeps for ever;
+//! - `sleep N`: sleeps for N seconds;
+//! - `aio` and `ring`: read a block by libaio or io_uring, and wait for it;
 //! - `exit N`;
 //! - `oops`: a crash by sysrq-c;
 //! - `inject`: has a read of the disk fail, by rules that it adds itself, and says what came of it;
 //! - `sometimes`: loses data where btrfs does on a partial write, but tries that only in three of ten runs; the seed of
 //!   a rule that flips a bit of a read says in which.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::{Command, ExitCode};
+use std::time::Duration;
 
+use guest_tests::aio;
 use guest_tests::file::{self, Via};
 use guest_tests::mapping::Mapping;
 use rustix::fs::{Mode, OFlags};
@@ -42,6 +48,19 @@ fn main() -> ExitCode {
         ["spin"] => loop {
             std::hint::spin_loop();
         },
+        ["calls"] => loop {
+            std::hint::black_box(getppid());
+        },
+        ["writes"] => writes(),
+        ["aio"] => read_block(|disk, block| aio::read_by_aio(disk, block, 0)),
+        ["ring"] => read_block(|disk, block| aio::read_by_ring(disk, block, 0)),
+        ["sleep", seconds] => match seconds.parse() {
+            Ok(seconds) => {
+                std::thread::sleep(Duration::from_secs(seconds));
+                return ExitCode::SUCCESS;
+            }
+            Err(error) => Err(io::Error::other(error)),
+        },
         ["stop"] => loop {
             rustix::event::pause();
         },
@@ -59,7 +78,8 @@ fn main() -> ExitCode {
         },
         ["oops"] => std::fs::write("/proc/sysrq-trigger", "c"),
         _ => Err(io::Error::other(
-            "expected kill-agent, kill-init, poweroff, spin, stop, exit N, inject, sometimes or oops",
+            "expected kill-agent, kill-init, poweroff, spin, calls, writes, stop, sleep N, aio, ring, exit N, inject, \
+             sometimes or oops",
         )),
     };
     if let Err(error) = done {
@@ -69,6 +89,32 @@ fn main() -> ExitCode {
     // The end is on its way.
     loop {
         rustix::event::pause();
+    }
+}
+
+/// Reads the disk's first block in one go. Only comes back if the read fails.
+fn read_block(read: impl FnOnce(&File, &mut [u8]) -> io::Result<usize>) -> io::Result<()> {
+    let disk = File::from(rustix::fs::open(
+        "/dev/vda",
+        OFlags::RDONLY | OFlags::DIRECT,
+        Mode::empty(),
+    )?);
+    let mut room = vec![0u8; 2 * BLOCK];
+    let start = room.as_ptr().align_offset(BLOCK).min(BLOCK);
+    let done = read(&disk, &mut room[start..start + BLOCK])?;
+    println!("read {done} bytes");
+    std::process::exit(0)
+}
+
+/// Writes a block of a file over and over, past the page cache. Only comes back if a write fails.
+fn writes() -> io::Result<()> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::DIRECT;
+    let file = rustix::fs::open("/mnt/f", flags, Mode::from_raw_mode(0o644))?;
+    let mut room = vec![0u8; 2 * BLOCK];
+    let start = room.as_ptr().align_offset(BLOCK).min(BLOCK);
+    loop {
+        rustix::io::pwrite(&file, &room[start..start + BLOCK], 0)?;
+        room[start] = room[start].wrapping_add(1);
     }
 }
 

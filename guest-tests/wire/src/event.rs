@@ -187,6 +187,27 @@ pub enum PhaseOutcome {
     Signalled(i32),
     /// A system call of the agent failed: its name and the error's (`mount: EINVAL`).
     Failed(String),
+    /// The program ran for as long as it may, and the agent ended it.
+    TimeUp(ExecTime),
+}
+
+/// How long a user's own program may run, in guest time of which pauses of the whole machine are left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExecTime {
+    /// Milliseconds after which the agent ends the program.
+    pub limit_ms: u64,
+    /// What it means that it had to be ended.
+    pub then: WhenOver,
+}
+
+/// What is said of a program that ran for as long as it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WhenOver {
+    /// It was meant to run on; it counts like one that exited with 0.
+    Pass,
+    /// It should have ended by itself.
+    Error,
 }
 
 /// Kinds of failure that the guest itself can tell.
@@ -214,8 +235,17 @@ pub struct Sample {
     pub runnable: u32,
     /// Reads and writes in flight at the disk as the block layer counts them (`/sys/block/…/inflight`).
     pub inflight: [u64; 2],
-    /// The watched tasks (threads of the phase's process) first, then every other task in uninterruptible sleep.
+    /// Timers of io_uring that have not run out (`/proc/timer_list`); counted only if a watched task waits for a ring.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub ring_timers: u32,
+    /// The watched tasks (threads of the phase's process) first, then every other task that is in uninterruptible sleep
+    /// or runnable.
     pub tasks: Vec<Task>,
+}
+
+/// A field of samples as they were before it is left out, so that their hashes stay as they were.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// A thread as [`Sample`] sees it.
@@ -225,6 +255,9 @@ pub struct Task {
     pub tid: u32,
     /// Whether it belongs to the phase's own process.
     pub watched: bool,
+    /// Whether it is a thread of the kernel.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub kthread: bool,
     /// Command name.
     pub comm: String,
     /// State letter of `/proc/PID/stat`.
@@ -233,6 +266,12 @@ pub struct Task {
     pub switches: u64,
     /// User and system time so far, in milliseconds.
     pub cpu_ms: u64,
+    /// The part of it in user space.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub user_ms: u64,
+    /// The system call that it sleeps in: its number and its arguments (`/proc/PID/syscall`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub syscall: Vec<u64>,
     /// Kernel stack, innermost first, symbol names without offsets (`/proc/PID/stack`).
     pub stack: Vec<String>,
 }

@@ -9,6 +9,7 @@
 //!   has a default and is left out where it has it, or the hash of an old cell no longer fits ([`EventSeal`]);
 //! - [`params`]: the parameters of every test, typed, and the check of what types cannot rule out;
 //! - [`Fs`]: the file systems by their names;
+//! - [`symbols`]: the kernel's symbols in the guest's memory, where the host finds them;
 //! - [`to_line`] and [`from_line`]: a message as one line, with the version of the protocol in front. Change
 //!   [`PREFIX`] together with the meaning or the form of a message;
 //! - [`soak`]: the other protocol of that port, spoken by a soak's guest.
@@ -16,6 +17,13 @@
 //! This crate has data and the checks of that data only. It knows nothing of QEMU, of the block device and its rules,
 //! of how a test does its work, or of what a verdict is made of. It does no I/O and depends on none of the other
 //! crates.
+//!
+//! Modules from the ground up; each knows only those of the lines above its own:
+//!
+//! ```layers
+//! event fs line params symbols
+//! message seal soak
+//! ```
 
 mod event;
 mod fs;
@@ -24,8 +32,11 @@ mod message;
 pub mod params;
 mod seal;
 pub mod soak;
+pub mod symbols;
 
-pub use event::{Counters, Event, FindingCause, LogPiece, LogRecord, Phase, PhaseOutcome, Sample, Task};
+pub use event::{
+    Counters, Event, ExecTime, FindingCause, LogPiece, LogRecord, Phase, PhaseOutcome, Sample, Task, WhenOver,
+};
 pub use fs::{Fs, UnknownFs};
 pub use line::{LineError, PREFIX, from_line, to_line};
 pub use message::{GuestMessage, HostMessage, Job, JobKind, Want};

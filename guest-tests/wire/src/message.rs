@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::Event;
+use crate::event::{Event, ExecTime};
 use crate::fs::Fs;
 use crate::params::TestParams;
 
@@ -23,6 +23,12 @@ pub enum HostMessage {
         error: Option<String>,
         /// What there is to say of it, for a person; nothing with an error.
         text: String,
+    },
+    /// Asks for the kernel's symbols, in pages of the guest's memory as [`symbols`](crate::symbols) has them; answered
+    /// by [`Symbols`](GuestMessage::Symbols).
+    LayOutSymbols {
+        /// What the pages are recognised by, chosen anew each time.
+        nonce: u64,
     },
     /// Asks for the stacks of all blocked tasks: on the console (sysrq-w) and as [`Event::Sample`].
     DumpBlocked,
@@ -60,6 +66,9 @@ pub enum JobKind {
     Exec {
         /// Arguments after the program's name.
         args: Vec<String>,
+        /// How long it may run; none if it has to end by itself.
+        #[serde(default)]
+        time: Option<ExecTime>,
     },
 }
 
@@ -83,6 +92,13 @@ pub enum GuestMessage {
     Unfit {
         /// What did not work, for a person.
         reason: String,
+    },
+    /// The kernel's symbols lie in memory until the next message comes.
+    Symbols {
+        /// How many pages they take; 0 if the kernel names none.
+        pages: u32,
+        /// Their length in bytes, without the heads of the pages.
+        bytes: u64,
     },
     /// Waits for a job.
     Ready,

@@ -219,6 +219,7 @@ impl<'a, M: Maker> Machines<'a, M> {
         ];
         if let Some(exec) = &setting.exec {
             key.extend(exec.args.iter().chain(&exec.plan.rules).cloned());
+            key.extend(exec.time.map(|time| format!("{time:?}")));
         } else if let Some(case) = run::cases::find(&trial.cases[0].name) {
             key.push(format!("{:?}", (case.params, case.rules, case.needs, case.disk)));
         }

@@ -296,12 +296,13 @@ impl<'a> Bisection<'a> {
     }
 }
 
-/// A user's own program, by its content, and its arguments.
+/// A user's own program, by its content, its arguments, and how long it may run.
 fn exec_words(exec: Option<&Exec>) -> Vec<String> {
     let Some(exec) = exec else { return Vec::new() };
     let program = std::fs::read(&exec.program).unwrap_or_default();
     std::iter::once(hex(&Sha256::digest(&program))[..16].to_owned())
         .chain(exec.args.iter().cloned())
+        .chain(exec.time.map(|time| format!("{time:?}")))
         .collect()
 }
 

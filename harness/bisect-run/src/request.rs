@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use guest_wire::Fs;
+use guest_wire::{ExecTime, Fs};
 use kernels::GivenTree;
 use machine::accel::Choice;
 use run::cases::Profile;
@@ -121,6 +121,8 @@ pub enum Subject {
     Exec {
         /// The program with its arguments.
         line: String,
+        /// How long it may run; none if it has to end by itself.
+        time: Option<ExecTime>,
         /// Fault plan for the device, a file; none for a device without faults.
         plan: Option<PathBuf>,
         /// Further rules for the device, in the rule language.

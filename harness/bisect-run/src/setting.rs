@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use exit::Failure;
 use host::places::Places;
+use run::exec::ExecRequest;
 use run::trial::CASE_SEED;
 use run::{Exec, exec};
 
@@ -32,7 +33,18 @@ impl Setting {
     pub(crate) fn of(request: &Request, places: Places) -> Result<Setting, Failure> {
         let exec = match &request.subject {
             Subject::Cases { .. } => None,
-            Subject::Exec { line, plan, rules } => Some(exec::exec(line, plan.as_deref(), rules, request.seed)?),
+            Subject::Exec {
+                line,
+                time,
+                plan,
+                rules,
+            } => Some(exec::exec(&ExecRequest {
+                line,
+                time: *time,
+                plan: plan.as_deref(),
+                rules,
+                seed: request.seed,
+            })?),
         };
         let of_plan = exec.as_ref().map(|exec| exec.plan.seed);
         Ok(Setting {

@@ -23,6 +23,7 @@ pub use error::BundleError;
 use crate::context::{CellContext, Clocks};
 use crate::needs::Need;
 use crate::parts::{ARM_MARK, DISARM_MARK, Earlier, Ending, Fsck, LostPart, ProgramKind, RuleHits, Timed, VmEnd};
+use crate::steal::StealPoint;
 use files::{load_part, read, remove, save_part, write};
 use head::{Answer, Before, Head, Parts, VERSION};
 
@@ -58,6 +59,8 @@ pub struct EvidenceBundle {
     pub rules: Vec<RuleHits>,
     /// The host's file system check, if one was possible.
     pub fsck: Option<Fsck>,
+    /// Time that the host took from the guest's CPUs, in the order of time.
+    pub steal: Vec<StealPoint>,
     /// What QEMU said since it was started.
     pub qemu_log: String,
     /// How QEMU had ended by itself when the job was over; none if it still ran.
@@ -92,6 +95,7 @@ impl EvidenceBundle {
             earlier: None,
             rules: Vec::new(),
             fsck: None,
+            steal: Vec::new(),
             qemu_log: String::new(),
             qemu_end: None,
             clocks: Clocks::default(),
@@ -136,6 +140,7 @@ impl EvidenceBundle {
                 bytes: before.len(),
             }),
             rules: self.rules.clone(),
+            steal: self.steal.clone(),
             qemu_end: self.qemu_end.clone(),
             clocks: self.clocks,
             lost: self.lost.clone(),
@@ -188,6 +193,7 @@ impl EvidenceBundle {
             context: head.context,
             ending: head.ending,
             rules: head.rules,
+            steal: head.steal,
             qemu_end: head.qemu_end,
             clocks: head.clocks,
             lost: head.lost,

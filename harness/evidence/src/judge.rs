@@ -15,6 +15,8 @@ mod supporting;
 mod unfinished;
 
 #[cfg(test)]
+mod hang_tests;
+#[cfg(test)]
 mod tests;
 
 use verdict::{Judgement, Verdict};

@@ -7,8 +7,8 @@
 //!
 //! [`judge()`] asks first whether the rig held, then what the kernel did wrong, then whether the thing under test
 //! happened; only what comes through all three is a pass. It is a pure function, so a bundle that is loaded is judged
-//! as it was when it was new. [`hang`] decides from a row of samples whether a task will never go on. [`parts`] and
-//! [`needs`] are what a bundle is made of.
+//! as it was when it was new. [`hang`] decides from a row of samples whether a task will never go on, and [`steal`]
+//! which reports of that only say that the host was busy. [`parts`] and [`needs`] are what a bundle is made of.
 //!
 //! Nothing here starts, waits for or talks to anything, and the only I/O is that of a bundle's own files. This crate
 //! knows no case table, no machine, no run and no command line; the words of a verdict are the crate `verdict`'s.
@@ -18,6 +18,7 @@
 //! ```layers
 //! checker context hang needs
 //! parts
+//! steal
 //! bundle faults
 //! armed reports seal
 //! judge
@@ -34,6 +35,7 @@ pub mod needs;
 pub mod parts;
 mod reports;
 mod seal;
+pub mod steal;
 #[cfg(test)]
 mod testing;
 

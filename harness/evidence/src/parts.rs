@@ -1,6 +1,6 @@
 //! The parts of a cell's evidence.
 
-use guest_wire::Event;
+use guest_wire::{Event, Phase};
 use serde::{Deserialize, Serialize};
 
 use crate::hang::Stall;
@@ -104,6 +104,13 @@ pub enum Ending {
     Finished,
     /// A row of samples shows that the guest will never go on.
     Stalled(Stall),
+    /// The guest waits for a request that we keep from being answered.
+    Held {
+        /// The name of the rule that does, or the command.
+        rule: String,
+        /// The phase that does not end.
+        phase: Phase,
+    },
     /// QEMU went away.
     VmGone(VmEnd),
     /// The device went away; how, for a person.

@@ -14,6 +14,7 @@ use verdict::Cause;
 
 use crate::context::Clocks;
 use crate::faults::Faults;
+use crate::steal::{self, StealPoint};
 use excuse::Excuses;
 
 /// The failure that a kind of report is.
@@ -100,17 +101,42 @@ pub(crate) struct Reports {
     pub(crate) standing: Vec<KernelReport>,
     /// What our own faults must have brought about.
     pub(crate) excused: Vec<KernelReport>,
+    /// What only says that the host had no time for the guest.
+    pub(crate) stolen: Vec<KernelReport>,
+}
+
+/// Whether a watchdog of the guest only saw that the host had no time for it.
+fn is_of_host(report: &KernelReport, clocks: Clocks, steal: &[StealPoint]) -> bool {
+    let is_watchdog = matches!(
+        report.kind,
+        Kind::SoftLockup | Kind::HardLockup | Kind::HungTask | Kind::RcuStall | Kind::WorkqueueLockup
+    );
+    let printed = clocks
+        .log
+        .zip(report.time_us)
+        .map(|(clock, at_us)| clock.host_us(at_us));
+    let printed_ms = printed.and_then(|host_us| u64::try_from(host_us / 1000).ok());
+    let claimed_ms = steal::claimed_ms(&report.title);
+    let both = printed_ms.zip(claimed_ms).filter(|_| is_watchdog);
+    both.is_some_and(|(printed_ms, claimed_ms)| steal::explains(steal, printed_ms, claimed_ms))
+}
+
+/// Whether this is what a kernel says of a CPU that does not come back: a stall has it for its evidence.
+pub(crate) fn is_lockup(report: &KernelReport) -> bool {
+    matches!(report.kind, Kind::SoftLockup | Kind::HardLockup | Kind::RcuStall)
 }
 
 /// Reads the log of a case.
-pub(crate) fn of_case(log: &str, faults: &Faults, clocks: Clocks) -> Reports {
+pub(crate) fn of_case(log: &str, faults: &Faults, clocks: Clocks, steal: &[StealPoint]) -> Reports {
     let mut excuses = Excuses::new(faults, clocks);
     let mut reports = Reports::default();
     for report in klog::read(log.as_bytes())
         .into_iter()
         .filter(|report| !is_foreign(report))
     {
-        if excuses.cover(&report) {
+        if is_of_host(&report, clocks, steal) {
+            reports.stolen.push(report);
+        } else if excuses.cover(&report) {
             reports.excused.push(report);
         } else {
             reports.standing.push(report);

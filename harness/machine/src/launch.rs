@@ -20,7 +20,7 @@ pub struct Launch {
     pub sockets: PathBuf,
     /// Directories below which the devices may write exports; those that a device has by itself, if none is named.
     pub exports: Vec<PathBuf>,
-    /// Whether somebody wants to pause or reset the machine, by QEMU's monitor.
+    /// Whether somebody wants QEMU's monitor: to pause or reset the machine, or to look at its CPUs.
     pub monitor: bool,
 }
 

@@ -26,11 +26,12 @@
 //! Modules from the ground up; each knows only those of the lines above its own:
 //!
 //! ```layers
-//! golden initramfs line spec
+//! golden initramfs line registers spec vitals
 //! shell vm
 //! launch outage
 //! agent device
-//! snapshot start
+//! snapshot start symbols
+//! cpus
 //! machine
 //! accel restore
 //! provision
@@ -38,6 +39,7 @@
 
 pub mod accel;
 mod agent;
+mod cpus;
 mod device;
 pub mod golden;
 pub mod initramfs;
@@ -46,14 +48,18 @@ mod line;
 mod machine;
 mod outage;
 pub mod provision;
+mod registers;
 mod restore;
 pub mod shell;
 pub mod snapshot;
 mod spec;
 mod start;
+mod symbols;
+mod vitals;
 mod vm;
 
 pub use agent::Incoming;
+pub use cpus::CpuView;
 pub use device::{Device, DeviceError};
 pub use launch::Launch;
 pub use line::{Arrival, Line};
@@ -61,6 +67,7 @@ pub use machine::{Assembled, Machine};
 pub use outage::Outage;
 pub use spec::{Accel, Console, DiskShape, DiskSpec, MEMORY_MIB, MachineSpec, Storage, test_command_line};
 pub use start::StartError;
+pub use vitals::Vitals;
 pub use vm::args::QEMU;
 pub use vm::process::VmEnd;
 pub use vm::qmp::{Qmp, QmpError};

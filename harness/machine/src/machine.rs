@@ -6,12 +6,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::agent::{self, Greeting};
+use crate::cpus::{self, CpuView};
 use crate::device::{Device, DeviceError};
 use crate::launch::Launch;
 use crate::line::Line;
 use crate::outage::Outage;
 use crate::spec::MachineSpec;
 use crate::start::{self, StartError, Started};
+use crate::symbols::{self, SymbolText};
+use crate::vitals::{self, Vitals};
 use crate::vm::args::{Memory, Start};
 use crate::vm::process::{Vm, VmEnd};
 use crate::vm::qmp::Qmp;
@@ -33,10 +36,14 @@ pub struct Machine {
     pub(crate) devices: Vec<Device>,
     pub(crate) line: Line,
     pub(crate) monitor: Option<Qmp>,
+    /// Threads of QEMU that are the virtual CPUs; none without a monitor.
+    cpu_threads: Vec<u32>,
     pub(crate) spec: MachineSpec,
     pub(crate) launch: Launch,
     /// What the agent said of the guest, once it has.
     pub(crate) greeting: Option<Greeting>,
+    /// The functions of the kernel, once its agent has told them; as text until somebody asks.
+    pub(crate) symbols: SymbolText,
 }
 
 impl Assembled {
@@ -76,10 +83,12 @@ impl Assembled {
             vm: started.vm,
             devices: self.devices,
             line: started.line,
+            cpu_threads: started.cpu_threads,
             monitor: started.monitor,
             spec: self.spec,
             launch: self.launch,
             greeting: None,
+            symbols: SymbolText::default(),
         }
     }
 }
@@ -102,6 +111,10 @@ impl Machine {
         if self.greeting.is_none() {
             match agent::greeting(&mut self.line, deadline)? {
                 Some(greeting) => self.greeting = Some(greeting),
+                None => return Err(self.outage()),
+            }
+            match symbols::fetch(&mut self.line, self.vm.pid(), deadline)? {
+                Some(text) => self.symbols = text.into(),
                 None => return Err(self.outage()),
             }
         }
@@ -153,6 +166,7 @@ impl Machine {
     pub fn power_on_again(&mut self) -> Result<(), StartError> {
         let started = start::start(&self.spec, &self.launch, Memory::Anonymous, Start::PowerOn)?;
         (self.vm, self.line, self.monitor) = (started.vm, started.line, started.monitor);
+        self.cpu_threads = started.cpu_threads;
         self.greeting = None;
         Ok(())
     }
@@ -203,6 +217,18 @@ impl Machine {
     #[must_use]
     pub fn qemu_cpu_ms(&self) -> u64 {
         cpu_ms(self.vm.pid()).unwrap_or(0)
+    }
+
+    /// Whether QEMU runs, and what CPU time its virtual CPUs had.
+    #[must_use]
+    pub fn vitals(&self) -> Vitals {
+        vitals::of(self.vm.pid(), &self.cpu_threads)
+    }
+
+    /// Where the virtual CPUs are, by QEMU's monitor; nothing if there is none, or it does not answer at once.
+    pub fn look_at_cpus(&mut self) -> Vec<CpuView> {
+        let monitor = self.monitor.as_mut();
+        monitor.map_or_else(Vec::new, |monitor| cpus::look(monitor, self.symbols.get()))
     }
 
     /// What the kernel has said so far; nothing where that cannot be read.

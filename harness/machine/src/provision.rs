@@ -97,6 +97,8 @@ pub fn machine(request: &MachineRequest<'_>) -> Result<ProvisionedMachine, NoMac
         spec: MachineSpec::for_test(request.accel, request.kernel, initramfs, disk),
         launch: Launch {
             exports: vec![request.dir.to_path_buf()],
+            // To look at the CPUs of a guest from which nothing is heard.
+            monitor: true,
             ..Launch::new(request.vhost_blk, request.dir, request.scratch)
         },
     };

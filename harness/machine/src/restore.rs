@@ -17,9 +17,10 @@ use crate::agent::{self, Greeting};
 use crate::launch::{CONSOLE, Launch};
 use crate::machine::{Assembled, Machine};
 use crate::outage::Outage;
-use crate::snapshot::{INITRAMFS, MEMORY, STATE, Snapshot};
+use crate::snapshot::{INITRAMFS, MEMORY, STATE, SYMBOLS, Snapshot};
 use crate::spec::MachineSpec;
 use crate::start::{self, StartError};
+use crate::symbols;
 use crate::vm::args::{DISK_DRIVER, Memory, Start, disk_properties};
 use crate::vm::qmp::QmpError;
 
@@ -80,6 +81,12 @@ pub(crate) fn capture(spec: &MachineSpec, launch: &Launch) -> Result<Greeting, C
         let end = started.vm.wait().map_err(io("wait for", "QEMU"))?;
         return Err(guest(Outage::VmGone(end)));
     };
+    let deadline = Instant::now() + BOOT_LIMIT;
+    let Some(text) = symbols::fetch(&mut started.line, started.vm.pid(), deadline).map_err(guest)? else {
+        let end = started.vm.wait().map_err(io("wait for", "QEMU"))?;
+        return Err(guest(Outage::VmGone(end)));
+    };
+    fs::write(launch.dir.join(SYMBOLS), text).map_err(io("write", "the snapshot's symbols"))?;
     let state = File::create(launch.dir.join(STATE)).map_err(io("create", "the machine's state"))?;
     if let Some(monitor) = &mut started.monitor {
         monitor.save_state(&state)?;
@@ -100,6 +107,7 @@ pub(crate) fn restore(spec: &MachineSpec, launch: &Launch, snapshot: &Snapshot) 
     let memory = copy_memory(&snapshot.dir.join(MEMORY)).map_err(io("copy", "the snapshot's memory"))?;
     fs::copy(snapshot.dir.join(CONSOLE), launch.console()).map_err(io("copy", "the snapshot's console"))?;
     let state = File::open(snapshot.dir.join(STATE)).map_err(io("read", "the snapshot's state"))?;
+    let symbols = fs::read_to_string(snapshot.dir.join(SYMBOLS)).map_err(io("read", "the snapshot's symbols"))?;
     let spec = MachineSpec {
         initramfs: snapshot.dir.join(INITRAMFS),
         ..spec.clone()
@@ -107,8 +115,7 @@ pub(crate) fn restore(spec: &MachineSpec, launch: &Launch, snapshot: &Snapshot) 
     let assembled = Assembled::new(spec, with_monitor(launch))?;
     let (spec, launch) = (&assembled.spec, &assembled.launch);
     let mut started = start::start(spec, launch, by_name(&memory), Start::Incoming)?;
-    // Nobody talks to it later.
-    if let Some(mut monitor) = started.monitor.take() {
+    if let Some(monitor) = &mut started.monitor {
         monitor.load_state(&state)?;
         for (number, disk) in spec.disks.iter().enumerate() {
             monitor.plug(DISK_DRIVER, &disk_properties(number, disk.shape))?;
@@ -116,6 +123,7 @@ pub(crate) fn restore(spec: &MachineSpec, launch: &Launch, snapshot: &Snapshot) 
         monitor.resume()?;
     }
     let mut machine = assembled.with(started);
+    machine.symbols = symbols.into();
     machine.greeting = Some(snapshot.greeting.clone());
     Ok(machine)
 }

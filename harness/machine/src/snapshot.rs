@@ -2,8 +2,9 @@
 //!
 //! A snapshot is taken once of a guest whose agent has just said hello: its modules are loaded, and it has no disk yet,
 //! so that one snapshot serves every disk and every test. It holds the guest's memory, the state of its devices, its
-//! console so far and its initramfs. Its key names everything that went into it (kernel, modules, guest programs, QEMU
-//! and its options); when one of them changes, it is taken anew and the old one of the same slot goes.
+//! console so far, its kernel's symbols and its initramfs. Its key names everything that went into it (kernel, modules,
+//! guest programs, QEMU and its options); when one of them changes, it is taken anew and the old one of the same slot
+//! goes.
 
 use std::fs::{self, File};
 use std::io;
@@ -17,11 +18,13 @@ use host::cache::{Cache, CacheError};
 use kernels::store;
 
 /// Changes whenever snapshots of an older harness must not be used.
-const SNAPSHOT_FORMAT: &str = "2";
+const SNAPSHOT_FORMAT: &str = "3";
 /// The guest's memory, sparse.
 pub(crate) const MEMORY: &str = "memory";
 /// State of the machine's devices, as QEMU writes it.
 pub(crate) const STATE: &str = "state";
+/// The functions of its kernel, where this boot has them.
+pub(crate) const SYMBOLS: &str = "symbols";
 /// The initramfs it booted with.
 pub(crate) const INITRAMFS: &str = "initramfs.cpio";
 /// What the agent said, as JSON.

@@ -80,6 +80,7 @@ pub(crate) struct Started {
     pub(crate) vm: Vm,
     pub(crate) line: Line,
     pub(crate) monitor: Option<Qmp>,
+    pub(crate) cpu_threads: Vec<u32>,
 }
 
 /// Starts QEMU; the devices already listen.
@@ -106,8 +107,14 @@ pub(crate) fn start(spec: &MachineSpec, launch: &Launch, memory: Memory, start: 
     };
     let line = Line::open(accept(line)?, line_log).map_err(listen)?;
     let monitor = monitor.map(accept).transpose()?;
-    let monitor = monitor.map(Qmp::begin).transpose()?;
-    Ok(Started { vm, line, monitor })
+    let mut monitor = monitor.map(Qmp::begin).transpose()?;
+    let cpu_threads = monitor.as_mut().map(Qmp::cpu_threads).transpose()?.unwrap_or_default();
+    Ok(Started {
+        vm,
+        line,
+        monitor,
+        cpu_threads,
+    })
 }
 
 #[cfg(test)]

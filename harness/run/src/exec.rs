@@ -1,18 +1,43 @@
 //! A program of a person's own, in place of the cases: what can run in a guest, and its fault plan.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use exit::Exit;
 use exit::Failure;
+use guest_wire::{ExecTime, WhenOver};
 use host::tool;
+use vhost_blk_api::plan::units;
 
 use crate::{Exec, FaultPlan};
+
+/// A program of the user's own, as the command line has it.
+#[derive(Debug, Clone, Copy)]
+pub struct ExecRequest<'a> {
+    /// The program and its arguments.
+    pub line: &'a str,
+    /// How long it may run; none if it has to end by itself.
+    pub time: Option<ExecTime>,
+    /// A file with a fault plan.
+    pub plan: Option<&'a Path>,
+    /// Rules beside the plan's.
+    pub rules: &'a [String],
+    /// The seed of the plan's random choices, in place of the file's.
+    pub seed: Option<u64>,
+}
 
 /// A program of the user's own with its fault plan.
 ///
 /// # Errors
 /// The program cannot run in the guest, or the plan does not parse.
-pub fn exec(line: &str, plan_file: Option<&Path>, rules: &[String], seed: Option<u64>) -> Result<Exec, Failure> {
+pub fn exec(request: &ExecRequest<'_>) -> Result<Exec, Failure> {
+    let ExecRequest {
+        line,
+        time,
+        plan: plan_file,
+        rules,
+        seed,
+    } = *request;
     let mut words = line.split_whitespace().map(str::to_owned);
     let program = words
         .next()
@@ -52,6 +77,7 @@ pub fn exec(line: &str, plan_file: Option<&Path>, rules: &[String], seed: Option
     Ok(Exec {
         program,
         args: words.collect(),
+        time,
         plan,
     })
 }
@@ -85,6 +111,34 @@ fn check_static(program: &Path, bytes: &[u8]) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Parses how long a program may run, and what is said of one that does: `30s`, `500ms,error`.
+///
+/// # Errors
+/// It is something else.
+pub fn exec_time(words: &str) -> Result<ExecTime, String> {
+    /// More is a mistake, or a soak.
+    const LONGEST: Duration = Duration::from_secs(3600);
+    let expected = || {
+        format!(
+            "expected a time of at most {} s and perhaps what it means that the program still runs then: `30s`, \
+             `30s,pass` (the default) or `30s,error`",
+            LONGEST.as_secs()
+        )
+    };
+    let (time, then) = words.split_once(',').unwrap_or((words, "pass"));
+    let then = match then {
+        "pass" => WhenOver::Pass,
+        "error" => WhenOver::Error,
+        _ => return Err(expected()),
+    };
+    let time = units::parse_time(time).filter(|time| !time.is_zero() && *time <= LONGEST);
+    let limit_ms = time.and_then(|time| u64::try_from(time.as_millis()).ok());
+    Ok(ExecTime {
+        limit_ms: limit_ms.ok_or_else(expected)?,
+        then,
+    })
+}
+
 /// Says what is wrong with a rule before anything is started.
 ///
 /// # Errors
@@ -114,4 +168,20 @@ pub fn busybox() -> Result<PathBuf, Failure> {
         )
     })?;
     Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_of_a_program() {
+        let time = |limit_ms, then| Ok(ExecTime { limit_ms, then });
+        assert_eq!(exec_time("30s"), time(30_000, WhenOver::Pass));
+        assert_eq!(exec_time("30s,pass"), time(30_000, WhenOver::Pass));
+        assert_eq!(exec_time("1500ms,error"), time(1_500, WhenOver::Error));
+        for wrong in ["", "30", "0s", "30s,", "30s,fail", "30s, error", "2h", "7200s", "pass"] {
+            assert!(exec_time(wrong).unwrap_err().contains("`30s,error`"), "{wrong}");
+        }
+    }
 }

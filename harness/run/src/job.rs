@@ -1,22 +1,24 @@
 //! One case on a booted machine, from the rollback to the file system check, and the evidence that it leaves.
 
 mod gather;
+mod look;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use evidence::EvidenceBundle;
 use evidence::context::{CellContext, Plan};
-use evidence::hang::{self, HostView};
+use evidence::hang::{HostView, StallKind};
 use evidence::needs::Need;
 use evidence::parts::{ARM_MARK, DISARM_MARK, Ending, Fsck, LostPart, ProgramKind, RuleHits, Timed, begin_mark};
 use exit::on_one_line;
 use guest_wire::{Event, Fs, GuestMessage, HostMessage, Job, JobKind, Sample, Want};
 use machine::golden;
-use vhost_blk_api::control::{Command, Reply};
+use vhost_blk_api::control::{Command, Reply, RuleStatus, Stats};
 
 use crate::ending::{ending_of, vm_end};
 use crate::inject;
+use crate::watch::Watch;
 use machine::{DeviceError, Incoming, Machine};
 
 pub use gather::ConsolePlace;
@@ -26,8 +28,8 @@ pub use gather::ConsolePlace;
 const CASE_LIMIT: Duration = Duration::from_secs(150);
 /// How long the host's checker may take; it takes a fraction of a second.
 const CHECK_WITHIN: Duration = Duration::from_secs(300);
-/// How long nothing at all may come from the guest before the device and QEMU are looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How much longer it may take because the host had no time for the guest.
+const STOLEN_MAX: Duration = Duration::from_secs(600);
 
 /// A job with what its evidence is to say of it.
 pub struct JobRequest<'a> {
@@ -51,6 +53,8 @@ pub fn run(machine: &mut Machine, request: JobRequest<'_>, console: &mut Console
         dir,
     } = request;
     let mut runner = Runner {
+        watch: Watch::begin(machine),
+        begin: Stats::default(),
         machine,
         plan: &context.plan,
         dir,
@@ -65,6 +69,7 @@ pub fn run(machine: &mut Machine, request: JobRequest<'_>, console: &mut Console
     let Runner {
         events,
         mut rules,
+        watch,
         fsck,
         marked,
         ..
@@ -76,11 +81,7 @@ pub fn run(machine: &mut Machine, request: JobRequest<'_>, console: &mut Console
         (Ending::Finished, Some(Err(reason))) => (Ending::Harness(reason), None),
         (ending, fsck) => (ending, fsck.and_then(Result::ok)),
     };
-    match ending {
-        Ending::Finished => gather::await_console(machine, &job.case),
-        Ending::Stalled(_) => machine.dump_blocked(),
-        _ => {}
-    }
+    let_it_print(machine, &ending, job);
     let mut lost = Vec::new();
     let trace = gather::trace(machine, &job.case).unwrap_or_else(|part| {
         lost.push(part);
@@ -104,10 +105,22 @@ pub fn run(machine: &mut Machine, request: JobRequest<'_>, console: &mut Console
         earlier,
         rules,
         fsck,
+        steal: watch.points,
         qemu_log,
         qemu_end: machine.qemu_end().and_then(vm_end),
         lost,
         ..EvidenceBundle::silent(program_kind(&job.kind), needs, context, ending, own)
+    }
+}
+
+/// Waits for what the kernel still has to say.
+fn let_it_print(machine: &mut Machine, ending: &Ending, job: &Job) {
+    match ending {
+        Ending::Finished => gather::await_console(machine, &job.case),
+        // The agent of a starved guest answers nothing.
+        Ending::Stalled(stall) if stall.how == StallKind::Starved => {}
+        Ending::Stalled(_) | Ending::Held { .. } => machine.dump_blocked(),
+        _ => {}
     }
 }
 
@@ -121,6 +134,10 @@ pub(crate) fn program_kind(kind: &JobKind) -> ProgramKind {
 
 struct Runner<'a> {
     machine: &'a mut Machine,
+    /// What the host sees of the guest by itself.
+    watch: Watch,
+    /// How the device stood when the job was sent.
+    begin: Stats,
     plan: &'a Plan,
     dir: &'a Path,
     started: Instant,
@@ -149,6 +166,10 @@ impl Runner<'_> {
         if let Err(error) = prepared {
             return Some(self.device_error(&error));
         }
+        match self.stats() {
+            Ok(stats) => self.begin = stats,
+            Err(ending) => return Some(ending),
+        }
         match self.machine.line().send(&HostMessage::Run(job.clone())) {
             Ok(()) => None,
             Err(error) => Some(Ending::Harness(format!("the job cannot be sent to the guest: {error}"))),
@@ -157,9 +178,14 @@ impl Runner<'_> {
 
     /// Listens and answers until the job ends in one way or another.
     fn follow(&mut self, job: &Job) -> Ending {
-        let limit = self.started + CASE_LIMIT;
+        let limit = CASE_LIMIT + exec_time(&job.kind);
         loop {
-            match self.machine.line().next(limit.min(Instant::now() + LOOK_EVERY)) {
+            let end = self.started + limit + self.watch.stolen().min(STOLEN_MAX);
+            let next = self.machine.line().next(end.min(self.watch.next_look()));
+            if next.is_some() {
+                self.watch.heard();
+            }
+            match next {
                 Some(Incoming::Message(GuestMessage::Event { case, uptime_ms, event })) if case == job.case => {
                     if let Some(ending) = self.event(uptime_ms, event) {
                         return ending;
@@ -178,16 +204,13 @@ impl Runner<'_> {
                 }
                 Some(Incoming::Message(_)) => {}
                 Some(Incoming::Closed) => return ending_of(self.machine.outage()),
-                None if Instant::now() >= limit => {
-                    return Ending::OutOfTime {
-                        limit_s: CASE_LIMIT.as_secs(),
-                    };
-                }
-                None => {
-                    if let Some(how) = self.machine.device().ended() {
-                        return Ending::DeviceGone(how);
-                    }
-                }
+                None if Instant::now() >= end => return self.out_of_time(limit),
+                None => {}
+            }
+            if Instant::now() >= self.watch.next_look()
+                && let Some(ending) = self.look()
+            {
+                return ending;
             }
         }
     }
@@ -209,22 +232,6 @@ impl Runner<'_> {
             return Some(Ending::Finished);
         }
         self.judge_sample(sample?)
-    }
-
-    /// Adds a sample with what the host knows at its arrival, and judges the row.
-    fn judge_sample(&mut self, sample: Sample) -> Option<Ending> {
-        let stats = match self.machine.device().call("stats", &Command::Stats) {
-            Ok(Reply::Stats(stats)) => stats,
-            Ok(_) => return Some(Ending::Harness("the device answered stats with something else".into())),
-            Err(error) => return Some(self.device_error(&error)),
-        };
-        let view = HostView {
-            outstanding: stats.outstanding,
-            submitted: stats.submitted,
-            qemu_cpu_ms: self.machine.qemu_cpu_ms(),
-        };
-        self.row.push((sample, view));
-        hang::judge(&self.row, self.machine.cpus()).map(Ending::Stalled)
     }
 
     /// Does what the guest asks for; gives back what there is to say of it, or why it was not done.
@@ -292,18 +299,28 @@ fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
-fn hits(machine: &mut Machine) -> Result<Vec<RuleHits>, DeviceError> {
+/// How long a user's own program may run.
+fn exec_time(kind: &JobKind) -> Duration {
+    match kind {
+        JobKind::Exec { time: Some(time), .. } => Duration::from_millis(time.limit_ms),
+        _ => Duration::ZERO,
+    }
+}
+
+fn statuses(machine: &mut Machine) -> Result<Vec<RuleStatus>, DeviceError> {
     match machine.device().call("list", &Command::List)? {
-        Reply::Rules { rules } => Ok(rules
-            .into_iter()
-            .map(|rule| RuleHits {
-                name: rule.name,
-                text: rule.text,
-                hits: rule.hits,
-            })
-            .collect()),
+        Reply::Rules { rules } => Ok(rules),
         _ => Ok(Vec::new()),
     }
+}
+
+fn hits(machine: &mut Machine) -> Result<Vec<RuleHits>, DeviceError> {
+    let hits = statuses(machine)?.into_iter().map(|rule| RuleHits {
+        name: rule.name,
+        text: rule.text,
+        hits: rule.hits,
+    });
+    Ok(hits.collect())
 }
 
 /// Hits are read when the plan is taken off and once more at the end (a hang never takes it off); the larger count

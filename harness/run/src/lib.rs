@@ -15,7 +15,7 @@
 //! Modules from the ground up; each knows only those of the lines above its own:
 //!
 //! ```layers
-//! cases cell_file ending extents inject jobs
+//! cases cell_file ending extents inject jobs kept watch
 //! programs resolved
 //! collect exec job prepare rejudge select
 //! trial
@@ -30,11 +30,13 @@ pub mod extents;
 pub mod inject;
 pub mod job;
 pub mod jobs;
+mod kept;
 pub mod prepare;
 pub mod programs;
 pub mod rejudge;
 pub mod resolved;
 pub mod select;
 pub mod trial;
+mod watch;
 
 pub use resolved::{Exec, FaultPlan, KernelOrigin, RUN_ENV, Run, RunError, Trial, TrialCase};

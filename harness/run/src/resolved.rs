@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use exit::{Exit, ExitError};
-use guest_wire::Fs;
+use guest_wire::{ExecTime, Fs};
 use serde::{Deserialize, Serialize};
 
 use crate::cases::Profile;
@@ -96,6 +96,9 @@ pub struct Exec {
     pub program: PathBuf,
     /// Arguments after the program's name.
     pub args: Vec<String>,
+    /// How long it may run; none if it has to end by itself.
+    #[serde(default)]
+    pub time: Option<ExecTime>,
     /// Faults while it runs; no rules for a device without faults.
     pub plan: FaultPlan,
 }

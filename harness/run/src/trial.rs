@@ -86,6 +86,7 @@ fn plan(run: &Run, trial: &Trial) -> Vec<Planned> {
             name: EXEC.to_owned(),
             kind: JobKind::Exec {
                 args: exec.args.clone(),
+                time: exec.time,
             },
             program: PathBuf::from(format!("/bin/{name}")),
             plan: exec.plan.clone(),

@@ -156,6 +156,7 @@ impl BisectArgs {
         let subject = match self.exec.exec {
             Some(line) => Subject::Exec {
                 line,
+                time: self.exec.exec_time,
                 plan: self.exec.plan,
                 rules: self.exec.rule,
             },

@@ -13,6 +13,7 @@ use host::places::Places;
 use host::words::counted;
 use kernels::{Kernel, Manifest, Options};
 use run::cases::Profile;
+use run::exec::ExecRequest;
 use run::prepare;
 use run::select::{self, CellRequest};
 use run::{Exec, RUN_ENV, Run, Trial};
@@ -92,7 +93,15 @@ pub(crate) fn run(args: &TestArgs) -> Result<Exit, Failure> {
     let exec = exec
         .exec
         .as_deref()
-        .map(|line| run::exec::exec(line, exec.plan.as_deref(), &exec.rule, args.seed))
+        .map(|line| {
+            run::exec::exec(&ExecRequest {
+                line,
+                time: exec.exec_time,
+                plan: exec.plan.as_deref(),
+                rules: &exec.rule,
+                seed: args.seed,
+            })
+        })
         .transpose()?;
     let wanted = CellRequest {
         fs: &args.scope.fs,

@@ -14,6 +14,7 @@ mod commands;
 mod device;
 mod ends;
 mod guest;
+mod hangs;
 mod pauses;
 mod resize;
 mod snapshots;

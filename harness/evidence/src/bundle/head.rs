@@ -9,6 +9,7 @@ use super::files::{PartFile, sha256};
 use crate::context::{CellContext, Clocks};
 use crate::needs::Need;
 use crate::parts::{Ending, LostPart, Owner, ProgramKind, RuleHits, VmEnd};
+use crate::steal::StealPoint;
 
 /// The version that is written, and the only one that is read.
 pub(super) const VERSION: u64 = 2;
@@ -30,6 +31,9 @@ pub(super) struct Head {
     #[serde(deserialize_with = "said")]
     pub(super) earlier: Option<Before>,
     pub(super) rules: Vec<RuleHits>,
+    /// None in bundles of before it was looked at.
+    #[serde(default)]
+    pub(super) steal: Vec<StealPoint>,
     /// `null` while QEMU ran; it has to be said.
     #[serde(deserialize_with = "said")]
     pub(super) qemu_end: Option<VmEnd>,

@@ -18,7 +18,7 @@ const TAINTS: [(u32, FailureKind, &str); 4] = [
 pub(super) fn failure(evidence: &EvidenceBundle, log: &Reports) -> Option<Judgement> {
     let (before, after) = evidence.counters()?;
     let is_shown = |kind: FailureKind| {
-        let mut reports = log.standing.iter().chain(&log.excused);
+        let mut reports = log.standing.iter().chain(&log.excused).chain(&log.stolen);
         // A file system's message or an oops has a `WARN()` in it: it is one report of another kind.
         reports.any(|report| kind.cause() == Cause::Warning || cause(report.kind) == kind.cause())
     };

@@ -1,6 +1,6 @@
 //! What the kernel did wrong.
 
-use guest_wire::{Event, FindingCause, Phase, PhaseOutcome};
+use guest_wire::{Event, ExecTime, FindingCause, Phase, PhaseOutcome, WhenOver};
 use verdict::{Cause, FailureKind, Judgement};
 
 use super::seen::Seen;
@@ -19,7 +19,7 @@ const DATA: &str = "data";
 pub(super) fn failure(evidence: &EvidenceBundle, seen: &Seen) -> Option<Judgement> {
     let report = |cause| seen.report(cause);
     report(Cause::Crash)
-        .or_else(|| hang(evidence))
+        .or_else(|| hang(evidence, seen))
         .or_else(|| finding(evidence, FindingCause::Corruption))
         .or_else(|| report(Cause::Corruption))
         .or_else(|| image::fsck(evidence))
@@ -34,25 +34,20 @@ pub(super) fn failure(evidence: &EvidenceBundle, seen: &Seen) -> Option<Judgemen
         .or_else(|| report(Cause::Error))
 }
 
-fn hang(evidence: &EvidenceBundle) -> Option<Judgement> {
+fn hang(evidence: &EvidenceBundle, seen: &Seen) -> Option<Judgement> {
     let Ending::Stalled(stall) = &evidence.ending else {
         return None;
     };
+    let mut stall = stall.clone();
+    if let (true, Some(report)) = (stall.burns_cpu(), seen.lockups.first()) {
+        // The kernel can unwind its stack, and knows the modules that were loaded since it booted.
+        stall.stack = report.place.iter().chain(&report.frames).cloned().collect();
+    }
     let phase = stall.phase.name();
-    let how = if stall.spinning {
-        "spins in the kernel"
-    } else {
-        "blocked for ever"
-    };
     let kind = FailureKind::Hang { phase: stall.phase };
-    let detail = format!("in {phase}, {} {how} at {}", stall.comm, stall.place());
+    let detail = format!("in {phase}, {}", stall.headline());
     let mut judgement = Judgement::fail(kind, Some(&format!("{phase}: {}", stall.place())), detail);
-    judgement.evidence.push(format!(
-        "{} samples over {:.1} s of guest time with the same picture, guest idle, nothing outstanding at the device",
-        stall.samples,
-        f64::from(u32::try_from(stall.span_ms).unwrap_or(u32::MAX)) / 1000.0
-    ));
-    judgement.evidence.push(format!("stack: {}", stall.stack.join(" < ")));
+    judgement.evidence.extend(stall.grounds());
     Some(judgement)
 }
 
@@ -91,6 +86,14 @@ fn exec_outcome(evidence: &EvidenceBundle) -> Option<Judgement> {
             FailureKind::Error,
             Some(&format!("signal {signal}")),
             format!("the program was ended by signal {signal}"),
+        )),
+        Some(PhaseOutcome::TimeUp(ExecTime {
+            limit_ms,
+            then: WhenOver::Error,
+        })) => Some(Judgement::fail(
+            FailureKind::Error,
+            Some("time"),
+            format!("the program did not end within {} s", *limit_ms as f64 / 1000.0),
         )),
         _ => None,
     }

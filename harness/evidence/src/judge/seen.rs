@@ -5,7 +5,7 @@ use verdict::{Cause, FailureKind, Judgement};
 
 use crate::bundle::EvidenceBundle;
 use crate::faults::Faults;
-use crate::parts::Owner;
+use crate::parts::{Ending, Owner};
 use crate::reports::{self, Reports};
 
 /// Reports that are shown beside a verdict; the cell's `console.log` has all.
@@ -15,6 +15,9 @@ const REPORTS_SHOWN_MAX: usize = 8;
 pub(super) struct Seen {
     pub(super) faults: Faults,
     pub(super) log: Reports,
+    /// What the kernel said of a CPU that did not come back, if the guest is stalled: part of that, and no failure by
+    /// itself.
+    pub(super) lockups: Vec<KernelReport>,
     /// Reports of the time before the case, and whose time that was.
     before: Vec<KernelReport>,
     owner: Option<Owner>,
@@ -23,13 +26,21 @@ pub(super) struct Seen {
 impl Seen {
     pub(super) fn of(evidence: &EvidenceBundle) -> Seen {
         let faults = Faults::of(&evidence.trace);
-        let log = reports::of_case(&evidence.console, &faults, evidence.clocks);
+        let mut log = reports::of_case(&evidence.console, &faults, evidence.clocks, &evidence.steal);
+        let mut lockups = Vec::new();
+        if matches!(&evidence.ending, Ending::Stalled(_)) {
+            lockups = log
+                .standing
+                .extract_if(.., |report| reports::is_lockup(report))
+                .collect();
+        }
         let earlier = evidence.earlier.as_ref();
         Seen {
             before: earlier.map_or_else(Vec::new, |earlier| reports::before_case(&earlier.text)),
             owner: earlier.map(|earlier| earlier.owner.clone()),
             faults,
             log,
+            lockups,
         }
     }
 
@@ -81,6 +92,10 @@ impl Seen {
         lines.extend(before.map(|report| line(&when, report)));
         let excused = self.log.excused.iter().take(REPORTS_SHOWN_MAX);
         lines.extend(excused.map(|report| line("kernel log, as a rule must bring about", report)));
+        let stolen = self.log.stolen.iter().take(REPORTS_SHOWN_MAX);
+        lines.extend(stolen.map(|report| line("kernel log, as the host had no time for the guest", report)));
+        let lockups = self.lockups.iter().take(REPORTS_SHOWN_MAX);
+        lines.extend(lockups.map(|report| line("kernel log", report)));
         lines
     }
 }

@@ -33,7 +33,7 @@ pub(super) fn unfinished(evidence: &EvidenceBundle, faults: &Faults) -> Option<J
                         format!("{} was ended by signal {signal}", phase.name()),
                     ));
                 }
-                PhaseOutcome::Done | PhaseOutcome::Skipped => {}
+                PhaseOutcome::Done | PhaseOutcome::Skipped | PhaseOutcome::TimeUp(_) => {}
             }
         }
     }
@@ -43,6 +43,13 @@ pub(super) fn unfinished(evidence: &EvidenceBundle, faults: &Faults) -> Option<J
             Stage::Harness,
             format!(
                 "no end and no evidence of a hang within {limit_s} s, in {phase}; a slow machine or a sleeping program"
+            ),
+        )),
+        Ending::Held { rule, phase } => Some(Judgement::new(
+            Verdict::Inconclusive,
+            format!(
+                "in {}, the guest waits for a request that {rule} keeps from being answered",
+                phase.name()
             ),
         )),
         Ending::Finished => skipped(evidence)

@@ -32,7 +32,7 @@ fn standing_at(us: Option<u64>, lines: &[&str], trace: &[Record]) -> Vec<String>
         log: offset,
         device: offset,
     };
-    let reports = of_case(&log, &Faults::of(trace), clocks);
+    let reports = of_case(&log, &Faults::of(trace), clocks, &[]);
     reports
         .standing
         .iter()

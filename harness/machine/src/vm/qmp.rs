@@ -1,8 +1,8 @@
-//! QEMU's monitor protocol, as far as keeping and restoring a machine's state needs it, and pausing and resetting a
-//! machine.
+//! QEMU's monitor protocol, as far as it is needed to keep and restore a machine's state, to pause and reset a machine,
+//! and to look at its CPUs.
 //!
 //! One JSON object a line each way (QEMU's `docs/interop/qmp-spec`). The crate `qapi` has all of QEMU's eight hundred
-//! types; building them took longer than the rest of the harness, for the ten commands that are sent here.
+//! types; building them took longer than the rest of the harness, for the dozen commands that are sent here.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, IoSlice, Write};
@@ -49,10 +49,12 @@ pub enum QmpError {
 enum Line {
     Return {
         #[serde(rename = "return")]
-        _value: Value,
+        value: Value,
+        id: Option<u64>,
     },
     Error {
         error: Reason,
+        id: Option<u64>,
     },
     Event {
         event: String,
@@ -73,6 +75,10 @@ struct Reason {
 /// A connection to the monitor of one QEMU.
 pub struct Qmp {
     reader: BufReader<UnixStream>,
+    /// What came of a line before the time ran out.
+    begun: Vec<u8>,
+    /// Number of the last command; its answer repeats it, so that one that comes too late is known.
+    last_id: u64,
     /// What happened while an answer was waited for: statuses of migrations, oldest first.
     statuses: Vec<String>,
 }
@@ -84,6 +90,8 @@ impl Qmp {
         stream.set_write_timeout(Some(WITHIN))?;
         let mut qmp = Qmp {
             reader: BufReader::new(stream),
+            begun: Vec::new(),
+            last_id: 0,
             statuses: Vec::new(),
         };
         qmp.execute("qmp_capabilities", &json!({}))?;
@@ -110,7 +118,7 @@ impl Qmp {
 
     /// Gives QEMU a descriptor of its own for `file`, by the name [`STATE`].
     fn pass(&mut self, file: &File) -> Result<(), QmpError> {
-        let line = line_of("getfd", &json!({"fdname": STATE}));
+        let line = self.line_of("getfd", &json!({"fdname": STATE}));
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         let descriptors = [file.as_fd()];
@@ -126,7 +134,7 @@ impl Qmp {
         self.reader
             .get_mut()
             .write_all(line.as_bytes().get(sent..).unwrap_or_default())?;
-        self.answer("getfd")
+        self.answer("getfd").map(|_| ())
     }
 
     /// Plugs a device in.
@@ -139,7 +147,23 @@ impl Qmp {
                 .map_or_else(|_| json!(value), |number| json!(number));
             arguments.insert((*name).to_owned(), value);
         }
-        self.execute("device_add", &Value::Object(arguments))
+        self.execute("device_add", &Value::Object(arguments)).map(|_| ())
+    }
+
+    /// Thread ids of the virtual CPUs, in the order of their numbers.
+    pub(crate) fn cpu_threads(&mut self) -> Result<Vec<u32>, QmpError> {
+        let cpus = self.execute("query-cpus-fast", &json!({}))?;
+        let thread = |cpu: &Value| u32::try_from(cpu["thread-id"].as_u64()?).ok();
+        Ok(cpus.as_array().into_iter().flatten().filter_map(thread).collect())
+    }
+
+    /// A command of the monitor for people, such as `info registers`, and what it prints. An answer that does not come
+    /// in time is forgotten when it comes.
+    pub(crate) fn human(&mut self, line: &str, within: Duration) -> Result<String, QmpError> {
+        self.reader.get_ref().set_read_timeout(Some(within))?;
+        let answer = self.execute("human-monitor-command", &json!({"command-line": line}));
+        self.reader.get_ref().set_read_timeout(Some(WITHIN))?;
+        Ok(answer?.as_str().unwrap_or_default().to_owned())
     }
 
     /// Stops the guest where it is; its devices come to rest before this returns.
@@ -147,7 +171,7 @@ impl Qmp {
     /// # Errors
     /// QEMU refuses.
     pub fn pause(&mut self) -> Result<(), QmpError> {
-        self.execute("stop", &json!({}))
+        self.execute("stop", &json!({})).map(|_| ())
     }
 
     /// Presses the reset button. The machine begins anew, although the arguments say that a
@@ -157,7 +181,7 @@ impl Qmp {
     /// QEMU refuses.
     pub fn reset(&mut self) -> Result<(), QmpError> {
         self.execute("set-action", &json!({"reboot": "reset"}))?;
-        self.execute("system_reset", &json!({}))
+        self.execute("system_reset", &json!({})).map(|_| ())
     }
 
     /// Lets the guest run.
@@ -165,20 +189,22 @@ impl Qmp {
     /// # Errors
     /// QEMU refuses.
     pub fn resume(&mut self) -> Result<(), QmpError> {
-        self.execute("cont", &json!({}))
+        self.execute("cont", &json!({})).map(|_| ())
     }
 
-    fn execute(&mut self, command: &'static str, arguments: &Value) -> Result<(), QmpError> {
-        let line = line_of(command, arguments);
+    fn execute(&mut self, command: &'static str, arguments: &Value) -> Result<Value, QmpError> {
+        let line = self.line_of(command, arguments);
         self.reader.get_mut().write_all(line.as_bytes())?;
         self.answer(command)
     }
 
-    fn answer(&mut self, command: &'static str) -> Result<(), QmpError> {
+    fn answer(&mut self, command: &'static str) -> Result<Value, QmpError> {
         loop {
             match self.next()? {
-                Line::Return { .. } => return Ok(()),
-                Line::Error { error } => {
+                // To a command whose answer nobody waits for any more.
+                Line::Return { id: Some(id), .. } | Line::Error { id: Some(id), .. } if id != self.last_id => {}
+                Line::Return { value, .. } => return Ok(value),
+                Line::Error { error, .. } => {
                     return Err(QmpError::Refused {
                         command,
                         reason: error.desc,
@@ -212,18 +238,18 @@ impl Qmp {
     }
 
     fn next(&mut self) -> Result<Line, QmpError> {
-        let mut line = String::new();
-        if self.reader.read_line(&mut line)? == 0 {
+        if self.reader.read_until(b'\n', &mut self.begun)? == 0 {
             return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
         }
-        Ok(serde_json::from_str(&line)?)
+        Ok(serde_json::from_slice(&std::mem::take(&mut self.begun))?)
     }
-}
 
-fn line_of(command: &str, arguments: &Value) -> String {
-    let mut line = json!({"execute": command, "arguments": arguments}).to_string();
-    line.push('\n');
-    line
+    fn line_of(&mut self, command: &str, arguments: &Value) -> String {
+        self.last_id += 1;
+        let mut line = json!({"execute": command, "arguments": arguments, "id": self.last_id}).to_string();
+        line.push('\n');
+        line
+    }
 }
 
 #[cfg(test)]
@@ -281,6 +307,33 @@ mod tests {
             .load_state(&tempfile::tempfile().unwrap())
             .unwrap_err();
         insta::assert_snapshot!(error, @"QEMU could not read the machine's state");
+    }
+
+    #[test]
+    fn an_answer_that_comes_too_late_is_not_taken_for_the_next_one() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let mut qmp = Qmp {
+            reader: BufReader::new(ours),
+            begun: Vec::new(),
+            last_id: 0,
+            statuses: Vec::new(),
+        };
+        let error = qmp.human("info registers -a", Duration::from_millis(1)).unwrap_err();
+        assert!(matches!(error, QmpError::Io(_)), "{error}");
+        // The first half had come when the time ran out.
+        (&theirs).write_all(b"{\"return\": \"too").unwrap();
+        assert!(qmp.human("info registers -a", Duration::from_millis(1)).is_err());
+        (&theirs)
+            .write_all(b" late\", \"id\": 1}\n{\"return\": \"late\", \"id\": 2}\n{\"return\": \"CPU#0\", \"id\": 3}\n")
+            .unwrap();
+        assert_eq!(qmp.human("info registers -a", WITHIN).unwrap(), "CPU#0");
+    }
+
+    #[test]
+    fn threads_of_the_cpus() {
+        const ANSWER: &str = "{\"return\": [{\"thread-id\": 25627, \"cpu-index\": 0, \"target\": \"x86_64\"}]}\n";
+        let mut qmp = Qmp::begin(qemu(&[OK, OK, ANSWER])).unwrap();
+        assert_eq!(qmp.cpu_threads().unwrap(), [25627]);
     }
 
     #[test]

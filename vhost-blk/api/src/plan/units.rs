@@ -7,7 +7,7 @@ pub(crate) const TIME_MAX: Duration = Duration::from_secs(3600);
 
 /// Reads a time; `None` when it is none or longer than [`TIME_MAX`].
 #[must_use]
-pub(crate) fn parse_time(text: &str) -> Option<Duration> {
+pub fn parse_time(text: &str) -> Option<Duration> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let number = number.parse::<u64>().ok()?;

@@ -182,6 +182,8 @@ fn the_command_line_of_a_test_boot() {
     panic=-1
     sysctl.kernel.hung_task_timeout_secs=4
     sysctl.kernel.hung_task_warnings=64
+    hung_task_panic=0
+    softlockup_panic=0
     no_timer_check
     tsc=reliable
     random.trust_cpu=on

@@ -1,0 +1,203 @@
+//! Tasks that sleep and that nothing is left to wake.
+//!
+//! All of this must hold over a row of samples: the task is asleep with the same stack and was not switched to in
+//! between; nothing else in the guest wants to run, and the CPUs were idle for nearly all of that guest time; and the
+//! device has no request outstanding. On a slow machine tasks are runnable, switch, or wait for requests, and samples
+//! come late, which only makes the judgement later.
+//!
+//! A task in uninterruptible sleep waits for the kernel. One in a sleep that a signal ends may wait for whatever its
+//! program asked for, so it only counts if its stack says that it waits for an I/O and it has set itself no time, or if
+//! a thread of the kernel is blocked all the while.
+
+use guest_wire::{Sample, Task};
+
+use super::place;
+use super::row::{Finding, HostView, Row, SAMPLES_MIN};
+use super::stall::{Behind, Stall, StallKind};
+
+/// Share of the guest's CPU time in the row that must be idle, in percent.
+const IDLE_PERCENT_MIN: u64 = 80;
+
+/// Uninterruptible sleeps that end by what a program or a timer does.
+const ENDED_BY_OTHERS: &[&str] = &[
+    "wait_for_vfork_done",
+    "handle_userfault",
+    "msleep",
+    "__refrigerator",
+    "coredump_wait",
+    "coredump_task_exit",
+];
+/// Sleeps for a completion of libaio or io_uring.
+const AIO_WAITS: &[&str] = &["read_events", "do_io_getevents"];
+const RING_WAIT: &str = "io_cqring_wait";
+/// Sleeps that a program asked for: for a time, for another program, for a person.
+const PATIENT: &[&str] = &[
+    "hrtimer_nanosleep",
+    "do_nanosleep",
+    "common_nsleep",
+    "do_sys_poll",
+    "do_poll",
+    "do_select",
+    "core_sys_select",
+    "poll_schedule_timeout",
+    "ep_poll",
+    "do_epoll_wait",
+    "do_futex",
+    "futex_wait",
+    "futex_wait_queue",
+    "pipe_read",
+    "pipe_write",
+    "anon_pipe_read",
+    "anon_pipe_write",
+    "wait_for_partner",
+    "do_wait",
+    "do_sigtimedwait",
+    "do_sys_pause",
+    "sigsuspend",
+    "unix_stream_read_generic",
+    "unix_stream_recvmsg",
+    "sock_recvmsg",
+    "n_tty_read",
+    "timerfd_read",
+    "eventfd_read",
+    "signalfd_read",
+    "inotify_read",
+    "fanotify_read",
+    "devkmsg_read",
+    "do_semtimedop",
+    "do_msgrcv",
+    "locks_lock_inode_wait",
+    "fcntl_setlk",
+    "do_signal_stop",
+    "ptrace_stop",
+];
+
+/// `IORING_ENTER_EXT_ARG`: the call brings a time along, or a mask of signals; the agent cannot tell which.
+const EXT_ARG: u64 = 8;
+
+/// What the tail of a row must be like for a kind of stall.
+struct Wanted {
+    how: StallKind,
+    /// Guest time that the tail must span, in milliseconds.
+    span_ms: u64,
+}
+
+/// The first watched task that does not move and that nothing can move.
+pub(super) fn judge(row: &Row, cpus: u32) -> Option<Finding> {
+    let (last, _) = row.last()?;
+    let watched = last.tasks.iter().filter(|task| task.watched);
+    watched.into_iter().find_map(|task| stuck(row, task, cpus))
+}
+
+fn stuck(row: &Row, task: &Task, cpus: u32) -> Option<Finding> {
+    let (last, last_host) = row.last()?;
+    let wanted = wanted(last, last_host, task)?;
+    let tail: Vec<&(Sample, HostView)> = row
+        .iter()
+        .rev()
+        .take_while(|(sample, host)| {
+            sample.phase == last.phase && same(last_host, host) && alike(last, sample) && sample.tasks.contains(task)
+        })
+        .collect();
+    let (first, _) = tail.last()?;
+    let span_ms = last.phase_ms.saturating_sub(first.phase_ms);
+    let idle_ms = last.idle_ms.saturating_sub(first.idle_ms);
+    let idle_enough = idle_ms * 100 >= span_ms * u64::from(cpus) * IDLE_PERCENT_MIN;
+    if tail.len() < SAMPLES_MIN || span_ms < wanted.span_ms || !idle_enough {
+        return None;
+    }
+    if let Some(rule) = kept(last, last_host) {
+        return Some(Finding::Held {
+            rule,
+            phase: last.phase,
+        });
+    }
+    let mut stall = Stall::of(last.phase, wanted.how, task, span_ms, tail.len());
+    stall.behind = behind(last, &tail);
+    (wanted.how != StallKind::KernelThread || !stall.behind.is_empty()).then_some(Finding::Stall(stall))
+}
+
+/// What a task could be stuck in, from its last sample; none for one that may still be woken.
+fn wanted(last: &Sample, host: &HostView, task: &Task) -> Option<Wanted> {
+    let kept = kept(last, host).is_some();
+    // What the device has, it may answer.
+    if host.outstanding > 0 && !kept {
+        return None;
+    }
+    let wants = |how, span_ms| Some(Wanted { how, span_ms });
+    let sleep = sleep(last, task)?;
+    if last.inflight != [0, 0] {
+        // The interrupt may be on its way, so this takes longer.
+        return (sleep != Sleep::Other).then_some(Wanted {
+            how: StallKind::LostCompletion,
+            span_ms: if kept { 4_000 } else { 8_000 },
+        });
+    }
+    match sleep {
+        Sleep::Blocked => wants(StallKind::Blocked, 4_000),
+        Sleep::ForIo if kept => wants(StallKind::Asleep, 4_000),
+        Sleep::ForIo => wants(StallKind::Asleep, 10_000),
+        Sleep::Other if kept => None,
+        Sleep::Other => wants(StallKind::KernelThread, 10_000),
+    }
+}
+
+/// What of ours keeps a request that the guest waits for.
+fn kept(sample: &Sample, host: &HostView) -> Option<String> {
+    let waits = host.outstanding > 0 || sample.inflight != [0, 0];
+    host.kept_by.clone().filter(|_| waits)
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sleep {
+    Blocked,
+    ForIo,
+    /// It ends by a signal, and its stack does not say what it is for.
+    Other,
+}
+
+/// How a task sleeps; none for one that does not, or that sleeps as its program wants.
+fn sleep(sample: &Sample, task: &Task) -> Option<Sleep> {
+    let in_one_of = |names: &[&str]| {
+        let mut frames = task.stack.iter().map(|frame| place::plain(frame));
+        frames.any(|frame| names.contains(&frame))
+    };
+    let argument = |at: usize| task.syscall.get(at).copied();
+    match task.state {
+        'D' => (!in_one_of(ENDED_BY_OTHERS)).then_some(Sleep::Blocked),
+        // io_getevents(2) and io_pgetevents(2) have their time-out in the fifth argument.
+        'S' if in_one_of(AIO_WAITS) => (argument(5) == Some(0)).then_some(Sleep::ForIo),
+        // io_uring_enter(2) has its flags in the fourth.
+        'S' if in_one_of(&[RING_WAIT]) => {
+            let untimed = argument(4).is_some_and(|flags| flags & EXT_ARG == 0);
+            (untimed && sample.ring_timers == 0).then_some(Sleep::ForIo)
+        }
+        'S' => (!task.stack.is_empty() && !in_one_of(PATIENT)).then_some(Sleep::Other),
+        _ => None,
+    }
+}
+
+/// Nothing runs, and the guest's block layer has the same in flight.
+fn alike(last: &Sample, sample: &Sample) -> bool {
+    // The sampler itself is the one runnable task.
+    sample.runnable <= 1 && sample.inflight == last.inflight && sample.ring_timers == last.ring_timers
+}
+
+/// The device heard nothing and answered nothing, and the guest was not stopped.
+fn same(last: &HostView, host: &HostView) -> bool {
+    let of = |host: &HostView| (host.outstanding, host.submitted, host.kept_by.clone(), host.pauses);
+    of(last) == of(host)
+}
+
+/// Threads of the kernel that were blocked in every sample.
+fn behind(last: &Sample, tail: &[&(Sample, HostView)]) -> Vec<Behind> {
+    let always = |task: &&Task| tail.iter().all(|(sample, _)| sample.tasks.contains(task));
+    let blocked = last.tasks.iter().filter(|task| task.kthread && task.state == 'D');
+    blocked
+        .filter(always)
+        .map(|task| Behind {
+            comm: task.comm.clone(),
+            stack: task.stack.clone(),
+        })
+        .collect()
+}

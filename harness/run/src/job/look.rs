@@ -1,0 +1,91 @@
+//! What the host looks at while a job runs, and when that ends the job.
+
+use std::time::Duration;
+
+use evidence::hang::{self, Finding, HostView};
+use evidence::parts::Ending;
+use guest_wire::{Event, Phase, Sample};
+use vhost_blk_api::control::{Command, Reply, Stats};
+
+use super::{Runner, statuses};
+use crate::kept;
+
+impl Runner<'_> {
+    /// Looks at device, QEMU and, if nothing is heard of the agent, at the guest's CPUs.
+    pub(super) fn look(&mut self) -> Option<Ending> {
+        if let Some(how) = self.machine.device().ended() {
+            return Some(Ending::DeviceGone(how));
+        }
+        self.watch.look(self.machine);
+        if !self.watch.is_silent() {
+            return None;
+        }
+        let stats = match self.stats() {
+            Ok(stats) => stats,
+            Err(ending) => return Some(ending),
+        };
+        let phase = self.phase();
+        self.watch
+            .look_at_cpus(self.machine, &stats, phase)
+            .map(Ending::Stalled)
+    }
+
+    /// The phase that began last.
+    fn phase(&self) -> Phase {
+        let begun = self.events.iter().rev().find_map(|timed| match timed.event {
+            Event::PhaseStart { phase } => Some(phase),
+            _ => None,
+        });
+        begun.unwrap_or(Phase::Mount)
+    }
+
+    /// No end came in time: because a rule makes a request wait, or nobody knows why.
+    pub(super) fn out_of_time(&mut self, limit: Duration) -> Ending {
+        let rules = statuses(self.machine).unwrap_or_default();
+        let kept = match self.stats() {
+            Ok(stats) => kept::for_ever(&self.begin, &stats, &rules).or_else(|| kept::now(&rules)),
+            Err(_) => None,
+        };
+        match kept {
+            Some(rule) => Ending::Held {
+                rule,
+                phase: self.phase(),
+            },
+            None => Ending::OutOfTime {
+                limit_s: limit.as_secs(),
+            },
+        }
+    }
+
+    pub(super) fn stats(&mut self) -> Result<Stats, Ending> {
+        match self.machine.device().call("stats", &Command::Stats) {
+            Ok(Reply::Stats(stats)) => Ok(stats),
+            Ok(_) => Err(Ending::Harness("the device answered stats with something else".into())),
+            Err(error) => Err(self.device_error(&error)),
+        }
+    }
+
+    /// Adds a sample with what the host knows at its arrival, and judges the row.
+    pub(super) fn judge_sample(&mut self, sample: Sample) -> Option<Ending> {
+        let stats = match self.stats() {
+            Ok(stats) => stats,
+            Err(ending) => return Some(ending),
+        };
+        let rules = match statuses(self.machine) {
+            Ok(rules) => rules,
+            Err(error) => return Some(self.device_error(&error)),
+        };
+        let view = HostView {
+            outstanding: stats.outstanding,
+            submitted: stats.submitted,
+            kept_by: kept::for_ever(&self.begin, &stats, &rules),
+            qemu_cpu_ms: self.machine.qemu_cpu_ms(),
+            pauses: self.watch.pauses,
+        };
+        self.row.push((sample, view));
+        hang::judge(&self.row, self.machine.cpus()).map(|finding| match finding {
+            Finding::Stall(stall) => Ending::Stalled(stall),
+            Finding::Held { rule, phase } => Ending::Held { rule, phase },
+        })
+    }
+}

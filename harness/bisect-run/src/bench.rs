@@ -12,7 +12,7 @@ use super::setting::Setting;
 use super::verdict_cache::VerdictCache;
 use bisect::driver::{Bench, BuildOutcome, Ran};
 use bisect::signature::Reason;
-use exit::{Exit, Failure};
+use exit::{Exit, Failure, on_one_line};
 use host::progress::Progress;
 use kernels::Artifact;
 use machine::Accel;
@@ -24,6 +24,7 @@ use run::programs::programs;
 use run::trial;
 use run::{KernelOrigin, Run, Trial};
 use verdict::results::Cell;
+use verdict::{Judgement, Stage};
 
 /// The machine of a bisection, once it is known.
 struct Rig {
@@ -166,12 +167,7 @@ impl<'a, M: Maker> Machines<'a, M> {
             if let Some(cell) = judged.take(&key, &into) {
                 let run = self.describe(artifact, std::slice::from_ref(&trial), dir, seed);
                 run.save()?;
-                let console = EvidenceBundle::load(&cell.dir)?.console;
-                return Ok(Ran {
-                    cell,
-                    console,
-                    known: true,
-                });
+                return Ok(ran(cell, true));
             }
         }
         let cells = self.trials(artifact, std::slice::from_ref(&trial), dir, seed)?;
@@ -181,12 +177,7 @@ impl<'a, M: Maker> Machines<'a, M> {
         if let Some(judged) = &self.judged {
             judged.keep(&key, &cell);
         }
-        let console = EvidenceBundle::load(&cell.dir)?.console;
-        Ok(Ran {
-            cell,
-            console,
-            known: false,
-        })
+        Ok(ran(cell, false))
     }
 
     /// All that a run's result depends on.
@@ -260,6 +251,21 @@ impl<'a, M: Maker> Machines<'a, M> {
         );
         Ok(())
     }
+}
+
+/// A cell with its console; one whose evidence cannot be read says nothing of its item.
+fn ran(mut cell: Cell, known: bool) -> Ran {
+    let console = match EvidenceBundle::load(&cell.dir) {
+        Ok(evidence) => evidence.console,
+        Err(error) => {
+            cell = Cell {
+                judgement: Judgement::broken(Stage::Evidence, on_one_line(&error)),
+                ..cell
+            };
+            String::new()
+        }
+    };
+    Ran { cell, console, known }
 }
 
 impl<M: Maker> Bench for Machines<'_, M> {

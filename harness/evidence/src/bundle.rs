@@ -205,13 +205,15 @@ impl EvidenceBundle {
         self.events.iter().any(|timed| timed.event == Event::Begin)
     }
 
-    /// The kernel's counters at the job's beginning and at its end, if the guest told both.
+    /// The kernel's counters at the job's beginning and at its end; twice those of its beginning if it
+    /// did not come to its end.
     pub(crate) fn counters(&self) -> Option<(&Counters, &Counters)> {
         let mut counters = self.events.iter().filter_map(|timed| match &timed.event {
             Event::Counters(counters) => Some(counters),
             _ => None,
         });
-        Some((counters.next()?, counters.last()?))
+        let first = counters.next()?;
+        Some((first, counters.last().unwrap_or(first)))
     }
 
     /// Whether lockdep reported something in this job, from when on it checks nothing.

@@ -28,3 +28,6 @@ pub(crate) fn broken(evidence: &EvidenceBundle) -> Option<Judgement> {
         .or_else(|| console::gap(evidence))
         .map(|what| Judgement::broken(Stage::Evidence, what))
 }
+
+#[cfg(test)]
+mod tests;

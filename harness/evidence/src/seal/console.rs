@@ -3,8 +3,6 @@
 //! What the kernel prints is in both, in the same order. The console has more: time stamps, and what the firmware and
 //! programs write. So every record that the console was to show must be there, after those before it.
 
-use guest_wire::{Counters, Event};
-
 use super::log;
 use crate::bundle::EvidenceBundle;
 
@@ -32,13 +30,12 @@ pub(super) fn gap(evidence: &EvidenceBundle) -> Option<String> {
     None
 }
 
-/// The lowest level that the console had: a program may have changed it.
+/// The level that the console had when the job began. A program that lowers it cuts the console.
 fn level(evidence: &EvidenceBundle) -> u8 {
-    let levels = evidence.events.iter().filter_map(|timed| match timed.event {
-        Event::Counters(Counters { console_level, .. }) => console_level,
-        _ => None,
-    });
-    levels.min().unwrap_or(CONSOLE_LEVEL)
+    let counters = evidence.counters().map(|(before, _)| before);
+    counters
+        .and_then(|counters| counters.console_level)
+        .unwrap_or(CONSOLE_LEVEL)
 }
 
 /// What of a line looks the same wherever it is read: blanks, control characters and bytes above ASCII do not.

@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{bisect, build, doctor, inject, judge, shell, soak, store, test, update};
+use crate::commands::{bisect, build, doctor, inject, judge, log, shell, soak, store, test, update};
 
 /// Kernel regression harness: direct I/O, page faults and a misbehaving disk.
 #[derive(Debug, Parser)]
@@ -45,6 +45,8 @@ pub(crate) enum Command {
     Soak(soak::SoakArgs),
     /// Find the change that made a case fail, or that fixed it, between a kernel that fails and one that passes.
     Bisect(Box<bisect::BisectArgs>),
+    /// Say what reports of crashes, warnings and errors are in a kernel log.
+    Log(log::LogArgs),
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ pub(crate) mod doctor;
 pub(crate) mod inject;
 pub(crate) mod judge;
 mod kernel_choice;
+pub(crate) mod log;
 pub(crate) mod shell;
 pub(crate) mod soak;
 pub(crate) mod store;

@@ -54,5 +54,6 @@ fn run(command: &Command) -> Result<Exit, Failure> {
         Command::Inject(args) => commands::inject::run(args),
         Command::Soak(args) => commands::soak::run(args),
         Command::Bisect(args) => commands::bisect::run(args),
+        Command::Log(args) => commands::log::run(args),
     }
 }

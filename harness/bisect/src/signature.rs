@@ -6,7 +6,9 @@
 //! functions of its stack. Of those everything that changes from build to build is taken off: offsets, addresses, line
 //! numbers, modules, the compiler's suffixes, and the functions that only make the report.
 
-mod machinery;
+mod functions;
+mod report;
+mod words;
 
 use std::fmt;
 
@@ -14,10 +16,8 @@ use serde::{Deserialize, Serialize};
 
 use super::search::RunOutcome;
 use verdict::results::Cell;
-use verdict::{Cause, Failure, Stage, Verdict, console};
+use verdict::{Cause, Failure, FailureKind, Stage, Verdict};
 
-/// Functions of a report's stack that are kept, innermost first.
-const FRAMES_KEPT: usize = 5;
 /// Functions that have to agree: the one that the report is about, and its caller. Farther out, one bug is reached in
 /// many ways.
 const FRAMES_COMPARED: usize = 2;
@@ -37,6 +37,9 @@ pub struct Signature {
     /// The innermost functions of a report, innermost first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) frames: Vec<String>,
+    /// What an oracle or a check says, where the place alone is too coarse.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) words: Option<String>,
 }
 
 /// How a run compares with a pinned failure.
@@ -135,6 +138,7 @@ impl Signature {
             kind: None,
             place: None,
             frames: Vec::new(),
+            words: None,
         }
     }
 
@@ -142,30 +146,30 @@ impl Signature {
     #[must_use]
     pub fn of(cell: &Cell, console: &str) -> Option<Signature> {
         let failure = cell.verdict().failure()?;
-        Some(Signature::of_failure(&cell.case, failure, console))
+        Some(Signature::of_failure(&cell.case, failure, &cell.detail(), console))
     }
 
-    fn of_failure(case: &str, failure: &Failure, console: &str) -> Signature {
+    fn of_failure(case: &str, failure: &Failure, detail: &str, console: &str) -> Signature {
         let cause = failure.kind.cause();
-        let report = matches!(cause, Cause::Crash | Cause::Warning)
-            .then(|| report(console, cause))
-            .flatten();
-        let place = failure.place.as_deref().map(place);
-        match report {
-            None => Signature {
-                case: case.to_owned(),
-                cause,
-                kind: None,
-                place,
-                frames: Vec::new(),
-            },
-            Some((kind, frames)) => Signature {
-                case: case.to_owned(),
-                cause,
-                kind: Some(kind),
-                place: place.or_else(|| frames.first().cloned()),
-                frames,
-            },
+        let place = failure.place.as_deref().map(|name| place(failure.kind, name));
+        let report = match failure.kind {
+            FailureKind::Hang { .. } => None,
+            _ => report::of_failure(failure, detail, console),
+        };
+        let words = match failure.kind {
+            FailureKind::Corruption | FailureKind::Leak | FailureKind::Error if report.is_none() => {
+                words::of_finding(failure.place.as_deref(), detail)
+            }
+            _ => None,
+        };
+        let (kind, frames) = report.map_or_else(Default::default, |(kind, frames)| (Some(kind), frames));
+        Signature {
+            case: case.to_owned(),
+            cause,
+            place: place.or_else(|| frames.first().cloned()),
+            kind,
+            frames,
+            words,
         }
     }
 
@@ -175,7 +179,7 @@ impl Signature {
         let obstacle = match cell.verdict() {
             Verdict::Pass => return Comparison::Pass,
             Verdict::Fail(failure) => {
-                let found = Signature::of_failure(&cell.case, failure, console);
+                let found = Signature::of_failure(&cell.case, failure, &cell.detail(), console);
                 return if self.is_same(&found) {
                     Comparison::Same
                 } else {
@@ -197,14 +201,27 @@ impl Signature {
 
     /// Whether a failure is this one. What is not known of the pinned one is not compared.
     fn is_same(&self, found: &Signature) -> bool {
-        let callers =
-            |signature: &Signature| -> Vec<String> { signature.frames.iter().take(FRAMES_COMPARED).cloned().collect() };
         self.case == found.case
             && self.cause == found.cause
-            && (self.kind.is_none() || self.kind == found.kind)
-            && (self.place.is_none() || self.place == found.place)
-            && (self.frames.is_empty() || callers(self) == callers(found))
+            && agree(self.kind.as_deref(), found.kind.as_deref(), report::is_same_kind)
+            && agree(self.place.as_deref(), found.place.as_deref(), is_same_place)
+            && (self.frames.is_empty() || self.callers().eq(found.callers()))
+            && agree(self.words.as_deref(), found.words.as_deref(), str::eq)
     }
+
+    /// The functions that are compared, under the names that count on all versions.
+    fn callers(&self) -> impl Iterator<Item = &str> {
+        let telling = self.frames.iter().filter(|frame| !klog::is_machinery(frame));
+        let names = telling.map(|frame| functions::canonical(frame));
+        let mut before = None;
+        let apart = names.filter(move |name| before.replace(*name) != Some(*name));
+        apart.take(FRAMES_COMPARED)
+    }
+}
+
+/// Whether what is known of a pinned failure is found again.
+fn agree(pinned: Option<&str>, found: Option<&str>, is_same: impl Fn(&str, &str) -> bool) -> bool {
+    pinned.is_none_or(|pinned| found.is_some_and(|found| is_same(pinned, found)))
 }
 
 impl fmt::Display for Signature {
@@ -219,104 +236,36 @@ impl fmt::Display for Signature {
         if !self.frames.is_empty() {
             write!(f, " ({})", self.frames.join(" < "))?;
         }
+        if let Some(words) = &self.words {
+            write!(f, ", \"{words}\"")?;
+        }
         Ok(())
     }
 }
 
 /// A place without what changes from build to build.
-fn place(place: &str) -> String {
-    match place.split_once(": ") {
+fn place(kind: FailureKind, place: &str) -> String {
+    match (kind, place.split_once(": ")) {
         // The phase and function of a hang.
-        Some((phase, function)) => format!("{phase}: {}", function_name(function)),
-        None => function_name(place).to_owned(),
+        (FailureKind::Hang { .. }, Some((phase, function))) => format!("{phase}: {}", klog::function_name(function)),
+        (FailureKind::Crash | FailureKind::Warning, _) => klog::function_name(place).to_owned(),
+        _ => place.to_owned(),
     }
 }
 
-/// The first report of a cause in the kernel's log: its kind, and the functions of its stack that say something.
-fn report(log: &str, cause: Cause) -> Option<(String, Vec<String>)> {
-    let report = console::reports(log).into_iter().find(|report| report.cause == cause)?;
-    let mut frames: Vec<String> = Vec::new();
-    let mut in_trace = false;
-    // The next "end trace" or the first stack ends what belongs to the report.
-    for line in log.lines().skip(report.index + 1).map(console::message) {
-        if line.starts_with("---[ end trace") {
-            break;
+/// Whether two places are one, on whichever versions of the kernel.
+fn is_same_place(pinned: &str, found: &str) -> bool {
+    // What earlier versions pinned of a check had none of its words.
+    const CHECK: &str = "file system check";
+    if pinned == CHECK {
+        return found.starts_with(CHECK);
+    }
+    match (pinned.split_once(": "), found.split_once(": ")) {
+        (Some((phase, function)), Some((other_phase, other_function))) => {
+            phase == other_phase && functions::canonical(function) == functions::canonical(other_function)
         }
-        if let Some(function) = line.strip_prefix("RIP: 0010:").and_then(frame) {
-            if frames.is_empty() && !machinery::is_machinery(&function) {
-                frames.push(function);
-            }
-        } else if line.starts_with("Call Trace:") {
-            in_trace = true;
-        } else if in_trace {
-            if ["<TASK>", "</TASK>", "<IRQ>", "</IRQ>", "?"]
-                .iter()
-                .any(|mark| line.starts_with(mark))
-            {
-                continue;
-            }
-            let Some(function) = frame(line) else { break };
-            if !machinery::is_machinery(&function) && frames.last() != Some(&function) {
-                frames.push(function);
-            }
-        }
+        _ => functions::canonical(pinned) == functions::canonical(found),
     }
-    frames.truncate(FRAMES_KEPT);
-    Some((kind(&report), frames))
-}
-
-/// What sort of report a line opens, without numbers.
-fn kind(report: &console::KernelReport) -> String {
-    let line = report.line.as_str();
-    let from = line.find(report.opening).and_then(|at| line.get(at..)).unwrap_or(line);
-    let upto = |end: &str| {
-        from.split(end)
-            .next()
-            .unwrap_or(from)
-            .trim_end_matches(['.', '!'])
-            .to_owned()
-    };
-    match report.opening {
-        "WARNING: CPU:" => "WARNING".to_owned(),
-        // A reason, as far as it has no numbers or names in it.
-        "Kernel panic - not syncing"
-        | "WARNING: possible"
-        | "WARNING: inconsistent lock"
-        | "WARNING: suspicious RCU" => upto(" in: ")
-            .split(|c: char| c.is_ascii_digit())
-            .next()
-            .unwrap_or_default()
-            .trim_end()
-            .to_owned(),
-        // The sanitizers say what, and then where.
-        "BUG: KASAN" | "BUG: KFENCE" | "BUG: KMSAN" | "UBSAN:" => upto(" in "),
-        // The file, and then the line.
-        "kernel BUG at" => upto(":"),
-        // The condition, and then the file.
-        "assertion failed:" | "BTRFS: assertion failed" => upto(", in "),
-        opening => opening.trim_end_matches([':', ' ', '(']).to_owned(),
-    }
-}
-
-/// The function of a stack's line `function+0x12/0x34 [module]`.
-fn frame(line: &str) -> Option<String> {
-    let (name, offset) = line.split_once("+0x")?;
-    let hex = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let (at, size) = offset.split_whitespace().next()?.split_once("/0x")?;
-    let named = !name.is_empty()
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'$'));
-    (named && hex(at) && hex(size)).then(|| function_name(name).to_owned())
-}
-
-/// A function's name without what the compiler appends to that of a part or a copy of it.
-fn function_name(name: &str) -> &str {
-    let cut = [".isra", ".constprop", ".part", ".cold", ".llvm", ".lto_priv"];
-    let at = cut.iter().filter_map(|suffix| name.find(suffix)).min();
-    at.and_then(|at| name.get(..at))
-        .filter(|name| !name.is_empty())
-        .unwrap_or(name)
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! What a kernel's log says of crashes, warnings and errors.
 //!
 //! [`read`] takes a whole log, [`Reader`] one that comes in pieces. Both give [`KernelReport`]s in the order of their
-//! lines: the kind, the line that opens it, the function it is about, its stack, CPU, task and taint. Lines that tell of
-//! one event are one report: the message before a `BUG()`, the oops after it and the panic at its end. What a panic was
-//! for stands before it, so the kind and place of a report are those of its first line.
+//! lines: the kind, the line that opens it, the function it is about, its stack, CPU, task and taint. Lines that tell
+//! of one event are one report: the message before a `BUG()`, the oops after it and the panic at its end. What a panic
+//! was for stands before it, so the kind and place of a report are those of its first line.
 //!
 //! `table` has the kinds: a row a form, by which line it opens, what looks like it and is none, and how its place is
 //! found. Formats are those of 4.4 to 7.3. Time stamps, levels, caller marks (`[T12]`), terminal sequences, `\r`, NULs,
@@ -21,8 +21,8 @@
 //!
 //! ```layers
 //! kind line machinery pattern symbol
-//! report header table
-//! open
+//! report header row
+//! open table
 //! reader
 //! ```
 
@@ -34,6 +34,7 @@ mod open;
 mod pattern;
 mod reader;
 mod report;
+mod row;
 mod symbol;
 mod table;
 

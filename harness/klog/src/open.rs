@@ -2,8 +2,8 @@
 
 use crate::line::{Caller, Line};
 use crate::machinery::{is_machinery, is_way_of_sleeping};
+use crate::row::{Extent, Place, Row};
 use crate::symbol::{self, Frame};
-use crate::table::{Extent, Place, Row};
 use crate::{KernelReport, Kind, header};
 
 /// Bytes of a title that are kept; the kernel's own lines have less than 1,024.

@@ -1,7 +1,7 @@
 //! The patterns in which openings are written: text with `*` for anything, from the beginning of a message.
 
-/// Whether a message begins as a pattern says. `*` stands for any text, and what follows the pattern is anything, unless
-/// it ends with `$`.
+/// Whether a message begins as a pattern says. `*` stands for any text, and what follows the pattern is anything,
+/// unless it ends with `$`.
 pub(crate) fn matches(pattern: &str, text: &str) -> bool {
     let (pattern, whole) = match pattern.strip_suffix('$') {
         Some(pattern) => (pattern, true),

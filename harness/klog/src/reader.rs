@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::line::{self, Caller, Line};
 use crate::open::Open;
-use crate::table::{Index, Row};
+use crate::row::Row;
+use crate::table::Index;
 use crate::{KernelReport, Kind, pattern};
 
 /// Bytes of a line that are looked at; what follows is passed over.
@@ -109,9 +110,9 @@ impl Reader {
         }
     }
 
-    /// All reports, in the order of their lines.
+    /// Ends the log, and gives all its reports in the order of their lines.
     #[must_use]
-    pub fn finish(mut self) -> Vec<KernelReport> {
+    pub fn finish(&mut self) -> Vec<KernelReport> {
         if !self.partial.is_empty() {
             let line = std::mem::take(&mut self.partial);
             self.line(&line);
@@ -119,11 +120,12 @@ impl Reader {
         for context in std::mem::take(&mut self.contexts) {
             self.close(context.open);
         }
-        self.reports.sort_by_key(|report| report.line);
-        self.reports
+        let mut reports = std::mem::take(&mut self.reports);
+        reports.sort_by_key(|report| report.line);
+        reports
     }
 
-    /// Reports that were left out, because there were many of their kind.
+    /// Reports that were left out so far, because there were many of their kind.
     #[must_use]
     pub fn left_out(&self) -> u64 {
         self.left_out

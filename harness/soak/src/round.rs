@@ -16,7 +16,7 @@ use super::rules;
 use super::tail::{Tail, TailError};
 use super::workload::Workload;
 use exit::{Exit, ExitError, Failure};
-use verdict::console;
+use klog::Kind;
 
 /// Why a round did not come to its end.
 #[derive(Debug, thiserror::Error)]
@@ -210,15 +210,11 @@ impl Bench {
     fn look_at_the_console(&mut self, round: &mut Round, phase: Phase) {
         let console = self.guest.machine.console();
         let new = console.get(self.console..).unwrap_or_default();
-        let reports = console::reports(new).into_iter().map(|report| report.line);
-        let blocked = new.lines().filter(|line| line.contains("blocked for more than"));
-        let lines: Vec<String> = reports.chain(blocked.map(str::to_owned)).collect();
+        let findings: Vec<Finding> = complaints(new)
+            .map(|line| finding(phase, format!("the guest's kernel says: {line}")))
+            .collect();
         self.console = console.len();
-        round.findings.extend(
-            lines
-                .into_iter()
-                .map(|line| finding(phase, format!("the guest's kernel says: {line}"))),
-        );
+        round.findings.extend(findings);
     }
 
     /// Takes all lines that the trace has by now.
@@ -232,6 +228,16 @@ impl Bench {
     fn tell(&mut self, name: &'static str, command: &Command) -> Result<Reply, RoundError> {
         Ok(self.guest.machine.device().call(name, command)?)
     }
+}
+
+/// What a kernel says that rules of a soak cannot have brought about: they make requests fail, and the end of pid 1 is
+/// the rig's.
+fn complaints(log: &str) -> impl Iterator<Item = String> {
+    let of_requests = |kind| matches!(kind, Kind::IoError | Kind::BufferIoError | Kind::LostWrite);
+    let reports = klog::read(log.as_bytes()).into_iter();
+    reports
+        .filter(move |report| !of_requests(report.kind) && !report.title.contains("Attempted to kill init"))
+        .map(|report| report.title)
 }
 
 fn finding(phase: Phase, what: String) -> Finding {
@@ -248,5 +254,28 @@ fn hits(status: &RuleStatus) -> RuleHits {
         text: status.text.clone(),
         action: action.unwrap_or_default().to_owned(),
         hits: status.hits,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_rules_bring_about_is_no_complaint() {
+        let log = "\
+[    1.0] I/O error, dev vda, sector 8 op 0x1:(WRITE) flags 0x0 phys_seg 1 prio class 2
+[    1.0] Buffer I/O error on dev vda, logical block 1, lost async page write
+[    1.0] WARNING: CPU: 0 PID: 71 at block/blk-mq.c:1 blk_a+0x1/0x2
+[    2.0] INFO: task fio:71 blocked for more than 120 seconds.
+[    3.0] Kernel panic - not syncing: Attempted to kill init! exitcode=0x0000000b
+";
+        assert_eq!(
+            complaints(log).collect::<Vec<_>>(),
+            [
+                "WARNING: CPU: 0 PID: 71 at block/blk-mq.c:1 blk_a+0x1/0x2",
+                "INFO: task fio:71 blocked for more than 120 seconds."
+            ]
+        );
     }
 }

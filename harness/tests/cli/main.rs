@@ -14,6 +14,7 @@ mod copies;
 mod disk;
 mod failures;
 mod inject;
+mod log;
 mod namespace;
 mod place;
 mod usage;

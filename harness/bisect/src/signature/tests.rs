@@ -105,14 +105,15 @@ fn cell(judgement: Judgement) -> Cell {
     Cell::new("debian-6.1.192", Fs::Btrfs, "partial-write", judgement, None)
 }
 
-/// A cell as it is judged from a log alone: its first report, as the judge names its place.
+/// A cell as it is judged from a log alone: by its first report.
 fn reported(kind: FailureKind, log: &str) -> (Cell, String) {
-    let report = console::reports(log)
-        .into_iter()
-        .find(|report| report.cause == kind.cause())
-        .expect("a report");
-    let judgement = Judgement::fail(kind, report.place.as_deref(), report.line);
-    (cell(judgement), log.to_owned())
+    let report = klog::read(log.as_bytes()).into_iter().next().expect("a report");
+    let within = report.place.as_ref().map(|place| format!("in {place}: "));
+    let detail = format!("{}{}", within.unwrap_or_default(), report.title);
+    (
+        cell(Judgement::fail(kind, report.place.as_deref(), detail)),
+        log.to_owned(),
+    )
 }
 
 fn signature((cell, log): &(Cell, String)) -> Signature {
@@ -248,15 +249,13 @@ fn what_says_nothing_is_untestable_with_the_reason() {
 #[test]
 fn a_log_cut_short_anywhere_makes_no_panic_and_never_another_kind() {
     for log in [KASAN, KERNEL_BUG, WARN, LIST, LOCKDEP, SYSRQ[1]] {
-        for cause in [Cause::Crash, Cause::Warning] {
-            let Some(whole) = report(log, cause) else { continue };
-            for end in (0..log.len()).step_by(3) {
-                if let Some((_, frames)) = report(&log[..end], cause) {
-                    let agree = frames.iter().zip(&whole.1).filter(|(a, b)| a == b).count();
-                    // Only a name that the cut went through may differ.
-                    assert!(agree + 1 >= frames.len(), "{frames:?}");
-                }
-            }
+        let (cell, _) = reported(FailureKind::Crash, log);
+        let whole = Signature::of(&cell, log).expect("a failure");
+        for end in (0..log.len()).step_by(3) {
+            let cut = Signature::of(&cell, &log[..end]).expect("a failure");
+            let agree = cut.frames.iter().zip(&whole.frames).filter(|(a, b)| a == b).count();
+            // Only a name that the cut went through may differ.
+            assert!(agree + 1 >= cut.frames.len(), "{:?}", cut.frames);
         }
     }
 }
@@ -270,4 +269,219 @@ fn a_signature_outlives_its_writing_down() {
         let text = serde_json::to_string(&pinned).expect("json");
         assert_eq!(serde_json::from_str::<Signature>(&text).expect("a signature"), pinned);
     }
+}
+
+fn finding(kind: FailureKind, place: &str, detail: &str) -> Signature {
+    Signature::of(&cell(Judgement::fail(kind, Some(place), detail)), "").expect("a failure")
+}
+
+fn hung(function: &str) -> Signature {
+    let kind = FailureKind::Hang { phase: Phase::Run };
+    finding(kind, &format!("run: {function}"), "in run, x blocked for ever")
+}
+
+fn in_log(kind: FailureKind, log: &str) -> Signature {
+    signature(&reported(kind, log))
+}
+
+/// The same warning before and after 6.19.
+const NEW_WARN: &str = "\
+[    5.1] ------------[ cut here ]------------
+[    5.1] WARNING: fs/btrfs/space-info.h:203 at btrfs_free_reserved_bytes+0x19/0x90 [btrfs], CPU#1: umount/72
+[    5.1] Modules linked in: btrfs
+[    5.1] CPU: 1 UID: 0 PID: 72 Comm: umount Not tainted 7.3.4 #1 PREEMPT(lazy)
+[    5.1] RIP: 0010:btrfs_free_reserved_bytes+0x19/0x90 [btrfs]
+[    5.1] Call Trace:
+[    5.1]  <TASK>
+[    5.1]  btrfs_finish_one_ordered+0x3d1/0x900 [btrfs]
+[    5.1]  </TASK>
+[    5.1] ---[ end trace 0000000000000000 ]---
+";
+
+/// A fault of a stale pointer: one kernel says page fault, the next general protection.
+const FAULT: &str = "\
+[    9.1] BUG: unable to handle page fault for address: ffffc90000e2d000
+[    9.1] Oops: 0000 [#1] PREEMPT SMP
+[    9.1] CPU: 0 PID: 71 Comm: x Not tainted 6.1.0 #1
+[    9.1] RIP: 0010:btrfs_a+0x19/0x90 [btrfs]
+[    9.1] Call Trace:
+[    9.1]  <TASK>
+[    9.1]  btrfs_b+0x3d1/0x900 [btrfs]
+[    9.1]  </TASK>
+[    9.1] ---[ end trace 0000000000000000 ]---
+";
+
+#[test]
+fn one_bug_is_one_on_all_versions() {
+    use FailureKind::{Corruption, Crash, Leak, Warning};
+    let gpf = FAULT
+        .replace(
+            "[    9.1] BUG: unable to handle page fault for address: ffffc90000e2d000\n",
+            "",
+        )
+        .replace(
+            "Oops: 0000",
+            "Oops: general protection fault, probably for non-canonical address 0xdead: 0000",
+        );
+    assert_ne!(gpf, FAULT);
+    let pairs = [
+        (hung("lock_extent_bits"), hung("wait_extent_bit")),
+        (hung("wait_extent_bit"), hung("lock_extent.isra.0")),
+        (hung("lock_extent_bits"), hung("btrfs_lock_extent_bits")),
+        (hung("__lock_page"), hung("__folio_lock")),
+        (hung("wait_on_page_bit"), hung("folio_wait_bit")),
+        (hung("wait_on_page_bit_common"), hung("folio_wait_bit_common")),
+        (in_log(Warning, WARN), in_log(Warning, NEW_WARN)),
+        (in_log(Crash, FAULT), in_log(Crash, &gpf)),
+        (
+            finding(
+                Corruption,
+                "data",
+                "data: target (O_DIRECT read after a fresh mount): first differing offset 0, 4096 bytes: expected source (tag 1) page 0, found zeros",
+            ),
+            finding(
+                Corruption,
+                "data",
+                "data: target (O_DIRECT read after a fresh mount): first differing offset 8192, 12288 bytes: expected source (tag 1) page 2, found zeros",
+            ),
+        ),
+        (
+            finding(
+                Corruption,
+                "file system check",
+                "file system check: mirror 1 bytenr 13631488 csum 0x8941f998 expected csum 0x2a",
+            ),
+            finding(
+                Corruption,
+                "file system check",
+                "file system check: mirror 1 bytenr 13635584 csum 0x11 expected csum 0x98757625",
+            ),
+        ),
+        (
+            finding(
+                Leak,
+                "reserved",
+                "reserved: after 3 commits bytes_reserved is 4096 and bytes_may_use 0 for data, expected 0",
+            ),
+            finding(
+                Leak,
+                "reserved",
+                "reserved: after 3 commits bytes_reserved is 1048576 and bytes_may_use 4096 for data, expected 0",
+            ),
+        ),
+    ];
+    for (one, other) in pairs {
+        assert!(one.is_same(&other) && other.is_same(&one), "{one}\n{other}");
+    }
+}
+
+#[test]
+fn two_bugs_stay_two() {
+    use FailureKind::{Corruption, Crash, Error, Warning};
+    let pairs = [
+        (hung("lock_extent_bits"), hung("__folio_lock")),
+        (hung("folio_wait_bit"), hung("folio_wait_writeback")),
+        (
+            finding(
+                Corruption,
+                "data",
+                "data: target (O_DIRECT read after a fresh mount): first differing offset 0, 4096 bytes: expected source (tag 1) page 0, found zeros",
+            ),
+            finding(
+                Corruption,
+                "data",
+                "data: source (O_DIRECT read after a fresh mount): first differing offset 65552, 69616 bytes: expected source (tag 1) page 0, found source (tag 1) page 16",
+            ),
+        ),
+        (
+            finding(
+                Corruption,
+                "file system check",
+                "file system check: mirror 1 bytenr 13631488 csum 0x8941f998 expected csum 0x2a",
+            ),
+            finding(
+                Corruption,
+                "file system check",
+                "file system check: root 5 inode 257 errors 100, file extent discount",
+            ),
+        ),
+        (
+            finding(
+                Corruption,
+                "file system check",
+                "file system check: root 5 inode 257 errors 200, nbytes wrong",
+            ),
+            finding(
+                Corruption,
+                "file system check",
+                "file system check: root 5 inode 257 errors 100, file extent discount",
+            ),
+        ),
+        (
+            finding(Error, "exit code 1", "the program exited with code 1"),
+            finding(Error, "exit code 2", "the program exited with code 2"),
+        ),
+        (
+            in_log(Warning, WARN),
+            in_log(
+                Warning,
+                &NEW_WARN.replace("btrfs_free_reserved_bytes", "btrfs_add_reserved_bytes"),
+            ),
+        ),
+        (
+            in_log(Crash, FAULT),
+            in_log(Crash, &FAULT.replace("btrfs_b+", "btrfs_c+")),
+        ),
+        (in_log(Crash, FAULT), in_log(Crash, KASAN)),
+    ];
+    for (one, other) in pairs {
+        assert!(!one.is_same(&other) && !other.is_same(&one), "{one}\n{other}");
+    }
+}
+
+/// Signatures as earlier versions wrote them into journals, with failures as they are seen now.
+#[test]
+fn what_was_pinned_before_is_found_again() {
+    let warn = r#"{"case":"partial-write","cause":"warning","kind":"WARNING","place":"btrfs_free_reserved_bytes",
+        "frames":["btrfs_free_reserved_bytes","btrfs_finish_ordered_io"]}"#;
+    let check = r#"{"case":"partial-write","cause":"corruption","place":"file system check"}"#;
+    let data = r#"{"case":"partial-write","cause":"corruption","place":"data"}"#;
+    let fault = r#"{"case":"partial-write","cause":"crash","kind":"BUG: unable to handle","place":"btrfs_a",
+        "frames":["btrfs_a","btrfs_b"]}"#;
+    let read = |text: &str| serde_json::from_str::<Signature>(text).expect("a signature");
+    let check_now = "file system check: mirror 1 bytenr 13631488 csum 0x8941f998 expected csum 0x2a";
+    for (pinned, found) in [
+        (warn, in_log(FailureKind::Warning, WARN)),
+        (warn, in_log(FailureKind::Warning, NEW_WARN)),
+        (
+            check,
+            finding(
+                FailureKind::Corruption,
+                "file system check: mirror bytenr csum expected csum",
+                check_now,
+            ),
+        ),
+        (data, finding(FailureKind::Corruption, "data", "data: found zeros")),
+        (fault, in_log(FailureKind::Crash, FAULT)),
+    ] {
+        let pinned = read(pinned);
+        assert!(pinned.is_same(&found), "{pinned}\n{found}");
+    }
+    assert!(!read(check).is_same(&finding(FailureKind::Corruption, "data", "data: found zeros")));
+}
+
+#[test]
+fn the_report_that_was_judged_by_is_the_one_that_is_pinned() {
+    // A warning comes first, the failure is a corruption that a later report tells of.
+    let log = format!(
+        "{WARN}[    9.0] EXT4-fs error (device vda): ext4_lookup:1855: inode #2: comm ls: deleted inode referenced: 12\n"
+    );
+    let title = "EXT4-fs error (device vda): ext4_lookup:1855: inode #2: comm ls: deleted inode referenced: 12";
+    let judgement = Judgement::fail(
+        FailureKind::Corruption,
+        Some("ext4_lookup"),
+        format!("in ext4_lookup: {title}"),
+    );
+    let pinned = Signature::of(&cell(judgement), &log).expect("a failure");
+    assert_eq!(pinned.to_string(), "partial-write: corruption, ext4-error, ext4_lookup");
 }

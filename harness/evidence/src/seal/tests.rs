@@ -88,7 +88,10 @@ fn the_guests_reading_of_its_log_has_no_gap() {
         last: 10,
         records: Vec::new(),
     });
-    assert_eq!(gap(vec![piece(&records[..2]), numbers_only, piece(&records[4..])]), None);
+    assert_eq!(
+        gap(vec![piece(&records[..2]), numbers_only, piece(&records[4..])]),
+        None
+    );
     let seen: Vec<String> = [
         vec![],
         vec![piece(&records[..2]), piece(&records[3..])],
@@ -113,7 +116,13 @@ fn the_guests_reading_of_its_log_has_no_gap() {
     );
     // A job that did not finish was not read to its end, but has no gap either.
     assert_eq!(log::gap(&evidence(vec![piece(&records[..4])], CONSOLE), false), None);
-    assert!(log::gap(&evidence(vec![piece(&records[..2]), piece(&records[3..])], CONSOLE), false).is_some());
+    assert!(
+        log::gap(
+            &evidence(vec![piece(&records[..2]), piece(&records[3..])], CONSOLE),
+            false
+        )
+        .is_some()
+    );
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The block layer, buffers and the page cache.
 
-use super::{Row, line};
 use crate::Kind;
+use crate::row::{Row, line};
 
 pub(super) const ROWS: &[Row] = &[
     line(Kind::StalePageCache, "Page cache invalidation failure on direct I/O"),

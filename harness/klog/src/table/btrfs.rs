@@ -1,7 +1,7 @@
 //! btrfs.
 
-use super::{Extent, Place, Row, line, row};
 use crate::Kind;
+use crate::row::{Extent, Place, Row, line, row};
 
 /// A message as `btrfs_err` and its like print it, with the device.
 const fn said(kind: Kind, pattern: &'static str) -> Row {

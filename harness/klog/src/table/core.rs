@@ -1,7 +1,7 @@
 //! Panics, faults, `BUG()` and `WARN()`, lockups and hung tasks.
 
-use super::{Place, Row, line, row, trace};
 use crate::Kind;
+use crate::row::{Place, Row, line, row, trace};
 
 /// What says first what a `BUG()` is for.
 const BEFORE_BUG: &[Kind] = BEFORE_FAULT.split_at(2).1;
@@ -27,7 +27,7 @@ const BEFORE_FAULT: &[Kind] = &[
 ];
 
 /// What says first what a `WARN()` is for.
-pub(super) const BEFORE_WARN: &[Kind] = &[
+const BEFORE_WARN: &[Kind] = &[
     Kind::List,
     Kind::Refcount,
     Kind::PercpuRef,
@@ -98,7 +98,7 @@ pub(super) const ROWS: &[Row] = &[
     trace(Kind::Bug, "kernel BUG at ")
         .place(Place::Stack)
         .continues(BEFORE_BUG),
-    // 6.19 and later: `WARNING: file:line at fn+0x…, CPU#0: comm/pid`; before it `WARNING: CPU: 0 PID: 1 at file:line fn+0x…`.
+    // Before 6.19; then `WARNING: file:line at fn+0x…, CPU#0: comm/pid`, or without file and line.
     warn("WARNING: CPU: * PID: * at "),
     warn("WARNING: *:* at *, CPU#*: *"),
     warn("WARNING: at "),

@@ -1,7 +1,7 @@
 //! ext4 and its journal.
 
-use super::{Place, Row, line};
 use crate::Kind;
+use crate::row::{Place, Row, line};
 
 /// JBD2 of a journal that cannot be used, which says nothing of what the kernel did.
 const NO_JOURNAL: &[&str] = &[

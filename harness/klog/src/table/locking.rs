@@ -1,7 +1,7 @@
 //! Lockdep, RCU's and the scheduler's rules, spinlocks.
 
-use super::{Place, Row, line, row};
 use crate::Kind;
+use crate::row::{Place, Row, line, row};
 
 const fn lockdep(pattern: &'static str) -> Row {
     row(Kind::Lockdep, pattern).place(Place::Stack)

@@ -1,7 +1,7 @@
 //! The sanitizers and what memory management finds.
 
-use super::{Place, Row, line, row};
 use crate::Kind;
+use crate::row::{Place, Row, line, row};
 
 pub(super) const ROWS: &[Row] = &[
     row(Kind::Kasan, "BUG: KASAN: "),

@@ -1,7 +1,7 @@
 //! XFS.
 
-use super::{Extent, Place, Row, line, row};
 use crate::Kind;
+use crate::row::{Extent, Place, Row, line, row};
 
 /// What comes before XFS says that it shuts down for it.
 const BEFORE_SHUTDOWN: &[Kind] = &[

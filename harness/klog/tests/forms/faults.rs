@@ -178,82 +178,84 @@ fn panics_alone_are_panics() {
     );
 }
 
+/// Lines with kind, CPU and task.
+const LOCKUPS: &[(&str, &str, Option<u32>, Option<&str>)] = &[
+    (
+        "watchdog: BUG: soft lockup - CPU#1 stuck for 26s! [repro:71]",
+        "soft-lockup",
+        Some(1),
+        Some("repro/71"),
+    ),
+    (
+        "BUG: soft lockup - CPU#1 stuck for 26s! [a b:71]",
+        "soft-lockup",
+        Some(1),
+        Some("a b/71"),
+    ),
+    (
+        "watchdog: Watchdog detected hard LOCKUP on cpu 2",
+        "hard-lockup",
+        Some(2),
+        None,
+    ),
+    (
+        "NMI watchdog: Watchdog detected hard LOCKUP on cpu 2",
+        "hard-lockup",
+        Some(2),
+        None,
+    ),
+    (
+        "watchdog: CPU0: Watchdog detected hard LOCKUP on cpu 2",
+        "hard-lockup",
+        Some(2),
+        None,
+    ),
+    (
+        "INFO: task a:b:71 blocked for more than 4 seconds.",
+        "hung-task",
+        None,
+        Some("a:b/71"),
+    ),
+    (
+        "INFO: task repro:71 blocked in I/O wait for more than 4 seconds.",
+        "hung-task",
+        None,
+        Some("repro/71"),
+    ),
+    (
+        "rcu: INFO: rcu_preempt self-detected stall on CPU",
+        "rcu-stall",
+        None,
+        None,
+    ),
+    (
+        "rcu: INFO: rcu_sched detected stalls on CPUs/tasks:",
+        "rcu-stall",
+        None,
+        None,
+    ),
+    (
+        "rcu: INFO: rcu_preempt detected expedited stalls on CPUs/tasks: { 1-.... }",
+        "rcu-stall",
+        None,
+        None,
+    ),
+    ("INFO: rcu_sched self-detected stall on CPU", "rcu-stall", None, None),
+    ("INFO: rcu_tasks detected stalls on tasks:", "rcu-stall", None, None),
+    (
+        "BUG: workqueue lockup - pool cpus=0 node=0 flags=0x0 nice=0 stuck for 34s!",
+        "workqueue-lockup",
+        None,
+        None,
+    ),
+];
+
 #[test]
 fn lockups_and_stalls_name_cpu_and_task() {
-    let lines = [
-        (
-            "watchdog: BUG: soft lockup - CPU#1 stuck for 26s! [repro:71]",
-            "soft-lockup",
-            Some(1),
-            Some("repro/71"),
-        ),
-        (
-            "BUG: soft lockup - CPU#1 stuck for 26s! [a b:71]",
-            "soft-lockup",
-            Some(1),
-            Some("a b/71"),
-        ),
-        (
-            "watchdog: Watchdog detected hard LOCKUP on cpu 2",
-            "hard-lockup",
-            Some(2),
-            None,
-        ),
-        (
-            "NMI watchdog: Watchdog detected hard LOCKUP on cpu 2",
-            "hard-lockup",
-            Some(2),
-            None,
-        ),
-        (
-            "watchdog: CPU0: Watchdog detected hard LOCKUP on cpu 2",
-            "hard-lockup",
-            Some(2),
-            None,
-        ),
-        (
-            "INFO: task a:b:71 blocked for more than 4 seconds.",
-            "hung-task",
-            None,
-            Some("a:b/71"),
-        ),
-        (
-            "INFO: task repro:71 blocked in I/O wait for more than 4 seconds.",
-            "hung-task",
-            None,
-            Some("repro/71"),
-        ),
-        (
-            "rcu: INFO: rcu_preempt self-detected stall on CPU",
-            "rcu-stall",
-            None,
-            None,
-        ),
-        (
-            "rcu: INFO: rcu_sched detected stalls on CPUs/tasks:",
-            "rcu-stall",
-            None,
-            None,
-        ),
-        (
-            "rcu: INFO: rcu_preempt detected expedited stalls on CPUs/tasks: { 1-.... }",
-            "rcu-stall",
-            None,
-            None,
-        ),
-        ("INFO: rcu_sched self-detected stall on CPU", "rcu-stall", None, None),
-        ("INFO: rcu_tasks detected stalls on tasks:", "rcu-stall", None, None),
-        (
-            "BUG: workqueue lockup - pool cpus=0 node=0 flags=0x0 nice=0 stuck for 34s!",
-            "workqueue-lockup",
-            None,
-            None,
-        ),
-    ];
-    for (line, kind, cpu, task) in lines {
+    for (line, kind, cpu, task) in LOCKUPS {
         each(kind, &[(line, "-")]);
         let report = one(line);
-        assert_eq!((report.cpu, report.task.as_deref()), (cpu, task), "{line}");
+        assert_eq!((report.cpu, report.task.as_deref()), (*cpu, *task), "{line}");
     }
 }
 

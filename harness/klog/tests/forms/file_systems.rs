@@ -2,9 +2,9 @@
 
 use super::{each, kinds, one};
 
-#[test]
-fn btrfs_in_all_its_words() {
-    each(
+/// Kinds, and lines with the function that each names.
+const BTRFS: &[(&str, &[(&str, &str)])] = &[
+    (
         "btrfs-abort",
         &[
             ("BTRFS: Transaction aborted (error -2)", "-"),
@@ -14,8 +14,8 @@ fn btrfs_in_all_its_words() {
             ("BTRFS error (device vda state A): Transaction 8 aborted (-ENOENT)", "-"),
             ("BTRFS: Transaction 8 aborted (error -2)", "-"),
         ],
-    );
-    each(
+    ),
+    (
         "btrfs-error",
         &[
             (
@@ -31,15 +31,15 @@ fn btrfs_in_all_its_words() {
                 "btrfs_x",
             ),
         ],
-    );
-    each(
+    ),
+    (
         "btrfs-readonly",
         &[
             ("BTRFS info (device vda): forced readonly", "-"),
             ("BTRFS info (device vda state EA): forced readonly", "-"),
         ],
-    );
-    each(
+    ),
+    (
         "btrfs-corrupt",
         &[
             (
@@ -59,8 +59,8 @@ fn btrfs_in_all_its_words() {
                 "-",
             ),
         ],
-    );
-    each(
+    ),
+    (
         "btrfs-csum",
         &[
             (
@@ -72,8 +72,8 @@ fn btrfs_in_all_its_words() {
                 "-",
             ),
         ],
-    );
-    each(
+    ),
+    (
         "btrfs-leak",
         &[
             ("BTRFS error (device vda): qgroup reserved space leaked", "-"),
@@ -93,8 +93,8 @@ fn btrfs_in_all_its_words() {
             ),
             ("BTRFS error (device vda): leaked root 5-1 refcount 2", "-"),
         ],
-    );
-    each(
+    ),
+    (
         "btrfs-assertion",
         &[
             ("assertion failed: !ordered, in fs/btrfs/inode.c:12", "-"),
@@ -104,7 +104,14 @@ fn btrfs_in_all_its_words() {
                 "-",
             ),
         ],
-    );
+    ),
+];
+
+#[test]
+fn btrfs_in_all_its_words() {
+    for (kind, lines) in BTRFS {
+        each(kind, lines);
+    }
 }
 
 #[test]
@@ -194,9 +201,9 @@ fn ext4_and_its_journal() {
     assert_eq!(kinds(lost), ["ext4-data-lost -"]);
 }
 
-#[test]
-fn xfs_in_all_its_words() {
-    each(
+/// The same of XFS.
+const XFS: &[(&str, &[(&str, &str)])] = &[
+    (
         "xfs-assertion",
         &[
             (
@@ -208,8 +215,8 @@ fn xfs_in_all_its_words() {
                 "-",
             ),
         ],
-    );
-    each(
+    ),
+    (
         "xfs-corruption",
         &[
             (
@@ -226,8 +233,8 @@ fn xfs_in_all_its_words() {
                 "-",
             ),
         ],
-    );
-    each(
+    ),
+    (
         "xfs-internal",
         &[
             (
@@ -239,8 +246,8 @@ fn xfs_in_all_its_words() {
                 "xfs_create",
             ),
         ],
-    );
-    each(
+    ),
+    (
         "xfs-shutdown",
         &[
             (
@@ -267,8 +274,8 @@ fn xfs_in_all_its_words() {
                 "-",
             ),
         ],
-    );
-    each(
+    ),
+    (
         "xfs-io-error",
         &[
             ("XFS (vda): log I/O error -5", "-"),
@@ -281,14 +288,21 @@ fn xfs_in_all_its_words() {
                 "-",
             ),
         ],
-    );
-    each(
+    ),
+    (
         "xfs-page-discard",
         &[(
             "XFS (vda): page discard on page 00000000a1b2c3d4, inode 0x83, pos 4096.",
             "-",
         )],
-    );
+    ),
+];
+
+#[test]
+fn xfs_in_all_its_words() {
+    for (kind, lines) in XFS {
+        each(kind, lines);
+    }
 }
 
 #[test]

@@ -72,16 +72,16 @@ fn a_circle_of_locks_is_placed_by_its_stack_and_not_by_its_chain() {
     assert!(one(head).truncated);
 }
 
-#[test]
-fn rules_of_rcu_and_of_the_scheduler() {
-    each(
+/// Kinds, and lines with the function that each names.
+const RULES: &[(&str, &[(&str, &str)])] = &[
+    (
         "rcu-usage",
         &[
             ("WARNING: suspicious RCU usage", "-"),
             ("[ INFO: suspicious RCU usage. ]", "-"),
         ],
-    );
-    each(
+    ),
+    (
         "atomic-sleep",
         &[
             (
@@ -90,12 +90,12 @@ fn rules_of_rcu_and_of_the_scheduler() {
             ),
             ("BUG: assuming atomic context at fs/btrfs/inode.c:12", "-"),
         ],
-    );
-    each(
+    ),
+    (
         "atomic-schedule",
         &[("BUG: scheduling while atomic: repro/71/0x00000002", "-")],
-    );
-    each(
+    ),
+    (
         "processor-id",
         &[
             (
@@ -107,23 +107,23 @@ fn rules_of_rcu_and_of_the_scheduler() {
                 "-",
             ),
         ],
-    );
-    each(
+    ),
+    (
         "spinlock",
         &[
             ("BUG: spinlock bad magic on CPU#0, repro/71", "-"),
             ("BUG: spinlock lockup suspected on CPU#0, repro/71", "-"),
             ("BUG: rwlock recursion on CPU#0, repro/71, 00000000a1b2c3d4", "-"),
         ],
-    );
-    each(
+    ),
+    (
         "workqueue-leak",
         &[
             ("BUG: workqueue leaked atomic, lock or RCU: kworker/u4:2[71]", "-"),
             ("BUG: workqueue leaked lock or atomic: kworker/u4:2/0x00000000/71", "-"),
         ],
-    );
-    each(
+    ),
+    (
         "list",
         &[
             ("list_add corruption. prev is NULL.", "-"),
@@ -133,29 +133,29 @@ fn rules_of_rcu_and_of_the_scheduler() {
             ),
             ("list_add double add: new=ffff, prev=ffff, next=ffff.", "-"),
         ],
-    );
-    each(
+    ),
+    (
         "refcount",
         &[
             ("refcount_t: underflow; use-after-free.", "-"),
             ("refcount_t: saturated; leaking memory.", "-"),
         ],
-    );
-    each(
+    ),
+    (
         "percpu-ref",
         &[(
             "percpu ref (blk_queue_usage_counter_release) <= 0 (0) after switching to atomic",
             "-",
         )],
-    );
-    each(
+    ),
+    (
         "debug-objects",
         &[(
             "ODEBUG: free active (active state 0) object: ffff object type: timer_list hint: f+0x0/0x12",
             "-",
         )],
-    );
-    each(
+    ),
+    (
         "busy-inodes",
         &[
             ("VFS: Busy inodes after unmount of vda (btrfs)", "-"),
@@ -164,22 +164,29 @@ fn rules_of_rcu_and_of_the_scheduler() {
                 "-",
             ),
         ],
-    );
-    each(
+    ),
+    (
         "file-count",
         &[
             ("VFS: Close: file count is 0 (f_op=btrfs_file_operations)", "-"),
             ("VFS: Close: file count is 0", "-"),
         ],
-    );
-    each(
+    ),
+    (
         "dentry",
         &[(
             "BUG: Dentry 00000000a1b2c3d4{i=101,n=f}  still in use (1) [unmount of btrfs vda]",
             "-",
         )],
-    );
-    each("bug", &[("BUG: arch made up a form that no table has", "-")]);
+    ),
+    ("bug", &[("BUG: arch made up a form that no table has", "-")]),
+];
+
+#[test]
+fn rules_of_rcu_and_of_the_scheduler() {
+    for (kind, lines) in RULES {
+        each(kind, lines);
+    }
 }
 
 #[test]

@@ -2,9 +2,9 @@
 
 use super::{each, kinds, one};
 
-#[test]
-fn openings_name_the_function_where_they_can() {
-    each(
+/// Kinds, and lines with the function that each names.
+const OPENINGS: &[(&str, &[(&str, &str)])] = &[
+    (
         "kasan",
         &[
             (
@@ -15,8 +15,8 @@ fn openings_name_the_function_where_they_can() {
             ("BUG: KASAN: double-free or invalid-free in f+0x1/0x2", "f"),
             ("BUG: KASAN: invalid-access", "-"),
         ],
-    );
-    each(
+    ),
+    (
         "kfence",
         &[
             ("BUG: KFENCE: out-of-bounds read in f+0x1/0x2", "f"),
@@ -24,42 +24,42 @@ fn openings_name_the_function_where_they_can() {
             ("BUG: KFENCE: memory corruption in f+0x1/0x2", "f"),
             ("BUG: KFENCE: invalid free in f+0x1/0x2", "f"),
         ],
-    );
-    each("kmsan", &[("BUG: KMSAN: uninit-value in f+0x1/0x2", "f")]);
-    each(
+    ),
+    ("kmsan", &[("BUG: KMSAN: uninit-value in f+0x1/0x2", "f")]),
+    (
         "kcsan",
         &[
             ("BUG: KCSAN: data-race in btrfs_a / btrfs_b", "btrfs_a"),
             ("BUG: KCSAN: data-race in btrfs_a+0x1/0x2 [btrfs]", "btrfs_a"),
         ],
-    );
-    each(
+    ),
+    (
         "ubsan",
         &[
             ("UBSAN: array-index-out-of-bounds in fs/btrfs/inode.c:12:3", "-"),
             ("UBSAN: shift-out-of-bounds in ./include/linux/log2.h:57:13", "-"),
         ],
-    );
-    each(
+    ),
+    (
         "bad-page",
         &[
             ("BUG: Bad page state in process repro  pfn:10500", "-"),
             ("BUG: Bad page map in process repro  pte:8000000 pmd:1234", "-"),
             ("BUG: Bad page cache in process repro  pfn:10500", "-"),
         ],
-    );
-    each(
+    ),
+    (
         "bad-rss",
         &[(
             "BUG: Bad rss-counter state mm:00000000a1b2c3d4 type:MM_FILEPAGES val:1",
             "-",
         )],
-    );
-    each(
+    ),
+    (
         "page-tables",
         &[("BUG: non-zero pgtables_bytes on freeing mm: 4096", "-")],
-    );
-    each(
+    ),
+    (
         "slab",
         &[
             ("BUG kmalloc-8 (Not tainted): Poison overwritten", "-"),
@@ -69,8 +69,8 @@ fn openings_name_the_function_where_they_can() {
             ),
             ("BUG kmalloc-8 (Tainted: G    B   W         ): Object already free", "-"),
         ],
-    );
-    each(
+    ),
+    (
         "slab-left",
         &[
             (
@@ -83,15 +83,15 @@ fn openings_name_the_function_where_they_can() {
             ),
             ("kmem_cache_destroy btrfs_inode: Slab cache still has objects", "-"),
         ],
-    );
-    each(
+    ),
+    (
         "kmemleak",
         &[(
             "kmemleak: 3 new suspected memory leaks (see /sys/kernel/debug/kmemleak)",
             "-",
         )],
-    );
-    each(
+    ),
+    (
         "stack-guard",
         &[
             (
@@ -103,7 +103,14 @@ fn openings_name_the_function_where_they_can() {
                 "-",
             ),
         ],
-    );
+    ),
+];
+
+#[test]
+fn openings_name_the_function_where_they_can() {
+    for (kind, lines) in OPENINGS {
+        each(kind, lines);
+    }
 }
 
 #[test]

@@ -36,6 +36,7 @@ fn signature() -> Signature {
         kind: None,
         place: Some("data".into()),
         frames: Vec::new(),
+        words: None,
     }
 }
 

@@ -43,7 +43,9 @@ pub fn judge(evidence: &EvidenceBundle) -> Judgement {
             [first, ..] => Judgement::new(Verdict::Inconclusive, first),
         });
     judgement.armed = unmet.is_empty() && evidence.began();
-    judgement.evidence.extend(seen.lines());
+    let headline = judgement.detail();
+    let lines = seen.lines().into_iter().filter(|line| !line.ends_with(&headline));
+    judgement.evidence.extend(lines);
     judgement.evidence.extend(supporting::lines(evidence));
     if judgement.verdict != Verdict::Inconclusive {
         judgement

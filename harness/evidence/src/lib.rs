@@ -18,7 +18,7 @@
 //! ```layers
 //! checker context hang needs
 //! parts
-//! steal
+//! steal times
 //! bundle faults
 //! armed reports seal
 //! judge
@@ -38,6 +38,7 @@ mod seal;
 pub mod steal;
 #[cfg(test)]
 mod testing;
+mod times;
 
 pub use bundle::{BundleError, EvidenceBundle};
 pub use judge::judge;

@@ -12,9 +12,9 @@ mod tests;
 use klog::{KernelReport, Kind};
 use verdict::Cause;
 
-use crate::context::Clocks;
 use crate::faults::Faults;
 use crate::steal::{self, StealPoint};
+use crate::times::Times;
 use excuse::Excuses;
 
 /// The failure that a kind of report is.
@@ -106,16 +106,13 @@ pub(crate) struct Reports {
 }
 
 /// Whether a watchdog of the guest only saw that the host had no time for it.
-fn is_of_host(report: &KernelReport, clocks: Clocks, steal: &[StealPoint]) -> bool {
+fn is_of_host(report: &KernelReport, times: &Times, steal: &[StealPoint]) -> bool {
     let is_watchdog = matches!(
         report.kind,
         Kind::SoftLockup | Kind::HardLockup | Kind::HungTask | Kind::RcuStall | Kind::WorkqueueLockup
     );
-    let printed = clocks
-        .log
-        .zip(report.time_us)
-        .map(|(clock, at_us)| clock.host_us(at_us));
-    let printed_ms = printed.and_then(|host_us| u64::try_from(host_us / 1000).ok());
+    let printed = report.time_us.and_then(|at_us| times.of_log(at_us));
+    let printed_ms = printed.and_then(|(earliest, latest)| u64::try_from(earliest.midpoint(latest) / 1000).ok());
     let claimed_ms = steal::claimed_ms(&report.title);
     let both = printed_ms.zip(claimed_ms).filter(|_| is_watchdog);
     both.is_some_and(|(printed_ms, claimed_ms)| steal::explains(steal, printed_ms, claimed_ms))
@@ -127,14 +124,14 @@ pub(crate) fn is_lockup(report: &KernelReport) -> bool {
 }
 
 /// Reads the log of a case.
-pub(crate) fn of_case(log: &str, faults: &Faults, clocks: Clocks, steal: &[StealPoint]) -> Reports {
-    let mut excuses = Excuses::new(faults, clocks);
+pub(crate) fn of_case(log: &str, faults: &Faults, times: &Times, steal: &[StealPoint]) -> Reports {
+    let mut excuses = Excuses::new(faults, times);
     let mut reports = Reports::default();
     for report in klog::read(log.as_bytes())
         .into_iter()
         .filter(|report| !is_foreign(report))
     {
-        if is_of_host(&report, clocks, steal) {
+        if is_of_host(&report, times, steal) {
             reports.stolen.push(report);
         } else if excuses.cover(&report) {
             reports.excused.push(report);

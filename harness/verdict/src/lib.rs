@@ -4,7 +4,7 @@
 //! a broken cell has the [`Stage`] at which our own side went wrong; a pass has none of these. A [`Judgement`] is a
 //! verdict with its grounds: one line, whether the thing under test happened, and lines of evidence. [`results`] are
 //! the cell around it and the run around that, with what `kernels.toml` expects ([`results::Expected`]) and what the
-//! comparison comes to ([`results::Tally`]). [`console`] finds the reports of crashes and warnings in a kernel's log.
+//! comparison comes to ([`results::Tally`]). [`console`] finds what our own init says in a kernel's log.
 //!
 //! What is stored is flat: `verdict`, `cause`, `phase`, `detail` and `place` stand side by side in `cell.json` and
 //! `results.json`, and the stage of a broken cell is the first word of its `detail`. Both directions go through private

@@ -45,6 +45,9 @@ pub(super) fn broken(evidence: &EvidenceBundle) -> Option<Judgement> {
 
 /// What is known of a guest that never got to the case, with the last thing that its kernel said.
 fn with_last_words(evidence: &EvidenceBundle, what: &str) -> String {
+    if evidence.began() {
+        return what.to_owned();
+    }
     match last_words(&evidence.console) {
         Some(words) => format!("{what}; its last words: {words}"),
         None => format!("{what}; its kernel said nothing"),

@@ -7,6 +7,7 @@ use crate::bundle::EvidenceBundle;
 use crate::faults::Faults;
 use crate::parts::{Ending, Owner};
 use crate::reports::{self, Reports};
+use crate::times::Times;
 
 /// Reports that are shown beside a verdict; the cell's `console.log` has all.
 const REPORTS_SHOWN_MAX: usize = 8;
@@ -26,7 +27,8 @@ pub(super) struct Seen {
 impl Seen {
     pub(super) fn of(evidence: &EvidenceBundle) -> Seen {
         let faults = Faults::of(&evidence.trace);
-        let mut log = reports::of_case(&evidence.console, &faults, evidence.clocks, &evidence.steal);
+        let times = Times::of(&evidence.events, evidence.clocks);
+        let mut log = reports::of_case(&evidence.console, &faults, &times, &evidence.steal);
         let mut lockups = Vec::new();
         if matches!(&evidence.ending, Ending::Stalled(_)) {
             lockups = log

@@ -13,8 +13,8 @@ use klog::{KernelReport, Kind};
 use vhost_blk_api::op::Op;
 
 use super::text;
-use crate::context::{Clocks, Offset};
 use crate::faults::Faults;
+use crate::times::Times;
 
 const EIO: i32 = 5;
 const EROFS: i32 = 30;
@@ -39,16 +39,16 @@ const TOLD_WORDS: &[&str] = &[
 /// What faults excuse, while a log is gone through.
 pub(super) struct Excuses<'a> {
     faults: &'a Faults,
-    clocks: Clocks,
+    times: &'a Times,
     /// For each failed request whether a line of the block layer was put down to it.
     used: Vec<bool>,
 }
 
 impl<'a> Excuses<'a> {
-    pub(super) fn new(faults: &'a Faults, clocks: Clocks) -> Excuses<'a> {
+    pub(super) fn new(faults: &'a Faults, times: &'a Times) -> Excuses<'a> {
         Excuses {
             faults,
-            clocks,
+            times,
             used: vec![false; faults.told.len()],
         }
     }
@@ -80,19 +80,11 @@ impl<'a> Excuses<'a> {
 
     /// Whether a moment of the device's clock came before a report. A report without a time may be the last.
     fn is_before(&self, device_us: u64, report: &KernelReport) -> bool {
-        match (self.host_us(device_us), self.printed_us(report)) {
+        let printed = report.time_us.and_then(|us| self.times.of_log(us));
+        match (self.times.of_device(device_us), printed) {
             (Some((earliest, _)), Some((_, latest))) => earliest <= latest,
             _ => true,
         }
-    }
-
-    /// A moment of the device's clock as the host's: the earliest and the latest that it can have been.
-    fn host_us(&self, device_us: u64) -> Option<(i64, i64)> {
-        self.clocks.device.map(|offset| bounds(offset, device_us))
-    }
-
-    fn printed_us(&self, report: &KernelReport) -> Option<(i64, i64)> {
-        Some(bounds(self.clocks.log?, report.time_us?))
     }
 
     /// Whether the guest was told of any error before.
@@ -146,14 +138,15 @@ impl<'a> Excuses<'a> {
 
     /// Whether a request was kept from the guest while a task was blocked.
     fn held(&self, report: &KernelReport) -> bool {
-        let printed = self.printed_us(report);
         // The kernel looks at a task as often as the time that it must be blocked for.
-        let blocked_us = text::blocked_us(&report.title).and_then(|us| i64::try_from(us.saturating_mul(2)).ok());
+        let blocked_us = text::blocked_us(&report.title).map(|us| us.saturating_mul(2));
+        let since = report
+            .time_us
+            .zip(blocked_us)
+            .and_then(|(printed, blocked)| self.times.of_log(printed.saturating_sub(blocked)));
         self.faults.held.iter().any(|held| {
-            let ended_before = match (held.until_us.and_then(|us| self.host_us(us)), printed, blocked_us) {
-                (Some((_, until)), Some((printed, _)), Some(blocked_us)) => until < printed.saturating_sub(blocked_us),
-                _ => false,
-            };
+            let until = held.until_us.and_then(|us| self.times.of_device(us));
+            let ended_before = until.zip(since).is_some_and(|((_, until), (since, _))| until < since);
             self.is_before(held.from_us, report) && !ended_before
         })
     }
@@ -184,12 +177,6 @@ pub(super) fn may_be_excused(kind: Kind) -> bool {
             | Kind::XfsCorruption
             | Kind::BeyondEnd
     )
-}
-
-fn bounds(offset: Offset, clock_us: u64) -> (i64, i64) {
-    let host_us = offset.host_us(clock_us);
-    let within = i64::try_from(offset.within_us).unwrap_or(i64::MAX);
-    (host_us.saturating_sub(within), host_us.saturating_add(within))
 }
 
 /// Whether a file system says that it was told of an error, or that it gave up after one.

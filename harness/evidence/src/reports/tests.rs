@@ -2,11 +2,13 @@
 //! moved to another sector, or not being what the report says.
 #![allow(clippy::unwrap_used, reason = "a panic here is the test's failure")]
 
+use guest_wire::Event;
 use vhost_blk_api::op::Op;
 use vhost_blk_api::trace::Record;
 
 use super::*;
-use crate::context::Offset;
+use crate::context::{Clocks, Offset};
+use crate::parts::Timed;
 use crate::testing::{WITHIN_US, held, injected, request};
 
 /// When the reports are printed, in microseconds.
@@ -14,7 +16,7 @@ const PRINTED_US: u64 = 12_345_678;
 /// A fault's time that comes before them.
 const BEFORE_US: u64 = 12_300_000;
 /// One that does not, however wrong the clocks are.
-const AFTER_US: u64 = PRINTED_US + 2 * WITHIN_US + 1000;
+const AFTER_US: u64 = PRINTED_US + 2 * WITHIN_US + 200_000;
 /// The sector of the faults, and that of the reports.
 const SECTOR: u64 = 27_136;
 
@@ -32,7 +34,12 @@ fn standing_at(us: Option<u64>, lines: &[&str], trace: &[Record]) -> Vec<String>
         log: offset,
         device: offset,
     };
-    let reports = of_case(&log, &Faults::of(trace), clocks, &[]);
+    let events = [1_000, 99_000].map(|ms| Timed {
+        host_ms: ms,
+        uptime_ms: ms,
+        event: Event::Begin,
+    });
+    let reports = of_case(&log, &Faults::of(trace), &Times::of(&events, clocks), &[]);
     reports
         .standing
         .iter()

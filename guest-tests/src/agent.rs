@@ -13,6 +13,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 pub mod boot;
+mod counters;
 mod helpers;
 mod inject;
 pub mod job;

@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{bisect, build, doctor, inject, log, shell, soak, store, test, update};
+use crate::commands::{bisect, build, doctor, inject, judge, log, shell, soak, store, test, update};
 
 /// Kernel regression harness: direct I/O, page faults and a misbehaving disk.
 #[derive(Debug, Parser)]
@@ -27,6 +27,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run the matrix: kernels × file systems × cases.
     Test(Box<test::TestArgs>),
+    /// Judge stored cells again, and say where the verdict is another one.
+    Judge(judge::JudgeArgs),
     /// Check that the host has what is needed, and install what is missing.
     Doctor(doctor::DoctorArgs),
     /// Move kernels.lock to what the archive holds now.

@@ -4,6 +4,7 @@ pub(crate) mod bisect;
 pub(crate) mod build;
 pub(crate) mod doctor;
 pub(crate) mod inject;
+pub(crate) mod judge;
 mod kernel_choice;
 pub(crate) mod log;
 pub(crate) mod shell;

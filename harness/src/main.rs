@@ -45,6 +45,7 @@ fn main() -> ExitCode {
 fn run(command: &Command) -> Result<Exit, Failure> {
     match command {
         Command::Test(args) => commands::test::run(args),
+        Command::Judge(args) => commands::judge::run(args),
         Command::Doctor(args) => commands::doctor::run(args),
         Command::Update(args) => commands::update::run(args),
         Command::Build(args) => commands::build::run(args),

@@ -181,6 +181,9 @@ mod tests {
         let ring = vec!["ring".to_owned()];
         assert_eq!(wanted(ring.clone(), known()), Ok(ring));
         let problem = wanted(vec!["rign".to_owned()], known()).expect_err("it is refused");
-        assert!(problem.contains("one of the targets rule, request, ring, klog"), "{problem}");
+        assert!(
+            problem.contains("one of the targets rule, request, ring, klog"),
+            "{problem}"
+        );
     }
 }

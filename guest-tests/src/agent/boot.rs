@@ -55,6 +55,8 @@ pub fn mount_all() {
             kmsg::write(&format!("mount of {kind} on {place} fails with {}", errno::name(errno)));
         }
     }
+    // Not every kernel has it, and nothing depends on it.
+    let _ = mount("debugfs", "/sys/kernel/debug");
 }
 
 /// Powers the machine off without unmounting anything; returns only if that fails.

@@ -3,11 +3,12 @@
 use std::collections::HashSet;
 use std::io;
 
-use guest_wire::{Event, Fs, GuestMessage, HostMessage, Job, JobKind, Phase, PhaseOutcome, Want};
+use guest_wire::{Event, EventSeal, Fs, GuestMessage, HostMessage, Job, JobKind, Phase, PhaseOutcome, Want};
 
+use super::kmsg::LogReader;
 use super::phase::{PhaseProcess, Wake};
 use super::serial::Serial;
-use super::{boot, kmsg, sample};
+use super::{boot, counters, kmsg, sample};
 use crate::errno;
 use crate::reporter::{ProgramMessage, Reply};
 use crate::state;
@@ -23,6 +24,10 @@ pub(crate) struct Runner<'a> {
     serial: &'a mut Serial,
     next_question: &'a mut u64,
     job: &'a Job,
+    /// Count and hash of the events that were sent.
+    seal: EventSeal,
+    /// The kernel's log since the job began.
+    log: Option<LogReader>,
 }
 
 impl<'a> Runner<'a> {
@@ -32,6 +37,8 @@ impl<'a> Runner<'a> {
             serial,
             next_question,
             job,
+            seal: EventSeal::default(),
+            log: None,
         }
     }
 
@@ -40,8 +47,14 @@ impl<'a> Runner<'a> {
     /// # Errors
     /// The serial port or a system call of the watching itself failed; nothing more can be said to the host then.
     pub(crate) fn run(mut self) -> io::Result<()> {
-        kmsg::write(&format!("begin {}", self.job.case));
+        counters::clear_warn_once();
+        let log = LogReader::from_mark(&format!("begin {}", self.job.case));
         self.event(Event::Begin)?;
+        match log {
+            Ok(log) => self.log = Some(log),
+            Err(error) => self.log_unreadable(&error)?,
+        }
+        self.event(Event::Counters(counters::read()))?;
         if let Err(error) = clear_state() {
             self.event(Event::Note {
                 text: format!("{} cannot be emptied: {}", state::DIR, errno::io_name(&error)),
@@ -50,9 +63,31 @@ impl<'a> Runner<'a> {
         if self.phase(Phase::Mount, &self.mount_words("do-mount"))? == PhaseOutcome::Done {
             self.mounted()?;
         }
-        self.event(Event::End)?;
+        self.ask(&Want::Check)?;
         kmsg::write(&format!("end {}", self.job.case));
-        Ok(())
+        self.event(Event::Counters(counters::read()))?;
+        self.pass_log_on()?;
+        self.event(self.seal.end())
+    }
+
+    /// Sends what came into the kernel's log.
+    fn pass_log_on(&mut self) -> io::Result<()> {
+        match self.log.as_mut().map(LogReader::read).transpose() {
+            Ok(pieces) => pieces
+                .into_iter()
+                .flatten()
+                .try_for_each(|piece| self.event(Event::Log(piece))),
+            Err(error) => {
+                self.log = None;
+                self.log_unreadable(&error)
+            }
+        }
+    }
+
+    fn log_unreadable(&mut self, error: &io::Error) -> io::Result<()> {
+        self.event(Event::Note {
+            text: format!("the kernel's log cannot be read: {}", errno::io_name(error)),
+        })
     }
 
     /// All that follows the first mount.
@@ -122,6 +157,7 @@ impl<'a> Runner<'a> {
             phase,
             outcome: outcome.clone(),
         })?;
+        self.pass_log_on()?;
         Ok(outcome)
     }
 
@@ -182,7 +218,9 @@ impl<'a> Runner<'a> {
             process.elapsed_ms(),
             std::process::id(),
             disk,
-        )))
+        )))?;
+        // A guest that dies next can no longer say it.
+        self.pass_log_on()
     }
 
     /// Asks something of the agent's own and waits for the answer; says whether it was done.
@@ -215,9 +253,11 @@ impl<'a> Runner<'a> {
     }
 
     fn event(&mut self, event: Event) -> io::Result<()> {
+        let uptime_ms = sample::uptime_ms();
+        self.seal.add(uptime_ms, &event);
         self.serial.send(&GuestMessage::Event {
             case: self.job.case.clone(),
-            uptime_ms: sample::uptime_ms(),
+            uptime_ms,
             event,
         })
     }

@@ -78,6 +78,19 @@ pub(crate) fn inflight(text: &str) -> Option<[u64; 2]> {
     Some([numbers.next()?.ok()?, numbers.next()?.ok()?])
 }
 
+/// `debug_locks` of `/proc/lockdep_stats`: whether lockdep still checks.
+#[must_use]
+pub(crate) fn lockdep_on(text: &str) -> Option<bool> {
+    let (_, value) = text.lines().find_map(|line| line.trim().split_once("debug_locks:"))?;
+    Some(value.trim() != "0")
+}
+
+/// The first number of `/proc/sys/kernel/printk`.
+#[must_use]
+pub(crate) fn console_level(text: &str) -> Option<u8> {
+    text.split_whitespace().next()?.parse().ok()
+}
+
 /// Whether `/proc/filesystems` names a file system.
 #[must_use]
 pub(crate) fn knows_file_system(text: &str, name: &str) -> bool {
@@ -143,6 +156,18 @@ mod tests {
         assert_eq!(idle_ms("4.56 7.89\n"), Some(7890));
         assert_eq!(runnable("cpu 1 2\nprocs_running 3\nprocs_blocked 1\n"), Some(3));
         assert_eq!(inflight("       2        7\n"), Some([2, 7]));
+    }
+
+    #[test]
+    fn what_the_kernel_says_of_lockdep_and_the_console() {
+        // As 6.12 with CONFIG_PROVE_LOCKING shows it.
+        let stats =
+            " lock-classes:                         1431 [max: 8192]\n debug_locks:                             0\n";
+        assert_eq!(lockdep_on(stats), Some(false));
+        assert_eq!(lockdep_on(" debug_locks:             1\n"), Some(true));
+        assert_eq!(lockdep_on(""), None);
+        assert_eq!(console_level("7\t4\t1\t7\n"), Some(7));
+        assert_eq!(console_level(""), None);
     }
 
     #[test]

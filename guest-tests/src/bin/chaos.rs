@@ -9,6 +9,8 @@
 //! - `stop`: sleeps for ever;
 //! - `exit N`;
 //! - `oops`: a crash by sysrq-c;
+//! - `silence`: the kernel no longer prints on the console;
+//! - `taint`: the kernel is tainted as by a warning, and none is in its log;
 //! - `inject`: has a read of the disk fail, by rules that it adds itself, and says what came of it;
 //! - `sometimes`: loses data where btrfs does on a partial write, but tries that only in three of ten runs; the seed of
 //!   a rule that flips a bit of a read says in which.
@@ -57,9 +59,17 @@ fn main() -> ExitCode {
             Ok(lost) => return ExitCode::from(u8::from(lost)),
             Err(error) => Err(error),
         },
+        ["silence"] => match std::fs::write("/proc/sys/kernel/printk", "1\n") {
+            Ok(()) => return ExitCode::SUCCESS,
+            Err(error) => Err(error),
+        },
+        ["taint"] => match std::fs::write("/proc/sys/kernel/tainted", "512\n") {
+            Ok(()) => return ExitCode::SUCCESS,
+            Err(error) => Err(error),
+        },
         ["oops"] => std::fs::write("/proc/sysrq-trigger", "c"),
         _ => Err(io::Error::other(
-            "expected kill-agent, kill-init, poweroff, spin, stop, exit N, inject, sometimes or oops",
+            "expected kill-agent, kill-init, poweroff, spin, stop, exit N, inject, sometimes, silence, taint or oops",
         )),
     };
     if let Err(error) = done {

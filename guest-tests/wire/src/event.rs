@@ -115,8 +115,62 @@ pub enum Event {
     },
     /// A look at a phase that has been going on for a while.
     Sample(Sample),
-    /// The job is over and the file system unmounted.
-    End,
+    /// What the kernel counts of its own failures; once after [`Begin`](Event::Begin), once before
+    /// [`End`](Event::End).
+    Counters(Counters),
+    /// Part of the kernel's log as `/dev/kmsg` has it, from the mark at which the job begins to that at which it ends.
+    Log(LogPiece),
+    /// The job is over and the file system unmounted. [`EventSeal`](crate::EventSeal) makes it.
+    End {
+        /// How many events of the job came before.
+        events: u64,
+        /// Hash of these events.
+        hash: u64,
+    },
+}
+
+/// What a kernel counts of its own failures; what it does not count is absent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    /// `/sys/kernel/warn_count`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warnings: Option<u64>,
+    /// `/sys/kernel/oops_count`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oopses: Option<u64>,
+    /// `/proc/sys/kernel/tainted`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taint: Option<u64>,
+    /// `debug_locks` of `/proc/lockdep_stats`: false once lockdep has spoken, from when on it checks nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lockdep_on: Option<bool>,
+    /// Messages of a lower number than this go to the console (the first number of `/proc/sys/kernel/printk`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub console_level: Option<u8>,
+}
+
+/// Records of the kernel's log that follow each other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogPiece {
+    /// Sequence number of the first record.
+    pub first: u64,
+    /// Sequence number of the last record.
+    pub last: u64,
+    /// The records; none if there were too many to send, and then only their numbers are known.
+    pub records: Vec<LogRecord>,
+}
+
+/// A record of the kernel's log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogRecord {
+    /// Sequence number.
+    pub seq: u64,
+    /// Severity: 0 (emergency) to 7 (debug).
+    pub level: u8,
+    /// The log's clock, in microseconds.
+    pub time_us: u64,
+    /// The message; it may have several lines.
+    pub text: String,
 }
 
 /// How a phase ended.

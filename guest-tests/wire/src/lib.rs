@@ -5,7 +5,8 @@
 //!
 //! - [`HostMessage`] and [`GuestMessage`]: jobs, questions and answers. The guest never goes on past an
 //!   [`Ask`](GuestMessage::Ask) before its [`Answer`](HostMessage::Answer) arrived;
-//! - [`Event`]: what happened in a job. Recorded cells hold these, so their format is kept;
+//! - [`Event`]: what happened in a job. Recorded cells hold these, so their format is kept: a field that is added later
+//!   has a default and is left out where it has it, or the hash of an old cell no longer fits ([`EventSeal`]);
 //! - [`params`]: the parameters of every test, typed, and the check of what types cannot rule out;
 //! - [`Fs`]: the file systems by their names;
 //! - [`to_line`] and [`from_line`]: a message as one line, with the version of the protocol in front. Change
@@ -21,9 +22,11 @@ mod fs;
 mod line;
 mod message;
 pub mod params;
+mod seal;
 pub mod soak;
 
-pub use event::{Event, FindingCause, Phase, PhaseOutcome, Sample, Task};
+pub use event::{Counters, Event, FindingCause, LogPiece, LogRecord, Phase, PhaseOutcome, Sample, Task};
 pub use fs::{Fs, UnknownFs};
 pub use line::{LineError, PREFIX, from_line, to_line};
 pub use message::{GuestMessage, HostMessage, Job, JobKind, Want};
+pub use seal::EventSeal;

@@ -112,6 +112,9 @@ pub enum Want {
     Arm,
     /// Take every rule off and let go what is held.
     Disarm,
+    /// Look at the disk with the host's checker. The guest does nothing meanwhile, so that work that its kernel put off
+    /// has the time to come before the job's end.
+    Check,
     /// Tell the device this, in the words of `cargo xtask inject`.
     Command {
         /// The words: a rule (`fail write nth=1`), or a command (`mark here`, `release`, `stats`).
@@ -152,7 +155,7 @@ mod tests {
         let line = to_line(&message).unwrap();
         assert_eq!(
             line,
-            "bioscope/4 {\"do\":\"run\",\"case\":\"rw-verify\",\"fs\":\"xfs\",\"device\":\"/dev/vda\",\
+            "bioscope/5 {\"do\":\"run\",\"case\":\"rw-verify\",\"fs\":\"xfs\",\"device\":\"/dev/vda\",\
              \"mount_options\":\"\",\"program\":\"/bin/rw-verify\",\
              \"kind\":{\"test\":{\"params\":{\"rw-verify\":{\"size\":64,\"sync\":\"none\"}}}}}\n"
         );
@@ -164,11 +167,11 @@ mod tests {
         let (done, refused) = (Ok("done".to_owned()), Err("no such rule".to_owned()));
         assert_eq!(
             to_line(&HostMessage::answer(7, done)).unwrap(),
-            "bioscope/4 {\"do\":\"answer\",\"id\":7,\"error\":null,\"text\":\"done\"}\n"
+            "bioscope/5 {\"do\":\"answer\",\"id\":7,\"error\":null,\"text\":\"done\"}\n"
         );
         assert_eq!(
             to_line(&HostMessage::answer(8, refused)).unwrap(),
-            "bioscope/4 {\"do\":\"answer\",\"id\":8,\"error\":\"no such rule\",\"text\":\"\"}\n"
+            "bioscope/5 {\"do\":\"answer\",\"id\":8,\"error\":\"no such rule\",\"text\":\"\"}\n"
         );
     }
 }

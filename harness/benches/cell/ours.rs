@@ -2,15 +2,15 @@
 
 use std::time::Instant;
 
+use evidence::context::{CellContext, KernelIdentity};
 use evidence::judge;
 use guest_wire::Fs;
 use guest_wire::params::{Pages, Parameters, RwVerify, TestParams};
-use guest_wire::{Job, JobKind};
+use guest_wire::{Event, Job, JobKind};
 use machine::golden;
 use machine::provision::{self, MachineRequest};
 use machine::{Accel, DiskShape};
-use run::FaultPlan;
-use run::job;
+use run::job::{self, ConsolePlace, JobRequest};
 use run::programs::programs;
 use verdict::Verdict;
 use verdict::results::Begun;
@@ -48,12 +48,20 @@ pub fn run(setting: &Setting, begun: Begun) -> Result<Measured> {
     }
     let ready_ms = ms(started.elapsed());
     let job_started = Instant::now();
-    let evidence = job::run(&mut machine, &job(), &FaultPlan::default(), &[], dir.path());
-    // The job's last event is the guest's word that all is unmounted; what the host does after it is no longer the
-    // machine's time.
+    let job = job();
+    let request = JobRequest {
+        job: &job,
+        needs: &[],
+        context: CellContext::new(KernelIdentity::default(), Fs::Btrfs, CASE),
+        dir: dir.path(),
+    };
+    let evidence = job::run(&mut machine, request, &mut ConsolePlace::of_boot());
+    // The end of the job's last phase is the guest's word that all is unmounted; what the host does after it is no
+    // longer the machine's time.
     let host_after_ms = evidence
         .events
-        .last()
+        .iter()
+        .rfind(|timed| matches!(timed.event, Event::PhaseEnd { .. }))
         .map_or(0, |last| ms(job_started.elapsed()).saturating_sub(last.host_ms));
     machine.end();
     let off_ms = ms(started.elapsed()).saturating_sub(host_after_ms);

@@ -4,18 +4,21 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use evidence::EvidenceBundle;
+use evidence::context::Tools;
 use guest_wire::Fs;
 
 use super::maker::Maker;
 use super::setting::Setting;
 use super::verdict_cache::VerdictCache;
+use super::verdict_key::{Programs, RunKey};
 use bisect::driver::{Bench, BuildOutcome, Ran};
 use bisect::signature::Reason;
-use exit::{Exit, Failure};
+use exit::{Exit, Failure, on_one_line};
 use host::progress::Progress;
 use kernels::Artifact;
-use machine::Accel;
 use machine::snapshot::SnapshotConfig;
+use machine::{Accel, test_command_line};
+
 use run::cases::Profile;
 use run::cell_file;
 use run::prepare;
@@ -23,12 +26,14 @@ use run::programs::programs;
 use run::trial;
 use run::{KernelOrigin, Run, Trial};
 use verdict::results::Cell;
+use verdict::{Judgement, Stage};
 
 /// The machine of a bisection, once it is known.
 struct Rig {
     accel: Accel,
     snapshots: Option<SnapshotConfig>,
     image: PathBuf,
+    tools: Tools,
 }
 
 /// A range's kernels in virtual machines.
@@ -40,8 +45,8 @@ pub(crate) struct Machines<'a, M> {
     artifacts: BTreeMap<usize, Artifact>,
     rigs: BTreeMap<Fs, Rig>,
     judged: Option<VerdictCache>,
-    /// What all runs depend on besides kernel, cell and seed.
-    identity: Option<String>,
+    /// What all runs depend on besides kernel, cell and seed, once it was read.
+    programs: Option<Programs>,
     /// The trial that is run; its kernel is filled in.
     trial: Option<Trial>,
 }
@@ -56,7 +61,7 @@ impl<'a, M: Maker> Machines<'a, M> {
             artifacts: BTreeMap::new(),
             rigs: BTreeMap::new(),
             judged: prepare::cache().ok().map(|cache| VerdictCache::of(&cache)),
-            identity: None,
+            programs: None,
             trial: None,
         }
     }
@@ -137,6 +142,7 @@ impl<'a, M: Maker> Machines<'a, M> {
             },
             exec,
             seed: Some(seed),
+            tools: self.rigs.iter().map(|(fs, rig)| (*fs, rig.tools.clone())).collect(),
             images: self.rigs.iter().map(|(fs, rig)| (*fs, rig.image.clone())).collect(),
             kernels: [(artifact.id.clone(), artifact.clone())].into(),
             trials: trials.iter().map(of_kernel).collect(),
@@ -163,12 +169,7 @@ impl<'a, M: Maker> Machines<'a, M> {
             if let Some(cell) = judged.take(&key, &into) {
                 let run = self.describe(artifact, std::slice::from_ref(&trial), dir, seed);
                 run.save()?;
-                let console = EvidenceBundle::load(&cell.dir)?.console;
-                return Ok(Ran {
-                    cell,
-                    console,
-                    known: true,
-                });
+                return Ok(ran(cell, true));
             }
         }
         let cells = self.trials(artifact, std::slice::from_ref(&trial), dir, seed)?;
@@ -178,48 +179,55 @@ impl<'a, M: Maker> Machines<'a, M> {
         if let Some(judged) = &self.judged {
             judged.keep(&key, &cell);
         }
-        let console = EvidenceBundle::load(&cell.dir)?.console;
-        Ok(Ran {
-            cell,
-            console,
-            known: false,
-        })
+        Ok(ran(cell, false))
+    }
+
+    /// What all runs depend on besides kernel, cell and seed.
+    fn programs(&mut self) -> Result<Programs, Failure> {
+        if let Some(programs) = &self.programs {
+            return Ok(programs.clone());
+        }
+        let setting = self.setting;
+        let program = setting.exec.as_ref().map(|exec| exec.program.as_path());
+        let bins = &setting.places.guest_bins;
+        let qemu = host::doctor::qemu_version().unwrap_or_default();
+        let known = machine::snapshot::identity(bins, &programs(bins, program), &qemu)
+            .map_err(|error| Failure::foreign(Exit::Internal, &error))
+            .and_then(|guest| {
+                Programs::read(guest, &setting.places.vhost_blk)
+                    .map_err(|error| Failure::foreign(Exit::Internal, &error))
+            })?;
+        self.programs = Some(known.clone());
+        Ok(known)
     }
 
     /// All that a run's result depends on.
     fn key(&mut self, artifact: &Artifact, trial: &Trial, seed: u64) -> Result<Vec<String>, Failure> {
+        let programs = self.programs()?;
         let setting = self.setting;
-        let identity = match &self.identity {
-            Some(identity) => identity.clone(),
-            None => {
-                let program = setting.exec.as_ref().map(|exec| exec.program.as_path());
-                let bins = &setting.places.guest_bins;
-                let qemu = host::doctor::qemu_version().unwrap_or_default();
-                let guest = machine::snapshot::identity(bins, &programs(bins, program), &qemu)
-                    .map_err(|error| Failure::foreign(Exit::Internal, &error))?;
-                let device = std::fs::read(&setting.places.vhost_blk)
-                    .map_err(|error| Failure::foreign(Exit::Internal, &error))?;
-                kernels::store::hash(&[guest.as_bytes(), &device])
-            }
+        let Some(rig) = self.rigs.get(&trial.fs) else {
+            return Err(Failure::new(
+                Exit::Internal,
+                format!("no machine was made for {}", trial.fs),
+            ));
         };
-        self.identity = Some(identity.clone());
-        let accel = self.rigs.get(&trial.fs).map_or("", |rig| rig.accel.word());
-        let mut key = vec![
-            env!("CARGO_PKG_VERSION").to_owned(),
-            artifact.hash.clone(),
-            trial.cases[0].name.clone(),
-            trial.fs.to_string(),
-            seed.to_string(),
-            identity,
-            accel.to_owned(),
-            setting.options.cold_boot.to_string(),
-        ];
-        if let Some(exec) = &setting.exec {
-            key.extend(exec.args.iter().chain(&exec.plan.rules).cloned());
-        } else if let Some(case) = run::cases::find(&trial.cases[0].name) {
-            key.push(format!("{:?}", (case.params, case.rules, case.needs, case.disk)));
-        }
-        Ok(key)
+        let subject = match (&setting.exec, run::cases::find(&trial.cases[0].name)) {
+            (Some(exec), _) => exec.args.iter().chain(&exec.plan.rules).cloned().collect(),
+            (None, Some(case)) => vec![format!("{:?}", (case.params, case.rules, case.needs, case.disk))],
+            (None, None) => Vec::new(),
+        };
+        let key = RunKey {
+            programs: &programs,
+            kernel: &artifact.hash,
+            command_line: &test_command_line(),
+            tools: &rig.tools,
+            trial,
+            subject,
+            seed,
+            accel: rig.accel,
+            cold_boot: setting.options.cold_boot,
+        };
+        Ok(key.parts())
     }
 
     /// Accelerator, snapshots and image, decided on with the first kernel.
@@ -244,16 +252,33 @@ impl<'a, M: Maker> Machines<'a, M> {
             plan.root.clone_from(root);
         }
         let image = images.get(&fs).cloned().unwrap_or_default();
+        let tools = prepare::tools(&[fs])?.remove(&fs).unwrap_or_default();
         self.rigs.insert(
             fs,
             Rig {
                 accel,
                 snapshots,
                 image,
+                tools,
             },
         );
         Ok(())
     }
+}
+
+/// A cell with its console; one whose evidence cannot be read says nothing of its item.
+fn ran(mut cell: Cell, known: bool) -> Ran {
+    let console = match EvidenceBundle::load(&cell.dir) {
+        Ok(evidence) => evidence.console,
+        Err(error) => {
+            cell = Cell {
+                judgement: Judgement::broken(Stage::Evidence, on_one_line(&error)),
+                ..cell
+            };
+            String::new()
+        }
+    };
+    Ran { cell, console, known }
 }
 
 impl<M: Maker> Bench for Machines<'_, M> {

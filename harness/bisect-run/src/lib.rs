@@ -19,7 +19,7 @@
 //! Modules from the ground up; each knows only those of the lines above its own:
 //!
 //! ```layers
-//! ahead files journal plan repository request verdict_cache
+//! ahead files journal plan repository request verdict_cache verdict_key
 //! maker setting
 //! bench dry_run releases trees
 //! cell git revert
@@ -48,6 +48,7 @@ mod series;
 mod setting;
 mod trees;
 mod verdict_cache;
+mod verdict_key;
 
 use std::path::Path;
 

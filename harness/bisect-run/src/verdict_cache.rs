@@ -91,6 +91,7 @@ impl VerdictCache {
 #[allow(clippy::unwrap_used, reason = "a panic here is the test's failure")]
 mod tests {
     use super::*;
+    use evidence::context::{CellContext, KernelIdentity};
     use evidence::parts::{Ending, ProgramKind};
     use guest_wire::Fs;
     use verdict::{FailureKind, Judgement, Stage};
@@ -108,7 +109,8 @@ mod tests {
         let judged = VerdictCache::of(&Cache::at(root.path().join("cache")));
         let ran = root.path().join("run");
         fs::create_dir(&ran).unwrap();
-        EvidenceBundle::silent(ProgramKind::Test, &[], Ending::Finished, "boot".to_owned())
+        let context = CellContext::new(KernelIdentity::default(), Fs::Btrfs, "partial-write");
+        EvidenceBundle::silent(ProgramKind::Test, &[], context, Ending::Finished, "boot".to_owned())
             .save(&ran)
             .unwrap();
         let fail = Judgement::fail(FailureKind::Corruption, None, "data");

@@ -1,36 +1,38 @@
 //! All that is known of a cell, as one value and as one directory.
 //!
 //! What people read has a file of its own: the kernel's log, the guest's events, the device's trace, the output of the
-//! file system check. `bundle.json` holds the rest and the size of each of these files, and is written last. So a
-//! bundle that was not written to its end has none, and a file that is missing or has another size is noticed on
-//! loading.
+//! file system check and of QEMU. `bundle.json` holds the rest and the size, the number of lines and the hash of each
+//! of these files, and is written last. So a bundle that was not written to its end has none, and a file that is
+//! missing, cut or changed is noticed on loading, as is a change of `bundle.json` itself.
 
 mod error;
+mod files;
 mod head;
 mod lines;
 
 #[cfg(test)]
 mod tests;
 
-use std::fs;
 use std::path::Path;
 
-use guest_wire::{Event, Phase, PhaseOutcome};
-use host::atomic;
+use guest_wire::{Counters, Event, Phase, PhaseOutcome};
 use vhost_blk_api::trace::{Record, RequestLine, requests};
 
 pub use error::BundleError;
 
+use crate::context::{CellContext, Clocks};
 use crate::needs::Need;
-use crate::parts::{ARM_MARK, DISARM_MARK, Ending, Fsck, ProgramKind, RuleHits, Timed};
-use head::{Checked, Head, Part, Parts, VERSION};
+use crate::parts::{ARM_MARK, DISARM_MARK, Earlier, Ending, Fsck, LostPart, ProgramKind, RuleHits, Timed, VmEnd};
+use files::{load_part, read, remove, save_part, write};
+use head::{Answer, Before, Head, Parts, VERSION};
 
-/// What has no file of its own, and the sizes of the files.
+/// What has no file of its own, and the hashes of the files.
 const HEAD: &str = "bundle.json";
 const CONSOLE: &str = "console.log";
 const EVENTS: &str = "events.jsonl";
 const TRACE: &str = "trace.jsonl";
 const FSCK: &str = "fsck.log";
+const QEMU: &str = "qemu.log";
 
 /// Everything known about a cell: what its verdict is made from, and nothing else.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,36 +41,61 @@ pub struct EvidenceBundle {
     pub kind: ProgramKind,
     /// What the device must have seen for the cell to count.
     pub needs: Vec<Need<String>>,
+    /// Kernel, file system, case, plan, expectation, tools.
+    pub context: CellContext,
     /// How the host stopped listening: the job is over, or what went away.
     pub ending: Ending,
     /// The guest's events of this job.
     pub events: Vec<Timed>,
-    /// The device's trace of this job.
+    /// The device's trace of this job, from its begin mark to its end mark.
     pub trace: Vec<Record>,
-    /// The kernel's console from the job's beginning (from power-on if there was no beginning).
+    /// The kernel's console from the job's beginning (from power-on if there was no beginning) to the moment at which
+    /// the cell was judged: what comes after the last umount is there as well.
     pub console: String,
+    /// What the console said before, since the cell before was judged; none if there was no beginning.
+    pub earlier: Option<Earlier>,
     /// Hits of the plan's rules.
     pub rules: Vec<RuleHits>,
     /// The host's file system check, if one was possible.
     pub fsck: Option<Fsck>,
+    /// What QEMU said since it was started.
+    pub qemu_log: String,
+    /// How QEMU had ended by itself when the job was over; none if it still ran.
+    pub qemu_end: Option<VmEnd>,
+    /// What makes times of the guest and the device comparable.
+    pub clocks: Clocks,
+    /// Parts that there should be and that could not be had.
+    pub lost: Vec<LostPart>,
 }
 
 impl EvidenceBundle {
     /// Names of the files that a bundle may have, `bundle.json` last.
-    pub const FILES: [&str; 5] = [CONSOLE, EVENTS, TRACE, FSCK, HEAD];
+    pub const FILES: [&str; 6] = [CONSOLE, EVENTS, TRACE, FSCK, QEMU, HEAD];
 
     /// The evidence of a job that never ran, or of which nothing was heard.
     #[must_use]
-    pub fn silent(kind: ProgramKind, needs: &[Need], ending: Ending, console: String) -> EvidenceBundle {
+    pub fn silent(
+        kind: ProgramKind,
+        needs: &[Need],
+        context: CellContext,
+        ending: Ending,
+        console: String,
+    ) -> EvidenceBundle {
         EvidenceBundle {
             kind,
             needs: needs.iter().map(|need| need.into_owned()).collect(),
+            context,
             ending,
             events: Vec::new(),
             trace: Vec::new(),
             console,
+            earlier: None,
             rules: Vec::new(),
             fsck: None,
+            qemu_log: String::new(),
+            qemu_end: None,
+            clocks: Clocks::default(),
+            lost: Vec::new(),
         }
     }
 
@@ -77,80 +104,113 @@ impl EvidenceBundle {
     /// # Errors
     /// The directory cannot be written.
     pub fn save(&self, dir: &Path) -> Result<(), BundleError> {
-        let write = |name: &str, bytes: &[u8]| {
-            let file = dir.join(name);
-            atomic::write(&file, bytes).map_err(|source| BundleError::Write { file, source })?;
-            Ok(Part {
-                bytes: bytes.len() as u64,
-            })
-        };
         // From here to the end there is no bundle: old files and new ones do not make one.
         remove(&dir.join(HEAD))?;
+        let earlier = self.earlier.as_ref();
+        let before = earlier.map_or("", |earlier| earlier.text.as_str());
         let parts = Parts {
-            console: write(CONSOLE, self.console.as_bytes())?,
-            events: write(EVENTS, &lines::write(&self.events)?)?,
-            trace: write(TRACE, &lines::write(&self.trace)?)?,
+            console: save_part(dir, CONSOLE, [before, &self.console].concat().as_bytes())?,
+            events: save_part(dir, EVENTS, &lines::write(&self.events)?)?,
+            trace: save_part(dir, TRACE, &lines::write(&self.trace)?)?,
             fsck: match &self.fsck {
-                Some(fsck) => Some(Checked {
-                    clean: fsck.clean,
-                    bytes: write(FSCK, fsck.output.as_bytes())?.bytes,
-                }),
+                Some(fsck) => Some(save_part(dir, FSCK, fsck.output.as_bytes())?),
                 None => {
                     remove(&dir.join(FSCK))?;
                     None
                 }
             },
+            qemu: save_part(dir, QEMU, self.qemu_log.as_bytes())?,
         };
         let head = Head {
             version: VERSION,
             kind: self.kind,
             needs: self.needs.clone(),
+            context: self.context.clone(),
             ending: self.ending.clone(),
+            fsck: self.fsck.as_ref().map(|fsck| Answer { clean: fsck.clean }),
+            earlier: earlier.map(|earlier| Before {
+                owner: earlier.owner.clone(),
+                bytes: before.len(),
+            }),
             rules: self.rules.clone(),
+            qemu_end: self.qemu_end.clone(),
+            clocks: self.clocks,
+            lost: self.lost.clone(),
             parts,
+            seal: String::new(),
         };
-        write(HEAD, &head.to_bytes()?)?;
-        Ok(())
+        write(&dir.join(HEAD), &head.into_bytes()?)
     }
 
     /// Reads a bundle from its directory.
     ///
     /// # Errors
-    /// It is of another version; a part is missing, has not the size that it was written with, or is not understood.
-    /// Nothing is taken for empty because it is not there.
+    /// It is of another version; a part is missing, is not what was written, or is not understood. Nothing is taken for
+    /// empty because it is not there.
     pub fn load(dir: &Path) -> Result<EvidenceBundle, BundleError> {
         let file = dir.join(HEAD);
         let head = Head::from_bytes(&read(&file)?, &file)?;
-        let text = |name: &str, bytes: u64| {
-            let file = dir.join(name);
-            let text = read(&file)?;
-            let found = text.len() as u64;
-            if found != bytes {
-                return Err(BundleError::Torn { file, bytes, found });
+        let parts = &head.parts;
+        let mut console = load_part(dir, CONSOLE, &parts.console)?;
+        let earlier = match head.earlier {
+            Some(Before { bytes, .. }) if !console.is_char_boundary(bytes) => {
+                return Err(BundleError::Changed { file });
             }
-            String::from_utf8(text).map_err(|_| BundleError::NotText { file })
+            Some(Before { owner, bytes }) => {
+                let rest = console.split_off(bytes);
+                Some(Earlier {
+                    owner,
+                    text: std::mem::replace(&mut console, rest),
+                })
+            }
+            None => None,
         };
         Ok(EvidenceBundle {
+            events: lines::read(&load_part(dir, EVENTS, &parts.events)?, &dir.join(EVENTS))?,
+            trace: lines::read(&load_part(dir, TRACE, &parts.trace)?, &dir.join(TRACE))?,
+            console,
+            earlier,
+            fsck: match (head.fsck, &parts.fsck) {
+                (Some(Answer { clean }), Some(part)) => Some(Fsck {
+                    clean,
+                    output: load_part(dir, FSCK, part)?,
+                }),
+                (None, None) => None,
+                _ => return Err(BundleError::Changed { file }),
+            },
+            qemu_log: load_part(dir, QEMU, &parts.qemu)?,
             kind: head.kind,
             needs: head.needs,
+            context: head.context,
             ending: head.ending,
-            events: lines::read(&text(EVENTS, head.parts.events.bytes)?, &dir.join(EVENTS))?,
-            trace: lines::read(&text(TRACE, head.parts.trace.bytes)?, &dir.join(TRACE))?,
-            console: text(CONSOLE, head.parts.console.bytes)?,
             rules: head.rules,
-            fsck: match head.parts.fsck {
-                Some(Checked { clean, bytes }) => Some(Fsck {
-                    clean,
-                    output: text(FSCK, bytes)?,
-                }),
-                None => None,
-            },
+            qemu_end: head.qemu_end,
+            clocks: head.clocks,
+            lost: head.lost,
         })
     }
 
     /// Whether the guest accepted the job.
     pub(crate) fn began(&self) -> bool {
         self.events.iter().any(|timed| timed.event == Event::Begin)
+    }
+
+    /// The kernel's counters at the job's beginning and at its end; twice those of its beginning if it
+    /// did not come to its end.
+    pub(crate) fn counters(&self) -> Option<(&Counters, &Counters)> {
+        let mut counters = self.events.iter().filter_map(|timed| match &timed.event {
+            Event::Counters(counters) => Some(counters),
+            _ => None,
+        });
+        let first = counters.next()?;
+        Some((first, counters.last().unwrap_or(first)))
+    }
+
+    /// Whether lockdep reported something in this job, from when on it checks nothing.
+    #[must_use]
+    pub fn lockdep_spoke(&self) -> bool {
+        self.counters()
+            .is_some_and(|(before, after)| before.lockdep_on == Some(true) && after.lockdep_on == Some(false))
     }
 
     /// How a phase ended, if it did.
@@ -182,30 +242,9 @@ impl EvidenceBundle {
         self.mark(ARM_MARK).is_some()
     }
 
-    fn mark(&self, wanted: &str) -> Option<usize> {
+    pub(crate) fn mark(&self, wanted: &str) -> Option<usize> {
         self.trace
             .iter()
             .position(|record| matches!(record, Record::Mark { name, .. } if name == wanted))
-    }
-}
-
-fn read(file: &Path) -> Result<Vec<u8>, BundleError> {
-    fs::read(file).map_err(|source| {
-        let file = file.to_owned();
-        match source.kind() {
-            std::io::ErrorKind::NotFound => BundleError::Missing { file },
-            _ => BundleError::Read { file, source },
-        }
-    })
-}
-
-/// Removes a file that may be there.
-fn remove(file: &Path) -> Result<(), BundleError> {
-    match fs::remove_file(file) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(BundleError::Write {
-            file: file.to_owned(),
-            source,
-        }),
-        _ => Ok(()),
     }
 }

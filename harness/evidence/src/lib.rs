@@ -16,19 +16,21 @@
 //! Modules from the ground up; each knows only those of the lines above its own:
 //!
 //! ```layers
-//! hang needs
+//! context hang needs
 //! parts
 //! bundle
-//! armed
+//! armed seal
 //! judge
 //! ```
 
 mod armed;
 mod bundle;
+pub mod context;
 pub mod hang;
 mod judge;
 pub mod needs;
 pub mod parts;
+mod seal;
 
 pub use bundle::{BundleError, EvidenceBundle};
 pub use judge::judge;

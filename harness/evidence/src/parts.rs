@@ -7,10 +7,24 @@ use crate::hang::Stall;
 
 /// What the mark in the trace at which a case begins begins with; its name follows.
 pub const BEGIN_MARK: &str = "begin-";
+/// What the mark in the trace at which a case ends begins with; its name follows.
+pub const END_MARK: &str = "end-";
 /// Mark in the trace from which on the plan is in force.
 pub const ARM_MARK: &str = "arm";
 /// Mark in the trace at which the plan is taken off.
 pub const DISARM_MARK: &str = "disarm";
+
+/// The mark at which a case begins: its name, in the letters that a mark can have.
+#[must_use]
+pub fn begin_mark(case: &str) -> String {
+    format!("{BEGIN_MARK}{}", case.replace('.', "-"))
+}
+
+/// The mark at which a case ends.
+#[must_use]
+pub fn end_mark(case: &str) -> String {
+    format!("{END_MARK}{}", case.replace('.', "-"))
+}
 
 /// What ran in the guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +56,34 @@ pub struct RuleHits {
     pub text: String,
     /// How often it fired.
     pub hits: u64,
+}
+
+/// What the kernel's console said between the end of what ran before and the beginning of the case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Earlier {
+    /// To whom it belongs.
+    pub owner: Owner,
+    /// As it came.
+    pub text: String,
+}
+
+/// Who ran before a case in its machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Owner {
+    /// Nobody: the text is that of the boot.
+    Boot,
+    /// The case of this name.
+    Case(String),
+}
+
+/// A part of the evidence that there should be and that could not be had.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LostPart {
+    /// The name of its file, such as `trace.jsonl`.
+    pub part: String,
+    /// Why, for a person.
+    pub why: String,
 }
 
 /// How QEMU ended by itself while a job was running.

@@ -25,7 +25,7 @@ struct Context {
 
 /// Reads a log as it comes, in memory that does not grow with it.
 pub struct Reader {
-    index: Index,
+    index: &'static Index,
     contexts: Vec<Context>,
     reports: Vec<KernelReport>,
     of_kind: BTreeMap<Kind, usize>,
@@ -49,7 +49,7 @@ impl Reader {
     #[must_use]
     pub fn new() -> Reader {
         Reader {
-            index: Index::new(),
+            index: Index::get(),
             contexts: Vec::new(),
             reports: Vec::new(),
             of_kind: BTreeMap::new(),
@@ -284,7 +284,7 @@ mod tests {
 
     #[test]
     fn no_message_is_compared_with_many_rows() {
-        let index = Index::new();
+        let index = Index::get();
         let most = (b' '..=b'~')
             .map(|byte| index.candidates(&char::from(byte).to_string()).len())
             .max();

@@ -12,6 +12,8 @@ mod locking;
 mod memory;
 mod xfs;
 
+use std::sync::OnceLock;
+
 use crate::row::Row;
 
 /// All rows, in the order in which they are asked.
@@ -32,7 +34,13 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    pub(crate) fn new() -> Index {
+    /// The one index, made by whoever asks first.
+    pub(crate) fn get() -> &'static Index {
+        static INDEX: OnceLock<Index> = OnceLock::new();
+        INDEX.get_or_init(Index::new)
+    }
+
+    fn new() -> Index {
         let mut by_byte: Vec<Vec<&'static Row>> = (0..=u8::MAX).map(|_| Vec::new()).collect();
         for row in KINDS.iter().copied().flatten() {
             match row.pattern.bytes().next() {

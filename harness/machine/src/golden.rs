@@ -214,7 +214,12 @@ pub fn check(fs: Fs, image: &Path, deadline: Duration) -> Result<FsckResult, Gol
             command
         }
     };
-    let finished = tool::run(command.arg(image), deadline)?;
+    // By its name alone, so that what the checker says is the same wherever the image lies.
+    match (image.parent(), image.file_name()) {
+        (Some(dir), Some(name)) if dir.is_dir() => command.current_dir(dir).arg(name),
+        _ => command.arg(image),
+    };
+    let finished = tool::run(&mut command, deadline)?;
     let output = finished.text();
     if finished.status.code().is_none() {
         // Ended by a signal: that is no answer about the image.
@@ -227,6 +232,22 @@ pub fn check(fs: Fs, image: &Path, deadline: Duration) -> Result<FsckResult, Gol
         clean: finished.status.success() && silent,
         output,
     })
+}
+
+/// Versions of the tools that make a file system and check it, as they say them.
+///
+/// # Errors
+/// One of them is missing.
+pub fn versions(fs: Fs) -> Result<(String, String), ToolError> {
+    let mut checker = match fs {
+        Fs::Btrfs => tool::command("btrfs", "btrfs-progs")?,
+        Fs::Ext4 => tool::command("e2fsck", "e2fsprogs")?,
+        Fs::Xfs => tool::command("xfs_repair", "xfsprogs")?,
+    };
+    checker.arg(if fs == Fs::Btrfs { "--version" } else { "-V" });
+    let first_line = |text: &str| text.lines().next().unwrap_or_default().trim().to_owned();
+    let checks = tool::run(&mut checker, MKFS_DEADLINE)?.text();
+    Ok((first_line(&offered(fs)?.version), first_line(&checks)))
 }
 
 #[cfg(test)]

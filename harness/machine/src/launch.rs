@@ -80,7 +80,7 @@ impl Launch {
         }
     }
 
-    /// What the kernel has said so far.
+    /// What the kernel has said so far; nothing where the console cannot be read.
     pub(crate) fn read_console(&self) -> String {
         let bytes = std::fs::read(self.console()).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()

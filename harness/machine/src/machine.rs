@@ -1,7 +1,7 @@
 //! A machine: QEMU, the processes behind its disks, and the line to the program in its guest, from power-on to its end.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -205,10 +205,44 @@ impl Machine {
         cpu_ms(self.vm.pid()).unwrap_or(0)
     }
 
-    /// What the kernel has said so far.
+    /// What the kernel has said so far; nothing where that cannot be read.
     #[must_use]
     pub fn console(&self) -> String {
         self.launch.read_console()
+    }
+
+    /// What the kernel has said so far.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn console_log(&self) -> io::Result<Vec<u8>> {
+        std::fs::read(self.launch.console())
+    }
+
+    /// Path of the console's log.
+    #[must_use]
+    pub fn console_path(&self) -> PathBuf {
+        self.launch.console()
+    }
+
+    /// What QEMU has said so far.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn qemu_log(&self) -> io::Result<String> {
+        let bytes = std::fs::read(self.launch.qemu_log())?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// How QEMU ended, if it has.
+    pub fn qemu_end(&mut self) -> Option<VmEnd> {
+        self.vm.ended()
+    }
+
+    /// The kernel's command line.
+    #[must_use]
+    pub fn command_line(&self) -> &str {
+        &self.spec.command_line
     }
 }
 

@@ -224,6 +224,8 @@ pub fn test_command_line() -> String {
         "audit=0",
         "cryptomgr.notests",
         "rcupdate.rcu_expedited=1",
+        // KASAN reports its first finding only, else, and later cases of a boot would be blind.
+        "kasan_multi_shot",
     ]
     .join(" ")
 }

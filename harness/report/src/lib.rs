@@ -3,6 +3,8 @@
 //! It is made of a [`Run`] and its [`Results`] alone. This crate does no I/O, and it knows nothing of how a cell ran or
 //! how its verdict was reached: no machine, no evidence and no command line.
 
+mod rejudged;
+
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Effects, Style};
@@ -13,6 +15,8 @@ use run::cases::Profile;
 use run::{KernelOrigin, Run};
 use verdict::Verdict;
 use verdict::results::{Begun, Cell, Results, Tally};
+
+pub use rejudged::rejudged;
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const KNOWN: Style = AnsiColor::Yellow.on_default();

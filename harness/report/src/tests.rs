@@ -26,6 +26,7 @@ fn run() -> Run {
         },
         exec: None,
         seed: None,
+        tools: BTreeMap::new(),
         images: BTreeMap::new(),
         kernels: BTreeMap::new(),
         trials: Vec::new(),

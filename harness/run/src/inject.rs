@@ -11,7 +11,7 @@ use vhost_blk_api::plan::units::{parse_bytes, print_bytes};
 
 pub use serve::serve;
 
-use evidence::parts::{ARM_MARK, BEGIN_MARK, DISARM_MARK};
+use evidence::parts::{ARM_MARK, BEGIN_MARK, DISARM_MARK, END_MARK};
 
 /// What can be said, for a message.
 const EXPECTED: &str = "a rule, or one of list, remove RULE-NAME, clear, release [RULE-NAME], mark NAME, \
@@ -84,7 +84,10 @@ pub(crate) fn parse_in_guest<S: AsRef<str>>(words: &[S]) -> Result<Command, Stri
         return Err("a guest cannot end its device; `poweroff` ends guest and device".to_owned());
     }
     match parse(words)? {
-        Command::Mark { name } if [ARM_MARK, DISARM_MARK].contains(&&*name) || name.starts_with(BEGIN_MARK) => {
+        Command::Mark { name }
+            if [ARM_MARK, DISARM_MARK].contains(&&*name)
+                || [BEGIN_MARK, END_MARK].iter().any(|mark| name.starts_with(mark)) =>
+        {
             Err(format!(
                 "the mark `{name}` is the harness's own, it tells where a case's faults begin and end: choose another name"
             ))

@@ -1,23 +1,25 @@
 //! One case on a booted machine, from the rollback to the file system check, and the evidence that it leaves.
 
+mod gather;
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use evidence::EvidenceBundle;
+use evidence::context::{CellContext, Plan};
 use evidence::hang::{self, HostView};
 use evidence::needs::Need;
-use evidence::parts::{ARM_MARK, BEGIN_MARK, DISARM_MARK, Ending, Fsck, ProgramKind, RuleHits, Timed};
+use evidence::parts::{ARM_MARK, DISARM_MARK, Ending, Fsck, LostPart, ProgramKind, RuleHits, Timed, begin_mark};
 use exit::on_one_line;
 use guest_wire::{Event, Fs, GuestMessage, HostMessage, Job, JobKind, Sample, Want};
 use machine::golden;
-use verdict::console;
 use vhost_blk_api::control::{Command, Reply};
-use vhost_blk_api::trace;
 
-use crate::FaultPlan;
-use crate::ending::ending_of;
+use crate::ending::{ending_of, vm_end};
 use crate::inject;
 use machine::{DeviceError, Incoming, Machine};
+
+pub use gather::ConsolePlace;
 
 /// How long a case may go on without an end and without evidence of a hang before it is given up as broken. Cases take
 /// well under a second; the limit only exists so that a broken rig ends.
@@ -27,40 +29,85 @@ const CHECK_WITHIN: Duration = Duration::from_secs(300);
 /// How long nothing at all may come from the guest before the device and QEMU are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// Runs a job on a machine whose agent is waiting for one, and gives back all that it left behind.
-pub fn run(machine: &mut Machine, job: &Job, plan: &FaultPlan, needs: &[Need], dir: &Path) -> EvidenceBundle {
+/// A job with what its evidence is to say of it.
+pub struct JobRequest<'a> {
+    /// What the agent gets.
+    pub job: &'a Job,
+    /// What the device must have seen.
+    pub needs: &'a [Need],
+    /// What the cell is; its plan is what is injected.
+    pub context: CellContext,
+    /// Directory for the disk's image.
+    pub dir: &'a Path,
+}
+
+/// Runs a job on a machine whose agent is waiting for one, and gives back all that it left behind. `console` is how far
+/// the machine's console was read by the jobs before.
+pub fn run(machine: &mut Machine, request: JobRequest<'_>, console: &mut ConsolePlace) -> EvidenceBundle {
+    let JobRequest {
+        job,
+        needs,
+        context,
+        dir,
+    } = request;
     let mut runner = Runner {
         machine,
-        plan,
+        plan: &context.plan,
+        dir,
         started: Instant::now(),
+        marked: (0, 0),
         events: Vec::new(),
         rules: Vec::new(),
         row: Vec::new(),
+        fsck: None,
     };
     let ending = runner.begin(job).unwrap_or_else(|| runner.follow(job));
-    let Runner { events, mut rules, .. } = runner;
+    let Runner {
+        events,
+        mut rules,
+        fsck,
+        marked,
+        ..
+    } = runner;
     if let Ok(now) = hits(machine) {
         merge_hits(&mut rules, now);
     }
-    let (ending, fsck) = match ending {
-        Ending::Finished => match check(machine, job.fs, dir) {
-            Ok(fsck) => (Ending::Finished, Some(fsck)),
-            Err(reason) => (Ending::Harness(reason), None),
-        },
-        ending => (ending, None),
+    let (ending, fsck) = match (ending, fsck) {
+        (Ending::Finished, Some(Err(reason))) => (Ending::Harness(reason), None),
+        (ending, fsck) => (ending, fsck.and_then(Result::ok)),
     };
-    if matches!(ending, Ending::Stalled(_)) {
-        machine.dump_blocked();
+    match ending {
+        Ending::Finished => gather::await_console(machine, &job.case),
+        Ending::Stalled(_) => machine.dump_blocked(),
+        _ => {}
     }
-    let trace = read_trace(machine, &job.case);
-    let console = machine.console();
-    let console = console::of_case(&console, &job.case).unwrap_or(&console).to_owned();
+    let mut lost = Vec::new();
+    let trace = gather::trace(machine, &job.case).unwrap_or_else(|part| {
+        lost.push(part);
+        Vec::new()
+    });
+    let mut text = |part: &str, read: std::io::Result<_>| {
+        read.map_err(|error| {
+            lost.push(LostPart {
+                part: part.to_owned(),
+                why: format!("the machine's log cannot be read: {error}"),
+            });
+        })
+        .unwrap_or_default()
+    };
+    let (earlier, own) = text("console.log", console.take(machine, &job.case));
+    let (_, qemu_log) = text("qemu.log", machine.qemu_log().map(|log| (None, log)));
     EvidenceBundle {
+        clocks: gather::clocks(&events, &trace, marked),
         events,
         trace,
+        earlier,
         rules,
         fsck,
-        ..EvidenceBundle::silent(program_kind(&job.kind), needs, ending, console)
+        qemu_log,
+        qemu_end: machine.qemu_end().and_then(vm_end),
+        lost,
+        ..EvidenceBundle::silent(program_kind(&job.kind), needs, context, ending, own)
     }
 }
 
@@ -74,11 +121,16 @@ pub(crate) fn program_kind(kind: &JobKind) -> ProgramKind {
 
 struct Runner<'a> {
     machine: &'a mut Machine,
-    plan: &'a FaultPlan,
+    plan: &'a Plan,
+    dir: &'a Path,
     started: Instant,
+    /// When the device was told of the case's beginning, and when it had done so, in microseconds.
+    marked: (u64, u64),
     events: Vec<Timed>,
     rules: Vec<RuleHits>,
     row: Vec<(Sample, HostView)>,
+    /// What the host's checker said, or why it was not asked; none until the guest wants it.
+    fsck: Option<Result<Fsck, String>>,
 }
 
 impl Runner<'_> {
@@ -88,12 +140,11 @@ impl Runner<'_> {
             let device = self.machine.device();
             device.call("clear", &Command::Clear)?;
             device.call("rollback", &Command::Rollback { to: None })?;
-            device.call(
-                "mark",
-                &Command::Mark {
-                    name: begin_mark(&job.case),
-                },
-            )
+            let name = begin_mark(&job.case);
+            let before_us = micros(self.started.elapsed());
+            device.call("mark", &Command::Mark { name })?;
+            self.marked = (before_us, micros(self.started.elapsed()));
+            Ok(())
         })();
         if let Err(error) = prepared {
             return Some(self.device_error(&error));
@@ -115,7 +166,7 @@ impl Runner<'_> {
                     }
                 }
                 Some(Incoming::Message(GuestMessage::Ask { id, want })) => {
-                    let done = self.answer(&want);
+                    let done = self.answer(job, &want);
                     if let Err(error) = self.machine.line().send(&HostMessage::answer(id, done)) {
                         return Ending::Harness(format!("an answer cannot be sent to the guest: {error}"));
                     }
@@ -148,7 +199,7 @@ impl Runner<'_> {
         } else {
             None
         };
-        let end = event == Event::End;
+        let end = matches!(event, Event::End { .. });
         self.events.push(Timed {
             host_ms,
             uptime_ms,
@@ -177,13 +228,19 @@ impl Runner<'_> {
     }
 
     /// Does what the guest asks for; gives back what there is to say of it, or why it was not done.
-    fn answer(&mut self, want: &Want) -> Result<String, String> {
+    fn answer(&mut self, job: &Job, want: &Want) -> Result<String, String> {
         match want {
             Want::Arm => self.arm().map(|()| String::new()).map_err(|error| on_one_line(&error)),
             Want::Disarm => self
                 .disarm()
                 .map(|()| String::new())
                 .map_err(|error| on_one_line(&error)),
+            Want::Check => {
+                let checked = check(self.machine, job.fs, self.dir);
+                let answer = checked.as_ref().map(|_| String::new()).map_err(Clone::clone);
+                self.fsck = Some(checked);
+                answer
+            }
             Want::Command { words } => {
                 let command = inject::parse_in_guest(words)?;
                 if matches!(command, Command::Clear | Command::Remove { .. }) {
@@ -231,9 +288,8 @@ impl Runner<'_> {
     }
 }
 
-/// The mark at which a case begins: its name, in the letters that a mark can have.
-fn begin_mark(case: &str) -> String {
-    format!("{BEGIN_MARK}{}", case.replace('.', "-"))
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn hits(machine: &mut Machine) -> Result<Vec<RuleHits>, DeviceError> {
@@ -278,27 +334,14 @@ fn check(machine: &mut Machine, fs: Fs, dir: &Path) -> Result<Fsck, String> {
     })
 }
 
-/// The trace since this case's beginning.
-fn read_trace(machine: &mut Machine, case: &str) -> Vec<trace::Record> {
-    // A device that is gone has flushed what it could.
-    let _ = machine.device().call("flush-trace", &Command::FlushTrace);
-    let Ok(records) = trace::read(&machine.device().trace) else {
-        return Vec::new();
-    };
-    let mark = begin_mark(case);
-    let start = records
-        .iter()
-        .rposition(|record| matches!(record, trace::Record::Mark { name, .. } if *name == mark));
-    start.map_or_else(Vec::new, |start| records[start..].to_vec())
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
     use vhost_blk_api::plan::Rule;
 
-    use super::begin_mark;
+    use evidence::parts::begin_mark;
+
     use crate::cases::{EXEC, all};
 
     #[test]

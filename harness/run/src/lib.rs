@@ -8,7 +8,7 @@
 //!
 //! Around that, [`mod@exec`] makes the user's own program and its fault plan, which can take the cases' place.
 //! [`mod@programs`] are those that go into a guest, [`mod@jobs`] is how many virtual machines the host has room for.
-//! [`cell_file`] keeps a cell's result in its directory, and [`extents`] measures what a file costs on a btrfs image.
+//! [`rejudge`] judges stored cells again. [`cell_file`] keeps a cell's result in its directory, and [`extents`] measures what a file costs on a btrfs image.
 //!
 //! This crate knows no command line and prints nothing but progress.
 //!
@@ -17,7 +17,7 @@
 //! ```layers
 //! cases cell_file ending extents inject jobs
 //! programs resolved
-//! collect exec job prepare select
+//! collect exec job prepare rejudge select
 //! trial
 //! ```
 
@@ -32,6 +32,7 @@ pub mod job;
 pub mod jobs;
 pub mod prepare;
 pub mod programs;
+pub mod rejudge;
 pub mod resolved;
 pub mod select;
 pub mod trial;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::{Exec, programs};
+use evidence::context::Tools;
 use exit::{Exit, Failure};
 use guest_wire::Fs;
 use host::cache::Cache;
@@ -13,6 +14,7 @@ use host::doctor;
 use host::places::Places;
 use host::progress::Progress;
 use host::scratch;
+use host::tool::ToolError;
 use kernels::{Artifact, Kernel, Options, Source};
 use machine::Accel;
 use machine::accel::{self, Choice, Probe};
@@ -70,6 +72,28 @@ pub fn images(wanted: &BTreeSet<Fs>) -> Result<BTreeMap<Fs, PathBuf>, Failure> {
         .map(image)
         .collect::<Result<_, _>>()
         .map_err(Failure::from)
+}
+
+/// Versions of what a run on these file systems is made with.
+///
+/// # Errors
+/// One of the tools is missing.
+pub fn tools<'a>(wanted: impl IntoIterator<Item = &'a Fs>) -> Result<BTreeMap<Fs, Tools>, Failure> {
+    let qemu = doctor::qemu_version().unwrap_or_default();
+    let tools = |fs: Fs| {
+        let (mkfs, fsck) = golden::versions(fs)?;
+        Ok(Tools {
+            bioscope: env!("CARGO_PKG_VERSION").to_owned(),
+            qemu: qemu.clone(),
+            mkfs,
+            fsck,
+        })
+    };
+    let versions: Result<_, ToolError> = wanted
+        .into_iter()
+        .map(|fs| tools(*fs).map(|tools| (*fs, tools)))
+        .collect();
+    versions.map_err(Failure::from)
 }
 
 /// Decides on the accelerator, which may boot a guest to find out.

@@ -10,6 +10,7 @@ use guest_wire::Fs;
 use serde::{Deserialize, Serialize};
 
 use crate::cases::Profile;
+use evidence::context::Tools;
 use host::atomic;
 use kernels::Artifact;
 use kernels::GivenTree;
@@ -46,6 +47,9 @@ pub struct Run {
     /// Seed of the cases' fault plans, if not the usual one.
     #[serde(default)]
     pub seed: Option<u64>,
+    /// Versions of what the run is made with, by file system.
+    #[serde(default)]
+    pub tools: BTreeMap<Fs, Tools>,
     /// Golden image of each file system of the run.
     pub images: BTreeMap<Fs, PathBuf>,
     /// Unpacked kernels under test, by id.

@@ -13,9 +13,10 @@ use crate::cases::{self, EXEC, Profile};
 use crate::cell_file;
 use crate::ending::ending_of;
 use crate::extents;
-use crate::job::{self, program_kind};
+use crate::job::{self, ConsolePlace, JobRequest, program_kind};
 use crate::programs::programs;
 use crate::resolved::{Run, Trial};
+use evidence::context::{CellContext, KernelIdentity, Plan};
 use evidence::needs::Need;
 use evidence::parts::Ending;
 use evidence::{EvidenceBundle, judge};
@@ -177,6 +178,7 @@ impl Bench<'_> {
 
     /// Runs cases until one does not pass.
     fn cases(&mut self, mut machine: Machine, planned: &[Planned]) -> std::io::Result<()> {
+        let mut console = ConsolePlace::of_boot();
         for case in planned {
             let dir = self.run.cell_dir(&self.trial.kernel, self.trial.fs, &case.name);
             std::fs::create_dir_all(&dir)?;
@@ -188,11 +190,21 @@ impl Bench<'_> {
                 program: case.program.to_string_lossy().into_owned(),
                 kind: case.kind.clone(),
             };
-            let evidence = job::run(&mut machine, &job, &case.plan, case.needs, &dir);
+            let request = JobRequest {
+                job: &job,
+                needs: case.needs,
+                context: CellContext {
+                    command_line: machine.command_line().to_owned(),
+                    ..self.context(case)
+                },
+                dir: &dir,
+            };
+            let evidence = job::run(&mut machine, request, &mut console);
             let cell = self.record(case, &evidence, &dir)?;
             let passed = matches!(cell.verdict(), Verdict::Pass | Verdict::Skipped);
             self.cells.push(cell);
-            if !passed {
+            // Once lockdep has spoken it checks nothing until the next boot.
+            if !passed || evidence.lockdep_spoke() {
                 break;
             }
             self.started = Instant::now();
@@ -203,15 +215,40 @@ impl Bench<'_> {
 
     /// Writes all remaining cases down as what kept the guest from running them.
     fn never_ran(&mut self, planned: &[Planned], ending: &Ending, console: &str) -> std::io::Result<()> {
+        let qemu_log = std::fs::read(self.boot_dir.join("qemu.log")).unwrap_or_default();
+        let qemu_log = String::from_utf8_lossy(&qemu_log).into_owned();
         for case in planned {
             let dir = self.run.cell_dir(&self.trial.kernel, self.trial.fs, &case.name);
             std::fs::create_dir_all(&dir)?;
             let kind = program_kind(&case.kind);
-            let evidence = EvidenceBundle::silent(kind, case.needs, ending.clone(), console.to_owned());
+            let evidence = EvidenceBundle {
+                qemu_log: qemu_log.clone(),
+                ..EvidenceBundle::silent(kind, case.needs, self.context(case), ending.clone(), console.to_owned())
+            };
             let cell = self.record(case, &evidence, &dir)?;
             self.cells.push(cell);
         }
         Ok(())
+    }
+
+    /// What a case's cell is.
+    fn context(&self, case: &Planned) -> CellContext {
+        let (run, trial) = (self.run, self.trial);
+        let kernel = run.kernels.get(&trial.kernel);
+        let kernel = KernelIdentity {
+            id: trial.kernel.clone(),
+            release: kernel.map(|kernel| kernel.release.clone()).unwrap_or_default(),
+            artifact: kernel.map(|kernel| kernel.hash.clone()).unwrap_or_default(),
+        };
+        CellContext {
+            plan: Plan {
+                seed: case.plan.seed,
+                rules: case.plan.rules.clone(),
+            },
+            expectation: case.expect.clone(),
+            tools: run.tools.get(&trial.fs).cloned().unwrap_or_default(),
+            ..CellContext::new(kernel, trial.fs, &case.name)
+        }
     }
 
     /// Judges a case and leaves its evidence in its directory.

@@ -179,6 +179,7 @@ fn resolve(
     let kernels: Vec<&Kernel> = choice.kernels.iter().collect();
     let artifacts = prepare::kernels(manifest_path, &kernels, &options)?;
     let images = prepare::images(&trials.iter().map(|trial| trial.fs).collect())?;
+    let tools = prepare::tools(images.keys())?;
     let accel = prepare::accel(args.machine.accel.into(), places, &artifacts, &images)?;
     let snapshots = prepare::snapshots(args.machine.cold_boot, accel, places, exec.as_ref())?;
     let dir = prepare::run_dir(&places.runs())?;
@@ -193,6 +194,7 @@ fn resolve(
         origin: choice.origin.clone(),
         exec,
         seed: None,
+        tools,
         images,
         kernels: artifacts
             .into_iter()

@@ -18,6 +18,7 @@ mod pauses;
 mod resize;
 mod snapshots;
 mod soak;
+mod witness;
 
 use std::process::Command;
 

@@ -11,6 +11,8 @@ pub enum Stage {
     Boot,
     /// The block device went away.
     Device,
+    /// Part of the evidence is missing, cut or cannot be read.
+    Evidence,
     /// Our own programs in the guest died, or part of what they had to say was not heard.
     Guest,
     /// The harness on the host failed, or gave up.
@@ -25,9 +27,10 @@ pub enum Stage {
 
 impl Stage {
     /// Every stage that is no phase.
-    const RIG: [Stage; 6] = [
+    const RIG: [Stage; 7] = [
         Stage::Boot,
         Stage::Device,
+        Stage::Evidence,
         Stage::Guest,
         Stage::Harness,
         Stage::Test,
@@ -44,6 +47,7 @@ impl Stage {
         match self {
             Stage::Boot => "boot",
             Stage::Device => "device",
+            Stage::Evidence => "evidence",
             Stage::Guest => "guest",
             Stage::Harness => "harness",
             Stage::Test => "test",

@@ -200,8 +200,15 @@ fn a_mark_has_a_name_that_rules_can_say() {
         assert_eq!(rig.call(&Command::Mark { name: good.into() }), Reply::Done);
     }
     let records = trace::read(&rig.dir.path().join("trace")).expect("trace");
-    let marks = records.iter().filter(|record| matches!(record, Record::Mark { .. }));
-    assert_eq!(marks.count(), 4);
+    let marks = (0..).zip(&records).filter_map(|(number, record)| match record {
+        Record::Mark { records, .. } => Some((number, *records)),
+        _ => None,
+    });
+    let marks: Vec<(u64, Option<u64>)> = marks.collect();
+    assert_eq!(marks.len(), 4);
+    for (number, records) in marks {
+        assert_eq!(records, Some(number), "a mark says how many records came before it");
+    }
 }
 
 #[test]

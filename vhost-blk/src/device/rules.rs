@@ -163,6 +163,8 @@ impl Device {
         self.trace.write(|| Record::Mark {
             t_us: self.trace.now_us(),
             name: name.to_owned(),
+            // The trace knows.
+            records: None,
         });
         state.book.mark(name);
         self.disk.history.mark(name);

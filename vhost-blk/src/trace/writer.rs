@@ -41,6 +41,8 @@ struct Sink<W> {
     missed: u64,
     /// Lines that were lost.
     lost: u64,
+    /// Lines that were to be written, the lost ones included.
+    told: u64,
 }
 
 impl Writer {
@@ -94,7 +96,10 @@ impl Writer {
             .file
             .as_ref()
             .map(|sink| sink.lock().unwrap_or_else(PoisonError::into_inner));
-        let record = record();
+        let mut record = record();
+        if let (Record::Mark { records, .. }, Some(sink)) = (&mut record, &sink) {
+            *records = Some(sink.told);
+        }
         // The file's lock stays taken until all are told, so that everybody has the lines in one order.
         if heard {
             let mut line = Vec::new();
@@ -133,10 +138,12 @@ impl<W: Write> Sink<W> {
             failing: false,
             missed: 0,
             lost: 0,
+            told: 0,
         }
     }
 
     fn add(&mut self, record: &Record, now_us: impl FnOnce() -> u64) {
+        self.told += 1;
         let full = self.waiting.len() >= WAITING_BYTES_MAX;
         if if full {
             self.missed.is_multiple_of(TRY_AGAIN)
@@ -227,6 +234,7 @@ mod tests {
         Record::Mark {
             t_us: number,
             name: "m".repeat(200),
+            records: None,
         }
     }
 

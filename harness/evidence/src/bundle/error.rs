@@ -37,8 +37,7 @@ pub enum BundleError {
     },
     /// A part has not the size that it was written with.
     #[error(
-        "{} has {found} bytes and not the {bytes} that bundle.json names, so it was cut or changed; run the cell \
-         again, or correct bundle.json if the change was meant",
+        "{} has {found} bytes and not the {bytes} that bundle.json names, so it was cut or changed; run the cell again",
         file.display()
     )]
     Torn {
@@ -48,6 +47,12 @@ pub enum BundleError {
         bytes: u64,
         /// The size that it has now.
         found: u64,
+    },
+    /// A file is not what was written.
+    #[error("{} was changed after it was written; run the cell again", file.display())]
+    Changed {
+        /// `bundle.json`, or a file that it names.
+        file: PathBuf,
     },
     /// A part is no UTF-8.
     #[error("{} is not UTF-8 text, so it was changed; run the cell again", file.display())]
@@ -70,9 +75,10 @@ pub enum BundleError {
     },
     /// The bundle is of a version that is not known.
     #[error(
-        "{} is of version {found}, and this bioscope reads version {known}; run the cell again, or use the bioscope \
+        "{} is of version {found}, and this bioscope reads version {known}{}; run the cell again, or use the bioscope \
          that wrote it",
-        file.display()
+        file.display(),
+        if *found == 1 { " (version 1 has neither hashes nor the guest's own reading of its log)" } else { "" }
     )]
     Version {
         /// Path of `bundle.json`.
@@ -91,6 +97,7 @@ impl ExitError for BundleError {
             BundleError::Encode { .. } => Exit::Internal,
             BundleError::Read { .. } | BundleError::Missing { .. } => Exit::NoInput,
             BundleError::Torn { .. }
+            | BundleError::Changed { .. }
             | BundleError::NotText { .. }
             | BundleError::Malformed { .. }
             | BundleError::Version { .. } => Exit::Data,

@@ -1,9 +1,15 @@
 #![allow(clippy::unwrap_used, reason = "a panic here is the test's failure")]
 
+use std::fs;
+
+use guest_wire::{EventSeal, Fs, LogPiece, LogRecord};
+use verdict::results::{Expected, ExpectedFailure, ExpectedVerdict};
+
 use super::*;
+use crate::context::{KernelIdentity, Offset, Plan, Tools};
 use crate::hang::Stall;
 use crate::judge;
-use crate::parts::VmEnd;
+use crate::parts::{Owner, begin_mark, end_mark};
 
 /// A bundle of which no part is empty.
 fn full() -> EvidenceBundle {
@@ -12,24 +18,23 @@ fn full() -> EvidenceBundle {
         Need::ReleasedByCondition("order"),
         Need::WriteRequests { tag: 1, at_least: 2 },
     ];
-    let timed = |event| Timed {
-        host_ms: 12,
-        uptime_ms: 3400,
-        event,
-    };
-    let mark = |name: &str| Record::Mark {
-        t_us: 7,
-        name: name.to_owned(),
-    };
+    let offset = Some(Offset {
+        add_us: -3_388_000,
+        within_us: 900,
+    });
     EvidenceBundle {
-        events: vec![
-            timed(Event::Begin),
-            timed(Event::Note {
-                text: "several\nlines \u{2028} and \"quotes\"".to_owned(),
-            }),
-            timed(Event::End),
-        ],
-        trace: vec![mark("begin-overlap"), mark(ARM_MARK)],
+        events: events(),
+        trace: trace(),
+        earlier: Some(Earlier {
+            owner: Owner::Case("overlap.swapped".to_owned()),
+            text: "[    0.9] a word of the case before é\r\n".to_owned(),
+        }),
+        qemu_log: "qemu: a word\n".to_owned(),
+        clocks: Clocks {
+            guest: offset,
+            log: offset,
+            device: offset,
+        },
         rules: vec![RuleHits {
             name: "fault".to_owned(),
             text: "fail write limit=1 name=fault".to_owned(),
@@ -42,10 +47,72 @@ fn full() -> EvidenceBundle {
         ..EvidenceBundle::silent(
             ProgramKind::Test,
             &needs,
+            context(),
             Ending::Finished,
-            "[    1.0] bioscope: begin overlap\r\n".to_owned(),
+            "[    1.0] bioscope: begin overlap\r\n[    1.1] bioscope: end overlap\r\n".to_owned(),
         )
     }
+}
+
+fn context() -> CellContext {
+    let kernel = KernelIdentity {
+        id: "debian-6.12".to_owned(),
+        release: "6.12.1".to_owned(),
+        artifact: "0123".to_owned(),
+    };
+    CellContext {
+        plan: Plan {
+            seed: 1,
+            rules: vec!["fail write limit=1 name=fault".to_owned()],
+        },
+        expectation: Some(Expected {
+            verdict: ExpectedVerdict::Fail(ExpectedFailure::Any),
+            why: "a bug".to_owned(),
+        }),
+        command_line: "console=ttyS0".to_owned(),
+        tools: Tools {
+            bioscope: "0.1.0".to_owned(),
+            qemu: "7.2".to_owned(),
+            mkfs: "mkfs.btrfs, part of btrfs-progs v6.2".to_owned(),
+            fsck: "btrfs-progs v6.2".to_owned(),
+        },
+        ..CellContext::new(kernel, Fs::Btrfs, "overlap")
+    }
+}
+
+fn events() -> Vec<Timed> {
+    let record = |seq, text: &str| LogRecord {
+        seq,
+        level: 6,
+        time_us: 1_000_000,
+        text: text.to_owned(),
+    };
+    let log = LogPiece {
+        first: 7,
+        last: 8,
+        records: vec![record(7, "bioscope: begin overlap"), record(8, "bioscope: end overlap")],
+    };
+    let note = "several\nlines \u{2028} and \"quotes\"".to_owned();
+    let mut seal = EventSeal::default();
+    let mut events = vec![Event::Begin, Event::Note { text: note }, Event::Log(log)];
+    events.iter().for_each(|event| seal.add(3400, event));
+    events.push(seal.end());
+    let timed = |event| Timed {
+        host_ms: 12,
+        uptime_ms: 3400,
+        event,
+    };
+    events.into_iter().map(timed).collect()
+}
+
+fn trace() -> Vec<Record> {
+    let marks = [begin_mark("overlap"), ARM_MARK.to_owned(), end_mark("overlap")];
+    let mark = |(records, name)| Record::Mark {
+        t_us: 7,
+        name,
+        records: Some(records),
+    };
+    (20..).zip(marks).map(mark).collect()
 }
 
 fn saved(bundle: &EvidenceBundle) -> tempfile::TempDir {
@@ -85,7 +152,13 @@ fn what_is_saved_is_loaded_and_judged_the_same() {
                 kind,
                 ..full()
             });
-            bundles.push(EvidenceBundle::silent(kind, &[], ending.clone(), String::new()));
+            bundles.push(EvidenceBundle::silent(
+                kind,
+                &[],
+                context(),
+                ending.clone(),
+                String::new(),
+            ));
         }
     }
     bundles.push(EvidenceBundle {
@@ -106,26 +179,46 @@ fn what_is_saved_is_loaded_and_judged_the_same() {
 fn what_has_no_file_of_its_own_stands_in_bundle_json() {
     let dir = saved(&full());
     let text = fs::read_to_string(dir.path().join(HEAD)).unwrap();
-    let head: serde_json::Value = serde_json::from_str(&text).unwrap();
-    let size = |name: &str| fs::metadata(dir.path().join(name)).unwrap().len();
+    let mut head: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let part = |name: &str| {
+        let bytes = fs::read(dir.path().join(name)).unwrap();
+        serde_json::json!({
+            "bytes": bytes.len(),
+            "records": bytes.iter().filter(|byte| **byte == b'\n').count(),
+            "sha256": files::sha256(&bytes)
+        })
+    };
+    let seal = head["seal"].take();
+    assert_eq!(seal.as_str().unwrap().len(), 64);
+    let context = head["context"].take();
+    assert_eq!(context["expectation"]["why"], "a bug");
+    let offset = serde_json::json!({"add_us": -3_388_000, "within_us": 900});
     assert_eq!(
         head,
         serde_json::json!({
-            "version": 1,
+            "version": 2,
             "kind": "test",
             "needs": [
                 {"hits": ["fault", 1]},
                 {"released-by-condition": "order"},
                 {"write-requests": {"tag": 1, "at_least": 2}}
             ],
+            "context": null,
             "ending": "finished",
+            "fsck": {"clean": true},
+            "earlier": {"owner": {"case": "overlap.swapped"}, "bytes": 40},
             "rules": [{"name": "fault", "text": "fail write limit=1 name=fault", "hits": 1}],
+            "qemu_end": null,
+            "clocks": {"guest": offset, "log": offset, "device": offset},
+            "lost": [],
             "parts": {
-                "console.log": {"bytes": size(CONSOLE)},
-                "events.jsonl": {"bytes": size(EVENTS)},
-                "trace.jsonl": {"bytes": size(TRACE)},
-                "fsck.log": {"clean": true, "bytes": size(FSCK)}
-            }
+                "console.log": part(CONSOLE),
+                "events.jsonl": part(EVENTS),
+                "trace.jsonl": part(TRACE),
+                "fsck.log": part(FSCK),
+                "qemu.log": part(QEMU)
+            },
+            "seal": null
         })
     );
 }
@@ -133,12 +226,12 @@ fn what_has_no_file_of_its_own_stands_in_bundle_json() {
 #[test]
 fn a_bundle_takes_the_place_of_another_one() {
     let dir = saved(&full());
-    let other = EvidenceBundle::silent(ProgramKind::Exec, &[], Ending::NoHello, String::new());
+    let other = EvidenceBundle::silent(ProgramKind::Exec, &[], context(), Ending::NoHello, String::new());
     other.save(dir.path()).unwrap();
     assert_eq!(EvidenceBundle::load(dir.path()).unwrap(), other);
     assert!(!dir.path().join(FSCK).exists());
     let left: Vec<_> = fs::read_dir(dir.path()).unwrap().collect();
-    assert_eq!(left.len(), 4, "no temporary file stays: {left:?}");
+    assert_eq!(left.len(), 5, "no temporary file stays: {left:?}");
 }
 
 #[test]
@@ -165,9 +258,7 @@ fn a_part_that_was_cut_is_refused_wherever_it_was_cut() {
         let dir = saved(&full());
         let file = dir.path().join(name);
         let whole = fs::read(&file).unwrap();
-        // The last byte of bundle.json is the end of its line, which says nothing.
-        let says = if name == HEAD { whole.len() - 1 } else { whole.len() };
-        for length in 0..says {
+        for length in 0..whole.len() {
             fs::write(&file, &whole[..length]).unwrap();
             let error = EvidenceBundle::load(dir.path()).unwrap_err();
             assert!(error.to_string().contains(&*file.to_string_lossy()), "{error}");
@@ -178,11 +269,48 @@ fn a_part_that_was_cut_is_refused_wherever_it_was_cut() {
 }
 
 #[test]
-fn a_part_that_was_changed_is_refused_with_its_line() {
+fn a_part_of_which_any_byte_was_changed_is_refused() {
+    for name in EvidenceBundle::FILES {
+        let dir = saved(&full());
+        let file = dir.path().join(name);
+        let whole = fs::read(&file).unwrap();
+        for at in 0..whole.len() {
+            let mut changed = whole.clone();
+            changed[at] ^= 1;
+            fs::write(&file, &changed).unwrap();
+            let error = EvidenceBundle::load(dir.path()).unwrap_err();
+            assert!(error.to_string().contains(&*file.to_string_lossy()), "{error}");
+            if name != HEAD {
+                assert!(matches!(error, BundleError::Changed { .. }), "{error}");
+            }
+        }
+    }
+}
+
+/// Loads a bundle after a change to its `bundle.json`, which is sealed again.
+fn changed(change: impl Fn(&mut serde_json::Value)) -> Result<EvidenceBundle, BundleError> {
+    let dir = saved(&full());
+    let file = dir.path().join(HEAD);
+    let mut head = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    change(&mut head);
+    if head.get("seal").is_some() {
+        head["seal"] = head::UNSEALED.into();
+    }
+    fs::write(&file, head::seal(&head.to_string())).unwrap();
+    EvidenceBundle::load(dir.path())
+}
+
+#[test]
+fn a_part_that_is_not_what_it_should_hold_is_refused_with_its_line() {
     let dir = saved(&full());
     let file = dir.path().join(EVENTS);
-    let text = fs::read_to_string(&file).unwrap();
-    fs::write(&file, text.replacen("\"note\"", "\"nota\"", 1)).unwrap();
+    let text = fs::read_to_string(&file).unwrap().replacen("\"note\"", "\"nota\"", 1);
+    let hash = files::sha256(text.as_bytes());
+    fs::write(&file, text).unwrap();
+    let mut head: serde_json::Value = serde_json::from_slice(&fs::read(dir.path().join(HEAD)).unwrap()).unwrap();
+    head["parts"][EVENTS]["sha256"] = hash.into();
+    head["seal"] = head::UNSEALED.into();
+    fs::write(dir.path().join(HEAD), head::seal(&head.to_string())).unwrap();
     let error = EvidenceBundle::load(dir.path()).unwrap_err();
     assert!(matches!(error, BundleError::Malformed { line: 2, .. }), "{error}");
     assert!(
@@ -190,37 +318,17 @@ fn a_part_that_was_changed_is_refused_with_its_line() {
             .to_string()
             .starts_with(&format!("line 2 of {} is not understood", file.display()))
     );
-
-    let console = dir.path().join(CONSOLE);
-    let size = usize::try_from(fs::metadata(&console).unwrap().len()).unwrap();
-    fs::write(&file, text).unwrap();
-    fs::write(&console, vec![0xff; size]).unwrap();
-    let error = EvidenceBundle::load(dir.path()).unwrap_err();
-    assert!(
-        matches!(&error, BundleError::NotText { file } if *file == console),
-        "{error}"
-    );
-}
-
-/// Loads a bundle after a change to its `bundle.json`.
-fn changed(change: impl Fn(&mut serde_json::Value)) -> Result<EvidenceBundle, BundleError> {
-    let dir = saved(&full());
-    let file = dir.path().join(HEAD);
-    let mut head = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
-    change(&mut head);
-    fs::write(&file, serde_json::to_vec(&head).unwrap()).unwrap();
-    EvidenceBundle::load(dir.path())
 }
 
 #[test]
 fn another_version_is_refused_whatever_else_it_holds() {
-    for version in [0, 2] {
+    for version in [0, 1, 3] {
         let error = changed(|head| {
             *head = serde_json::json!({"version": version, "layout": "unheard of"});
         })
         .unwrap_err();
         assert!(
-            matches!(error, BundleError::Version { found, known: 1, .. } if found == version),
+            matches!(error, BundleError::Version { found, known: 2, .. } if found == version),
             "{error}"
         );
         let text = error.to_string();
@@ -233,7 +341,9 @@ fn another_version_is_refused_whatever_else_it_holds() {
 
 #[test]
 fn what_bundle_json_does_not_say_is_not_guessed() {
-    for field in ["version", "kind", "needs", "ending", "rules", "parts"] {
+    assert_eq!(changed(|_| {}).unwrap(), full());
+    let fields = serde_json::from_slice::<serde_json::Value>(&fs::read(saved(&full()).path().join(HEAD)).unwrap());
+    for field in fields.unwrap().as_object().unwrap().keys() {
         let error = changed(|head| {
             head.as_object_mut().unwrap().remove(field);
         })
@@ -243,7 +353,7 @@ fn what_bundle_json_does_not_say_is_not_guessed() {
             "without {field}: {error}"
         );
     }
-    for part in [CONSOLE, EVENTS, TRACE, FSCK] {
+    for part in [CONSOLE, EVENTS, TRACE, FSCK, QEMU] {
         let error = changed(|head| {
             head["parts"].as_object_mut().unwrap().remove(part);
         })
@@ -257,7 +367,30 @@ fn what_bundle_json_does_not_say_is_not_guessed() {
     assert!(matches!(error, BundleError::Malformed { .. }), "{error}");
     let error = changed(|head| head["weather"] = "fine".into()).unwrap_err();
     assert!(matches!(error, BundleError::Malformed { .. }), "{error}");
+    // That of the console of which the case's own part begins within a letter.
+    let error = changed(|head| head["earlier"]["bytes"] = 37.into()).unwrap_err();
+    assert!(matches!(error, BundleError::Changed { .. }), "{error}");
+    // A file that was checked and one that was not.
+    let error = changed(|head| head["fsck"] = serde_json::Value::Null).unwrap_err();
+    assert!(matches!(error, BundleError::Changed { .. }), "{error}");
     // Only of the file system check it may be said that there was none.
-    let unchecked = changed(|head| head["parts"][FSCK] = serde_json::Value::Null).unwrap();
-    assert_eq!(unchecked, EvidenceBundle { fsck: None, ..full() });
+    let unchecked = changed(|head| {
+        head["parts"][FSCK] = serde_json::Value::Null;
+        head["fsck"] = serde_json::Value::Null;
+    });
+    assert_eq!(unchecked.unwrap(), EvidenceBundle { fsck: None, ..full() });
+}
+
+#[test]
+fn a_change_of_bundle_json_is_noticed() {
+    let dir = saved(&full());
+    let file = dir.path().join(HEAD);
+    let text = fs::read_to_string(&file).unwrap();
+    let hits = text.replacen("\"hits\": 1", "\"hits\": 2", 1);
+    assert_ne!(hits, text);
+    for changed in [hits, format!("{text}\n"), text.replacen("  ", "   ", 1)] {
+        fs::write(&file, changed).unwrap();
+        let error = EvidenceBundle::load(dir.path()).unwrap_err();
+        assert!(matches!(error, BundleError::Changed { .. }), "{error}");
+    }
 }

@@ -51,6 +51,10 @@ pub enum Record {
         t_us: u64,
         /// As the `mark` command had it. Marks may share a name; the later one counts.
         name: String,
+        /// Records that the trace was to have before this one, whether the file took them or not. Between two marks
+        /// there must be so many records as these numbers differ.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        records: Option<u64>,
     },
     /// A rule came into force.
     RuleAdded {

@@ -243,7 +243,7 @@ pub(super) fn event(record: &Record) -> Option<(u64, String)> {
         Record::Start { .. } | Record::Submit(_) | Record::Complete(_) => return None,
         Record::Malformed { t_us, queue, problem } => (t_us, format!("malformed request in queue {queue}: {problem}")),
         Record::QueueDead { t_us, queue, problem } => (t_us, format!("queue {queue} is dead: {problem}")),
-        Record::Mark { t_us, name } => (t_us, format!("mark {name}")),
+        Record::Mark { t_us, name, .. } => (t_us, format!("mark {name}")),
         Record::RuleAdded { t_us, name, text } => (t_us, format!("rule {name}: {text}")),
         Record::RuleRemoved { t_us, name } => (t_us, format!("rule {name} off")),
         Record::PlanSet { t_us, seed } => (t_us, format!("new plan with seed {seed}")),

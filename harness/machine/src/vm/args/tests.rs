@@ -188,6 +188,7 @@ fn the_command_line_of_a_test_boot() {
     audit=0
     cryptomgr.notests
     rcupdate.rcu_expedited=1
+    kasan_multi_shot
     "#);
 }
 

@@ -1,0 +1,33 @@
+//! Whether the evidence is whole: each stream from its beginning to its end, and the console as the guest saw its log.
+//!
+//! Files are checked on loading, by hashes. What is checked here holds for the value as well: the guest says how many
+//! events it sent and hashes them, the device numbers its marks, and the guest reads its kernel's log by itself, so a
+//! console that was cut is noticed although nobody knows what was lost.
+
+mod console;
+mod events;
+mod log;
+mod trace;
+
+use verdict::{Judgement, Stage};
+
+use crate::bundle::EvidenceBundle;
+use crate::parts::Ending;
+
+/// What of the evidence is missing, if anything is.
+pub(crate) fn broken(evidence: &EvidenceBundle) -> Option<Judgement> {
+    let lost = || {
+        let part = evidence.lost.first()?;
+        Some(format!("{}: {}", part.part, part.why))
+    };
+    let finished = evidence.ending == Ending::Finished;
+    lost()
+        .or_else(|| events::gap(evidence, finished))
+        .or_else(|| trace::gap(evidence))
+        .or_else(|| log::gap(evidence, finished))
+        .or_else(|| console::gap(evidence))
+        .map(|what| Judgement::broken(Stage::Evidence, what))
+}
+
+#[cfg(test)]
+mod tests;

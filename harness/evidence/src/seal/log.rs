@@ -1,0 +1,50 @@
+//! The guest's own reading of its kernel's log: from mark to mark, without a gap.
+
+use guest_wire::{Event, LogPiece};
+
+use crate::bundle::EvidenceBundle;
+
+/// The pieces in which the guest sent what it read.
+pub(super) fn pieces(evidence: &EvidenceBundle) -> impl Iterator<Item = &LogPiece> {
+    evidence.events.iter().filter_map(|timed| match &timed.event {
+        Event::Log(piece) => Some(piece),
+        _ => None,
+    })
+}
+
+/// What is wrong with that reading. A job that did not finish was not read to its end.
+pub(super) fn gap(evidence: &EvidenceBundle, finished: bool) -> Option<String> {
+    let case = &evidence.context.case;
+    let mut next = None;
+    for piece in pieces(evidence) {
+        let numbers = piece.records.iter().map(|record| record.seq);
+        let whole = piece.records.is_empty() || numbers.eq(piece.first..=piece.last);
+        let follows = next.is_none_or(|next| next == piece.first);
+        if !whole || !follows || piece.last < piece.first {
+            let first = next.unwrap_or(piece.first);
+            return Some(format!(
+                "the guest's reading of its kernel's log is not whole between records {first} and {}",
+                piece.last
+            ));
+        }
+        next = Some(piece.last + 1);
+    }
+    if !finished {
+        return None;
+    }
+    let mut records = pieces(evidence).flat_map(|piece| &piece.records);
+    let first = records.next();
+    let last = pieces(evidence).last().and_then(|piece| piece.records.last());
+    let is = |record: Option<&guest_wire::LogRecord>, mark: &str| {
+        record.is_some_and(|record| record.text == format!("bioscope: {mark} {case}"))
+    };
+    if first.is_none() {
+        Some("the guest did not read its kernel's log, so nothing witnesses that the console is whole".to_owned())
+    } else if !is(first, "begin") {
+        Some("the guest's reading of its kernel's log does not start where the case begins".to_owned())
+    } else if !is(last, "end") {
+        Some("the guest's reading of its kernel's log does not go on until the case ends".to_owned())
+    } else {
+        None
+    }
+}

@@ -1,0 +1,137 @@
+#![allow(clippy::unwrap_used, reason = "a panic here is the test's failure")]
+
+use guest_wire::{Counters, Event, Fs, LogPiece, LogRecord};
+
+use super::*;
+use crate::context::{CellContext, KernelIdentity};
+use crate::parts::{LostPart, ProgramKind, Timed};
+
+fn record(seq: u64, level: u8, text: &str) -> LogRecord {
+    LogRecord {
+        seq,
+        level,
+        time_us: 1_000_000 + seq,
+        text: text.to_owned(),
+    }
+}
+
+fn piece(records: &[LogRecord]) -> Event {
+    Event::Log(LogPiece {
+        first: records[0].seq,
+        last: records[records.len() - 1].seq,
+        records: records.to_vec(),
+    })
+}
+
+fn evidence(events: Vec<Event>, console: &str) -> EvidenceBundle {
+    let context = CellContext::new(KernelIdentity::default(), Fs::Ext4, "x");
+    let timed = |event| Timed {
+        host_ms: 1,
+        uptime_ms: 1,
+        event,
+    };
+    EvidenceBundle {
+        events: events.into_iter().map(timed).collect(),
+        ..EvidenceBundle::silent(ProgramKind::Test, &[], context, Ending::Finished, console.to_owned())
+    }
+}
+
+const CONSOLE: &str = "[    1.000007] bioscope: begin x\r\n\
+                       a program's words[    1.000008][    T1] two lines\r\n\
+                       [    1.000008][    T1]  of one record\r\n\
+                       the firmware\r\n\
+                       [    1.000010] caf\u{e9}\tat 3\r\n\
+                       [    1.000011] bioscope: end x\r\n";
+
+fn log() -> Vec<LogRecord> {
+    vec![
+        record(7, 6, "bioscope: begin x"),
+        record(8, 4, "two lines\n of one record"),
+        record(9, 7, "for those who debug"),
+        record(10, 6, "caf\u{fffd} at 3"),
+        record(11, 6, "bioscope: end x"),
+    ]
+}
+
+#[test]
+fn a_console_has_what_is_in_the_log_and_more() {
+    let whole = evidence(vec![piece(&log())], CONSOLE);
+    assert_eq!(console::gap(&whole), None);
+    for line in [0, 1, 2, 4, 5] {
+        let mut lines: Vec<&str> = CONSOLE.split_inclusive('\n').collect();
+        lines.remove(line);
+        let cut = evidence(vec![piece(&log())], &lines.concat());
+        assert!(console::gap(&cut).is_some(), "without line {line}");
+    }
+    let level = |level| {
+        let counters = Event::Counters(Counters {
+            console_level: Some(level),
+            ..Counters::default()
+        });
+        console::gap(&evidence(vec![counters, piece(&log())], CONSOLE))
+    };
+    assert_eq!(level(7), None);
+    assert_eq!(
+        level(8).unwrap(),
+        "the console lacks a message that the guest has in its kernel's log (record 9): for those who debug"
+    );
+}
+
+#[test]
+fn the_guests_reading_of_its_log_has_no_gap() {
+    let records = log();
+    let gap = |events: Vec<Event>| log::gap(&evidence(events, CONSOLE), true);
+    assert_eq!(gap(vec![piece(&records)]), None);
+    assert_eq!(gap(vec![piece(&records[..2]), piece(&records[2..])]), None);
+    let numbers_only = Event::Log(LogPiece {
+        first: 9,
+        last: 10,
+        records: Vec::new(),
+    });
+    assert_eq!(
+        gap(vec![piece(&records[..2]), numbers_only, piece(&records[4..])]),
+        None
+    );
+    let seen: Vec<String> = [
+        vec![],
+        vec![piece(&records[..2]), piece(&records[3..])],
+        vec![piece(&records[2..]), piece(&records[..2])],
+        vec![piece(&[records[0].clone(), records[4].clone()])],
+        vec![piece(&records[1..])],
+        vec![piece(&records[..4])],
+    ]
+    .into_iter()
+    .map(|events| gap(events).unwrap_or_default())
+    .collect();
+    assert_eq!(
+        seen,
+        [
+            "the guest did not read its kernel's log, so nothing witnesses that the console is whole",
+            "the guest's reading of its kernel's log is not whole between records 9 and 11",
+            "the guest's reading of its kernel's log is not whole between records 12 and 8",
+            "the guest's reading of its kernel's log is not whole between records 7 and 11",
+            "the guest's reading of its kernel's log does not start where the case begins",
+            "the guest's reading of its kernel's log does not go on until the case ends",
+        ]
+    );
+    // A job that did not finish was not read to its end, but has no gap either.
+    assert_eq!(log::gap(&evidence(vec![piece(&records[..4])], CONSOLE), false), None);
+    assert!(
+        log::gap(
+            &evidence(vec![piece(&records[..2]), piece(&records[3..])], CONSOLE),
+            false
+        )
+        .is_some()
+    );
+}
+
+#[test]
+fn a_part_that_could_not_be_had_is_named() {
+    let mut evidence = evidence(vec![piece(&log())], CONSOLE);
+    evidence.lost.push(LostPart {
+        part: "trace.jsonl".to_owned(),
+        why: "permission denied".to_owned(),
+    });
+    let judgement = broken(&evidence).unwrap();
+    assert_eq!(judgement.detail(), "evidence: trace.jsonl: permission denied");
+}

@@ -259,7 +259,7 @@ impl Open {
     pub(crate) fn close(self) -> KernelReport {
         let mut report = self.report;
         report.truncated |= match self.extent {
-            Extent::Line => false,
+            Extent::Line | Extent::Locks => false,
             Extent::Stack => !self.ended && self.stack != Stack::Done && !self.reached_bottom,
             Extent::Trace => !self.ended,
         };

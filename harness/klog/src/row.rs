@@ -20,6 +20,8 @@ pub(crate) enum Place {
 pub(crate) enum Extent {
     /// One line, or a few that say nothing more.
     Line,
+    /// Lines follow that name a lock and who holds it, and no stack.
+    Locks,
     /// A stack follows.
     Stack,
     /// A stack follows, and then `---[ end trace`.

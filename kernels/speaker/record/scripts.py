@@ -20,7 +20,7 @@ hang={
  'hung-task-mutex':(f'echo 2 > {K}/hung_task_timeout_secs; {e("block-mutex")}',5,9),
  'hung-task-kworker':(f'echo 2 > {K}/hung_task_timeout_secs; {e("wait-kworker-block")}',5,9),
  'hung-task-panic':(f'echo 2 > {K}/hung_task_timeout_secs; echo 1 > {K}/hung_task_panic; {e("block")}',5,9),
- 'workqueue-lockup':(f'echo 0 > {K}/watchdog; echo 1 > /sys/module/rcupdate/parameters/rcu_cpu_stall_suppress; {e("kworker-spin")}',12,20),
+ 'workqueue-lockup':(f'echo 0 > {K}/watchdog; echo 1 > /sys/module/rcupdate/parameters/rcu_cpu_stall_suppress; {e("kworker-spin")}',60,80),
  'warn-panic':(f'echo 1 > {K}/panic_on_warn; {e("warn again")}',1.5,10),
  'null-panic':(f'echo 1 > {K}/panic_on_oops; {e("null")}',1.5,10),
  'init-dies':('die',1.5,4),
@@ -66,4 +66,4 @@ for n,mk in(('ext4',E4),('btrfs',BT),('xfs',XF)): fs[n+'-shrunk']=(L('200m',mk)+
 fs['bad-rss']=(f'sh -c "echo bad-rss > {W}"; for i in 1 2 3 4 5 6 7 8; do busybox true; done; sleep 1',1.5,10)
 fs['bad-pgtables']=(f'sh -c "echo bad-pgtables > {W}"; for i in 1 2 3 4 5 6 7 8; do busybox true; done; sleep 1',1.5,10)
 stock={**simple(oops+mem),**hang,**fs}
-lean={**simple(oops+mem+debug+locks),**hang,'bad-rss':fs['bad-rss'],'bad-pgtables':fs['bad-pgtables'],'leak':(f'echo leak > {W}; sleep 7; echo scan > /sys/kernel/debug/kmemleak; sleep 6; echo scan > /sys/kernel/debug/kmemleak',2,40)}
+lean={**simple(oops+mem+debug+locks),**hang,'bad-rss':fs['bad-rss'],'bad-pgtables':fs['bad-pgtables'],'leak':(f'echo leak > {W}; sleep 7; echo scan > /sys/kernel/debug/kmemleak; sleep 6; echo scan > /sys/kernel/debug/kmemleak',60,150)}

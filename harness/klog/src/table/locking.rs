@@ -1,7 +1,7 @@
 //! Lockdep, RCU's and the scheduler's rules, spinlocks.
 
 use crate::Kind;
-use crate::row::{Place, Row, line, row};
+use crate::row::{Extent, Place, Row, line, row};
 
 const fn lockdep(pattern: &'static str) -> Row {
     row(Kind::Lockdep, pattern).place(Place::Stack)
@@ -18,7 +18,7 @@ pub(super) const ROWS: &[Row] = &[
     lockdep("WARNING: held lock freed"),
     lockdep("WARNING: Nested lock was not taken"),
     lockdep("WARNING: * still has locks held"),
-    lockdep("WARNING: lock held when returning to user space"),
+    lockdep("WARNING: lock held when returning to user space").extent(Extent::Locks),
     lockdep("WARNING: lock held at task exit time"),
     lockdep("WARNING: chain_key collision"),
     lockdep("WARNING: Nested lock was not taken"),

@@ -125,6 +125,7 @@ impl Sketch {
             String::new()
         };
         let offset = Some(Offset {
+            rate_ppm: 1_000_000,
             add_us: 0,
             within_us: WITHIN_US,
         });

@@ -92,6 +92,7 @@ mod tests {
         let events: Vec<Timed> = points.iter().map(timed).collect();
         let offset = |add_us| {
             Some(Offset {
+                rate_ppm: 1_000_000,
                 add_us,
                 within_us: 1000,
             })

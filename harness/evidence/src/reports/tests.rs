@@ -26,6 +26,7 @@ fn standing_at(us: Option<u64>, lines: &[&str], trace: &[Record]) -> Vec<String>
     });
     let log: String = lines.iter().map(|line| format!("{stamp}{line}\n")).collect();
     let offset = Some(Offset {
+        rate_ppm: 1_000_000,
         add_us: 0,
         within_us: WITHIN_US,
     });

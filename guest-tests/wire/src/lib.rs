@@ -16,6 +16,13 @@
 //! This crate has data and the checks of that data only. It knows nothing of QEMU, of the block device and its rules,
 //! of how a test does its work, or of what a verdict is made of. It does no I/O and depends on none of the other
 //! crates.
+//!
+//! Modules from the ground up; each knows only those of the lines above its own:
+//!
+//! ```layers
+//! event fs line params soak
+//! message seal
+//! ```
 
 mod event;
 mod fs;

@@ -17,15 +17,19 @@ const TAINTS: [(u32, FailureKind, &str); 4] = [
 pub(super) fn failure(evidence: &EvidenceBundle) -> Option<Judgement> {
     let (before, after) = evidence.counters()?;
     let reports = console::reports(&evidence.console);
-    let shown = |kind: FailureKind| reports.iter().any(|report| report.cause == kind.cause());
     let (kind, what) = risen(before, after)
         .into_iter()
-        .find(|(kind, _)| !shown(*kind) && !(kind.cause() == Cause::Warning && shown(FailureKind::Crash)))?;
+        .find(|(kind, _)| !reports.iter().any(|report| explains(report.cause, *kind)))?;
     Some(Judgement::fail(
         kind,
         None,
         format!("the kernel counted {what}, and its log shows none"),
     ))
+}
+
+/// Whether a report is what a kernel may have counted. On the way to a crash it may have warned, too.
+fn explains(report: Cause, kind: FailureKind) -> bool {
+    report == kind.cause() || report == Cause::Crash
 }
 
 /// What went up, the worst first.

@@ -25,9 +25,9 @@ use verdict::{Cause, Judgement, Stage, Verdict};
 use vhost_blk_api::payload::Tag;
 use vhost_blk_api::trace::Record;
 
-const PASS: &str = "debian-6.12.partial-write";
-const IOERR_PASS: &str = "debian-6.1.192.ioerr-leak";
-const EXEC_PASS: &str = "debian-6.1.192.exec";
+const PASS: &str = "debian-6.12.btrfs.partial-write";
+const IOERR_PASS: &str = "debian-6.1.192.btrfs.ioerr-leak";
+const EXEC_PASS: &str = "debian-6.1.192.btrfs.exec";
 
 /// A recorded cell, of which a test can take something away.
 #[derive(Clone)]
@@ -106,12 +106,12 @@ fn is_end(record: &Record) -> bool {
 #[test]
 fn recorded_cells_get_their_verdict() {
     let cells = [
-        "debian-5.10.218.self-deadlock",
-        "debian-5.10.218.read-own-mapping",
-        "debian-6.1.176.partial-write",
-        "debian-6.1.176.overlap",
-        "debian-6.1.176.zero-progress",
-        "debian-6.1.192.fault-midway",
+        "debian-5.10.218.btrfs.self-deadlock",
+        "debian-5.10.218.btrfs.read-own-mapping",
+        "debian-6.1.176.btrfs.partial-write",
+        "debian-6.1.176.btrfs.overlap",
+        "debian-6.1.176.btrfs.zero-progress",
+        "debian-6.1.192.btrfs.fault-midway",
         PASS,
         IOERR_PASS,
         EXEC_PASS,
@@ -137,26 +137,26 @@ fn recorded_cells_get_their_verdict() {
         ));
     }
     insta::assert_snapshot!(seen, @"
-    debian-5.10.218.self-deadlock: fail hang, armed: in run, self-deadlock blocked for ever at btrfs_start_ordered_extent
-    debian-5.10.218.read-own-mapping: fail hang, armed: in run, read-own-mappin blocked for ever at lock_extent_bits
-    debian-6.1.176.partial-write: fail corruption, armed: data: target (O_DIRECT read after a fresh mount): first differing offset 0, 4096 bytes: expected source (tag 1) page 0, found zeros
-    debian-6.1.176.overlap: fail corruption, armed: data: source (O_DIRECT read after a fresh mount): first differing offset 65552, 69616 bytes: expected source (tag 1) page 0, found source (tag 1) page 16
-    debian-6.1.176.zero-progress: fail corruption, armed: size: pwrite64(262144 bytes at 0) = EFAULT, yet st_size went from 0 to 262144, expected 0
-    debian-6.1.192.fault-midway: pass, armed: every oracle was content
-    debian-6.12.partial-write: pass, armed: every oracle was content
-    debian-6.1.192.ioerr-leak: pass, armed: every oracle was content
-    debian-6.1.192.exec: pass, armed: every oracle was content
+    debian-5.10.218.btrfs.self-deadlock: fail hang, armed: in run, self-deadlock blocked for ever at btrfs_start_ordered_extent
+    debian-5.10.218.btrfs.read-own-mapping: fail hang, armed: in run, read-own-mappin blocked for ever at lock_extent_bits
+    debian-6.1.176.btrfs.partial-write: fail corruption, armed: data: target (O_DIRECT read after a fresh mount): first differing offset 0, 4096 bytes: expected source (tag 1) page 0, found zeros
+    debian-6.1.176.btrfs.overlap: fail corruption, armed: data: source (O_DIRECT read after a fresh mount): first differing offset 65552, 69616 bytes: expected source (tag 1) page 0, found source (tag 1) page 16
+    debian-6.1.176.btrfs.zero-progress: fail corruption, armed: size: pwrite64(262144 bytes at 0) = EFAULT, yet st_size went from 0 to 262144, expected 0
+    debian-6.1.192.btrfs.fault-midway: pass, armed: every oracle was content
+    debian-6.12.btrfs.partial-write: pass, armed: every oracle was content
+    debian-6.1.192.btrfs.ioerr-leak: pass, armed: every oracle was content
+    debian-6.1.192.btrfs.exec: pass, armed: every oracle was content
     ");
 }
 
 #[test]
 fn recorded_failures_are_told_apart_by_their_signature() {
     let failures = [
-        "debian-5.10.218.self-deadlock",
-        "debian-5.10.218.read-own-mapping",
-        "debian-6.1.176.partial-write",
-        "debian-6.1.176.overlap",
-        "debian-6.1.176.zero-progress",
+        "debian-5.10.218.btrfs.self-deadlock",
+        "debian-5.10.218.btrfs.read-own-mapping",
+        "debian-6.1.176.btrfs.partial-write",
+        "debian-6.1.176.btrfs.overlap",
+        "debian-6.1.176.btrfs.zero-progress",
     ]
     .map(Recorded::load);
     let signatures: Vec<Signature> = failures
@@ -191,7 +191,7 @@ fn recorded_failures_are_told_apart_by_their_signature() {
 
 #[test]
 fn a_failure_says_how_the_device_saw_the_write() {
-    let judgement = Recorded::load("debian-6.1.176.partial-write").judge();
+    let judgement = Recorded::load("debian-6.1.176.btrfs.partial-write").judge();
     insta::assert_snapshot!(judgement.evidence.join("\n"), @"
     pwrite64 of 262144 bytes at offset 0 of target (0 bytes) begins
     pwrite64(len 262144, offset 0) = 262144, 63 page faults during it
@@ -398,7 +398,7 @@ fn a_kernel_that_went_wrong_fails_with_the_worst_cause() {
 
 #[test]
 fn a_broken_rig_outweighs_what_the_kernel_seems_to_have_done() {
-    let mut cell = Recorded::load("debian-6.1.176.partial-write");
+    let mut cell = Recorded::load("debian-6.1.176.btrfs.partial-write");
     assert_eq!(cell.judge().verdict.cause(), Some(Cause::Corruption));
     cell.evidence.ending = Ending::DeviceGone("killed by signal 9".into());
     let judgement = cell.judge();

@@ -6,7 +6,7 @@ use machine::{Outage, VmEnd};
 /// What a machine's outage means for the job that it had, or was to get.
 pub(crate) fn ending_of(outage: Outage) -> Ending {
     match outage {
-        Outage::VmGone(end) => match vm_end(end) {
+        Outage::VmGone(end) => match vm_end(&end) {
             Some(end) => Ending::VmGone(end),
             None => Ending::Harness("QEMU was ended by the harness itself".to_owned()),
         },
@@ -19,10 +19,10 @@ pub(crate) fn ending_of(outage: Outage) -> Ending {
 }
 
 /// How QEMU ended by itself; none if it was us.
-pub(crate) fn vm_end(end: VmEnd) -> Option<parts::VmEnd> {
+pub(crate) fn vm_end(end: &VmEnd) -> Option<parts::VmEnd> {
     match end {
-        VmEnd::Exited(code) => Some(parts::VmEnd::Exited(code)),
-        VmEnd::Signalled(signal) => Some(parts::VmEnd::Signalled(signal)),
+        VmEnd::Exited(code) => Some(parts::VmEnd::Exited(*code)),
+        VmEnd::Signalled(signal) => Some(parts::VmEnd::Signalled(*signal)),
         VmEnd::EndedByUs => None,
     }
 }

@@ -107,7 +107,7 @@ pub fn run(machine: &mut Machine, request: JobRequest<'_>, console: &mut Console
         fsck,
         steal: watch.points,
         qemu_log,
-        qemu_end: machine.qemu_end().and_then(vm_end),
+        qemu_end: machine.qemu_end().as_ref().and_then(vm_end),
         lost,
         ..EvidenceBundle::silent(program_kind(&job.kind), needs, context, ending, own)
     }

@@ -8,7 +8,8 @@
 //!
 //! Around that, [`mod@exec`] makes the user's own program and its fault plan, which can take the cases' place.
 //! [`mod@programs`] are those that go into a guest, [`mod@jobs`] is how many virtual machines the host has room for.
-//! [`rejudge`] judges stored cells again. [`cell_file`] keeps a cell's result in its directory, and [`extents`] measures what a file costs on a btrfs image.
+//! [`rejudge`] judges stored cells again. [`cell_file`] keeps a cell's result in its directory, and [`extents`]
+//! measures what a file costs on a btrfs image.
 //!
 //! This crate knows no command line and prints nothing but progress.
 //!

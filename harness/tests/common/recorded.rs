@@ -1,4 +1,5 @@
-//! Recorded cells (`fixtures/README.md`), and their evidence as it would be if a test's change of it were true.
+//! Recorded cells (`harness/tests/fixtures/README.md`), and their evidence as it would be if a test's change of it were
+//! true.
 
 use std::path::PathBuf;
 

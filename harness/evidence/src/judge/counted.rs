@@ -30,6 +30,11 @@ pub(super) fn failure(evidence: &EvidenceBundle, log: &Reports) -> Option<Judgem
     ))
 }
 
+/// Whether a report is what a kernel may have counted. On the way to a crash it may have warned, too.
+fn explains(report: Cause, kind: FailureKind) -> bool {
+    report == kind.cause() || report == Cause::Crash
+}
+
 /// What went up, the worst first.
 fn risen(before: &Counters, after: &Counters) -> Vec<(FailureKind, String)> {
     let rise = |before: Option<u64>, after: Option<u64>| Some(after?.saturating_sub(before?)).filter(|rise| *rise > 0);

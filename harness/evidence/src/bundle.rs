@@ -213,7 +213,7 @@ impl EvidenceBundle {
             _ => None,
         });
         let first = counters.next()?;
-        Some((first, counters.last().unwrap_or(first)))
+        Some((first, counters.next_back().unwrap_or(first)))
     }
 
     /// Whether lockdep reported something in this job, from when on it checks nothing.

@@ -328,7 +328,8 @@ fn a_boot_that_fails_leaves_its_last_words() {
     };
     let gone = || Ending::VmGone(VmEnd::Exited(0));
     let no_root = "[    1.0] VFS: Cannot open root device\n[    1.1] Kernel panic - not syncing: VFS: Unable to mount \
-                   root fs on unknown-block(0,0)\n[    1.2] CPU: 0 PID: 1 Comm: swapper\n[    1.3] ---[ end Kernel panic\n";
+                   root fs on unknown-block(0,0)\n[    1.2] CPU: 0 PID: 1 Comm: swapper\n\
+                   [    1.3] ---[ end Kernel panic\n";
     assert_eq!(
         boot(gone(), no_root),
         "broken: boot: the guest went down before the case began; its last words: Kernel panic - not syncing: VFS: \

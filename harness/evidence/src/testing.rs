@@ -50,7 +50,7 @@ impl Sketch {
         }
     }
 
-    pub(crate) fn end(mut self, wanted: Phase, outcome: PhaseOutcome) -> Sketch {
+    pub(crate) fn end(mut self, wanted: Phase, outcome: &PhaseOutcome) -> Sketch {
         for (phase, ends) in &mut self.phases {
             if *phase == wanted {
                 *ends = outcome.clone();
@@ -60,7 +60,7 @@ impl Sketch {
     }
 
     pub(crate) fn failed(self, wanted: Phase, what: &str) -> Sketch {
-        self.end(wanted, PhaseOutcome::Failed(what.to_owned()))
+        self.end(wanted, &PhaseOutcome::Failed(what.to_owned()))
     }
 
     /// The same with a line on the console, printed at this second.

@@ -75,7 +75,7 @@ fn serve(serial: &mut Serial) -> io::Result<()> {
             Ok(HostMessage::LayOutSymbols { nonce }) => {
                 laid_out = LaidOut::new(nonce);
                 serial.send(&GuestMessage::Symbols {
-                    pages: laid_out.pages(),
+                    pages: laid_out.pages,
                     bytes: laid_out.bytes,
                 })?;
             }

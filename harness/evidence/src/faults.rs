@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use vhost_blk_api::op::Op;
+use vhost_blk_api::op::{Op, SECTOR_BYTES};
 use vhost_blk_api::trace::{Record, RequestLine, Status, requests};
 
 /// Microseconds of the device's clock.
@@ -125,7 +125,9 @@ fn power_after(trace: &[Record], cut_us: Time) -> Option<Time> {
 fn sectors(request: &RequestLine) -> Vec<Range<u64>> {
     let submit = &request.submit;
     match submit.op {
-        Op::Read | Op::Write => vec![submit.sector..submit.sector + submit.len.div_ceil(512)],
+        Op::Read | Op::Write => {
+            std::iter::once(submit.sector..submit.sector + submit.len.div_ceil(SECTOR_BYTES)).collect()
+        }
         Op::Discard | Op::WriteZeroes => submit
             .ranges
             .iter()

@@ -50,7 +50,7 @@ impl Sketch {
         }
     }
 
-    pub(crate) fn end(mut self, wanted: Phase, outcome: PhaseOutcome) -> Sketch {
+    pub(crate) fn end(mut self, wanted: Phase, outcome: &PhaseOutcome) -> Sketch {
         for (phase, ends) in &mut self.phases {
             if *phase == wanted {
                 *ends = outcome.clone();
@@ -60,7 +60,7 @@ impl Sketch {
     }
 
     pub(crate) fn failed(self, wanted: Phase, what: &str) -> Sketch {
-        self.end(wanted, PhaseOutcome::Failed(what.to_owned()))
+        self.end(wanted, &PhaseOutcome::Failed(what.to_owned()))
     }
 
     /// The same with a line on the console, printed at this second.
@@ -76,50 +76,14 @@ impl Sketch {
 
     /// The cell, sealed.
     pub(crate) fn bundle(&self) -> EvidenceBundle {
-        let record = |seq, text: String| LogRecord {
-            seq,
-            level: 6,
-            time_us: 1_000_000,
-            text,
-        };
-        let mut events = vec![Event::Begin];
-        for (phase, outcome) in &self.phases {
-            events.push(Event::PhaseStart { phase: *phase });
-            if *phase == Phase::Run && self.kind == ProgramKind::Test {
-                events.push(Event::Armed {
-                    what: "ready".to_owned(),
-                    holds: true,
-                    detail: String::new(),
-                });
-            }
-            if *outcome != PhaseOutcome::Done {
-                events.extend(self.note.clone().map(|text| Event::Note { text }));
-            }
-            events.push(Event::PhaseEnd {
-                phase: *phase,
-                outcome: outcome.clone(),
-            });
-        }
-        let (begin, end) = (format!("bioscope: begin {CASE}"), format!("bioscope: end {CASE}"));
-        let finished = self.ending == Ending::Finished;
-        if finished {
-            events.push(Event::Log(LogPiece {
-                first: 1,
-                last: 2,
-                records: vec![record(1, begin.clone()), record(2, end.clone())],
-            }));
-        }
-        let mut seal = EventSeal::default();
-        events.iter().for_each(|event| seal.add(1000, event));
-        if finished {
-            events.push(seal.end());
-        }
+        let (begin, end) = marks();
+        let events = self.events();
         let timed = |event| Timed {
             host_ms: 1000,
             uptime_ms: 1000,
             event,
         };
-        let last = if finished {
+        let last = if self.ending == Ending::Finished {
             format!("[   99.000000] {end}\r\n")
         } else {
             String::new()
@@ -149,6 +113,46 @@ impl Sketch {
         }
     }
 
+    fn events(&self) -> Vec<Event> {
+        let mut events = vec![Event::Begin];
+        for (phase, outcome) in &self.phases {
+            events.push(Event::PhaseStart { phase: *phase });
+            if *phase == Phase::Run && self.kind == ProgramKind::Test {
+                events.push(Event::Armed {
+                    what: "ready".to_owned(),
+                    holds: true,
+                    detail: String::new(),
+                });
+            }
+            if *outcome != PhaseOutcome::Done {
+                events.extend(self.note.clone().map(|text| Event::Note { text }));
+            }
+            events.push(Event::PhaseEnd {
+                phase: *phase,
+                outcome: outcome.clone(),
+            });
+        }
+        if self.ending != Ending::Finished {
+            return events;
+        }
+        let record = |seq, text: String| LogRecord {
+            seq,
+            level: 6,
+            time_us: 1_000_000,
+            text,
+        };
+        let (begin, end) = marks();
+        events.push(Event::Log(LogPiece {
+            first: 1,
+            last: 2,
+            records: vec![record(1, begin), record(2, end)],
+        }));
+        let mut seal = EventSeal::default();
+        events.iter().for_each(|event| seal.add(1000, event));
+        events.push(seal.end());
+        events
+    }
+
     fn whole_trace(&self) -> Vec<Record> {
         let mark = |name: &str, records| Record::Mark {
             t_us: 500_000,
@@ -162,6 +166,11 @@ impl Sketch {
         trace.push(mark(&end_mark(CASE), records + 1));
         trace
     }
+}
+
+/// What the agent writes to the kernel's log where the case begins, and where it ends.
+fn marks() -> (String, String) {
+    (format!("bioscope: begin {CASE}"), format!("bioscope: end {CASE}"))
 }
 
 /// A request that was done as it was asked.

@@ -324,7 +324,8 @@ mod tests {
     #[test]
     fn a_checker_that_cannot_check_says_nothing_of_the_image() {
         let unable = |fs, code, output: &str| answer(fs, code, output.to_owned()).unable;
-        let old_btrfs = "Opening filesystem to check...\ncouldn't open because of unsupported option features (0x5000).\n\
+        let old_btrfs = "Opening filesystem to check...\n\
+                         couldn't open because of unsupported option features (0x5000).\n\
                          ERROR: cannot open file system\n";
         assert_eq!(
             unable(Fs::Btrfs, 1, old_btrfs).as_deref(),

@@ -169,7 +169,7 @@ fn a_program_that_runs_for_as_long_as_it_may() {
         let time = ExecTime { limit_ms: 2_500, then };
         line(
             &Sketch::healthy(ProgramKind::Exec)
-                .end(Phase::Run, PhaseOutcome::TimeUp(time))
+                .end(Phase::Run, &PhaseOutcome::TimeUp(time))
                 .bundle(),
         )
     };

@@ -60,5 +60,5 @@ fn last_words(log: &str) -> Option<&str> {
     // After its line a panic prints a stack and `end Kernel panic`.
     lines()
         .find(|line| line.starts_with("Kernel panic - not syncing"))
-        .or_else(|| lines().last())
+        .or_else(|| lines().next_back())
 }

@@ -57,7 +57,7 @@ fn nothing_wrong_is_a_pass() {
 fn calls_that_fail_on_a_healthy_disk_are_the_kernels() {
     let with_note = |phase, note: &str, outcome| Sketch {
         note: Some(note.to_owned()),
-        ..test().end(phase, outcome)
+        ..test().end(phase, &outcome)
     };
     let exited = PhaseOutcome::Exited(1);
     assert_lines(&[
@@ -78,7 +78,7 @@ fn calls_that_fail_on_a_healthy_disk_are_the_kernels() {
             "fail error [setup: EIO]: setup: overlap: failed to write the source",
         ),
         (
-            test().end(Phase::Verify, PhaseOutcome::Signalled(7)),
+            test().end(Phase::Verify, &PhaseOutcome::Signalled(7)),
             "fail error [verify: SIGBUS]: verify: a page of a mapped file could not be read in",
         ),
         (
@@ -95,11 +95,11 @@ fn calls_that_fail_on_a_healthy_disk_are_the_kernels() {
             "broken: test: setup exited with code 1",
         ),
         (
-            test().end(Phase::Setup, exited),
+            test().end(Phase::Setup, &exited),
             "broken: test: setup exited with code 1",
         ),
         (
-            test().end(Phase::Verify, PhaseOutcome::Signalled(11)),
+            test().end(Phase::Verify, &PhaseOutcome::Signalled(11)),
             "broken: test: verify was ended by signal 11",
         ),
     ]);
@@ -117,7 +117,7 @@ fn calls_that_fail_after_a_fault_of_ours_are_nobodys_failure() {
         (
             Sketch {
                 note,
-                ..faulted().end(Phase::Run, PhaseOutcome::Exited(1))
+                ..faulted().end(Phase::Run, &PhaseOutcome::Exited(1))
             },
             "broken: test: run exited with code 1",
         ),
@@ -275,15 +275,15 @@ fn what_a_program_does_to_itself_is_its_own() {
     let traps = "traps: user-gpf[71] general protection fault ip:401a2b sp:7ffd5c3a4d90 error:0 in user-gpf[401000]";
     assert_lines(&[
         (
-            exec().end(Phase::Run, PhaseOutcome::Signalled(11)).says(3.1, traps),
+            exec().end(Phase::Run, &PhaseOutcome::Signalled(11)).says(3.1, traps),
             "fail error [signal 11]: the program was ended by signal 11",
         ),
         (
-            exec().end(Phase::Run, PhaseOutcome::Exited(3)),
+            exec().end(Phase::Run, &PhaseOutcome::Exited(3)),
             "fail error [exit code 3]: ",
         ),
         (
-            exec().end(Phase::Run, PhaseOutcome::Exited(125)),
+            exec().end(Phase::Run, &PhaseOutcome::Exited(125)),
             "inconclusive: the program says that it cannot test here (exit code 125)",
         ),
     ]);
@@ -328,7 +328,8 @@ fn a_boot_that_fails_leaves_its_last_words() {
     };
     let gone = || Ending::VmGone(VmEnd::Exited(0));
     let no_root = "[    1.0] VFS: Cannot open root device\n[    1.1] Kernel panic - not syncing: VFS: Unable to mount \
-                   root fs on unknown-block(0,0)\n[    1.2] CPU: 0 PID: 1 Comm: swapper\n[    1.3] ---[ end Kernel panic\n";
+                   root fs on unknown-block(0,0)\n[    1.2] CPU: 0 PID: 1 Comm: swapper\n\
+                   [    1.3] ---[ end Kernel panic\n";
     assert_eq!(
         boot(gone(), no_root),
         "broken: boot: the guest went down before the case began; its last words: Kernel panic - not syncing: VFS: \

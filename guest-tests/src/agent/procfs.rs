@@ -89,11 +89,13 @@ pub(crate) fn timers_of(text: &str, function: &str) -> u32 {
     u32::try_from(hits.count()).unwrap_or(u32::MAX)
 }
 
-/// Idle time summed over the CPUs, in milliseconds, from `/proc/uptime`.
+/// Idle time summed over the CPUs, in milliseconds, from `/proc/stat`: also that while a task waits for an I/O, which
+/// `/proc/uptime` leaves out.
 #[must_use]
 pub(crate) fn idle_ms(text: &str) -> Option<u64> {
-    let seconds: f64 = text.split_whitespace().nth(1)?.parse().ok()?;
-    Some((seconds * 1000.0) as u64)
+    let all = text.lines().find_map(|line| line.strip_prefix("cpu "))?;
+    let mut ticks = all.split_whitespace().skip(3).map(|word| word.parse::<u64>().ok());
+    Some((ticks.next()?? + ticks.next()??) * TICK_MS)
 }
 
 /// `procs_running` of `/proc/stat`.
@@ -213,7 +215,11 @@ mod tests {
 
     #[test]
     fn figures_of_the_whole_machine() {
-        assert_eq!(idle_ms("4.56 7.89\n"), Some(7890));
+        assert_eq!(
+            idle_ms("cpu  10 0 20 700 89 0 1 0 0 0\ncpu0 10 0 20 700 89 0 1 0 0 0\n"),
+            Some(7890)
+        );
+        assert_eq!(idle_ms("cpu  10 0\n"), None);
         assert_eq!(runnable("cpu 1 2\nprocs_running 3\nprocs_blocked 1\n"), Some(3));
         assert_eq!(inflight("       2        7\n"), Some([2, 7]));
     }

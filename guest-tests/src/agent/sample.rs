@@ -48,7 +48,7 @@ pub(crate) fn take(phase: Phase, phase_ms: u64, agent: u32, disk: &str) -> Sampl
     Sample {
         phase,
         phase_ms,
-        idle_ms: procfs::idle_ms(&read("/proc/uptime")).unwrap_or(0),
+        idle_ms: procfs::idle_ms(&read("/proc/stat")).unwrap_or(0),
         runnable: procfs::runnable(&read("/proc/stat")).unwrap_or(0),
         inflight: procfs::inflight(&read(&format!("/sys/block/{disk}/inflight"))).unwrap_or([0, 0]),
         ring_timers,

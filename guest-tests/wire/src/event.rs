@@ -229,7 +229,7 @@ pub struct Sample {
     pub phase: Phase,
     /// How long it has been going on, in milliseconds of guest time.
     pub phase_ms: u64,
-    /// Idle time since boot, summed over the CPUs, in milliseconds (`/proc/uptime`).
+    /// Idle time since boot, summed over the CPUs, in milliseconds (idle and iowait of `/proc/stat`).
     pub idle_ms: u64,
     /// Runnable tasks, the sampler included (`procs_running` of `/proc/stat`).
     pub runnable: u32,

@@ -14,13 +14,12 @@ use guest_wire::{GuestMessage, HostMessage};
 use crate::line::Line;
 use crate::{agent::Incoming, outage::Outage};
 
-/// A return address further than this from its function's beginning is none of its: there is something without a name.
-const FUNCTION_BYTES_MAX: u64 = 64 << 10;
-
 /// Functions in the order of their addresses.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Symbols {
     starts: Vec<u64>,
+    /// Up to where each may reach.
+    ends: Vec<u64>,
     names: Vec<String>,
 }
 
@@ -28,15 +27,22 @@ impl Symbols {
     /// Reads the text that an agent lays out: a line a function, address, name and perhaps module.
     pub(crate) fn read(text: &str) -> Symbols {
         let mut found = Symbols::default();
+        let mut before = "";
         for line in text.lines() {
-            let Some((address, name)) = line.split_once(' ') else {
+            let mut words = line.split(' ');
+            let address = words.next().and_then(|word| u64::from_str_radix(word, 16).ok());
+            let (Some(address), Some(name)) = (address, words.next()) else {
                 continue;
             };
-            let Ok(address) = u64::from_str_radix(address, 16) else {
-                continue;
-            };
-            let name = name.split(' ').next().unwrap_or_default();
+            let module = words.next().unwrap_or_default();
+            if let Some(end) = found.ends.last_mut() {
+                // After a module's last function there may be another module, loaded later; it begins with a page.
+                let within = if module == before { address } else { address.min(*end) };
+                *end = within;
+            }
+            before = module;
             found.starts.push(address);
+            found.ends.push((address | (PAGE as u64 - 1)).saturating_add(1));
             found.names.push(name.to_owned());
         }
         found
@@ -46,7 +52,7 @@ impl Symbols {
     pub(crate) fn function(&self, address: u64) -> Option<&str> {
         let after = self.starts.partition_point(|start| *start <= address);
         let at = after.checked_sub(1)?;
-        (address - self.starts[at] < FUNCTION_BYTES_MAX).then(|| self.names[at].as_str())
+        (address < self.ends[at]).then(|| self.names[at].as_str())
     }
 
     /// The function that a call returns to here; none for the first byte of one, which no call returns to.
@@ -177,7 +183,9 @@ mod tests {
         assert_eq!(symbols.function(0xffff_ffff_8100_0100), Some("schedule"));
         assert_eq!(symbols.function(0xffff_ffff_8100_00ff), Some("_stext"));
         assert_eq!(symbols.function(0xffff_ffff_c040_1017), Some("btrfs_sync_file"));
-        assert_eq!(symbols.function(0xffff_ffff_c050_1017), None);
+        // Another module follows, of which nothing is known.
+        assert_eq!(symbols.function(0xffff_ffff_c040_2000), None);
+        assert_eq!(symbols.function(0xffff_ffff_8100_1000), None);
         assert_eq!(symbols.function(0x40_1000), None);
         // After a call that never returns a function may be over.
         assert_eq!(symbols.caller(0xffff_ffff_8100_0100), Some("_stext"));

@@ -198,6 +198,9 @@ mod tests {
         let problem = wanted(vec!["rign".to_owned()], known())
             .expect_err("it is refused")
             .to_string();
-        assert!(problem.contains("one of the targets rule, request, ring, klog"), "{problem}");
+        assert!(
+            problem.contains("one of the targets rule, request, ring, klog"),
+            "{problem}"
+        );
     }
 }

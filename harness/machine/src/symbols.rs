@@ -1,5 +1,5 @@
-//! The functions of a guest's kernel by their addresses: kept when it has booted, for a time when it cannot be asked any
-//! more. Addresses are those of this boot (KASLR), with its modules.
+//! The functions of a guest's kernel by their addresses: kept when it has booted, for a time when it cannot be asked
+//! any more. Addresses are those of this boot (KASLR), with its modules.
 
 use std::cell::OnceCell;
 use std::fs::File;

@@ -19,8 +19,12 @@ pub(super) fn failure(evidence: &EvidenceBundle, log: &Reports) -> Option<Judgem
     let (before, after) = evidence.counters()?;
     let is_shown = |kind: FailureKind| {
         let mut reports = log.standing.iter().chain(&log.excused).chain(&log.stolen);
-        // A file system's message or an oops has a `WARN()` in it: it is one report of another kind.
-        reports.any(|report| kind.cause() == Cause::Warning || cause(report.kind) == kind.cause())
+        // A file system's message or an oops may have a `WARN()` in it: it is one report of another kind. An error of
+        // a request has none.
+        reports.any(|report| match kind.cause() {
+            Cause::Warning => cause(report.kind) != Cause::Error,
+            counted => cause(report.kind) == counted,
+        })
     };
     let (kind, what) = risen(before, after).into_iter().find(|(kind, _)| !is_shown(*kind))?;
     Some(Judgement::fail(
@@ -28,11 +32,6 @@ pub(super) fn failure(evidence: &EvidenceBundle, log: &Reports) -> Option<Judgem
         None,
         format!("the kernel counted {what}, and its log shows none"),
     ))
-}
-
-/// Whether a report is what a kernel may have counted. On the way to a crash it may have warned, too.
-fn explains(report: Cause, kind: FailureKind) -> bool {
-    report == kind.cause() || report == Cause::Crash
 }
 
 /// What went up, the worst first.

@@ -27,6 +27,22 @@ const ENDED_BY_OTHERS: &[&str] = &[
     "coredump_wait",
     "coredump_task_exit",
 ];
+/// Sleeps for a request that look up now and then (`blk_wait_io`, `blk_io_schedule`, which may be inlined).
+const WAITS_IN_TURNS: &[&str] = &[
+    "blk_io_schedule",
+    "blk_wait_io",
+    "blk_execute_rq",
+    "submit_bio_wait",
+    "__blkdev_direct_IO_simple",
+    "__blkdev_direct_IO",
+    "__iomap_dio_rw",
+    "iomap_dio_rw",
+    "dio_await_one",
+    "dio_await_completion",
+    "__blockdev_direct_IO",
+];
+/// They do so every two seconds with the timeout that we set.
+const TURN_MS: u64 = 1_000;
 /// Sleeps for a completion of libaio or io_uring.
 const AIO_WAITS: &[&str] = &["read_events", "do_io_getevents"];
 const RING_WAIT: &str = "io_cqring_wait";
@@ -96,7 +112,11 @@ fn stuck(row: &Row, task: &Task, cpus: u32) -> Option<Finding> {
         .iter()
         .rev()
         .take_while(|(sample, host)| {
-            sample.phase == last.phase && same(last_host, host) && alike(last, sample) && sample.tasks.contains(task)
+            let asleep = |other: &Task| still_asleep(last, task, sample, other);
+            sample.phase == last.phase
+                && same(last_host, host)
+                && alike(last, sample)
+                && sample.tasks.iter().any(asleep)
         })
         .collect();
     let (first, _) = tail.last()?;
@@ -140,6 +160,23 @@ fn wanted(last: &Sample, host: &HostView, task: &Task) -> Option<Wanted> {
         Sleep::Other if kept => None,
         Sleep::Other => wants(StallKind::KernelThread, 10_000),
     }
+}
+
+/// Whether a task has slept since an earlier sample: with the same stack, and without having been switched to.
+fn still_asleep(last: &Sample, task: &Task, sample: &Sample, then: &Task) -> bool {
+    if task == then {
+        return true;
+    }
+    // A wait for a request ends twice in each hung task timeout, to keep that quiet, and begins again.
+    let waits_in_turns = last.inflight != [0, 0]
+        || task
+            .stack
+            .iter()
+            .any(|frame| WAITS_IN_TURNS.contains(&place::plain(frame)));
+    let turns_max = 1 + last.phase_ms.saturating_sub(sample.phase_ms) / TURN_MS;
+    let turns = task.switches.saturating_sub(then.switches);
+    let of = |task: &Task| (task.tid, task.state, task.syscall.clone(), task.stack.clone());
+    waits_in_turns && turns <= turns_max && of(task) == of(then)
 }
 
 /// What of ours keeps a request that the guest waits for.

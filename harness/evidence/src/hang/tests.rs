@@ -89,6 +89,24 @@ fn a_task_that_was_switched_to_is_alive() {
 }
 
 #[test]
+fn a_wait_for_a_request_that_looks_up_now_and_then_is_one_wait() {
+    let turns = |frame: &'static str, inflight: u64, every: u64| {
+        row(move |n, sample, _| {
+            sample.inflight = [inflight, 0];
+            sample.tasks[0] = task('D', &[frame, "vfs_read"]);
+            sample.tasks[0].switches += n / every;
+        })
+    };
+    assert_eq!(
+        kind(&turns("submit_bio_wait", 1, 8)),
+        Some((StallKind::LostCompletion, "submit_bio_wait".into()))
+    );
+    assert!(kind(&turns("__iomap_dio_rw", 0, 8)).is_some());
+    assert_eq!(kind(&turns("submit_bio_wait", 1, 1)), None, "it does something");
+    assert_eq!(kind(&turns("f", 0, 8)), None);
+}
+
+#[test]
 fn a_request_at_the_device_may_still_wake_it() {
     assert_eq!(judge(&row(|_, _, host| host.outstanding = 1), 1), None);
     assert!(judge(&row(|_, _, host| host.submitted += 9), 1).is_some());

@@ -99,7 +99,7 @@ fn a_wait_for_a_request_that_looks_up_now_and_then_is_one_wait() {
     };
     assert_eq!(
         kind(&turns("submit_bio_wait", 1, 8)),
-        Some((StallKind::LostCompletion, "submit_bio_wait".into()))
+        Some((StallKind::LostCompletion, "vfs_read".into()))
     );
     assert!(kind(&turns("__iomap_dio_rw", 0, 8)).is_some());
     assert_eq!(kind(&turns("submit_bio_wait", 1, 1)), None, "it does something");

@@ -13,8 +13,8 @@ use super::procfs::{self, Stat};
 
 /// At most so many tasks in one sample.
 const TASKS_MAX: usize = 48;
-/// Where a task waits for a completion of io_uring, and what the timer of a request for a time-out runs.
-const RING_WAIT: &str = "io_cqring_wait";
+/// Number of io_uring_enter(2), and what the timer of a request for a time-out runs.
+const RING_ENTER: u64 = 426;
 const RING_TIMER: &str = "io_timeout_fn";
 
 /// Time since the kernel started, in milliseconds.
@@ -39,7 +39,7 @@ pub(crate) fn take(phase: Phase, phase_ms: u64, agent: u32, disk: &str) -> Sampl
     tasks.truncate(TASKS_MAX);
     let waits_for_ring = tasks
         .iter()
-        .any(|task| task.watched && task.stack.iter().any(|frame| frame == RING_WAIT));
+        .any(|task| task.watched && task.syscall.first() == Some(&RING_ENTER));
     let ring_timers = if waits_for_ring {
         procfs::timers_of(&read("/proc/timer_list"), RING_TIMER)
     } else {

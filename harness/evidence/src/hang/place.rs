@@ -12,6 +12,11 @@ const SAME: &[(&str, &str)] = &[
     ("btrfs_start_ordered_extent_nowriteback", "btrfs_start_ordered_extent"),
     ("read_events", "io_getevents"),
     ("do_io_getevents", "io_getevents"),
+    ("__do_sys_io_getevents", "io_getevents"),
+    ("__x64_sys_io_getevents", "io_getevents"),
+    ("io_cqring_wait", "io_uring_enter"),
+    ("__do_sys_io_uring_enter", "io_uring_enter"),
+    ("__x64_sys_io_uring_enter", "io_uring_enter"),
 ];
 
 /// Beginnings of names that say how one sleeps, spins or was interrupted, and not where.

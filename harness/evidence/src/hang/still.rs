@@ -43,9 +43,10 @@ const WAITS_IN_TURNS: &[&str] = &[
 ];
 /// They do so every two seconds with the timeout that we set.
 const TURN_MS: u64 = 1_000;
-/// Sleeps for a completion of libaio or io_uring.
-const AIO_WAITS: &[&str] = &["read_events", "do_io_getevents"];
-const RING_WAIT: &str = "io_cqring_wait";
+/// System calls that wait for a completion: of libaio, and of io_uring. Their functions may be inlined into each other.
+const IO_GETEVENTS: u64 = 208;
+const IO_PGETEVENTS: u64 = 333;
+const IO_URING_ENTER: u64 = 426;
 /// Sleeps that a program asked for: for a time, for another program, for a person.
 const PATIENT: &[&str] = &[
     "hrtimer_nanosleep",
@@ -88,6 +89,8 @@ const PATIENT: &[&str] = &[
     "ptrace_stop",
 ];
 
+/// `IORING_ENTER_GETEVENTS`: the call waits.
+const GETEVENTS: u64 = 1;
 /// `IORING_ENTER_EXT_ARG`: the call brings a time along, or a mask of signals; the agent cannot tell which.
 const EXT_ARG: u64 = 8;
 
@@ -202,11 +205,13 @@ fn sleep(sample: &Sample, task: &Task) -> Option<Sleep> {
     let argument = |at: usize| task.syscall.get(at).copied();
     match task.state {
         'D' => (!in_one_of(ENDED_BY_OTHERS)).then_some(Sleep::Blocked),
-        // io_getevents(2) and io_pgetevents(2) have their time-out in the fifth argument.
-        'S' if in_one_of(AIO_WAITS) => (argument(5) == Some(0)).then_some(Sleep::ForIo),
-        // io_uring_enter(2) has its flags in the fourth.
-        'S' if in_one_of(&[RING_WAIT]) => {
-            let untimed = argument(4).is_some_and(|flags| flags & EXT_ARG == 0);
+        // These have their time-out in the fifth argument.
+        'S' if matches!(argument(0), Some(IO_GETEVENTS | IO_PGETEVENTS)) => {
+            (argument(5) == Some(0)).then_some(Sleep::ForIo)
+        }
+        // This one has its flags in the fourth.
+        'S' if argument(0) == Some(IO_URING_ENTER) => {
+            let untimed = argument(4).is_some_and(|flags| flags & (GETEVENTS | EXT_ARG) == GETEVENTS);
             (untimed && sample.ring_timers == 0).then_some(Sleep::ForIo)
         }
         'S' => (!task.stack.is_empty() && !in_one_of(PATIENT)).then_some(Sleep::Other),

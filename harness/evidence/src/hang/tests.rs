@@ -182,7 +182,8 @@ fn a_wait_for_an_io_that_will_never_come() {
             sample.ring_timers = timers;
         })
     };
-    assert_eq!(kind(&ring(1, 0)), Some((StallKind::Asleep, "io_cqring_wait".into())));
+    assert_eq!(kind(&ring(1, 0)), Some((StallKind::Asleep, "io_uring_enter".into())));
+    assert_eq!(kind(&ring(0, 0)), None, "it waits for nothing");
     assert_eq!(kind(&ring(1, 0)[..40]), None, "it takes 10 s");
     assert_eq!(kind(&ring(1, 1)), None, "a request for a time-out may wake it");
     assert_eq!(kind(&ring(1 | EXT_ARG_FLAG, 0)), None, "it may have set itself a time");
@@ -224,7 +225,7 @@ fn a_request_that_is_in_flight_only_in_the_guest_was_lost() {
     });
     assert_eq!(
         kind(&asleep),
-        Some((StallKind::LostCompletion, "io_cqring_wait".into()))
+        Some((StallKind::LostCompletion, "io_uring_enter".into()))
     );
     // A program that sleeps meanwhile has not been let down yet.
     let sleeps = row(|_, sample, _| {

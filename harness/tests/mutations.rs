@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 
 use evidence::parts::Ending;
 use evidence::{EvidenceBundle, judge};
-use guest_wire::Event;
-use run::rejudge::{Rejudged, rejudge};
+use guest_wire::{DUMPED, Event};
+use run::rejudge::{Rejudged, amend, rejudge};
 use verdict::{Cause, Stage, Verdict};
 use vhost_blk_api::trace::Record;
 
@@ -205,6 +205,26 @@ fn an_event_that_was_lost_on_the_way_is_noticed() {
     }
 }
 
+/// Of a job that did not finish, what came before the agent's last count is covered by it.
+#[test]
+fn an_event_that_an_unfinished_job_lost_is_noticed() {
+    let mut seen = 0;
+    for (name, whole) in bundles() {
+        let is_count = |timed: &evidence::parts::Timed| matches!(timed.event, Event::SoFar { .. });
+        if whole.ending == Ending::Finished {
+            continue;
+        }
+        seen += 1;
+        let last = whole.events.iter().rposition(is_count).expect("a count");
+        for lost in 0..last {
+            let mut cut = whole.clone();
+            let event = cut.events.remove(lost).event;
+            assert_eq!(judge(&cut).verdict, WHOLE, "{name} without {event:?}");
+        }
+    }
+    assert!(seen >= 3);
+}
+
 #[test]
 fn a_record_of_the_trace_that_was_lost_is_noticed() {
     // Those of cells that hung or crashed, too: the device outlives the guest.
@@ -228,17 +248,21 @@ fn a_record_of_the_trace_that_was_lost_is_noticed() {
 }
 
 /// Where the case's own lines are that its guest has read in its log: from the mark at which it begins to that at which
-/// it ends.
+/// it ends, or at which the stacks of a stalled guest are printed.
 fn witnessed(evidence: &EvidenceBundle) -> Vec<Range<usize>> {
     let console = evidence.console.as_bytes();
-    let end = format!("bioscope: end {}", evidence.context.case);
+    let end = match evidence.ending {
+        Ending::Finished => format!("bioscope: end {}", evidence.context.case),
+        _ => format!("bioscope: {DUMPED}"),
+    };
     let end = evidence.console.find(&end).expect("the end mark");
     lines(console).into_iter().filter(|line| line.start < end).collect()
 }
 
 #[test]
 fn a_line_that_the_console_lost_is_noticed() {
-    for (name, whole) in finished() {
+    let died = |evidence: &EvidenceBundle| matches!(evidence.ending, Ending::VmGone(_));
+    for (name, whole) in bundles().into_iter().filter(|(_, evidence)| !died(evidence)) {
         let lines = witnessed(&whole);
         assert!(lines.len() >= 8, "{name}");
         for line in &lines {
@@ -319,6 +343,24 @@ fn a_report_that_appears_in_a_log_changes_the_verdict() {
                 );
             }
         }
+    }
+}
+
+#[test]
+fn a_report_after_the_end_of_a_case_is_that_cases() {
+    let warning = "[   99.900000] WARNING: CPU: 0 PID: 7 at fs/btrfs/x.c:1 btrfs_get_extent+0x1/0x2 [btrfs]\r\n";
+    for cell in names().iter().take(4) {
+        let copy = Copy::of(cell);
+        let before = copy.judge().now;
+        let quiet = amend(&before, "[   99.800000] a word\r\n", None).unwrap();
+        assert_eq!(quiet.verdict(), before.verdict());
+        let amended = amend(&before, warning, None).unwrap();
+        let cause = before.verdict().cause().unwrap_or(Cause::Warning);
+        assert_eq!(amended.verdict().cause(), Some(cause), "{}", cell.display());
+        let stored = copy.judge();
+        assert!(!stored.differs());
+        let shown = format!("{} {:?}", stored.now.detail(), stored.now.judgement.evidence);
+        assert!(shown.contains("btrfs_get_extent"), "{shown}");
     }
 }
 

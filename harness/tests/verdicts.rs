@@ -211,10 +211,13 @@ fn a_failure_says_how_the_device_saw_the_write() {
 /// - notes and samples are for the reader and the hang judge, no oracle speaks through them;
 /// - `syscall` is for the reader as well: the test itself judged what the call returned, and says so by findings;
 /// - `source-pages-absent` only promises that faults will happen; `fault-during-write` counts those that did;
-/// - the kernel's counters are a second opinion on its log.
+/// - the kernel's counters are a second opinion on its log;
+/// - what was sent so far is said again at the end.
 fn redundant(event: &Event) -> bool {
     match event {
-        Event::Note { .. } | Event::Sample(_) | Event::Syscall { .. } | Event::Counters(_) => true,
+        Event::Note { .. } | Event::Sample(_) | Event::Syscall { .. } | Event::Counters(_) | Event::SoFar { .. } => {
+            true
+        }
         Event::Armed { what, .. } => what == "source-pages-absent",
         _ => false,
     }

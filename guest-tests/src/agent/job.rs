@@ -3,7 +3,10 @@
 use std::collections::HashSet;
 use std::io;
 
-use guest_wire::{Event, EventSeal, ExecTime, Fs, GuestMessage, HostMessage, Job, JobKind, Phase, PhaseOutcome, Want};
+use guest_wire::{
+    DUMPED, Event, EventSeal, ExecTime, Fs, GuestMessage, HostMessage, Job, JobKind, LogPiece, Phase, PhaseOutcome,
+    Want,
+};
 
 use super::kmsg::LogReader;
 use super::phase::{PhaseProcess, Wake};
@@ -72,7 +75,11 @@ impl<'a> Runner<'a> {
 
     /// Sends what came into the kernel's log.
     fn pass_log_on(&mut self) -> io::Result<()> {
-        match self.log.as_mut().map(LogReader::read).transpose() {
+        self.pass_on(LogReader::read)
+    }
+
+    fn pass_on(&mut self, read: fn(&mut LogReader) -> io::Result<Vec<LogPiece>>) -> io::Result<()> {
+        match self.log.as_mut().map(read).transpose() {
             Ok(pieces) => pieces
                 .into_iter()
                 .flatten()
@@ -162,6 +169,7 @@ impl<'a> Runner<'a> {
             outcome: outcome.clone(),
         })?;
         self.pass_log_on()?;
+        self.event(self.seal.so_far())?;
         Ok(outcome)
     }
 
@@ -205,10 +213,7 @@ impl<'a> Runner<'a> {
                                 let line = serde_json::to_string(&Reply { error, text })?;
                                 process.answer(&format!("{line}\n"));
                             }
-                            Ok(HostMessage::DumpBlocked) => {
-                                dump_blocked();
-                                self.sample(phase, &process)?;
-                            }
+                            Ok(HostMessage::DumpBlocked) => self.dump(phase, &process)?,
                             Ok(HostMessage::PowerOff) => boot::power_off(),
                             Ok(other) => kmsg::write(&format!("unexpected message while a job runs: {other:?}")),
                             Err(error) => kmsg::write(&error.to_string()),
@@ -229,7 +234,18 @@ impl<'a> Runner<'a> {
             disk,
         )))?;
         // A guest that dies next can no longer say it.
-        self.pass_log_on()
+        self.pass_log_on()?;
+        self.event(self.seal.so_far())
+    }
+
+    /// Has the kernel print the stacks of blocked tasks, and sends what came of it.
+    fn dump(&mut self, phase: Phase, process: &PhaseProcess) -> io::Result<()> {
+        // The stacks may push what nobody has read yet out of the kernel's log.
+        self.pass_log_on()?;
+        dump_blocked();
+        kmsg::write(DUMPED);
+        self.pass_on(LogReader::read_dump)?;
+        self.sample(phase, process)
     }
 
     /// Asks something of the agent's own and waits for the answer; says whether it was done.

@@ -37,6 +37,8 @@ pub(super) struct LogReader {
     mark: Option<String>,
     /// Bytes of text that were passed on.
     passed_on: usize,
+    /// Whether records were overwritten that nobody had read.
+    overran: bool,
 }
 
 impl LogReader {
@@ -56,7 +58,21 @@ impl LogReader {
             kmsg: opened?,
             mark: Some(message(text)),
             passed_on: 0,
+            overran: false,
         })
+    }
+
+    /// All that came since the last look, after so much was printed at once that it may not have found room.
+    ///
+    /// # Errors
+    /// The log cannot be read on, or records were overwritten before they were read.
+    pub(super) fn read_dump(&mut self) -> io::Result<Vec<LogPiece>> {
+        self.overran = false;
+        let pieces = self.read()?;
+        if self.overran {
+            return Err(Errno::PIPE.into());
+        }
+        Ok(pieces)
     }
 
     /// All that came since the last look.
@@ -110,7 +126,7 @@ impl LogReader {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // Records were overwritten; the next one's number tells the host.
-                Err(error) if error.raw_os_error() == Some(Errno::PIPE.raw_os_error()) => {}
+                Err(error) if error.raw_os_error() == Some(Errno::PIPE.raw_os_error()) => self.overran = true,
                 Err(error) => return Err(error),
             }
         }

@@ -120,6 +120,14 @@ pub enum Event {
     Counters(Counters),
     /// Part of the kernel's log as `/dev/kmsg` has it, from the mark at which the job begins to that at which it ends.
     Log(LogPiece),
+    /// All that the job has sent so far, said after each phase and each sample: a job that does not come to its end is
+    /// whole up to the last of these. [`EventSeal`](crate::EventSeal) makes it.
+    SoFar {
+        /// How many events of the job came before.
+        events: u64,
+        /// Hash of these events.
+        hash: u64,
+    },
     /// The job is over and the file system unmounted. [`EventSeal`](crate::EventSeal) makes it.
     End {
         /// How many events of the job came before.

@@ -39,5 +39,5 @@ pub use event::{
 };
 pub use fs::{Fs, UnknownFs};
 pub use line::{LineError, PREFIX, from_line, to_line};
-pub use message::{GuestMessage, HostMessage, Job, JobKind, Want};
+pub use message::{DUMPED, GuestMessage, HostMessage, Job, JobKind, Want};
 pub use seal::EventSeal;

@@ -30,11 +30,15 @@ pub enum HostMessage {
         /// What the pages are recognised by, chosen anew each time.
         nonce: u64,
     },
-    /// Asks for the stacks of all blocked tasks: on the console (sysrq-w) and as [`Event::Sample`].
+    /// Asks for the stacks of all blocked tasks: on the console (sysrq-w), followed by the mark [`DUMPED`], and, while a
+    /// phase goes on, as [`Event::Sample`] and [`Event::Log`].
     DumpBlocked,
     /// Powers the guest off without unmounting anything.
     PowerOff,
 }
+
+/// What the agent writes into its kernel's log, as it writes all marks, when the stacks that were asked for are in it.
+pub const DUMPED: &str = "blocked tasks dumped";
 
 /// One variant of a test, as the guest has to run it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

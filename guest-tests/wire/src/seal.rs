@@ -37,6 +37,15 @@ impl EventSeal {
         self.events += 1;
     }
 
+    /// The event that says what was sent so far.
+    #[must_use]
+    pub fn so_far(self) -> Event {
+        Event::SoFar {
+            events: self.events,
+            hash: self.hash,
+        }
+    }
+
     /// The event that ends the job.
     #[must_use]
     pub fn end(self) -> Event {

@@ -1,7 +1,7 @@
 //! Cells made by hand for tests: whole and sealed, with clocks that all agree, so that a test changes what it is about
 //! and nothing else.
 
-use guest_wire::{Event, EventSeal, Fs, LogPiece, LogRecord, Phase, PhaseOutcome};
+use guest_wire::{Event, EventSeal, Fs, LogPiece, LogRecord, Phase, PhaseOutcome, Sample};
 use vhost_blk_api::op::Op;
 use vhost_blk_api::trace::{Complete, OutcomeNote, Record, Status, Submit, TimingNote};
 
@@ -132,6 +132,9 @@ impl Sketch {
                 outcome: outcome.clone(),
             });
         }
+        if let Ending::Stalled(stall) = &self.ending {
+            events.extend(std::iter::repeat_n(Event::Sample(sample(stall.phase)), stall.samples));
+        }
         if self.ending != Ending::Finished {
             return events;
         }
@@ -165,6 +168,19 @@ impl Sketch {
         trace.push(mark(DISARM_MARK, records));
         trace.push(mark(&end_mark(CASE), records + 1));
         trace
+    }
+}
+
+/// A look at a guest in which nothing is seen.
+pub(crate) fn sample(phase: Phase) -> Sample {
+    Sample {
+        phase,
+        phase_ms: 1,
+        idle_ms: 1,
+        runnable: 1,
+        inflight: [0, 0],
+        ring_timers: 0,
+        tasks: Vec::new(),
     }
 }
 

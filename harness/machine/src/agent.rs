@@ -91,13 +91,3 @@ pub(crate) fn find_disk(line: &mut Line, deadline: Instant, limit: Duration) -> 
         }
     }
 }
-
-/// Asks for the stacks of blocked tasks on the console, and waits until the kernel has printed or the time is up.
-pub(crate) fn dump_blocked(line: &mut Line, within: Duration) {
-    if line.send(&HostMessage::DumpBlocked).is_err() {
-        return;
-    }
-    // The agent answers with a sample; nothing depends on it.
-    let deadline = Instant::now() + within;
-    while let Some(Incoming::Message(_) | Incoming::Noise(_)) = line.next(deadline) {}
-}

@@ -19,9 +19,6 @@ use crate::vm::args::{Memory, Start};
 use crate::vm::process::{Vm, VmEnd};
 use crate::vm::qmp::Qmp;
 
-/// How long the kernel may take to print the stacks of blocked tasks.
-const DUMP_WITHIN: Duration = Duration::from_secs(2);
-
 /// A machine whose devices run and that is not powered on yet.
 pub struct Assembled {
     pub(crate) spec: MachineSpec,
@@ -147,11 +144,6 @@ impl Machine {
             Ok(end) => Outage::VmGone(end),
             Err(error) => Outage::Rig(format!("cannot wait for QEMU: {error}")),
         }
-    }
-
-    /// Has the agent ask for the stacks of blocked tasks on the console; best effort, for the evidence.
-    pub fn dump_blocked(&mut self) {
-        agent::dump_blocked(&mut self.line, DUMP_WITHIN);
     }
 
     /// Ends QEMU if it still runs, and says how it ended; the devices wait for the next one.

@@ -1,6 +1,7 @@
 //! One case on a booted machine, from the rollback to the file system check, and the evidence that it leaves.
 
 mod gather;
+mod last_words;
 mod look;
 
 use std::path::Path;
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use evidence::EvidenceBundle;
 use evidence::context::{CellContext, Plan};
-use evidence::hang::{HostView, StallKind};
+use evidence::hang::HostView;
 use evidence::needs::Need;
 use evidence::parts::{ARM_MARK, DISARM_MARK, Ending, Fsck, LostPart, ProgramKind, RuleHits, Timed, begin_mark};
 use exit::on_one_line;
@@ -66,6 +67,7 @@ pub fn run(machine: &mut Machine, request: JobRequest<'_>, console: &mut Console
         fsck: None,
     };
     let ending = runner.begin(job).unwrap_or_else(|| runner.follow(job));
+    runner.hear_out(&ending, job);
     let Runner {
         events,
         mut rules,
@@ -81,7 +83,6 @@ pub fn run(machine: &mut Machine, request: JobRequest<'_>, console: &mut Console
         (Ending::Finished, Some(Err(reason))) => (Ending::Harness(reason), None),
         (ending, fsck) => (ending, fsck.and_then(Result::ok)),
     };
-    let_it_print(machine, &ending, job);
     let mut lost = Vec::new();
     let trace = gather::trace(machine, &job.case).unwrap_or_else(|part| {
         lost.push(part);
@@ -110,17 +111,6 @@ pub fn run(machine: &mut Machine, request: JobRequest<'_>, console: &mut Console
         qemu_end: machine.qemu_end().as_ref().and_then(vm_end),
         lost,
         ..EvidenceBundle::silent(program_kind(&job.kind), needs, context, ending, own)
-    }
-}
-
-/// Waits for what the kernel still has to say.
-fn let_it_print(machine: &mut Machine, ending: &Ending, job: &Job) {
-    match ending {
-        Ending::Finished => gather::await_console(machine, &job.case),
-        // The agent of a starved guest answers nothing.
-        Ending::Stalled(stall) if stall.how == StallKind::Starved => {}
-        Ending::Stalled(_) | Ending::Held { .. } => machine.dump_blocked(),
-        _ => {}
     }
 }
 
@@ -216,22 +206,26 @@ impl Runner<'_> {
     }
 
     fn event(&mut self, uptime_ms: u64, event: Event) -> Option<Ending> {
-        let host_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let sample = if let Event::Sample(sample) = &event {
             Some(sample.clone())
         } else {
             None
         };
         let end = matches!(event, Event::End { .. });
+        self.take(uptime_ms, event);
+        if end {
+            return Some(Ending::Finished);
+        }
+        self.judge_sample(sample?)
+    }
+
+    fn take(&mut self, uptime_ms: u64, event: Event) {
+        let host_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.events.push(Timed {
             host_ms,
             uptime_ms,
             event,
         });
-        if end {
-            return Some(Ending::Finished);
-        }
-        self.judge_sample(sample?)
     }
 
     /// Does what the guest asks for; gives back what there is to say of it, or why it was not done.

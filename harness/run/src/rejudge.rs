@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use evidence::{EvidenceBundle, judge};
 use guest_wire::Fs;
-use verdict::results::{Cell, Results, Tally};
+use verdict::results::{Cell, Expected, Results, Tally};
 use verdict::{Judgement, Stage, Verdict};
 
 use crate::cell_file;
@@ -129,6 +129,26 @@ fn cell(dir: &Path) -> Rejudged {
         },
     };
     Rejudged { now, stored }
+}
+
+/// Gives a stored cell what the console said after the cell was judged, as that is its own, and judges it again.
+///
+/// # Errors
+/// Its evidence is not there any more, or cannot be written.
+pub fn amend(cell: &Cell, belated: &str, expect: Option<&Expected>) -> std::io::Result<Cell> {
+    let mut evidence = EvidenceBundle::load(&cell.dir).map_err(std::io::Error::other)?;
+    evidence.console.push_str(belated);
+    let judgement = judge(&evidence);
+    let amended = Cell {
+        dir: cell.dir.clone(),
+        duration_ms: cell.duration_ms,
+        extents: cell.extents,
+        machine: cell.machine,
+        ..Cell::new(&cell.kernel, cell.fs, &cell.case, judgement, expect)
+    };
+    evidence.save(&cell.dir).map_err(std::io::Error::other)?;
+    cell_file::save(&amended, &cell.dir)?;
+    Ok(amended)
 }
 
 /// What a cell's directory says by its place, `KERNEL/FS/CASE`.

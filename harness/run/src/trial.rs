@@ -15,6 +15,7 @@ use crate::ending::ending_of;
 use crate::extents;
 use crate::job::{self, ConsolePlace, JobRequest, program_kind};
 use crate::programs::programs;
+use crate::rejudge;
 use crate::resolved::{Run, Trial};
 use evidence::context::{CellContext, KernelIdentity, Plan};
 use evidence::needs::Need;
@@ -180,6 +181,7 @@ impl Bench<'_> {
     /// Runs cases until one does not pass.
     fn cases(&mut self, mut machine: Machine, planned: &[Planned]) -> std::io::Result<()> {
         let mut console = ConsolePlace::of_boot();
+        let mut before: Option<&Planned> = None;
         for case in planned {
             let dir = self.run.cell_dir(&self.trial.kernel, self.trial.fs, &case.name);
             std::fs::create_dir_all(&dir)?;
@@ -202,15 +204,28 @@ impl Bench<'_> {
             };
             let evidence = job::run(&mut machine, request, &mut console);
             let cell = self.record(case, &evidence, &dir)?;
-            let passed = matches!(cell.verdict(), Verdict::Pass | Verdict::Skipped);
+            if let (Some(before), Some(earlier)) = (before, &evidence.earlier) {
+                self.belated(before, &earlier.text)?;
+            }
             self.cells.push(cell);
+            let passed = |cell: &Cell| matches!(cell.verdict(), Verdict::Pass | Verdict::Skipped);
             // Once lockdep has spoken it checks nothing until the next boot.
-            if !passed || evidence.lockdep_spoke() {
+            if !self.cells.iter().all(passed) || evidence.lockdep_spoke() {
                 break;
             }
+            before = Some(case);
             self.started = Instant::now();
         }
         machine.end();
+        Ok(())
+    }
+
+    /// Judges the last cell again with what the console said after it was judged.
+    fn belated(&mut self, case: &Planned, text: &str) -> std::io::Result<()> {
+        match self.cells.last_mut() {
+            Some(cell) if !text.trim().is_empty() => *cell = rejudge::amend(cell, text, case.expect.as_ref())?,
+            _ => {}
+        }
         Ok(())
     }
 

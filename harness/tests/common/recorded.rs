@@ -17,8 +17,10 @@ pub fn cells() -> PathBuf {
 pub fn reseal(evidence: &mut EvidenceBundle) {
     let mut seal = EventSeal::default();
     for timed in &mut evidence.events {
-        if let Event::End { .. } = timed.event {
-            timed.event = seal.end();
+        match timed.event {
+            Event::End { .. } => timed.event = seal.end(),
+            Event::SoFar { .. } => timed.event = seal.so_far(),
+            _ => {}
         }
         seal.add(timed.uptime_ms, &timed.event);
     }

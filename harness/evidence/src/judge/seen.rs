@@ -56,8 +56,9 @@ impl Seen {
         if let Some(report) = of_cause(&self.log.standing) {
             return Some(Judgement::fail(kind, report.place.as_deref(), in_place(&report)));
         }
-        // A boot with a warning is for the reader; one with a crash left nothing to rely on.
-        if self.owner == Some(Owner::Boot) && cause != Cause::Crash {
+        // A warning of the boot is for the reader, and one of the case before is that case's failure. A crash left
+        // nothing to rely on.
+        if cause != Cause::Crash {
             return None;
         }
         let report = of_cause(&self.before)?;

@@ -1,10 +1,13 @@
-//! The guest's events against the count and the hash with which they end.
+//! The guest's events against the count and the hash with which they end, and those on the way there.
 
 use guest_wire::{Event, EventSeal};
 
 use crate::bundle::EvidenceBundle;
+use crate::hang::StallKind;
+use crate::parts::{Ending, Timed};
 
-/// What is wrong with the events. A job that did not finish has no end to compare with.
+/// What is wrong with the events. A job that did not finish has no end to compare with: it is whole up to its last
+/// [`Event::SoFar`], and has the samples that its stall was seen in.
 pub(super) fn gap(evidence: &EvidenceBundle, finished: bool) -> Option<String> {
     let first = evidence.events.first();
     if first.is_some_and(|first| first.event != Event::Begin) {
@@ -24,7 +27,23 @@ pub(super) fn gap(evidence: &EvidenceBundle, finished: bool) -> Option<String> {
                 None
             };
         }
+        if matches!(timed.event, Event::SoFar { .. }) && seal.so_far() != timed.event {
+            return Some(format!(
+                "the guest's first {at} events are not those that it sent: their count or hash is another one"
+            ));
+        }
         seal.add(timed.uptime_ms, &timed.event);
+    }
+    if let Ending::Stalled(stall) = &evidence.ending {
+        let is_of_stall = |timed: &&Timed| matches!(&timed.event, Event::Sample(sample) if sample.phase == stall.phase);
+        let samples = evidence.events.iter().filter(is_of_stall).count();
+        // That of a starved guest was seen from outside.
+        if stall.how != StallKind::Starved && samples < stall.samples {
+            return Some(format!(
+                "the stall was seen in {} samples, and the guest's events have {samples}",
+                stall.samples
+            ));
+        }
     }
     finished.then(|| "the guest's events have no end".to_owned())
 }

@@ -1,10 +1,12 @@
 #![allow(clippy::unwrap_used, reason = "a panic here is the test's failure")]
 
-use guest_wire::{Counters, Event, Fs, LogPiece, LogRecord};
+use guest_wire::{Counters, Event, EventSeal, Fs, LogPiece, LogRecord, Phase};
 
 use super::*;
 use crate::context::{CellContext, KernelIdentity};
+use crate::hang::{Stall, StallKind};
 use crate::parts::{LostPart, ProgramKind, Timed};
+use crate::testing::sample;
 
 fn record(seq: u64, level: u8, text: &str) -> LogRecord {
     LogRecord {
@@ -134,4 +136,59 @@ fn a_part_that_could_not_be_had_is_named() {
     });
     let judgement = broken(&evidence).unwrap();
     assert_eq!(judgement.detail(), "evidence: trace.jsonl: permission denied");
+}
+
+/// A job that stalled in its run, of which two samples were taken, each followed by a count.
+fn stalled() -> EvidenceBundle {
+    let mut seal = EventSeal::default();
+    let mut events = Vec::new();
+    let mut say = |event: Event| {
+        seal.add(1, &event);
+        events.push(event);
+        seal
+    };
+    say(Event::Begin);
+    say(Event::PhaseStart { phase: Phase::Run });
+    for _ in 0..2 {
+        let so_far = say(Event::Sample(sample(Phase::Run))).so_far();
+        say(so_far);
+    }
+    let ending = Ending::Stalled(Stall {
+        phase: Phase::Run,
+        how: StallKind::Blocked,
+        comm: "cp".to_owned(),
+        stack: Vec::new(),
+        span_ms: 4_000,
+        samples: 2,
+        behind: Vec::new(),
+    });
+    EvidenceBundle {
+        ending,
+        ..evidence(events, "")
+    }
+}
+
+#[test]
+fn the_events_of_a_job_that_does_not_finish_are_counted_on_the_way() {
+    let whole = stalled();
+    assert_eq!(events::gap(&whole, false), None);
+    for lost in 0..whole.events.len() {
+        let mut cut = whole.clone();
+        let event = cut.events.remove(lost).event;
+        // The last count itself can be lost without a trace; what it counts is there.
+        let is_noticed = lost + 1 < whole.events.len();
+        assert_eq!(events::gap(&cut, false).is_some(), is_noticed, "without {event:?}");
+    }
+    let mut changed = whole.clone();
+    changed.events[1].event = Event::PhaseStart { phase: Phase::Umount };
+    assert_eq!(
+        events::gap(&changed, false).unwrap(),
+        "the guest's first 3 events are not those that it sent: their count or hash is another one"
+    );
+    let mut cut = whole;
+    cut.events.truncate(4);
+    assert_eq!(
+        events::gap(&cut, false).unwrap(),
+        "the stall was seen in 2 samples, and the guest's events have 1"
+    );
 }

@@ -74,12 +74,12 @@ fn mark_at(log: &str, mark: &str) -> Option<usize> {
     None
 }
 
-/// Waits until the console shows the mark at which a case ends.
-pub(super) fn await_console(machine: &Machine, case: &str) {
+/// Waits until the console shows a mark.
+pub(super) fn await_console(machine: &Machine, mark: &str) {
     let deadline = Instant::now() + CONSOLE_WITHIN;
     let shown = || {
         let bytes = machine.console_log().unwrap_or_default();
-        mark_at(&String::from_utf8_lossy(&bytes), &format!("end {case}")).is_some()
+        mark_at(&String::from_utf8_lossy(&bytes), mark).is_some()
     };
     let watch = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)
         .and_then(|watch| inotify::add_watch(&watch, machine.console_path(), WatchFlags::MODIFY).map(|_| watch));

@@ -30,8 +30,8 @@ pub enum HostMessage {
         /// What the pages are recognised by, chosen anew each time.
         nonce: u64,
     },
-    /// Asks for the stacks of all blocked tasks: on the console (sysrq-w), followed by the mark [`DUMPED`], and, while a
-    /// phase goes on, as [`Event::Sample`] and [`Event::Log`].
+    /// Asks for the stacks of all blocked tasks: on the console (sysrq-w), followed by the mark [`DUMPED`], and while a
+    /// phase goes on as [`Event::Sample`] and [`Event::Log`].
     DumpBlocked,
     /// Powers the guest off without unmounting anything.
     PowerOff,

@@ -12,6 +12,7 @@ mod bisect;
 mod clone;
 mod commands;
 mod device;
+mod endings;
 mod ends;
 mod guest;
 mod hangs;

@@ -30,8 +30,10 @@ pub enum HostMessage {
         /// What the pages are recognised by, chosen anew each time.
         nonce: u64,
     },
-    /// Asks for the stacks of all blocked tasks: on the console (sysrq-w), followed by the mark [`DUMPED`], and, while a
-    /// phase goes on, as [`Event::Sample`] and [`Event::Log`].
+    /// Asks for the guest's clock; answered by [`Time`](GuestMessage::Time).
+    TellTime,
+    /// Asks for the stacks of all blocked tasks: on the console (sysrq-w), followed by the mark [`DUMPED`], and while a
+    /// phase goes on as [`Event::Sample`] and [`Event::Log`].
     DumpBlocked,
     /// Powers the guest off without unmounting anything.
     PowerOff,
@@ -104,6 +106,11 @@ pub enum GuestMessage {
         /// Their length in bytes, without the heads of the pages.
         bytes: u64,
     },
+    /// The guest's clock when the question was read.
+    Time {
+        /// Time since the kernel started, in milliseconds.
+        uptime_ms: u64,
+    },
     /// Waits for a job.
     Ready,
     /// Wants something of the host and waits for the answer.
@@ -175,7 +182,7 @@ mod tests {
         let line = to_line(&message).unwrap();
         assert_eq!(
             line,
-            "bioscope/5 {\"do\":\"run\",\"case\":\"rw-verify\",\"fs\":\"xfs\",\"device\":\"/dev/vda\",\
+            "bioscope/6 {\"do\":\"run\",\"case\":\"rw-verify\",\"fs\":\"xfs\",\"device\":\"/dev/vda\",\
              \"mount_options\":\"\",\"program\":\"/bin/rw-verify\",\
              \"kind\":{\"test\":{\"params\":{\"rw-verify\":{\"size\":64,\"sync\":\"none\"}}}}}\n"
         );
@@ -187,11 +194,11 @@ mod tests {
         let (done, refused) = (Ok("done".to_owned()), Err("no such rule".to_owned()));
         assert_eq!(
             to_line(&HostMessage::answer(7, done)).unwrap(),
-            "bioscope/5 {\"do\":\"answer\",\"id\":7,\"error\":null,\"text\":\"done\"}\n"
+            "bioscope/6 {\"do\":\"answer\",\"id\":7,\"error\":null,\"text\":\"done\"}\n"
         );
         assert_eq!(
             to_line(&HostMessage::answer(8, refused)).unwrap(),
-            "bioscope/5 {\"do\":\"answer\",\"id\":8,\"error\":\"no such rule\",\"text\":\"\"}\n"
+            "bioscope/6 {\"do\":\"answer\",\"id\":8,\"error\":\"no such rule\",\"text\":\"\"}\n"
         );
     }
 }

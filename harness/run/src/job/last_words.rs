@@ -15,17 +15,19 @@ const DUMP_WITHIN: Duration = Duration::from_secs(10);
 impl Runner<'_> {
     /// Waits for what the kernel still prints, and for the agent's own reading of it.
     pub(super) fn hear_out(&mut self, ending: &Ending, job: &Job) {
-        match ending {
-            Ending::Finished => gather::await_console(self.machine, &format!("end {}", job.case)),
+        let mark = match ending {
+            Ending::Finished => format!("end {}", job.case),
             // The agent of a starved guest answers nothing.
-            Ending::Stalled(stall) if stall.how == StallKind::Starved => {}
+            Ending::Stalled(stall) if stall.how == StallKind::Starved => return,
             Ending::Stalled(_) | Ending::Held { .. } => {
-                if self.dump_blocked(job) {
-                    gather::await_console(self.machine, DUMPED);
+                if !self.dump_blocked(job) {
+                    return;
                 }
+                DUMPED.to_owned()
             }
-            _ => {}
-        }
+            _ => return,
+        };
+        gather::await_console(self.machine, &mark);
     }
 
     /// Asks for the stacks of blocked tasks, and takes in what the agent says until it has sent them; says whether it

@@ -5,7 +5,7 @@ use std::time::Duration;
 /// Longest time a rule can name; keeps a typing error from holding a guest for years.
 pub(crate) const TIME_MAX: Duration = Duration::from_secs(3600);
 
-/// Reads a time; `None` when it is none or longer than [`TIME_MAX`].
+/// Reads a time; `None` when it is none or longer than `TIME_MAX`.
 #[must_use]
 pub fn parse_time(text: &str) -> Option<Duration> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());

@@ -79,6 +79,9 @@ fn serve(serial: &mut Serial) -> io::Result<()> {
                     bytes: laid_out.bytes,
                 })?;
             }
+            Ok(HostMessage::TellTime) => serial.send(&GuestMessage::Time {
+                uptime_ms: sample::uptime_ms(),
+            })?,
             Ok(HostMessage::FindDisk) => match await_disk() {
                 Ok(()) => serial.send(&GuestMessage::Ready)?,
                 Err(reason) => unfit(serial, reason)?,

@@ -30,6 +30,8 @@ pub enum HostMessage {
         /// What the pages are recognised by, chosen anew each time.
         nonce: u64,
     },
+    /// Asks for the guest's clock; answered by [`Time`](GuestMessage::Time).
+    TellTime,
     /// Asks for the stacks of all blocked tasks: on the console (sysrq-w) and as [`Event::Sample`].
     DumpBlocked,
     /// Powers the guest off without unmounting anything.
@@ -99,6 +101,11 @@ pub enum GuestMessage {
         pages: u32,
         /// Their length in bytes, without the heads of the pages.
         bytes: u64,
+    },
+    /// The guest's clock when the question was read.
+    Time {
+        /// Time since the kernel started, in milliseconds.
+        uptime_ms: u64,
     },
     /// Waits for a job.
     Ready,
@@ -171,7 +178,7 @@ mod tests {
         let line = to_line(&message).unwrap();
         assert_eq!(
             line,
-            "bioscope/5 {\"do\":\"run\",\"case\":\"rw-verify\",\"fs\":\"xfs\",\"device\":\"/dev/vda\",\
+            "bioscope/6 {\"do\":\"run\",\"case\":\"rw-verify\",\"fs\":\"xfs\",\"device\":\"/dev/vda\",\
              \"mount_options\":\"\",\"program\":\"/bin/rw-verify\",\
              \"kind\":{\"test\":{\"params\":{\"rw-verify\":{\"size\":64,\"sync\":\"none\"}}}}}\n"
         );
@@ -183,11 +190,11 @@ mod tests {
         let (done, refused) = (Ok("done".to_owned()), Err("no such rule".to_owned()));
         assert_eq!(
             to_line(&HostMessage::answer(7, done)).unwrap(),
-            "bioscope/5 {\"do\":\"answer\",\"id\":7,\"error\":null,\"text\":\"done\"}\n"
+            "bioscope/6 {\"do\":\"answer\",\"id\":7,\"error\":null,\"text\":\"done\"}\n"
         );
         assert_eq!(
             to_line(&HostMessage::answer(8, refused)).unwrap(),
-            "bioscope/5 {\"do\":\"answer\",\"id\":8,\"error\":\"no such rule\",\"text\":\"\"}\n"
+            "bioscope/6 {\"do\":\"answer\",\"id\":8,\"error\":\"no such rule\",\"text\":\"\"}\n"
         );
     }
 }

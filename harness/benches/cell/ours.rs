@@ -38,6 +38,7 @@ pub fn run(setting: &Setting, begun: Begun) -> Result<Measured> {
         image: &setting.image,
         disk: DiskShape::ORDINARY,
         program: &setting.places.guest_bins.join(CASE),
+        options: "",
         dir: dir.path(),
         scratch: dir.path(),
     })

@@ -77,6 +77,7 @@ impl Launch {
             disks: (0..spec.disks.len()).map(|disk| self.disk_socket(disk)).collect(),
             memory,
             start,
+            tsc_khz: None,
         }
     }
 

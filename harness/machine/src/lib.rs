@@ -26,11 +26,11 @@
 //! Modules from the ground up; each knows only those of the lines above its own:
 //!
 //! ```layers
-//! golden initramfs line registers spec vitals
+//! golden initramfs line registers spec tsc vitals
 //! shell vm
 //! launch outage
 //! agent device
-//! snapshot start symbols
+//! clock snapshot start symbols
 //! cpus
 //! machine
 //! accel restore
@@ -39,6 +39,7 @@
 
 pub mod accel;
 mod agent;
+mod clock;
 mod cpus;
 mod device;
 pub mod golden;
@@ -55,6 +56,7 @@ pub mod snapshot;
 mod spec;
 mod start;
 mod symbols;
+mod tsc;
 mod vitals;
 mod vm;
 

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::agent::{self, Greeting};
+use crate::clock;
 use crate::cpus::{self, CpuView};
 use crate::device::{Device, DeviceError};
 use crate::launch::Launch;
@@ -113,12 +114,21 @@ impl Machine {
                 Some(greeting) => self.greeting = Some(greeting),
                 None => return Err(self.outage()),
             }
+        }
+        let Some(first) = clock::read(&mut self.line, deadline)? else {
+            return Err(self.outage());
+        };
+        if self.symbols.is_empty() {
             match symbols::fetch(&mut self.line, self.vm.pid(), deadline)? {
                 Some(text) => self.symbols = text.into(),
                 None => return Err(self.outage()),
             }
         }
         match agent::find_disk(&mut self.line, deadline, limit)? {
+            Some(()) => {}
+            None => return Err(self.outage()),
+        }
+        match clock::check(&mut self.line, first, deadline)? {
             Some(()) => Ok(()),
             None => Err(self.outage()),
         }
@@ -168,6 +178,7 @@ impl Machine {
         (self.vm, self.line, self.monitor) = (started.vm, started.line, started.monitor);
         self.cpu_threads = started.cpu_threads;
         self.greeting = None;
+        self.symbols = SymbolText::default();
         Ok(())
     }
 

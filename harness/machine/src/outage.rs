@@ -13,6 +13,11 @@ pub enum Outage {
     Unfit(String),
     /// The guest never got as far as the agent.
     NoHello,
+    /// The guest's clock does not run like the host's.
+    WrongClock {
+        /// Its time in percent of the host's.
+        percent: u128,
+    },
     /// The time given ran out.
     OutOfTime {
         /// Seconds that were given.

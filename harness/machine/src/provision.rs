@@ -21,6 +21,8 @@ use crate::vm::args;
 /// How long a guest that went on from a snapshot may take to find its disk; its agent gives up after 20 s of its own
 /// time.
 const FIND_LIMIT: Duration = Duration::from_secs(120);
+/// How often a guest is booted until its clock runs like the host's.
+const BOOTS_MAX: u32 = 3;
 
 /// What a machine is to boot and to run, and where it leaves its files.
 #[derive(Clone, Copy)]
@@ -47,6 +49,8 @@ pub struct MachineRequest<'a> {
     pub disk: DiskShape,
     /// The program that the guest is to run, on the host.
     pub program: &'a Path,
+    /// Further options for the kernel's command line; empty, or with a blank in front.
+    pub options: &'a str,
     /// Where logs go.
     pub dir: &'a Path,
     /// Where sockets go.
@@ -94,7 +98,7 @@ pub fn machine(request: &MachineRequest<'_>) -> Result<ProvisionedMachine, NoMac
     let provision = Provision {
         request,
         modules: &modules,
-        spec: MachineSpec::for_test(request.accel, request.kernel, initramfs, disk),
+        spec: spec(request, initramfs, disk),
         launch: Launch {
             exports: vec![request.dir.to_path_buf()],
             // To look at the CPUs of a guest from which nothing is heard.
@@ -124,6 +128,24 @@ pub fn machine(request: &MachineRequest<'_>) -> Result<ProvisionedMachine, NoMac
     })
 }
 
+fn spec(request: &MachineRequest<'_>, initramfs: PathBuf, disk: DiskSpec) -> MachineSpec {
+    let mut spec = MachineSpec::for_test(request.accel, request.kernel, initramfs, disk);
+    spec.command_line.push_str(request.options);
+    spec
+}
+
+/// Boots until the clock is right, or has been wrong too often.
+fn with_right_clock<T, E>(is_wrong: impl Fn(&E) -> bool, mut boot: impl FnMut(u32) -> Result<T, E>) -> Result<T, E> {
+    let mut boots = 0;
+    loop {
+        boots += 1;
+        match boot(boots) {
+            Err(error) if is_wrong(&error) && boots < BOOTS_MAX => {}
+            result => return result,
+        }
+    }
+}
+
 struct Provision<'a> {
     request: &'a MachineRequest<'a>,
     modules: &'a [PathBuf],
@@ -145,16 +167,19 @@ impl Provision<'_> {
     fn boot(&self) -> Result<Machine, NoMachine> {
         self.pack(&self.spec.initramfs, &[self.request.program.to_owned()])
             .map_err(NoMachine::rig)?;
-        self.launch.forget_console().map_err(NoMachine::rig)?;
-        let machine = Machine::start(self.spec.clone(), self.launch.clone());
-        let mut machine = machine.map_err(NoMachine::rig)?;
-        match machine.until_ready(BOOT_LIMIT) {
-            Ok(()) => Ok(machine),
-            Err(outage) => Err(NoMachine {
-                outage,
-                console: machine.console(),
-            }),
-        }
+        let is_wrong = |none: &NoMachine| matches!(none.outage, Outage::WrongClock { .. });
+        with_right_clock(is_wrong, |_| {
+            self.launch.forget_console().map_err(NoMachine::rig)?;
+            let machine = Machine::start(self.spec.clone(), self.launch.clone());
+            let mut machine = machine.map_err(NoMachine::rig)?;
+            match machine.until_ready(BOOT_LIMIT) {
+                Ok(()) => Ok(machine),
+                Err(outage) => Err(NoMachine {
+                    outage,
+                    console: machine.console(),
+                }),
+            }
+        })
     }
 
     /// Goes on from the snapshot, which is taken first if need be. The inner error says why that is not possible with
@@ -179,13 +204,17 @@ impl Provision<'_> {
         };
         self.pack(&spec.initramfs, self.request.programs)
             .map_err(|error| CaptureError::Guest(Outage::Rig(error.to_string()), String::new()))?;
-        let sockets = self.sockets("capture").map_err(CaptureError::Rig)?;
-        let launch = Launch {
-            dir: made.to_path_buf(),
-            sockets,
-            ..self.launch.clone()
-        };
-        capture(&spec, &launch)
+        let is_wrong = |error: &CaptureError| matches!(error, CaptureError::Guest(Outage::WrongClock { .. }, _));
+        with_right_clock(is_wrong, |boot| {
+            let launch = Launch {
+                dir: made.to_path_buf(),
+                sockets: self.sockets(&format!("capture{boot}")).map_err(CaptureError::Rig)?,
+                ..self.launch.clone()
+            };
+            let forgotten = launch.forget_console();
+            forgotten.map_err(|error| CaptureError::Guest(Outage::Rig(error.to_string()), String::new()))?;
+            capture(&spec, &launch)
+        })
     }
 
     /// A directory for the sockets of one machine, so that machines do not get in each other's way.
@@ -216,14 +245,9 @@ impl Provision<'_> {
             }
         };
         match machine.until_ready(FIND_LIMIT) {
-            Ok(()) => return Ok(machine),
-            // A kernel without PCI hotplug: it will never find a disk that was not there when it booted.
-            Err(Outage::Unfit(why)) => snapshot.give_up(&why),
-            Err(outage) => {
-                return Err(format!("the restored guest did not find its disk: {outage:?}"));
-            }
+            Ok(()) => Ok(machine),
+            Err(outage) => Err(of_no_use(snapshot, outage)),
         }
-        Err("this kernel does not find a disk that is plugged in".into())
     }
 
     /// One a kernel, file system and set of programs: when its key changes, the old snapshot goes.
@@ -240,5 +264,66 @@ impl Provision<'_> {
         let mut parts = vec![config.identity.as_bytes(), self.request.kernel.hash.as_bytes()];
         parts.extend(names.map(OsStr::as_encoded_bytes));
         store::hash(&parts)
+    }
+}
+
+/// Why a snapshot could not be gone on with; it goes if that is its own fault.
+fn of_no_use(snapshot: Snapshot, outage: Outage) -> String {
+    match outage {
+        // A kernel without PCI hotplug: it will never find a disk that was not there when it booted.
+        Outage::Unfit(why) => {
+            snapshot.give_up(&why);
+            "this kernel does not find a disk that is plugged in".to_owned()
+        }
+        // The next to want it takes a new one.
+        Outage::WrongClock { percent } => {
+            snapshot.discard();
+            format!("the restored guest's clock ran for {percent} % of the host's time")
+        }
+        outage => format!("the restored guest did not find its disk: {outage:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn snapshot(root: &Path) -> Snapshot {
+        let dir = root.join("key");
+        std::fs::create_dir(&dir).unwrap();
+        let greeting = Greeting {
+            release: "6.1.0".into(),
+            cpus: 1,
+            hotplug: true,
+        };
+        Snapshot { dir, greeting }
+    }
+
+    #[test]
+    fn a_snapshot_with_a_wrong_clock_goes() {
+        let root = tempfile::tempdir().unwrap();
+        let why = of_no_use(snapshot(root.path()), Outage::WrongClock { percent: 647 });
+        assert!(why.contains("647 %"), "{why}");
+        assert!(!root.path().join("key").exists());
+        // A busy host is no reason.
+        of_no_use(snapshot(root.path()), Outage::OutOfTime { limit_s: 120 });
+        assert!(root.path().join("key").exists());
+    }
+
+    #[test]
+    fn a_guest_is_booted_again_for_its_clock_only() {
+        let boots = |results: [Result<(), u32>; 3]| {
+            let mut boots = 0;
+            let is_wrong = |percent: &u32| *percent > 110;
+            let result = with_right_clock(is_wrong, |boot| {
+                boots = boot;
+                results[boot as usize - 1]
+            });
+            (boots, result)
+        };
+        assert_eq!(boots([Ok(()), Err(1), Err(1)]), (1, Ok(())));
+        assert_eq!(boots([Err(1289), Ok(()), Err(1)]), (2, Ok(())));
+        assert_eq!(boots([Err(100), Ok(()), Ok(())]), (1, Err(100)));
+        assert_eq!(boots([Err(1289), Err(647), Err(800)]), (3, Err(800)));
     }
 }

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{MemfdFlags, SeekFrom};
 
 use crate::agent::{self, Greeting};
+use crate::clock;
 use crate::launch::{CONSOLE, Launch};
 use crate::machine::{Assembled, Machine};
 use crate::outage::Outage;
@@ -82,10 +83,15 @@ pub(crate) fn capture(spec: &MachineSpec, launch: &Launch) -> Result<Greeting, C
         return Err(guest(Outage::VmGone(end)));
     };
     let deadline = Instant::now() + BOOT_LIMIT;
+    let first = clock::read(&mut started.line, deadline).map_err(guest)?;
     let Some(text) = symbols::fetch(&mut started.line, started.vm.pid(), deadline).map_err(guest)? else {
         let end = started.vm.wait().map_err(io("wait for", "QEMU"))?;
         return Err(guest(Outage::VmGone(end)));
     };
+    // Nothing that is kept is worth anything if its clock is wrong.
+    if let Some(first) = first {
+        clock::check(&mut started.line, first, deadline).map_err(guest)?;
+    }
     fs::write(launch.dir.join(SYMBOLS), text).map_err(io("write", "the snapshot's symbols"))?;
     let state = File::create(launch.dir.join(STATE)).map_err(io("create", "the machine's state"))?;
     if let Some(monitor) = &mut started.monitor {

@@ -9,8 +9,9 @@ use exit::{Exit, ExitError};
 use crate::device::DeviceError;
 use crate::launch::Launch;
 use crate::line::Line;
-use crate::spec::{Console, MachineSpec};
-use crate::vm::args::{Memory, QEMU, Start, arguments};
+use crate::spec::{Accel, Console, MachineSpec};
+use crate::tsc;
+use crate::vm::args::{Memory, QEMU, Start, Wiring, arguments};
 use crate::vm::listener::Listener;
 use crate::vm::process::{Vm, VmEnd};
 use crate::vm::qmp::{Qmp, QmpError};
@@ -85,7 +86,11 @@ pub(crate) struct Started {
 
 /// Starts QEMU; the devices already listen.
 pub(crate) fn start(spec: &MachineSpec, launch: &Launch, memory: Memory, start: Start) -> Result<Started, StartError> {
-    let wiring = launch.wiring(spec, memory, start);
+    let reads_counter = spec.accel == Accel::Tcg && start == Start::PowerOn;
+    let wiring = Wiring {
+        tsc_khz: reads_counter.then(tsc::host_khz).flatten(),
+        ..launch.wiring(spec, memory, start)
+    };
     let listen = |source| StartError::Listen {
         dir: launch.sockets.clone(),
         source,

@@ -79,6 +79,10 @@ impl From<String> for SymbolText {
 }
 
 impl SymbolText {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.text.is_empty()
+    }
+
     pub(crate) fn get(&self) -> &Symbols {
         self.read.get_or_init(|| Symbols::read(&self.text))
     }

@@ -14,6 +14,9 @@ pub(crate) fn ending_of(outage: Outage) -> Ending {
         Outage::Unfit(reason) => Ending::Unfit(reason),
         Outage::NoHello => Ending::NoHello,
         Outage::OutOfTime { limit_s } => Ending::OutOfTime { limit_s },
+        Outage::WrongClock { percent } => {
+            Ending::Harness(format!("the guest's clock runs for {percent} % of the host's time"))
+        }
         Outage::Rig(reason) => Ending::Harness(reason),
     }
 }

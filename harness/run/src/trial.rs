@@ -158,6 +158,7 @@ impl Bench<'_> {
             image: image.ok_or_else(|| harness(format!("no golden image of {}", self.trial.fs)))?,
             disk,
             program: &self.program_on_host(first),
+            options: "",
             dir: self.boot_dir,
             scratch: self.scratch,
         })

@@ -17,10 +17,18 @@ pub struct HostView {
     pub submitted: u64,
     /// What of ours keeps requests from ever being answered, if something does: the name of a rule, or a command.
     pub kept_by: Option<String>,
+    /// The host's clock, in milliseconds since the job was sent.
+    pub host_ms: u64,
     /// CPU time that QEMU has used, in milliseconds.
     pub qemu_cpu_ms: u64,
     /// How often the host has stopped the guest so far.
     pub pauses: u64,
+}
+
+/// How long it is from one sample to another: by the guest's clock or by the host's, whichever says less.
+pub(super) fn span_ms(first: &(Sample, HostView), last: &(Sample, HostView)) -> u64 {
+    let guest_ms = last.0.phase_ms.saturating_sub(first.0.phase_ms);
+    guest_ms.min(last.1.host_ms.saturating_sub(first.1.host_ms))
 }
 
 /// What a row of samples shows.

@@ -12,7 +12,7 @@
 use guest_wire::{Sample, Task};
 
 use super::place;
-use super::row::{Finding, HostView, Row, SAMPLES_MIN};
+use super::row::{Finding, HostView, Row, SAMPLES_MIN, span_ms};
 use super::stall::{Behind, Stall, StallKind};
 
 /// Share of the guest's CPU time in the row that must be idle, in percent.
@@ -97,7 +97,7 @@ const EXT_ARG: u64 = 8;
 /// What the tail of a row must be like for a kind of stall.
 struct Wanted {
     how: StallKind,
-    /// Guest time that the tail must span, in milliseconds.
+    /// Time that the tail must span, in milliseconds.
     span_ms: u64,
 }
 
@@ -123,9 +123,11 @@ fn stuck(row: &Row, task: &Task, cpus: u32) -> Option<Finding> {
         })
         .collect();
     let (first, _) = tail.last()?;
-    let span_ms = last.phase_ms.saturating_sub(first.phase_ms);
+    let span_ms = span_ms(tail.last()?, row.last()?);
+    // Both by the guest's clock.
+    let guest_ms = last.phase_ms.saturating_sub(first.phase_ms);
     let idle_ms = last.idle_ms.saturating_sub(first.idle_ms);
-    let idle_enough = idle_ms * 100 >= span_ms * u64::from(cpus) * IDLE_PERCENT_MIN;
+    let idle_enough = idle_ms * 100 >= guest_ms * u64::from(cpus) * IDLE_PERCENT_MIN;
     if tail.len() < SAMPLES_MIN || span_ms < wanted.span_ms || !idle_enough {
         return None;
     }

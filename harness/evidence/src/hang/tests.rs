@@ -54,7 +54,7 @@ fn row(change: impl Fn(u64, &mut Sample, &mut HostView)) -> Vec<(Sample, HostVie
                 ring_timers: 0,
                 tasks: vec![task('D', BLOCKED)],
             };
-            let mut host = host();
+            let mut host = HostView { host_ms: at, ..host() };
             change(n, &mut sample, &mut host);
             (sample, host)
         })
@@ -81,6 +81,17 @@ fn a_task_that_nothing_can_wake_is_hung() {
     );
     assert_eq!(kind(&row[..16]), None);
     assert!(kind(&row[..18]).is_some());
+}
+
+#[test]
+fn a_clock_that_runs_too_fast_makes_no_hang() {
+    // Eleven times as fast as the host's: what the guest takes for 15 s were 1.3 s.
+    assert_eq!(kind(&row(|n, _, host| host.host_ms = 23 * n)), None);
+    assert_eq!(kind(&row(|n, _, host| host.host_ms = 66 * n)), None);
+    assert!(kind(&row(|n, _, host| host.host_ms = 69 * n)).is_some());
+    // One that is too slow makes none either, but only later.
+    assert!(kind(&row(|n, _, host| host.host_ms = 2_500 * n)).is_some());
+    assert_eq!(kind(&row(|n, _, host| host.host_ms = 2_500 * n)[..16]), None);
 }
 
 #[test]

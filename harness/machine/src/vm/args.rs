@@ -13,7 +13,7 @@ pub const QEMU: &str = "qemu-system-x86_64";
 /// QEMU's driver for a disk.
 pub(crate) const DISK_DRIVER: &str = "vhost-user-blk-pci";
 
-/// What on the host the machine is tied to. None of it is visible to the guest.
+/// What on the host the machine is tied to. None of it is visible to the guest but the frequency of the counter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Wiring {
     /// Where a console that is a log is appended.
@@ -26,6 +26,8 @@ pub(crate) struct Wiring {
     pub(crate) disks: Vec<PathBuf>,
     pub(crate) memory: Memory,
     pub(crate) start: Start,
+    /// Frequency of the host's time stamp counter in kHz, for a guest that reads that.
+    pub(crate) tsc_khz: Option<u64>,
 }
 
 /// Guest memory. The block device needs to share it, so it always is a file of some kind.
@@ -63,6 +65,8 @@ pub(crate) fn arguments(spec: &MachineSpec, wiring: &Wiring) -> Vec<OsString> {
     if spec.pvh {
         args.pair("-bios", "qboot.rom");
     }
+    // First, so that the spec has the last word.
+    let told = wiring.tsc_khz.map(|khz| format!("tsc_early_khz={khz} "));
     let size_mib = spec.memory_mib;
     let memory = match &wiring.memory {
         Memory::Anonymous => format!("memory-backend-memfd,id=mem,size={size_mib}M,share=on"),
@@ -77,7 +81,7 @@ pub(crate) fn arguments(spec: &MachineSpec, wiring: &Wiring) -> Vec<OsString> {
         .pair("-smp", spec.cpus.to_string())
         .path("-kernel", &spec.kernel)
         .path("-initrd", &spec.initramfs)
-        .pair("-append", spec.command_line.clone());
+        .pair("-append", told.unwrap_or_default() + &spec.command_line);
     args.lines(spec, wiring);
     args.disks(spec, wiring);
     if wiring.start == Start::Incoming {
@@ -101,6 +105,7 @@ pub(crate) fn seen_by_guest(spec: &MachineSpec) -> Vec<OsString> {
         disks: Vec::new(),
         memory: Memory::Anonymous,
         start: Start::PowerOn,
+        tsc_khz: None,
     };
     arguments(&spec, &wiring)
 }

@@ -79,6 +79,7 @@ impl Runner<'_> {
             outstanding: stats.outstanding,
             submitted: stats.submitted,
             kept_by: kept::for_ever(&self.begin, &stats, &rules),
+            host_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
             qemu_cpu_ms: self.machine.qemu_cpu_ms(),
             pauses: self.watch.pauses,
         };

@@ -37,6 +37,7 @@ fn wiring() -> Wiring {
         disks: vec!["/run/disk.sock".into(), "/run/disk1.sock".into()],
         memory: Memory::Anonymous,
         start: Start::PowerOn,
+        tsc_khz: None,
     }
 }
 
@@ -172,6 +173,15 @@ fn a_machine_whose_state_is_kept_and_one_that_takes_it_over() {
     -S
     -incoming defer
     "#);
+}
+
+#[test]
+fn a_guest_is_told_how_fast_the_hosts_counter_runs() {
+    let told = Wiring {
+        tsc_khz: Some(2_596_152),
+        ..wiring()
+    };
+    assert!(lines(&spec(), &told).contains("-append tsc_early_khz=2596152 console=ttyS0\n"));
 }
 
 #[test]

@@ -51,6 +51,16 @@ static noinline void spin_for(unsigned long seconds)
 		mdelay(1);
 }
 
+static noinline void spin_politely(unsigned long seconds)
+{
+	unsigned long ms;
+
+	for (ms = 0; ms < seconds * 1000 && !READ_ONCE(stop); ms++) {
+		mdelay(1);
+		cond_resched();
+	}
+}
+
 static noinline int say_spin(char *arg)
 {
 	unsigned long seconds = seconds_of(arg);
@@ -61,10 +71,10 @@ static noinline int say_spin(char *arg)
 	return 0;
 }
 
-/* As `spin`, but a kernel that preempts gives the processor to others. */
+/* As `spin`, but others get the processor in turn. */
 static noinline int say_spin_preemptible(char *arg)
 {
-	spin_for(seconds_of(arg));
+	spin_politely(seconds_of(arg));
 	return 0;
 }
 

@@ -136,6 +136,20 @@ fn leading_number(text: &str) -> Option<u32> {
     text.get(..end)?.parse().ok()
 }
 
+/// Whether the stack that follows in the report of a stalled grace period is that of RCU's own thread, which only waits
+/// for a CPU; none for a line that begins no stack.
+pub(crate) fn shows_waiting_task(text: &str) -> Option<bool> {
+    if text.contains("grace-period kthread stack dump:") {
+        return Some(true);
+    }
+    let of_cpu = [
+        "Stack dump where RCU GP kthread last ran",
+        "NMI backtrace for ",
+        "Sending NMI ",
+    ];
+    of_cpu.iter().any(|words| text.contains(words)).then_some(false)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

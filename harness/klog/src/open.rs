@@ -48,6 +48,8 @@ pub(crate) struct Open {
     named: Option<String>,
     /// The function of the work item that the task was at.
     work: Option<String>,
+    /// Whether the lines show another task than the one that it is about.
+    is_aside: bool,
     /// The line that was its last, so far.
     last: usize,
     /// Whether the outermost function of the stack was seen.
@@ -83,6 +85,7 @@ impl Open {
             at: None,
             named: None,
             work: None,
+            is_aside: false,
             last: number,
             reached_bottom: false,
             ended: false,
@@ -148,7 +151,10 @@ impl Open {
             self.last = number;
             return;
         }
-        if self.extent != Extent::Line {
+        if self.report.kind == Kind::RcuStall {
+            self.is_aside = header::shows_waiting_task(text).unwrap_or(self.is_aside);
+        }
+        if self.extent != Extent::Line && !self.is_aside {
             self.header(text, number);
             self.stack(text, number);
             self.ended |= self.stack == Stack::Done && self.report.kind.has_bare_stack() && text.starts_with("CPU: ");

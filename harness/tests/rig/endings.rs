@@ -4,6 +4,7 @@
 mod boot;
 mod checks;
 mod crashes;
+mod planted;
 mod speaker;
 mod stalls;
 
@@ -22,10 +23,10 @@ fn run(rig: &Rig, flags: &[&str]) -> (i32, Cell) {
 }
 
 /// Runs `chaos WHAT` on a stock kernel.
-fn on_stock(fs: &str, what: &str, flags: &[&str]) -> (i32, Cell) {
+fn on_stock(rig: &Rig, fs: &str, what: &str, flags: &[&str]) -> (i32, Cell) {
     let program = chaos(what);
     let args = ["--kernel", KERNEL, "--fs", fs, "--exec", &program];
-    run(&Rig::new(), &[&args[..], flags].concat())
+    run(rig, &[&args[..], flags].concat())
 }
 
 /// Asserts a failure, its cause, its place and what its headline says.

@@ -97,6 +97,10 @@ fn what_the_kernel_says_of_a_spin_is_part_of_it() {
         found.starts_with("fail [umount: in_a_module_loaded_later] in umount, init spins"),
         "{found}"
     );
+    // A report of which the stack did not come leaves the place that the host found.
+    let spins = says(stalled(StallKind::Starved, &["delay_tsc", "vfs_write"]), &LOCKUP[..1]);
+    let found = line(&spins.bundle());
+    assert!(found.starts_with("fail [umount: vfs_write] "), "{found}");
     // A CPU that came back is another matter.
     let came_back = line(&says(Sketch::healthy(ProgramKind::Test), LOCKUP).bundle());
     assert!(came_back.starts_with("fail [in_a_module_loaded_later] "), "{came_back}");

@@ -39,7 +39,8 @@ fn hang(evidence: &EvidenceBundle, seen: &Seen) -> Option<Judgement> {
         return None;
     };
     let mut stall = stall.clone();
-    if let (true, Some(report)) = (stall.burns_cpu(), seen.lockups.first()) {
+    let lockup = seen.lockups.iter().find(|report| report.place.is_some());
+    if let (true, Some(report)) = (stall.burns_cpu(), lockup) {
         // The kernel can unwind its stack, and knows the modules that were loaded since it booted.
         stall.stack = report.place.iter().chain(&report.frames).cloned().collect();
     }

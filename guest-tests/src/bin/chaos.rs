@@ -13,6 +13,7 @@
 //! - `aio` and `ring`: read a block by libaio or io_uring, and wait for it;
 //! - `exit N`;
 //! - `oops`: a crash by sysrq-c;
+//! - `lockup`: the kernel's log says that a CPU was stuck;
 //! - `silence`: the kernel no longer prints on the console;
 //! - `taint`: the kernel is tainted as by a warning, and none is in its log;
 //! - `inject`: has a read of the disk fail, by rules that it adds itself, and says what came of it;
@@ -35,6 +36,8 @@ use rustix::system::{RebootCommand, reboot};
 
 /// An instruction that is none (ud2): whoever runs it gets SIGILL.
 const UD2: [u8; 2] = [0x0f, 0x0b];
+/// What the kernel's watchdog says, at the level at which it does.
+const LOCKUP: &str = "<0>watchdog: BUG: soft lockup - CPU#0 stuck for 26s! [chaos:70]\n";
 /// Bytes of a read, and its alignment.
 const BLOCK: usize = 4096;
 /// Bytes of a write.
@@ -78,6 +81,10 @@ fn main() -> ExitCode {
             Ok(lost) => return ExitCode::from(u8::from(lost)),
             Err(error) => Err(error),
         },
+        ["lockup"] => match std::fs::write("/dev/kmsg", LOCKUP) {
+            Ok(()) => return ExitCode::SUCCESS,
+            Err(error) => Err(error),
+        },
         ["silence"] => match std::fs::write("/proc/sys/kernel/printk", "1\n") {
             Ok(()) => return ExitCode::SUCCESS,
             Err(error) => Err(error),
@@ -89,7 +96,7 @@ fn main() -> ExitCode {
         ["oops"] => std::fs::write("/proc/sysrq-trigger", "c"),
         _ => Err(io::Error::other(
             "expected kill-agent, kill-init, poweroff, spin, calls, writes, stop, sleep N, aio, ring, exit N, inject, \
-             sometimes, silence, taint or oops",
+             sometimes, lockup, silence, taint or oops",
         )),
     };
     if let Err(error) = done {

@@ -19,6 +19,7 @@ mod pauses;
 mod resize;
 mod snapshots;
 mod soak;
+mod stops;
 mod witness;
 
 use std::process::Command;

@@ -8,6 +8,7 @@
 mod actions;
 mod bed;
 mod bisect;
+mod clocks;
 #[path = "../common/clone.rs"]
 mod clone;
 mod commands;

@@ -26,7 +26,7 @@ fn provide(options: &str) -> (Result<ProvisionedMachine, NoMachine>, usize) {
         ..Options::default()
     };
     let artifacts = prepare::kernels(&manifest_path, &selected, &offline).expect("the kernel in the store");
-    let image = golden::image(Fs::Btrfs, &Cache::at(&dir.path().join("cache"))).expect("an image");
+    let image = golden::image(Fs::Btrfs, &Cache::at(dir.path().join("cache"))).expect("an image");
     let program: PathBuf = places.guest_bins.join("rw-verify");
     let programs = [program.clone()];
     let kept = dir.path().join("kept");

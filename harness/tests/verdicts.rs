@@ -15,7 +15,7 @@ mod recorded;
 
 use bisect::signature::{Comparison, Signature};
 use evidence::needs::Need;
-use evidence::parts::{BEGIN_MARK, END_MARK, Ending, Fsck, Timed, VmEnd};
+use evidence::parts::{ARM_MARK, BEGIN_MARK, END_MARK, Ending, Fsck, Timed, VmEnd};
 use evidence::{EvidenceBundle, judge};
 use guest_tests::pattern;
 use guest_wire::Fs;
@@ -103,6 +103,10 @@ fn is_end(record: &Record) -> bool {
     matches!(record, Record::Mark { name, .. } if name.starts_with(BEGIN_MARK) || name.starts_with(END_MARK))
 }
 
+fn is_arm(record: &Record) -> bool {
+    matches!(record, Record::Mark { name, .. } if name == ARM_MARK)
+}
+
 #[test]
 fn recorded_cells_get_their_verdict() {
     let cells = [
@@ -138,7 +142,7 @@ fn recorded_cells_get_their_verdict() {
     }
     insta::assert_snapshot!(seen, @"
     debian-5.10.218.btrfs.self-deadlock: fail hang, armed: in run, self-deadlock blocked for ever at btrfs_start_ordered_extent
-    debian-5.10.218.btrfs.read-own-mapping: fail hang, armed: in run, read-own-mappin blocked for ever at lock_extent_bits
+    debian-5.10.218.btrfs.read-own-mapping: fail hang, armed: in run, read-own-mappin blocked for ever at lock_extent
     debian-6.1.176.btrfs.partial-write: fail corruption, armed: data: target (O_DIRECT read after a fresh mount): first differing offset 0, 4096 bytes: expected source (tag 1) page 0, found zeros
     debian-6.1.176.btrfs.overlap: fail corruption, armed: data: source (O_DIRECT read after a fresh mount): first differing offset 65552, 69616 bytes: expected source (tag 1) page 0, found source (tag 1) page 16
     debian-6.1.176.btrfs.zero-progress: fail corruption, armed: size: pwrite64(262144 bytes at 0) = EFAULT, yet st_size went from 0 to 262144, expected 0
@@ -182,7 +186,7 @@ fn recorded_failures_are_told_apart_by_their_signature() {
     let seen: Vec<String> = signatures.iter().map(ToString::to_string).collect();
     insta::assert_snapshot!(seen.join("\n"), @r#"
     self-deadlock: hang, run: btrfs_start_ordered_extent
-    read-own-mapping: hang, run: lock_extent_bits
+    read-own-mapping: hang, run: lock_extent
     partial-write: corruption, data, "target (O_DIRECT read after a fresh mount): first differing offset # bytes: expected source (tag #) page #, found zeros"
     overlap: corruption, data, "source (O_DIRECT read after a fresh mount): first differing offset # bytes: expected source (tag #) page #, found source (tag #) page #"
     zero-progress: corruption, size, "pwrite(# bytes at #) = EFAULT, yet st_size went from # to #, expected #"
@@ -281,7 +285,7 @@ fn what_was_not_armed_is_inconclusive() {
         Recorded::load(PASS).after(|cell| cell.evidence.needs = vec![Need::ReleasedByCondition("first").into_owned()]),
         Recorded::load(IOERR_PASS).after(|cell| cell.evidence.rules[0].hits = 0),
         Recorded::load(IOERR_PASS).after(|cell| cell.evidence.rules.clear()),
-        Recorded::load(IOERR_PASS).after(|cell| cell.evidence.trace.retain(is_end)),
+        Recorded::load(IOERR_PASS).after(|cell| cell.evidence.trace.retain(|record| !is_arm(record))),
         Recorded::load(EXEC_PASS).after(|cell| cell.evidence.rules[0].hits = 0),
         Recorded::load(EXEC_PASS).after(|cell| cell.evidence.trace.retain(is_end)),
     ];
@@ -300,6 +304,13 @@ fn what_was_not_armed_is_inconclusive() {
     inconclusive: rule never fired: delay write for=1ms name=slow
     inconclusive: the device's trace does not show that the fault plan was put in force
     ");
+}
+
+#[test]
+fn an_error_of_a_request_that_no_rule_failed_is_a_failure() {
+    // The log says that writes failed, and the trace, if it were whole, that we failed none.
+    let seen = Recorded::load(IOERR_PASS).after(|cell| cell.evidence.trace.retain(is_end));
+    insta::assert_snapshot!(seen, @"fail error: I/O error, dev vda, sector 26624 op 0x1:(WRITE) flags 0xc800 phys_seg 126 prio class 2");
 }
 
 #[test]

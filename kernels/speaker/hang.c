@@ -12,7 +12,13 @@
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 
+/* A module finds the way to completions by a probe; built in, virtio_blk can ask (virtio_blk-6.1.patch). */
+#ifdef MODULE
 #define LOSES_COMPLETIONS (IS_ENABLED(CONFIG_KPROBES) && IS_ENABLED(CONFIG_BLOCK))
+#else
+#define LOSES_COMPLETIONS IS_ENABLED(CONFIG_BLOCK)
+#endif
+#define PROBES_COMPLETIONS (LOSES_COMPLETIONS && IS_ENABLED(CONFIG_KPROBES))
 
 #if LOSES_COMPLETIONS
 #include <linux/blk-mq.h>
@@ -182,11 +188,7 @@ static int say_wait_kworker_spin(char *arg)
 #if LOSES_COMPLETIONS
 static char lost_disk[DISK_NAME_LEN];
 static atomic_t to_lose = ATOMIC_INIT(0);
-static bool probed;
-
-static noinline __used void complete_nothing(struct request *request)
-{
-}
+static atomic_t to_forget = ATOMIC_INIT(0);
 
 static struct gendisk *disk_of(struct request *request)
 {
@@ -197,13 +199,29 @@ static struct gendisk *disk_of(struct request *request)
 #endif
 }
 
+/* Whether a completion is lost. That of a request whose bio is forgotten goes on, and nobody hears of it. */
+bool speaker_loses(struct request *request)
+{
+	struct gendisk *disk = disk_of(request);
+
+	if (!disk || strcmp(disk->disk_name, lost_disk))
+		return false;
+	if (atomic_dec_if_positive(&to_forget) >= 0)
+		request->bio = NULL;
+	return atomic_dec_if_positive(&to_lose) >= 0;
+}
+
+#if PROBES_COMPLETIONS
+static bool probed;
+
+static noinline __used void complete_nothing(struct request *request)
+{
+}
+
 /* Goes to a function that does nothing, in place of the one that completes the request in the first argument. */
 static int before_completion(struct kprobe *probe, struct pt_regs *regs)
 {
-	struct request *request = (struct request *)regs->di;
-	struct gendisk *disk = disk_of(request);
-
-	if (!disk || strcmp(disk->disk_name, lost_disk) || atomic_dec_if_positive(&to_lose) < 0)
+	if (!speaker_loses((struct request *)regs->di))
 		return 0;
 	regs->ip = (unsigned long)complete_nothing;
 	return 1;
@@ -220,23 +238,59 @@ static struct kprobe completion_probe = {
 	.post_handler = after_completion,
 };
 
-/* `lose-completion vda 2`: the next two completions of requests to vda never reach the block layer. */
-static int say_lose_completion(char *arg)
+static int watch_completions(void)
+{
+	int error = probed ? 0 : register_kprobe(&completion_probe);
+
+	probed = probed || !error;
+	return error;
+}
+
+static void forget_completions(void)
+{
+	if (probed)
+		unregister_kprobe(&completion_probe);
+}
+#else
+static int watch_completions(void)
+{
+	return 0;
+}
+
+static void forget_completions(void)
+{
+}
+#endif
+
+static int of_completions(char *arg, atomic_t *number)
 {
 	char *name = strsep(&arg, " ");
 	int count = 1;
-	int error = 0;
+	int error;
 
 	if (!*name || (arg && kstrtoint(arg, 10, &count)))
 		return -EINVAL;
 	strscpy(lost_disk, name, sizeof(lost_disk));
-	if (!probed)
-		error = register_kprobe(&completion_probe);
-	if (error)
-		return error;
-	probed = true;
-	atomic_set(&to_lose, count);
-	return 0;
+	error = watch_completions();
+	if (!error)
+		atomic_set(number, count);
+	return error;
+}
+
+/* `lose-completion vda 2`: the next two completions of requests to vda never reach the block layer. */
+static int say_lose_completion(char *arg)
+{
+	return of_completions(arg, &to_lose);
+}
+
+/* `forget-bio vda 2`: the next two requests to vda end, and who made them is not told. */
+static int say_forget_bio(char *arg)
+{
+	return of_completions(arg, &to_forget);
+}
+#else
+static void forget_completions(void)
+{
 }
 #endif
 
@@ -250,10 +304,7 @@ static int say_go_on(char *arg)
 
 void hang_release(void)
 {
-#if LOSES_COMPLETIONS
-	if (probed)
-		unregister_kprobe(&completion_probe);
-#endif
+	forget_completions();
 	say_go_on("");
 	flush_work(&block_work);
 	flush_work(&spin_work);
@@ -274,6 +325,7 @@ const struct word hang_words[] = {
 	{ "wait-kworker-spin", say_wait_kworker_spin },
 #if LOSES_COMPLETIONS
 	{ "lose-completion", say_lose_completion },
+	{ "forget-bio", say_forget_bio },
 #endif
 	{ "go-on", say_go_on },
 	{ }

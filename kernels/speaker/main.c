@@ -9,6 +9,8 @@
  */
 #include <linux/debugfs.h>
 #include <linux/fs.h>
+#include <linux/init_syscalls.h>
+#include <linux/initrd.h>
 #include <linux/module.h>
 #include <linux/proc_fs.h>
 #include <linux/seq_file.h>
@@ -102,6 +104,29 @@ static void __exit speaker_exit(void)
 	vfs_release();
 	hang_release();
 }
+
+#ifndef MODULE
+/*
+ * What is said at boot: a word that whoever has the image writes behind the colon, in place of NULs. `no-init` takes
+ * init away; it is no word of the file, as it can be done at boot only.
+ */
+static char at_boot[64] __initdata = "speaker at boot:";
+
+static int __init speak_at_boot(void)
+{
+	char *word = at_boot;
+
+	hide(word);
+	word += strlen("speaker at boot:");
+	if (!*word)
+		return 0;
+	if (strcmp(word, "no-init"))
+		return speak(word);
+	wait_for_initramfs();
+	return init_unlink("/init");
+}
+late_initcall(speak_at_boot);
+#endif
 
 module_init(speaker_init);
 module_exit(speaker_exit);

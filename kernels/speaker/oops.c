@@ -9,6 +9,7 @@
 #include <linux/sched/task_stack.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include <linux/task_work.h>
 #include <linux/uaccess.h>
 
 #include "speaker.h"
@@ -121,6 +122,34 @@ static noinline int say_null_write(char *arg)
 	*(volatile int *)where = 1;
 	return 0;
 }
+
+#ifndef MODULE
+static struct callback_head work_of_parent;
+
+static noinline void oops_in_parent(struct callback_head *work)
+{
+	int *where = NULL;
+
+	hide(where);
+	*(volatile int *)where = 1;
+}
+
+/* The writer's parent follows a null pointer on its way back to user space. */
+static int say_oops_parent(char *arg)
+{
+	struct task_struct *parent;
+	int error;
+
+	rcu_read_lock();
+	parent = rcu_dereference(current->real_parent);
+	get_task_struct(parent);
+	rcu_read_unlock();
+	init_task_work(&work_of_parent, oops_in_parent);
+	error = task_work_add(parent, &work_of_parent, TWA_SIGNAL);
+	put_task_struct(parent);
+	return error;
+}
+#endif
 
 static noinline int say_null_call(char *arg)
 {
@@ -269,6 +298,9 @@ const struct word oops_words[] = {
 	{ "bug-irq", say_bug_irq },
 	{ "null", say_null },
 	{ "null-write", say_null_write },
+#ifndef MODULE
+	{ "oops-parent", say_oops_parent },
+#endif
 	{ "null-call", say_null_call },
 	{ "page-fault", say_page_fault },
 	{ "read-only", say_read_only },

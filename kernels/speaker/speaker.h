@@ -5,6 +5,7 @@
 #include <linux/compiler.h>
 #include <linux/errno.h>
 #include <linux/kernel.h>
+#include <linux/types.h>
 #include <linux/version.h>
 
 /*
@@ -27,6 +28,10 @@ extern const struct word vfs_words[];
 /* Undoes what words have left behind, where that can be undone. */
 void vfs_release(void);
 void hang_release(void);
+
+/* Asked by virtio_blk of each request that its device has answered, where the speaker is built in. */
+struct request;
+bool speaker_loses(struct request *request);
 
 /* Keeps a value from the optimizer, which would otherwise drop what has no effect in C. */
 #define hide(value) OPTIMIZER_HIDE_VAR(value)

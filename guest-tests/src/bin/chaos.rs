@@ -12,6 +12,10 @@
 //! - `sleep N`: sleeps for N seconds;
 //! - `aio` and `ring`: read a block by libaio or io_uring, and wait for it;
 //! - `exit N`;
+//! - `set NAME VALUE then WHAT`: sets /proc/sys/NAME first;
+//! - `speak WORD… [then WHAT]`: says a word to the speaker (`kernels/speaker`), which is built into the kernel;
+//! - `pages`: writes pages of a file and syncs, and does not care for errors;
+//! - `feature`: gives a mounted ext4 a compatible feature that nobody knows;
 //! - `oops`: a crash by sysrq-c;
 //! - `lockup`: the kernel's log says that a CPU was stuck;
 //! - `silence`: the kernel no longer prints on the console;
@@ -43,73 +47,87 @@ const BLOCK: usize = 4096;
 /// Bytes of a write.
 const WRITE: usize = 256 * 1024;
 
+/// Where the speaker listens.
+const SPEAKER: &str = "/proc/speaker";
+
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let done = match words.as_slice() {
+    match act(&words) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("chaos: {error}");
+            ExitCode::from(64)
+        }
+    }
+}
+
+/// Does what the words say; comes back only if the program goes on to its own end.
+fn act(words: &[&str]) -> io::Result<ExitCode> {
+    match words {
         ["kill-agent"] => kill_agent(),
         ["kill-init"] => kill_init(),
         ["poweroff"] => reboot(RebootCommand::PowerOff).map_err(io::Error::from),
+        ["oops"] => std::fs::write("/proc/sysrq-trigger", "c"),
         ["spin"] => loop {
             std::hint::spin_loop();
         },
         ["calls"] => loop {
             std::hint::black_box(getppid());
         },
-        ["writes"] => writes(),
-        ["aio"] => read_block(|disk, block| aio::read_by_aio(disk, block, 0)),
-        ["ring"] => read_block(|disk, block| aio::read_by_ring(disk, block, 0)),
-        ["sleep", seconds] => match seconds.parse() {
-            Ok(seconds) => {
-                std::thread::sleep(Duration::from_secs(seconds));
-                return ExitCode::SUCCESS;
-            }
-            Err(error) => Err(io::Error::other(error)),
-        },
-        ["stop"] => loop {
-            rustix::event::pause();
-        },
-        ["exit", code] => match code.parse::<u8>() {
-            Ok(code) => return ExitCode::from(code),
-            Err(_) => Err(io::Error::other(format!("{code} is no exit code"))),
-        },
-        ["inject"] => match inject() {
-            Ok(()) => return ExitCode::SUCCESS,
-            Err(error) => Err(error),
-        },
-        ["sometimes"] => match sometimes() {
-            Ok(lost) => return ExitCode::from(u8::from(lost)),
-            Err(error) => Err(error),
-        },
-        ["lockup"] => match std::fs::write("/dev/kmsg", LOCKUP) {
-            Ok(()) => return ExitCode::SUCCESS,
-            Err(error) => Err(error),
-        },
-        ["silence"] => match std::fs::write("/proc/sys/kernel/printk", "1\n") {
-            Ok(()) => return ExitCode::SUCCESS,
-            Err(error) => Err(error),
-        },
-        ["taint"] => match std::fs::write("/proc/sys/kernel/tainted", "512\n") {
-            Ok(()) => return ExitCode::SUCCESS,
-            Err(error) => Err(error),
-        },
-        ["oops"] => std::fs::write("/proc/sysrq-trigger", "c"),
-        _ => Err(io::Error::other(
-            "expected kill-agent, kill-init, poweroff, spin, calls, writes, stop, sleep N, aio, ring, exit N, inject, \
-             sometimes, lockup, silence, taint or oops",
-        )),
-    };
-    if let Err(error) = done {
-        eprintln!("chaos: {error}");
-        return ExitCode::from(64);
-    }
+        ["stop"] => Ok(()),
+        _ => return come_back(words),
+    }?;
     // The end is on its way.
     loop {
         rustix::event::pause();
     }
 }
 
-/// Reads the disk's first block in one go. Only comes back if the read fails.
+/// What the program survives, if all goes well.
+fn come_back(words: &[&str]) -> io::Result<ExitCode> {
+    match words {
+        ["set", name, value, "then", next @ ..] => {
+            std::fs::write(Path::new("/proc/sys").join(name), value)?;
+            return act(next);
+        }
+        ["speak", said @ ..] => {
+            let end = said.iter().position(|word| *word == "then").unwrap_or(said.len());
+            std::fs::write(SPEAKER, said[..end].join(" "))?;
+            if let [_, next @ ..] = &said[end..] {
+                return act(next);
+            }
+        }
+        ["sleep", seconds] => {
+            let seconds = seconds.parse().map_err(io::Error::other)?;
+            std::thread::sleep(Duration::from_secs(seconds));
+        }
+        ["exit", code] => {
+            let none = |_| io::Error::other(format!("{code} is no exit code"));
+            return Ok(ExitCode::from(code.parse::<u8>().map_err(none)?));
+        }
+        ["writes"] => writes()?,
+        ["pages"] => pages(),
+        ["feature"] => add_feature()?,
+        ["aio"] => read_block(|disk, block| aio::read_by_aio(disk, block, 0))?,
+        ["ring"] => read_block(|disk, block| aio::read_by_ring(disk, block, 0))?,
+        ["inject"] => inject()?,
+        ["sometimes"] => return Ok(ExitCode::from(u8::from(sometimes()?))),
+        ["lockup"] => std::fs::write("/dev/kmsg", LOCKUP)?,
+        ["silence"] => std::fs::write("/proc/sys/kernel/printk", "1\n")?,
+        ["taint"] => std::fs::write("/proc/sys/kernel/tainted", "512\n")?,
+        _ => {
+            return Err(io::Error::other(
+                "expected kill-agent, kill-init, poweroff, spin, calls, writes, pages, stop, sleep N, aio, ring, exit N, \
+                 set NAME VALUE then WHAT, speak WORD, feature, inject, sometimes, lockup, silence, taint or \
+                 oops",
+            ));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Reads the disk's first block in one go.
 fn read_block(read: impl FnOnce(&File, &mut [u8]) -> io::Result<usize>) -> io::Result<()> {
     let disk = File::from(rustix::fs::open(
         "/dev/vda",
@@ -120,7 +138,7 @@ fn read_block(read: impl FnOnce(&File, &mut [u8]) -> io::Result<usize>) -> io::R
     let start = room.as_ptr().align_offset(BLOCK).min(BLOCK);
     let done = read(&disk, &mut room[start..start + BLOCK])?;
     println!("read {done} bytes");
-    std::process::exit(0)
+    Ok(())
 }
 
 /// Writes a block of a file over and over, past the page cache. Only comes back if a write fails.
@@ -133,6 +151,26 @@ fn writes() -> io::Result<()> {
         rustix::io::pwrite(&file, &room[start..start + BLOCK], 0)?;
         room[start] = room[start].wrapping_add(1);
     }
+}
+
+/// Writes a file and makes all durable, whatever comes of it.
+fn pages() {
+    if let Err(error) = std::fs::write("/mnt/f", vec![0x5a; WRITE]) {
+        println!("write: {error}");
+    }
+    rustix::fs::sync();
+}
+
+/// Sets a bit of `s_feature_compat` in the superblock that ext4 has in memory: the cache of the disk. The kernel mounts
+/// what has such a feature, and gives the superblock its checksum when it writes it; e2fsck refuses it.
+fn add_feature() -> io::Result<()> {
+    const COMPATIBLE: u64 = 1024 + 0x5c;
+    const UNKNOWN: u32 = 1 << 30;
+    let disk = OpenOptions::new().read(true).write(true).open("/dev/vda")?;
+    let mut field = [0; 4];
+    disk.read_exact_at(&mut field, COMPATIBLE)?;
+    let features = u32::from_le_bytes(field) | UNKNOWN;
+    disk.write_all_at(&features.to_le_bytes(), COMPATIBLE)
 }
 
 /// Reads the disk between commands to its device. What `inject` says goes where this program's own words go.

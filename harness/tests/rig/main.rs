@@ -13,6 +13,7 @@ mod clocks;
 mod clone;
 mod commands;
 mod device;
+mod endings;
 mod ends;
 mod guest;
 mod hangs;

@@ -27,7 +27,8 @@ pub(super) fn broken(evidence: &EvidenceBundle) -> Option<Judgement> {
         Ending::NoHello => return Some(boot("the guest never answered")),
         _ => {}
     }
-    if !evidence.began() {
+    // Words of a job of which the beginning is missing are evidence that is not whole, and so is an end without words.
+    if evidence.events.is_empty() && evidence.ending != Ending::Finished {
         return Some(boot(if matches!(evidence.ending, Ending::VmGone(_)) {
             "the guest went down before the case began"
         } else {

@@ -196,13 +196,27 @@ fn a_line_of_the_block_layer_needs_its_own_request() {
 
 #[test]
 fn there_are_never_more_failed_requests_in_the_log_than_at_the_device() {
-    let one = injected(7, BEFORE_US, Op::Write, SECTOR, "fail");
-    let two = [one.clone(), injected(9, BEFORE_US, Op::Write, SECTOR, "fail")].concat();
-    let lines = [BLOCK_WRITE, BLOCK_WRITE];
+    let one = injected(7, BEFORE_US, Op::Read, SECTOR, "fail");
+    let two = [one.clone(), injected(9, BEFORE_US, Op::Read, SECTOR, "fail")].concat();
+    let lines = [BLOCK_READ, BLOCK_READ];
     assert_eq!(standing(&lines, &one), ["io-error"]);
     assert_eq!(standing(&lines, &two), [""; 0]);
     // Lines are rate-limited.
     assert_eq!(standing(&lines[..1], &two), [""; 0]);
+}
+
+#[test]
+fn a_failed_write_is_told_of_once_more_by_the_flush_around_it() {
+    let one = injected(7, BEFORE_US, Op::Write, SECTOR, "fail");
+    let lines = [BLOCK_WRITE; 3];
+    assert_eq!(standing(&lines[..2], &one), [""; 0]);
+    assert_eq!(standing(&lines, &one), ["io-error"]);
+    let other_flags = BLOCK_WRITE.replace("0x3800", "0x9800");
+    assert_eq!(standing(&[BLOCK_WRITE, &other_flags], &one), ["io-error"]);
+    // Two writes of one sector, each with its flush.
+    let two = [one.clone(), injected(9, BEFORE_US, Op::Write, SECTOR, "fail")].concat();
+    assert_eq!(standing(&[BLOCK_WRITE; 4], &two), [""; 0]);
+    assert_eq!(standing(&[BLOCK_WRITE; 5], &two), ["io-error"]);
 }
 
 #[test]

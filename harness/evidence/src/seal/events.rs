@@ -6,6 +6,10 @@ use crate::bundle::EvidenceBundle;
 
 /// What is wrong with the events. A job that did not finish has no end to compare with.
 pub(super) fn gap(evidence: &EvidenceBundle, finished: bool) -> Option<String> {
+    let first = evidence.events.first();
+    if first.is_some_and(|first| first.event != Event::Begin) {
+        return Some("the guest's events do not start where the job begins".to_owned());
+    }
     let mut seal = EventSeal::default();
     for (at, timed) in evidence.events.iter().enumerate() {
         if let Event::End { events, .. } = &timed.event {

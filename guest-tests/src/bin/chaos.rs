@@ -118,8 +118,8 @@ fn come_back(words: &[&str]) -> io::Result<ExitCode> {
         ["taint"] => std::fs::write("/proc/sys/kernel/tainted", "512\n")?,
         _ => {
             return Err(io::Error::other(
-                "expected kill-agent, kill-init, poweroff, spin, calls, writes, pages, stop, sleep N, aio, ring, exit N, \
-                 set NAME VALUE then WHAT, speak WORD, feature, inject, sometimes, lockup, silence, taint or \
+                "expected kill-agent, kill-init, poweroff, spin, calls, writes, pages, stop, sleep N, aio, ring, \
+                 exit N, set NAME VALUE then WHAT, speak WORD, feature, inject, sometimes, lockup, silence, taint or \
                  oops",
             ));
         }

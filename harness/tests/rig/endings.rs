@@ -1,5 +1,5 @@
-//! What each ending of a guest becomes (`docs/design/endings.md`), on real kernels: stock ones where they do it, else one
-//! from source with the speaker in it.
+//! What each ending of a guest becomes (`docs/design/endings.md`), on real kernels: stock ones where they do it, else
+//! one from source with the speaker in it.
 
 mod boot;
 mod checks;

@@ -17,6 +17,7 @@
 //! - `pages`: writes pages of a file and syncs, and does not care for errors;
 //! - `feature`: gives a mounted ext4 a compatible feature that nobody knows;
 //! - `oops`: a crash by sysrq-c;
+//! - `lockup`: the kernel's log says that a CPU was stuck;
 //! - `silence`: the kernel no longer prints on the console;
 //! - `taint`: the kernel is tainted as by a warning, and none is in its log;
 //! - `inject`: has a read of the disk fail, by rules that it adds itself, and says what came of it;
@@ -39,6 +40,8 @@ use rustix::system::{RebootCommand, reboot};
 
 /// An instruction that is none (ud2): whoever runs it gets SIGILL.
 const UD2: [u8; 2] = [0x0f, 0x0b];
+/// What the kernel's watchdog says, at the level at which it does.
+const LOCKUP: &str = "<0>watchdog: BUG: soft lockup - CPU#0 stuck for 26s! [chaos:70]\n";
 /// Bytes of a read, and its alignment.
 const BLOCK: usize = 4096;
 /// Bytes of a write.
@@ -110,12 +113,14 @@ fn come_back(words: &[&str]) -> io::Result<ExitCode> {
         ["ring"] => read_block(|disk, block| aio::read_by_ring(disk, block, 0))?,
         ["inject"] => inject()?,
         ["sometimes"] => return Ok(ExitCode::from(u8::from(sometimes()?))),
+        ["lockup"] => std::fs::write("/dev/kmsg", LOCKUP)?,
         ["silence"] => std::fs::write("/proc/sys/kernel/printk", "1\n")?,
         ["taint"] => std::fs::write("/proc/sys/kernel/tainted", "512\n")?,
         _ => {
             return Err(io::Error::other(
                 "expected kill-agent, kill-init, poweroff, spin, calls, writes, pages, stop, sleep N, aio, ring, \
-                 exit N, set NAME VALUE then WHAT, speak WORD, feature, inject, sometimes, silence, taint or oops",
+                 exit N, set NAME VALUE then WHAT, speak WORD, feature, inject, sometimes, lockup, silence, taint or \
+                 oops",
             ));
         }
     }

@@ -8,6 +8,7 @@
 mod actions;
 mod bed;
 mod bisect;
+mod clocks;
 #[path = "../common/clone.rs"]
 mod clone;
 mod commands;
@@ -20,6 +21,7 @@ mod pauses;
 mod resize;
 mod snapshots;
 mod soak;
+mod stops;
 mod witness;
 
 use std::process::Command;

@@ -36,7 +36,7 @@ pub struct Stall {
     pub comm: String,
     /// Its stack, innermost first.
     pub stack: Vec<String>,
-    /// How long the same picture was seen: in milliseconds of guest time, of CPU time for a guest that is starved.
+    /// How long the same picture was seen: in milliseconds, of CPU time for a guest that is starved.
     pub span_ms: u64,
     pub(crate) samples: usize,
     /// Threads of the kernel that were blocked all the while.
@@ -105,15 +105,15 @@ impl Stall {
         let samples = self.samples;
         let mut lines = vec![match self.how {
             StallKind::Blocked | StallKind::Asleep | StallKind::KernelThread => format!(
-                "{samples} samples over {seconds:.1} s of guest time with the same picture, guest idle, nothing \
+                "{samples} samples over {seconds:.1} s with the same picture, guest idle, nothing \
                  outstanding at the device"
             ),
             StallKind::LostCompletion => format!(
-                "{samples} samples over {seconds:.1} s of guest time with the same picture, guest idle, a request in \
+                "{samples} samples over {seconds:.1} s with the same picture, guest idle, a request in \
                  flight in the guest, nothing outstanding at the device"
             ),
             StallKind::Spinning => {
-                format!("{samples} samples over {seconds:.1} s of guest time, all in the kernel, no new request")
+                format!("{samples} samples over {seconds:.1} s, all in the kernel, no new request")
             }
             StallKind::Starved => format!(
                 "{samples} looks at the CPU over {seconds:.1} s of its time, nearly all in the kernel, no word of the \

@@ -214,7 +214,7 @@ pub(crate) fn chosen(action: &Action, hits: u64, mut rng: Rng) -> Chosen {
                 seed: rng.next_u64(),
             });
         }
-        Action::Fail(_) | Action::Short { .. } | Action::Corrupt(_) | Action::Drop | Action::Early(_) => {
+        _ => {
             return Chosen::Outcome(PickedAction {
                 action: action.clone(),
                 rng,

@@ -281,7 +281,7 @@ fn what_is_wrong_is_found_before_anything_starts() {
         )
     };
     let (code, message) = fail(&["--rule", "fail wriet"]);
-    assert_eq!(code, Some(65));
+    assert_eq!(code, Some(64));
     insta::assert_snapshot!(message, @r#"
     vhost-blk: --rule:1:6: unknown operation `wriet`: expected one of read, write, flush, discard, write-zeroes, any, or key=value; did you mean `write`?
       |
@@ -292,7 +292,7 @@ fn what_is_wrong_is_found_before_anything_starts() {
     assert_eq!(code, Some(66));
     insta::assert_snapshot!(message, @r#"vhost-blk: cannot use the image DIR/image: No such file or directory (os error 2)"#);
     let (code, message) = fail(&["--plan", "no/such/plan"]);
-    assert_eq!(code, Some(65));
+    assert_eq!(code, Some(66));
     insta::assert_snapshot!(message, @r#"vhost-blk: cannot read the plan no/such/plan: No such file or directory (os error 2)"#);
     let (code, message) = fail(&["--queue-size", "3"]);
     assert_eq!(code, Some(64));

@@ -10,7 +10,7 @@ pub fn text(text: &str) {
     exit::printed(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
 }
 
-/// Prints a line to standard output; `out` says how it is put together.
+/// Prints a line to standard output; [`out`] says how it is put together.
 pub fn out_line(line: Arguments<'_>) {
     text(&format!("{line}\n"));
 }

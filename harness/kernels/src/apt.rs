@@ -71,9 +71,12 @@ impl AptError {
     /// Whether it may be that the index is older than the archive.
     #[must_use]
     pub(crate) fn is_stale_index(&self) -> bool {
-        // The words of an archive that is reached through http, and of one that is a directory.
-        let gone = ["404", "File not found"];
-        matches!(self, AptError::Unreachable { detail, .. } if gone.iter().any(|words| detail.contains(words)))
+        let AptError::Unreachable { detail, .. } = self else {
+            return false;
+        };
+        // The words of an archive that is reached through http, and of one that is a directory. An address or a version
+        // may have the number in it, too.
+        detail.split_whitespace().any(|word| word == "404") || detail.contains("File not found")
     }
 }
 
@@ -179,6 +182,8 @@ mod tests {
         let folder =
             "E: Failed to fetch file:/mirror/a.deb  File not found - /mirror/a.deb (2: No such file or directory)";
         assert!(said("", folder).is_stale_index());
+        let port = "E: Failed to fetch http://127.0.0.1:40404/a_6.1.404.deb  Could not connect to 127.0.0.1:40404";
+        assert!(!said("", port).is_stale_index());
     }
 
     #[test]

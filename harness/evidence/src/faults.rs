@@ -126,12 +126,12 @@ fn sectors(request: &RequestLine) -> Vec<Range<u64>> {
     let submit = &request.submit;
     match submit.op {
         Op::Read | Op::Write => {
-            std::iter::once(submit.sector..submit.sector + submit.len.div_ceil(SECTOR_BYTES)).collect()
+            std::iter::once(submit.sector..submit.sector.saturating_add(submit.len.div_ceil(SECTOR_BYTES))).collect()
         }
         Op::Discard | Op::WriteZeroes => submit
             .ranges
             .iter()
-            .map(|range| range.sector..range.sector + u64::from(range.sectors))
+            .map(|range| range.sector..range.sector.saturating_add(u64::from(range.sectors)))
             .collect(),
         Op::Flush | Op::GetId => Vec::new(),
     }

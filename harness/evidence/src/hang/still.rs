@@ -127,7 +127,10 @@ fn stuck(row: &Row, task: &Task, cpus: u32) -> Option<Finding> {
     // Both by the guest's clock.
     let guest_ms = last.phase_ms.saturating_sub(first.phase_ms);
     let idle_ms = last.idle_ms.saturating_sub(first.idle_ms);
-    let idle_enough = idle_ms * 100 >= guest_ms * u64::from(cpus) * IDLE_PERCENT_MIN;
+    let wanted_ms = guest_ms
+        .saturating_mul(u64::from(cpus))
+        .saturating_mul(IDLE_PERCENT_MIN);
+    let idle_enough = idle_ms.saturating_mul(100) >= wanted_ms;
     if tail.len() < SAMPLES_MIN || span_ms < wanted.span_ms || !idle_enough {
         return None;
     }

@@ -27,7 +27,7 @@ pub(super) fn gap(evidence: &EvidenceBundle, finished: bool) -> Option<String> {
                 piece.last
             ));
         }
-        next = Some(piece.last + 1);
+        next = Some(piece.last.saturating_add(1));
     }
     if !finished {
         return None;

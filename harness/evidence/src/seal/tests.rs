@@ -94,6 +94,12 @@ fn the_guests_reading_of_its_log_has_no_gap() {
         gap(vec![piece(&records[..2]), numbers_only, piece(&records[4..])]),
         None
     );
+    let beyond = Event::Log(LogPiece {
+        first: 9,
+        last: u64::MAX,
+        records: Vec::new(),
+    });
+    assert!(gap(vec![piece(&records[..2]), beyond, piece(&records[4..])]).is_some());
     let seen: Vec<String> = [
         vec![],
         vec![piece(&records[..2]), piece(&records[3..])],

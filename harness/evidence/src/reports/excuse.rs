@@ -20,6 +20,9 @@ use crate::times::Times;
 const EIO: i32 = 5;
 const EROFS: i32 = 30;
 
+/// The disk that rules act on, as guests call it.
+const DISK: &str = "vda";
+
 /// Sectors of a block of a buffer: nobody says how large it is.
 const SECTORS_OF_A_BLOCK: [u64; 4] = [1, 2, 4, 8];
 
@@ -57,6 +60,9 @@ impl<'a> Excuses<'a> {
     /// Whether a report must come of what we did.
     pub(super) fn cover(&mut self, report: &KernelReport) -> bool {
         let title = report.title.as_str();
+        if text::device(title).is_some_and(|device| !is_of_ours(device)) {
+            return false;
+        }
         match report.kind {
             Kind::IoError => self.failed_request(report),
             Kind::BufferIoError | Kind::LostWrite => self.failed_buffer(report),
@@ -184,6 +190,11 @@ pub(super) fn may_be_excused(kind: Kind) -> bool {
             | Kind::XfsCorruption
             | Kind::BeyondEnd
     )
+}
+
+/// Whether a device is the one that rules act on, or may stand on it.
+fn is_of_ours(device: &str) -> bool {
+    [DISK, "loop", "dm-"].iter().any(|name| device.starts_with(name))
 }
 
 /// Whether a file system says that it was told of an error, or that it gave up after one.

@@ -144,6 +144,12 @@ fn what_a_failed_request_must_bring_about_is_excused_by_that_request_alone() {
             );
         }
         assert_eq!(standing(lines, &[]).len(), 1, "{title}: no fault");
+        let elsewhere = title.replace("vda", "vdb");
+        let all: Vec<Record> = ops
+            .iter()
+            .flat_map(|op| injected(7, BEFORE_US, *op, SECTOR, "fail"))
+            .collect();
+        assert_eq!(standing(&[&elsewhere], &all).len(), 1, "{title}: another disk");
         let healthy = request(7, BEFORE_US, Op::Write, SECTOR, 8);
         assert_eq!(
             standing(lines, &healthy).len(),
@@ -192,6 +198,12 @@ fn a_line_of_the_block_layer_needs_its_own_request() {
         1,
         "a read has no flush in it"
     );
+}
+
+#[test]
+fn a_driver_may_ask_for_any_sector() {
+    let last = injected(7, BEFORE_US, Op::Write, u64::MAX, "fail");
+    assert_eq!(standing(&[BLOCK_WRITE], &last), ["io-error"]);
 }
 
 #[test]

@@ -33,7 +33,7 @@ pub fn judge(evidence: &EvidenceBundle) -> Judgement {
     let seen = Seen::of(evidence);
     let mut judgement = rig::gone(evidence)
         .or_else(|| device::broken(&seen.faults))
-        .or_else(|| rig::broken(evidence).map(|broken| seen.worst_report().unwrap_or(broken)))
+        .or_else(|| rig::broken(evidence).map(|broken| seen.worst_report(evidence).unwrap_or(broken)))
         .or_else(|| seal::broken(evidence))
         .or_else(|| kernel::failure(evidence, &seen))
         .or_else(|| counted::failure(evidence, &seen.log))

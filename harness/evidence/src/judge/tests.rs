@@ -346,6 +346,13 @@ fn a_boot_that_fails_leaves_its_last_words() {
         boot(Ending::NoHello, ""),
         "broken: boot: the guest never answered; its kernel said nothing"
     );
+    let warned = "[    1.1] WARNING: CPU: 0 PID: 7 at a.c:1 f+0x1/0x2\n";
+    assert_eq!(
+        boot(Ending::NoHello, warned),
+        "broken: boot: the guest never answered; its last words: WARNING: CPU: 0 PID: 7 at a.c:1 f+0x1/0x2"
+    );
+    // One that goes down at it does so by itself, as with panic_on_warn.
+    assert!(boot(gone(), warned).starts_with("fail warning [f]: "));
     // A kernel that oopses at boot does so by itself.
     assert_eq!(
         boot(gone(), &format!("[    1.1] {OOPS}\n")),
@@ -371,6 +378,9 @@ fn what_came_before_a_case_belongs_to_somebody() {
     assert!(
         earlier(case(), OOPS).starts_with("fail crash: after the end of overlap.swapped, before this case began: ")
     );
+    // As after a stop of the machine while it booted.
+    let lockup = "watchdog: BUG: soft lockup - CPU#0 stuck for 41s! [swapper/0:1]";
+    assert!(earlier(Owner::Boot, lockup).starts_with("pass: "), "is only shown");
     // To the case before it is its own.
     let mut before = test().bundle();
     before.console.push_str(&format!("[   99.5] {warning}\n"));

@@ -12,6 +12,7 @@ mod trace;
 use verdict::{Judgement, Stage};
 
 use crate::bundle::EvidenceBundle;
+use crate::context::Clocks;
 use crate::parts::Ending;
 
 /// What of the evidence is missing, if anything is.
@@ -26,7 +27,16 @@ pub(crate) fn broken(evidence: &EvidenceBundle) -> Option<Judgement> {
         .or_else(|| trace::gap(evidence))
         .or_else(|| log::gap(evidence, finished))
         .or_else(|| console::gap(evidence))
+        .or_else(|| clocks(evidence).filter(|_| finished))
         .map(|what| Judgement::broken(Stage::Evidence, what))
+}
+
+/// Without the clocks' offsets a fault that came after a report would excuse it.
+fn clocks(evidence: &EvidenceBundle) -> Option<String> {
+    let Clocks { guest, log, device } = evidence.clocks;
+    let all = [("the guest", guest), ("the kernel's log", log), ("the device", device)];
+    let (clock, _) = all.into_iter().find(|(_, offset)| offset.is_none())?;
+    Some(format!("nothing is known of the clock of {clock}"))
 }
 
 #[cfg(test)]

@@ -47,12 +47,17 @@ pub(crate) struct Faults {
     /// When data was changed, dropped or lost behind the guest's back.
     pub(crate) silent: Vec<Time>,
     pub(crate) held: Vec<Held>,
+    /// The rule that first left other content on the disk than was written.
+    pub(crate) spoilt_by: Option<String>,
     /// Requests that failed although no rule made them.
     pub(crate) stray: Vec<RequestLine>,
 }
 
 /// Actions that report success for what was not done as asked.
 const SILENT: &[&str] = &["corrupt", "drop", "early", "short"];
+
+/// Those of them by which the disk has other content in the end, also without a power cut.
+const SPOILING: &[&str] = &["corrupt", "drop", "short"];
 
 impl Faults {
     /// Reads them from the records of a cell.
@@ -103,6 +108,10 @@ impl Faults {
             (Status::IoErr, None) => self.stray.push(request),
             (Status::Ok, Some(outcome)) if SILENT.contains(&outcome.action.as_str()) => {
                 self.silent.push(complete.t_us);
+                let writes = matches!(submit.op, Op::Write | Op::WriteZeroes | Op::Discard);
+                if writes && SPOILING.contains(&outcome.action.as_str()) {
+                    self.spoilt_by.get_or_insert_with(|| outcome.rule.clone());
+                }
             }
             _ => {}
         }

@@ -37,6 +37,7 @@ pub fn judge(evidence: &EvidenceBundle) -> Judgement {
         .or_else(|| seal::broken(evidence))
         .or_else(|| kernel::failure(evidence, &seen))
         .or_else(|| counted::failure(evidence, &seen.log))
+        .or_else(|| image::spoilt(evidence, &seen.faults))
         .or_else(|| unfinished::unfinished(evidence, &seen.faults))
         .unwrap_or_else(|| match &unmet[..] {
             [] => Judgement::new(Verdict::Pass, "every oracle was content"),

@@ -315,6 +315,45 @@ fn what_our_faults_bring_about_is_no_failure_and_is_shown() {
 }
 
 #[test]
+fn a_disk_that_a_rule_wrote_wrong_says_nothing_of_the_kernel() {
+    let found = |action: &str, op: Op| {
+        let fsck = Some(Fsck {
+            clean: false,
+            unable: None,
+            output: "root 5 inode 257 errors 100, file extent discount\n".to_owned(),
+        });
+        let sketch = exec().device(injected(7, 5_000_000, op, 2048, action));
+        line(&Sketch { fsck, ..sketch }.bundle())
+    };
+    for action in ["corrupt", "drop", "short"] {
+        let line = found(action, Op::Write);
+        assert!(
+            line.starts_with("inconclusive: file system check: root 5 inode 257"),
+            "{line}"
+        );
+        assert!(
+            line.ends_with("; the rule fault left other content on the disk than was written"),
+            "{line}"
+        );
+    }
+    for (action, op) in [
+        ("corrupt", Op::Read),
+        ("drop", Op::Flush),
+        ("early", Op::Write),
+        ("fail", Op::Write),
+    ] {
+        assert!(found(action, op).starts_with("fail corruption "), "{action} {op}");
+    }
+    let mount = exec()
+        .device(injected(7, 5_000_000, Op::Write, 2048, "drop"))
+        .failed(Phase::MountAgain, "mount: EUCLEAN");
+    assert_lines(&[(
+        mount,
+        "inconclusive: cannot be mounted again: mount: EUCLEAN; the rule fault left other",
+    )]);
+}
+
+#[test]
 fn a_boot_that_fails_leaves_its_last_words() {
     let boot = |ending: Ending, console: &str| {
         let context = CellContext::new(KernelIdentity::default(), guest_wire::Fs::Btrfs, "overlap");

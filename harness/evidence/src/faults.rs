@@ -21,6 +21,8 @@ pub(crate) struct Told {
     pub(crate) op: Op,
     /// Sectors of 512 bytes.
     pub(crate) sectors: Vec<Range<u64>>,
+    /// Whether a part of it was done.
+    pub(crate) is_torn: bool,
     /// The rule's name.
     pub(crate) rule: String,
 }
@@ -55,6 +57,9 @@ pub(crate) struct Faults {
 
 /// Actions that report success for what was not done as asked.
 const SILENT: &[&str] = &["corrupt", "drop", "early", "short"];
+
+/// The action by which a request may fail after a part of it was done.
+const TORN: &str = "short";
 
 /// Those of them by which the disk has other content in the end, also without a power cut.
 const SPOILING: &[&str] = &["corrupt", "drop", "short"];
@@ -103,6 +108,7 @@ impl Faults {
                 t_us: complete.t_us,
                 op: submit.op,
                 sectors: sectors(&request),
+                is_torn: outcome.action == TORN,
                 rule: outcome.rule.clone(),
             }),
             (Status::IoErr, None) => self.stray.push(request),

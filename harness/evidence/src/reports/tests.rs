@@ -263,6 +263,22 @@ fn an_error_that_no_failed_request_brings_about_counts() {
 }
 
 #[test]
+fn a_tree_block_has_a_wrong_checksum_only_if_it_was_written_in_part() {
+    let wrong =
+        "BTRFS warning (device vda): checksum verify failed on logical 30474240 mirror 1 wanted 0x1 found 0x2 level 0";
+    let old = "BTRFS error (device vda): bad tree block start, mirror 1 want 30474240 have 0";
+    let failed = |op| injected(7, BEFORE_US, op, SECTOR, "fail");
+    assert_eq!(standing(&[wrong], &failed(Op::Write)), ["btrfs-corrupt"]);
+    assert_eq!(standing(&[old], &failed(Op::Write)), [""; 0]);
+    assert_eq!(standing(&[old], &failed(Op::Read)), ["btrfs-corrupt"]);
+    let mut torn = injected(7, BEFORE_US, Op::Write, SECTOR, "short");
+    if let Some(Record::Complete(complete)) = torn.last_mut() {
+        complete.status = vhost_blk_api::trace::Status::IoErr;
+    }
+    assert_eq!(standing(&[wrong], &torn), [""; 0]);
+}
+
+#[test]
 fn what_content_was_changed_is_found_wrong_only_after_it_was_changed() {
     for line in [
         "BTRFS warning (device vda): csum failed root 5 ino 257 off 0 csum 0x1 expected csum 0x2 mirror 1",

@@ -69,9 +69,14 @@ impl Faults {
     pub(crate) fn of(trace: &[Record]) -> Faults {
         let mut faults = Faults::default();
         for request in requests(trace) {
-            faults.request(request);
+            faults.request(request, trace);
         }
         for record in trace {
+            if let Record::Resize { t_us, from, bytes } = record
+                && bytes < from
+            {
+                faults.silent.push(*t_us);
+            }
             if let Record::Cut { t_us, rule, .. } = record {
                 faults.silent.push(*t_us);
                 faults.held.push(Held {
@@ -84,7 +89,7 @@ impl Faults {
         faults
     }
 
-    fn request(&mut self, request: RequestLine) {
+    fn request(&mut self, request: RequestLine, trace: &[Record]) {
         let submit = &request.submit;
         let Some(complete) = &request.complete else {
             if let Some(rule) = submit.rules.first() {
@@ -111,6 +116,13 @@ impl Faults {
                 is_torn: outcome.action == TORN,
                 rule: outcome.rule.clone(),
             }),
+            (Status::IoErr, None) if is_cut_off(&request, size_at(trace, complete.t_us)) => self.told.push(Told {
+                t_us: complete.t_us,
+                op: submit.op,
+                sectors: sectors(&request),
+                is_torn: false,
+                rule: "resize".to_owned(),
+            }),
             (Status::IoErr, None) => self.stray.push(request),
             (Status::Ok, Some(outcome)) if SILENT.contains(&outcome.action.as_str()) => {
                 self.silent.push(complete.t_us);
@@ -127,6 +139,20 @@ impl Faults {
     pub(crate) fn any(&self) -> bool {
         !self.told.is_empty() || !self.silent.is_empty()
     }
+}
+
+/// The disk's size in bytes at a moment, if a command gave it one before.
+fn size_at(trace: &[Record], us: Time) -> Option<u64> {
+    trace.iter().rev().find_map(|record| match record {
+        Record::Resize { t_us, bytes, .. } if *t_us <= us => Some(*bytes),
+        _ => None,
+    })
+}
+
+/// Whether a request reaches beyond the end that a command gave the disk.
+fn is_cut_off(request: &RequestLine, bytes: Option<u64>) -> bool {
+    let beyond = |range: &Range<u64>| bytes.is_some_and(|bytes| range.end.saturating_mul(SECTOR_BYTES) > bytes);
+    sectors(request).iter().any(beyond)
 }
 
 /// When the power came back after a cut.

@@ -315,6 +315,27 @@ fn what_our_faults_bring_about_is_no_failure_and_is_shown() {
 }
 
 #[test]
+fn a_disk_that_a_command_made_smaller_fails_what_is_beyond_its_end() {
+    let resized = |bytes| {
+        vec![Record::Resize {
+            t_us: 4_000_000,
+            from: 4 << 20,
+            bytes,
+        }]
+    };
+    let beyond = |bytes| exec().device([resized(bytes), stray(7, 5_000_000, Op::Write, 2048)].concat());
+    let says = "a: attempt to access beyond end of device";
+    assert_lines(&[
+        (beyond(1 << 20).says(5.1, says), "pass: "),
+        (
+            beyond(2 << 20),
+            "broken: device: request 7 (write at sector 2048, 4096 bytes) failed",
+        ),
+        (exec().says(5.1, says), "fail error: a: attempt to access"),
+    ]);
+}
+
+#[test]
 fn a_disk_that_a_rule_wrote_wrong_says_nothing_of_the_kernel() {
     let found = |action: &str, op: Op| {
         let fsck = Some(Fsck {

@@ -163,20 +163,48 @@ impl<'a> Excuses<'a> {
         failed || (writes && self.flush(report))
     }
 
-    /// Whether a request was kept from the guest while a task was blocked.
+    /// Whether requests were kept from the guest for long enough while a task was blocked: for a quarter of the time
+    /// that the report speaks of, without which it would not have been reached. A rule that delays each request for a
+    /// moment blocks nobody for seconds.
     fn held(&self, report: &KernelReport) -> bool {
+        let blocked_us = text::blocked_us(&report.title).unwrap_or(0);
         // The kernel looks at a task as often as the time that it must be blocked for.
-        let blocked_us = text::blocked_us(&report.title).map(|us| us.saturating_mul(2));
-        let since = report
-            .time_us
-            .zip(blocked_us)
-            .and_then(|(printed, blocked)| self.times.of_log(printed.saturating_sub(blocked)));
-        self.faults.held.iter().any(|held| {
-            let until = held.until_us.and_then(|us| self.times.of_device(us));
-            let ended_before = until.zip(since).is_some_and(|((_, until), (since, _))| until < since);
-            self.is_before(held.from_us, report) && !ended_before
-        })
+        let since_us = |printed_us: u64| printed_us.saturating_sub(blocked_us.saturating_mul(2));
+        let window = report.time_us.and_then(|printed_us| {
+            let (since, _) = self.times.of_log(since_us(printed_us))?;
+            Some((since, self.times.of_log(printed_us)?.1))
+        });
+        let held = self.faults.held.iter();
+        let spans: Option<Vec<(i64, i64)>> = held
+            .map(|held| {
+                let (from, _) = self.times.of_device(held.from_us)?;
+                let until = held.until_us.map(|us| self.times.of_device(us));
+                Some((from, until.map_or(Some(i64::MAX), |until| Some(until?.1))?))
+            })
+            .collect();
+        match window.zip(spans) {
+            Some((window, spans)) => {
+                let held_us = u64::try_from(covered(window, spans)).unwrap_or(0);
+                held_us > 0 && held_us.saturating_mul(4) >= blocked_us
+            }
+            // Without times any may have been held meanwhile.
+            None => !self.faults.held.is_empty(),
+        }
     }
+}
+
+/// How much of a window some of these spans cover.
+fn covered((from, to): (i64, i64), mut spans: Vec<(i64, i64)>) -> i64 {
+    spans.sort_unstable();
+    let (mut covered, mut at) = (0_i64, from);
+    for (begin, end) in spans {
+        let (begin, end) = (begin.max(at), end.min(to));
+        if begin < end {
+            covered = covered.saturating_add(end.saturating_sub(begin));
+            at = end;
+        }
+    }
+    covered
 }
 
 /// Whether there is a fault that excuses a report of this kind.

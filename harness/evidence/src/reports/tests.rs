@@ -323,6 +323,20 @@ fn a_task_hangs_for_a_rule_only_while_that_holds_a_request() {
         "held only after it"
     );
     assert_eq!(hung(&injected(7, BEFORE_US, Op::Write, SECTOR, "fail")), ["hung-task"]);
+    let moments = |from: u64, count: u64, long_us: u64| -> Vec<Record> {
+        let each = |n| held(7 + n, from + n * long_us, from + (n + 1) * long_us - 1);
+        (0..count).flat_map(each).collect()
+    };
+    assert_eq!(
+        hung(&moments(PRINTED_US - 2_000_000, 10, 1_000)),
+        ["hung-task"],
+        "each write is a millisecond late"
+    );
+    assert_eq!(
+        hung(&moments(PRINTED_US - 2_000_000, 20, 100_000)),
+        [""; 0],
+        "a row of delays"
+    );
     let mut for_ever = held(7, 2_000_000, 3_000_000);
     for_ever.pop();
     assert_eq!(hung(&for_ever), ["hung-task"], "a request that is out by itself");

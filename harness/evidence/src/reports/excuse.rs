@@ -101,7 +101,7 @@ impl<'a> Excuses<'a> {
         self.faults.told.iter().any(|told| self.is_before(told.t_us, report))
     }
 
-    /// Whether a tree block is old, or was never written, because a write of it failed before: of two copies one is then
+    /// Whether a tree block is old or was never written because a write of it failed before: of two copies one is then
     /// noticed and mended later. Only one that was written in part has a wrong checksum.
     fn not_written(&self, report: &KernelReport) -> bool {
         let is_old = OLD_BLOCK.iter().any(|words| report.title.contains(words));

@@ -34,7 +34,11 @@ pub fn judge(evidence: &EvidenceBundle) -> Judgement {
     let mut judgement = rig::gone(evidence)
         .or_else(|| device::broken(&seen.faults))
         .or_else(|| rig::broken(evidence).map(|broken| seen.worst_report(evidence).unwrap_or(broken)))
-        .or_else(|| seal::broken(evidence))
+        .or_else(|| {
+            // A kernel that reports in a loop is no less bad for that.
+            let flood = || seen.worst_report(evidence).filter(|_| seal::overran(evidence));
+            seal::broken(evidence).map(|broken| flood().unwrap_or(broken))
+        })
         .or_else(|| kernel::failure(evidence, &seen))
         .or_else(|| counted::failure(evidence, &seen.log))
         .or_else(|| image::spoilt(evidence, &seen.faults))

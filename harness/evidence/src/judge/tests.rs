@@ -1,7 +1,7 @@
 //! What each ending of a guest becomes: the rows of the table in docs/design/endings.md that need no machine.
 #![allow(clippy::unwrap_used, reason = "a panic here is the test's failure")]
 
-use guest_wire::{Phase, PhaseOutcome};
+use guest_wire::{Event, Phase, PhaseOutcome};
 use vhost_blk_api::op::Op;
 use vhost_blk_api::trace::Record;
 
@@ -372,6 +372,34 @@ fn a_disk_that_a_rule_wrote_wrong_says_nothing_of_the_kernel() {
         mount,
         "inconclusive: cannot be mounted again: mount: EUCLEAN; the rule fault left other",
     )]);
+}
+
+#[test]
+fn a_kernel_that_reports_more_than_its_log_holds_fails() {
+    let overrun = |sketch: Sketch| {
+        let mut bundle = sketch.bundle();
+        let mut seal = guest_wire::EventSeal::default();
+        for timed in &mut bundle.events {
+            match &mut timed.event {
+                Event::Log(piece) => {
+                    piece.last = 700;
+                    piece.records[1].seq = 700;
+                }
+                Event::End { .. } => timed.event = seal.end(),
+                _ => {}
+            }
+            seal.add(timed.uptime_ms, &timed.event);
+        }
+        line(&bundle)
+    };
+    let warning = "WARNING: CPU: 0 PID: 7 at fs/btrfs/x.c:1 btrfs_get_extent+0x1/0x2 [btrfs]";
+    let failed = overrun(test().says(3.1, warning));
+    assert!(failed.starts_with("fail warning [btrfs_get_extent]: "), "{failed}");
+    let quiet = overrun(test().says(3.1, "a word"));
+    assert!(
+        quiet.starts_with("broken: evidence: the guest's reading of its kernel's log is not whole"),
+        "{quiet}"
+    );
 }
 
 #[test]

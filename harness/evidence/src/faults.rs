@@ -21,6 +21,8 @@ pub(crate) struct Told {
     pub(crate) op: Op,
     /// Sectors of 512 bytes.
     pub(crate) sectors: Vec<Range<u64>>,
+    /// Whether a part of it was done.
+    pub(crate) is_torn: bool,
     /// The rule's name.
     pub(crate) rule: String,
 }
@@ -47,6 +49,8 @@ pub(crate) struct Faults {
     /// When data was changed, dropped or lost behind the guest's back.
     pub(crate) silent: Vec<Time>,
     pub(crate) held: Vec<Held>,
+    /// The rule that first left other content on the disk than was written.
+    pub(crate) spoilt_by: Option<String>,
     /// Requests that failed although no rule made them.
     pub(crate) stray: Vec<RequestLine>,
 }
@@ -54,14 +58,25 @@ pub(crate) struct Faults {
 /// Actions that report success for what was not done as asked.
 const SILENT: &[&str] = &["corrupt", "drop", "early", "short"];
 
+/// The action by which a request may fail after a part of it was done.
+const TORN: &str = "short";
+
+/// Those of them by which the disk has other content in the end, also without a power cut.
+const SPOILING: &[&str] = &["corrupt", "drop", "short"];
+
 impl Faults {
     /// Reads them from the records of a cell.
     pub(crate) fn of(trace: &[Record]) -> Faults {
         let mut faults = Faults::default();
         for request in requests(trace) {
-            faults.request(request);
+            faults.request(request, trace);
         }
         for record in trace {
+            if let Record::Resize { t_us, from, bytes } = record
+                && bytes < from
+            {
+                faults.silent.push(*t_us);
+            }
             if let Record::Cut { t_us, rule, .. } = record {
                 faults.silent.push(*t_us);
                 faults.held.push(Held {
@@ -74,7 +89,7 @@ impl Faults {
         faults
     }
 
-    fn request(&mut self, request: RequestLine) {
+    fn request(&mut self, request: RequestLine, trace: &[Record]) {
         let submit = &request.submit;
         let Some(complete) = &request.complete else {
             if let Some(rule) = submit.rules.first() {
@@ -98,11 +113,23 @@ impl Faults {
                 t_us: complete.t_us,
                 op: submit.op,
                 sectors: sectors(&request),
+                is_torn: outcome.action == TORN,
                 rule: outcome.rule.clone(),
+            }),
+            (Status::IoErr, None) if is_cut_off(&request, size_at(trace, complete.t_us)) => self.told.push(Told {
+                t_us: complete.t_us,
+                op: submit.op,
+                sectors: sectors(&request),
+                is_torn: false,
+                rule: "resize".to_owned(),
             }),
             (Status::IoErr, None) => self.stray.push(request),
             (Status::Ok, Some(outcome)) if SILENT.contains(&outcome.action.as_str()) => {
                 self.silent.push(complete.t_us);
+                let writes = matches!(submit.op, Op::Write | Op::WriteZeroes | Op::Discard);
+                if writes && SPOILING.contains(&outcome.action.as_str()) {
+                    self.spoilt_by.get_or_insert_with(|| outcome.rule.clone());
+                }
             }
             _ => {}
         }
@@ -112,6 +139,20 @@ impl Faults {
     pub(crate) fn any(&self) -> bool {
         !self.told.is_empty() || !self.silent.is_empty()
     }
+}
+
+/// The disk's size in bytes at a moment, if a command gave it one before.
+fn size_at(trace: &[Record], us: Time) -> Option<u64> {
+    trace.iter().rev().find_map(|record| match record {
+        Record::Resize { t_us, bytes, .. } if *t_us <= us => Some(*bytes),
+        _ => None,
+    })
+}
+
+/// Whether a request reaches beyond the end that a command gave the disk.
+fn is_cut_off(request: &RequestLine, bytes: Option<u64>) -> bool {
+    let beyond = |range: &Range<u64>| bytes.is_some_and(|bytes| range.end.saturating_mul(SECTOR_BYTES) > bytes);
+    sectors(request).iter().any(beyond)
 }
 
 /// When the power came back after a cut.
@@ -126,12 +167,12 @@ fn sectors(request: &RequestLine) -> Vec<Range<u64>> {
     let submit = &request.submit;
     match submit.op {
         Op::Read | Op::Write => {
-            std::iter::once(submit.sector..submit.sector + submit.len.div_ceil(SECTOR_BYTES)).collect()
+            std::iter::once(submit.sector..submit.sector.saturating_add(submit.len.div_ceil(SECTOR_BYTES))).collect()
         }
         Op::Discard | Op::WriteZeroes => submit
             .ranges
             .iter()
-            .map(|range| range.sector..range.sector + u64::from(range.sectors))
+            .map(|range| range.sector..range.sector.saturating_add(u64::from(range.sectors)))
             .collect(),
         Op::Flush | Op::GetId => Vec::new(),
     }

@@ -33,10 +33,15 @@ pub fn judge(evidence: &EvidenceBundle) -> Judgement {
     let seen = Seen::of(evidence);
     let mut judgement = rig::gone(evidence)
         .or_else(|| device::broken(&seen.faults))
-        .or_else(|| rig::broken(evidence).map(|broken| seen.worst_report().unwrap_or(broken)))
-        .or_else(|| seal::broken(evidence))
+        .or_else(|| rig::broken(evidence).map(|broken| seen.worst_report(evidence).unwrap_or(broken)))
+        .or_else(|| {
+            // A kernel that reports in a loop is no less bad for that.
+            let flood = || seen.worst_report(evidence).filter(|_| seal::overran(evidence));
+            seal::broken(evidence).map(|broken| flood().unwrap_or(broken))
+        })
         .or_else(|| kernel::failure(evidence, &seen))
         .or_else(|| counted::failure(evidence, &seen.log))
+        .or_else(|| image::spoilt(evidence, &seen.faults))
         .or_else(|| unfinished::unfinished(evidence, &seen.faults))
         .unwrap_or_else(|| match &unmet[..] {
             [] => Judgement::new(Verdict::Pass, "every oracle was content"),

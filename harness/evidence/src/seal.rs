@@ -12,6 +12,7 @@ mod trace;
 use verdict::{Judgement, Stage};
 
 use crate::bundle::EvidenceBundle;
+use crate::context::Clocks;
 use crate::parts::Ending;
 
 /// What of the evidence is missing, if anything is.
@@ -26,7 +27,26 @@ pub(crate) fn broken(evidence: &EvidenceBundle) -> Option<Judgement> {
         .or_else(|| trace::gap(evidence))
         .or_else(|| log::gap(evidence, finished))
         .or_else(|| console::gap(evidence))
+        .or_else(|| clocks(evidence).filter(|_| finished))
         .map(|what| Judgement::broken(Stage::Evidence, what))
+}
+
+/// Whether the guest's events are whole, and say that its kernel printed more than its log has room for: then the
+/// kernel's own words are on the console, but nobody knows whether all of them are.
+pub(crate) fn overran(evidence: &EvidenceBundle) -> bool {
+    let finished = evidence.ending == Ending::Finished;
+    evidence.lost.is_empty()
+        && events::gap(evidence, finished).is_none()
+        && trace::gap(evidence).is_none()
+        && log::missing(evidence).is_some()
+}
+
+/// Without the clocks' offsets a fault that came after a report would excuse it.
+fn clocks(evidence: &EvidenceBundle) -> Option<String> {
+    let Clocks { guest, log, device } = evidence.clocks;
+    let all = [("the guest", guest), ("the kernel's log", log), ("the device", device)];
+    let (clock, _) = all.into_iter().find(|(_, offset)| offset.is_none())?;
+    Some(format!("nothing is known of the clock of {clock}"))
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ pub fn add(points: &mut Vec<StealPoint>, point: StealPoint) {
 
 /// Time taken from the guest's CPUs between two moments of the host's clock.
 fn stolen(points: &[StealPoint], from_ms: u64, to_ms: u64) -> u64 {
-    at(points, to_ms, |point| point.stolen_ms, false) - at(points, from_ms, |point| point.stolen_ms, true)
+    at(points, to_ms, |point| point.stolen_ms, false).saturating_sub(at(points, from_ms, |point| point.stolen_ms, true))
 }
 
 /// A figure at a moment: the last known before it, or with `is_early` false the first known after it.
@@ -55,9 +55,9 @@ fn at(points: &[StealPoint], ms: u64, figure: impl Fn(&StealPoint) -> u64, is_ea
 /// Whether a report that something did not go on for so long, printed at this moment of the host's clock, is explained
 /// by what the host took.
 pub(crate) fn explains(points: &[StealPoint], host_ms: u64, claimed_ms: u64) -> bool {
-    let from_ms = host_ms.saturating_sub(claimed_ms + BETWEEN_LOOKS_MS + SLACK_MS);
+    let from_ms = host_ms.saturating_sub(claimed_ms.saturating_add(BETWEEN_LOOKS_MS + SLACK_MS));
     // What is a quarter of it is not all of it, but without it the limit would not have been reached.
-    stolen(points, from_ms, host_ms + SLACK_MS) * 4 >= claimed_ms.max(1)
+    stolen(points, from_ms, host_ms.saturating_add(SLACK_MS)).saturating_mul(4) >= claimed_ms.max(1)
 }
 
 /// For how long something did not go on, by a report of that: `stuck for 41s!`, `blocked for more than 4 seconds`,
@@ -73,7 +73,7 @@ pub(crate) fn claimed_ms(title: &str) -> Option<u64> {
         if let Some((_, rest)) = title.split_once(before)
             && rest.contains(after)
         {
-            return number(rest).map(|seconds| seconds * 1000);
+            return number(rest).map(|seconds| seconds.saturating_mul(1000));
         }
     }
     let stalls = ["detected stall", "detected stalls", "detected expedited stalls"];
@@ -143,6 +143,23 @@ mod tests {
             claimed_ms("watchdog: BUG: soft lockup - CPU#1 stuck for 26s!"),
             Some(26_000)
         );
+    }
+
+    #[test]
+    fn figures_beyond_all_bounds() {
+        let most = claimed_ms("watchdog: BUG: soft lockup - CPU#0 stuck for 18446744073709551s! [a:71]");
+        assert_eq!(most, Some(18_446_744_073_709_551_000));
+        let beyond = claimed_ms("watchdog: BUG: soft lockup - CPU#0 stuck for 18446744073709551615s! [a:71]");
+        assert_eq!(beyond, Some(u64::MAX));
+        let point = |host_ms, stolen_ms| StealPoint {
+            host_ms,
+            run_ms: 0,
+            stolen_ms,
+        };
+        // Such as no host ever wrote.
+        let falls = [point(0, u64::MAX), point(9_999, 0)];
+        assert!(!explains(&falls, 60_000, u64::MAX) && !explains(&falls, u64::MAX, 22_000));
+        assert!(explains(&[point(0, 0), point(u64::MAX, u64::MAX)], u64::MAX, u64::MAX));
     }
 
     #[test]

@@ -28,7 +28,7 @@ impl Times {
             points: events.iter().map(point).collect(),
             log: log.map(|(log, guest)| {
                 let within = log.within_us.saturating_sub(guest.within_us);
-                (log.add_us - guest.add_us, signed(within))
+                (log.add_us.saturating_sub(guest.add_us), signed(within))
             }),
             device: clocks.device,
         }
@@ -45,11 +45,14 @@ impl Times {
     pub(crate) fn of_log(&self, log_us: u64) -> Option<(i64, i64)> {
         let (add, within) = self.log?;
         let guest_us = signed(log_us).saturating_add(add);
-        let slack = within + UNSTEADY_US;
+        let slack = within.saturating_add(UNSTEADY_US);
         let host_us = self.steady(guest_us)?;
         // What was printed before an event was sent was printed before that arrived.
-        let later = self.points.iter().find(|(at, _)| *at >= guest_us + within);
-        let latest = later.map_or(i64::MAX, |(_, arrived)| *arrived + slack);
+        let later = self
+            .points
+            .iter()
+            .find(|(at, _)| *at >= guest_us.saturating_add(within));
+        let latest = later.map_or(i64::MAX, |(_, arrived)| arrived.saturating_add(slack));
         Some((host_us.saturating_sub(slack), host_us.saturating_add(slack).min(latest)))
     }
 
@@ -61,11 +64,12 @@ impl Times {
             self.points.get(after - 1)?,
             self.points.get(after).or(self.points.last())?,
         );
-        let (guest_step, host_step) = (to.0 - from.0, to.1 - from.1);
+        let (guest_step, host_step) = (to.0.saturating_sub(from.0), to.1.saturating_sub(from.1));
         if guest_step <= 0 {
-            return Some(to.1 + (guest_us - to.0));
+            return Some(to.1.saturating_add(guest_us.saturating_sub(to.0)));
         }
-        Some(from.1 + (guest_us - from.0).saturating_mul(host_step) / guest_step)
+        let since = guest_us.saturating_sub(from.0).saturating_mul(host_step) / guest_step;
+        Some(from.1.saturating_add(since))
     }
 }
 
@@ -120,6 +124,29 @@ mod tests {
             (1_300_000..1_420_000).contains(&earliest) && (1_420_000..1_540_000).contains(&latest),
             "{earliest} to {latest}"
         );
+    }
+
+    #[test]
+    fn figures_beyond_all_bounds() {
+        let wild = times(&[(0, u64::MAX), (u64::MAX, 0), (7, u64::MAX / 1000)]);
+        for us in [0, 1, 7_000, u64::MAX / 2, u64::MAX] {
+            assert!(wild.of_log(us).is_some(), "{us}");
+        }
+        let offset = |add_us| {
+            Some(Offset {
+                rate_ppm: 0,
+                add_us,
+                within_us: u64::MAX,
+            })
+        };
+        let clocks = Clocks {
+            guest: offset(i64::MAX),
+            log: offset(i64::MIN),
+            device: offset(i64::MIN),
+        };
+        let wild = Times::of(&[], clocks);
+        assert_eq!(wild.of_log(u64::MAX), None);
+        assert!(wild.of_device(u64::MAX).is_some());
     }
 
     #[test]

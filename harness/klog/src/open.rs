@@ -116,11 +116,25 @@ impl Open {
         if row.extent == Extent::Line {
             return number.saturating_sub(self.last) <= CONTINUE_LINES_MAX;
         }
+        if !self.says_what_for() {
+            return false;
+        }
         let lines_max = match self.report.kind {
             Kind::Slab | Kind::SlabLeft => CARRY_SLAB_LINES_MAX,
             _ => CARRY_LINES_MAX,
         };
         self.stack == Stack::Before && !self.ended && number.saturating_sub(self.report.line) <= lines_max
+    }
+
+    /// Whether its opening may be the message of a `BUG()` or `WARN()`. What btrfs says with the device's name, and the
+    /// journal without an assertion, has none: one that follows is another report.
+    fn says_what_for(&self) -> bool {
+        let title = self.report.title.as_str();
+        match self.report.kind {
+            Kind::BtrfsAbort => !title.contains("(device "),
+            Kind::JournalError => title.starts_with("Assertion failure in "),
+            _ => true,
+        }
     }
 
     /// Takes an opening as one more line.

@@ -136,10 +136,17 @@ fn memory_of(qemu: u32) -> io::Result<File> {
 fn collect(memory: &File, nonce: u64, pages: u32, bytes: u64) -> io::Result<String> {
     /// Read at once.
     const PIECE: usize = 256 * PAGE;
+    let end = memory.metadata()?.len();
+    if u64::from(pages) > end / PAGE as u64 {
+        // The guest is not to say how much memory is taken here.
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("the guest has no room for the {pages} pages of them that it speaks of"),
+        ));
+    }
     let mut found: Vec<Option<Vec<u8>>> = vec![None; pages as usize];
     let mut piece = vec![0; PIECE];
     let mut at = 0;
-    let end = memory.metadata()?.len();
     while at < end {
         // Most of the memory was never touched.
         at = match rustix::fs::seek(memory, rustix::fs::SeekFrom::Data(at)) {
@@ -214,5 +221,7 @@ mod tests {
         let (count, bytes) = (u32::try_from(pages.len()).unwrap(), text.len() as u64);
         assert_eq!(collect(&memory, 9, count, bytes).unwrap(), text);
         assert!(collect(&memory, 8, count, bytes).is_err());
+        let error = collect(&memory, 9, u32::MAX, bytes).unwrap_err().to_string();
+        assert!(error.contains("4294967295 pages"), "{error}");
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use evidence::context::CellContext;
 use evidence::{EvidenceBundle, judge};
 use guest_wire::Fs;
 use verdict::results::{Cell, Expected, Results, Tally};
@@ -98,13 +99,8 @@ fn cell(dir: &Path) -> Rejudged {
         Ok(evidence) => {
             let context = &evidence.context;
             let expectation = context.expectation.as_ref();
-            Cell::new(
-                &context.kernel.id,
-                context.fs,
-                &context.case,
-                judge(&evidence),
-                expectation,
-            )
+            let judgement = strange(context, stored.as_ref()).unwrap_or_else(|| judge(&evidence));
+            Cell::new(&context.kernel.id, context.fs, &context.case, judgement, expectation)
         }
         Err(error) => {
             let judgement = Judgement::broken(Stage::Evidence, exit::on_one_line(&error));
@@ -129,6 +125,23 @@ fn cell(dir: &Path) -> Rejudged {
         },
     };
     Rejudged { now, stored }
+}
+
+/// A bundle that is not that of the cell beside it: files of two cells were mixed.
+fn strange(context: &CellContext, stored: Option<&Cell>) -> Option<Judgement> {
+    let stored = stored?;
+    let name = |kernel: &str, fs: Fs, case: &str| format!("{kernel} {fs} {case}");
+    let (of, is) = (
+        name(&stored.kernel, stored.fs, &stored.case),
+        name(&context.kernel.id, context.fs, &context.case),
+    );
+    (of != is).then(|| {
+        let what = format!(
+            "{BUNDLE} is of {is}, and {} of {of}; files of two cells were mixed",
+            cell_file::NAME
+        );
+        Judgement::broken(Stage::Evidence, what)
+    })
 }
 
 /// Gives a stored cell what the console said after the cell was judged, as that is its own, and judges it again.
@@ -162,7 +175,7 @@ fn named(dir: &Path) -> (String, Fs, String) {
 
 #[cfg(test)]
 mod tests {
-    use evidence::context::{CellContext, KernelIdentity};
+    use evidence::context::KernelIdentity;
     use evidence::parts::{Ending, ProgramKind};
     use verdict::FailureKind;
 
@@ -211,6 +224,24 @@ mod tests {
         }
         std::fs::remove_file(dir.join(cell_file::NAME)).unwrap();
         assert!(rejudge(root.path()).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_bundle_of_another_cell_is_no_evidence() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("k/ext4/overlap");
+        leave(&dir, Judgement::broken(Stage::Boot, "the guest never answered"));
+        let other = Judgement::new(Verdict::Pass, "every oracle was content");
+        cell_file::save(&Cell::new("k", Fs::Ext4, "overlap.swapped", other, None), &dir).unwrap();
+        let [cell] = &rejudge(root.path()).unwrap()[..] else {
+            panic!("one cell")
+        };
+        assert_eq!(cell.now.verdict(), &Verdict::Broken { stage: Stage::Evidence });
+        assert!(
+            cell.now.detail().contains("files of two cells were mixed"),
+            "{}",
+            cell.now.detail()
+        );
     }
 
     #[test]

@@ -48,7 +48,7 @@ fn spins(row: &Row, task: &Task) -> Option<Stall> {
     if tail.len() < SAMPLES_MIN
         || burnt_ms < SPIN_CPU_MS
         || user_ms > USER_MS_MAX
-        || cpu_ms.saturating_sub(user_ms) * 100 < burnt_ms * KERNEL_PERCENT_MIN
+        || cpu_ms.saturating_sub(user_ms).saturating_mul(100) < burnt_ms.saturating_mul(KERNEL_PERCENT_MIN)
     {
         return None;
     }

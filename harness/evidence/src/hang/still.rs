@@ -89,6 +89,9 @@ const PATIENT: &[&str] = &[
     "ptrace_stop",
 ];
 
+/// Sleeps that end by themselves.
+const FOR_A_TIME: &[&str] = &["hrtimer_nanosleep", "do_nanosleep", "common_nsleep"];
+
 /// `IORING_ENTER_GETEVENTS`: the call waits.
 const GETEVENTS: u64 = 1;
 /// `IORING_ENTER_EXT_ARG`: the call brings a time along, or a mask of signals; the agent cannot tell which.
@@ -127,7 +130,10 @@ fn stuck(row: &Row, task: &Task, cpus: u32) -> Option<Finding> {
     // Both by the guest's clock.
     let guest_ms = last.phase_ms.saturating_sub(first.phase_ms);
     let idle_ms = last.idle_ms.saturating_sub(first.idle_ms);
-    let idle_enough = idle_ms * 100 >= guest_ms * u64::from(cpus) * IDLE_PERCENT_MIN;
+    let wanted_ms = guest_ms
+        .saturating_mul(u64::from(cpus))
+        .saturating_mul(IDLE_PERCENT_MIN);
+    let idle_enough = idle_ms.saturating_mul(100) >= wanted_ms;
     if tail.len() < SAMPLES_MIN || span_ms < wanted.span_ms || !idle_enough {
         return None;
     }
@@ -161,10 +167,22 @@ fn wanted(last: &Sample, host: &HostView, task: &Task) -> Option<Wanted> {
     match sleep {
         Sleep::Blocked => wants(StallKind::Blocked, 4_000),
         Sleep::ForIo if kept => wants(StallKind::Asleep, 4_000),
+        // That one may ask for the I/O, or do what it waits for, when its time is up.
+        Sleep::ForIo if another_goes_on(last, task) => None,
         Sleep::ForIo => wants(StallKind::Asleep, 10_000),
         Sleep::Other if kept => None,
         Sleep::Other => wants(StallKind::KernelThread, 10_000),
     }
+}
+
+/// Whether another watched task sleeps for a time, and goes on by itself.
+fn another_goes_on(last: &Sample, task: &Task) -> bool {
+    let for_a_time = |other: &Task| {
+        let mut frames = other.stack.iter().map(|frame| place::plain(frame));
+        other.state == 'S' && frames.any(|frame| FOR_A_TIME.contains(&frame))
+    };
+    let mut others = last.tasks.iter().filter(|other| other.watched && other.tid != task.tid);
+    others.any(for_a_time)
 }
 
 /// Whether a task has slept since an earlier sample: with the same stack, and without having been switched to.

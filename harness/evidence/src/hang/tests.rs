@@ -371,3 +371,21 @@ fn a_kernel_that_lets_nothing_else_run() {
     assert_eq!(found(&looks(|n, look| look.pauses = n / 40)), None);
     assert_eq!(found(&looks(|_, look| look.outstanding = 1)), None);
 }
+
+#[test]
+fn a_thread_that_reaps_what_another_will_ask_for_is_patient() {
+    let reaper = |other: &[&str]| {
+        let mut reaper = task('S', RING);
+        reaper.syscall = vec![426, 3, 0, 1, 1, 0, 0];
+        let other = Task {
+            tid: 71,
+            ..task('S', other)
+        };
+        vec![reaper, other]
+    };
+    let beside = |other: &'static [&'static str]| kind(&row(move |_, sample, _| sample.tasks = reaper(other)));
+    assert_eq!(beside(&["hrtimer_nanosleep", "do_syscall_64"]), None);
+    // One that waits for the reaper itself does not wake it.
+    let hung = Some((StallKind::Asleep, "io_uring_enter".to_owned()));
+    assert_eq!(beside(&["futex_wait", "do_syscall_64"]), hung);
+}

@@ -61,13 +61,25 @@ impl Seen {
         if cause != Cause::Crash {
             return None;
         }
-        let report = of_cause(&self.before)?;
+        // Nobody counted what the host took from the guest by then, so a lockup that ended says nothing.
+        let crashes: Vec<KernelReport> = self
+            .before
+            .iter()
+            .filter(|report| !reports::is_lockup(report))
+            .cloned()
+            .collect();
+        let report = of_cause(&crashes)?;
         let detail = format!("{}: {}", self.when(), in_place(&report));
         Some(Judgement::fail(kind, report.place.as_deref(), detail))
     }
 
-    /// The failure that the worst report is.
-    pub(super) fn worst_report(&self) -> Option<Judgement> {
+    /// The failure that the worst report is: of a guest that never answered, only a crash. A warning of the boot does
+    /// not keep a guest from answering, and a busy host may.
+    pub(super) fn worst_report(&self, evidence: &EvidenceBundle) -> Option<Judgement> {
+        let went_down = matches!(evidence.ending, Ending::VmGone(_));
+        if !evidence.began() && !went_down {
+            return self.report(Cause::Crash);
+        }
         let causes = [
             Cause::Crash,
             Cause::Corruption,

@@ -1,7 +1,7 @@
 //! What each ending of a guest becomes: the rows of the table in docs/design/endings.md that need no machine.
 #![allow(clippy::unwrap_used, reason = "a panic here is the test's failure")]
 
-use guest_wire::{Phase, PhaseOutcome};
+use guest_wire::{Event, Phase, PhaseOutcome};
 use vhost_blk_api::op::Op;
 use vhost_blk_api::trace::Record;
 
@@ -315,6 +315,94 @@ fn what_our_faults_bring_about_is_no_failure_and_is_shown() {
 }
 
 #[test]
+fn a_disk_that_a_command_made_smaller_fails_what_is_beyond_its_end() {
+    let resized = |bytes| {
+        vec![Record::Resize {
+            t_us: 4_000_000,
+            from: 4 << 20,
+            bytes,
+        }]
+    };
+    let beyond = |bytes| exec().device([resized(bytes), stray(7, 5_000_000, Op::Write, 2048)].concat());
+    let says = "a: attempt to access beyond end of device";
+    assert_lines(&[
+        (beyond(1 << 20).says(5.1, says), "pass: "),
+        (
+            beyond(2 << 20),
+            "broken: device: request 7 (write at sector 2048, 4096 bytes) failed",
+        ),
+        (exec().says(5.1, says), "fail error: a: attempt to access"),
+    ]);
+}
+
+#[test]
+fn a_disk_that_a_rule_wrote_wrong_says_nothing_of_the_kernel() {
+    let found = |action: &str, op: Op| {
+        let fsck = Some(Fsck {
+            clean: false,
+            unable: None,
+            output: "root 5 inode 257 errors 100, file extent discount\n".to_owned(),
+        });
+        let sketch = exec().device(injected(7, 5_000_000, op, 2048, action));
+        line(&Sketch { fsck, ..sketch }.bundle())
+    };
+    for action in ["corrupt", "drop", "short"] {
+        let line = found(action, Op::Write);
+        assert!(
+            line.starts_with("inconclusive: file system check: root 5 inode 257"),
+            "{line}"
+        );
+        assert!(
+            line.ends_with("; the rule fault left other content on the disk than was written"),
+            "{line}"
+        );
+    }
+    for (action, op) in [
+        ("corrupt", Op::Read),
+        ("drop", Op::Flush),
+        ("early", Op::Write),
+        ("fail", Op::Write),
+    ] {
+        assert!(found(action, op).starts_with("fail corruption "), "{action} {op}");
+    }
+    let mount = exec()
+        .device(injected(7, 5_000_000, Op::Write, 2048, "drop"))
+        .failed(Phase::MountAgain, "mount: EUCLEAN");
+    assert_lines(&[(
+        mount,
+        "inconclusive: cannot be mounted again: mount: EUCLEAN; the rule fault left other",
+    )]);
+}
+
+#[test]
+fn a_kernel_that_reports_more_than_its_log_holds_fails() {
+    let overrun = |sketch: Sketch| {
+        let mut bundle = sketch.bundle();
+        let mut seal = guest_wire::EventSeal::default();
+        for timed in &mut bundle.events {
+            match &mut timed.event {
+                Event::Log(piece) => {
+                    piece.last = 700;
+                    piece.records[1].seq = 700;
+                }
+                Event::End { .. } => timed.event = seal.end(),
+                _ => {}
+            }
+            seal.add(timed.uptime_ms, &timed.event);
+        }
+        line(&bundle)
+    };
+    let warning = "WARNING: CPU: 0 PID: 7 at fs/btrfs/x.c:1 btrfs_get_extent+0x1/0x2 [btrfs]";
+    let failed = overrun(test().says(3.1, warning));
+    assert!(failed.starts_with("fail warning [btrfs_get_extent]: "), "{failed}");
+    let quiet = overrun(test().says(3.1, "a word"));
+    assert!(
+        quiet.starts_with("broken: evidence: the guest's reading of its kernel's log is not whole"),
+        "{quiet}"
+    );
+}
+
+#[test]
 fn a_boot_that_fails_leaves_its_last_words() {
     let boot = |ending: Ending, console: &str| {
         let context = CellContext::new(KernelIdentity::default(), guest_wire::Fs::Btrfs, "overlap");
@@ -346,6 +434,13 @@ fn a_boot_that_fails_leaves_its_last_words() {
         boot(Ending::NoHello, ""),
         "broken: boot: the guest never answered; its kernel said nothing"
     );
+    let warned = "[    1.1] WARNING: CPU: 0 PID: 7 at a.c:1 f+0x1/0x2\n";
+    assert_eq!(
+        boot(Ending::NoHello, warned),
+        "broken: boot: the guest never answered; its last words: WARNING: CPU: 0 PID: 7 at a.c:1 f+0x1/0x2"
+    );
+    // One that goes down at it does so by itself, as with panic_on_warn.
+    assert!(boot(gone(), warned).starts_with("fail warning [f]: "));
     // A kernel that oopses at boot does so by itself.
     assert_eq!(
         boot(gone(), &format!("[    1.1] {OOPS}\n")),
@@ -371,6 +466,9 @@ fn what_came_before_a_case_belongs_to_somebody() {
     assert!(
         earlier(case(), OOPS).starts_with("fail crash: after the end of overlap.swapped, before this case began: ")
     );
+    // As after a stop of the machine while it booted.
+    let lockup = "watchdog: BUG: soft lockup - CPU#0 stuck for 41s! [swapper/0:1]";
+    assert!(earlier(Owner::Boot, lockup).starts_with("pass: "), "is only shown");
     // To the case before it is its own.
     let mut before = test().bundle();
     before.console.push_str(&format!("[   99.5] {warning}\n"));

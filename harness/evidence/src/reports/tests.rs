@@ -144,6 +144,12 @@ fn what_a_failed_request_must_bring_about_is_excused_by_that_request_alone() {
             );
         }
         assert_eq!(standing(lines, &[]).len(), 1, "{title}: no fault");
+        let elsewhere = title.replace("vda", "vdb");
+        let all: Vec<Record> = ops
+            .iter()
+            .flat_map(|op| injected(7, BEFORE_US, *op, SECTOR, "fail"))
+            .collect();
+        assert_eq!(standing(&[&elsewhere], &all).len(), 1, "{title}: another disk");
         let healthy = request(7, BEFORE_US, Op::Write, SECTOR, 8);
         assert_eq!(
             standing(lines, &healthy).len(),
@@ -192,6 +198,12 @@ fn a_line_of_the_block_layer_needs_its_own_request() {
         1,
         "a read has no flush in it"
     );
+}
+
+#[test]
+fn a_driver_may_ask_for_any_sector() {
+    let last = injected(7, BEFORE_US, Op::Write, u64::MAX, "fail");
+    assert_eq!(standing(&[BLOCK_WRITE], &last), ["io-error"]);
 }
 
 #[test]
@@ -251,6 +263,22 @@ fn an_error_that_no_failed_request_brings_about_counts() {
 }
 
 #[test]
+fn a_tree_block_has_a_wrong_checksum_only_if_it_was_written_in_part() {
+    let wrong =
+        "BTRFS warning (device vda): checksum verify failed on logical 30474240 mirror 1 wanted 0x1 found 0x2 level 0";
+    let old = "BTRFS error (device vda): bad tree block start, mirror 1 want 30474240 have 0";
+    let failed = |op| injected(7, BEFORE_US, op, SECTOR, "fail");
+    assert_eq!(standing(&[wrong], &failed(Op::Write)), ["btrfs-corrupt"]);
+    assert_eq!(standing(&[old], &failed(Op::Write)), [""; 0]);
+    assert_eq!(standing(&[old], &failed(Op::Read)), ["btrfs-corrupt"]);
+    let mut torn = injected(7, BEFORE_US, Op::Write, SECTOR, "short");
+    if let Some(Record::Complete(complete)) = torn.last_mut() {
+        complete.status = vhost_blk_api::trace::Status::IoErr;
+    }
+    assert_eq!(standing(&[wrong], &torn), [""; 0]);
+}
+
+#[test]
 fn what_content_was_changed_is_found_wrong_only_after_it_was_changed() {
     for line in [
         "BTRFS warning (device vda): csum failed root 5 ino 257 off 0 csum 0x1 expected csum 0x2 mirror 1",
@@ -295,6 +323,20 @@ fn a_task_hangs_for_a_rule_only_while_that_holds_a_request() {
         "held only after it"
     );
     assert_eq!(hung(&injected(7, BEFORE_US, Op::Write, SECTOR, "fail")), ["hung-task"]);
+    let moments = |from: u64, count: u64, long_us: u64| -> Vec<Record> {
+        let each = |n| held(7 + n, from + n * long_us, from + (n + 1) * long_us - 1);
+        (0..count).flat_map(each).collect()
+    };
+    assert_eq!(
+        hung(&moments(PRINTED_US - 2_000_000, 10, 1_000)),
+        ["hung-task"],
+        "each write is a millisecond late"
+    );
+    assert_eq!(
+        hung(&moments(PRINTED_US - 2_000_000, 20, 100_000)),
+        [""; 0],
+        "a row of delays"
+    );
     let mut for_ever = held(7, 2_000_000, 3_000_000);
     for_ever.pop();
     assert_eq!(hung(&for_ever), ["hung-task"], "a request that is out by itself");

@@ -65,6 +65,22 @@ pub(super) fn logical_block(title: &str) -> Option<u64> {
     number(title.split_once("logical block ")?.1)
 }
 
+/// The device that a message is about, if it names one: `dev vda,`, `(device vda)`, `XFS (vda):`, `on device vda-8`.
+pub(super) fn device(title: &str) -> Option<&str> {
+    let marks = [
+        ", dev ",
+        " on dev ",
+        "(device ",
+        "XFS (",
+        "EXT4-fs (",
+        "on device ",
+        "superblock for ",
+    ];
+    let (_, rest) = marks.iter().find_map(|mark| title.split_once(mark))?;
+    let end = rest.find(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '-'));
+    rest.get(..end.unwrap_or(rest.len())).filter(|name| !name.is_empty())
+}
+
 /// For how long a task has been blocked, in microseconds: `blocked for more than 10 seconds`.
 pub(super) fn blocked_us(title: &str) -> Option<u64> {
     let seconds: u64 = number(title.split_once(" for more than ")?.1)?;
@@ -119,6 +135,28 @@ mod tests {
             ),
         ] {
             assert_eq!(errno(title), expected, "{title}");
+        }
+    }
+
+    #[test]
+    fn a_message_names_its_device() {
+        for (title, name) in [
+            ("I/O error, dev vdb, sector 27136 op 0x1:(WRITE)", Some("vdb")),
+            ("Buffer I/O error on dev vda, logical block 3", Some("vda")),
+            (
+                "BTRFS error (device vda state A): Transaction aborted (error -5)",
+                Some("vda"),
+            ),
+            (
+                "BTRFS: error (device dm-0: state A) in a:1: errno=-5 IO failure",
+                Some("dm-0"),
+            ),
+            ("XFS (vdb): log I/O error -5", Some("vdb")),
+            ("EXT4-fs (vda): Inode 12", Some("vda")),
+            ("Aborting journal on device vda-8.", Some("vda-8")),
+            ("INFO: task a:71 blocked for more than 10 seconds.", None),
+        ] {
+            assert_eq!(device(title), name, "{title}");
         }
     }
 

@@ -30,12 +30,13 @@ pub(super) fn gap(evidence: &EvidenceBundle) -> Option<String> {
     None
 }
 
-/// The level that the console had when the job began. A program that lowers it cuts the console.
+/// The level that the console had when the job began. Whoever lowers it, before or in the job, cuts the console.
 fn level(evidence: &EvidenceBundle) -> u8 {
     let counters = evidence.counters().map(|(before, _)| before);
     counters
         .and_then(|counters| counters.console_level)
         .unwrap_or(CONSOLE_LEVEL)
+        .max(CONSOLE_LEVEL)
 }
 
 /// What of a line looks the same wherever it is read: blanks, control characters and bytes above ASCII do not.

@@ -14,7 +14,11 @@ pub(super) fn pieces(evidence: &EvidenceBundle) -> impl Iterator<Item = &LogPiec
 
 /// What is wrong with that reading. A job that did not finish was not read to its end.
 pub(super) fn gap(evidence: &EvidenceBundle, finished: bool) -> Option<String> {
-    let case = &evidence.context.case;
+    missing(evidence).or_else(|| not_between_marks(evidence).filter(|_| finished))
+}
+
+/// The first records that the guest did not read: its kernel printed more at once than its log has room for.
+pub(super) fn missing(evidence: &EvidenceBundle) -> Option<String> {
     let mut next = None;
     for piece in pieces(evidence) {
         let numbers = piece.records.iter().map(|record| record.seq);
@@ -27,11 +31,14 @@ pub(super) fn gap(evidence: &EvidenceBundle, finished: bool) -> Option<String> {
                 piece.last
             ));
         }
-        next = Some(piece.last + 1);
+        next = Some(piece.last.saturating_add(1));
     }
-    if !finished {
-        return None;
-    }
+    None
+}
+
+/// Whether the reading does not go from mark to mark.
+fn not_between_marks(evidence: &EvidenceBundle) -> Option<String> {
+    let case = &evidence.context.case;
     let mut records = pieces(evidence).flat_map(|piece| &piece.records);
     let first = records.next();
     let last = pieces(evidence).last().and_then(|piece| piece.records.last());

@@ -65,14 +65,21 @@ fn a_console_has_what_is_in_the_log_and_more() {
         let cut = evidence(vec![piece(&log())], &lines.concat());
         assert!(console::gap(&cut).is_some(), "without line {line}");
     }
-    let level = |level| {
+    let at_level = |level, console: &str| {
         let counters = Event::Counters(Counters {
             console_level: Some(level),
             ..Counters::default()
         });
-        console::gap(&evidence(vec![counters, piece(&log())], CONSOLE))
+        console::gap(&evidence(vec![counters, piece(&log())], console))
     };
+    let level = |level| at_level(level, CONSOLE);
     assert_eq!(level(7), None);
+    // Somebody lowered it before the job: a warning would not show.
+    let lines = CONSOLE.split_inclusive('\n');
+    let quiet: String = lines
+        .filter(|line| !line.contains("of one record") && !line.contains("two lines"))
+        .collect();
+    assert!(at_level(4, &quiet).is_some_and(|gap| gap.contains("record 8")));
     assert_eq!(
         level(8).unwrap(),
         "the console lacks a message that the guest has in its kernel's log (record 9): for those who debug"
@@ -94,6 +101,12 @@ fn the_guests_reading_of_its_log_has_no_gap() {
         gap(vec![piece(&records[..2]), numbers_only, piece(&records[4..])]),
         None
     );
+    let beyond = Event::Log(LogPiece {
+        first: 9,
+        last: u64::MAX,
+        records: Vec::new(),
+    });
+    assert!(gap(vec![piece(&records[..2]), beyond, piece(&records[4..])]).is_some());
     let seen: Vec<String> = [
         vec![],
         vec![piece(&records[..2]), piece(&records[3..])],
@@ -191,4 +204,21 @@ fn the_events_of_a_job_that_does_not_finish_are_counted_on_the_way() {
         events::gap(&cut, false).unwrap(),
         "the stall was seen in 2 samples, and the guest's events have 1"
     );
+}
+
+#[test]
+fn without_one_of_the_clocks_no_fault_is_known_to_come_first() {
+    let whole = crate::testing::Sketch::healthy(ProgramKind::Test).bundle();
+    assert_eq!(broken(&whole), None);
+    let without: [fn(&mut Clocks); 3] = [
+        |clocks| clocks.guest = None,
+        |clocks| clocks.log = None,
+        |clocks| clocks.device = None,
+    ];
+    for without in without {
+        let mut cut = whole.clone();
+        without(&mut cut.clocks);
+        let broken = broken(&cut).map(|broken| broken.detail());
+        assert!(broken.is_some_and(|detail| detail.contains("the clock of ")));
+    }
 }

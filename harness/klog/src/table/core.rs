@@ -16,7 +16,6 @@ const BEFORE_FAULT: &[Kind] = &[
     Kind::BtrfsAssertion,
     Kind::XfsAssertion,
     Kind::JournalError,
-    Kind::Ext4Error,
     Kind::Spinlock,
     Kind::Dentry,
     Kind::Refcount,
@@ -93,6 +92,7 @@ pub(super) const ROWS: &[Row] = &[
     fault("traps: Missing ENDBR"),
     fault("control protection: * [#"),
     fault("Bad mode in "),
+    fault("Bad pagetable: * [#"),
     row(Kind::StackGuard, "BUG: stack guard page was hit"),
     row(Kind::StackGuard, "BUG: * stack guard page was hit"),
     trace(Kind::Bug, "kernel BUG at ")

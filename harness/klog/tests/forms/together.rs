@@ -80,3 +80,34 @@ fn a_panic_belongs_to_the_report_that_it_names() {
 ";
     assert_eq!(kinds(&format!("{oops}{init}")), ["oops f"]);
 }
+
+/// A rule may bring the first one about, and never the other.
+#[test]
+fn an_error_that_a_file_system_was_told_of_does_not_hide_what_follows() {
+    let stack = "\
+[    1.1] RIP: 0010:second+0x1/0x2
+[    1.1] Call Trace:
+[    1.1]  <TASK>
+[    1.1]  caller+0x1/0x2
+[    1.1]  </TASK>
+[    1.1] ---[ end trace 0000000000000000 ]---
+";
+    let warn = "[    1.1] WARNING: CPU: 0 PID: 72 at a.c:1 second+0x1/0x2\n";
+    let oops = "[    1.1] BUG: kernel NULL pointer dereference, address: 0000000000000008\n";
+    let bug = "[    1.1] kernel BUG at a.c:1!\n";
+    for first in [
+        "BTRFS error (device vda state A): Transaction aborted (error -5)",
+        "BTRFS error (device vda state A): Transaction 8 aborted (-EIO)",
+        "EXT4-fs error (device vda): ext4_find_entry:1683: inode #2: comm a: reading directory lblock 0",
+        "JBD2: I/O error when updating journal superblock for vda-8.",
+    ] {
+        for (second, kind) in [(warn, "warning second"), (oops, "oops second"), (bug, "bug second")] {
+            let log = format!("[    1.0] {first}\n{second}{stack}");
+            assert_eq!(kinds(&log).get(1).map(String::as_str), Some(kind), "{first}: {second}");
+        }
+    }
+    // An assertion of the journal's is what its `BUG()` is for.
+    let log =
+        format!("[    1.0] Assertion failure in jbd2_journal_dirty_metadata() at fs/jbd2/a.c:1: \"a\"\n{bug}{stack}");
+    assert_eq!(kinds(&log), ["journal-error second"]);
+}

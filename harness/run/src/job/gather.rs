@@ -125,12 +125,17 @@ pub(super) fn clocks(events: &[Timed], trace: &[Record], marked: (u64, u64)) -> 
     let guest = begin.map(|begin| {
         // An event is sent before it arrives, so the least delay is nearest.
         let mut offsets = events.iter().map(|timed| {
-            let (clock_us, host_us) = (timed.uptime_ms * 1000, timed.host_ms * 1000);
+            let (clock_us, host_us) = (timed.uptime_ms.saturating_mul(1000), timed.host_ms.saturating_mul(1000));
             Offset::at(rate_ppm, clock_us, host_us, 0).add_us
         });
         // The job was sent at 0, so that is the least there can be.
         let arrived_us = begin.host_ms * 1000;
-        let offset = Offset::at(rate_ppm, begin.uptime_ms * 1000, arrived_us, arrived_us + 1000);
+        let offset = Offset::at(
+            rate_ppm,
+            begin.uptime_ms.saturating_mul(1000),
+            arrived_us,
+            arrived_us + 1000,
+        );
         let add_us = offsets
             .next()
             .map_or(offset.add_us, |first| offsets.fold(first, i64::min));
@@ -141,7 +146,7 @@ pub(super) fn clocks(events: &[Timed], trace: &[Record], marked: (u64, u64)) -> 
         _ => None,
     });
     let log = guest.zip(begin).zip(first_record).map(|((guest, begin), record)| {
-        let host_us = u64::try_from(guest.host_us(begin.uptime_ms * 1000)).unwrap_or(0);
+        let host_us = u64::try_from(guest.host_us(begin.uptime_ms.saturating_mul(1000))).unwrap_or(0);
         Offset::at(rate_ppm, record.time_us, host_us, guest.within_us + BEGIN_WITHIN_US)
     });
     let device = trace.iter().find_map(|record| match record {
@@ -158,7 +163,7 @@ pub(super) fn clocks(events: &[Timed], trace: &[Record], marked: (u64, u64)) -> 
 fn rate_ppm(events: &[Timed]) -> Option<u64> {
     let (first, last) = (events.first()?, events.last()?);
     let host_ms = last.host_ms.saturating_sub(first.host_ms);
-    let rate_ppm = last.uptime_ms.saturating_sub(first.uptime_ms) * 1_000_000 / host_ms.max(1);
+    let rate_ppm = last.uptime_ms.saturating_sub(first.uptime_ms).saturating_mul(1_000_000) / host_ms.max(1);
     // What is nearer to the host's rate is the delay of the events.
     (host_ms >= RATE_SPAN_MS && rate_ppm.abs_diff(1_000_000) > RATE_ERROR_PPM).then_some(rate_ppm)
 }
@@ -206,6 +211,19 @@ mod tests {
         let log = clocks.log.unwrap();
         assert_eq!((log.host_us(4_998_000), log.within_us), (6_000, 34_000));
         assert_eq!(clocks.device.unwrap().host_us(100), 2_500);
+    }
+
+    #[test]
+    fn a_guest_may_say_any_time() {
+        let event = |host_ms, uptime_ms| Timed {
+            host_ms,
+            uptime_ms,
+            event: Event::Begin,
+        };
+        for uptimes in [[0, u64::MAX], [u64::MAX, 0], [u64::MAX; 2]] {
+            let events = [event(1, uptimes[0]), event(1_000, uptimes[1])];
+            assert!(clocks(&events, &[], (0, 0)).guest.is_some());
+        }
     }
 
     #[test]

@@ -15,7 +15,12 @@ const MAPS_A_FILE: &[&str] = &["--case", "partial-write"];
 fn an_error_on_a_healthy_disk_is_the_kernels() {
     let speaking = Speaking::new();
     let ended = speaking.boot("fail vda reads");
-    assert_fails(&ended, Cause::Error, "mount: EIO", "on a disk on which nothing had failed");
+    assert_fails(
+        &ended,
+        Cause::Error,
+        "mount: EIO",
+        "on a disk on which nothing had failed",
+    );
     let ended = speaking.boot_for("fail vda tagged-writes", MAPS_A_FILE);
     assert_fails(&ended, Cause::Error, "setup: EIO", "Input/output error (os error 5)");
     let ended = speaking.boot_for("fail vda tagged-reads", MAPS_A_FILE);

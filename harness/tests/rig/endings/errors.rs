@@ -39,7 +39,7 @@ fn a_driver_that_breaks_the_protocol_fails() {
         "unknown request type 9999",
     );
     // What waits for an answer of such a queue hangs, and the queue is what is to blame.
-    let ended = speaking.chaos("speak kill-queue vda then exit 0", &[]);
+    let ended = speaking.chaos("speak kill-queue then exit 0", &[]);
     assert_fails(&ended, Cause::Error, "device: dead queue", "a dead queue in queue 0");
 }
 

@@ -5,34 +5,18 @@
 
 mod bench;
 mod guest;
+mod planned;
 
-use std::path::PathBuf;
 use std::time::Instant;
 
-use evidence::needs::Need;
-use guest_wire::JobKind;
 use host::scratch;
 use machine::DiskShape;
-use verdict::results::{Begun, Cell, Expected};
+use verdict::results::{Begun, Cell};
 
-use crate::FaultPlan;
-use crate::cases::{self, EXEC};
 use crate::resolved::{Run, Trial};
 use bench::Bench;
-
-/// Seed of the cases' fault plans.
-pub const CASE_SEED: u64 = 1;
-
-/// A case with everything that its job needs.
-struct Planned {
-    name: String,
-    kind: JobKind,
-    program: PathBuf,
-    plan: FaultPlan,
-    needs: &'static [Need],
-    disk: DiskShape,
-    expect: Option<Expected>,
-}
+pub use planned::CASE_SEED;
+use planned::{Planned, plan};
 
 /// Runs a trial, writes each cell's evidence, and returns the cells in order.
 ///
@@ -67,43 +51,6 @@ pub fn run(run: &Run, trial: &Trial) -> std::io::Result<Vec<Cell>> {
         }
     }
     Ok(cells)
-}
-
-/// Looks up the cases of a trial.
-fn plan(run: &Run, trial: &Trial) -> Vec<Planned> {
-    if let Some(exec) = &run.exec {
-        let name = exec.program.file_name().unwrap_or_default().to_string_lossy();
-        return vec![Planned {
-            name: EXEC.to_owned(),
-            kind: JobKind::Exec {
-                args: exec.args.clone(),
-                time: exec.time,
-            },
-            program: PathBuf::from(format!("/bin/{name}")),
-            plan: exec.plan.clone(),
-            needs: &[],
-            disk: DiskShape::ORDINARY,
-            expect: trial.cases.first().and_then(|case| case.expect.clone()),
-        }];
-    }
-    let known = trial
-        .cases
-        .iter()
-        .filter_map(|wanted| cases::find(&wanted.name).map(|case| (case, &wanted.expect)));
-    known
-        .map(|(case, expect)| Planned {
-            name: case.name.to_owned(),
-            kind: JobKind::Test { params: case.params },
-            program: PathBuf::from(format!("/bin/{}", case.test())),
-            plan: FaultPlan {
-                seed: run.seed.unwrap_or(CASE_SEED),
-                rules: case.rules.iter().map(|rule| (*rule).to_owned()).collect(),
-            },
-            needs: case.needs,
-            disk: case.disk,
-            expect: expect.clone(),
-        })
-        .collect()
 }
 
 /// Groups cases by the disk they want, keeping the order in which the disks first appear.

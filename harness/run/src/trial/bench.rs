@@ -12,8 +12,8 @@ use machine::{DiskShape, golden};
 use verdict::Verdict;
 use verdict::results::{Begun, Cell};
 
-use super::Planned;
 use super::guest::{BootedGuest, Guest};
+use super::planned::Planned;
 use crate::cases::Profile;
 use crate::ending::ending_of;
 use crate::job::{JobRequest, program_kind};

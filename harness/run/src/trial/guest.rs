@@ -13,7 +13,7 @@ pub(super) trait Guest {
     /// Runs a job and gives back what it left behind.
     fn run(&mut self, request: JobRequest<'_>) -> EvidenceBundle;
 
-    /// Powers off by the kernel, and gives back what the console says from the end of the last job to that of the kernel.
+    /// Has the kernel power off, and gives back what the console says from the end of the last job until then.
     fn power_off(self) -> String;
 
     /// Ends the machine, whatever the guest does.

@@ -9,7 +9,7 @@ use verdict::Cause;
 
 use super::*;
 use crate::resolved::{KernelOrigin, TrialCase};
-use crate::trial::plan;
+use crate::trial::planned::plan;
 
 const KERNEL: &str = "debian-7.3";
 const WARNING: &str = "[   99.900000] WARNING: CPU: 0 PID: 7 at fs/btrfs/x.c:1 btrfs_get_extent+0x1/0x2 [btrfs]\r\n";

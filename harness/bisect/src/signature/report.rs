@@ -20,8 +20,8 @@ pub(super) fn of_failure(failure: &Failure, detail: &str, log: &str) -> Option<(
     Some((kind, frames(report)))
 }
 
-/// Whether a warning is the stack of a transaction that is aborted. Up to 6.17 it has the words of that; since then they
-/// come after it.
+/// Whether a warning is the stack of a transaction that is aborted. Up to 6.17 it has the words of that; since then
+/// they come after it.
 fn is_of_abort(reports: &[KernelReport], warning: &KernelReport) -> bool {
     let after = |report: &&KernelReport| report.line > warning.line;
     let next = reports.iter().filter(after).min_by_key(|report| report.line);

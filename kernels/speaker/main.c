@@ -13,6 +13,7 @@
 #include <linux/initrd.h>
 #include <linux/module.h>
 #include <linux/proc_fs.h>
+#include <linux/reboot.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/string.h>
@@ -20,8 +21,18 @@
 
 #include "speaker.h"
 
+static int say_at_power_off(char *arg);
+
+static const struct word main_words[] = {
+	{ "at-power-off", say_at_power_off },
+	{ }
+};
+
 static const struct word *const all_words[] = {
-	oops_words, lock_words, memory_words, slab_words, hang_words, vfs_words,
+	oops_words, lock_words, memory_words, slab_words, hang_words, vfs_words, main_words,
+#ifndef MODULE
+	disk_words,
+#endif
 };
 
 static struct dentry *file;
@@ -38,6 +49,25 @@ static int speak(char *text)
 			if (!strcmp(word->name, name))
 				return word->speak(arg ? arg : "");
 	return -EINVAL;
+}
+
+static char at_power_off[64];
+
+static int powers_off(struct notifier_block *block, unsigned long action, void *unused)
+{
+	if (*at_power_off)
+		speak(at_power_off);
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block power_off_block = {
+	.notifier_call = powers_off,
+};
+
+/* `at-power-off warn`: says it when the machine is powered off or boots again. */
+static int say_at_power_off(char *arg)
+{
+	return strscpy(at_power_off, arg, sizeof(at_power_off)) < 0 ? -E2BIG : 0;
 }
 
 static ssize_t speaker_write(struct file *filp, const char __user *from, size_t count, loff_t *pos)
@@ -93,7 +123,7 @@ static int __init speaker_init(void)
 	if (!proc_create("speaker", 0600, NULL, &speaker_proc_ops))
 		return -ENOMEM;
 	file = debugfs_create_file("speaker", 0600, NULL, NULL, &speaker_fops);
-	return 0;
+	return register_reboot_notifier(&power_off_block);
 }
 
 static void __exit speaker_exit(void)
@@ -101,6 +131,7 @@ static void __exit speaker_exit(void)
 	if (!IS_ERR_OR_NULL(file))
 		debugfs_remove(file);
 	remove_proc_entry("speaker", NULL);
+	unregister_reboot_notifier(&power_off_block);
 	vfs_release();
 	hang_release();
 }

@@ -24,13 +24,21 @@ extern const struct word memory_words[];
 extern const struct word slab_words[];
 extern const struct word hang_words[];
 extern const struct word vfs_words[];
+extern const struct word disk_words[];
 
 /* Undoes what words have left behind, where that can be undone. */
 void vfs_release(void);
 void hang_release(void);
 
-/* Asked by virtio_blk of each request that its device has answered, where the speaker is built in. */
+/*
+ * Asked by virtio_blk where the speaker is built in: before a request is sent, and of each one that the device has
+ * answered.
+ */
 struct request;
+struct virtio_blk_outhdr;
+struct virtqueue;
+void speaker_sends(struct request *request, struct virtqueue *vq, struct virtio_blk_outhdr *header);
+bool speaker_fails(struct request *request);
 bool speaker_loses(struct request *request);
 
 /* Keeps a value from the optimizer, which would otherwise drop what has no effect in C. */

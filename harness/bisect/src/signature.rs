@@ -206,7 +206,7 @@ impl Signature {
             && agree(self.kind.as_deref(), found.kind.as_deref(), report::is_same_kind)
             && agree(self.place.as_deref(), found.place.as_deref(), is_same_place)
             && (self.frames.is_empty() || self.callers().eq(found.callers()))
-            && agree(self.words.as_deref(), found.words.as_deref(), str::eq)
+            && agree(self.words.as_deref(), found.words.as_deref(), words::is_same)
     }
 
     /// The functions that are compared, under the names that count on all versions.

@@ -55,8 +55,10 @@ impl Line {
     }
 }
 
-/// Waits for the agent's first words; none if QEMU closed the line.
-pub(crate) fn greeting(line: &mut Line, deadline: Instant) -> Result<Option<Greeting>, Outage> {
+/// Waits for the agent's first words; none if QEMU closed the line. `end` says how long, and is asked again once that is
+/// over: a guest for which the host has no time boots for as long as that takes.
+pub(crate) fn greeting(line: &mut Line, mut end: impl FnMut() -> Instant) -> Result<Option<Greeting>, Outage> {
+    let mut deadline = end();
     loop {
         match line.next(deadline) {
             Some(Incoming::Message(GuestMessage::Hello {
@@ -67,7 +69,13 @@ pub(crate) fn greeting(line: &mut Line, deadline: Instant) -> Result<Option<Gree
             Some(Incoming::Message(GuestMessage::Unfit { reason })) => return Err(Outage::Unfit(reason)),
             Some(Incoming::Message(_) | Incoming::Noise(_)) => {}
             Some(Incoming::Closed) => return Ok(None),
-            None => return Err(Outage::NoHello),
+            None => {
+                let later = end();
+                if later <= deadline {
+                    return Err(Outage::NoHello);
+                }
+                deadline = later;
+            }
         }
     }
 }
@@ -89,5 +97,41 @@ pub(crate) fn find_disk(line: &mut Line, deadline: Instant, limit: Duration) -> 
                 });
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    const HELLO: GuestMessage = GuestMessage::Hello {
+        release: String::new(),
+        uptime_ms: 0,
+        cpus: 1,
+        hotplug: true,
+    };
+
+    #[test]
+    fn a_guest_that_gets_no_time_is_waited_for_and_one_that_says_nothing_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let mut line = Line::open(ours, File::create(dir.path().join("log")).unwrap()).unwrap();
+        let begun = Instant::now();
+        assert!(matches!(greeting(&mut line, || begun), Err(Outage::NoHello)));
+        let mut asked = 0;
+        let said = greeting(&mut line, || {
+            asked += 1;
+            if asked == 1 {
+                return begun;
+            }
+            theirs.write_all(wire::to_line(&HELLO).unwrap().as_bytes()).unwrap();
+            Instant::now() + Duration::from_secs(60)
+        });
+        assert!(said.unwrap().is_some_and(|greeting| greeting.hotplug));
+        assert_eq!(asked, 2);
     }
 }

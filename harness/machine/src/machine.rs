@@ -105,13 +105,18 @@ impl Machine {
     /// # Errors
     /// How it ended instead.
     pub fn until_ready(&mut self, limit: Duration) -> Result<(), Outage> {
-        let deadline = Instant::now() + limit;
         if self.greeting.is_none() {
-            match agent::greeting(&mut self.line, deadline)? {
+            let begun = Instant::now();
+            let Machine {
+                vm, line, cpu_threads, ..
+            } = self;
+            let end = || vitals::of(vm.pid(), cpu_threads).end_of(begun, limit);
+            match agent::greeting(line, end)? {
                 Some(greeting) => self.greeting = Some(greeting),
                 None => return Err(self.outage()),
             }
         }
+        let deadline = Instant::now() + limit;
         let Some(first) = clock::read(&mut self.line, deadline)? else {
             return Err(self.outage());
         };

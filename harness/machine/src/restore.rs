@@ -22,6 +22,7 @@ use crate::snapshot::{INITRAMFS, MEMORY, STATE, SYMBOLS, Snapshot};
 use crate::spec::MachineSpec;
 use crate::start::{self, StartError};
 use crate::symbols;
+use crate::vitals;
 use crate::vm::args::{DISK_DRIVER, Memory, Start, disk_properties};
 use crate::vm::qmp::QmpError;
 
@@ -77,7 +78,10 @@ pub(crate) fn capture(spec: &MachineSpec, launch: &Launch) -> Result<Greeting, C
     let memory = memory_file(u64::from(spec.memory_mib) << 20).map_err(io("make", "the guest's memory"))?;
     let mut started = start::start(&spec, &launch, by_name(&memory), Start::PowerOn)?;
     let guest = |ending| CaptureError::Guest(ending, launch.read_console());
-    let said = agent::greeting(&mut started.line, Instant::now() + BOOT_LIMIT).map_err(guest)?;
+    let begun = Instant::now();
+    let (pid, cpu_threads) = (started.vm.pid(), &started.cpu_threads);
+    let end = || vitals::of(pid, cpu_threads).end_of(begun, BOOT_LIMIT);
+    let said = agent::greeting(&mut started.line, end).map_err(guest)?;
     let Some(said) = said else {
         let end = started.vm.wait().map_err(io("wait for", "QEMU"))?;
         return Err(guest(Outage::VmGone(end)));

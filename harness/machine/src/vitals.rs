@@ -1,5 +1,7 @@
 //! What the host's kernel says of a QEMU: whether it runs, and what CPU time its virtual CPUs had and wanted.
 
+use std::time::{Duration, Instant};
+
 /// A QEMU at one moment; the times only grow.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Vitals {
@@ -9,6 +11,16 @@ pub struct Vitals {
     pub run_ms: u64,
     /// Time that they waited for a CPU, in milliseconds; it is counted when they get one.
     pub wait_ms: u64,
+}
+
+/// How much longer a guest may take because the host had no time for it.
+const STOLEN_MAX: Duration = Duration::from_secs(600);
+
+impl Vitals {
+    /// The end of a limit that began with the process, in which what the CPUs waited for does not count.
+    pub(crate) fn end_of(&self, begun: Instant, limit: Duration) -> Instant {
+        begun + limit + Duration::from_millis(self.wait_ms).min(STOLEN_MAX)
+    }
 }
 
 /// Looks at a process and those of its threads that are virtual CPUs; without any, at all of it.
@@ -59,6 +71,21 @@ mod tests {
         assert!(of(child.id(), &[]).is_stopped);
         child.kill().unwrap();
         child.wait().unwrap();
+    }
+
+    #[test]
+    fn a_limit_is_as_much_longer_as_the_cpus_waited() {
+        let begun = Instant::now();
+        let end = |wait_ms| {
+            let vitals = Vitals {
+                wait_ms,
+                ..Vitals::default()
+            };
+            vitals.end_of(begun, Duration::from_secs(180)) - begun
+        };
+        assert_eq!(end(0), Duration::from_secs(180));
+        assert_eq!(end(90_000), Duration::from_secs(270));
+        assert_eq!(end(1_000_000_000), Duration::from_secs(780));
     }
 
     #[test]

@@ -23,6 +23,7 @@ use crate::watch::Watch;
 use machine::{DeviceError, Incoming, Machine};
 
 pub use gather::ConsolePlace;
+pub(crate) use gather::power_off;
 
 /// How long a case may go on without an end and without evidence of a hang before it is given up as broken. Cases take
 /// well under a second; the limit only exists so that a broken rig ends.

@@ -4,6 +4,7 @@
 mod boot;
 mod checks;
 mod crashes;
+mod errors;
 mod planted;
 mod speaker;
 mod stalls;

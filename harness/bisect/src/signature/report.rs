@@ -5,12 +5,29 @@ use verdict::{Cause, Failure};
 
 /// Functions of a report's stack that are kept, innermost first.
 const FRAMES_KEPT: usize = 5;
+/// The kind of a report of btrfs that aborts a transaction.
+const ABORT: &str = "Transaction aborted (error";
 
 /// The report that a failure is about: what sort it is, and its functions, innermost first.
 pub(super) fn of_failure(failure: &Failure, detail: &str, log: &str) -> Option<(String, Vec<String>)> {
     let reports = klog::read(log.as_bytes());
     let report = chosen(&reports, failure, detail)?;
-    Some((kind(report), frames(report)))
+    let kind = if is_of_abort(&reports, report) {
+        ABORT.to_owned()
+    } else {
+        kind(report)
+    };
+    Some((kind, frames(report)))
+}
+
+/// Whether a warning is the stack of a transaction that is aborted. Up to 6.17 it has the words of that; since then
+/// they come after it.
+fn is_of_abort(reports: &[KernelReport], warning: &KernelReport) -> bool {
+    let after = |report: &&KernelReport| report.line > warning.line;
+    let next = reports.iter().filter(after).min_by_key(|report| report.line);
+    warning.kind == Kind::Warning
+        && warning.place.is_some()
+        && next.is_some_and(|next| next.kind == Kind::BtrfsAbort && next.place == warning.place)
 }
 
 /// The judge's headline quotes the report that it judged by. Where it has other words, a crash or a warning is still
@@ -78,7 +95,7 @@ fn kind(report: &KernelReport) -> String {
         Kind::AtomicSleep => "BUG: sleeping function called".to_owned(),
         Kind::AtomicSchedule => "BUG: scheduling while atomic".to_owned(),
         Kind::WorkqueueLockup => "BUG: workqueue lockup".to_owned(),
-        Kind::BtrfsAbort => "Transaction aborted (error".to_owned(),
+        Kind::BtrfsAbort => ABORT.to_owned(),
         kind => kind.name().to_owned(),
     }
 }

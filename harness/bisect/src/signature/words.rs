@@ -2,6 +2,8 @@
 
 /// Bytes of a text that are kept.
 const WORDS_MAX: usize = 160;
+/// How the tests in the guest say where data differs from what belongs there.
+const DIFFERS: &str = "first differing offset";
 /// Places that say all there is to say: how a program ended.
 const COMPLETE: &[&str] = &["exit code ", "signal "];
 
@@ -17,6 +19,25 @@ pub(super) fn of_finding(place: Option<&str>, detail: &str) -> Option<String> {
         .map_or(line, |rest| rest.trim_start_matches(':'));
     let words = without_numbers(said);
     (!words.is_empty()).then_some(words)
+}
+
+/// Whether two texts are of one finding. Of data that differs counts where it was read and what belongs there. What
+/// stands there instead is chance: data that was lost in a race leaves zeros, old data or a page of somewhere else.
+pub(super) fn is_same(one: &str, other: &str) -> bool {
+    missed(one) == missed(other)
+}
+
+/// What is said of data that differs, without what was found; each text that belongs there stands once.
+fn missed(words: &str) -> Vec<&str> {
+    const EXPECTED: &str = ": expected ";
+    let Some((place, expected)) = words.split_once(EXPECTED).filter(|(place, _)| place.contains(DIFFERS)) else {
+        return vec![words];
+    };
+    let expected = expected.split(", found ").next().unwrap_or_default();
+    let mut texts: Vec<&str> = expected.split(" or ").collect();
+    texts.dedup();
+    texts.insert(0, place);
+    texts
 }
 
 /// A text with `#` for each number and each row of numbers.

@@ -7,19 +7,27 @@ use crate::bundle::EvidenceBundle;
 use crate::faults::Faults;
 
 /// A driver that breaks the protocol: the guest's kernel does, for nobody else writes to the queues.
-pub(super) fn failure(evidence: &EvidenceBundle) -> Option<Judgement> {
-    evidence.trace.iter().find_map(|record| {
-        let (place, queue, problem) = match record {
-            Record::Malformed { queue, problem, .. } => ("malformed request", queue, problem),
-            Record::QueueDead { queue, problem, .. } => ("dead queue", queue, problem),
-            _ => return None,
-        };
-        Some(Judgement::fail(
-            FailureKind::Error,
-            Some(&format!("device: {place}")),
-            format!("the device saw a {place} in queue {queue}: {problem}"),
-        ))
+pub(super) fn malformed(evidence: &EvidenceBundle) -> Option<Judgement> {
+    evidence.trace.iter().find_map(|record| match record {
+        Record::Malformed { queue, problem, .. } => Some(failure("malformed request", *queue, problem)),
+        _ => None,
     })
+}
+
+/// A driver that makes its queue unreadable. Whoever waits for an answer of such a queue hangs, so this is asked first.
+pub(super) fn dead_queue(evidence: &EvidenceBundle) -> Option<Judgement> {
+    evidence.trace.iter().find_map(|record| match record {
+        Record::QueueDead { queue, problem, .. } => Some(failure("dead queue", *queue, problem)),
+        _ => None,
+    })
+}
+
+fn failure(place: &str, queue: u16, problem: &str) -> Judgement {
+    Judgement::fail(
+        FailureKind::Error,
+        Some(&format!("device: {place}")),
+        format!("the device saw a {place} in queue {queue}: {problem}"),
+    )
 }
 
 /// A device that failed a request by itself.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic here is the test's failure")]
 
 use guest_wire::{Counters, Event, ExecTime, Phase, PhaseOutcome, WhenOver};
+use vhost_blk_api::trace::Record;
 
 use super::judge;
 use crate::bundle::EvidenceBundle;
@@ -34,6 +35,20 @@ fn stalled(how: StallKind, frames: &[&str]) -> Sketch {
         }),
         ..Sketch::healthy(ProgramKind::Test)
     }
+}
+
+#[test]
+fn what_waits_for_a_dead_queue_is_not_to_blame() {
+    let dead = Record::QueueDead {
+        t_us: 2_000_000,
+        queue: 0,
+        problem: "the driver went back".to_owned(),
+    };
+    let hung = stalled(StallKind::LostCompletion, &["schedule", "io_schedule"]);
+    assert_eq!(
+        line(&hung.device(vec![dead]).bundle()),
+        "fail [device: dead queue] the device saw a dead queue in queue 0: the driver went back"
+    );
 }
 
 #[test]

@@ -19,6 +19,7 @@ const DATA: &str = "data";
 pub(super) fn failure(evidence: &EvidenceBundle, seen: &Seen) -> Option<Judgement> {
     let report = |cause| seen.report(cause);
     report(Cause::Crash)
+        .or_else(|| device::dead_queue(evidence))
         .or_else(|| hang(evidence, seen))
         .or_else(|| finding(evidence, FindingCause::Corruption))
         .or_else(|| report(Cause::Corruption))
@@ -27,7 +28,7 @@ pub(super) fn failure(evidence: &EvidenceBundle, seen: &Seen) -> Option<Judgemen
         .or_else(|| finding(evidence, FindingCause::Leak))
         .or_else(|| report(Cause::Leak))
         .or_else(|| calls::failure(evidence, &seen.faults))
-        .or_else(|| device::failure(evidence))
+        .or_else(|| device::malformed(evidence))
         .or_else(|| finding(evidence, FindingCause::Error))
         .or_else(|| exec_outcome(evidence))
         .or_else(|| report(Cause::Warning))

@@ -1,11 +1,12 @@
 //! What a job left behind, from every place where it left something. What cannot be had is said to be lost, and never
 //! taken for empty.
 
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use evidence::context::{Clocks, Offset};
 use evidence::parts::{Earlier, LostPart, Owner, Timed, begin_mark, end_mark};
-use guest_wire::Event;
+use guest_wire::{Event, HostMessage};
 use machine::Machine;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
@@ -76,25 +77,65 @@ fn mark_at(log: &str, mark: &str) -> Option<usize> {
 
 /// Waits until the console shows a mark.
 pub(super) fn await_console(machine: &Machine, mark: &str) {
-    let deadline = Instant::now() + CONSOLE_WITHIN;
-    let shown = || {
-        let bytes = machine.console_log().unwrap_or_default();
-        mark_at(&String::from_utf8_lossy(&bytes), mark).is_some()
-    };
-    let watch = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)
-        .and_then(|watch| inotify::add_watch(&watch, machine.console_path(), WatchFlags::MODIFY).map(|_| watch));
+    let shown = |text: &str| mark_at(text, mark).is_some();
     // What is not shown is missed by the judge; here it is only waited for.
-    let Ok(watch) = watch else { return };
-    while !shown() {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return;
+    if let Ok(watch) = ConsoleWatch::begin(machine) {
+        watch.until(machine, shown);
+    }
+}
+
+/// Has the guest power off, and gives back what the console says until then that no job has.
+pub(crate) fn power_off(machine: &mut Machine, console: &ConsolePlace) -> String {
+    let watch = ConsoleWatch::begin(machine);
+    // A guest that ended by itself has said what it had to say, and closes no file any more.
+    let sent = machine.qemu_end().is_none() && machine.line().send(&HostMessage::PowerOff).is_ok();
+    if let (true, Ok(watch)) = (sent, watch) {
+        watch.until(machine, |text| after_power_off(text).is_some());
+    }
+    let bytes = machine.console_log().unwrap_or_default();
+    let rest = String::from_utf8_lossy(bytes.get(console.read..).unwrap_or_default());
+    // What comes behind it is said of an agent that has nowhere to go back to.
+    let end = after_power_off(&rest).unwrap_or(rest.len());
+    rest.get(..end).unwrap_or_default().to_owned()
+}
+
+/// Where the line ends by which the kernel says that it has done all that comes before the power goes off.
+fn after_power_off(log: &str) -> Option<usize> {
+    let mut at = 0;
+    log.split_inclusive('\n').find_map(|line| {
+        at += line.len();
+        line.trim_end().ends_with("reboot: Power down").then_some(at)
+    })
+}
+
+/// Tells of changes of a machine's console.
+struct ConsoleWatch(OwnedFd);
+
+impl ConsoleWatch {
+    fn begin(machine: &Machine) -> rustix::io::Result<ConsoleWatch> {
+        let watch = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
+        let changes = WatchFlags::MODIFY | WatchFlags::CLOSE_WRITE;
+        inotify::add_watch(&watch, machine.console_path(), changes)?;
+        Ok(ConsoleWatch(watch))
+    }
+
+    /// Waits until the console shows something, or nobody writes it any more, or for as long as that may take.
+    fn until(&self, machine: &Machine, shown: impl Fn(&str) -> bool) {
+        let deadline = Instant::now() + CONSOLE_WITHIN;
+        let mut closed = false;
+        while !closed && !shown(&String::from_utf8_lossy(&machine.console_log().unwrap_or_default())) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            let left = Timespec::try_from(left).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });
+            let _ = rustix::event::poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&left));
+            let mut buffer = [std::mem::MaybeUninit::uninit(); 1024];
+            let mut events = inotify::Reader::new(&self.0, &mut buffer);
+            while let Ok(event) = events.next() {
+                closed |= event.events().contains(inotify::ReadFlags::CLOSE_WRITE);
+            }
         }
-        let left = Timespec::try_from(left).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });
-        let _ = rustix::event::poll(&mut [PollFd::new(&watch, PollFlags::IN)], Some(&left));
-        let mut buffer = [std::mem::MaybeUninit::uninit(); 1024];
-        let mut events = inotify::Reader::new(&watch, &mut buffer);
-        while events.next().is_ok() {}
     }
 }
 
@@ -180,6 +221,14 @@ mod tests {
         assert_eq!(mark_at(log, "begin a.b"), Some(13));
         assert_eq!(mark_at(log, "begin a"), Some(42));
         assert_eq!(mark_at(log, "begin b"), None);
+    }
+
+    #[test]
+    fn what_comes_after_the_power_went_off_is_left_out() {
+        let log = "[ 3.0] bioscope: reboot: Power down?\n[ 4.0] reboot: Power down\r\n[ 4.1] bioscope: agent ended\n";
+        let end = after_power_off(log).unwrap();
+        assert!(log[..end].ends_with("reboot: Power down\r\n"));
+        assert_eq!(after_power_off("[ 4.0] reboot: Power do"), None);
     }
 
     #[test]

@@ -28,3 +28,11 @@ fn a_warning_is_what_it_was_if_the_kernel_panics_for_it() {
     let ended = speaking.chaos("set kernel/panic_on_warn 1 then speak warn", &[]);
     assert_fails(&ended, Cause::Warning, "say_warn", "");
 }
+
+/// The case has ended well, and has been judged, before the kernel says it.
+#[test]
+#[ignore = "boots a VM; run by cargo xtask selftest"]
+fn a_warning_after_the_last_case_is_that_cases() {
+    let ended = with_speaker("speak at-power-off warn then exit 0", &[]);
+    assert_fails(&ended, Cause::Warning, "say_warn", "");
+}

@@ -59,6 +59,11 @@ impl Speaking {
 
     /// Boots the kernel with a word to say at boot; the exit code and the cell of a program that would pass.
     pub fn boot(&self, word: &str) -> (i32, Cell) {
+        self.boot_for(word, &["--exec", &chaos("exit 0")])
+    }
+
+    /// The same with flags that say what is to run.
+    pub fn boot_for(&self, word: &str, what: &[&str]) -> (i32, Cell) {
         let passed = self.chaos("exit 0", &[]);
         super::assert_passes(&passed);
         let stored = run::Run::load(&self.rig.dir.path().join("latest")).expect("the run");
@@ -73,8 +78,8 @@ impl Speaking {
         image[from..from + word.len()].copy_from_slice(word.as_bytes());
         let file = self.rig.dir.path().join("vmlinux");
         fs::write(&file, image).expect("the image");
-        let (file, program) = (file.to_string_lossy(), chaos("exit 0"));
-        run(&self.rig, &["--image", &file, "--fs", "btrfs", "--exec", &program])
+        let file = file.to_string_lossy();
+        run(&self.rig, &[&["--image", &file, "--fs", "btrfs"], what].concat())
     }
 }
 

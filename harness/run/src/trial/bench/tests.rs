@@ -1,0 +1,159 @@
+//! Whose the text of a console is that nobody heard while a case was judged, with recorded cells in place of a guest.
+#![allow(clippy::unwrap_used, reason = "a panic here is the test's failure")]
+
+use std::collections::VecDeque;
+
+use evidence::parts::{Earlier, Owner};
+use machine::Accel;
+use verdict::Cause;
+
+use super::*;
+use crate::resolved::{KernelOrigin, TrialCase};
+use crate::trial::planned::plan;
+
+const KERNEL: &str = "debian-7.3";
+const WARNING: &str = "[   99.900000] WARNING: CPU: 0 PID: 7 at fs/btrfs/x.c:1 btrfs_get_extent+0x1/0x2 [btrfs]\r\n";
+const OOPS: &str = "[   99.900000] BUG: kernel NULL pointer dereference, address: 0000000000000008\r\n";
+const QUIET: &str = "[   99.950000] reboot: Power down\r\n";
+
+/// A guest whose jobs leave what was recorded of others.
+struct Recorded {
+    left: VecDeque<EvidenceBundle>,
+    last_words: &'static str,
+}
+
+impl Guest for Recorded {
+    fn command_line(&self) -> &'static str {
+        "quiet"
+    }
+
+    fn run(&mut self, _: JobRequest<'_>) -> EvidenceBundle {
+        self.left.pop_front().unwrap()
+    }
+
+    fn power_off(self) -> String {
+        self.last_words.to_owned()
+    }
+
+    fn end(self) {}
+}
+
+/// A recorded cell of btrfs; what its console says before it begins belongs to this case.
+fn recorded(case: &str, before: &str, earlier: &str) -> EvidenceBundle {
+    let cells = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/cells");
+    let bundle = EvidenceBundle::load(&cells.join(format!("{KERNEL}.btrfs.{case}"))).unwrap();
+    EvidenceBundle {
+        earlier: Some(Earlier {
+            owner: Owner::Case(before.to_owned()),
+            text: earlier.to_owned(),
+        }),
+        ..bundle
+    }
+}
+
+/// Runs these cases on such a guest; their cells as the run has them, of which each is the one that is stored.
+fn cells(cases: &[&str], guest: Recorded) -> Vec<Cell> {
+    let place = tempfile::tempdir().unwrap();
+    let none = || place.path().to_owned();
+    let run = Run {
+        dir: none(),
+        vhost_blk: none(),
+        guest_bins: none(),
+        accel: Accel::Tcg,
+        snapshots: None,
+        keep: false,
+        profile: Profile::Default,
+        origin: KernelOrigin::Manifest {
+            named: None,
+            patches: Vec::new(),
+        },
+        exec: None,
+        seed: None,
+        tools: Default::default(),
+        images: Default::default(),
+        kernels: Default::default(),
+        trials: Vec::new(),
+    };
+    let wanted = |name: &&str| TrialCase {
+        name: (*name).to_owned(),
+        expect: None,
+    };
+    let trial = Trial {
+        kernel: KERNEL.to_owned(),
+        fs: Fs::Btrfs,
+        test: "any".to_owned(),
+        cases: cases.iter().map(wanted).collect(),
+    };
+    let mut bench = Bench {
+        run: &run,
+        trial: &trial,
+        boot_dir: place.path(),
+        scratch: place.path(),
+        started: Instant::now(),
+        begun: Begun::Booted,
+        cells: Vec::new(),
+    };
+    bench.cases(guest, &plan(&run, &trial)).unwrap();
+    for cell in &bench.cells {
+        assert_eq!(cell_file::load(&cell.dir).unwrap().verdict(), cell.verdict());
+        let again = judge(&EvidenceBundle::load(&cell.dir).unwrap());
+        assert_eq!(&again.verdict, cell.verdict());
+    }
+    bench.cells
+}
+
+/// A pass, or the cause and place of a failure.
+fn says(cell: &Cell) -> (Option<Cause>, Option<&str>) {
+    let failure = cell.verdict().failure();
+    assert!(
+        failure.is_some() || *cell.verdict() == Verdict::Pass,
+        "{}",
+        cell.detail()
+    );
+    (
+        cell.verdict().cause(),
+        failure.and_then(|failure| failure.place.as_deref()),
+    )
+}
+
+const PASS: (Option<Cause>, Option<&str>) = (None, None);
+const WARNED: (Option<Cause>, Option<&str>) = (Some(Cause::Warning), Some("btrfs_get_extent"));
+
+#[test]
+fn what_the_kernel_says_between_two_cases_is_the_first_ones() {
+    let (first, second) = ("partial-write", "ioerr-leak");
+    for (between, expected) in [("", PASS), (WARNING, WARNED)] {
+        let left = [recorded(first, "", ""), recorded(second, first, between)];
+        let guest = Recorded {
+            left: left.into(),
+            last_words: QUIET,
+        };
+        let cells = cells(&[first, second], guest);
+        assert_eq!(cells.iter().map(says).collect::<Vec<_>>(), [expected, PASS]);
+    }
+}
+
+#[test]
+fn what_the_kernel_says_until_the_power_is_off_is_the_last_ones() {
+    let (first, second) = ("partial-write", "ioerr-leak");
+    for (last_words, expected) in [("", PASS), (QUIET, PASS), (WARNING, WARNED)] {
+        let left = [recorded(first, "", ""), recorded(second, first, "")];
+        let guest = Recorded {
+            left: left.into(),
+            last_words,
+        };
+        let cells = cells(&[first, second], guest);
+        assert_eq!(cells.iter().map(says).collect::<Vec<_>>(), [PASS, expected]);
+    }
+    // What has failed stays that, even if there is worse to come.
+    let failed = "exec";
+    let guest = Recorded {
+        left: [recorded(failed, "", "")].into(),
+        last_words: OOPS,
+    };
+    let cells = cells(&[first], guest);
+    let stored = cell_file::load(
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../tests/fixtures/cells/{KERNEL}.btrfs.{failed}")),
+    );
+    assert_eq!(cells[0].verdict(), stored.unwrap().verdict());
+}

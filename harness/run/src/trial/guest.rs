@@ -1,0 +1,57 @@
+//! The guest of a boot, as the loop over its cases knows it.
+
+use evidence::EvidenceBundle;
+use machine::Machine;
+
+use crate::job::{self, ConsolePlace, JobRequest};
+
+/// A guest that takes one job after another.
+pub(super) trait Guest {
+    /// The kernel's command line.
+    fn command_line(&self) -> &str;
+
+    /// Runs a job and gives back what it left behind.
+    fn run(&mut self, request: JobRequest<'_>) -> EvidenceBundle;
+
+    /// Has the kernel power off, and gives back what the console says from the end of the last job until then.
+    fn power_off(self) -> String;
+
+    /// Ends the machine, whatever the guest does.
+    fn end(self);
+}
+
+/// That of a machine.
+pub(super) struct BootedGuest {
+    machine: Machine,
+    console: ConsolePlace,
+}
+
+impl BootedGuest {
+    /// That of a machine that has run nothing yet.
+    pub(super) fn new(machine: Machine) -> BootedGuest {
+        BootedGuest {
+            machine,
+            console: ConsolePlace::of_boot(),
+        }
+    }
+}
+
+impl Guest for BootedGuest {
+    fn command_line(&self) -> &str {
+        self.machine.command_line()
+    }
+
+    fn run(&mut self, request: JobRequest<'_>) -> EvidenceBundle {
+        job::run(&mut self.machine, request, &mut self.console)
+    }
+
+    fn power_off(mut self) -> String {
+        let text = job::power_off(&mut self.machine, &self.console);
+        self.machine.end();
+        text
+    }
+
+    fn end(self) {
+        self.machine.end();
+    }
+}

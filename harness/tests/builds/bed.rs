@@ -72,20 +72,32 @@ impl Bed {
         let lock = clone::root().join("kernels.lock");
         fs::copy(lock, bed.dir.path().join("kernels.lock")).expect("kernels.lock");
         bed.declare("]");
-        let repo = bed.source();
+        let (repo, tree) = bed.source();
+        // That source alone: the user's cache may hold many.
+        let script = r#"
+            set -e
+            git init --quiet --bare "$2"
+            for name in $(git -C "$1" for-each-ref --format="%(refname)" refs/sources/); do
+                if [ "$(git -C "$1" rev-parse "$name^{tree}")" = "$3" ]; then
+                    git -C "$2" fetch --quiet "$1" "$name:$name"
+                fi
+            done
+            git -C "$2" cat-file -e "$3"
+        "#;
         let copied = bed
-            .there("cp")
-            .arg("-r")
+            .there("sh")
+            .args(["-c", script, "sh"])
             .arg(repo)
-            .arg(&bed.disk)
+            .arg(bed.disk.join("sources.git"))
+            .arg(tree)
             .output()
-            .expect("cp runs");
+            .expect("sh runs");
         assert!(copied.status.success(), "{copied:?}");
         Some(bed)
     }
 
-    /// The repository in the user's cache, with the source in it.
-    fn source(&self) -> PathBuf {
+    /// The repository in the user's cache, and the source's tree in it.
+    fn source(&self) -> (PathBuf, String) {
         let path = self.manifest();
         let manifest = Manifest::load(&path).expect("kernels.toml");
         let kernel = manifest.kernels().first().expect("a kernel");
@@ -94,8 +106,9 @@ impl Bed {
         };
         let cache = Cache::of_user().expect("a cache");
         let lock = path.with_extension("lock");
-        source_tree(ID, source, &lock, &cache, &Options::default(), &Progress::hidden()).expect("the source");
-        cache.root().join("sources.git")
+        let (_, tree) =
+            source_tree(ID, source, &lock, &cache, &Options::default(), &Progress::hidden()).expect("the source");
+        (cache.root().join("sources.git"), tree.id)
     }
 
     fn manifest(&self) -> PathBuf {

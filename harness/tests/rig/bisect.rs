@@ -131,9 +131,8 @@ fn swapped_ends_are_told() {
     assert_eq!(output.status.code(), Some(2), "{}", text(&output));
     assert!(
         text(&output).contains(
-            "the ends are swapped: debian-6.1.192 passes and debian-6.1.170 fails (partial-write: corruption, data); \
-            exchange --bad and --good"
-        ),
+            "the ends are swapped: debian-6.1.192 passes and debian-6.1.170 fails (partial-write: corruption, data"
+        ) && text(&output).contains("); exchange --bad and --good"),
         "{}",
         text(&output)
     );

@@ -259,7 +259,7 @@ mod tests {
             "[    5.123456][   T12] BTRFS info (device vda): using free space tree\n",
             "[    5.123456] XFS (vda): Mounting V5 Filesystem\n",
             "[    5.123456] BUG_ON is a word; WARNING: is another\n",
-            "BTRFS error (device vda): bdev /dev/vda errs: wr 1, rd 0, flush 0, corrupt 0, gen 0\n",
+            "BTRFS info (device vda): bdev /dev/vda errs: wr 1, rd 0, flush 0, corrupt 0, gen 0\n",
             "\0\u{fffd}\u{1b}[0m\r\n",
         ]
         .concat();

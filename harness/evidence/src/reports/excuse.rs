@@ -6,6 +6,7 @@
 //! - What a file system does about an error that it was told of (aborts, goes read-only, shuts down) needs any failed
 //!   request, and must name that error or what follows from it.
 //! - What it says of content that is wrong needs a fault that changed content behind its back.
+//! - What btrfs counts of a device needs, for each counter that is not zero, a fault that can have raised it.
 //! - A hung task needs a request that we kept from it.
 //!
 //! Nothing else is ever excused. Lines are rate-limited, so none needs to be there.
@@ -60,6 +61,7 @@ impl<'a> Excuses<'a> {
         match report.kind {
             Kind::IoError => self.failed_request(report),
             Kind::BufferIoError | Kind::LostWrite => self.failed_buffer(report),
+            Kind::BtrfsDeviceErrors => self.counted(report),
             Kind::HungTask => self.held(report),
             Kind::BtrfsReadonly | Kind::JournalAbort | Kind::XfsPageDiscard => self.told(report) || self.silent(report),
             Kind::BtrfsAbort
@@ -143,6 +145,25 @@ impl<'a> Excuses<'a> {
         failed || (writes && self.flush(report))
     }
 
+    /// Whether for each counter of btrfs that is not zero something of ours failed before. A disk begins with none.
+    fn counted(&self, report: &KernelReport) -> bool {
+        let failed = |ops: &[Op]| {
+            let mut told = self.faults.told.iter();
+            told.any(|told| ops.contains(&told.op) && self.is_before(told.t_us, report))
+        };
+        let counted = text::device_errors(&report.title);
+        let comes_of_us = |counter: &str| match counter {
+            // A write may have a flush in it.
+            "wr" => failed(&[Op::Write, Op::Flush]),
+            "rd" => failed(&[Op::Read]),
+            "flush" => failed(&[Op::Flush]),
+            // A scrub finds the copy that could not be written.
+            "corrupt" | "gen" => self.told(report) || self.silent(report),
+            _ => false,
+        };
+        !counted.is_empty() && counted.into_iter().all(comes_of_us)
+    }
+
     /// Whether a request was kept from the guest while a task was blocked.
     fn held(&self, report: &KernelReport) -> bool {
         // The kernel looks at a task as often as the time that it must be blocked for.
@@ -166,6 +187,7 @@ pub(super) fn may_be_excused(kind: Kind) -> bool {
         Kind::IoError
             | Kind::BufferIoError
             | Kind::LostWrite
+            | Kind::BtrfsDeviceErrors
             | Kind::HungTask
             | Kind::BtrfsReadonly
             | Kind::JournalAbort

@@ -78,6 +78,10 @@ const TOLD: &[(&[&str], &[Op])] = &[
         &["BTRFS: error (device vda) in cleanup_transaction:2020: errno=-5 IO failure"],
         &[Op::Write, Op::Flush],
     ),
+    (
+        &["BTRFS error (device vda): bdev /dev/vda errs: wr 1, rd 0, flush 0, corrupt 0, gen 0"],
+        &[Op::Write, Op::Flush],
+    ),
     (&["BTRFS info (device vda state EA): forced readonly"], &[Op::Write]),
     (
         &["BTRFS error (device vda): parent transid verify failed on logical 30474240 mirror 1 wanted 8 found 7"],
@@ -156,6 +160,45 @@ fn what_a_failed_request_must_bring_about_is_excused_by_that_request_alone() {
             "{title}: a request that was late"
         );
     }
+}
+
+#[test]
+fn each_counter_of_btrfs_needs_a_fault_that_raises_it() {
+    let line = |counters: &str| format!("BTRFS error (device vda state EA): bdev /dev/vda errs: {counters}");
+    let failed = |op| injected(7, BEFORE_US, op, SECTOR, "fail");
+    let corrupt = injected(7, BEFORE_US, Op::Read, SECTOR, "corrupt");
+    for (counters, excusing) in [
+        ("wr 1, rd 0, flush 0, corrupt 0, gen 0", vec![Op::Write, Op::Flush]),
+        ("wr 0, rd 1, flush 0, corrupt 0, gen 0", vec![Op::Read]),
+        ("wr 0, rd 0, flush 1, corrupt 0, gen 0", vec![Op::Flush]),
+        ("wr 1, rd 1, flush 0, corrupt 0, gen 0", vec![]),
+        ("wr 0, rd 1, flush 1, corrupt 0, gen 0", vec![]),
+        ("wr 0, rd 0, flush 0, corrupt 0, gen 0", vec![]),
+    ] {
+        for op in [Op::Read, Op::Write, Op::Flush, Op::Discard] {
+            let excused = standing(&[&line(counters)], &failed(op)).is_empty();
+            assert_eq!(excused, excusing.contains(&op), "{counters}: failed {op}");
+        }
+        assert_eq!(
+            standing(&[&line(counters)], &[]),
+            ["btrfs-device-errors"],
+            "{counters}: nothing"
+        );
+        assert_eq!(standing(&[&line(counters)], &corrupt).len(), 1, "{counters}: content");
+    }
+    for counters in [
+        "wr 0, rd 0, flush 0, corrupt 1, gen 0",
+        "wr 0, rd 0, flush 0, corrupt 0, gen 1",
+    ] {
+        assert_eq!(standing(&[&line(counters)], &corrupt), [""; 0], "{counters}");
+        assert_eq!(standing(&[&line(counters)], &failed(Op::Write)), [""; 0], "{counters}");
+        assert_eq!(standing(&[&line(counters)], &[]).len(), 1, "{counters}: nothing");
+    }
+    let both = [failed(Op::Write), injected(9, BEFORE_US, Op::Read, SECTOR, "fail")].concat();
+    assert_eq!(
+        standing(&[&line("wr 1, rd 1, flush 0, corrupt 0, gen 0")], &both),
+        [""; 0]
+    );
 }
 
 #[test]

@@ -65,6 +65,16 @@ pub(super) fn logical_block(title: &str) -> Option<u64> {
     number(title.split_once("logical block ")?.1)
 }
 
+/// Names of the counters that are not zero: `bdev /dev/vda errs: wr 1, rd 0, flush 0, corrupt 0, gen 0`.
+pub(super) fn device_errors(title: &str) -> Vec<&str> {
+    let (_, counters) = title.split_once(" errs: ").unwrap_or_default();
+    let counters = counters.split(", ").filter_map(|counter| counter.split_once(' '));
+    counters
+        .filter(|(_, count)| number::<u64>(count) != Some(0))
+        .map(|(name, _)| name)
+        .collect()
+}
+
 /// For how long a task has been blocked, in microseconds: `blocked for more than 10 seconds`.
 pub(super) fn blocked_us(title: &str) -> Option<u64> {
     let seconds: u64 = number(title.split_once(" for more than ")?.1)?;
@@ -119,6 +129,22 @@ mod tests {
             ),
         ] {
             assert_eq!(errno(title), expected, "{title}");
+        }
+    }
+
+    #[test]
+    fn counters_that_are_not_zero_are_named() {
+        for (title, expected) in [
+            ("bdev /dev/vda errs: wr 1, rd 0, flush 0, corrupt 0, gen 0", vec!["wr"]),
+            (
+                "bdev /dev/vda errs: wr 0, rd 12, flush 0, corrupt 0, gen 3",
+                vec!["rd", "gen"],
+            ),
+            ("bdev /dev/vda errs: wr 10, rd 0, flu", vec!["wr"]),
+            ("bdev /dev/vda errs: wr 0, rd x", vec!["rd"]),
+            ("bdev /dev/vda errs:", vec![]),
+        ] {
+            assert_eq!(device_errors(title), expected, "{title}");
         }
     }
 

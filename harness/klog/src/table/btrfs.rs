@@ -19,6 +19,8 @@ pub(super) const ROWS: &[Row] = &[
         .place(Place::Line)
         .continues(&[Kind::BtrfsAbort]),
     said(Kind::BtrfsError, "BTRFS critical (device *: panic in ").place(Place::Line),
+    // At a mount it says the same of what was counted before, as `BTRFS info`.
+    said(Kind::BtrfsDeviceErrors, "BTRFS error (device *: bdev * errs: wr "),
     said(Kind::BtrfsReadonly, "BTRFS* (device *: forced readonly").continues(&[Kind::BtrfsAbort, Kind::BtrfsError]),
     said(Kind::BtrfsCorrupt, "BTRFS* (device *: corrupt leaf"),
     said(Kind::BtrfsCorrupt, "BTRFS* (device *: corrupt node"),

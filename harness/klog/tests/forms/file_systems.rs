@@ -33,6 +33,28 @@ const BTRFS: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     (
+        "btrfs-device-errors",
+        &[
+            // 5.10 and 7.3, or after the file system went into error, with its states (5.18 on, and as 6.1 spells them).
+            (
+                "BTRFS error (device vda): bdev /dev/vda errs: wr 1, rd 0, flush 0, corrupt 0, gen 0",
+                "-",
+            ),
+            (
+                "BTRFS error (device vda: state EA): bdev /dev/vda errs: wr 12, rd 3, flush 1, corrupt 0, gen 0",
+                "-",
+            ),
+            (
+                "BTRFS error (device dm-0 state EA): bdev /dev/mapper/a errs: wr 0, rd 0, flush 0, corrupt 0, gen 1",
+                "-",
+            ),
+            (
+                "BTRFS error (device vda): bdev <missing disk> errs: wr 0, rd 1, flush 0, corrupt 0, gen 0",
+                "-",
+            ),
+        ],
+    ),
+    (
         "btrfs-readonly",
         &[
             ("BTRFS info (device vda): forced readonly", "-"),
@@ -122,11 +144,12 @@ fn an_abort_is_one_report_with_what_btrfs_does_about_it() {
 [   12.3] BTRFS: error (device vda state A) in cleanup_transaction:2020: errno=-5 IO failure
 [   12.3] BTRFS info (device vda state EA): forced readonly
 ";
-    assert_eq!(kinds(log), ["btrfs-abort cleanup_transaction"]);
-    assert_eq!(one(log).line, 2);
+    assert_eq!(kinds(log), ["btrfs-device-errors -", "btrfs-abort cleanup_transaction"]);
+    let alone: String = log.lines().skip(1).map(|line| format!("{line}\n")).collect();
+    assert_eq!(one(&alone).line, 1);
     // A later one is another.
     let again = format!("{log}{}{log}", "[   13.0] talk\n".repeat(20));
-    assert_eq!(kinds(&again).len(), 2);
+    assert_eq!(kinds(&again).len(), 4);
     let alone: String = log.lines().skip(2).map(|line| format!("{line}\n")).collect();
     assert_eq!(kinds(&alone), ["btrfs-error cleanup_transaction"]);
 }

@@ -24,7 +24,7 @@ fn ordinary_talk_is_no_report() {
         "repro[71] general protection fault ip:401a2b sp:7ffd5c3a4d90 error:0 in repro[401000+98000]",
         "show_signal_msg: 3 callbacks suppressed",
         "BTRFS info (device vda): using free space tree",
-        "BTRFS error (device vda): bdev /dev/vda errs: wr 1, rd 0, flush 0, corrupt 0, gen 0",
+        "BTRFS info (device vda): bdev /dev/vda errs: wr 1, rd 0, flush 0, corrupt 0, gen 0",
         "BTRFS warning (device vda): Skipping commit of aborted transaction.",
         "EXT4-fs (vda): mounted filesystem with ordered data mode. Quota mode: none.",
         "EXT4-fs (vda): Remounting filesystem read-only",

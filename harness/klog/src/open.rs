@@ -108,6 +108,12 @@ impl Open {
         !self.ended && number.saturating_sub(self.report.line) <= LINES_MAX
     }
 
+    /// Whether lines of its stack are coming, or still have to come.
+    pub(crate) fn is_coming(&self, number: usize) -> bool {
+        let reads = matches!(self.extent, Extent::Stack | Extent::Trace) && !self.ended && !self.reached_bottom;
+        reads && number.saturating_sub(self.last) <= STRANGERS_MAX
+    }
+
     /// Whether an opening is one more line of this report.
     pub(crate) fn is_continued_by(&self, row: &Row, number: usize) -> bool {
         if !row.continues.contains(&self.report.kind) {

@@ -36,6 +36,17 @@ const TOLD_WORDS: &[&str] = &[
     "couldn't read",
     "Failed to read",
     "Readonly filesystem",
+    "Retrying async write",
+];
+
+/// Words of btrfs for a block that is wrong in itself, and not only an old copy.
+const WRONG_NOT_OLD: &[&str] = &[
+    ": corrupt ",
+    ": corrupted ",
+    " tree block corruption detected",
+    "extent tree corruption detected",
+    "super block corruption detected",
+    "unable to find ref byte",
 ];
 
 /// What faults excuse, while a log is gone through.
@@ -75,7 +86,10 @@ impl<'a> Excuses<'a> {
             Kind::XfsShutdown => self.told(report) || self.silent(report),
             Kind::XfsInternal => (title.contains("xfs_trans_cancel") && self.told(report)) || self.silent(report),
             // Of two copies the one that could not be written is old, which is noticed and mended later.
-            Kind::BtrfsCorrupt => (!title.contains(": corrupt ") && self.told(report)) || self.silent(report),
+            Kind::BtrfsCorrupt => {
+                let is_new = WRONG_NOT_OLD.iter().any(|words| title.contains(words));
+                (!is_new && self.told(report)) || self.silent(report)
+            }
             Kind::BtrfsCsum | Kind::XfsCorruption | Kind::BeyondEnd => self.silent(report),
             _ => false,
         }

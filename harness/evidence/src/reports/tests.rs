@@ -87,6 +87,22 @@ const TOLD: &[(&[&str], &[Op])] = &[
         &["BTRFS error (device vda): parent transid verify failed on logical 30474240 mirror 1 wanted 8 found 7"],
         &[Op::Write],
     ),
+    (
+        &["BTRFS warning (device vda): lost super block write due to IO error on /dev/vda (-5)"],
+        &[Op::Write, Op::Flush],
+    ),
+    (
+        &["EXT4-fs warning (device vda): ext4_end_bio:343: I/O error 10 writing to inode 12 starting block 33152)"],
+        &[Op::Write, Op::Flush],
+    ),
+    (
+        &["vda: writeback error on inode 131, offset 0, sector 264"],
+        &[Op::Write, Op::Flush],
+    ),
+    (
+        &["XFS (vda): Failing async write on buffer block 0x8. Retrying async write."],
+        &[Op::Write],
+    ),
     (&["Aborting journal on device vda-8."], &[Op::Write, Op::Flush]),
     (
         &["JBD2: Error -5 detected when updating journal superblock for vda-8."],
@@ -276,6 +292,8 @@ fn an_error_that_no_failed_request_brings_about_counts() {
         "BTRFS: Transaction aborted (error -17)",
         "BTRFS: error (device vda) in __btrfs_unlink_inode:4337: errno=-2 No such entry",
         "BTRFS critical (device vda): corrupt leaf: root=5 block=30474240 slot=4, bad key order",
+        "BTRFS error (device vda): block=30474240 write time tree block corruption detected",
+        "BTRFS critical (device vda): unable to find ref byte nr 30474240 parent 0 root 5 owner 0 offset 0 slot 3",
         "BTRFS warning (device vda): csum failed root 5 ino 257 off 0 csum 0x1 expected csum 0x2 mirror 1",
         "EXT4-fs error (device vda): ext4_lookup:1855: inode #2: comm a: iget: bad extra_isize",
         "EXT4-fs (vda): Delayed block allocation failed for inode 12 at logical offset 0 with max blocks 1 with error 28",

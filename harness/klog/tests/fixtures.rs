@@ -116,6 +116,10 @@ fn no_opening_can_be_taken_away_unnoticed() {
             .collect()
     };
     for (name, (log, wanted)) in fixtures() {
+        // What is printed again is there once more.
+        if name.contains("-dmesg-again-") {
+            continue;
+        }
         for report in &wanted {
             let mut lines: Vec<&[u8]> = log.split(|byte| *byte == b'\n').collect();
             lines.remove(report.line - 1);

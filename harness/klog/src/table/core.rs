@@ -101,12 +101,16 @@ pub(super) const ROWS: &[Row] = &[
         .continues(BEFORE_BUG),
     // Before 6.19; then `WARNING: file:line at fn+0x…, CPU#0: comm/pid`, or without file and line.
     warn("WARNING: CPU: * PID: * at "),
-    warn("WARNING: *:* at *, CPU#*: *"),
+    warn("WARNING: *:* at *+0x*, CPU#*: *"),
     warn("WARNING: at *+0x"),
     // Where `CPU: 0 PID: 1 Comm: …` stands on a line of its own.
-    warn("WARNING: *.c:* at "),
-    warn("WARNING: *.h:* at "),
-    warn("WARNING: *.rs:* at "),
+    warn("WARNING: *.c:* at *+0x"),
+    warn("WARNING: *.h:* at *+0x"),
+    warn("WARNING: *.rs:* at *+0x"),
+    // And where the line is cut.
+    warn("WARNING: *.c:* at ").loose(),
+    warn("WARNING: *.h:* at ").loose(),
+    warn("WARNING: *.rs:* at ").loose(),
     row(Kind::SoftLockup, "watchdog: BUG: soft lockup - CPU#").place(Place::Stack),
     row(Kind::SoftLockup, "NMI watchdog: BUG: soft lockup - CPU#").place(Place::Stack),
     row(Kind::SoftLockup, "BUG: soft lockup - CPU#").place(Place::Stack),

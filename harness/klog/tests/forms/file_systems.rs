@@ -351,3 +351,51 @@ fn xfs_shuts_down_for_what_it_said_before() {
     assert_eq!(kinds(internal), ["xfs-internal xfs_trans_cancel"]);
     assert_eq!(one(internal).frames, ["xfs_trans_cancel", "xfs_create"]);
 }
+
+#[test]
+fn a_block_that_is_wrong_is_one_report_and_the_next_another() {
+    let log = "\
+[   12.3] BTRFS critical (device vda): corrupt leaf: root=5 block=30507008 slot=1, bad key order
+[   12.3] BTRFS error (device vda): read time tree block corruption detected on logical 30507008 mirror 1
+[   12.4] BTRFS error (device vda): parent transid verify failed on logical 30474240 mirror 1 wanted 8 found 7
+[   12.5] BTRFS error (device vda): block=30605312 write time tree block corruption detected
+";
+    assert_eq!(kinds(log), ["btrfs-corrupt -"; 3]);
+}
+
+#[test]
+fn lost_writes_are_told_of_by_file_systems_too() {
+    each(
+        "lost-write",
+        &[
+            ("vda: writeback error on inode 131, offset 0, sector 264", "-"),
+            (
+                "BTRFS warning (device vda): lost page write due to IO error on /dev/vda (-5)",
+                "-",
+            ),
+            (
+                "BTRFS warning (device vda): lost super block write due to IO error on /dev/vda (-5)",
+                "-",
+            ),
+            (
+                "EXT4-fs warning (device vda): ext4_end_bio:343: I/O error 10 writing to inode 12 starting block 33)",
+                "-",
+            ),
+            ("EXT4-fs (vda): I/O error while writing superblock", "-"),
+        ],
+    );
+    each(
+        "xfs-io-error",
+        &[(
+            "XFS (vda): Failing async write on buffer block 0x1. Retrying async write.",
+            "-",
+        )],
+    );
+    each(
+        "journal-abort",
+        &[(
+            "EXT4-fs: ext4_x:12: aborting transaction: IO failure in __ext4_y",
+            "ext4_x",
+        )],
+    );
+}

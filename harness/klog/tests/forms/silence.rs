@@ -119,3 +119,39 @@ fn lines_within_a_report_open_none() {
 ";
     assert_eq!(kinds(log), ["oops f"]);
 }
+
+#[test]
+fn what_programs_say_of_their_own_is_no_report() {
+    for line in [
+        "WARNING: at least one disk is missing",
+        "WARNING: possible data loss",
+        "WARNING: x.c:12 at home",
+        "WARNING: x.h:12 at home, CPU#0: a",
+        "Oops: something went wrong",
+        "Internal error: file not found",
+        "Bad mode in settings",
+        "Assertion failure in main",
+        "UBSAN: enabled",
+        "test: attempt to access beyond end of device",
+        "test: I/O error, dev vda, sector 8 op 0x0:(READ) flags 0x0 phys_seg 1 prio class 0",
+        "test: vda: writeback error on inode 131, offset 0, sector 264",
+        "assertion failed: a == b, in test.c:12",
+    ] {
+        assert_eq!(
+            kinds(&format!("[    1.000000] boot\n{line}\n")),
+            Vec::<String>::new(),
+            "{line}"
+        );
+    }
+    for line in [
+        "systemd[1]: kworker/u4:1: attempt to access beyond end of device",
+        "audit: type=1400 audit(1.2:3): avc:  denied comm=\"a: attempt to access beyond end of device",
+        "a b: vda: writeback error on inode 131, offset 0, sector 264",
+    ] {
+        assert_eq!(
+            kinds(&format!("[    1.000000] {line}\n")),
+            Vec::<String>::new(),
+            "{line}"
+        );
+    }
+}

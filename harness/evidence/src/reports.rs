@@ -75,6 +75,7 @@ pub(crate) fn cause(kind: Kind) -> Cause {
         | Kind::IoError
         | Kind::BufferIoError
         | Kind::LostWrite
+        | Kind::BtrfsDeviceErrors
         | Kind::XfsIoError
         | Kind::XfsPageDiscard => Cause::Error,
     }

@@ -19,7 +19,9 @@ const TASK_MAX: usize = 64;
 pub(crate) fn of_opening(kind: Kind, text: &str) -> Header {
     let task = match kind {
         Kind::SoftLockup => between(text, "[", "]").and_then(|inner| task(inner, ':')),
-        Kind::HungTask => between(text, "INFO: task ", " blocked ").and_then(|inner| task(inner, ':')),
+        Kind::HungTask => between(text, "INFO: task ", " blocked ")
+            .or_else(|| between(text, "INFO: The task ", " has been waiting "))
+            .and_then(|inner| task(inner, ':')),
         Kind::Warning => text
             .rsplit_once(", CPU#")
             .and_then(|(_, rest)| task(rest.split_once(": ")?.1, '/')),

@@ -76,6 +76,7 @@ kinds! {
     StalePageCache = "stale-page-cache", "A direct write could not invalidate the page cache.";
     BtrfsAbort = "btrfs-abort", "btrfs aborted a transaction.";
     BtrfsError = "btrfs-error", "btrfs stops with an error in a function that it names.";
+    BtrfsDeviceErrors = "btrfs-device-errors", "btrfs counted one more error of a device.";
     BtrfsReadonly = "btrfs-readonly", "btrfs made itself read-only.";
     BtrfsCorrupt = "btrfs-corrupt", "btrfs found a corrupt leaf, node or tree block.";
     BtrfsCsum = "btrfs-csum", "btrfs read data whose checksum does not match.";

@@ -8,7 +8,7 @@
 //! `table` has the kinds: a row a form, by which line it opens, what looks like it and is none, and how its place is
 //! found. Formats are those of 4.4 to 7.3. Time stamps, levels, caller marks (`[T12]`), terminal sequences, `\r`, NULs,
 //! two messages on a line and a host's prefix come off first. Where the kernel prints caller marks, the lines of CPUs
-//! that print at once are told apart.
+//! that print at once are told apart. A log that a program prints on the console once more says nothing new.
 //!
 //! A log is not trusted. Any bytes are read, in memory that does not grow with them: a line, a title, a stack, the
 //! reports of a kind and the callers that are followed at once are bounded. A report in a loop does not hide one of
@@ -21,7 +21,7 @@
 //!
 //! ```layers
 //! kind line machinery pattern symbol
-//! report header row
+//! report header repeat row
 //! open table
 //! reader
 //! ```
@@ -33,6 +33,7 @@ mod machinery;
 mod open;
 mod pattern;
 mod reader;
+mod repeat;
 mod report;
 mod row;
 mod symbol;

@@ -60,6 +60,15 @@ pub(crate) fn parse(line: &str) -> Line<'_> {
         parsed.time_us = time_us;
         parsed.text = rest.trim_start();
     }
+    if parsed.time_us.is_none()
+        && let Some(rest) = dated(parsed.text)
+    {
+        parsed.text = rest.trim_start();
+    } else if parsed.time_us.is_some()
+        && let Some(rest) = of_host(parsed.text)
+    {
+        parsed.text = rest.trim_start();
+    }
     if let Some((caller, rest)) = caller(parsed.text) {
         parsed.caller = caller;
         parsed.text = rest.trim_start();
@@ -103,6 +112,43 @@ fn stamp(text: &str) -> Option<(Option<u64>, &str)> {
     (inner.len() <= 32 && DAYS.iter().any(|day| inner.starts_with(day))).then_some((None, rest))
 }
 
+/// What follows the date and the host's name in a log that a host keeps (`Nov 30 03:05:50 host kernel: `,
+/// `2026-11-30T03:05:50+00:00 host kernel: `) or a date of `dmesg --time-format iso`.
+fn dated(text: &str) -> Option<&str> {
+    const MONTHS: [&str; 12] = [
+        "Jan ", "Feb ", "Mar ", "Apr ", "May ", "Jun ", "Jul ", "Aug ", "Sep ", "Oct ", "Nov ", "Dec ",
+    ];
+    if MONTHS.iter().any(|month| text.starts_with(month)) {
+        let (date, rest) = text.split_at_checked(16)?;
+        return has_shape(date, "aaa 99 99:99:99 ").then(|| of_host(rest)).flatten();
+    }
+    let (date, rest) = text.split_once(' ')?;
+    if !has_shape(date.get(..19)?, "9999-99-99a99:99:99") {
+        return None;
+    }
+    // Only dmesg has a comma, and then no name.
+    if date.get(19..)?.starts_with(',') {
+        return Some(rest);
+    }
+    of_host(rest)
+}
+
+/// Whether a text is of letters (`a`), digits (`9`, or a blank before one) and other signs as a shape says.
+fn has_shape(text: &str, shape: &str) -> bool {
+    let fits = |(byte, wanted): (u8, u8)| match wanted {
+        b'a' => byte.is_ascii_alphabetic(),
+        b'9' => byte.is_ascii_digit() || byte == b' ',
+        _ => byte == wanted,
+    };
+    text.len() == shape.len() && text.bytes().zip(shape.bytes()).all(fits)
+}
+
+/// What the kernel says by a host's name: `host kernel: text`.
+fn of_host(text: &str) -> Option<&str> {
+    let (host, rest) = text.split_once(" kernel: ")?;
+    (!host.is_empty() && !host.contains(char::is_whitespace)).then_some(rest)
+}
+
 /// Where a full time stamp, with six places, stands in a text.
 fn embedded_stamp(text: &str) -> Option<usize> {
     text.match_indices('[').map(|(at, _)| at).find(|at| {
@@ -133,6 +179,10 @@ fn caller(text: &str) -> Option<(Caller, &str)> {
 mod tests {
     use super::*;
 
+    fn plain(time_us: Option<u64>, text: &str) -> (Option<u64>, Caller, String) {
+        (time_us, Caller::Unknown, text.to_owned())
+    }
+
     fn text(line: &str) -> (Option<u64>, Caller, String) {
         let line = parse(line);
         (line.time_us, line.caller, line.text.to_owned())
@@ -140,7 +190,6 @@ mod tests {
 
     #[test]
     fn stamps_and_marks_come_off() {
-        let plain = |time, text: &str| (time, Caller::Unknown, text.to_owned());
         assert_eq!(text("[    5.123456] a"), plain(Some(5_123_456), "a"));
         assert_eq!(text("<4>[    5.1] a [b]"), plain(Some(5_100_000), "a [b]"));
         assert_eq!(text("[    5.123456][   T12] a").1, Caller::Task(12));
@@ -152,6 +201,31 @@ mod tests {
             plain(Some(5_123_456), "a")
         );
         assert_eq!(text("login: [    5.123456] a"), plain(Some(5_123_456), "a"));
+    }
+
+    #[test]
+    fn what_a_host_puts_before_the_kernels_words_comes_off() {
+        for line in [
+            "Nov 30 03:05:50 host kernel: a",
+            "Nov  3 03:05:50 host kernel: a",
+            "2026-11-30T03:05:50+00:00 host kernel: a",
+            "2026-11-30T03:05:50.123456+01:00 host kernel: a",
+            "2026-11-30T03:05:50,123456+01:00 a",
+            "[Mon Nov 30 03:05:50 2026] a",
+        ] {
+            assert_eq!(text(line), plain(None, "a"));
+        }
+        assert_eq!(text("[    5.123456] host kernel: a"), plain(Some(5_123_456), "a"));
+        for line in [
+            "Nov 30 03:05:50 host systemd[1]: a",
+            "Nov 30 03:05 host kernel: a",
+            "Nov 30 03:05:50 a host kernel: a",
+            "2026-11-30T03:05:50+00:00 host a[1]: kernel: a",
+            "2026-11-30 kernel: a",
+            "host kernel: a",
+        ] {
+            assert_eq!(text(line), plain(None, line));
+        }
     }
 
     #[test]

@@ -108,9 +108,17 @@ impl Open {
         !self.ended && number.saturating_sub(self.report.line) <= LINES_MAX
     }
 
+    /// Whether lines of its stack are coming, or still have to come.
+    pub(crate) fn is_coming(&self, number: usize) -> bool {
+        let reads = matches!(self.extent, Extent::Stack | Extent::Trace) && !self.ended && !self.reached_bottom;
+        reads && number.saturating_sub(self.last) <= STRANGERS_MAX
+    }
+
     /// Whether an opening is one more line of this report.
     pub(crate) fn is_continued_by(&self, row: &Row, number: usize) -> bool {
-        if !row.continues.contains(&self.report.kind) {
+        // That a block is corrupt ends only what says in which way, and not another block's report.
+        let is_same_block = row.kind != Kind::BtrfsCorrupt || self.report.title.contains(": corrupt");
+        if !row.continues.contains(&self.report.kind) || !is_same_block {
             return false;
         }
         if row.extent == Extent::Line {
@@ -304,11 +312,18 @@ impl Open {
 /// The function that an opening names.
 fn said(place: Place, text: &str) -> Option<&str> {
     match place {
-        Place::Offset => symbol::with_offset(text),
+        Place::Offset => symbol::with_offset(without_condition(text)),
         Place::Line => symbol::with_line(text),
         Place::After(mark) => symbol::after(text, mark).or_else(|| symbol::with_offset(text)),
         Place::Stack => None,
     }
+}
+
+/// A warning's opening without the condition that it may have first: `WARNING: [a > b+0x1] file.c:12 at fn+0x…`.
+fn without_condition(text: &str) -> &str {
+    let has_one = text.starts_with("WARNING: [") || (text.starts_with("WARNING: CPU: ") && text.contains(" at ["));
+    let rest = text.rfind("] ").filter(|_| has_one).and_then(|at| text.get(at..));
+    rest.filter(|rest| rest.contains("+0x")).unwrap_or(text)
 }
 
 fn is_stack_head(text: &str) -> bool {

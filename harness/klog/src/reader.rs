@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::line::{self, Caller, Line};
 use crate::open::Open;
-use crate::row::Row;
+use crate::repeat::Repeats;
+use crate::row::{Extent, Row};
 use crate::table::Index;
 use crate::{KernelReport, Kind, pattern};
 
@@ -21,6 +22,15 @@ const OURS: &str = "bioscope:";
 struct Context {
     caller: Caller,
     open: Open,
+    /// A report of one line that came while the lines of the other were still coming.
+    aside: Option<Open>,
+}
+
+/// A report that is still open: its context, and which of the two it is.
+#[derive(Clone, Copy)]
+struct Spot {
+    context: usize,
+    is_aside: bool,
 }
 
 /// Reads a log as it comes, in memory that does not grow with it.
@@ -34,6 +44,7 @@ pub struct Reader {
     partial: Vec<u8>,
     number: usize,
     stamped: bool,
+    repeats: Repeats,
     /// Comparisons with rows of the table, for the test that there are few.
     compared: u64,
 }
@@ -57,6 +68,7 @@ impl Reader {
             partial: Vec::new(),
             number: 0,
             stamped: false,
+            repeats: Repeats::default(),
             compared: 0,
         }
     }
@@ -118,7 +130,7 @@ impl Reader {
             self.line(&line);
         }
         for context in std::mem::take(&mut self.contexts) {
-            self.close(context.open);
+            self.close_context(context);
         }
         let mut reports = std::mem::take(&mut self.reports);
         reports.sort_by_key(|report| report.line);
@@ -136,8 +148,13 @@ impl Reader {
         if line.text.is_empty() {
             return;
         }
+        self.repeats.see(line);
         if let Some(row) = self.opening(line) {
-            self.open(row, line);
+            if !self.repeats.has_opened(line) {
+                self.open(row, line);
+            }
+        } else if self.repeats.quotes(line) {
+            // A program prints the log again.
         } else if let Some(context) = self.context(line.caller) {
             let number = self.number;
             let open = &mut self.contexts[context].open;
@@ -148,7 +165,7 @@ impl Reader {
     }
 
     fn opening(&mut self, line: &Line<'_>) -> Option<&'static Row> {
-        let trusted = line.time_us.is_some() || !self.stamped;
+        let trusted = line.time_us.is_some() || line.caller != Caller::Unknown || !self.stamped;
         let rows = self.index.candidates(line.text);
         let found = rows.iter().position(|row| {
             pattern::matches(row.pattern, line.text)
@@ -167,41 +184,77 @@ impl Reader {
     fn open(&mut self, row: &'static Row, line: &Line<'_>) {
         let number = self.number;
         if let Some(before) = self.continued(row, line) {
-            self.contexts[before].open.continue_with(row, line, number);
+            self.continue_with(before, row, line);
             return;
         }
         let open = Open::new(row, line, number);
-        if let Some(at) = self.context(line.caller) {
-            let before = std::mem::replace(&mut self.contexts[at].open, open);
-            self.close(before);
-            // The one that spoke last stands last.
-            let context = self.contexts.remove(at);
-            self.contexts.push(context);
-        } else {
+        let Some(at) = self.context(line.caller) else {
             if self.contexts.len() >= CALLERS_MAX {
                 let eldest = self.contexts.remove(0);
-                self.close(eldest.open);
+                self.close_context(eldest);
             }
             self.contexts.push(Context {
                 caller: line.caller,
                 open,
+                aside: None,
             });
+            return;
+        };
+        if row.extent == Extent::Line && self.contexts[at].open.is_coming(number) {
+            if let Some(before) = self.contexts[at].aside.replace(open) {
+                self.close(before);
+            }
+            return;
+        }
+        // The one that spoke last stands last.
+        let before = self.contexts.remove(at);
+        self.close_context(before);
+        self.contexts.push(Context {
+            caller: line.caller,
+            open,
+            aside: None,
+        });
+    }
+
+    fn continue_with(&mut self, spot: Spot, row: &Row, line: &Line<'_>) {
+        let context = &mut self.contexts[spot.context];
+        match &mut context.aside {
+            Some(aside) if spot.is_aside => aside.continue_with(row, line, self.number),
+            _ => context.open.continue_with(row, line, self.number),
+        }
+        // What follows is its stack.
+        if spot.is_aside
+            && row.extent != Extent::Line
+            && let Some(aside) = context.aside.take()
+        {
+            let before = std::mem::replace(&mut context.open, aside);
+            self.close(before);
         }
     }
 
     /// The report that an opening is one more line of.
-    fn continued(&self, row: &Row, line: &Line<'_>) -> Option<usize> {
+    fn continued(&self, row: &Row, line: &Line<'_>) -> Option<Spot> {
         if row.kind == Kind::Panic {
             return self.panicked(line.text);
         }
-        let at = self.context(line.caller)?;
-        self.contexts[at].open.is_continued_by(row, self.number).then_some(at)
+        let context = self.context(line.caller)?;
+        self.spot(context, &|open| open.is_continued_by(row, self.number))
+    }
+
+    /// Which report of a context fits; the one that spoke last is asked first.
+    fn spot(&self, context: usize, fits: &dyn Fn(&Open) -> bool) -> Option<Spot> {
+        let Context { open, aside, .. } = self.contexts.get(context)?;
+        let spot = |is_aside| Spot { context, is_aside };
+        if aside.as_ref().is_some_and(fits) {
+            return Some(spot(true));
+        }
+        fits(open).then(|| spot(false))
     }
 
     /// The report for which the kernel panics, if the panic says that there is one.
-    fn panicked(&self, text: &str) -> Option<usize> {
+    fn panicked(&self, text: &str) -> Option<Spot> {
         let reason = text.strip_prefix("Kernel panic - not syncing: ")?;
-        let last = |fits: &dyn Fn(&Open) -> bool| self.contexts.iter().rposition(|context| fits(&context.open));
+        let last = |fits: &dyn Fn(&Open) -> bool| (0..self.contexts.len()).rev().find_map(|at| self.spot(at, fits));
         let of = |kind: Kind| last(&|open| open.kind() == kind);
         if reason.starts_with("hung_task: blocked tasks") {
             of(Kind::HungTask)
@@ -226,6 +279,13 @@ impl Reader {
             of(Kind::StackGuard)
         } else {
             None
+        }
+    }
+
+    fn close_context(&mut self, context: Context) {
+        self.close(context.open);
+        if let Some(aside) = context.aside {
+            self.close(aside);
         }
     }
 
@@ -259,7 +319,7 @@ mod tests {
             "[    5.123456][   T12] BTRFS info (device vda): using free space tree\n",
             "[    5.123456] XFS (vda): Mounting V5 Filesystem\n",
             "[    5.123456] BUG_ON is a word; WARNING: is another\n",
-            "BTRFS error (device vda): bdev /dev/vda errs: wr 1, rd 0, flush 0, corrupt 0, gen 0\n",
+            "BTRFS info (device vda): bdev /dev/vda errs: wr 1, rd 0, flush 0, corrupt 0, gen 0\n",
             "\0\u{fffd}\u{1b}[0m\r\n",
         ]
         .concat();

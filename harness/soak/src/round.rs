@@ -233,7 +233,12 @@ impl Bench {
 /// What a kernel says that rules of a soak cannot have brought about: they make requests fail, and the end of pid 1 is
 /// the rig's.
 fn complaints(log: &str) -> impl Iterator<Item = String> {
-    let of_requests = |kind| matches!(kind, Kind::IoError | Kind::BufferIoError | Kind::LostWrite);
+    let of_requests = |kind| {
+        matches!(
+            kind,
+            Kind::IoError | Kind::BufferIoError | Kind::LostWrite | Kind::BtrfsDeviceErrors
+        )
+    };
     let reports = klog::read(log.as_bytes()).into_iter();
     reports
         .filter(move |report| !of_requests(report.kind) && !report.title.contains("Attempted to kill init"))

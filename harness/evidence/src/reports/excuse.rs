@@ -6,6 +6,7 @@
 //! - What a file system does about an error that it was told of (aborts, goes read-only, shuts down) needs any failed
 //!   request, and must name that error or what follows from it.
 //! - What it says of content that is wrong needs a fault that changed content behind its back.
+//! - What btrfs counts of a device needs, for each counter that is not zero, a fault that can have raised it.
 //! - A hung task needs a request that we kept from it.
 //!
 //! Nothing else is ever excused. Lines are rate-limited, so none needs to be there.
@@ -41,6 +42,7 @@ const TOLD_WORDS: &[&str] = &[
     "couldn't read",
     "Failed to read",
     "Readonly filesystem",
+    "Retrying async write",
 ];
 
 /// What faults excuse, while a log is gone through.
@@ -69,6 +71,7 @@ impl<'a> Excuses<'a> {
         match report.kind {
             Kind::IoError => self.failed_request(report),
             Kind::BufferIoError | Kind::LostWrite => self.failed_buffer(report),
+            Kind::BtrfsDeviceErrors => self.counted(report),
             Kind::HungTask => self.held(report),
             Kind::BtrfsReadonly | Kind::JournalAbort | Kind::XfsPageDiscard => self.told(report) || self.silent(report),
             Kind::BtrfsAbort
@@ -163,6 +166,25 @@ impl<'a> Excuses<'a> {
         failed || (writes && self.flush(report))
     }
 
+    /// Whether for each counter of btrfs that is not zero something of ours failed before. A disk begins with none.
+    fn counted(&self, report: &KernelReport) -> bool {
+        let failed = |ops: &[Op]| {
+            let mut told = self.faults.told.iter();
+            told.any(|told| ops.contains(&told.op) && self.is_before(told.t_us, report))
+        };
+        let counted = text::device_errors(&report.title);
+        let comes_of_us = |counter: &str| match counter {
+            // A write may have a flush in it.
+            "wr" => failed(&[Op::Write, Op::Flush]),
+            "rd" => failed(&[Op::Read]),
+            "flush" => failed(&[Op::Flush]),
+            // A scrub finds the copy that could not be written.
+            "corrupt" | "gen" => self.told(report) || self.silent(report),
+            _ => false,
+        };
+        !counted.is_empty() && counted.into_iter().all(comes_of_us)
+    }
+
     /// Whether requests were kept from the guest for long enough while a task was blocked: for a quarter of the time
     /// that the report speaks of, without which it would not have been reached. A rule that delays each request for a
     /// moment blocks nobody for seconds.
@@ -214,6 +236,7 @@ pub(super) fn may_be_excused(kind: Kind) -> bool {
         Kind::IoError
             | Kind::BufferIoError
             | Kind::LostWrite
+            | Kind::BtrfsDeviceErrors
             | Kind::HungTask
             | Kind::BtrfsReadonly
             | Kind::JournalAbort

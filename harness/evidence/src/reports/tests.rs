@@ -78,9 +78,29 @@ const TOLD: &[(&[&str], &[Op])] = &[
         &["BTRFS: error (device vda) in cleanup_transaction:2020: errno=-5 IO failure"],
         &[Op::Write, Op::Flush],
     ),
+    (
+        &["BTRFS error (device vda): bdev /dev/vda errs: wr 1, rd 0, flush 0, corrupt 0, gen 0"],
+        &[Op::Write, Op::Flush],
+    ),
     (&["BTRFS info (device vda state EA): forced readonly"], &[Op::Write]),
     (
         &["BTRFS error (device vda): parent transid verify failed on logical 30474240 mirror 1 wanted 8 found 7"],
+        &[Op::Write],
+    ),
+    (
+        &["BTRFS warning (device vda): lost super block write due to IO error on /dev/vda (-5)"],
+        &[Op::Write, Op::Flush],
+    ),
+    (
+        &["EXT4-fs warning (device vda): ext4_end_bio:343: I/O error 10 writing to inode 12 starting block 33152)"],
+        &[Op::Write, Op::Flush],
+    ),
+    (
+        &["vda: writeback error on inode 131, offset 0, sector 264"],
+        &[Op::Write, Op::Flush],
+    ),
+    (
+        &["XFS (vda): Failing async write on buffer block 0x8. Retrying async write."],
         &[Op::Write],
     ),
     (&["Aborting journal on device vda-8."], &[Op::Write, Op::Flush]),
@@ -165,6 +185,45 @@ fn what_a_failed_request_must_bring_about_is_excused_by_that_request_alone() {
 }
 
 #[test]
+fn each_counter_of_btrfs_needs_a_fault_that_raises_it() {
+    let line = |counters: &str| format!("BTRFS error (device vda state EA): bdev /dev/vda errs: {counters}");
+    let failed = |op| injected(7, BEFORE_US, op, SECTOR, "fail");
+    let corrupt = injected(7, BEFORE_US, Op::Read, SECTOR, "corrupt");
+    for (counters, excusing) in [
+        ("wr 1, rd 0, flush 0, corrupt 0, gen 0", vec![Op::Write, Op::Flush]),
+        ("wr 0, rd 1, flush 0, corrupt 0, gen 0", vec![Op::Read]),
+        ("wr 0, rd 0, flush 1, corrupt 0, gen 0", vec![Op::Flush]),
+        ("wr 1, rd 1, flush 0, corrupt 0, gen 0", vec![]),
+        ("wr 0, rd 1, flush 1, corrupt 0, gen 0", vec![]),
+        ("wr 0, rd 0, flush 0, corrupt 0, gen 0", vec![]),
+    ] {
+        for op in [Op::Read, Op::Write, Op::Flush, Op::Discard] {
+            let excused = standing(&[&line(counters)], &failed(op)).is_empty();
+            assert_eq!(excused, excusing.contains(&op), "{counters}: failed {op}");
+        }
+        assert_eq!(
+            standing(&[&line(counters)], &[]),
+            ["btrfs-device-errors"],
+            "{counters}: nothing"
+        );
+        assert_eq!(standing(&[&line(counters)], &corrupt).len(), 1, "{counters}: content");
+    }
+    for counters in [
+        "wr 0, rd 0, flush 0, corrupt 1, gen 0",
+        "wr 0, rd 0, flush 0, corrupt 0, gen 1",
+    ] {
+        assert_eq!(standing(&[&line(counters)], &corrupt), [""; 0], "{counters}");
+        assert_eq!(standing(&[&line(counters)], &failed(Op::Write)), [""; 0], "{counters}");
+        assert_eq!(standing(&[&line(counters)], &[]).len(), 1, "{counters}: nothing");
+    }
+    let both = [failed(Op::Write), injected(9, BEFORE_US, Op::Read, SECTOR, "fail")].concat();
+    assert_eq!(
+        standing(&[&line("wr 1, rd 1, flush 0, corrupt 0, gen 0")], &both),
+        [""; 0]
+    );
+}
+
+#[test]
 fn a_line_of_the_block_layer_needs_its_own_request() {
     let failed = |op, sector| injected(7, BEFORE_US, op, sector, "fail");
     for (line, op, other) in [
@@ -245,6 +304,8 @@ fn an_error_that_no_failed_request_brings_about_counts() {
         "BTRFS: Transaction aborted (error -17)",
         "BTRFS: error (device vda) in __btrfs_unlink_inode:4337: errno=-2 No such entry",
         "BTRFS critical (device vda): corrupt leaf: root=5 block=30474240 slot=4, bad key order",
+        "BTRFS error (device vda): block=30474240 write time tree block corruption detected",
+        "BTRFS critical (device vda): unable to find ref byte nr 30474240 parent 0 root 5 owner 0 offset 0 slot 3",
         "BTRFS warning (device vda): csum failed root 5 ino 257 off 0 csum 0x1 expected csum 0x2 mirror 1",
         "EXT4-fs error (device vda): ext4_lookup:1855: inode #2: comm a: iget: bad extra_isize",
         "EXT4-fs (vda): Delayed block allocation failed for inode 12 at logical offset 0 with max blocks 1 with error 28",

@@ -65,8 +65,12 @@ pub(super) fn logical_block(title: &str) -> Option<u64> {
     number(title.split_once("logical block ")?.1)
 }
 
-/// The device that a message is about, if it names one: `dev vda,`, `(device vda)`, `XFS (vda):`, `on device vda-8`.
+/// The device that a message is about, if it names one: `dev vda,`, `(device vda)`, `XFS (vda):`, `on device vda-8`,
+/// `vda: writeback error`.
 pub(super) fn device(title: &str) -> Option<&str> {
+    if let Some((name, _)) = title.split_once(": writeback error on inode") {
+        return Some(name);
+    }
     let marks = [
         ", dev ",
         " on dev ",
@@ -79,6 +83,16 @@ pub(super) fn device(title: &str) -> Option<&str> {
     let (_, rest) = marks.iter().find_map(|mark| title.split_once(mark))?;
     let end = rest.find(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '-'));
     rest.get(..end.unwrap_or(rest.len())).filter(|name| !name.is_empty())
+}
+
+/// Names of the counters that are not zero: `bdev /dev/vda errs: wr 1, rd 0, flush 0, corrupt 0, gen 0`.
+pub(super) fn device_errors(title: &str) -> Vec<&str> {
+    let (_, counters) = title.split_once(" errs: ").unwrap_or_default();
+    let counters = counters.split(", ").filter_map(|counter| counter.split_once(' '));
+    counters
+        .filter(|(_, count)| number::<u64>(count) != Some(0))
+        .map(|(name, _)| name)
+        .collect()
 }
 
 /// For how long a task has been blocked, in microseconds: `blocked for more than 10 seconds`.
@@ -152,11 +166,28 @@ mod tests {
                 Some("dm-0"),
             ),
             ("XFS (vdb): log I/O error -5", Some("vdb")),
+            ("vdb: writeback error on inode 131, offset 0, sector 264", Some("vdb")),
             ("EXT4-fs (vda): Inode 12", Some("vda")),
             ("Aborting journal on device vda-8.", Some("vda-8")),
             ("INFO: task a:71 blocked for more than 10 seconds.", None),
         ] {
             assert_eq!(device(title), name, "{title}");
+        }
+    }
+
+    #[test]
+    fn counters_that_are_not_zero_are_named() {
+        for (title, expected) in [
+            ("bdev /dev/vda errs: wr 1, rd 0, flush 0, corrupt 0, gen 0", vec!["wr"]),
+            (
+                "bdev /dev/vda errs: wr 0, rd 12, flush 0, corrupt 0, gen 3",
+                vec!["rd", "gen"],
+            ),
+            ("bdev /dev/vda errs: wr 10, rd 0, flu", vec!["wr"]),
+            ("bdev /dev/vda errs: wr 0, rd x", vec!["rd"]),
+            ("bdev /dev/vda errs:", vec![]),
+        ] {
+            assert_eq!(device_errors(title), expected, "{title}");
         }
     }
 

@@ -19,14 +19,40 @@ pub(super) const ROWS: &[Row] = &[
         .place(Place::Line)
         .continues(&[Kind::BtrfsAbort]),
     said(Kind::BtrfsError, "BTRFS critical (device *: panic in ").place(Place::Line),
+    // At a mount it says the same of what was counted before, as `BTRFS info`.
+    said(Kind::BtrfsDeviceErrors, "BTRFS error (device *: bdev * errs: wr "),
+    said(Kind::LostWrite, "BTRFS* (device *: lost page write due to IO error on "),
+    said(
+        Kind::LostWrite,
+        "BTRFS* (device *: lost super block write due to IO error on ",
+    ),
     said(Kind::BtrfsReadonly, "BTRFS* (device *: forced readonly").continues(&[Kind::BtrfsAbort, Kind::BtrfsError]),
     said(Kind::BtrfsCorrupt, "BTRFS* (device *: corrupt leaf"),
     said(Kind::BtrfsCorrupt, "BTRFS* (device *: corrupt node"),
+    said(Kind::BtrfsCorrupt, "BTRFS* (device *: corrupted leaf, "),
+    said(Kind::BtrfsCorrupt, "BTRFS* (device *: corrupted node, "),
+    said(
+        Kind::BtrfsCorrupt,
+        "BTRFS* (device *time tree block corruption detected",
+    )
+    .continues(&[Kind::BtrfsCorrupt]),
+    said(Kind::BtrfsCorrupt, "BTRFS* (device *: *extent tree corruption detected"),
+    said(Kind::BtrfsCorrupt, "BTRFS* (device *: tree first key mismatch detected"),
+    said(Kind::BtrfsCorrupt, "BTRFS* (device *: tree level mismatch detected"),
+    said(Kind::BtrfsCorrupt, "BTRFS* (device *: unable to find ref byte nr "),
+    said(
+        Kind::BtrfsCorrupt,
+        "BTRFS* (device *: super block corruption detected before writing",
+    ),
+    said(Kind::BtrfsCorrupt, "BTRFS* (device *: bad fsid on "),
     said(Kind::BtrfsCorrupt, "BTRFS* (device *: bad tree block"),
     said(Kind::BtrfsCorrupt, "BTRFS* (device *: parent transid verify failed"),
     said(Kind::BtrfsCorrupt, "BTRFS* (device *: level verify failed"),
     said(Kind::BtrfsCorrupt, "BTRFS* (device *: checksum verify failed"),
+    // 5.10 has the device once more.
+    said(Kind::BtrfsCorrupt, "BTRFS* (device *): * checksum verify failed on "),
     said(Kind::BtrfsCorrupt, "BTRFS* (device *: *checksum error at logical"),
+    said(Kind::BtrfsCorrupt, "BTRFS* (device *: *csum error at logical"),
     said(Kind::BtrfsCsum, "BTRFS* (device *: csum failed "),
     said(Kind::BtrfsCsum, "BTRFS* (device *: csum hole found "),
     said(Kind::BtrfsLeak, "BTRFS* (device *: qgroup reserved space leaked"),
@@ -38,7 +64,8 @@ pub(super) const ROWS: &[Row] = &[
     said(Kind::BtrfsLeak, "BTRFS* (device *: state leak"),
     line(Kind::BtrfsLeak, "BTRFS: buffer leak "),
     line(Kind::BtrfsLeak, "BTRFS: state leak"),
-    line(Kind::BtrfsLeak, "BTRFS: at unmount *space"),
+    said(Kind::BtrfsLeak, "BTRFS* (device *: at unmount delalloc count "),
+    said(Kind::BtrfsLeak, "BTRFS* (device *: at unmount dio bytes count "),
     row(Kind::BtrfsAssertion, "assertion failed: *, in fs/btrfs/")
         .place(Place::Stack)
         .extent(Extent::Trace),

@@ -62,9 +62,10 @@ pub(super) const ROWS: &[Row] = &[
     fault("BUG: Unable to handle"),
     fault("Unable to handle kernel "),
     // And by what it is told, at its beginning or after that.
-    fault("Oops: "),
-    fault("Oops - "),
-    fault("Internal error: "),
+    fault("Oops: * [#"),
+    fault("Oops [#"),
+    fault("Oops - * [#"),
+    fault("Internal error: * [#"),
     fault("general protection fault*: * [#"),
     fault("int3: * [#"),
     fault("invalid opcode: * [#"),
@@ -91,7 +92,7 @@ pub(super) const ROWS: &[Row] = &[
     fault("SMP: PANIC"),
     fault("traps: Missing ENDBR"),
     fault("control protection: * [#"),
-    fault("Bad mode in "),
+    fault("Bad mode in ").loose(),
     fault("Bad pagetable: * [#"),
     row(Kind::StackGuard, "BUG: stack guard page was hit"),
     row(Kind::StackGuard, "BUG: * stack guard page was hit"),
@@ -100,12 +101,16 @@ pub(super) const ROWS: &[Row] = &[
         .continues(BEFORE_BUG),
     // Before 6.19; then `WARNING: file:line at fn+0x…, CPU#0: comm/pid`, or without file and line.
     warn("WARNING: CPU: * PID: * at "),
-    warn("WARNING: *:* at *, CPU#*: *"),
-    warn("WARNING: at "),
+    warn("WARNING: *:* at *+0x*, CPU#*: *"),
+    warn("WARNING: at *+0x"),
     // Where `CPU: 0 PID: 1 Comm: …` stands on a line of its own.
-    warn("WARNING: *.c:* at "),
-    warn("WARNING: *.h:* at "),
-    warn("WARNING: *.rs:* at "),
+    warn("WARNING: *.c:* at *+0x"),
+    warn("WARNING: *.h:* at *+0x"),
+    warn("WARNING: *.rs:* at *+0x"),
+    // And where the line is cut.
+    warn("WARNING: *.c:* at ").loose(),
+    warn("WARNING: *.h:* at ").loose(),
+    warn("WARNING: *.rs:* at ").loose(),
     row(Kind::SoftLockup, "watchdog: BUG: soft lockup - CPU#").place(Place::Stack),
     row(Kind::SoftLockup, "NMI watchdog: BUG: soft lockup - CPU#").place(Place::Stack),
     row(Kind::SoftLockup, "BUG: soft lockup - CPU#").place(Place::Stack),
@@ -118,14 +123,15 @@ pub(super) const ROWS: &[Row] = &[
         "INFO: task *:* blocked in I/O wait for more than * seconds",
     )
     .place(Place::Stack),
-    row(Kind::RcuStall, "rcu: INFO: * detected stall")
-        .place(Place::Stack)
-        .except(STALL_ENDS),
+    // 7.0 and later: a task in D that the watchdog leaves alone.
+    line(
+        Kind::HungTask,
+        "INFO: The task *:* has been waiting for writeback completion for more than * seconds",
+    ),
+    row(Kind::RcuStall, "rcu: INFO: * detected stall").place(Place::Stack),
     row(Kind::RcuStall, "rcu: INFO: * self-detected stall").place(Place::Stack),
     row(Kind::RcuStall, "rcu: INFO: * detected expedited stalls").place(Place::Stack),
-    row(Kind::RcuStall, "INFO: rcu_* detected stall")
-        .place(Place::Stack)
-        .except(STALL_ENDS),
+    row(Kind::RcuStall, "INFO: rcu_* detected stall").place(Place::Stack),
     row(Kind::RcuStall, "INFO: rcu_* self-detected stall").place(Place::Stack),
     row(Kind::RcuStall, "INFO: rcu_* detected expedited stalls").place(Place::Stack),
     line(Kind::WorkqueueLockup, "BUG: workqueue lockup - pool"),
@@ -134,6 +140,7 @@ pub(super) const ROWS: &[Row] = &[
     row(Kind::DebugObjects, "ODEBUG: ").place(Place::Stack).except(&[
         "ODEBUG: selftest",
         "ODEBUG: Out of memory",
+        "ODEBUG: out of memory",
         "ODEBUG: * of * active objects replaced",
         "ODEBUG: * debug checks",
     ]),
@@ -146,17 +153,20 @@ pub(super) const ROWS: &[Row] = &[
     line(Kind::FileCount, "VFS: Close: file count is "),
     line(Kind::FileCount, "VFS: brelse: Trying to free free buffer"),
     row(Kind::Dentry, "BUG: Dentry ").place(Place::Stack),
-    row(Kind::Ubsan, "UBSAN: ").place(Place::Stack),
+    row(Kind::Ubsan, "UBSAN: * in *:*").place(Place::Stack),
+    // Where UBSAN only traps.
+    row(Kind::Ubsan, "UBSAN: * at *+0x"),
 ];
 
-/// The last lines of a stall that ended.
-const STALL_ENDS: &[&str] = &["*rcu_* detected stall, but suppressed full report"];
-
-/// What begins with `BUG:` and has no row above.
-pub(super) const LOOSE: &[Row] = &[row(Kind::Bug, "BUG: ").place(Place::Stack).loose().except(&[
-    "BUG: workqueue lockup",
-    "BUG: * messages suppressed",
-    "BUG: not creating mapping for ",
-    "BUG: not updating mapping for ",
-    "BUG: arch topology borken",
-])];
+/// What begins with `BUG:`, or with the words of a fault, and has no row above.
+pub(super) const LOOSE: &[Row] = &[
+    fault("Oops: ").loose(),
+    fault("Internal error: Oops").loose(),
+    row(Kind::Bug, "BUG: ").place(Place::Stack).loose().except(&[
+        "BUG: workqueue lockup",
+        "BUG: * messages suppressed",
+        "BUG: not creating mapping for ",
+        "BUG: not updating mapping for ",
+        "BUG: arch topology borken",
+    ]),
+];

@@ -54,9 +54,13 @@ pub(super) const ROWS: &[Row] = &[
     line(Kind::Ext4Error, "EXT4-fs critical (device ").place(Place::Line),
     line(Kind::Ext4Error, "EXT4-fs (*: panic forced after error"),
     line(Kind::JournalAbort, "Aborting journal on device "),
+    line(Kind::JournalAbort, "EXT4-fs: *:*: aborting transaction: ").place(Place::Line),
+    line(
+        Kind::LostWrite,
+        "EXT4-fs warning (device *: ext4_end_bio:*: I/O error * writing to inode ",
+    ),
+    line(Kind::LostWrite, "EXT4-fs (*: I/O error while writing superblock"),
     line(Kind::JournalAbort, "EXT4-fs (*: Detected aborted journal"),
     line(Kind::JournalError, "JBD2: ").except(NO_JOURNAL),
-    line(Kind::JournalError, "Assertion failure in jbd2"),
-    line(Kind::JournalError, "Assertion failure in __jbd2"),
-    line(Kind::JournalError, "Assertion failure in "),
+    line(Kind::JournalError, "Assertion failure in *() at *:*: \""),
 ];

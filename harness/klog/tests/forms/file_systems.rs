@@ -33,6 +33,28 @@ const BTRFS: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     (
+        "btrfs-device-errors",
+        &[
+            // 5.10 and 7.3, or after the file system went into error, with its states (5.18 on, and as 6.1 spells them).
+            (
+                "BTRFS error (device vda): bdev /dev/vda errs: wr 1, rd 0, flush 0, corrupt 0, gen 0",
+                "-",
+            ),
+            (
+                "BTRFS error (device vda: state EA): bdev /dev/vda errs: wr 12, rd 3, flush 1, corrupt 0, gen 0",
+                "-",
+            ),
+            (
+                "BTRFS error (device dm-0 state EA): bdev /dev/mapper/a errs: wr 0, rd 0, flush 0, corrupt 0, gen 1",
+                "-",
+            ),
+            (
+                "BTRFS error (device vda): bdev <missing disk> errs: wr 0, rd 1, flush 0, corrupt 0, gen 0",
+                "-",
+            ),
+        ],
+    ),
+    (
         "btrfs-readonly",
         &[
             ("BTRFS info (device vda): forced readonly", "-"),
@@ -122,11 +144,13 @@ fn an_abort_is_one_report_with_what_btrfs_does_about_it() {
 [   12.3] BTRFS: error (device vda state A) in cleanup_transaction:2020: errno=-5 IO failure
 [   12.3] BTRFS info (device vda state EA): forced readonly
 ";
-    assert_eq!(kinds(log), ["btrfs-abort cleanup_transaction"]);
-    assert_eq!(one(log).line, 2);
+    assert_eq!(kinds(log), ["btrfs-device-errors -", "btrfs-abort cleanup_transaction"]);
+    let alone: String = log.lines().skip(1).map(|line| format!("{line}\n")).collect();
+    assert_eq!(one(&alone).line, 1);
     // A later one is another.
-    let again = format!("{log}{}{log}", "[   13.0] talk\n".repeat(20));
-    assert_eq!(kinds(&again).len(), 2);
+    let later = log.replace("12.3", "14.3");
+    let again = format!("{log}{}{later}", "[   13.0] talk\n".repeat(20));
+    assert_eq!(kinds(&again).len(), 4);
     let alone: String = log.lines().skip(2).map(|line| format!("{line}\n")).collect();
     assert_eq!(kinds(&alone), ["btrfs-error cleanup_transaction"]);
 }
@@ -326,4 +350,52 @@ fn xfs_shuts_down_for_what_it_said_before() {
 ";
     assert_eq!(kinds(internal), ["xfs-internal xfs_trans_cancel"]);
     assert_eq!(one(internal).frames, ["xfs_trans_cancel", "xfs_create"]);
+}
+
+#[test]
+fn a_block_that_is_wrong_is_one_report_and_the_next_another() {
+    let log = "\
+[   12.3] BTRFS critical (device vda): corrupt leaf: root=5 block=30507008 slot=1, bad key order
+[   12.3] BTRFS error (device vda): read time tree block corruption detected on logical 30507008 mirror 1
+[   12.4] BTRFS error (device vda): parent transid verify failed on logical 30474240 mirror 1 wanted 8 found 7
+[   12.5] BTRFS error (device vda): block=30605312 write time tree block corruption detected
+";
+    assert_eq!(kinds(log), ["btrfs-corrupt -"; 3]);
+}
+
+#[test]
+fn lost_writes_are_told_of_by_file_systems_too() {
+    each(
+        "lost-write",
+        &[
+            ("vda: writeback error on inode 131, offset 0, sector 264", "-"),
+            (
+                "BTRFS warning (device vda): lost page write due to IO error on /dev/vda (-5)",
+                "-",
+            ),
+            (
+                "BTRFS warning (device vda): lost super block write due to IO error on /dev/vda (-5)",
+                "-",
+            ),
+            (
+                "EXT4-fs warning (device vda): ext4_end_bio:343: I/O error 10 writing to inode 12 starting block 33)",
+                "-",
+            ),
+            ("EXT4-fs (vda): I/O error while writing superblock", "-"),
+        ],
+    );
+    each(
+        "xfs-io-error",
+        &[(
+            "XFS (vda): Failing async write on buffer block 0x1. Retrying async write.",
+            "-",
+        )],
+    );
+    each(
+        "journal-abort",
+        &[(
+            "EXT4-fs: ext4_x:12: aborting transaction: IO failure in __ext4_y",
+            "ext4_x",
+        )],
+    );
 }

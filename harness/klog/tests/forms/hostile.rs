@@ -91,6 +91,19 @@ fn hostile_lines_are_read_around() {
     assert_eq!(klog::read(b""), []);
 }
 
+/// Lines that lost their ends hide nothing: the last message of a line counts as the first. (The fuzz target once
+/// allowed for four.)
+#[test]
+fn a_line_of_many_messages_has_as_many_reports() {
+    let panic = "[5.100000]Kernel panic - not syncing: a";
+    assert_eq!(kinds(&panic.repeat(5)), ["panic -"; 5]);
+    let talk = "[5.100000] talk".repeat(200);
+    assert_eq!(
+        kinds(&format!("{talk}[5.100000] BUG: KASAN: use-after-free in f+0x1/0x2\n")),
+        ["kasan f"]
+    );
+}
+
 #[test]
 fn a_long_title_is_cut_and_says_so() {
     let log = format!("BUG: KASAN: use-after-free in f+0x1/0x2 {}\n", "é".repeat(4000));

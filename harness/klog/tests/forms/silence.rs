@@ -24,7 +24,7 @@ fn ordinary_talk_is_no_report() {
         "repro[71] general protection fault ip:401a2b sp:7ffd5c3a4d90 error:0 in repro[401000+98000]",
         "show_signal_msg: 3 callbacks suppressed",
         "BTRFS info (device vda): using free space tree",
-        "BTRFS error (device vda): bdev /dev/vda errs: wr 1, rd 0, flush 0, corrupt 0, gen 0",
+        "BTRFS info (device vda): bdev /dev/vda errs: wr 1, rd 0, flush 0, corrupt 0, gen 0",
         "BTRFS warning (device vda): Skipping commit of aborted transaction.",
         "EXT4-fs (vda): mounted filesystem with ordered data mode. Quota mode: none.",
         "EXT4-fs (vda): Remounting filesystem read-only",
@@ -118,4 +118,40 @@ fn lines_within_a_report_open_none() {
 [    9.1] Rebooting in 1 seconds..
 ";
     assert_eq!(kinds(log), ["oops f"]);
+}
+
+#[test]
+fn what_programs_say_of_their_own_is_no_report() {
+    for line in [
+        "WARNING: at least one disk is missing",
+        "WARNING: possible data loss",
+        "WARNING: x.c:12 at home",
+        "WARNING: x.h:12 at home, CPU#0: a",
+        "Oops: something went wrong",
+        "Internal error: file not found",
+        "Bad mode in settings",
+        "Assertion failure in main",
+        "UBSAN: enabled",
+        "test: attempt to access beyond end of device",
+        "test: I/O error, dev vda, sector 8 op 0x0:(READ) flags 0x0 phys_seg 1 prio class 0",
+        "test: vda: writeback error on inode 131, offset 0, sector 264",
+        "assertion failed: a == b, in test.c:12",
+    ] {
+        assert_eq!(
+            kinds(&format!("[    1.000000] boot\n{line}\n")),
+            Vec::<String>::new(),
+            "{line}"
+        );
+    }
+    for line in [
+        "systemd[1]: kworker/u4:1: attempt to access beyond end of device",
+        "audit: type=1400 audit(1.2:3): avc:  denied comm=\"a: attempt to access beyond end of device",
+        "a b: vda: writeback error on inode 131, offset 0, sector 264",
+    ] {
+        assert_eq!(
+            kinds(&format!("[    1.000000] {line}\n")),
+            Vec::<String>::new(),
+            "{line}"
+        );
+    }
 }

@@ -111,3 +111,64 @@ fn an_error_that_a_file_system_was_told_of_does_not_hide_what_follows() {
         format!("[    1.0] Assertion failure in jbd2_journal_dirty_metadata() at fs/jbd2/a.c:1: \"a\"\n{bug}{stack}");
     assert_eq!(kinds(&log), ["journal-error second"]);
 }
+
+/// An error of a request comes when it comes: another CPU prints, and nothing says which.
+#[test]
+fn a_report_of_one_line_does_not_end_a_stack() {
+    let write = "[    1.000000] I/O error, dev vda, sector 8 op 0x1:(WRITE) flags 0x0 phys_seg 1 prio class 2\n";
+    let readonly = "[    1.000000] BTRFS error (device vda state A): Transaction 8 aborted (-EIO)\n\
+                    [    1.000000] BTRFS info (device vda state EA): forced readonly\n";
+    for between in [write, readonly] {
+        // An abort before a warning is that warning's message.
+        for at in 1..FIRST.len() {
+            let mut log = String::new();
+            for (number, line) in FIRST.iter().enumerate() {
+                log += &format!("[    1.000000] {line}\n");
+                log += if number == at { between } else { "" };
+            }
+            let reports = klog::read(log.as_bytes());
+            let warning = reports.iter().find(|report| report.kind == klog::Kind::Warning);
+            assert_eq!(warning.map(|report| report.frames.len()), Some(1), "{log}");
+            assert!(reports.iter().all(|report| !report.truncated), "{log}");
+            assert_eq!(reports.len(), 2, "{log}");
+        }
+    }
+}
+
+#[test]
+fn the_warning_of_a_message_that_came_within_another_stack_is_its_own() {
+    let log = "\
+[    1.0] BUG: KASAN: use-after-free in second+0x1/0x2
+[    1.0] Call Trace:
+[    1.0]  second+0x1/0x2
+[    1.1] BTRFS: Transaction aborted (error -2)
+[    1.1] WARNING: CPU: 0 PID: 71 at a.c:1 first+0x1/0x2
+[    1.1] Call Trace:
+[    1.1]  <TASK>
+[    1.1]  first_caller+0x1/0x2
+[    1.1]  </TASK>
+[    1.1] ---[ end trace 0000000000000000 ]---
+";
+    assert_eq!(kinds(log), ["kasan second", "btrfs-abort first"]);
+    assert_eq!(klog::read(log.as_bytes())[1].frames, ["first_caller"]);
+}
+
+#[test]
+fn a_log_that_is_printed_again_says_nothing_new() {
+    let lines =
+        |stamp: &str, lines: &[&str]| -> String { lines.iter().map(|line| format!("{stamp} {line}\n")).collect() };
+    let log = lines("[    1.000000]", FIRST) + &lines("[    2.000000]", SECOND) + "[    3.000000] talk\n";
+    let missed = lines("[    1.500000]", &["BUG: KFENCE: memory corruption in third+0x1/0x2"]);
+    let again = format!(
+        "{log}# dmesg\n{}{missed}{}",
+        lines("[    1.000000]", FIRST),
+        lines("[    2.000000]", SECOND)
+    );
+    assert_eq!(kinds(&again), ["warning first", "kasan second", "kfence third"]);
+    // The console did not have it all.
+    let cut = lines("[    1.000000]", &FIRST[..3]) + "[    3.000000] talk\n" + &lines("[    1.000000]", FIRST);
+    assert_eq!(kinds(&cut), ["warning first"]);
+    // A second boot has a clock of its own, and its reports count.
+    let boots = format!("{log}{}", lines("[    0.900000]", FIRST));
+    assert_eq!(kinds(&boots), ["warning first", "kasan second", "warning first"]);
+}

@@ -114,7 +114,11 @@ impl Reader {
                 self.stamped |= parsed.time_us.is_some();
                 return;
             }
-            self.message(&parsed);
+            // What a host puts before the kernel's time stamps is no line of a report.
+            let is_prefix = more.is_some() && parsed.time_us.is_none() && !parsed.text.contains("+0x");
+            if !is_prefix || self.opening(&parsed).is_some() {
+                self.message(&parsed);
+            }
             match more {
                 Some(more) => rest = more,
                 None => return,

@@ -106,6 +106,27 @@ fn line_ends_and_pieces_make_no_difference() {
     }
 }
 
+/// Nor does what a host puts before the lines: syslog, a level, a machine that builds.
+#[test]
+fn prefixes_make_no_difference() {
+    let is_stamped = |line: &&str| line.starts_with('[') && line.get(..15).is_some_and(|stamp| stamp.contains('.'));
+    for (name, (log, wanted)) in fixtures() {
+        let text = String::from_utf8_lossy(&log).into_owned();
+        for prefix in [
+            "Nov 30 03:05:50 host kernel: ",
+            "2026-11-30T03:05:50+00:00 host kernel: ",
+            "2026-11-30T03:05:50.1234567Z ",
+            "<4>",
+            "\u{1b}[32m",
+        ] {
+            let put = |line: &str| format!("{}{line}", if is_stamped(&line) { prefix } else { "" });
+            let lines: Vec<String> = text.split('\n').map(put).collect();
+            let found = plain(klog::read(lines.join("\n").as_bytes()));
+            assert_eq!(json(&found), json(&wanted), "{name}: {prefix}");
+        }
+    }
+}
+
 /// A reader that overlooks a report fails here: without the line that opens it something else comes out.
 #[test]
 fn no_opening_can_be_taken_away_unnoticed() {
@@ -129,8 +150,8 @@ fn no_opening_can_be_taken_away_unnoticed() {
     }
 }
 
-/// Whether a report is of a request that failed, or of what a file system did about it. (Whether a rule made that request
-/// fail is the judge's question.)
+/// Whether a report is of a request that failed, or of what a file system did about it. (Whether a rule made that
+/// request fail is the judge's question.)
 fn tells_of_failed_request(report: &KernelReport) -> bool {
     let is_of_request = matches!(
         report.kind,

@@ -15,7 +15,7 @@ const BEFORE_SHUTDOWN: &[Kind] = &[
 const ASKED_FOR: &[&str] = &[
     "XFS (*: User initiated shutdown",
     "XFS (*: xfs_do_force_shutdown(0x4) ",
-    "XFS (*: * detected at xfs_fs_goingdown+0x*hutting down filesystem",
+    "XFS (*: * detected at xfs_fs_goingdown*hutting down filesystem",
 ];
 
 const fn shutdown(pattern: &'static str) -> Row {

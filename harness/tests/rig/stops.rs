@@ -5,13 +5,15 @@
 //! of them is as long as a processor must be stuck for a soft lockup. With `BIOSCOPE_STOPS=long` all of them are.
 
 use std::mem::MaybeUninit;
-use std::path::{Path, PathBuf};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::process::Child;
 use std::time::{Duration, Instant, SystemTime};
 
 use guest_wire::Phase;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use verdict::results::Cell;
 use verdict::{Cause, FailureKind};
 
@@ -38,35 +40,46 @@ const TRIES: u32 = 8;
 const SHORT: Duration = Duration::from_secs(10);
 const LONG: Duration = Duration::from_secs(40);
 
-/// Waits until something is so that changes with the files below a directory.
-fn until<T>(dir: &Path, what: &str, is_so: impl Fn() -> Option<T>) -> T {
+/// Waits until something is so that changes with the files below a directory, while a process runs.
+fn until<T>(dir: &Path, child: &Child, what: &str, is_so: impl Fn() -> Option<T>) -> T {
     let deadline = Instant::now() + RUN_WITHIN;
     let watch = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).expect("inotify");
+    let ended = pidfd_open(Pid::from_child(child), PidfdFlags::empty()).expect("a process");
     loop {
         // Before the look, so that nothing happens unseen in between.
-        for folder in folders(dir) {
-            let flags = WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::MOVED_TO;
-            let _ = inotify::add_watch(&watch, folder, flags);
-        }
+        watch_all(&watch, dir);
         if let Some(found) = is_so() {
             return found;
         }
         let left = deadline.saturating_duration_since(Instant::now());
         assert!(!left.is_zero(), "{what} never came");
         let left = Timespec::try_from(left).expect("a time");
-        let _ = rustix::event::poll(&mut [PollFd::new(&watch, PollFlags::IN)], Some(&left));
+        let mut both = [PollFd::new(&watch, PollFlags::IN), PollFd::new(&ended, PollFlags::IN)];
+        let _ = rustix::event::poll(&mut both, Some(&left));
+        assert!(
+            both[1].revents().is_empty() || is_so().is_some(),
+            "bioscope ended before {what}"
+        );
         let mut buffer = [MaybeUninit::uninit(); 4096];
         let mut events = inotify::Reader::new(&watch, &mut buffer);
         while events.next().is_ok() {}
     }
 }
 
-fn folders(dir: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    let below = entries.map(|entry| entry.path());
-    let below = below.filter(|path| path.is_dir() && !path.is_symlink());
-    let all = below.flat_map(|folder| folders(&folder));
-    std::iter::once(dir.to_owned()).chain(all).collect()
+/// Watches a directory and those below it: each before it is read, so that one that is made meanwhile is in one or the
+/// other.
+fn watch_all(watch: &OwnedFd, dir: &Path) {
+    let _ = inotify::add_watch(
+        watch,
+        dir,
+        WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::MOVED_TO,
+    );
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() && !path.is_symlink() {
+            watch_all(watch, &path);
+        }
+    }
 }
 
 /// What the consoles of a run show.
@@ -90,7 +103,7 @@ fn phase(console: &str) -> Option<&str> {
 fn run(args: &[&str], at: &str, time: impl Fn(Option<&str>) -> Duration) -> (Cell, String, Option<String>) {
     let rig = Rig::new();
     let child = rig.start(args);
-    until(rig.dir.path(), at, || {
+    until(rig.dir.path(), &child, at, || {
         consoles(&rig).iter().any(|log| log.contains(at)).then_some(())
     });
     let qemu = Pid::from_raw(rig.until_running("qemu-system-x86_64")).expect("a process id");

@@ -150,8 +150,8 @@ fn no_opening_can_be_taken_away_unnoticed() {
     }
 }
 
-/// Whether a report is of a request that failed, or of what a file system did about it. (Whether a rule made that request
-/// fail is the judge's question.)
+/// Whether a report is of a request that failed, or of what a file system did about it. (Whether a rule made that
+/// request fail is the judge's question.)
 fn tells_of_failed_request(report: &KernelReport) -> bool {
     let is_of_request = matches!(
         report.kind,

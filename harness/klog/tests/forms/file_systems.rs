@@ -35,7 +35,7 @@ const BTRFS: &[(&str, &[(&str, &str)])] = &[
     (
         "btrfs-device-errors",
         &[
-            // 5.10 and 7.3, or after the file system went into error, with its states (5.18 on, and as 6.1 spells them).
+            // 5.10 to 7.3, and with the states of a file system in error as 6.1 and as later kernels spell them.
             (
                 "BTRFS error (device vda): bdev /dev/vda errs: wr 1, rd 0, flush 0, corrupt 0, gen 0",
                 "-",

@@ -50,6 +50,8 @@ impl Repeats {
             self.is_quoting = true;
             return true;
         }
+        // What the console did not have is read whole.
+        self.is_quoting = false;
         if self.openings.len() < OPENINGS_MAX {
             self.openings.insert(opening);
         }

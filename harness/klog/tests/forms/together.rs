@@ -165,6 +165,17 @@ fn a_log_that_is_printed_again_says_nothing_new() {
         lines("[    2.000000]", SECOND)
     );
     assert_eq!(kinds(&again), ["warning first", "kasan second", "kfence third"]);
+    // What comes after a repetition, while a wrong stamp is the latest, has its stack.
+    let jump = "[99999.000000] said a program\n";
+    let behind = format!(
+        "{jump}{log}{}{}",
+        lines("[    1.000000]", &FIRST[..2]),
+        lines("[    4.000000]", SECOND)
+    );
+    assert_eq!(
+        klog::read(behind.as_bytes()).last().map(|report| report.frames.len()),
+        Some(2)
+    );
     // The console did not have it all.
     let cut = lines("[    1.000000]", &FIRST[..3]) + "[    3.000000] talk\n" + &lines("[    1.000000]", FIRST);
     assert_eq!(kinds(&cut), ["warning first"]);

@@ -1,9 +1,9 @@
 //! Tasks that sleep and that nothing is left to wake.
 //!
 //! All of this must hold over a row of samples: the task is asleep with the same stack and was not switched to in
-//! between; nothing else in the guest wants to run, and the CPUs were idle for nearly all of that guest time; and the
-//! device has no request outstanding. On a slow machine tasks are runnable, switch, or wait for requests, and samples
-//! come late, which only makes the judgement later.
+//! between; nothing else in the guest wants to run, and the CPUs were idle for nearly all of the time that the host let
+//! them have; and the device has no request outstanding. On a slow machine tasks are runnable, switch, or wait for
+//! requests, and samples come late, which only makes the judgement later.
 //!
 //! A task in uninterruptible sleep waits for the kernel. One in a sleep that a signal ends may wait for whatever its
 //! program asked for, so it only counts if its stack says that it waits for an I/O and it has set itself no time, or if
@@ -15,7 +15,7 @@ use super::place;
 use super::row::{Finding, HostView, Row, SAMPLES_MIN, span_ms};
 use super::stall::{Behind, Stall, StallKind};
 
-/// Share of the guest's CPU time in the row that must be idle, in percent.
+/// Share of the time that the guest's CPUs had in the row that must be idle, in percent.
 const IDLE_PERCENT_MIN: u64 = 80;
 
 /// Uninterruptible sleeps that end by what a program or a timer does.
@@ -125,15 +125,8 @@ fn stuck(row: &Row, task: &Task, cpus: u32) -> Option<Finding> {
                 && sample.tasks.iter().any(asleep)
         })
         .collect();
-    let (first, _) = tail.last()?;
     let span_ms = span_ms(tail.last()?, row.last()?);
-    // Both by the guest's clock.
-    let guest_ms = last.phase_ms.saturating_sub(first.phase_ms);
-    let idle_ms = last.idle_ms.saturating_sub(first.idle_ms);
-    let wanted_ms = guest_ms
-        .saturating_mul(u64::from(cpus))
-        .saturating_mul(IDLE_PERCENT_MIN);
-    let idle_enough = idle_ms.saturating_mul(100) >= wanted_ms;
+    let idle_enough = is_idle(tail.last()?, row.last()?, wanted.span_ms, cpus);
     if tail.len() < SAMPLES_MIN || span_ms < wanted.span_ms || !idle_enough {
         return None;
     }
@@ -146,6 +139,21 @@ fn stuck(row: &Row, task: &Task, cpus: u32) -> Option<Finding> {
     let mut stall = Stall::of(last.phase, wanted.how, task, span_ms, tail.len());
     stall.behind = behind(last, &tail);
     (wanted.how != StallKind::KernelThread || !stall.behind.is_empty()).then_some(Finding::Stall(stall))
+}
+
+/// Whether the CPUs did next to nothing from one sample to another.
+///
+/// A guest on a busy host takes long for the agent's own work, and is idle for little of the time that passes by its
+/// clock. So what QEMU used counts, too: the CPUs must have been idle for nearly all of what they were not kept from,
+/// and that must be as long as the row has to be.
+fn is_idle(first: &(Sample, HostView), last: &(Sample, HostView), wanted_ms: u64, cpus: u32) -> bool {
+    let cpus = u64::from(cpus);
+    let idle_ms = last.0.idle_ms.saturating_sub(first.0.idle_ms);
+    let enough_of = |ms: u64| idle_ms.saturating_mul(100) >= ms.saturating_mul(IDLE_PERCENT_MIN);
+    // Both by the guest's clock.
+    let passed_ms = last.0.phase_ms.saturating_sub(first.0.phase_ms).saturating_mul(cpus);
+    let had_ms = idle_ms.saturating_add(last.1.qemu_cpu_ms.saturating_sub(first.1.qemu_cpu_ms));
+    enough_of(passed_ms) || (enough_of(had_ms) && had_ms >= wanted_ms.saturating_mul(cpus))
 }
 
 /// What a task could be stuck in, from its last sample; none for one that may still be woken.

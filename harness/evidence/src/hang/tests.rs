@@ -127,13 +127,45 @@ fn a_request_at_the_device_may_still_wake_it() {
 #[test]
 fn a_guest_with_work_to_do_is_slow_and_not_hung() {
     assert_eq!(judge(&row(|_, sample, _| sample.runnable = 2), 1), None);
-    assert_eq!(judge(&row(|_, sample, _| sample.idle_ms /= 2), 1), None);
+    let half = |burnt_ms: u64| {
+        row(move |n, sample, host| {
+            sample.idle_ms /= 2;
+            host.qemu_cpu_ms = burnt_ms * n;
+        })
+    };
+    assert_eq!(judge(&half(125), 1), None);
+    assert_eq!(judge(&half(40), 1), None);
+}
+
+#[test]
+fn what_the_host_took_was_not_work() {
+    let starved = |idle_ms: u64, samples: u64| {
+        let mut row = row(move |n, sample, host| {
+            sample.idle_ms = idle_ms * n;
+            host.qemu_cpu_ms = 20 * n;
+        });
+        row.truncate(usize::try_from(samples).unwrap_or(0));
+        judge(&row, 1)
+    };
+    // Half of its time is idle, and QEMU used next to none.
+    assert!(starved(125, 60).is_some());
+    // The four seconds that a row must have are those that the guest had.
+    assert_eq!(starved(125, 20), None);
+    assert!(starved(230, 20).is_some());
+    assert_eq!(starved(60, 49), None);
+    // Another task wanted to run and was not let: then the guest is not idle.
+    assert_eq!(starved(10, 60), None);
 }
 
 #[test]
 fn idle_time_is_counted_over_all_cpus() {
-    assert_eq!(judge(&row(|_, _, _| {}), 2), None);
-    assert!(judge(&row(|_, sample, _| sample.idle_ms *= 2), 2).is_some());
+    // One of two works.
+    assert_eq!(judge(&row(|n, _, host| host.qemu_cpu_ms = 250 * n), 2), None);
+    let both = |n: u64, sample: &mut Sample, host: &mut HostView| {
+        sample.idle_ms *= 2;
+        host.qemu_cpu_ms = 250 * n;
+    };
+    assert!(judge(&row(both), 2).is_some());
 }
 
 #[test]

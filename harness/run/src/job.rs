@@ -12,6 +12,7 @@ use evidence::context::{CellContext, Plan};
 use evidence::hang::HostView;
 use evidence::needs::Need;
 use evidence::parts::{ARM_MARK, DISARM_MARK, Ending, Fsck, LostPart, ProgramKind, RuleHits, Timed, begin_mark};
+use evidence::steal::StealPoint;
 use exit::on_one_line;
 use guest_wire::{Event, Fs, GuestMessage, HostMessage, Job, JobKind, Sample, Want};
 use machine::golden;
@@ -46,8 +47,13 @@ pub struct JobRequest<'a> {
 }
 
 /// Runs a job on a machine whose agent is waiting for one, and gives back all that it left behind. `console` is how far
-/// the machine's console was read by the jobs before.
-pub fn run(machine: &mut Machine, request: JobRequest<'_>, console: &mut ConsolePlace) -> EvidenceBundle {
+/// the machine's console was read by the jobs before. Beside it stands what the host took from the guest since the job
+/// before, in that job's time.
+pub fn run(
+    machine: &mut Machine,
+    request: JobRequest<'_>,
+    console: &mut ConsolePlace,
+) -> (EvidenceBundle, Vec<StealPoint>) {
     let JobRequest {
         job,
         needs,
@@ -100,19 +106,23 @@ pub fn run(machine: &mut Machine, request: JobRequest<'_>, console: &mut Console
     };
     let (earlier, own) = text("console.log", console.take(machine, &job.case));
     let (_, qemu_log) = text("qemu.log", machine.qemu_log().map(|log| (None, log)));
-    EvidenceBundle {
+    let before = console.watch.take();
+    let since_before = before.map_or_else(Vec::new, |mut before| before.followed_by(&watch));
+    let evidence = EvidenceBundle {
         clocks: gather::clocks(&events, &trace, marked),
         events,
         trace,
         earlier,
         rules,
         fsck,
-        steal: watch.points,
+        steal: watch.points.clone(),
         qemu_log,
         qemu_end: machine.qemu_end().as_ref().and_then(vm_end),
         lost,
         ..EvidenceBundle::silent(program_kind(&job.kind), needs, context, ending, own)
-    }
+    };
+    console.watch = Some(watch);
+    (evidence, since_before)
 }
 
 /// What a job runs in the guest, as the judge tells it apart.

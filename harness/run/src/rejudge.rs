@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use evidence::context::CellContext;
+use evidence::steal::{self, StealPoint};
 use evidence::{EvidenceBundle, judge};
 use guest_wire::Fs;
 use verdict::results::{Cell, Expected, Results, Tally};
@@ -144,13 +145,17 @@ fn strange(context: &CellContext, stored: Option<&Cell>) -> Option<Judgement> {
     })
 }
 
-/// Gives a stored cell what the console said after the cell was judged, as that is its own, and judges it again.
+/// Gives a stored cell what the console said after the cell was judged, as that is its own, and what the host took from
+/// the guest until then; judges it again.
 ///
 /// # Errors
 /// Its evidence is not there any more, or cannot be written.
-pub fn amend(cell: &Cell, belated: &str, expect: Option<&Expected>) -> std::io::Result<Cell> {
+pub fn amend(cell: &Cell, belated: &str, steal: &[StealPoint], expect: Option<&Expected>) -> std::io::Result<Cell> {
     let mut evidence = EvidenceBundle::load(&cell.dir).map_err(std::io::Error::other)?;
     evidence.console.push_str(belated);
+    for point in steal {
+        steal::add(&mut evidence.steal, *point);
+    }
     let judgement = judge(&evidence);
     let amended = Cell {
         dir: cell.dir.clone(),

@@ -195,7 +195,10 @@ impl Reader {
             return self.panicked(line.text);
         }
         let at = self.context(line.caller)?;
-        self.contexts[at].open.is_continued_by(row, self.number).then_some(at)
+        self.contexts[at]
+            .open
+            .is_continued_by(row, line.text, self.number)
+            .then_some(at)
     }
 
     /// The report for which the kernel panics, if the panic says that there is one.

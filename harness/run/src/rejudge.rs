@@ -23,6 +23,8 @@ pub struct Rejudged {
     pub now: Cell,
     /// The cell as it was stored, if it was.
     pub stored: Option<Cell>,
+    /// Why the stored cell cannot be read, if there is one.
+    pub unreadable: Option<String>,
 }
 
 impl Rejudged {
@@ -95,7 +97,10 @@ fn find(dir: &Path, places: &mut BTreeSet<PathBuf>) -> std::io::Result<()> {
 
 /// Judges one cell. Evidence that is missing, cut or unreadable makes it broken.
 fn cell(dir: &Path) -> Rejudged {
-    let stored = cell_file::load(dir);
+    let (stored, unreadable) = match cell_file::read(dir) {
+        Ok(stored) => (stored, None),
+        Err(error) => (None, Some(format!("cannot read {}: {error}", cell_file::NAME))),
+    };
     let now = match EvidenceBundle::load(dir) {
         Ok(evidence) => {
             let context = &evidence.context;
@@ -125,7 +130,11 @@ fn cell(dir: &Path) -> Rejudged {
             ..now
         },
     };
-    Rejudged { now, stored }
+    Rejudged {
+        now,
+        stored,
+        unreadable,
+    }
 }
 
 /// A bundle that is not that of the cell beside it: files of two cells were mixed.
@@ -247,6 +256,19 @@ mod tests {
             "{}",
             cell.now.detail()
         );
+    }
+
+    #[test]
+    fn a_stored_verdict_that_cannot_be_read_is_not_none() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("k/ext4/overlap");
+        leave(&dir, Judgement::broken(Stage::Boot, "the guest never answered"));
+        let unreadable = || rejudge(root.path()).unwrap().remove(0).unreadable;
+        assert_eq!(unreadable(), None);
+        std::fs::write(dir.join(cell_file::NAME), "{\"kernel\": 7").unwrap();
+        assert!(unreadable().is_some_and(|why| why.starts_with("cannot read cell.json: ")));
+        std::fs::remove_file(dir.join(cell_file::NAME)).unwrap();
+        assert_eq!(unreadable(), None);
     }
 
     #[test]

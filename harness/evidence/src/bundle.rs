@@ -231,7 +231,7 @@ impl EvidenceBundle {
         })
     }
 
-    /// Whether a guest that was taken for stalled ended the phase after the last sample, as it was asked for its stacks.
+    /// Whether a guest that was taken for stalled ended the phase after the last sample, when asked for its stacks.
     pub(crate) fn went_on(&self) -> bool {
         let Ending::Stalled(stall) = &self.ending else {
             return false;

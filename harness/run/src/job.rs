@@ -86,10 +86,7 @@ pub fn run(
     if let Ok(now) = hits(machine) {
         merge_hits(&mut rules, now);
     }
-    let (ending, fsck) = match (ending, fsck) {
-        (Ending::Finished, Some(Err(reason))) => (Ending::Harness(reason), None),
-        (ending, fsck) => (ending, fsck.and_then(Result::ok)),
-    };
+    let (ending, fsck) = checked(ending, fsck);
     let mut lost = Vec::new();
     let trace = gather::trace(machine, &job.case).unwrap_or_else(|part| {
         lost.push(part);
@@ -106,8 +103,6 @@ pub fn run(
     };
     let (earlier, own) = text("console.log", console.take(machine, &job.case));
     let (_, qemu_log) = text("qemu.log", machine.qemu_log().map(|log| (None, log)));
-    let before = console.watch.take();
-    let since_before = before.map_or_else(Vec::new, |mut before| before.followed_by(&watch));
     let evidence = EvidenceBundle {
         clocks: gather::clocks(&events, &trace, marked),
         events,
@@ -121,8 +116,15 @@ pub fn run(
         lost,
         ..EvidenceBundle::silent(program_kind(&job.kind), needs, context, ending, own)
     };
-    console.watch = Some(watch);
-    (evidence, since_before)
+    (evidence, console.follow(watch))
+}
+
+/// Without the check that it asked for a job has not finished.
+fn checked(ending: Ending, fsck: Option<Result<Fsck, String>>) -> (Ending, Option<Fsck>) {
+    match (ending, fsck) {
+        (Ending::Finished, Some(Err(reason))) => (Ending::Harness(reason), None),
+        (ending, fsck) => (ending, fsck.and_then(Result::ok)),
+    }
 }
 
 /// What a job runs in the guest, as the judge tells it apart.

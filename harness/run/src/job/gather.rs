@@ -33,7 +33,7 @@ pub struct ConsolePlace {
     read: usize,
     owner: Owner,
     /// The host's watch of the job that this is.
-    pub(super) watch: Option<Watch>,
+    watch: Option<Watch>,
 }
 
 impl ConsolePlace {
@@ -45,6 +45,13 @@ impl ConsolePlace {
             owner: Owner::Boot,
             watch: None,
         }
+    }
+
+    /// Goes on to the next job's watch; gives back what the host took since the job before, in that job's time.
+    pub(super) fn follow(&mut self, watch: Watch) -> Vec<StealPoint> {
+        let points = self.watch.as_mut().map(|before| before.followed_by(&watch));
+        self.watch = Some(watch);
+        points.unwrap_or_default()
     }
 
     /// What the console has since the last look: what came before the case, and the case's own. Without the case's

@@ -55,8 +55,8 @@ impl Line {
     }
 }
 
-/// Waits for the first words of the agent; none if QEMU closed the line. `end` says how long, and is asked again once it
-/// is over: a guest for which the host has no time boots for as long as that takes.
+/// Waits for the first words of the agent; none if QEMU closed the line. `end` says how long, and is asked again once
+/// it is over: a guest for which the host has no time boots for as long as that takes.
 pub(crate) fn greeting(line: &mut Line, mut end: impl FnMut() -> Instant) -> Result<Option<Greeting>, Outage> {
     let mut deadline = end();
     loop {

@@ -56,7 +56,7 @@ pub fn run(setting: &Setting, begun: Begun) -> Result<Measured> {
         context: CellContext::new(KernelIdentity::default(), Fs::Btrfs, CASE),
         dir: dir.path(),
     };
-    let evidence = job::run(&mut machine, request, &mut ConsolePlace::of_boot());
+    let (evidence, _) = job::run(&mut machine, request, &mut ConsolePlace::of_boot());
     // The end of the job's last phase is the guest's word that all is unmounted; what the host does after it is no
     // longer the machine's time.
     let host_after_ms = evidence

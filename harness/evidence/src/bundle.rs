@@ -231,6 +231,17 @@ impl EvidenceBundle {
         })
     }
 
+    /// Whether a guest that was taken for stalled ended the phase after the last sample, when asked for its stacks.
+    pub(crate) fn went_on(&self) -> bool {
+        let Ending::Stalled(stall) = &self.ending else {
+            return false;
+        };
+        let after = self.events.iter().rev().map(|timed| &timed.event);
+        after
+            .take_while(|event| !matches!(event, Event::Sample(_)))
+            .any(|event| matches!(event, Event::PhaseEnd { phase, .. } if *phase == stall.phase))
+    }
+
     pub(crate) fn last_phase(&self) -> Option<Phase> {
         self.events.iter().rev().find_map(|timed| match timed.event {
             Event::PhaseStart { phase } => Some(phase),

@@ -97,7 +97,7 @@ impl Offset {
     }
 
     /// A duration of the clock as the host would have measured it.
-    fn scaled(self, clock_us: u64) -> i64 {
+    pub(crate) fn scaled(self, clock_us: u64) -> i64 {
         let scaled = u128::from(clock_us) * u128::from(HOST_RATE_PPM) / u128::from(self.rate_ppm.max(1));
         i64::try_from(scaled).unwrap_or(i64::MAX)
     }

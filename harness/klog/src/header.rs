@@ -152,6 +152,30 @@ pub(crate) fn shows_waiting_task(text: &str) -> Option<bool> {
     of_cpu.iter().any(|words| text.contains(words)).then_some(false)
 }
 
+/// Errors that btrfs aborts with, by number; since 7.3 it names them.
+const ERRORS: &[(&str, u32)] = &[
+    ("ENOENT", 2),
+    ("EIO", 5),
+    ("ENOMEM", 12),
+    ("EEXIST", 17),
+    ("EINVAL", 22),
+    ("EFBIG", 27),
+    ("ENOSPC", 28),
+    ("EROFS", 30),
+    ("EOVERFLOW", 75),
+    ("EUCLEAN", 117),
+    ("EDQUOT", 122),
+];
+
+/// The error of a message of btrfs: `errno=-5`, `aborted (error -5)`, `aborted (-EIO)`.
+pub(crate) fn btrfs_error(text: &str) -> Option<u32> {
+    let after = |mark| text.split_once(mark).map(|(_, rest)| rest);
+    let word = |rest: &str| rest.split([' ', ')']).next().map(str::to_owned);
+    let word = after("errno=-").or(after("(error -")).or(after("(-")).and_then(word)?;
+    let named = ERRORS.iter().find(|(name, _)| *name == word);
+    named.map(|(_, number)| *number).or_else(|| word.parse().ok())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,6 +206,25 @@ mod tests {
         assert_eq!(of(Kind::HungTask, hung), (None, "kworker/u4:1/71".to_owned()));
         let atomic = "BUG: scheduling while atomic: a b/71/0x00000002";
         assert_eq!(of(Kind::AtomicSchedule, atomic), (None, "a b/71".to_owned()));
+    }
+
+    #[test]
+    fn errors_of_btrfs_by_name_and_number() {
+        for (text, expected) in [
+            ("BTRFS: Transaction aborted (error -5)", Some(5)),
+            (
+                "BTRFS error (device vda state A): Transaction 8 aborted (-EIO)",
+                Some(5),
+            ),
+            (
+                "BTRFS: error (device vda) in f:1: errno=-17 Object already exists",
+                Some(17),
+            ),
+            ("BTRFS: error (device vda) in f:1: errno=-99 unknown", Some(99)),
+            ("BTRFS error (device vda): Transaction 8 aborted (-EODD)", None),
+        ] {
+            assert_eq!(btrfs_error(text), expected, "{text}");
+        }
     }
 
     #[test]

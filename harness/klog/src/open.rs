@@ -115,14 +115,14 @@ impl Open {
     }
 
     /// Whether an opening is one more line of this report.
-    pub(crate) fn is_continued_by(&self, row: &Row, number: usize) -> bool {
+    pub(crate) fn is_continued_by(&self, row: &Row, text: &str, number: usize) -> bool {
         // That a block is corrupt ends only what says in which way, and not another block's report.
         let is_same_block = row.kind != Kind::BtrfsCorrupt || self.report.title.contains(": corrupt");
         if !row.continues.contains(&self.report.kind) || !is_same_block {
             return false;
         }
         if row.extent == Extent::Line {
-            return number.saturating_sub(self.last) <= CONTINUE_LINES_MAX;
+            return number.saturating_sub(self.last) <= CONTINUE_LINES_MAX && self.is_same_error(text);
         }
         if !self.says_what_for() {
             return false;
@@ -143,6 +143,13 @@ impl Open {
             Kind::JournalError => title.starts_with("Assertion failure in "),
             _ => true,
         }
+    }
+
+    /// Whether a line names the error of this report, if both name one: an error that is not ours must not go under in
+    /// one that is.
+    fn is_same_error(&self, text: &str) -> bool {
+        let errors = header::btrfs_error(&self.report.title).zip(header::btrfs_error(text));
+        self.report.kind != Kind::BtrfsAbort || errors.is_none_or(|(before, now)| before == now)
     }
 
     /// Takes an opening as one more line.

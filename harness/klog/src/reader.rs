@@ -9,8 +9,10 @@ use crate::row::{Extent, Row};
 use crate::table::Index;
 use crate::{KernelReport, Kind, pattern};
 
-/// Bytes of a line that are looked at; what follows is passed over.
+/// Bytes of a line that are looked at together; what follows is looked at as if it were a further line.
 pub(crate) const LINE_MAX: usize = 4096;
+/// Bytes at the end of such a part in which the head of a message may have begun.
+const HEAD_MAX: usize = 32;
 /// Reports of a kind that are kept; one that comes in a loop must not hide another kind.
 pub(crate) const OF_A_KIND_MAX: usize = 200;
 /// Callers whose reports are followed at once.
@@ -42,6 +44,10 @@ pub struct Reader {
     left_out: u64,
     /// The line that is not complete yet.
     partial: Vec<u8>,
+    /// Whether a part of that line has been looked at.
+    is_within: bool,
+    /// Whether what follows in that line is a quotation.
+    is_quoted: bool,
     number: usize,
     stamped: bool,
     repeats: Repeats,
@@ -66,6 +72,8 @@ impl Reader {
             of_kind: BTreeMap::new(),
             left_out: 0,
             partial: Vec::new(),
+            is_within: false,
+            is_quoted: false,
             number: 0,
             stamped: false,
             repeats: Repeats::default(),
@@ -79,28 +87,53 @@ impl Reader {
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
             let (head, tail) = rest.split_at(end);
             rest = tail.get(1..).unwrap_or_default();
-            if self.partial.is_empty() {
-                self.line(head);
-            } else {
-                self.keep(head);
-                let line = std::mem::take(&mut self.partial);
-                self.line(&line);
-                self.partial = line;
-                self.partial.clear();
-            }
+            self.line(head);
         }
         self.keep(rest);
     }
 
     fn keep(&mut self, piece: &[u8]) {
-        let room = LINE_MAX.saturating_sub(self.partial.len());
-        self.partial.extend_from_slice(piece.get(..room).unwrap_or(piece));
+        let mut rest = piece;
+        loop {
+            let room = LINE_MAX.saturating_sub(self.partial.len()).min(rest.len());
+            let (head, tail) = rest.split_at(room);
+            self.partial.extend_from_slice(head);
+            if tail.is_empty() {
+                return;
+            }
+            rest = tail;
+            let late = self.partial.len().saturating_sub(HEAD_MAX);
+            let begun = self.partial.iter().rposition(|byte| *byte == b'[');
+            let at = begun.filter(|at| *at >= late).unwrap_or(self.partial.len());
+            let begun = self.partial.split_off(at);
+            let part = std::mem::replace(&mut self.partial, begun);
+            self.part(&part);
+        }
     }
 
-    /// Takes a whole line, without its end.
+    /// Takes a whole line, or the end of one, without its line end.
     pub fn line(&mut self, line: &[u8]) {
-        self.number += 1;
-        let text = line::clean(line.get(..LINE_MAX).unwrap_or(line));
+        if self.partial.is_empty() && line.len() <= LINE_MAX {
+            self.part(line);
+        } else {
+            self.keep(line);
+            let part = std::mem::take(&mut self.partial);
+            self.part(&part);
+            self.partial = part;
+            self.partial.clear();
+        }
+        self.is_within = false;
+        self.is_quoted = false;
+    }
+
+    /// Takes a part of a line.
+    fn part(&mut self, part: &[u8]) {
+        self.number += usize::from(!self.is_within);
+        self.is_within = true;
+        if self.is_quoted {
+            return;
+        }
+        let text = line::clean(part);
         let mut rest: &str = &text;
         loop {
             let next = line::next_message(rest);
@@ -111,6 +144,7 @@ impl Reader {
             let parsed = line::parse(first);
             if parsed.text.starts_with(OURS) {
                 // What follows is a quotation.
+                self.is_quoted = true;
                 self.stamped |= parsed.time_us.is_some();
                 return;
             }
@@ -130,8 +164,7 @@ impl Reader {
     #[must_use]
     pub fn finish(&mut self) -> Vec<KernelReport> {
         if !self.partial.is_empty() {
-            let line = std::mem::take(&mut self.partial);
-            self.line(&line);
+            self.line(b"");
         }
         for context in std::mem::take(&mut self.contexts) {
             self.close_context(context);
@@ -242,7 +275,7 @@ impl Reader {
             return self.panicked(line.text);
         }
         let context = self.context(line.caller)?;
-        self.spot(context, &|open| open.is_continued_by(row, self.number))
+        self.spot(context, &|open| open.is_continued_by(row, line.text, self.number))
     }
 
     /// Which report of a context fits; the one that spoke last is asked first.

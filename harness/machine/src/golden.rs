@@ -266,13 +266,22 @@ const UNABLE: &[&str] = &[
     "a more recent xfs_repair",
     // all
     "Cannot allocate memory",
-    "No such file or directory",
-    "Permission denied",
 ];
+
+/// What they say of an image that they cannot open, and why. The reasons alone tell nothing: btrfs check says the same
+/// of a tree block or a root that is missing.
+const OPENS: &[&str] = &[
+    "mount check: cannot open ",
+    "could not check mount status",
+    "while trying to open ",
+    "xfs_repair: cannot open ",
+];
+const UNOPENED: &[&str] = &["No such file or directory", "Permission denied"];
 
 /// Why a checker's answer says nothing about the image, if so.
 fn unable(fs: Fs, code: i32, output: &str) -> Option<String> {
-    let said = |line: &&str| UNABLE.iter().any(|words| line.contains(words));
+    let any = |words: &[&str], line: &str| words.iter().any(|words| line.contains(words));
+    let said = |line: &&str| any(UNABLE, line) || (any(OPENS, line) && any(UNOPENED, line));
     let line = output.lines().find(said).map(|line| line.trim().to_owned());
     line.or_else(|| {
         let last = output.lines().map(str::trim).rfind(|line| !line.is_empty())?;
@@ -345,6 +354,31 @@ mod tests {
         let old_xfs = "Phase 1 - find and verify superblock...\nSuperblock has unknown incompat features (0x100) \
                        enabled in the filesystem.\nUsing a more recent xfs_repair is recommended.\n";
         assert!(unable(Fs::Xfs, 1, old_xfs).is_some());
+    }
+
+    #[test]
+    fn a_missing_image_is_no_missing_tree_block() {
+        let unable = |fs, output: &str| answer(fs, 1, output.to_owned()).unable.is_some();
+        for missing in [
+            "ERROR: mount check: cannot open disk.raw: No such file or directory\n",
+            "ERROR: could not check mount status: No such file or directory\n",
+        ] {
+            assert!(unable(Fs::Btrfs, missing), "{missing}");
+        }
+        assert!(unable(
+            Fs::Xfs,
+            "xfs_repair: cannot open disk.raw: No such file or directory\n"
+        ));
+        assert!(unable(
+            Fs::Ext4,
+            "e2fsck: Permission denied while trying to open disk.raw\n"
+        ));
+        for corrupt in [
+            "ERROR: failed to load root csum: No such file or directory\nERROR: cannot open file system\n",
+            "ERROR: failed to repair root items: No such file or directory\n",
+        ] {
+            assert!(!unable(Fs::Btrfs, corrupt), "{corrupt}");
+        }
     }
 
     #[test]

@@ -22,6 +22,9 @@ pub fn rejudged(cells: &[Rejudged]) -> String {
             verdict(&cell.now),
             cell.now.detail()
         );
+        if let Some(why) = &cell.unreadable {
+            let _ = writeln!(text, "{:width$}  {DIM}stored{DIM:#} {why}", "");
+        }
         if let Some(stored) = cell.stored.as_ref().filter(|_| cell.differs()) {
             let _ = writeln!(
                 text,
@@ -38,18 +41,26 @@ pub fn rejudged(cells: &[Rejudged]) -> String {
     let differ = cells.iter().filter(|cell| cell.differs()).count();
     let _ = writeln!(
         text,
-        "{BOLD}{} judged again:{BOLD:#} {}",
+        "{BOLD}{} judged again:{BOLD:#} {}{}",
         counted(cells.len(), "cell"),
         match differ {
             0 => "no verdict differs from the stored one".to_owned(),
             1 => "one verdict differs from the stored one".to_owned(),
             more => format!("{more} verdicts differ from the stored ones"),
+        },
+        match cells.iter().filter(|cell| cell.unreadable.is_some()).count() {
+            0 => String::new(),
+            unread => format!("; {} cannot be read", counted(unread, "stored verdict")),
         }
     );
     text
 }
 
+/// What is known of it: a cell of which only a place is left may have no kernel.
 fn name(cell: &Cell) -> String {
+    if cell.kernel.is_empty() {
+        return cell.case.clone();
+    }
     format!("{} {} {}", cell.kernel, cell.fs, cell.case)
 }
 
@@ -62,4 +73,32 @@ fn verdict(cell: &Cell) -> String {
         }
     }
     words
+}
+
+#[cfg(test)]
+mod tests {
+    use guest_wire::Fs;
+    use verdict::{Judgement, Stage};
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_known_of_a_cell_is_not_said() {
+        let broken = || Judgement::broken(Stage::Evidence, "bundle.json is missing");
+        let now = |kernel: &str| Cell::new(kernel, Fs::Btrfs, "old", broken(), None);
+        assert_eq!(
+            (name(&now("")), name(&now("k"))),
+            ("old".to_owned(), "k btrfs old".to_owned())
+        );
+        let cell = Rejudged {
+            now: now("k"),
+            stored: None,
+            unreadable: Some("cannot read cell.json: EOF".to_owned()),
+        };
+        let text = rejudged(&[cell]);
+        assert!(
+            text.contains("cannot read cell.json: EOF") && text.contains("1 stored verdict cannot be read"),
+            "{text}"
+        );
+    }
 }

@@ -11,7 +11,19 @@ pub const NAME: &str = "cell.json";
 /// Reads the result that a cell left in its directory; none if there is none that makes sense.
 #[must_use]
 pub fn load(dir: &Path) -> Option<Cell> {
-    serde_json::from_slice(&std::fs::read(dir.join(NAME)).ok()?).ok()
+    read(dir).ok().flatten()
+}
+
+/// The same, with none only if there is no file.
+///
+/// # Errors
+/// There is a file that cannot be read, or says what makes no sense.
+pub fn read(dir: &Path) -> std::io::Result<Option<Cell>> {
+    match std::fs::read(dir.join(NAME)) {
+        Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Writes a cell's result into a directory.

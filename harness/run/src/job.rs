@@ -12,6 +12,7 @@ use evidence::context::{CellContext, Plan};
 use evidence::hang::HostView;
 use evidence::needs::Need;
 use evidence::parts::{ARM_MARK, DISARM_MARK, Ending, Fsck, LostPart, ProgramKind, RuleHits, Timed, begin_mark};
+use evidence::steal::StealPoint;
 use exit::on_one_line;
 use guest_wire::{Event, Fs, GuestMessage, HostMessage, Job, JobKind, Sample, Want};
 use machine::golden;
@@ -46,8 +47,13 @@ pub struct JobRequest<'a> {
 }
 
 /// Runs a job on a machine whose agent is waiting for one, and gives back all that it left behind. `console` is how far
-/// the machine's console was read by the jobs before.
-pub fn run(machine: &mut Machine, request: JobRequest<'_>, console: &mut ConsolePlace) -> EvidenceBundle {
+/// the machine's console was read by the jobs before. Beside it stands what the host took from the guest since the job
+/// before, in that job's time.
+pub fn run(
+    machine: &mut Machine,
+    request: JobRequest<'_>,
+    console: &mut ConsolePlace,
+) -> (EvidenceBundle, Vec<StealPoint>) {
     let JobRequest {
         job,
         needs,
@@ -80,10 +86,7 @@ pub fn run(machine: &mut Machine, request: JobRequest<'_>, console: &mut Console
     if let Ok(now) = hits(machine) {
         merge_hits(&mut rules, now);
     }
-    let (ending, fsck) = match (ending, fsck) {
-        (Ending::Finished, Some(Err(reason))) => (Ending::Harness(reason), None),
-        (ending, fsck) => (ending, fsck.and_then(Result::ok)),
-    };
+    let (ending, fsck) = checked(ending, fsck);
     let mut lost = Vec::new();
     let trace = gather::trace(machine, &job.case).unwrap_or_else(|part| {
         lost.push(part);
@@ -100,18 +103,27 @@ pub fn run(machine: &mut Machine, request: JobRequest<'_>, console: &mut Console
     };
     let (earlier, own) = text("console.log", console.take(machine, &job.case));
     let (_, qemu_log) = text("qemu.log", machine.qemu_log().map(|log| (None, log)));
-    EvidenceBundle {
+    let evidence = EvidenceBundle {
         clocks: gather::clocks(&events, &trace, marked),
         events,
         trace,
         earlier,
         rules,
         fsck,
-        steal: watch.points,
+        steal: watch.points.clone(),
         qemu_log,
         qemu_end: machine.qemu_end().as_ref().and_then(vm_end),
         lost,
         ..EvidenceBundle::silent(program_kind(&job.kind), needs, context, ending, own)
+    };
+    (evidence, console.follow(watch))
+}
+
+/// Without the check that it asked for a job has not finished.
+fn checked(ending: Ending, fsck: Option<Result<Fsck, String>>) -> (Ending, Option<Fsck>) {
+    match (ending, fsck) {
+        (Ending::Finished, Some(Err(reason))) => (Ending::Harness(reason), None),
+        (ending, fsck) => (ending, fsck.and_then(Result::ok)),
     }
 }
 

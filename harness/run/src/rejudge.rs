@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use evidence::context::CellContext;
+use evidence::steal::{self, StealPoint};
 use evidence::{EvidenceBundle, judge};
 use guest_wire::Fs;
 use verdict::results::{Cell, Expected, Results, Tally};
@@ -22,6 +23,8 @@ pub struct Rejudged {
     pub now: Cell,
     /// The cell as it was stored, if it was.
     pub stored: Option<Cell>,
+    /// Why the stored cell cannot be read, if there is one.
+    pub unreadable: Option<String>,
 }
 
 impl Rejudged {
@@ -94,7 +97,10 @@ fn find(dir: &Path, places: &mut BTreeSet<PathBuf>) -> std::io::Result<()> {
 
 /// Judges one cell. Evidence that is missing, cut or unreadable makes it broken.
 fn cell(dir: &Path) -> Rejudged {
-    let stored = cell_file::load(dir);
+    let (stored, unreadable) = match cell_file::read(dir) {
+        Ok(stored) => (stored, None),
+        Err(error) => (None, Some(format!("cannot read {}: {error}", cell_file::NAME))),
+    };
     let now = match EvidenceBundle::load(dir) {
         Ok(evidence) => {
             let context = &evidence.context;
@@ -124,7 +130,11 @@ fn cell(dir: &Path) -> Rejudged {
             ..now
         },
     };
-    Rejudged { now, stored }
+    Rejudged {
+        now,
+        stored,
+        unreadable,
+    }
 }
 
 /// A bundle that is not that of the cell beside it: files of two cells were mixed.
@@ -144,13 +154,17 @@ fn strange(context: &CellContext, stored: Option<&Cell>) -> Option<Judgement> {
     })
 }
 
-/// Gives a stored cell what the console said after the cell was judged, as that is its own, and judges it again.
+/// Gives a stored cell what the console said after the cell was judged, as that is its own, and what the host took from
+/// the guest until then; judges it again.
 ///
 /// # Errors
 /// Its evidence is not there any more, or cannot be written.
-pub fn amend(cell: &Cell, belated: &str, expect: Option<&Expected>) -> std::io::Result<Cell> {
+pub fn amend(cell: &Cell, belated: &str, steal: &[StealPoint], expect: Option<&Expected>) -> std::io::Result<Cell> {
     let mut evidence = EvidenceBundle::load(&cell.dir).map_err(std::io::Error::other)?;
     evidence.console.push_str(belated);
+    for point in steal {
+        steal::add(&mut evidence.steal, *point);
+    }
     let judgement = judge(&evidence);
     let amended = Cell {
         dir: cell.dir.clone(),
@@ -242,6 +256,19 @@ mod tests {
             "{}",
             cell.now.detail()
         );
+    }
+
+    #[test]
+    fn a_stored_verdict_that_cannot_be_read_is_not_none() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("k/ext4/overlap");
+        leave(&dir, Judgement::broken(Stage::Boot, "the guest never answered"));
+        let unreadable = || rejudge(root.path()).unwrap().remove(0).unreadable;
+        assert_eq!(unreadable(), None);
+        std::fs::write(dir.join(cell_file::NAME), "{\"kernel\": 7").unwrap();
+        assert!(unreadable().is_some_and(|why| why.starts_with("cannot read cell.json: ")));
+        std::fs::remove_file(dir.join(cell_file::NAME)).unwrap();
+        assert_eq!(unreadable(), None);
     }
 
     #[test]

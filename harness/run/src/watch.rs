@@ -19,8 +19,10 @@ const PAUSE_MS: u64 = 1_000;
 const SILENT_MS: u64 = 3_000;
 
 /// What has been seen of a guest since its job was sent.
+#[derive(Debug)]
 pub(crate) struct Watch {
     started: Instant,
+    begun: Vitals,
     looked: Instant,
     vitals: Vitals,
     stolen_ms: u64,
@@ -36,6 +38,7 @@ impl Watch {
         let vitals = machine.vitals();
         Watch {
             started: Instant::now(),
+            begun: vitals,
             looked: Instant::now(),
             vitals,
             stolen_ms: 0,
@@ -44,6 +47,22 @@ impl Watch {
             heard_at_ms: vitals.run_ms,
             looks: Vec::new(),
         }
+    }
+
+    /// What the host took after this watch's last look: until the next job was sent, and then as the watch of that job
+    /// saw it. Times are those of this watch.
+    pub(crate) fn followed_by(&mut self, next: &Watch) -> Vec<StealPoint> {
+        let mut points = vec![self.look_at(next.started, next.begun)];
+        let since_ms = milliseconds(next.started.saturating_duration_since(self.started));
+        for point in &next.points {
+            let point = StealPoint {
+                host_ms: point.host_ms.saturating_add(since_ms),
+                run_ms: point.run_ms,
+                stolen_ms: point.stolen_ms.saturating_add(self.stolen_ms),
+            };
+            steal::add(&mut points, point);
+        }
+        points
     }
 
     /// When the next look is due.
@@ -68,6 +87,11 @@ impl Watch {
     }
 
     fn take(&mut self, now: Instant, vitals: Vitals) {
+        let point = self.look_at(now, vitals);
+        steal::add(&mut self.points, point);
+    }
+
+    fn look_at(&mut self, now: Instant, vitals: Vitals) -> StealPoint {
         let since = now.saturating_duration_since(self.looked);
         let stolen_ms = stolen(since, self.vitals, vitals);
         self.stolen_ms += stolen_ms;
@@ -75,14 +99,11 @@ impl Watch {
             self.pauses += 1;
         }
         (self.looked, self.vitals) = (now, vitals);
-        steal::add(
-            &mut self.points,
-            StealPoint {
-                host_ms: milliseconds(now.saturating_duration_since(self.started)),
-                run_ms: vitals.run_ms,
-                stolen_ms: self.stolen_ms,
-            },
-        );
+        StealPoint {
+            host_ms: milliseconds(now.saturating_duration_since(self.started)),
+            run_ms: vitals.run_ms,
+            stolen_ms: self.stolen_ms,
+        }
     }
 
     /// Whether the guest has used so much CPU time without a word that its CPUs are worth a look.
@@ -139,6 +160,7 @@ mod tests {
     fn watch() -> Watch {
         Watch {
             started: Instant::now(),
+            begun: Vitals::default(),
             looked: Instant::now(),
             vitals: Vitals::default(),
             stolen_ms: 0,
@@ -177,6 +199,27 @@ mod tests {
             [(500, vitals(false, 0, 0)), (500, vitals(false, 1, 5_000))],
         );
         assert_eq!((stolen, pauses), (5_000, 1));
+    }
+
+    #[test]
+    fn a_stop_that_the_next_job_saw_belongs_to_the_one_before_too() {
+        let mut first = watch();
+        after(&mut first, (1..=20).map(|_| (500, vitals(false, 5, 1_000))));
+        let sent = first.looked + Duration::from_secs(1);
+        let begun = vitals(false, 5, 1_400);
+        let mut next = Watch {
+            started: sent,
+            begun,
+            looked: sent,
+            vitals: begun,
+            ..watch()
+        };
+        let stopped = (1..=60).map(|_| (500, vitals(true, 5, 1_400)));
+        assert_eq!(after(&mut next, stopped).0, 30_000);
+        let points = first.followed_by(&next);
+        let ends = [points.first(), points.last()].map(|point| point.map(|point| (point.host_ms, point.stolen_ms)));
+        assert_eq!(ends, [Some((11_000, 1_400)), Some((41_000, 31_400))]);
+        assert_eq!(first.points.last().map(|point| point.stolen_ms), Some(1_000));
     }
 
     #[test]

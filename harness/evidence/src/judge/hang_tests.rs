@@ -52,6 +52,24 @@ fn what_waits_for_a_dead_queue_is_not_to_blame() {
 }
 
 #[test]
+fn a_guest_that_goes_on_does_not_hang() {
+    for outcome in [PhaseOutcome::Done, PhaseOutcome::Skipped] {
+        let mut bundle = stalled(StallKind::Blocked, &["schedule", "ext4_put_super"]).bundle();
+        assert!(line(&bundle).starts_with("fail [umount: ext4_put_super]"));
+        let mut last = bundle.events.last().unwrap().clone();
+        last.event = Event::PhaseEnd {
+            phase: Phase::Umount,
+            outcome,
+        };
+        bundle.events.push(last);
+        assert_eq!(
+            line(&bundle),
+            "broken [] harness: in umount, the guest was taken for stalled and went on when it was asked for its stacks"
+        );
+    }
+}
+
+#[test]
 fn each_kind_of_hang_is_named() {
     let frames = &["schedule", "io_schedule", "ext4_put_super"];
     for (how, expected) in [

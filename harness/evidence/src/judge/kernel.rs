@@ -39,6 +39,9 @@ fn hang(evidence: &EvidenceBundle, seen: &Seen) -> Option<Judgement> {
     let Ending::Stalled(stall) = &evidence.ending else {
         return None;
     };
+    if evidence.went_on() {
+        return None;
+    }
     let mut stall = stall.clone();
     let lockup = seen.lockups.iter().find(|report| report.place.is_some());
     if let (true, Some(report)) = (stall.burns_cpu(), lockup) {

@@ -30,7 +30,7 @@ impl Seen {
         let times = Times::of(&evidence.events, evidence.clocks);
         let mut log = reports::of_case(&evidence.console, &faults, &times, &evidence.steal);
         let mut lockups = Vec::new();
-        if matches!(&evidence.ending, Ending::Stalled(_)) {
+        if matches!(&evidence.ending, Ending::Stalled(_)) && !evidence.went_on() {
             lockups = log
                 .standing
                 .extract_if(.., |report| reports::is_lockup(report))

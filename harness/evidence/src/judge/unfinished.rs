@@ -52,6 +52,13 @@ pub(super) fn unfinished(evidence: &EvidenceBundle, faults: &Faults) -> Option<J
                 phase.name()
             ),
         )),
+        Ending::Stalled(stall) if evidence.went_on() => Some(Judgement::broken(
+            Stage::Harness,
+            format!(
+                "in {}, the guest was taken for stalled and went on when it was asked for its stacks",
+                stall.phase.name()
+            ),
+        )),
         Ending::Finished => skipped(evidence)
             .or_else(|| gap(evidence))
             .or_else(|| unchecked(evidence)),

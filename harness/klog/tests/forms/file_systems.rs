@@ -156,6 +156,22 @@ fn an_abort_is_one_report_with_what_btrfs_does_about_it() {
 }
 
 #[test]
+fn an_abort_with_one_error_does_not_hide_another() {
+    for abort in ["Transaction aborted (error -5)", "Transaction 8 aborted (-EIO)"] {
+        let log = |errno| {
+            format!(
+                "[   12.3] BTRFS error (device vda state A): {abort}\n\
+                 [   12.3] BTRFS: error (device vda state A) in btrfs_insert_item:20: errno={errno}\n\
+                 [   12.3] BTRFS info (device vda state EA): forced readonly\n"
+            )
+        };
+        assert_eq!(kinds(&log("-5 IO failure")), ["btrfs-abort btrfs_insert_item"]);
+        let two = kinds(&log("-17 Object already exists"));
+        assert_eq!(two, ["btrfs-abort -", "btrfs-error btrfs_insert_item"]);
+    }
+}
+
+#[test]
 fn ext4_and_its_journal() {
     each(
         "ext4-error",

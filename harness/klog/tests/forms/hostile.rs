@@ -132,3 +132,24 @@ fn a_stack_without_an_end_is_cut() {
     let report = one(&log);
     assert_eq!((report.frames.len(), report.truncated), (64, true));
 }
+
+#[test]
+fn what_stands_late_on_a_long_line_is_read() {
+    let kasan = "[    5.100000] BUG: KASAN: use-after-free in f+0x1/0x2\n";
+    for talk in [4_000, 4_070, 4_080, 4_090, 4_096, 4_097, 10_000, 100_000] {
+        let log = format!(
+            "[    5.0] {}{kasan}[    5.2] BUG: KASAN: use-after-free in g+0x1/0x2\n",
+            "x".repeat(talk)
+        );
+        assert_eq!(kinds(&log), ["kasan f", "kasan g"], "{talk}");
+        let mut reader = Reader::new();
+        log.as_bytes().chunks(1000).for_each(|piece| reader.feed(piece));
+        let lines: Vec<usize> = reader.finish().iter().map(|report| report.line).collect();
+        assert_eq!(lines, [1, 2], "{talk}");
+        assert_eq!(
+            kinds(&format!("[    5.0] bioscope: {}{kasan}", "x".repeat(talk))),
+            [""; 0],
+            "{talk}"
+        );
+    }
+}

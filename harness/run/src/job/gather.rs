@@ -6,12 +6,15 @@ use std::time::{Duration, Instant};
 
 use evidence::context::{Clocks, Offset};
 use evidence::parts::{Earlier, LostPart, Owner, Timed, begin_mark, end_mark};
+use evidence::steal::StealPoint;
 use guest_wire::{Event, HostMessage};
 use machine::Machine;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use vhost_blk_api::control::Command;
 use vhost_blk_api::trace::{self, Record};
+
+use crate::watch::Watch;
 
 /// How long the console may take to show what the guest's kernel has in its log. Most kernels print before the write
 /// to the log returns; those that print from a thread of their own are behind for milliseconds.
@@ -29,6 +32,8 @@ const RATE_ERROR_PPM: u64 = 200_000;
 pub struct ConsolePlace {
     read: usize,
     owner: Owner,
+    /// The host's watch of the job that this is.
+    watch: Option<Watch>,
 }
 
 impl ConsolePlace {
@@ -38,7 +43,15 @@ impl ConsolePlace {
         ConsolePlace {
             read: 0,
             owner: Owner::Boot,
+            watch: None,
         }
+    }
+
+    /// Goes on to the next job's watch; gives back what the host took since the job before, in that job's time.
+    pub(super) fn follow(&mut self, watch: Watch) -> Vec<StealPoint> {
+        let points = self.watch.as_mut().map(|before| before.followed_by(&watch));
+        self.watch = Some(watch);
+        points.unwrap_or_default()
     }
 
     /// What the console has since the last look: what came before the case, and the case's own. Without the case's
@@ -76,27 +89,31 @@ fn mark_at(log: &str, mark: &str) -> Option<usize> {
 }
 
 /// Waits until the console shows a mark.
-pub(super) fn await_console(machine: &Machine, mark: &str) {
+pub(super) fn await_console(machine: &Machine, mark: &str, host: &mut Watch) {
     let shown = |text: &str| mark_at(text, mark).is_some();
     // What is not shown is missed by the judge; here it is only waited for.
     if let Ok(watch) = ConsoleWatch::begin(machine) {
-        watch.until(machine, shown);
+        watch.until(machine, host, shown);
     }
 }
 
-/// Has the guest power off, and gives back what the console says until then that no job has.
-pub(crate) fn power_off(machine: &mut Machine, console: &ConsolePlace) -> String {
+/// Has the guest power off, and gives back what the console says until then that no job has, with what the host took
+/// meanwhile.
+pub(crate) fn power_off(machine: &mut Machine, console: &mut ConsolePlace) -> (String, Vec<StealPoint>) {
+    let mut host = console.watch.take().unwrap_or_else(|| Watch::begin(machine));
+    host.points.clear();
     let watch = ConsoleWatch::begin(machine);
     // A guest that ended by itself has said what it had to say, and closes no file any more.
     let sent = machine.qemu_end().is_none() && machine.line().send(&HostMessage::PowerOff).is_ok();
     if let (true, Ok(watch)) = (sent, watch) {
-        watch.until(machine, |text| after_power_off(text).is_some());
+        watch.until(machine, &mut host, |text| after_power_off(text).is_some());
     }
+    host.look(machine);
     let bytes = machine.console_log().unwrap_or_default();
     let rest = String::from_utf8_lossy(bytes.get(console.read..).unwrap_or_default());
     // What comes behind it is said of an agent that has nowhere to go back to.
     let end = after_power_off(&rest).unwrap_or(rest.len());
-    rest.get(..end).unwrap_or_default().to_owned()
+    (rest.get(..end).unwrap_or_default().to_owned(), host.points)
 }
 
 /// Where the line ends by which the kernel says that it has done all that comes before the power goes off.
@@ -120,14 +137,19 @@ impl ConsoleWatch {
     }
 
     /// Waits until the console shows something, or nobody writes it any more, or for as long as that may take.
-    fn until(&self, machine: &Machine, shown: impl Fn(&str) -> bool) {
+    /// The host's watch goes on meanwhile.
+    fn until(&self, machine: &Machine, host: &mut Watch, shown: impl Fn(&str) -> bool) {
         let deadline = Instant::now() + CONSOLE_WITHIN;
         let mut closed = false;
         while !closed && !shown(&String::from_utf8_lossy(&machine.console_log().unwrap_or_default())) {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            let now = Instant::now();
+            if now >= deadline {
                 return;
             }
+            if now >= host.next_look() {
+                host.look(machine);
+            }
+            let left = deadline.min(host.next_look()).saturating_duration_since(Instant::now());
             let left = Timespec::try_from(left).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });
             let _ = rustix::event::poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&left));
             let mut buffer = [std::mem::MaybeUninit::uninit(); 1024];

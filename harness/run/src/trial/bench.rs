@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use evidence::context::{CellContext, KernelIdentity, Plan};
 use evidence::parts::Ending;
+use evidence::steal::StealPoint;
 use evidence::{EvidenceBundle, judge};
 use guest_wire::{Fs, Job};
 use machine::provision::{self, MachineRequest};
@@ -99,10 +100,10 @@ impl Bench<'_> {
                 },
                 dir: &dir,
             };
-            let evidence = guest.run(request);
+            let (evidence, steal) = guest.run(request);
             let cell = self.record(case, &evidence, &dir)?;
             if let (Some(before), Some(earlier)) = (before, &evidence.earlier) {
-                self.belated(before, &earlier.text)?;
+                self.belated(before, &earlier.text, &steal)?;
             }
             self.cells.push(cell);
             before = Some(case);
@@ -118,8 +119,8 @@ impl Bench<'_> {
         let failed = |cell: &Cell| matches!(cell.verdict(), Verdict::Fail(_));
         match before {
             Some(last) if finished && !self.cells.last().is_some_and(failed) => {
-                let text = guest.power_off();
-                self.belated(last, &text)
+                let (text, steal) = guest.power_off();
+                self.belated(last, &text, &steal)
             }
             _ => {
                 guest.end();
@@ -128,10 +129,10 @@ impl Bench<'_> {
         }
     }
 
-    /// Judges the last cell again with what the console said after it was judged.
-    fn belated(&mut self, case: &Planned, text: &str) -> std::io::Result<()> {
+    /// Judges the last cell again with what the console said after it was judged, and what the host took meanwhile.
+    fn belated(&mut self, case: &Planned, text: &str, steal: &[StealPoint]) -> std::io::Result<()> {
         match self.cells.last_mut() {
-            Some(cell) if !text.trim().is_empty() => *cell = rejudge::amend(cell, text, case.expect.as_ref())?,
+            Some(cell) if !text.trim().is_empty() => *cell = rejudge::amend(cell, text, steal, case.expect.as_ref())?,
             _ => {}
         }
         Ok(())

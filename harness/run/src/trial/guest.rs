@@ -1,6 +1,7 @@
 //! The guest of a boot, as the loop over its cases knows it.
 
 use evidence::EvidenceBundle;
+use evidence::steal::StealPoint;
 use machine::Machine;
 
 use crate::job::{self, ConsolePlace, JobRequest};
@@ -10,11 +11,12 @@ pub(super) trait Guest {
     /// The kernel's command line.
     fn command_line(&self) -> &str;
 
-    /// Runs a job and gives back what it left behind.
-    fn run(&mut self, request: JobRequest<'_>) -> EvidenceBundle;
+    /// Runs a job and gives back what it left behind, and what the host took from the guest since the job before.
+    fn run(&mut self, request: JobRequest<'_>) -> (EvidenceBundle, Vec<StealPoint>);
 
-    /// Has the kernel power off, and gives back what the console says from the end of the last job until then.
-    fn power_off(self) -> String;
+    /// Has the kernel power off, and gives back what the console says from the end of the last job until then, and what
+    /// the host took meanwhile.
+    fn power_off(self) -> (String, Vec<StealPoint>);
 
     /// Ends the machine, whatever the guest does.
     fn end(self);
@@ -41,14 +43,14 @@ impl Guest for BootedGuest {
         self.machine.command_line()
     }
 
-    fn run(&mut self, request: JobRequest<'_>) -> EvidenceBundle {
+    fn run(&mut self, request: JobRequest<'_>) -> (EvidenceBundle, Vec<StealPoint>) {
         job::run(&mut self.machine, request, &mut self.console)
     }
 
-    fn power_off(mut self) -> String {
-        let text = job::power_off(&mut self.machine, &self.console);
+    fn power_off(mut self) -> (String, Vec<StealPoint>) {
+        let last_words = job::power_off(&mut self.machine, &mut self.console);
         self.machine.end();
-        text
+        last_words
     }
 
     fn end(self) {

@@ -20,6 +20,8 @@ const QUIET: &str = "[   99.950000] reboot: Power down\r\n";
 struct Recorded {
     left: VecDeque<EvidenceBundle>,
     last_words: &'static str,
+    /// What the host takes after each job.
+    steal: Vec<StealPoint>,
 }
 
 impl Guest for Recorded {
@@ -27,12 +29,12 @@ impl Guest for Recorded {
         "quiet"
     }
 
-    fn run(&mut self, _: JobRequest<'_>) -> EvidenceBundle {
-        self.left.pop_front().unwrap()
+    fn run(&mut self, _: JobRequest<'_>) -> (EvidenceBundle, Vec<StealPoint>) {
+        (self.left.pop_front().unwrap(), self.steal.clone())
     }
 
-    fn power_off(self) -> String {
-        self.last_words.to_owned()
+    fn power_off(self) -> (String, Vec<StealPoint>) {
+        (self.last_words.to_owned(), self.steal)
     }
 
     fn end(self) {}
@@ -127,6 +129,7 @@ fn what_the_kernel_says_between_two_cases_is_the_first_ones() {
         let guest = Recorded {
             left: left.into(),
             last_words: QUIET,
+            steal: Vec::new(),
         };
         let cells = cells(&[first, second], guest);
         assert_eq!(cells.iter().map(says).collect::<Vec<_>>(), [expected, PASS]);
@@ -141,6 +144,7 @@ fn what_the_kernel_says_until_the_power_is_off_is_the_last_ones() {
         let guest = Recorded {
             left: left.into(),
             last_words,
+            steal: Vec::new(),
         };
         let cells = cells(&[first, second], guest);
         assert_eq!(cells.iter().map(says).collect::<Vec<_>>(), [PASS, expected]);
@@ -150,10 +154,45 @@ fn what_the_kernel_says_until_the_power_is_off_is_the_last_ones() {
     let guest = Recorded {
         left: [recorded(failed, "", "")].into(),
         last_words: OOPS,
+        steal: Vec::new(),
     };
     let cells = cells(&[first], guest);
     let stored = cell_file::load(
         &Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../tests/fixtures/cells/{KERNEL}.btrfs.{failed}")),
     );
     assert_eq!(cells[0].verdict(), stored.unwrap().verdict());
+}
+
+/// A host that stops a guest between two jobs, of which its watchdog complains.
+#[test]
+fn what_the_host_takes_after_a_case_explains_a_lockup_after_it() {
+    let (first, second) = ("partial-write", "ioerr-leak");
+    let lockup = "[   99.900000] watchdog: BUG: soft lockup - CPU#0 stuck for 41s! [swapper/0:0]\r\n";
+    let stopped = |case: &str| {
+        let bundle = recorded(case, "", "");
+        let printed_ms = u64::try_from(bundle.clocks.log.unwrap().host_us(99_900_000) / 1000).unwrap();
+        let last = bundle.steal.last().copied().unwrap_or_default();
+        [(45_000, 0), (0, 40_000)].map(|(before_ms, taken_ms)| StealPoint {
+            host_ms: printed_ms - before_ms,
+            stolen_ms: last.stolen_ms + taken_ms,
+            ..last
+        })
+    };
+    for is_stopped in [true, false] {
+        for at_the_end in [false, true] {
+            let speaker = if at_the_end { second } else { first };
+            let steal: Vec<_> = stopped(speaker).into_iter().filter(|_| is_stopped).collect();
+            let expected = (!is_stopped).then_some(Cause::Crash);
+            let (between, last_words) = if at_the_end { ("", lockup) } else { (lockup, QUIET) };
+            let guest = Recorded {
+                left: [recorded(first, "", ""), recorded(second, first, between)].into(),
+                last_words,
+                steal,
+            };
+            let cells = cells(&[first, second], guest);
+            let causes: Vec<_> = cells.iter().map(|cell| cell.verdict().cause()).collect();
+            let expected = if at_the_end { [None, expected] } else { [expected, None] };
+            assert_eq!(causes, expected);
+        }
+    }
 }

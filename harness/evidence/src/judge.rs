@@ -41,6 +41,7 @@ pub fn judge(evidence: &EvidenceBundle) -> Judgement {
         })
         .or_else(|| kernel::failure(evidence, &seen))
         .or_else(|| counted::failure(evidence, &seen.log))
+        .or_else(|| seen.not_all())
         .or_else(|| image::spoilt(evidence, &seen.faults))
         .or_else(|| unfinished::unfinished(evidence, &seen.faults))
         .unwrap_or_else(|| match &unmet[..] {

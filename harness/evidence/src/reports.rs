@@ -9,7 +9,7 @@ mod text;
 #[cfg(test)]
 mod tests;
 
-use klog::{KernelReport, Kind};
+use klog::{KernelReport, Kind, Reader};
 use verdict::Cause;
 
 use crate::faults::Faults;
@@ -95,6 +95,10 @@ fn is_foreign(report: &KernelReport) -> bool {
     report.kind == Kind::Panic && NOTHING_TO_RUN.iter().any(|reason| report.title.contains(reason))
 }
 
+/// Reports of a kind that are looked at. The kernel limits the rate of nearly all that a fault brings about, so faults
+/// alone do not get here.
+const OF_A_KIND_MAX: usize = 2_000;
+
 /// What a kernel's log says.
 #[derive(Debug, Default)]
 pub(crate) struct Reports {
@@ -104,6 +108,8 @@ pub(crate) struct Reports {
     pub(crate) excused: Vec<KernelReport>,
     /// What only says that the host had no time for the guest.
     pub(crate) stolen: Vec<KernelReport>,
+    /// How many nobody looked at, because there were many of their kind.
+    pub(crate) left_out: u64,
 }
 
 /// Whether a watchdog of the guest only saw that the host had no time for it.
@@ -127,11 +133,14 @@ pub(crate) fn is_lockup(report: &KernelReport) -> bool {
 /// Reads the log of a case.
 pub(crate) fn of_case(log: &str, faults: &Faults, times: &Times, steal: &[StealPoint]) -> Reports {
     let mut excuses = Excuses::new(faults, times);
-    let mut reports = Reports::default();
-    for report in klog::read(log.as_bytes())
-        .into_iter()
-        .filter(|report| !is_foreign(report))
-    {
+    let mut reader = Reader::keeping(OF_A_KIND_MAX);
+    reader.feed(log.as_bytes());
+    let read = reader.finish();
+    let mut reports = Reports {
+        left_out: reader.left_out(),
+        ..Reports::default()
+    };
+    for report in read.into_iter().filter(|report| !is_foreign(report)) {
         if is_of_host(&report, times, steal) {
             reports.stolen.push(report);
         } else if excuses.cover(&report) {

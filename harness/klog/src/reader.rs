@@ -13,7 +13,7 @@ use crate::{KernelReport, Kind, pattern};
 pub(crate) const LINE_MAX: usize = 4096;
 /// Bytes at the end of such a part in which the head of a message may have begun.
 const HEAD_MAX: usize = 32;
-/// Reports of a kind that are kept; one that comes in a loop must not hide another kind.
+/// Reports of a kind that are kept unless asked otherwise; one that comes in a loop must not hide another kind.
 pub(crate) const OF_A_KIND_MAX: usize = 200;
 /// Callers whose reports are followed at once.
 const CALLERS_MAX: usize = 64;
@@ -41,6 +41,7 @@ pub struct Reader {
     contexts: Vec<Context>,
     reports: Vec<KernelReport>,
     of_kind: BTreeMap<Kind, usize>,
+    of_kind_max: usize,
     left_out: u64,
     /// The line that is not complete yet.
     partial: Vec<u8>,
@@ -62,14 +63,21 @@ impl Default for Reader {
 }
 
 impl Reader {
-    /// At the beginning of a log.
+    /// At the beginning of a log, to keep the first 200 reports of a kind.
     #[must_use]
     pub fn new() -> Reader {
+        Reader::keeping(OF_A_KIND_MAX)
+    }
+
+    /// At the beginning of a log, to keep this many reports of a kind. [`Reader::left_out`] counts the others.
+    #[must_use]
+    pub fn keeping(of_kind_max: usize) -> Reader {
         Reader {
             index: Index::get(),
             contexts: Vec::new(),
             reports: Vec::new(),
             of_kind: BTreeMap::new(),
+            of_kind_max,
             left_out: 0,
             partial: Vec::new(),
             is_within: false,
@@ -328,7 +336,7 @@ impl Reader {
 
     fn close(&mut self, open: Open) {
         let of_kind = self.of_kind.entry(open.kind()).or_default();
-        if *of_kind >= OF_A_KIND_MAX {
+        if *of_kind >= self.of_kind_max {
             self.left_out += 1;
             return;
         }

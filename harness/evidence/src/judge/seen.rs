@@ -1,7 +1,7 @@
 //! What a verdict is made from besides the bundle itself: the log's reports that count, and what rules did.
 
 use klog::KernelReport;
-use verdict::{Cause, FailureKind, Judgement};
+use verdict::{Cause, FailureKind, Judgement, Stage};
 
 use crate::bundle::EvidenceBundle;
 use crate::faults::Faults;
@@ -88,6 +88,13 @@ impl Seen {
             Cause::Error,
         ];
         causes.into_iter().find_map(|cause| self.report(cause))
+    }
+
+    /// A log with more reports than are looked at, of which those that are say nothing against the kernel.
+    pub(super) fn not_all(&self) -> Option<Judgement> {
+        let left_out = self.log.left_out;
+        let detail = || format!("the kernel's log has {left_out} more reports of a kind than are looked at");
+        (left_out > 0).then(|| Judgement::broken(Stage::Evidence, detail()))
     }
 
     fn when(&self) -> String {

@@ -375,6 +375,26 @@ fn a_disk_that_a_rule_wrote_wrong_says_nothing_of_the_kernel() {
 }
 
 #[test]
+fn reports_that_nobody_looks_at_are_no_pass() {
+    let abort = "BTRFS error (device vda state A): Transaction aborted (error -5)";
+    let many = |count: u32, end: &str| {
+        let cell = (0..count).fold(exec().device(failed_write()), |cell, n| {
+            cell.says(5.1 + f64::from(n) / 1e6, abort)
+        });
+        line(&cell.says(5.2, end).bundle())
+    };
+    let pass = many(1_500, "a word");
+    assert!(pass.starts_with("pass: "), "{pass}");
+    let broken = many(2_003, "a word");
+    assert_eq!(
+        broken,
+        "broken: evidence: the kernel's log has 3 more reports of a kind than are looked at"
+    );
+    let failed = many(2_003, "BUG: Bad page state in process a  pfn:1");
+    assert!(failed.starts_with("fail crash"), "{failed}");
+}
+
+#[test]
 fn a_kernel_that_reports_more_than_its_log_holds_fails() {
     let overrun = |sketch: Sketch| {
         let mut bundle = sketch.bundle();

@@ -75,4 +75,21 @@ pub(super) const ROWS: &[Row] = &[
     row(Kind::BtrfsAssertion, "BTRFS* (device *: assertion failed")
         .place(Place::Stack)
         .extent(Extent::Trace),
+    // What it finds critical and goes on from, without a stack. Other such messages come with a `WARN()` or an abort,
+    // which say where.
+    said(
+        Kind::BtrfsError,
+        "BTRFS critical (device *: bad ordered accounting left ",
+    ),
+    said(
+        Kind::BtrfsError,
+        "BTRFS critical (device *: bad ordered extent accounting, ",
+    ),
+    said(Kind::BtrfsError, "BTRFS critical (device *: unable to find logical "),
+    said(
+        Kind::BtrfsError,
+        "BTRFS critical (device *: unable to find chunk map for logical ",
+    ),
+    said(Kind::BtrfsError, "BTRFS critical (device *: found a bad "),
+    said(Kind::BtrfsError, "BTRFS critical (device *: mapping failed logical "),
 ];

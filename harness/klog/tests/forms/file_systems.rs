@@ -30,6 +30,30 @@ const BTRFS: &[(&str, &[(&str, &str)])] = &[
                 "BTRFS: error (device vda state EA) in btrfs_x:12: errno=-117 Filesystem corrupted (bad: 1)",
                 "btrfs_x",
             ),
+            (
+                "BTRFS critical (device vda): bad ordered extent accounting, root=5 ino=257 OE offset=0",
+                "-",
+            ),
+            (
+                "BTRFS critical (device vda): bad ordered accounting left 4096 size 8192",
+                "-",
+            ),
+            (
+                "BTRFS critical (device vda state A): unable to find logical 30 length 4096",
+                "-",
+            ),
+            (
+                "BTRFS critical (device vda): unable to find chunk map for logical 30 length 4096",
+                "-",
+            ),
+            (
+                "BTRFS critical (device vda): found a bad chunk map, wanted 1-2, found 3-4",
+                "-",
+            ),
+            (
+                "BTRFS critical (device vda): mapping failed logical 30 bio len 4096 len 0",
+                "-",
+            ),
         ],
     ),
     (

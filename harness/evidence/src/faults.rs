@@ -53,6 +53,8 @@ pub(crate) struct Faults {
     pub(crate) spoilt_by: Option<String>,
     /// Requests that failed although no rule made them.
     pub(crate) stray: Vec<RequestLine>,
+    /// Requests that failed because the disk never went as far.
+    pub(crate) beyond_end: Vec<RequestLine>,
 }
 
 /// Actions that report success for what was not done as asked.
@@ -116,7 +118,10 @@ impl Faults {
                 is_torn: outcome.action == TORN,
                 rule: outcome.rule.clone(),
             }),
-            (Status::IoErr, None) if is_cut_off(&request, size_at(trace, complete.t_us)) => self.told.push(Told {
+            (Status::IoErr, None) if reaches_beyond(&request, largest_by(trace, complete.t_us)) => {
+                self.beyond_end.push(request);
+            }
+            (Status::IoErr, None) if reaches_beyond(&request, size_at(trace, complete.t_us)) => self.told.push(Told {
                 t_us: complete.t_us,
                 op: submit.op,
                 sectors: sectors(&request),
@@ -149,8 +154,28 @@ fn size_at(trace: &[Record], us: Time) -> Option<u64> {
     })
 }
 
-/// Whether a request reaches beyond the end that a command gave the disk.
-fn is_cut_off(request: &RequestLine, bytes: Option<u64>) -> bool {
+/// The largest size that the disk has had by then; none if no mark tells any.
+fn largest_by(trace: &[Record], us: Time) -> Option<u64> {
+    let sizes = trace.iter().filter_map(|record| match record {
+        Record::Mark { t_us, disk_bytes, .. } if *t_us <= us => *disk_bytes,
+        Record::Resize { t_us, from, bytes } if *t_us <= us => Some(*from.max(bytes)),
+        _ => None,
+    });
+    sizes.max().filter(|_| {
+        trace.iter().any(|record| {
+            matches!(
+                record,
+                Record::Mark {
+                    disk_bytes: Some(_),
+                    ..
+                }
+            )
+        })
+    })
+}
+
+/// Whether a request reaches beyond an end of the disk.
+fn reaches_beyond(request: &RequestLine, bytes: Option<u64>) -> bool {
     let beyond = |range: &Range<u64>| bytes.is_some_and(|bytes| range.end.saturating_mul(SECTOR_BYTES) > bytes);
     sectors(request).iter().any(beyond)
 }

@@ -13,6 +13,9 @@ pub(crate) const CASE: &str = "overlap";
 /// By how much the clocks may be wrong.
 pub(crate) const WITHIN_US: u64 = 10_000;
 
+/// Where the disk of a cell ends.
+pub(crate) const DISK_BYTES: u64 = 1 << 30;
+
 /// A cell as it is before it is sealed.
 #[derive(Clone)]
 pub(crate) struct Sketch {
@@ -161,6 +164,7 @@ impl Sketch {
             t_us: 500_000,
             name: name.to_owned(),
             records: Some(records),
+            disk_bytes: Some(DISK_BYTES),
         };
         let mut trace = vec![mark(&begin_mark(CASE), 0), mark(ARM_MARK, 1)];
         trace.extend(self.trace.iter().cloned());

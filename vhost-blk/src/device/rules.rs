@@ -165,6 +165,7 @@ impl Device {
             name: name.to_owned(),
             // The trace knows.
             records: None,
+            disk_bytes: Some(self.disk.bytes()),
         });
         state.book.mark(name);
         self.disk.history.mark(name);

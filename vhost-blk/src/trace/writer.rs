@@ -235,6 +235,7 @@ mod tests {
             t_us: number,
             name: "m".repeat(200),
             records: None,
+            disk_bytes: None,
         }
     }
 

@@ -115,6 +115,7 @@ fn trace() -> Vec<Record> {
         t_us: 7,
         name,
         records: Some(records),
+        disk_bytes: None,
     };
     (20..).zip(marks).map(mark).collect()
 }

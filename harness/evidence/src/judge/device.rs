@@ -22,6 +22,19 @@ pub(super) fn dead_queue(evidence: &EvidenceBundle) -> Option<Judgement> {
     })
 }
 
+/// A driver that asks for what is beyond the end of the disk, which the device told it.
+pub(super) fn beyond_end(faults: &Faults) -> Option<Judgement> {
+    let submit = &faults.beyond_end.first()?.submit;
+    Some(Judgement::fail(
+        FailureKind::Error,
+        Some("device: beyond the end"),
+        format!(
+            "the device saw request {} ({} at sector {}, {} bytes), which reaches beyond the end of the disk",
+            submit.seq, submit.op, submit.sector, submit.len
+        ),
+    ))
+}
+
 fn failure(place: &str, queue: u16, problem: &str) -> Judgement {
     Judgement::fail(
         FailureKind::Error,

@@ -29,6 +29,7 @@ pub(super) fn failure(evidence: &EvidenceBundle, seen: &Seen) -> Option<Judgemen
         .or_else(|| report(Cause::Leak))
         .or_else(|| calls::failure(evidence, &seen.faults))
         .or_else(|| device::malformed(evidence))
+        .or_else(|| device::beyond_end(&seen.faults))
         .or_else(|| finding(evidence, FindingCause::Error))
         .or_else(|| exec_outcome(evidence))
         .or_else(|| report(Cause::Warning))

@@ -9,7 +9,7 @@ use super::judge;
 use crate::bundle::EvidenceBundle;
 use crate::context::{CellContext, KernelIdentity};
 use crate::parts::{Earlier, Ending, Fsck, Owner, ProgramKind, VmEnd};
-use crate::testing::{Sketch, injected, stray};
+use crate::testing::{DISK_BYTES, Sketch, injected, stray};
 
 const EIO_NOTE: &str = "overlap: failed to write the source: Input/output error (os error 5)";
 
@@ -195,6 +195,14 @@ fn the_device_s_view_is_judged() {
         (
             test().device(stray(7, 5_000_000, Op::Read, 8)),
             "broken: device: request 7 (read at sector 8, 4096 bytes) failed, and no rule made it",
+        ),
+        (
+            test().device(stray(7, 5_000_000, Op::Read, DISK_BYTES / 512 - 8)),
+            "broken: device: ",
+        ),
+        (
+            test().device(stray(7, 5_000_000, Op::Read, DISK_BYTES / 512 - 7)),
+            "fail error [device: beyond the end]: the device saw request 7 (read at sector 2097145, 4096 bytes), which",
         ),
         (test().device(failed_write()), "pass"),
         (test().device(vec![missed]), "broken: evidence: "),

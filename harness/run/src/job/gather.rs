@@ -275,6 +275,7 @@ mod tests {
             t_us: 100,
             name: "begin-x".to_owned(),
             records: Some(3),
+            disk_bytes: None,
         }];
         let clocks = clocks(&events, &trace, (2_000, 3_000));
         let guest = clocks.guest.unwrap();

@@ -55,6 +55,9 @@ pub enum Record {
         /// there must be so many records as these numbers differ.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         records: Option<u64>,
+        /// Where the disk ends, in bytes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        disk_bytes: Option<u64>,
     },
     /// A rule came into force.
     RuleAdded {

@@ -5,14 +5,19 @@
 //! tests'.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long a guest that stopped reading may block the harness.
 const WRITE_WITHIN: Duration = Duration::from_secs(10);
+/// Bytes of a line; the longest that our agent sends is a part of its kernel's log, of half a megabyte. Of a longer one
+/// this much arrives, which nobody understands, and nothing after it.
+const LINE_MAX: u64 = 4 << 20;
+/// Lines that may wait to be read; then the guest waits.
+const LINES_MAX: usize = 1024;
 
 /// What arrives from the guest.
 #[derive(Debug)]
@@ -34,7 +39,7 @@ impl Line {
     pub(crate) fn open(stream: UnixStream, log: File) -> io::Result<Line> {
         stream.set_write_timeout(Some(WRITE_WITHIN))?;
         let reader = BufReader::new(stream.try_clone()?);
-        let (sender, arrivals) = channel();
+        let (sender, arrivals) = sync_channel(LINES_MAX);
         // It ends with QEMU, or when nobody listens any more.
         thread::Builder::new()
             .name("line".into())
@@ -64,16 +69,19 @@ impl Line {
     }
 }
 
-fn forward(mut reader: BufReader<UnixStream>, mut log: File, sender: &Sender<String>) {
+fn forward(mut reader: BufReader<UnixStream>, mut log: File, sender: &SyncSender<String>) {
     let mut line = Vec::new();
     loop {
         line.clear();
-        match reader.read_until(b'\n', &mut line) {
+        match reader.by_ref().take(LINE_MAX).read_until(b'\n', &mut line) {
             Ok(0) | Err(_) => return,
             Ok(_) => {}
         }
         let _ = log.write_all(&line);
         if sender.send(String::from_utf8_lossy(&line).into_owned()).is_err() {
+            return;
+        }
+        if line.len() as u64 == LINE_MAX && !line.ends_with(b"\n") {
             return;
         }
     }
@@ -106,5 +114,29 @@ mod tests {
         assert_eq!(texts, ["one\n", "tw\u{fffd}\n"]);
         assert!(matches!(line.next_text(deadline), Some(Arrival::Closed)));
         assert_eq!(std::fs::read(&log).unwrap(), b"one\ntw\xff\n");
+    }
+
+    #[test]
+    fn a_line_without_an_end_is_cut_and_a_guest_that_nobody_listens_to_waits() {
+        let dir = tempfile::tempdir().unwrap();
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let mut line = Line::open(ours, File::create(dir.path().join("log")).unwrap()).unwrap();
+        let talks = thread::spawn(move || {
+            let mut theirs = &theirs;
+            for _ in 0..4 * LINES_MAX {
+                theirs.write_all(b"word\n")?;
+            }
+            // Longer than any line, and without an end.
+            io::copy(&mut io::repeat(b'x').take(2 * LINE_MAX), &mut theirs)
+        });
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let mut lengths = Vec::new();
+        while let Some(Arrival::Text(text)) = line.next_text(deadline) {
+            lengths.push(text.len() as u64);
+        }
+        assert_eq!(lengths.len(), 4 * LINES_MAX + 1);
+        assert_eq!(lengths.last(), Some(&LINE_MAX));
+        drop(line);
+        let _ = talks.join().unwrap();
     }
 }

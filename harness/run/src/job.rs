@@ -1,5 +1,6 @@
 //! One case on a booted machine, from the rollback to the file system check, and the evidence that it leaves.
 
+mod console;
 mod gather;
 mod last_words;
 mod look;

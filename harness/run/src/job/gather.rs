@@ -1,24 +1,17 @@
 //! What a job left behind, from every place where it left something. What cannot be had is said to be lost, and never
 //! taken for empty.
 
-use std::os::fd::OwnedFd;
-use std::time::{Duration, Instant};
-
 use evidence::context::{Clocks, Offset};
 use evidence::parts::{Earlier, LostPart, Owner, Timed, begin_mark, end_mark};
 use evidence::steal::StealPoint;
 use guest_wire::{Event, HostMessage};
 use machine::Machine;
-use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use vhost_blk_api::control::Command;
 use vhost_blk_api::trace::{self, Record};
 
+use super::console::ConsoleWatch;
 use crate::watch::Watch;
 
-/// How long the console may take to show what the guest's kernel has in its log. Most kernels print before the write
-/// to the log returns; those that print from a thread of their own are behind for milliseconds.
-const CONSOLE_WITHIN: Duration = Duration::from_secs(20);
 /// How long after the begin mark the agent may say that the job begins, in microseconds.
 const BEGIN_WITHIN_US: u64 = 20_000;
 
@@ -92,7 +85,7 @@ fn mark_at(log: &str, mark: &str) -> Option<usize> {
 pub(super) fn await_console(machine: &Machine, mark: &str, host: &mut Watch) {
     let shown = |text: &str| mark_at(text, mark).is_some();
     // What is not shown is missed by the judge; here it is only waited for.
-    if let Ok(watch) = ConsoleWatch::begin(machine) {
+    if let Ok(mut watch) = ConsoleWatch::begin(machine) {
         watch.until(machine, host, shown);
     }
 }
@@ -105,7 +98,7 @@ pub(crate) fn power_off(machine: &mut Machine, console: &mut ConsolePlace) -> (S
     let watch = ConsoleWatch::begin(machine);
     // A guest that ended by itself has said what it had to say, and closes no file any more.
     let sent = machine.qemu_end().is_none() && machine.line().send(&HostMessage::PowerOff).is_ok();
-    if let (true, Ok(watch)) = (sent, watch) {
+    if let (true, Ok(mut watch)) = (sent, watch) {
         watch.until(machine, &mut host, |text| after_power_off(text).is_some());
     }
     host.look(machine);
@@ -123,42 +116,6 @@ fn after_power_off(log: &str) -> Option<usize> {
         at += line.len();
         line.trim_end().ends_with("reboot: Power down").then_some(at)
     })
-}
-
-/// Tells of changes of a machine's console.
-struct ConsoleWatch(OwnedFd);
-
-impl ConsoleWatch {
-    fn begin(machine: &Machine) -> rustix::io::Result<ConsoleWatch> {
-        let watch = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
-        let changes = WatchFlags::MODIFY | WatchFlags::CLOSE_WRITE;
-        inotify::add_watch(&watch, machine.console_path(), changes)?;
-        Ok(ConsoleWatch(watch))
-    }
-
-    /// Waits until the console shows something, or nobody writes it any more, or for as long as that may take.
-    /// The host's watch goes on meanwhile.
-    fn until(&self, machine: &Machine, host: &mut Watch, shown: impl Fn(&str) -> bool) {
-        let deadline = Instant::now() + CONSOLE_WITHIN;
-        let mut closed = false;
-        while !closed && !shown(&String::from_utf8_lossy(&machine.console_log().unwrap_or_default())) {
-            let now = Instant::now();
-            if now >= deadline {
-                return;
-            }
-            if now >= host.next_look() {
-                host.look(machine);
-            }
-            let left = deadline.min(host.next_look()).saturating_duration_since(Instant::now());
-            let left = Timespec::try_from(left).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });
-            let _ = rustix::event::poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&left));
-            let mut buffer = [std::mem::MaybeUninit::uninit(); 1024];
-            let mut events = inotify::Reader::new(&self.0, &mut buffer);
-            while let Ok(event) = events.next() {
-                closed |= event.events().contains(inotify::ReadFlags::CLOSE_WRITE);
-            }
-        }
-    }
 }
 
 /// The trace from a case's begin mark to its end mark, which is made here.

@@ -1,0 +1,124 @@
+//! Waiting for what a machine's console is to show.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use machine::Machine;
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
+
+use crate::watch::Watch;
+
+/// How long the console may take to show what the guest's kernel has in its log. Most kernels print before the write
+/// to the log returns; those that print from a thread of their own are behind for milliseconds.
+const CONSOLE_WITHIN: Duration = Duration::from_secs(20);
+
+/// Tells of changes of a machine's console.
+pub(super) struct ConsoleWatch {
+    changes: OwnedFd,
+    tail: Tail<File>,
+}
+
+impl ConsoleWatch {
+    pub(super) fn begin(machine: &Machine) -> io::Result<ConsoleWatch> {
+        let changes = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
+        let path = machine.console_path();
+        inotify::add_watch(&changes, &path, WatchFlags::MODIFY | WatchFlags::CLOSE_WRITE)?;
+        let tail = Tail::of(File::open(path)?);
+        Ok(ConsoleWatch { changes, tail })
+    }
+
+    /// Waits until a line of the console shows something, or nobody writes it any more, or for as long as that may
+    /// take. The host's watch goes on meanwhile.
+    pub(super) fn until(&mut self, machine: &Machine, host: &mut Watch, shown: impl Fn(&str) -> bool) {
+        let deadline = Instant::now() + CONSOLE_WITHIN;
+        let mut closed = false;
+        while !self.tail.shows(&shown) && !closed {
+            let now = Instant::now();
+            if now >= deadline {
+                return;
+            }
+            if now >= host.next_look() {
+                host.look(machine);
+            }
+            let left = deadline.min(host.next_look()).saturating_duration_since(Instant::now());
+            let left = Timespec::try_from(left).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });
+            let _ = rustix::event::poll(&mut [PollFd::new(&self.changes, PollFlags::IN)], Some(&left));
+            let mut buffer = [std::mem::MaybeUninit::uninit(); 1024];
+            let mut events = inotify::Reader::new(&self.changes, &mut buffer);
+            while let Ok(event) = events.next() {
+                closed |= event.events().contains(inotify::ReadFlags::CLOSE_WRITE);
+            }
+        }
+    }
+}
+
+/// A log that grows, of which each line is looked at once: it may be long, and grow all the while.
+struct Tail<R> {
+    log: R,
+    /// The line that had no end at the last look.
+    line: Vec<u8>,
+}
+
+impl<R: Read> Tail<R> {
+    fn of(log: R) -> Tail<R> {
+        Tail { log, line: Vec::new() }
+    }
+
+    /// Whether what came since the last look shows something in a line. A line without an end is looked at again.
+    fn shows(&mut self, shown: impl Fn(&str) -> bool) -> bool {
+        let _ = self.log.read_to_end(&mut self.line);
+        let found = shown(&String::from_utf8_lossy(&self.line));
+        let ended = self
+            .line
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |end| end + 1);
+        self.line.drain(..ended);
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::collections::VecDeque;
+
+    use super::*;
+
+    /// Gives a piece at each look, and then its end.
+    struct Pieces(RefCell<VecDeque<&'static [u8]>>);
+
+    impl Read for &Pieces {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            let piece = self.0.borrow_mut().pop_front().unwrap_or_default();
+            into[..piece.len()].copy_from_slice(piece);
+            Ok(piece.len())
+        }
+    }
+
+    #[test]
+    fn a_line_is_looked_at_until_it_has_ended_and_then_no_more() {
+        let pieces: [&[u8]; 7] = [b"boot\nbegin", b"", b" x\nta", b"", b"lk", b"", b""];
+        let log = Pieces(RefCell::new(pieces.into()));
+        let mut tail = Tail::of(&log);
+        let mut looks = Vec::new();
+        for _ in 0..4 {
+            let seen = RefCell::new(String::new());
+            let found = tail.shows(|text| {
+                *seen.borrow_mut() = text.to_owned();
+                text.contains("begin x")
+            });
+            looks.push((seen.into_inner(), found));
+        }
+        let expected = [
+            ("boot\nbegin", false),
+            ("begin x\nta", true),
+            ("talk", false),
+            ("talk", false),
+        ];
+        assert_eq!(looks, expected.map(|(text, found)| (text.to_owned(), found)));
+    }
+}

@@ -12,6 +12,8 @@ use klog::{KernelReport, Reader};
 
 /// Bytes that are read at a time.
 const PIECE: usize = 64 << 10;
+/// Bytes that tell what a file is.
+const HEAD: u64 = 512;
 
 /// `cargo xtask log`.
 #[derive(Debug, Args)]
@@ -79,8 +81,65 @@ fn open(path: &Path) -> Result<File, Failure> {
     })
 }
 
+/// Beginnings of files that hold no text, or none that is a log: what they are, and what makes a log of them.
+const NO_LOGS: [(&[u8], &str, &str); 9] = [
+    (b"\x1f\x8b", "compressed by gzip", "`zcat FILE | cargo xtask log -`"),
+    (b"\xfd7zXZ\0", "compressed by xz", "`xzcat FILE | cargo xtask log -`"),
+    (
+        b"\x28\xb5\x2f\xfd",
+        "compressed by zstd",
+        "`zstdcat FILE | cargo xtask log -`",
+    ),
+    (
+        b"\x04\x22\x4d\x18",
+        "compressed by lz4",
+        "`lz4cat FILE | cargo xtask log -`",
+    ),
+    (b"BZh", "compressed by bzip2", "`bzcat FILE | cargo xtask log -`"),
+    (b"PK\x03\x04", "a zip archive", "`unzip -p FILE | cargo xtask log -`"),
+    (
+        b"LPKSHHRH",
+        "a journal of systemd",
+        "`journalctl -k --file FILE | cargo xtask log -`",
+    ),
+    (
+        b"KDUMP   ",
+        "a dump of a kernel",
+        "the log that `crash` or `makedumpfile --dump-dmesg` gets from it",
+    ),
+    (
+        b"\x7fELF",
+        "a program or a dump of a kernel",
+        "the log that `crash` gets from a dump",
+    ),
+];
+
+/// What is no log must not read as a log without reports.
+fn refuse_no_log(head: &[u8], name: &str) -> Result<(), Failure> {
+    let known = NO_LOGS.iter().find(|(magic, ..)| head.starts_with(magic));
+    let mut text = head.iter().filter(|byte| !byte.is_ascii_whitespace());
+    let is_json = text.next() == Some(&b'{') && text.next() == Some(&b'"');
+    let (what, instead) = match known {
+        Some((_, what, instead)) => (*what, *instead),
+        None if is_json => ("JSON", "the text that `dmesg` or `journalctl -k` prints without it"),
+        None => return Ok(()),
+    };
+    let why = format!("{name} is {what}, expected the text of a kernel log; give {instead}");
+    Err(Failure::new(Exit::NoInput, why))
+}
+
 fn feed(reader: &mut Reader, mut log: impl Read, name: &str) -> Result<(), Failure> {
-    let mut piece = vec![0; PIECE];
+    let mut piece = Vec::with_capacity(PIECE);
+    log.by_ref()
+        .take(HEAD)
+        .read_to_end(&mut piece)
+        .map_err(|error| Failure::new(Exit::NoInput, format!("cannot read {name}: {error}")))?;
+    refuse_no_log(&piece, name)?;
+    if piece.is_empty() {
+        host::note!("{name} is empty");
+    }
+    reader.feed(&piece);
+    piece.resize(PIECE, 0);
     loop {
         match log.read(&mut piece) {
             Ok(0) => return Ok(()),

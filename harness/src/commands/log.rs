@@ -8,7 +8,7 @@ use clap::Args;
 use comfy_table::{ContentArrangement, Table, presets};
 use exit::{Exit, Failure};
 use host::words::counted;
-use klog::{KernelReport, Reader};
+use klog::{KernelReport, OF_A_KIND_MAX, Reader};
 
 /// Bytes that are read at a time.
 const PIECE: usize = 64 << 10;
@@ -59,7 +59,7 @@ pub(crate) fn run(args: &LogArgs) -> Result<Exit, Failure> {
     print(&text)?;
     if reader.left_out() > 0 {
         let more = counted(usize::try_from(reader.left_out()).unwrap_or(usize::MAX), "report");
-        host::note!("{more} left out: kinds of which there are hundreds");
+        host::note!("{more} left out: the first {OF_A_KIND_MAX} of each kind are listed");
     }
     Ok(Exit::Success)
 }
@@ -150,7 +150,7 @@ fn feed(reader: &mut Reader, mut log: impl Read, name: &str) -> Result<(), Failu
     }
 }
 
-/// The reports for people.
+/// The reports for people. On a terminal that is too narrow for it, a title stands below its line and not beside it.
 fn listing(reports: &[KernelReport], width: Option<u16>) -> String {
     if reports.is_empty() {
         return "no report in this log\n".to_owned();
@@ -158,24 +158,37 @@ fn listing(reports: &[KernelReport], width: Option<u16>) -> String {
     let mut table = Table::new();
     table
         .load_style(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_header(["line", "kind", "place", "cpu", "task", "title"]);
-    if let Some(width) = width {
-        table.set_width(width);
-    }
+        .set_content_arrangement(ContentArrangement::Disabled)
+        .set_header(["line", "kind", "place", "cpu", "task"]);
     for report in reports {
-        let cut = if report.truncated { " (cut)" } else { "" };
         table.add_row([
             report.line.to_string(),
             report.kind.to_string(),
             report.place.clone().unwrap_or_default(),
             report.cpu.map(|cpu| cpu.to_string()).unwrap_or_default(),
             report.task.clone().unwrap_or_default(),
-            format!("{}{cut}", report.title),
         ]);
     }
-    let lines: String = table.lines().map(|line| format!("{}\n", line.trim_end())).collect();
-    format!("{lines}{}\n", counted(reports.len(), "report"))
+    let titles = reports.iter().map(|report| {
+        let cut = if report.truncated { " (cut)" } else { "" };
+        format!("{}{cut}", report.title)
+    });
+    let beside: Vec<String> = table
+        .lines()
+        .zip(std::iter::once("title".to_owned()).chain(titles.clone()))
+        .map(|(line, title)| format!("{line} {title}"))
+        .collect();
+    let widest = beside.iter().map(|line| line.chars().count()).max().unwrap_or(0);
+    let lines = if width.is_none_or(|width| widest <= usize::from(width)) {
+        beside
+    } else {
+        let below = std::iter::once(String::new()).chain(titles.map(|title| format!("\n    {title}")));
+        let lines = table.lines().zip(below);
+        lines
+            .map(|(line, title)| format!("{}{title}", line.trim_end()))
+            .collect()
+    };
+    format!("{}\n{}\n", lines.join("\n"), counted(reports.len(), "report"))
 }
 
 fn print(text: &str) -> Result<(), Failure> {
@@ -185,5 +198,25 @@ fn print(text: &str) -> Result<(), Failure> {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         Err(error) => Err(Failure::cannot_create("the standard output", &error)),
         Ok(()) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_title_that_does_not_fit_beside_stands_below() {
+        let log = b"[    5.3] EXT4-fs error (device vda): ext4_lookup:1855: inode #2: comm ls: bad entry\n";
+        let mut reader = Reader::new();
+        reader.feed(log);
+        let reports = reader.finish();
+        let title = "EXT4-fs error (device vda): ext4_lookup:1855: inode #2: comm ls: bad entry";
+        let narrow = listing(&reports, Some(80));
+        let head = " line  kind        place        cpu  task\n 1     ext4-error  ext4_lookup\n";
+        assert_eq!(narrow, format!("{head}    {title}\n1 report\n"));
+        let wide = listing(&reports, Some(200));
+        assert!(wide.lines().nth(1).is_some_and(|line| line.ends_with(title)), "{wide}");
+        assert_eq!(wide, listing(&reports, None));
     }
 }

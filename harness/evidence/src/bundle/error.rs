@@ -8,7 +8,7 @@ use exit::{Exit, ExitError};
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {
     /// A file cannot be written.
-    #[error("cannot write {}: {source}", file.display())]
+    #[error("cannot write {}", file.display())]
     Write {
         /// The file of the bundle that was to be written or removed.
         file: PathBuf,
@@ -22,7 +22,7 @@ pub enum BundleError {
         source: serde_json::Error,
     },
     /// A file is there and cannot be read.
-    #[error("cannot read {}: {source}", file.display())]
+    #[error("cannot read {}", file.display())]
     Read {
         /// A file of the bundle, such as `trace.jsonl`.
         file: PathBuf,

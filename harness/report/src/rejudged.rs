@@ -91,6 +91,10 @@ mod tests {
 
     use super::*;
 
+    fn plain(styled: &str) -> String {
+        anstream::adapter::strip_str(styled).to_string()
+    }
+
     #[test]
     fn what_is_not_known_of_a_cell_is_not_said() {
         let broken = || Judgement::broken(Stage::Evidence, "bundle.json is missing");
@@ -104,7 +108,7 @@ mod tests {
             stored: None,
             unreadable: Some("cannot read cell.json: EOF".to_owned()),
         };
-        let text = rejudged(&[cell]);
+        let text = plain(&rejudged(&[cell]));
         assert!(
             text.contains("cannot read cell.json: EOF") && text.contains("1 stored verdict cannot be read"),
             "{text}"
@@ -125,8 +129,7 @@ mod tests {
                 unreadable: None,
             }])
         };
-        let plain = |text: String| anstream::adapter::strip_str(&text).to_string();
-        let (known, new) = (plain(failed(true)), plain(failed(false)));
+        let (known, new) = (plain(&failed(true)), plain(&failed(false)));
         assert!(known.contains("fail warning, expected: in f") && known.contains("1 expected failure"));
         assert!(
             new.contains("fail warning: in f") && new.contains("1 unexpected failure"),

@@ -8,7 +8,7 @@ use exit::{Exit, ExitError};
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {
     /// A file cannot be written.
-    #[error("cannot write {}", file.display())]
+    #[error("cannot write {}: {source}", file.display())]
     Write {
         /// The file of the bundle that was to be written or removed.
         file: PathBuf,

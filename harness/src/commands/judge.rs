@@ -11,11 +11,11 @@ use verdict::results::Cell;
 /// `cargo xtask judge`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  cargo xtask judge target/bioscope/latest\n  cargo xtask judge --json target/bioscope/latest \
-    | jq '.cells[] | select(.differs)'\n\nIt boots nothing and writes nothing.\n\nThe exit code is that of `test`: 0 if \
-    every cell is as expected when it ran, 1 for an\nunexpected failure or pass, 2 for broken or inconclusive cells. It \
-    is also 1 if a verdict\non a kernel differs from the stored one, and 66 if a directory or a stored verdict cannot\nbe \
-    read."
+    after_help = "Examples:\n  cargo xtask judge target/bioscope/latest\n  cargo xtask judge --json \
+    target/bioscope/latest | jq '.cells[] | select(.differs)'\n\nIt boots nothing and writes nothing.\n\nThe exit \
+    code is that of `test`: 0 if every cell is as it was expected when it ran, 1 for an\nunexpected failure or pass, 2 \
+    for broken or inconclusive cells. It is also 1 if a verdict on\na kernel differs from the stored one, and 66 if a \
+    directory or a stored verdict cannot be read."
 )]
 pub(crate) struct JudgeArgs {
     /// A cell's directory, or one with cells below it, such as that of a run.

@@ -139,7 +139,7 @@ fn stamp(text: &str) -> Option<(Option<u64>, &str)> {
         Some((inner, since))
             if since
                 .strip_suffix('>')
-                .is_some_and(|since| seconds(since.trim_start()).is_some()) =>
+                .is_some_and(|since| seconds(since.trim()).is_some()) =>
         {
             inner.trim_end()
         }
@@ -311,7 +311,11 @@ mod tests {
         ] {
             assert_eq!(text(line), plain(None, "a"), "{line}");
         }
-        for line in ["[    5.123456 <    0.000012>] a", "kern  :warn  : [    5.123456] a"] {
+        for line in [
+            "[    5.123456 <    0.000012>] a",
+            "[    5.123456 <    0.000012 >] host kernel: a",
+            "kern  :warn  : [    5.123456] a",
+        ] {
             assert_eq!(text(line), plain(Some(5_123_456), "a"), "{line}");
         }
         for line in ["kern: a: b", "kern  :loud  : a", "[ <x>] a", "[+a] a", "[Nov30] a"] {

@@ -1,7 +1,7 @@
 //! `cargo xtask log`: the reports in a kernel log.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, IsTerminal, Read, Write};
+use std::io::{self, ErrorKind, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -56,7 +56,7 @@ pub(crate) fn run(args: &LogArgs) -> Result<Exit, Failure> {
             .flatten();
         listing(&reports, size.map(|size| size.ws_col))
     };
-    print(&text)?;
+    host::print::text(&text);
     if reader.left_out() > 0 {
         let more = counted(usize::try_from(reader.left_out()).unwrap_or(usize::MAX), "report");
         host::note!("{more} left out: the first {OF_A_KIND_MAX} of each kind are listed");
@@ -189,16 +189,6 @@ fn listing(reports: &[KernelReport], width: Option<u16>) -> String {
             .collect()
     };
     format!("{}\n{}\n", lines.join("\n"), counted(reports.len(), "report"))
-}
-
-fn print(text: &str) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        // A pager was left.
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        Err(error) => Err(Failure::cannot_create("the standard output", &error)),
-        Ok(()) => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -145,12 +145,13 @@ fn stamp(text: &str) -> Option<(Option<u64>, &str)> {
         }
         _ => inner,
     };
-    if let Some((seconds, fraction)) = seconds(inner) {
-        if seconds.len() <= 10 && fraction.len() <= 9 {
-            let micros: u64 = format!("{fraction:0<6}").get(..6)?.parse().ok()?;
-            let seconds: u64 = seconds.parse().ok()?;
-            return Some((Some(seconds * 1_000_000 + micros), rest));
-        }
+    if let Some((seconds, fraction)) = seconds(inner)
+        && seconds.len() <= 10
+        && fraction.len() <= 9
+    {
+        let micros: u64 = format!("{fraction:0<6}").get(..6)?.parse().ok()?;
+        let seconds: u64 = seconds.parse().ok()?;
+        return Some((Some(seconds * 1_000_000 + micros), rest));
     }
     const DAYS: [&str; 7] = ["Mon ", "Tue ", "Wed ", "Thu ", "Fri ", "Sat ", "Sun "];
     let is_date = inner.len() <= 32 && DAYS.iter().any(|day| inner.starts_with(day));

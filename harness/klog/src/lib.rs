@@ -41,7 +41,7 @@ mod table;
 
 pub use kind::{Kind, UnknownKind};
 pub use machinery::{is_machinery, is_way_of_sleeping};
-pub use reader::Reader;
+pub use reader::{OF_A_KIND_MAX, Reader};
 pub use report::KernelReport;
 pub use symbol::function_name;
 

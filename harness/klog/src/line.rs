@@ -49,6 +49,9 @@ pub(crate) fn parse(line: &str) -> Line<'_> {
         caller: Caller::Unknown,
         text: line.trim(),
     };
+    if let Some(record) = record(parsed.text) {
+        return record;
+    }
     parsed.text = without_level(parsed.text);
     if let Some((time_us, rest)) = stamp(parsed.text) {
         parsed.time_us = time_us;
@@ -84,7 +87,28 @@ pub(crate) fn next_message(line: &str) -> Option<usize> {
     Some(from + at)
 }
 
+/// A record as `/dev/kmsg` and netconsole have it: `level,number,microseconds,flags[,caller=T12];text`.
+fn record(text: &str) -> Option<Line<'_>> {
+    let (head, text) = text.split_once(';')?;
+    let mut fields = head.split(',');
+    let mut number = || fields.next()?.parse::<u64>().ok();
+    let (_, _, time_us) = (number()?, number()?, number()?);
+    fields.next().filter(|flags| flags.len() <= 1)?;
+    let caller = fields
+        .find_map(|field| by_name(field.strip_prefix("caller=")?))
+        .unwrap_or(Caller::Unknown);
+    Some(Line {
+        time_us: Some(time_us),
+        caller,
+        text: text.trim_start(),
+    })
+}
+
+/// Takes `<4>` off, or `kern  :warn  : ` as `dmesg --decode` prints it.
 fn without_level(text: &str) -> &str {
+    if let Some(rest) = decoded(text) {
+        return rest;
+    }
     let inner = text.strip_prefix('<').and_then(|rest| rest.split_once('>'));
     match inner {
         Some((level, rest)) if !level.is_empty() && level.len() <= 3 && digits(level) => rest.trim_start(),
@@ -92,28 +116,59 @@ fn without_level(text: &str) -> &str {
     }
 }
 
+fn decoded(text: &str) -> Option<&str> {
+    const LEVELS: [&str; 8] = ["emerg", "alert", "crit", "err", "warn", "notice", "info", "debug"];
+    let (level, rest) = text
+        .strip_prefix("kern")?
+        .trim_start()
+        .strip_prefix(':')?
+        .split_once(':')?;
+    LEVELS.contains(&level.trim_end()).then(|| rest.trim_start())
+}
+
 fn digits(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// A time stamp at the beginning of a text (`[    1.234567]`, or a date as `dmesg -T` prints it), and what follows.
+/// A time stamp at the beginning of a text, and what follows: `[    1.234567]`, or what `dmesg` prints with `-T` (a
+/// date), `-H` (`[Nov30 03:05]`, `[  +0.000012]`) or `-d` (`[    1.234567 <    0.000012>]`).
 fn stamp(text: &str) -> Option<(Option<u64>, &str)> {
     let (inner, rest) = text.strip_prefix('[')?.split_once(']')?;
     let inner = inner.trim();
-    if let Some((seconds, fraction)) = inner.split_once('.') {
-        let all_digits = !seconds.is_empty() && !fraction.is_empty() && digits(seconds) && digits(fraction);
-        if all_digits && seconds.len() <= 10 && fraction.len() <= 9 {
-            let micros: u64 = format!("{fraction:0<6}").get(..6)?.parse().ok()?;
-            let seconds: u64 = seconds.parse().ok()?;
-            return Some((Some(seconds * 1_000_000 + micros), rest));
+    let inner = match inner.split_once(" <") {
+        Some((inner, since))
+            if since
+                .strip_suffix('>')
+                .is_some_and(|since| seconds(since.trim()).is_some()) =>
+        {
+            inner.trim_end()
         }
+        _ => inner,
+    };
+    if let Some((seconds, fraction)) = seconds(inner)
+        && seconds.len() <= 10
+        && fraction.len() <= 9
+    {
+        let micros: u64 = format!("{fraction:0<6}").get(..6)?.parse().ok()?;
+        let seconds: u64 = seconds.parse().ok()?;
+        return Some((Some(seconds * 1_000_000 + micros), rest));
     }
     const DAYS: [&str; 7] = ["Mon ", "Tue ", "Wed ", "Thu ", "Fri ", "Sat ", "Sun "];
-    (inner.len() <= 32 && DAYS.iter().any(|day| inner.starts_with(day))).then_some((None, rest))
+    let is_date = inner.len() <= 32 && DAYS.iter().any(|day| inner.starts_with(day));
+    let is_since = inner.strip_prefix('+').is_some_and(|since| seconds(since).is_some());
+    (is_date || is_since || has_shape(inner, "aaa99 99:99")).then_some((None, rest))
+}
+
+/// The two parts of a number of seconds, which are digits.
+fn seconds(text: &str) -> Option<(&str, &str)> {
+    let is_number = |text: &str| !text.is_empty() && digits(text);
+    text.split_once('.')
+        .filter(|(seconds, fraction)| is_number(seconds) && is_number(fraction))
 }
 
 /// What follows the date and the host's name in a log that a host keeps (`Nov 30 03:05:50 host kernel: `,
-/// `2026-11-30T03:05:50+00:00 host kernel: `) or a date of `dmesg --time-format iso`.
+/// `2026-11-30T03:05:50+00:00 host kernel: `, `Mon 2026-11-30 03:05:50 UTC host kernel: `,
+/// `1764493550.123456 host kernel: `) or a date of `dmesg --time-format iso`.
 fn dated(text: &str) -> Option<&str> {
     const MONTHS: [&str; 12] = [
         "Jan ", "Feb ", "Mar ", "Apr ", "May ", "Jun ", "Jul ", "Aug ", "Sep ", "Oct ", "Nov ", "Dec ",
@@ -122,7 +177,16 @@ fn dated(text: &str) -> Option<&str> {
         let (date, rest) = text.split_at_checked(16)?;
         return has_shape(date, "aaa 99 99:99:99 ").then(|| of_host(rest)).flatten();
     }
+    if let Some((date, rest)) = text.split_at_checked(24)
+        && has_shape(date, "aaa 9999-99-99 99:99:99 ")
+    {
+        let (_zone, rest) = rest.split_once(' ')?;
+        return of_host(rest);
+    }
     let (date, rest) = text.split_once(' ')?;
+    if seconds(date).is_some_and(|(seconds, micros)| seconds.len() >= 9 && micros.len() == 6) {
+        return of_host(rest);
+    }
     if !has_shape(date.get(..19)?, "9999-99-99a99:99:99") {
         return None;
     }
@@ -143,8 +207,11 @@ fn has_shape(text: &str, shape: &str) -> bool {
     text.len() == shape.len() && text.bytes().zip(shape.bytes()).all(fits)
 }
 
-/// What the kernel says by a host's name: `host kernel: text`.
+/// What the kernel says by a host's name: `host kernel: text`, or `kernel: text` with `--no-hostname`.
 fn of_host(text: &str) -> Option<&str> {
+    if let Some(rest) = text.strip_prefix("kernel: ") {
+        return Some(rest);
+    }
     let (host, rest) = text.split_once(" kernel: ")?;
     (!host.is_empty() && !host.contains(char::is_whitespace)).then_some(rest)
 }
@@ -168,11 +235,14 @@ fn embedded_stamp(text: &str) -> Option<usize> {
 /// A caller mark (`[   T12]`, `[    C0]`) and what follows.
 fn caller(text: &str) -> Option<(Caller, &str)> {
     let (inner, rest) = text.strip_prefix('[')?.split_once(']')?;
-    let inner = inner.trim();
+    Some((by_name(inner.trim())?, rest))
+}
+
+/// `T12` or `C0`.
+fn by_name(name: &str) -> Option<Caller> {
     let number = |text: &str| digits(text).then(|| text.parse().ok()).flatten();
-    let task = inner.strip_prefix('T').and_then(number).map(Caller::Task);
-    let cpu = || inner.strip_prefix('C').and_then(number).map(Caller::Cpu);
-    Some((task.or_else(cpu)?, rest))
+    let task = name.strip_prefix('T').and_then(number).map(Caller::Task);
+    task.or_else(|| name.strip_prefix('C').and_then(number).map(Caller::Cpu))
 }
 
 #[cfg(test)]
@@ -212,6 +282,9 @@ mod tests {
             "2026-11-30T03:05:50.123456+01:00 host kernel: a",
             "2026-11-30T03:05:50,123456+01:00 a",
             "[Mon Nov 30 03:05:50 2026] a",
+            "Mon 2026-11-30 03:05:50 UTC host kernel: a",
+            "1764493550.123456 host kernel: a",
+            "Nov 30 03:05:50 kernel: a",
         ] {
             assert_eq!(text(line), plain(None, "a"));
         }
@@ -224,6 +297,42 @@ mod tests {
             "2026-11-30 kernel: a",
             "host kernel: a",
         ] {
+            assert_eq!(text(line), plain(None, line));
+        }
+    }
+
+    #[test]
+    fn what_dmesg_prints_by_its_options_comes_off() {
+        for line in [
+            "kern  :warn  : [Mon Nov 30 03:05:50 2026] a",
+            "kern  :err   : a",
+            "[Nov30 03:05] a",
+            "[  +0.000012] a",
+            "[Mon Nov 30 03:05:50 2026 <    0.000012>] a",
+        ] {
+            assert_eq!(text(line), plain(None, "a"), "{line}");
+        }
+        for line in [
+            "[    5.123456 <    0.000012>] a",
+            "[    5.123456 <    0.000012 >] host kernel: a",
+            "kern  :warn  : [    5.123456] a",
+        ] {
+            assert_eq!(text(line), plain(Some(5_123_456), "a"), "{line}");
+        }
+        for line in ["kern: a: b", "kern  :loud  : a", "[ <x>] a", "[+a] a", "[Nov30] a"] {
+            assert_eq!(text(line), plain(None, line));
+        }
+    }
+
+    #[test]
+    fn a_record_of_dev_kmsg_is_read() {
+        assert_eq!(text("4,339,5123456,-;a; b"), plain(Some(5_123_456), "a; b"));
+        let line = parse("4,339,5123456,-,caller=T12;a");
+        assert_eq!(
+            (line.time_us, line.caller, line.text),
+            (Some(5_123_456), Caller::Task(12), "a")
+        );
+        for line in ["4,339,x,-;a", "4,339;a", "4,339,1,no flags;a", "a;b"] {
             assert_eq!(text(line), plain(None, line));
         }
     }

@@ -14,7 +14,7 @@ pub(crate) const LINE_MAX: usize = 4096;
 /// Bytes at the end of such a part in which the head of a message may have begun.
 const HEAD_MAX: usize = 32;
 /// Reports of a kind that are kept unless asked otherwise; one that comes in a loop must not hide another kind.
-pub(crate) const OF_A_KIND_MAX: usize = 200;
+pub const OF_A_KIND_MAX: usize = 200;
 /// Callers whose reports are followed at once.
 const CALLERS_MAX: usize = 64;
 /// What our own init says in the log, which quotes what programs say.

@@ -4,11 +4,12 @@ use std::fmt::Write as _;
 
 use host::words::counted;
 use run::rejudge::Rejudged;
-use verdict::results::{Cell, Tally};
+use verdict::results::{Cell, Results, Tally};
 
-use crate::{BOLD, DIM, style};
+use crate::{BOLD, DIM, style, summary};
 
-/// A line for every cell: what it is now, and what it was if that is something else.
+/// A line for every cell: what it is now, and what it was if that is something else. The last two lines say what the
+/// exit code is made of.
 #[must_use]
 pub fn rejudged(cells: &[Rejudged]) -> String {
     let mut text = String::new();
@@ -44,6 +45,7 @@ pub fn rejudged(cells: &[Rejudged]) -> String {
         "{BOLD}{} judged again:{BOLD:#} {}{}",
         counted(cells.len(), "cell"),
         match differ {
+            0 if cells.iter().all(|cell| cell.stored.is_none()) => "no verdict is stored to compare with".to_owned(),
             0 => "no verdict differs from the stored one".to_owned(),
             1 => "one verdict differs from the stored one".to_owned(),
             more => format!("{more} verdicts differ from the stored ones"),
@@ -53,6 +55,10 @@ pub fn rejudged(cells: &[Rejudged]) -> String {
             unread => format!("; {} cannot be read", counted(unread, "stored verdict")),
         }
     );
+    let results = Results {
+        cells: cells.iter().map(|cell| cell.now.clone()).collect(),
+    };
+    let _ = writeln!(text, "{}", summary(&results));
     text
 }
 
@@ -71,6 +77,9 @@ fn verdict(cell: &Cell) -> String {
         if let Some(place) = &failure.place {
             let _ = write!(words, " ({place})");
         }
+        if cell.expected {
+            words.push_str(", expected");
+        }
     }
     words
 }
@@ -78,9 +87,13 @@ fn verdict(cell: &Cell) -> String {
 #[cfg(test)]
 mod tests {
     use guest_wire::Fs;
-    use verdict::{Judgement, Stage};
+    use verdict::{FailureKind, Judgement, Stage};
 
     use super::*;
+
+    fn plain(styled: &str) -> String {
+        anstream::adapter::strip_str(styled).to_string()
+    }
 
     #[test]
     fn what_is_not_known_of_a_cell_is_not_said() {
@@ -95,10 +108,32 @@ mod tests {
             stored: None,
             unreadable: Some("cannot read cell.json: EOF".to_owned()),
         };
-        let text = rejudged(&[cell]);
+        let text = plain(&rejudged(&[cell]));
         assert!(
             text.contains("cannot read cell.json: EOF") && text.contains("1 stored verdict cannot be read"),
             "{text}"
+        );
+        assert!(text.contains("no verdict is stored to compare with"), "{text}");
+        assert!(text.contains("0 pass, 0 expected failures, 1 broken"), "{text}");
+    }
+
+    #[test]
+    fn a_failure_that_is_expected_is_told_from_one_that_is_not() {
+        let failed = |expected: bool| {
+            let failure = Judgement::fail(FailureKind::Warning, None, "in f");
+            let mut now = Cell::new("k", Fs::Btrfs, "overlap", failure, None);
+            now.expected = expected;
+            rejudged(&[Rejudged {
+                stored: Some(now.clone()),
+                now,
+                unreadable: None,
+            }])
+        };
+        let (known, new) = (plain(&failed(true)), plain(&failed(false)));
+        assert!(known.contains("fail warning, expected: in f") && known.contains("1 expected failure"));
+        assert!(
+            new.contains("fail warning: in f") && new.contains("1 unexpected failure"),
+            "{new}"
         );
     }
 }

@@ -10,6 +10,13 @@ use verdict::results::Cell;
 
 /// `cargo xtask judge`.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  cargo xtask judge target/bioscope/latest\n  cargo xtask judge --json \
+    target/bioscope/latest | jq '.cells[] | select(.differs)'\n\nIt boots nothing and writes nothing.\n\nThe exit \
+    code is that of `test`: 0 if every cell is as it was expected when it ran, 1 for an\nunexpected failure or pass, 2 \
+    for broken or inconclusive cells. It is also 1 if a verdict on\na kernel differs from the stored one, and 66 if a \
+    directory or a stored verdict cannot be read."
+)]
 pub(crate) struct JudgeArgs {
     /// A cell's directory, or one with cells below it, such as that of a run.
     #[arg(value_name = "DIR", required = true)]
@@ -36,6 +43,11 @@ pub(crate) fn run(args: &JudgeArgs) -> Result<Exit, Failure> {
                     .unwrap_or(Path::new("."))
                     .display()
             );
+            return Err(Failure::new(Exit::NoInput, what));
+        }
+        if !dir.exists() {
+            let what =
+                format!("there is no {shown}; name a cell's directory or a run's, such as target/bioscope/latest");
             return Err(Failure::new(Exit::NoInput, what));
         }
         let found = rejudge::rejudge(dir)
@@ -109,6 +121,20 @@ mod tests {
                 .as_ref()
                 .is_some_and(|text| text.contains("cannot read cell.json")),
             "{failure:?}"
+        );
+    }
+
+    #[test]
+    fn of_what_is_not_there_it_says_what_to_name() {
+        let root = tempfile::tempdir().expect("a directory");
+        let judged = run(&JudgeArgs {
+            dirs: vec![root.path().join("none")],
+            json: false,
+        });
+        let failure = judged.err().map(|failure| format!("{failure:?}")).unwrap_or_default();
+        assert!(
+            failure.contains("none; name a cell's directory or a run's"),
+            "{failure}"
         );
     }
 

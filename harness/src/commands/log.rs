@@ -1,17 +1,19 @@
 //! `cargo xtask log`: the reports in a kernel log.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, IsTerminal, Read, Write};
+use std::io::{self, ErrorKind, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use comfy_table::{ContentArrangement, Table, presets};
 use exit::{Exit, Failure};
 use host::words::counted;
-use klog::{KernelReport, Reader};
+use klog::{KernelReport, OF_A_KIND_MAX, Reader};
 
 /// Bytes that are read at a time.
 const PIECE: usize = 64 << 10;
+/// Bytes that tell what a file is.
+const HEAD: u64 = 512;
 
 /// `cargo xtask log`.
 #[derive(Debug, Args)]
@@ -54,10 +56,10 @@ pub(crate) fn run(args: &LogArgs) -> Result<Exit, Failure> {
             .flatten();
         listing(&reports, size.map(|size| size.ws_col))
     };
-    print(&text)?;
+    host::print::text(&text);
     if reader.left_out() > 0 {
         let more = counted(usize::try_from(reader.left_out()).unwrap_or(usize::MAX), "report");
-        host::note!("{more} left out: kinds of which there are hundreds");
+        host::note!("{more} left out: the first {OF_A_KIND_MAX} of each kind are listed");
     }
     Ok(Exit::Success)
 }
@@ -79,8 +81,65 @@ fn open(path: &Path) -> Result<File, Failure> {
     })
 }
 
+/// Beginnings of files that hold no text, or none that is a log: what they are, and what makes a log of them.
+const NO_LOGS: [(&[u8], &str, &str); 9] = [
+    (b"\x1f\x8b", "compressed by gzip", "`zcat FILE | cargo xtask log -`"),
+    (b"\xfd7zXZ\0", "compressed by xz", "`xzcat FILE | cargo xtask log -`"),
+    (
+        b"\x28\xb5\x2f\xfd",
+        "compressed by zstd",
+        "`zstdcat FILE | cargo xtask log -`",
+    ),
+    (
+        b"\x04\x22\x4d\x18",
+        "compressed by lz4",
+        "`lz4cat FILE | cargo xtask log -`",
+    ),
+    (b"BZh", "compressed by bzip2", "`bzcat FILE | cargo xtask log -`"),
+    (b"PK\x03\x04", "a zip archive", "`unzip -p FILE | cargo xtask log -`"),
+    (
+        b"LPKSHHRH",
+        "a journal of systemd",
+        "`journalctl -k --file FILE | cargo xtask log -`",
+    ),
+    (
+        b"KDUMP   ",
+        "a dump of a kernel",
+        "the log that `crash` or `makedumpfile --dump-dmesg` gets from it",
+    ),
+    (
+        b"\x7fELF",
+        "a program or a dump of a kernel",
+        "the log that `crash` gets from a dump",
+    ),
+];
+
+/// What is no log must not read as a log without reports.
+fn refuse_no_log(head: &[u8], name: &str) -> Result<(), Failure> {
+    let known = NO_LOGS.iter().find(|(magic, ..)| head.starts_with(magic));
+    let mut text = head.iter().filter(|byte| !byte.is_ascii_whitespace());
+    let is_json = text.next() == Some(&b'{') && text.next() == Some(&b'"');
+    let (what, instead) = match known {
+        Some((_, what, instead)) => (*what, *instead),
+        None if is_json => ("JSON", "the text that `dmesg` or `journalctl -k` prints without it"),
+        None => return Ok(()),
+    };
+    let why = format!("{name} is {what}, expected the text of a kernel log; give {instead}");
+    Err(Failure::new(Exit::NoInput, why))
+}
+
 fn feed(reader: &mut Reader, mut log: impl Read, name: &str) -> Result<(), Failure> {
-    let mut piece = vec![0; PIECE];
+    let mut piece = Vec::with_capacity(PIECE);
+    log.by_ref()
+        .take(HEAD)
+        .read_to_end(&mut piece)
+        .map_err(|error| Failure::new(Exit::NoInput, format!("cannot read {name}: {error}")))?;
+    refuse_no_log(&piece, name)?;
+    if piece.is_empty() {
+        host::note!("{name} is empty");
+    }
+    reader.feed(&piece);
+    piece.resize(PIECE, 0);
     loop {
         match log.read(&mut piece) {
             Ok(0) => return Ok(()),
@@ -91,7 +150,7 @@ fn feed(reader: &mut Reader, mut log: impl Read, name: &str) -> Result<(), Failu
     }
 }
 
-/// The reports for people.
+/// The reports for people. On a terminal that is too narrow for it, a title stands below its line and not beside it.
 fn listing(reports: &[KernelReport], width: Option<u16>) -> String {
     if reports.is_empty() {
         return "no report in this log\n".to_owned();
@@ -99,32 +158,55 @@ fn listing(reports: &[KernelReport], width: Option<u16>) -> String {
     let mut table = Table::new();
     table
         .load_style(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_header(["line", "kind", "place", "cpu", "task", "title"]);
-    if let Some(width) = width {
-        table.set_width(width);
-    }
+        .set_content_arrangement(ContentArrangement::Disabled)
+        .set_header(["line", "kind", "place", "cpu", "task"]);
     for report in reports {
-        let cut = if report.truncated { " (cut)" } else { "" };
         table.add_row([
             report.line.to_string(),
             report.kind.to_string(),
             report.place.clone().unwrap_or_default(),
             report.cpu.map(|cpu| cpu.to_string()).unwrap_or_default(),
             report.task.clone().unwrap_or_default(),
-            format!("{}{cut}", report.title),
         ]);
     }
-    let lines: String = table.lines().map(|line| format!("{}\n", line.trim_end())).collect();
-    format!("{lines}{}\n", counted(reports.len(), "report"))
+    let titles = reports.iter().map(|report| {
+        let cut = if report.truncated { " (cut)" } else { "" };
+        format!("{}{cut}", report.title)
+    });
+    let beside: Vec<String> = table
+        .lines()
+        .zip(std::iter::once("title".to_owned()).chain(titles.clone()))
+        .map(|(line, title)| format!("{line} {title}"))
+        .collect();
+    let widest = beside.iter().map(|line| line.chars().count()).max().unwrap_or(0);
+    let lines = if width.is_none_or(|width| widest <= usize::from(width)) {
+        beside
+    } else {
+        let below = std::iter::once(String::new()).chain(titles.map(|title| format!("\n    {title}")));
+        let lines = table.lines().zip(below);
+        lines
+            .map(|(line, title)| format!("{}{title}", line.trim_end()))
+            .collect()
+    };
+    format!("{}\n{}\n", lines.join("\n"), counted(reports.len(), "report"))
 }
 
-fn print(text: &str) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        // A pager was left.
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        Err(error) => Err(Failure::cannot_create("the standard output", &error)),
-        Ok(()) => Ok(()),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_title_that_does_not_fit_beside_stands_below() {
+        let log = b"[    5.3] EXT4-fs error (device vda): ext4_lookup:1855: inode #2: comm ls: bad entry\n";
+        let mut reader = Reader::new();
+        reader.feed(log);
+        let reports = reader.finish();
+        let title = "EXT4-fs error (device vda): ext4_lookup:1855: inode #2: comm ls: bad entry";
+        let narrow = listing(&reports, Some(80));
+        let head = " line  kind        place        cpu  task\n 1     ext4-error  ext4_lookup\n";
+        assert_eq!(narrow, format!("{head}    {title}\n1 report\n"));
+        let wide = listing(&reports, Some(200));
+        assert!(wide.lines().nth(1).is_some_and(|line| line.ends_with(title)), "{wide}");
+        assert_eq!(wide, listing(&reports, None));
     }
 }

@@ -103,6 +103,19 @@ fn what_is_no_log_is_refused() {
     error: . is a directory, expected a kernel log; a cell's log is its console.log
     exit code 66
     ");
+    for (content, what) in [
+        (&b"\x1f\x8b\x08\0more"[..], "compressed by gzip"),
+        (b"LPKSHHRH\0", "a journal of systemd"),
+        (b"{\n   \"dmesg\": []}", "JSON"),
+    ] {
+        std::fs::write(place.dir().join("other.log"), content).unwrap();
+        let told = place.run(&["log", "other.log"]);
+        let expected = format!("other.log is {what}, expected the text of a kernel log; give ");
+        assert!(told.contains(&expected) && told.ends_with("exit code 66"), "{told}");
+    }
+    place.file("empty.log", "");
+    let told = place.run(&["log", "empty.log"]);
+    assert!(told.contains("empty.log is empty"), "{told}");
     let several = place.run(&["log", "a", "b"]);
     assert!(
         several.contains("unexpected argument 'b'") && several.ends_with("exit code 64"),

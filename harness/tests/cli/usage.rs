@@ -371,7 +371,8 @@ fn nobody_who_reads_is_no_error_and_a_full_disk_is_one() {
     let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
     let closed = || std::io::pipe().unwrap().1;
     let list = ["test", "--manifest", "kernels.toml", "--list"];
-    for args in [&list[..], &["store", "list"]] {
+    place.file("quiet.log", "[    5.1] a\n");
+    for args in [&list[..], &["store", "list"], &["log", "quiet.log"]] {
         let output = place.command(args).stdout(full()).output().unwrap();
         let said = place.shown(output);
         assert!(

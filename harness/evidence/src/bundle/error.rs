@@ -22,7 +22,7 @@ pub enum BundleError {
         source: serde_json::Error,
     },
     /// A file is there and cannot be read.
-    #[error("cannot read {}: {source}", file.display())]
+    #[error("cannot read {}", file.display())]
     Read {
         /// A file of the bundle, such as `trace.jsonl`.
         file: PathBuf,

@@ -40,6 +40,11 @@ impl ConsolePlace {
         }
     }
 
+    /// Bytes of the console that somebody has.
+    pub(super) fn bytes_read(&self) -> u64 {
+        self.read as u64
+    }
+
     /// Goes on to the next job's watch; gives back what the host took since the job before, in that job's time.
     pub(super) fn follow(&mut self, watch: Watch) -> Vec<StealPoint> {
         let points = self.watch.as_mut().map(|before| before.followed_by(&watch));
@@ -226,6 +231,7 @@ mod tests {
                 time_us: 4_998_000,
                 text: String::new(),
             }],
+            overran: false,
         });
         let events = [timed(13, 5_000, Event::Begin), timed(15, 5_009, piece)];
         let trace = [Record::Mark {

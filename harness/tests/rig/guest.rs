@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use host::places::Places;
 use host::scratch;
 use kernels::modules;
-
 use machine::initramfs;
 use machine::{Accel, Arrival, Device, DiskShape, DiskSpec, Launch, Machine, MachineSpec, Outage, Qmp, VmEnd};
 

@@ -19,6 +19,8 @@ const STAMP_MAX: usize = 32;
 pub(crate) struct Line<'a> {
     pub(crate) time_us: Option<u64>,
     pub(crate) caller: Caller,
+    /// Whether a time stamp or a host's word before it says that it is the kernel's.
+    pub(crate) is_of_kernel: bool,
     pub(crate) text: &'a str,
 }
 
@@ -60,6 +62,7 @@ pub(crate) fn parse(line: &str) -> Line<'_> {
     let mut parsed = Line {
         time_us: None,
         caller: Caller::Unknown,
+        is_of_kernel: false,
         text: line.trim(),
     };
     if let Some(record) = record(parsed.text) {
@@ -68,17 +71,20 @@ pub(crate) fn parse(line: &str) -> Line<'_> {
     parsed.text = without_level(parsed.text);
     if let Some((time_us, rest)) = stamp(parsed.text) {
         parsed.time_us = time_us;
+        parsed.is_of_kernel = time_us.is_some();
         parsed.text = rest.trim_start();
     } else if let Some(at) = embedded_stamp(parsed.text)
         && let Some((time_us, rest)) = parsed.text.get(at..).and_then(stamp)
     {
         // Something else was on the line: a program's output without a line's end, or a host's prefix.
         parsed.time_us = time_us;
+        parsed.is_of_kernel = time_us.is_some();
         parsed.text = rest.trim_start();
     }
     if parsed.time_us.is_none()
         && let Some(rest) = dated(parsed.text)
     {
+        parsed.is_of_kernel = true;
         parsed.text = rest.trim_start();
     } else if parsed.time_us.is_some()
         && let Some(rest) = of_host(parsed.text)
@@ -132,6 +138,7 @@ fn record(text: &str) -> Option<Line<'_>> {
     Some(Line {
         time_us: Some(time_us),
         caller,
+        is_of_kernel: true,
         text: text.trim_start(),
     })
 }

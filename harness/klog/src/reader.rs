@@ -210,7 +210,7 @@ impl Reader {
     }
 
     fn opening(&mut self, line: &Line<'_>) -> Option<&'static Row> {
-        let trusted = line.time_us.is_some() || line.caller != Caller::Unknown || !self.stamped;
+        let trusted = line.is_of_kernel || line.caller != Caller::Unknown || !self.stamped;
         let rows = self.index.candidates(line.text);
         let found = rows.iter().position(|row| {
             pattern::matches(row.pattern, line.text)

@@ -21,7 +21,21 @@ pub(crate) struct Line<'a> {
     pub(crate) caller: Caller,
     /// Whether a time stamp or a host's word before it says that it is the kernel's.
     pub(crate) is_of_kernel: bool,
+    /// Whether an end of a line within the text is written as `\x0a`.
+    pub(crate) is_escaped: bool,
     pub(crate) text: &'a str,
+}
+
+impl<'a> Line<'a> {
+    /// The lines of a message.
+    pub(crate) fn lines(self) -> impl Iterator<Item = Line<'a>> {
+        let end = if self.is_escaped { "\\x0a" } else { "\n" };
+        let texts = self.text.split(end);
+        texts.map(move |text| Line {
+            text: text.trim(),
+            ..self
+        })
+    }
 }
 
 /// Text without control characters and terminal sequences, and without what is no UTF-8.
@@ -63,6 +77,7 @@ pub(crate) fn parse(line: &str) -> Line<'_> {
         time_us: None,
         caller: Caller::Unknown,
         is_of_kernel: false,
+        is_escaped: false,
         text: line.trim(),
     };
     if let Some(record) = record(parsed.text) {
@@ -139,6 +154,7 @@ fn record(text: &str) -> Option<Line<'_>> {
         time_us: Some(time_us),
         caller,
         is_of_kernel: true,
+        is_escaped: true,
         text: text.trim_start(),
     })
 }

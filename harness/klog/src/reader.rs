@@ -159,7 +159,7 @@ impl Reader {
             // What a host puts before the kernel's time stamps is no line of a report.
             let is_prefix = more.is_some() && parsed.time_us.is_none() && !parsed.text.contains("+0x");
             if !is_prefix || self.opening(&parsed).is_some() {
-                self.message(&parsed);
+                parsed.lines().for_each(|line| self.message(&line));
             }
             match more {
                 Some(more) => rest = more,

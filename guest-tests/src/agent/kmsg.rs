@@ -37,7 +37,7 @@ pub(super) struct LogReader {
     mark: Option<String>,
     /// Bytes of text that were passed on.
     passed_on: usize,
-    /// Whether records were overwritten that nobody had read.
+    /// Whether records were overwritten that nobody had read, since the last one that was.
     overran: bool,
 }
 
@@ -67,9 +67,8 @@ impl LogReader {
     /// # Errors
     /// The log cannot be read on, or records were overwritten before they were read.
     pub(super) fn read_dump(&mut self) -> io::Result<Vec<LogPiece>> {
-        self.overran = false;
         let pieces = self.read()?;
-        if self.overran {
+        if pieces.iter().any(|piece| piece.overran) {
             return Err(Errno::PIPE.into());
         }
         Ok(pieces)
@@ -88,10 +87,12 @@ impl LogReader {
                 }
                 self.mark = None;
             }
+            let overran = std::mem::take(&mut self.overran);
             let pass_on = self.passed_on + record.text.len() <= TEXT_BYTES_MAX;
             match pieces.last_mut() {
                 Some(piece)
-                    if piece.last + 1 == record.seq
+                    if !overran
+                        && piece.last + 1 == record.seq
                         && piece.records.len() < PIECE_RECORDS
                         && piece.records.is_empty() != pass_on =>
                 {
@@ -107,6 +108,7 @@ impl LogReader {
                         first: record.seq,
                         last: record.seq,
                         records: if pass_on { vec![record] } else { Vec::new() },
+                        overran,
                     });
                 }
             }
@@ -125,7 +127,7 @@ impl LogReader {
                 },
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // Records were overwritten; the next one's number tells the host.
+                // Records were overwritten; the next one's number tells how many.
                 Err(error) if error.raw_os_error() == Some(Errno::PIPE.raw_os_error()) => self.overran = true,
                 Err(error) => return Err(error),
             }

@@ -166,6 +166,9 @@ pub struct LogPiece {
     pub last: u64,
     /// The records; none if there were too many to send, and then only their numbers are known.
     pub records: Vec<LogRecord>,
+    /// Whether the kernel says that it overwrote records before the first of these which nobody had read.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub overran: bool,
 }
 
 /// A record of the kernel's log.

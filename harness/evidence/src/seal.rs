@@ -31,14 +31,14 @@ pub(crate) fn broken(evidence: &EvidenceBundle) -> Option<Judgement> {
         .map(|what| Judgement::broken(Stage::Evidence, what))
 }
 
-/// Whether the guest's events are whole, and say that its kernel printed more than its log has room for: then the
-/// kernel's own words are on the console, but nobody knows whether all of them are.
+/// Whether the guest's events are whole, and its kernel said that it had overwritten its log before anybody read it:
+/// then the kernel's own words are on the console, but nobody knows whether all of them are.
 pub(crate) fn overran(evidence: &EvidenceBundle) -> bool {
     let finished = evidence.ending == Ending::Finished;
     evidence.lost.is_empty()
         && events::gap(evidence, finished).is_none()
         && trace::gap(evidence).is_none()
-        && log::missing(evidence).is_some()
+        && log::overran(evidence)
 }
 
 /// Without the clocks' offsets a fault that came after a report would excuse it.

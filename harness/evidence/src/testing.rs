@@ -152,6 +152,7 @@ impl Sketch {
             first: 1,
             last: 2,
             records: vec![record(1, begin), record(2, end)],
+            overran: false,
         }));
         let mut seal = EventSeal::default();
         events.iter().for_each(|event| seal.add(1000, event));

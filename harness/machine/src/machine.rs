@@ -253,6 +253,12 @@ impl Machine {
         std::fs::read(self.launch.console())
     }
 
+    /// How much the console has said so far, in bytes; none where that cannot be known.
+    #[must_use]
+    pub fn console_bytes(&self) -> u64 {
+        std::fs::metadata(self.launch.console()).map_or(0, |log| log.len())
+    }
+
     /// Path of the console's log.
     #[must_use]
     pub fn console_path(&self) -> PathBuf {

@@ -68,6 +68,7 @@ pub fn run(
         plan: &context.plan,
         dir,
         started: Instant::now(),
+        console_from: console.bytes_read(),
         marked: (0, 0),
         events: Vec::new(),
         rules: Vec::new(),
@@ -145,6 +146,8 @@ struct Runner<'a> {
     plan: &'a Plan,
     dir: &'a Path,
     started: Instant,
+    /// Bytes of the console that the jobs before have.
+    console_from: u64,
     /// When the device was told of the case's beginning, and when it had done so, in microseconds.
     marked: (u64, u64),
     events: Vec<Timed>,
@@ -251,7 +254,9 @@ impl Runner<'_> {
                 .map(|()| String::new())
                 .map_err(|error| on_one_line(&error)),
             Want::Check => {
+                self.watch.look(self.machine);
                 let checked = check(self.machine, job.fs, self.dir);
+                self.watch.look_after_work(self.machine);
                 let answer = checked.as_ref().map(|_| String::new()).map_err(Clone::clone);
                 self.fsck = Some(checked);
                 answer

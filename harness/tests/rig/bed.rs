@@ -5,6 +5,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use host::places::Places;
+use kernels::{Artifact, Manifest, Options};
+use run::prepare;
 use verdict::results::{Cell, Results};
 
 /// A kernel that passes everything, so that what fails here is what was done to it.
@@ -109,6 +111,19 @@ impl Rig {
             assert_eq!(self.processes(program), [], "{program} is left running");
         }
     }
+}
+
+/// The kernel that passes everything, which an earlier run has fetched.
+pub fn stored_kernel(places: &Places) -> Artifact {
+    let manifest_path = places.root.join("kernels.toml");
+    let manifest = Manifest::load(&manifest_path).expect("kernels.toml");
+    let selected = manifest.select(&[KERNEL]).expect("the kernel");
+    let offline = Options {
+        offline: true,
+        ..Options::default()
+    };
+    let mut artifacts = prepare::kernels(&manifest_path, &selected, &offline).expect("the kernel in the store");
+    artifacts.remove(0)
 }
 
 pub fn find(dir: &Path, name: &str) -> Vec<PathBuf> {

@@ -6,26 +6,18 @@ use guest_wire::Fs;
 use host::cache::Cache;
 use host::places::Places;
 use host::scratch;
-use kernels::{Manifest, Options};
+
 use machine::provision::{self, MachineRequest, NoMachine, ProvisionedMachine};
 use machine::snapshot::SnapshotConfig;
 use machine::{Accel, DiskShape, Outage, golden};
-use run::prepare;
 
-use crate::bed::{KERNEL, find};
+use crate::bed::{find, stored_kernel};
 
 /// Provides a machine with these options on its kernel's command line; how many guests are kept then, too.
 fn provide(options: &str) -> (Result<ProvisionedMachine, NoMachine>, usize) {
     let places = Places::find();
     let dir = scratch::make().expect("a directory");
-    let manifest_path = places.root.join("kernels.toml");
-    let manifest = Manifest::load(&manifest_path).expect("kernels.toml");
-    let selected = manifest.select(&[KERNEL]).expect("the kernel");
-    let offline = Options {
-        offline: true,
-        ..Options::default()
-    };
-    let artifacts = prepare::kernels(&manifest_path, &selected, &offline).expect("the kernel in the store");
+    let kernel = stored_kernel(&places);
     let image = golden::image(Fs::Btrfs, &Cache::at(dir.path().join("cache"))).expect("an image");
     let program: PathBuf = places.guest_bins.join("rw-verify");
     let programs = [program.clone()];
@@ -38,7 +30,7 @@ fn provide(options: &str) -> (Result<ProvisionedMachine, NoMachine>, usize) {
         snapshots: Some(&snapshots),
         programs: &programs,
         suffix: "",
-        kernel: &artifacts[0],
+        kernel: &kernel,
         fs: Fs::Btrfs,
         image: &image,
         disk: DiskShape::ORDINARY,

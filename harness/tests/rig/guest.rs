@@ -10,14 +10,12 @@ use std::time::{Duration, Instant};
 use host::places::Places;
 use host::scratch;
 use kernels::modules;
-use kernels::{Manifest, Options};
 use machine::initramfs;
 use machine::{Accel, Arrival, Device, DiskShape, DiskSpec, Launch, Machine, MachineSpec, Outage, Qmp, VmEnd};
-use run::prepare;
 
 pub use disk::status;
 
-use crate::bed::{KERNEL, kill};
+use crate::bed::{kill, stored_kernel};
 
 /// How long anything may take that has to happen, on a busy machine.
 pub const WITHIN: Duration = Duration::from_secs(180);
@@ -78,16 +76,9 @@ impl Guest {
         if setup.image.is_none() {
             std::fs::write(&own, vec![FILL; DISK_BYTES as usize]).expect("an image");
         }
-        let manifest_path = places.root.join("kernels.toml");
-        let manifest = Manifest::load(&manifest_path).expect("kernels.toml");
-        let selected = manifest.select(&[KERNEL]).expect("the kernel");
-        let offline = Options {
-            offline: true,
-            ..Options::default()
-        };
-        let artifacts = prepare::kernels(&manifest_path, &selected, &offline).expect("the kernel in the store");
+        let kernel = stored_kernel(&places);
         let drivers = [&["virtio_pci", "virtio_blk"], setup.modules].concat();
-        let drivers = modules::closure(&artifacts[0], &drivers).expect("modules");
+        let drivers = modules::closure(&kernel, &drivers).expect("modules");
         let initramfs = dir.path().join("initramfs.cpio");
         let entries = initramfs::spec(&places.guest_bins.join("disk-shell"), &[], &drivers);
         initramfs::write(&initramfs, &entries).expect("the initramfs");
@@ -98,7 +89,7 @@ impl Guest {
         };
         let spec = MachineSpec {
             cpus: setup.cpus,
-            ..MachineSpec::for_test(Accel::Tcg, &artifacts[0], initramfs, disk)
+            ..MachineSpec::for_test(Accel::Tcg, &kernel, initramfs, disk)
         };
         let launch = Launch {
             exports: vec![dir.path().to_owned()],

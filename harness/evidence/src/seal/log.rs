@@ -17,23 +17,44 @@ pub(super) fn gap(evidence: &EvidenceBundle, finished: bool) -> Option<String> {
     missing(evidence).or_else(|| not_between_marks(evidence).filter(|_| finished))
 }
 
-/// The first records that the guest did not read: its kernel printed more at once than its log has room for.
+/// The first records that nobody has.
 pub(super) fn missing(evidence: &EvidenceBundle) -> Option<String> {
+    let gap = gaps(evidence).next()?;
+    Some(format!(
+        "the guest's reading of its kernel's log is not whole between records {} and {}",
+        gap.first, gap.last
+    ))
+}
+
+/// Whether records are missing, and each time the kernel said that it had overwritten them: it printed more at once
+/// than its log has room for.
+pub(super) fn overran(evidence: &EvidenceBundle) -> bool {
+    let mut gaps = gaps(evidence).peekable();
+    gaps.peek().is_some() && gaps.all(|gap| gap.overran)
+}
+
+/// Records of which some are missing.
+struct Gap {
+    first: u64,
+    last: u64,
+    /// Whether the kernel overwrote them.
+    overran: bool,
+}
+
+fn gaps(evidence: &EvidenceBundle) -> impl Iterator<Item = Gap> {
     let mut next = None;
-    for piece in pieces(evidence) {
+    pieces(evidence).filter_map(move |piece| {
         let numbers = piece.records.iter().map(|record| record.seq);
-        let whole = piece.records.is_empty() || numbers.eq(piece.first..=piece.last);
-        let follows = next.is_none_or(|next| next == piece.first);
-        if !whole || !follows || piece.last < piece.first {
-            let first = next.unwrap_or(piece.first);
-            return Some(format!(
-                "the guest's reading of its kernel's log is not whole between records {first} and {}",
-                piece.last
-            ));
-        }
+        let whole = piece.last >= piece.first && (piece.records.is_empty() || numbers.eq(piece.first..=piece.last));
+        let first = next.unwrap_or(piece.first);
+        let follows = first == piece.first;
         next = Some(piece.last.saturating_add(1));
-    }
-    None
+        (!whole || !follows).then_some(Gap {
+            first,
+            last: piece.last,
+            overran: whole && first < piece.first && piece.overran,
+        })
+    })
 }
 
 /// Whether the reading does not go from mark to mark.

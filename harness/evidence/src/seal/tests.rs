@@ -22,6 +22,7 @@ fn piece(records: &[LogRecord]) -> Event {
         first: records[0].seq,
         last: records[records.len() - 1].seq,
         records: records.to_vec(),
+        overran: false,
     })
 }
 
@@ -96,6 +97,7 @@ fn the_guests_reading_of_its_log_has_no_gap() {
         first: 9,
         last: 10,
         records: Vec::new(),
+        overran: false,
     });
     assert_eq!(
         gap(vec![piece(&records[..2]), numbers_only, piece(&records[4..])]),
@@ -105,6 +107,7 @@ fn the_guests_reading_of_its_log_has_no_gap() {
         first: 9,
         last: u64::MAX,
         records: Vec::new(),
+        overran: false,
     });
     assert!(gap(vec![piece(&records[..2]), beyond, piece(&records[4..])]).is_some());
     let seen: Vec<String> = [

@@ -10,11 +10,29 @@ use vhost_blk_api::control::{Command, Reply, Stats};
 use super::{Runner, statuses};
 use crate::kept;
 
+/// Bytes that a guest may print in one case. The whole suite prints a few hundred KiB; a kernel that warns in a loop
+/// would fill the disk, and nobody reads what it says after that.
+const CONSOLE_MAX: u64 = 128 << 20;
+
+/// The end of a case whose guest prints without end.
+fn endless(printed: u64) -> Option<Ending> {
+    (printed > CONSOLE_MAX).then(|| {
+        let mib = CONSOLE_MAX >> 20;
+        Ending::Harness(format!(
+            "the guest printed more than {mib} MiB on its console, and was ended"
+        ))
+    })
+}
+
 impl Runner<'_> {
-    /// Looks at device, QEMU and, if nothing is heard of the agent, at the guest's CPUs.
+    /// Looks at device, console, QEMU and, if nothing is heard of the agent, at the guest's CPUs.
     pub(super) fn look(&mut self) -> Option<Ending> {
         if let Some(how) = self.machine.device().ended() {
             return Some(Ending::DeviceGone(how));
+        }
+        let printed = self.machine.console_bytes().saturating_sub(self.console_from);
+        if let Some(ending) = endless(printed) {
+            return Some(ending);
         }
         self.watch.look(self.machine);
         if !self.watch.is_silent() {
@@ -88,5 +106,20 @@ impl Runner<'_> {
             Finding::Stall(stall) => Ending::Stalled(stall),
             Finding::Held { rule, phase } => Ending::Held { rule, phase },
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_may_print_much_but_not_without_end() {
+        assert_eq!(endless(CONSOLE_MAX), None);
+        let ending = endless(CONSOLE_MAX + 1);
+        assert!(
+            matches!(&ending, Some(Ending::Harness(why)) if why.contains("more than 128 MiB")),
+            "{ending:?}"
+        );
     }
 }

@@ -8,6 +8,7 @@ pub mod closure;
 pub(crate) mod config;
 mod configure;
 mod error;
+mod fragment;
 mod job;
 mod keep;
 pub mod line;

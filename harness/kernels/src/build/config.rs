@@ -195,8 +195,8 @@ mod tests {
         assert_eq!(
             lost((7, 3, 4), ""),
             [
-                "x.config:4: CONFIG_GONE=y became not set, and CONFIG_A is not set, and CONFIG_B is not set: this kernel \
-              has no such option"
+                "x.config:4: CONFIG_GONE=y became not set, and CONFIG_A is not set, and CONFIG_B is not set: this \
+                kernel has no such option"
             ]
         );
         let only_if = parse(

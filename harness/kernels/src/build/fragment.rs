@@ -10,10 +10,12 @@
 //! # bioscope: if CONFIG_XFS_FS
 //! ```
 //!
-//! `from` names the first version whose configuration has an option, `until` the last. Within these versions it must come
-//! out. Outside it is set where the source takes it, and may be missing; with `or`, one of the options named there must
-//! then come out instead. `if` names an option without which nothing is asked for. A version without a third number may be a commit on the way to the next one, and a kernel
-//! between two versions may have either's rules, so the ends of a range are not insisted on.
+//! `from` names the first version whose configuration has an option, `until` the last. Within these versions it must
+//! come out. Outside it is set where the source takes it, and may be missing; with `or`, one of the options named there
+//! must then come out instead. `if` names an option without which nothing is asked for.
+//!
+//! A version without a third number may be a commit on the way to the next one, and such a commit may have either
+//! version's rules, so the ends of a range are not insisted on.
 
 use std::path::{Path, PathBuf};
 

@@ -13,8 +13,8 @@ use host::suggest;
 use host::tool;
 
 const DEADLINE: Duration = Duration::from_secs(1800);
-/// What a build in the tree leaves there, for a folder that no repository knows: a kernel's own `.gitignore` says that as
-/// well, but a distribution's may leave out the source.
+/// What a build in the tree leaves there, for a folder that no repository knows: a kernel's own `.gitignore` says that
+/// as well, but a distribution's may leave out the source.
 const BUILT: &str = "*.o\n*.a\n*.ko\n*.mod\n*.mod.c\n*.cmd\n*.order\n.tmp_*\n/.config\n/.config.old\n/.version\n\
     /.missing-syscalls.d\n/vmlinux*\n/System.map\n/Module.symvers\n/modules.builtin*\n/include/config/\n\
     /include/generated/\n/arch/*/include/generated/\n/arch/*/boot/*Image\n";
@@ -141,8 +141,8 @@ pub(super) fn revision(repo: &Repo, path: &Path, rev: &str) -> Result<Tree, Sour
     Ok(tree)
 }
 
-/// A working tree as it is: with what is not committed, without what its `.gitignore` leaves out. A folder that is in no
-/// repository is taken whole, but for what a build leaves in it. Neither it nor its index is touched.
+/// A working tree as it is: with what is not committed, without what its `.gitignore` leaves out. A folder that no
+/// repository knows is taken whole, but for what a build leaves in it. Neither it nor its index is touched.
 pub(super) fn as_it_is(repo: &Repo, cache: &Cache, path: &Path, progress: &Progress) -> Result<Tree, SourceError> {
     let local = match Local::find(path)? {
         Some(local) if local.has_kernel()? => Some(local),
@@ -205,17 +205,20 @@ pub(super) fn as_it_is(repo: &Repo, cache: &Cache, path: &Path, progress: &Progr
         }
     };
     drop(step);
-    let name = match &local {
-        Some(local) => {
-            let described = local.ask(&["describe", "--tags", "--always", "--abbrev=12", "HEAD"])?;
-            let committed = local.ask(&["rev-parse", "--verify", "--quiet", "HEAD^{tree}"])?;
-            let text = |finished: &tool::Finished| String::from_utf8_lossy(&finished.stdout).trim().to_owned();
-            let changed = if text(&committed) == id { "" } else { "-dirty" };
-            format!("{}{changed}", text(&described))
-        }
-        None => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-    };
+    let name = name_of(local.as_ref(), &path, &id)?;
     Ok(Tree { id, name, alternates })
+}
+
+/// What a working tree is called in messages.
+fn name_of(local: Option<&Local>, path: &Path, id: &str) -> Result<String, SourceError> {
+    let Some(local) = local else {
+        return Ok(path.file_name().unwrap_or_default().to_string_lossy().into_owned());
+    };
+    let described = local.ask(&["describe", "--tags", "--always", "--abbrev=12", "HEAD"])?;
+    let committed = local.ask(&["rev-parse", "--verify", "--quiet", "HEAD^{tree}"])?;
+    let text = |finished: &tool::Finished| String::from_utf8_lossy(&finished.stdout).trim().to_owned();
+    let changed = if text(&committed) == id { "" } else { "-dirty" };
+    Ok(format!("{}{changed}", text(&described)))
 }
 
 /// Puts into an index what a folder holds, whatever its `.gitignore` says, but for what a build left there.

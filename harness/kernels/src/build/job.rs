@@ -114,6 +114,13 @@ impl<'a> Job<'a> {
     }
 }
 
+/// The release that a tree calls itself, without the third number.
+pub(super) fn release_of(repo: &Repo, tree: &Tree) -> Result<(u32, u32), BuildError> {
+    let makefile = repo.file(tree, "Makefile")?.unwrap_or_default();
+    let (major, minor, _) = version_of(&String::from_utf8_lossy(&makefile));
+    Ok((major, minor))
+}
+
 /// Writes a file of a build.
 pub(super) fn write(path: &Path, text: &str) -> Result<(), BuildError> {
     host::atomic::write(path, text.as_bytes()).map_err(|source| CacheError::io("write", path, source).into())

@@ -32,7 +32,12 @@ pub struct GivenTree {
 /// The image or the modules' directory does not exist.
 pub fn image_kernel(image: &Path, modules: Option<&Path>) -> Result<Kernel, Failure> {
     let problem = |path: &Path, kind: &str| {
-        if path.exists() {
+        if path.join("Kconfig").is_file() {
+            "that is a directory with source; `--tree` builds it, and leaves the image at arch/x86/boot/bzImage"
+                .to_owned()
+        } else if path.is_dir() && kind == "file" {
+            "that is a directory".to_owned()
+        } else if path.exists() {
             format!("that is no {kind}")
         } else {
             format!("there is no such {kind}")

@@ -58,6 +58,17 @@ pub enum UnpackError {
         /// What is there.
         found: String,
     },
+    /// What drives the disk is a module, and no modules are given.
+    #[error(
+        "{}: the driver of the disk (virtio_blk) is not built into {release}: name the directory of its modules with \
+        `--modules`, like `--modules /lib/modules/{release}`, or build it with CONFIG_VIRTIO_BLK=y",
+        path.display()
+    )]
+    NeedsModules {
+        path: PathBuf,
+        /// The kernel's release.
+        release: String,
+    },
     /// A module cannot be decompressed.
     #[error("cannot decompress {}", path.display())]
     Module {
@@ -77,7 +88,10 @@ impl ExitError for UnpackError {
     fn exit(&self) -> Exit {
         match self {
             UnpackError::NoImage { .. } | UnpackError::ManyImages { .. } | UnpackError::Module { .. } => Exit::Internal,
-            UnpackError::Read { .. } | UnpackError::NotAKernel { .. } | UnpackError::NoModules { .. } => Exit::NoInput,
+            UnpackError::Read { .. }
+            | UnpackError::NotAKernel { .. }
+            | UnpackError::NeedsModules { .. }
+            | UnpackError::NoModules { .. } => Exit::NoInput,
             UnpackError::Tool(error) => error.exit(),
             UnpackError::Cache(error) => error.exit(),
         }
@@ -123,12 +137,14 @@ pub(crate) fn packages(debs: &[PathBuf], names: &str, version: &str, made: &Path
 /// # Errors
 /// The image is no kernel, or the directory holds no modules of it.
 pub(crate) fn image(image: &Path, modules: Option<&Path>, made: &Path) -> Result<Description, UnpackError> {
-    let bytes = read(image)?;
-    let (mut description, vmlinux) = describe(image, &bytes, "")?;
-    description.version.clone_from(&description.release);
-    write(&made.join(BZIMAGE), &bytes)?;
-    if let Some(vmlinux) = vmlinux {
-        write(&made.join(VMLINUX), &vmlinux)?;
+    let (mut description, vmlinux) = taken(image, made)?;
+    if let (None, Some(vmlinux)) = (modules, &vmlinux)
+        && !payload::has_driver_of_disk(vmlinux)
+    {
+        return Err(UnpackError::NeedsModules {
+            path: image.to_owned(),
+            release: description.release,
+        });
     }
     if let Some(given) = modules {
         let release = description.release.clone();
@@ -150,12 +166,24 @@ pub(crate) fn image(image: &Path, modules: Option<&Path>, made: &Path) -> Result
     Ok(description)
 }
 
+/// Puts an image into `made`, with the kernel inside it if that can be booted by itself; gives that back.
+fn taken(image: &Path, made: &Path) -> Result<(Description, Option<Vec<u8>>), UnpackError> {
+    let bytes = read(image)?;
+    let (mut description, vmlinux) = describe(image, &bytes, "")?;
+    description.version.clone_from(&description.release);
+    write(&made.join(BZIMAGE), &bytes)?;
+    if let Some(vmlinux) = &vmlinux {
+        write(&made.join(VMLINUX), vmlinux)?;
+    }
+    Ok((description, vmlinux))
+}
+
 /// Takes what a build made: an image, and a directory that holds its installed modules. The directory is moved.
 ///
 /// # Errors
 /// The image is no kernel, or the modules are not its own.
 pub(crate) fn built(image: &Path, modules: Option<&Path>, made: &Path) -> Result<Description, UnpackError> {
-    let mut description = self::image(image, None, made)?;
+    let (mut description, _) = taken(image, made)?;
     if let Some(staged) = modules {
         let release = description.release.clone();
         let folder = modules_folder(staged, &release)?;
@@ -213,7 +241,11 @@ fn describe(path: &Path, bytes: &[u8], version: &str) -> Result<(Description, Op
     };
     let (vmlinux, no_elf) = match payload::pvh_kernel(bytes) {
         Ok(vmlinux) => (Some(vmlinux), None),
-        Err(reason @ (payload::PayloadError::NotAKernel | payload::PayloadError::CutOff { .. })) => {
+        Err(
+            reason @ (payload::PayloadError::NotAKernel
+            | payload::PayloadError::Other { .. }
+            | payload::PayloadError::CutOff { .. }),
+        ) => {
             return Err(not_a_kernel(reason));
         }
         // QEMU boots such a bzImage all the same, only slower.

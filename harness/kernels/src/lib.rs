@@ -10,7 +10,7 @@
 //! - [`source`] brings source of any origin into one git repository of the cache, patches applied. [`build`] builds it
 //!   in a directory that similar kernels share, and notes which files the build read.
 //! - `unpack`, `decompress`, `payload` and `not_a_kernel` find the kernel that QEMU boots, or say what a file is;
-//!   [`modules`] are those a guest loads.
+//!   [`modules`] are those a guest loads. `package_format` tells package files from images.
 //! - The [`store`] names each artifact by the hash of what it was made of, so nothing is made twice; [`stock`] says
 //!   what is kept, what was not used for a time, and what an artifact was made of.
 //!
@@ -20,7 +20,7 @@
 //! Modules from the ground up; each knows only those of the lines above its own:
 //!
 //! ```layers
-//! decompress diagnostic package store version
+//! decompress diagnostic package package_format store version
 //! fields lock modules not_a_kernel tree
 //! payload
 //! apt kernel source unpack
@@ -45,6 +45,7 @@ mod manifest;
 pub mod modules;
 mod not_a_kernel;
 pub mod package;
+mod package_format;
 mod parse;
 mod payload;
 pub mod prepare;

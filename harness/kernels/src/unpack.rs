@@ -1,6 +1,7 @@
 //! From package files, or from files of the user's own, to a directory of the store.
 
 use exit::{Exit, ExitError};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,7 +20,10 @@ const VMLINUX: &str = "vmlinux";
 #[derive(Debug, thiserror::Error)]
 pub enum UnpackError {
     /// No kernel image is where packages put it.
-    #[error("no kernel image in {packages}: neither boot/vmlinuz-* nor usr/lib/modules/*/vmlinuz")]
+    #[error(
+        "no kernel image in {packages}: neither boot/vmlinuz-* nor usr/lib/modules/*/vmlinuz; a package that only names \
+        others has none"
+    )]
     NoImage {
         /// The packages, for a person.
         packages: String,
@@ -60,8 +64,8 @@ pub enum UnpackError {
     },
     /// What drives the disk is a module, and no modules are given.
     #[error(
-        "{}: the driver of the disk (virtio_blk) is not built into {release}: name the directory of its modules with \
-        `--modules`, like `--modules /lib/modules/{release}`, or build it with CONFIG_VIRTIO_BLK=y",
+        "{}: the driver of the disk (virtio_blk) is not built into {release}: name the directory or the package of its \
+        modules with `--modules`, like `--modules /lib/modules/{release}`, or build it with CONFIG_VIRTIO_BLK=y",
         path.display()
     )]
     NeedsModules {
@@ -108,13 +112,51 @@ pub(crate) fn packages(debs: &[PathBuf], names: &str, version: &str, made: &Path
         let mut command = tool::command("dpkg-deb", "dpkg")?;
         tool::run_ok(command.arg("-x").arg(deb).arg(&tree), DEADLINE)?;
     }
-    let image = only_image(&tree, names)?;
-    let bytes = read(&image)?;
-    let (mut description, vmlinux) = describe(&image, &bytes, version)?;
-    write(&made.join(BZIMAGE), &bytes)?;
-    if let Some(vmlinux) = vmlinux {
-        write(&made.join(VMLINUX), &vmlinux)?;
+    let mut description = installed(&tree, names, made)?;
+    version.clone_into(&mut description.version);
+    Ok(description)
+}
+
+/// Takes package files of any distribution's, or what a kernel's own `make …-pkg` left.
+///
+/// # Errors
+/// One of them is damaged, they hold no kernel or not its modules, a tool is missing.
+pub(crate) fn package_files(files: &[PathBuf], made: &Path) -> Result<Description, UnpackError> {
+    let tree = made.join("tree");
+    create(&tree)?;
+    for file in files {
+        read_start(file)?;
+        // Reads the three formats, and what they are compressed by.
+        let mut command = tool::command("bsdtar", "libarchive-tools")?;
+        command.args(["--no-same-owner", "-xf"]).arg(file).arg("-C").arg(&tree);
+        tool::run_ok(&mut command, DEADLINE)?;
+        unpack_deb(&tree)?;
     }
+    let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+    installed(&tree, &names.join(", "), made)
+}
+
+/// The parts of a Debian package, which is an archive of two archives.
+fn unpack_deb(tree: &Path) -> Result<(), UnpackError> {
+    if !tree.join("debian-binary").is_file() {
+        return Ok(());
+    }
+    for part in list(tree).into_iter().filter(|path| path.is_file()) {
+        let name = part.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if name.starts_with("data.tar") {
+            let mut command = tool::command("bsdtar", "libarchive-tools")?;
+            command.args(["--no-same-owner", "-xf"]).arg(&part).arg("-C").arg(tree);
+            tool::run_ok(&mut command, DEADLINE)?;
+        }
+        fs::remove_file(&part).map_err(|source| CacheError::io("remove", &part, source))?;
+    }
+    Ok(())
+}
+
+/// Takes a kernel from where packages install it, below a directory that goes away.
+fn installed(tree: &Path, names: &str, made: &Path) -> Result<Description, UnpackError> {
+    let image = only_image(tree, names)?;
+    let (mut description, vmlinux) = taken(&image, made)?;
     let release = description.release.clone();
     let config = tree.join(format!("boot/config-{release}"));
     if config.is_file() {
@@ -126,8 +168,13 @@ pub(crate) fn packages(debs: &[PathBuf], names: &str, version: &str, made: &Path
         rename(&modules, &made.join("lib/modules").join(&release))?;
         finish_modules(made, &release)?;
         description.modules_root = Some(PathBuf::from("."));
+    } else if vmlinux.is_some_and(|vmlinux| !payload::has_driver_of_disk(&vmlinux)) {
+        return Err(UnpackError::NeedsModules {
+            path: PathBuf::from(names),
+            release,
+        });
     }
-    fs::remove_dir_all(&tree).map_err(|source| CacheError::io("remove", &tree, source))?;
+    fs::remove_dir_all(tree).map_err(|source| CacheError::io("remove", tree, source))?;
     Ok(description)
 }
 
@@ -278,6 +325,9 @@ fn only_image(tree: &Path, packages: &str) -> Result<PathBuf, UnpackError> {
         .map(|folder| folder.join("vmlinuz"))
         .filter(|path| path.is_file());
     let mut images: Vec<PathBuf> = in_boot.chain(in_modules).collect();
+    // One may be a link to the other.
+    let mut seen = BTreeSet::new();
+    images.retain(|path| path.canonicalize().is_ok_and(|place| seen.insert(place)));
     match images.len() {
         0 => Err(UnpackError::NoImage {
             packages: packages.to_owned(),
@@ -379,6 +429,15 @@ fn list(folder: &Path) -> Vec<PathBuf> {
 
 fn read(path: &Path) -> Result<Vec<u8>, UnpackError> {
     fs::read(path).map_err(|source| UnpackError::Read {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Whether a file can be read at all.
+fn read_start(path: &Path) -> Result<(), UnpackError> {
+    let opened = fs::File::open(path).map(drop);
+    opened.map_err(|source| UnpackError::Read {
         path: path.to_owned(),
         source,
     })

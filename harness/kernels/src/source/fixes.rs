@@ -1,7 +1,7 @@
 //! Old trees that today's compiler or linker refuses, mended as upstream mended them.
 //!
-//! What is mended are programs of the build and its boot loader, nothing that a test looks at. A tree that has a fix, or
-//! does not have what it mends, is left as it is.
+//! What is mended are programs of the build and its boot loader, nothing that a test looks at. A tree that has a fix,
+//! or does not have what it mends, is left as it is.
 
 use std::time::Duration;
 

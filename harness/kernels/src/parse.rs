@@ -146,8 +146,8 @@ fn source(document: Document<'_>, fields: &Fields<'_>, fs: &[Fs]) -> Result<Sour
     if !fields.has("package") && !fields.has("suite") {
         let error = document.error(fields.key_span("id"), "this kernel has no source");
         return Err(error.help(
-            "give it `suite`, `package` and `version`; or `image`; or `package-file`; or source to build: `git`, `tarball`, or \
-            `source-package`",
+            "give it `suite`, `package` and `version`; or `image`; or `package-file`; or source to build: `git`, \
+            `tarball`, or `source-package`",
         ));
     }
     let example = "\"linux-image-6.1.0-50-cloud-amd64-unsigned\"";

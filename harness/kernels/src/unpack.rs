@@ -21,8 +21,8 @@ const VMLINUX: &str = "vmlinux";
 pub enum UnpackError {
     /// No kernel image is where packages put it.
     #[error(
-        "no kernel image in {packages}: neither boot/vmlinuz-* nor usr/lib/modules/*/vmlinuz; a package that only names \
-        others has none"
+        "no kernel image in {packages}: neither boot/vmlinuz-* nor usr/lib/modules/*/vmlinuz; a package that only \
+        names others has none"
     )]
     NoImage {
         /// The packages, for a person.
@@ -35,6 +35,13 @@ pub enum UnpackError {
         packages: String,
         /// The images found.
         images: String,
+    },
+    /// A package file is damaged, or of a kind that nobody knows.
+    #[error("{} cannot be unpacked: it is damaged, or no package; download or build it again", path.display())]
+    Damaged {
+        path: PathBuf,
+        /// What bsdtar said.
+        source: ToolError,
     },
     /// A file that kernels.toml or the command line names cannot be read.
     #[error("cannot read {}", path.display())]
@@ -91,8 +98,11 @@ pub enum UnpackError {
 impl ExitError for UnpackError {
     fn exit(&self) -> Exit {
         match self {
-            UnpackError::NoImage { .. } | UnpackError::ManyImages { .. } | UnpackError::Module { .. } => Exit::Internal,
-            UnpackError::Read { .. }
+            UnpackError::Module { .. } => Exit::Internal,
+            UnpackError::NoImage { .. }
+            | UnpackError::ManyImages { .. }
+            | UnpackError::Damaged { .. }
+            | UnpackError::Read { .. }
             | UnpackError::NotAKernel { .. }
             | UnpackError::NeedsModules { .. }
             | UnpackError::NoModules { .. } => Exit::NoInput,
@@ -126,27 +136,40 @@ pub(crate) fn package_files(files: &[PathBuf], made: &Path) -> Result<Descriptio
     create(&tree)?;
     for file in files {
         read_start(file)?;
-        // Reads the three formats, and what they are compressed by.
-        let mut command = tool::command("bsdtar", "libarchive-tools")?;
-        command.args(["--no-same-owner", "-xf"]).arg(file).arg("-C").arg(&tree);
-        tool::run_ok(&mut command, DEADLINE)?;
-        unpack_deb(&tree)?;
+        extract(file, &tree, file)?;
+        unpack_deb(&tree, file)?;
     }
     let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
     installed(&tree, &names.join(", "), made)
 }
 
+/// Extracts an archive: bsdtar reads the three formats, and what they are compressed by.
+fn extract(archive: &Path, tree: &Path, of: &Path) -> Result<(), UnpackError> {
+    let mut command = tool::command("bsdtar", "libarchive-tools")?;
+    command
+        .args(["--no-same-owner", "-xf"])
+        .arg(archive)
+        .arg("-C")
+        .arg(tree);
+    match tool::run_ok(&mut command, DEADLINE) {
+        Ok(_) => Ok(()),
+        Err(source @ ToolError::Failed { .. }) => Err(UnpackError::Damaged {
+            path: of.to_owned(),
+            source,
+        }),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// The parts of a Debian package, which is an archive of two archives.
-fn unpack_deb(tree: &Path) -> Result<(), UnpackError> {
+fn unpack_deb(tree: &Path, of: &Path) -> Result<(), UnpackError> {
     if !tree.join("debian-binary").is_file() {
         return Ok(());
     }
     for part in list(tree).into_iter().filter(|path| path.is_file()) {
         let name = part.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if name.starts_with("data.tar") {
-            let mut command = tool::command("bsdtar", "libarchive-tools")?;
-            command.args(["--no-same-owner", "-xf"]).arg(&part).arg("-C").arg(tree);
-            tool::run_ok(&mut command, DEADLINE)?;
+            extract(&part, tree, of)?;
         }
         fs::remove_file(&part).map_err(|source| CacheError::io("remove", &part, source))?;
     }

@@ -8,6 +8,7 @@ use guest_wire::Fs;
 use host::suggest;
 use serde::{Deserialize, Serialize};
 
+use crate::package_format::PackageFormat;
 use crate::parse::config_parts;
 use crate::{ConfigPart, Kernel, Manifest, Origin, Source, TreeSource};
 
@@ -32,7 +33,12 @@ pub struct GivenTree {
 /// The image or the modules' directory does not exist.
 pub fn image_kernel(image: &Path, modules: Option<&Path>) -> Result<Kernel, Failure> {
     let problem = |path: &Path, kind: &str| {
-        if path.exists() {
+        if path.join("Kconfig").is_file() {
+            "that is a directory with source; `--tree` builds it, and leaves the image at arch/x86/boot/bzImage"
+                .to_owned()
+        } else if path.is_dir() && kind == "file" {
+            "that is a directory".to_owned()
+        } else if path.exists() {
             format!("that is no {kind}")
         } else {
             format!("there is no such {kind}")
@@ -40,11 +46,28 @@ pub fn image_kernel(image: &Path, modules: Option<&Path>) -> Result<Kernel, Fail
     };
     if !image.is_file() {
         let message = format!(
-            "--image {}: {}; expected a bzImage or a vmlinux",
+            "--image {}: {}; expected a bzImage, a vmlinux, or a package file (.deb, .rpm, .pkg.tar.zst)",
             image.display(),
             problem(image, "file")
         );
         return Err(Failure::new(Exit::NoInput, message));
+    }
+    let is_package = |path: &Path| PackageFormat::of(path).is_some();
+    let name = image.file_name().unwrap_or_default().to_string_lossy();
+    if is_package(image) {
+        let files: Vec<PathBuf> = std::iter::once(image).chain(modules).map(Path::to_owned).collect();
+        return match files.iter().find(|file| !file.is_file() || !is_package(file)) {
+            None => Ok(Kernel::from_package_files(&name, files)),
+            Some(other) => {
+                let message = format!(
+                    "--modules {}: {}; expected the package file of the modules, as the kernel is a package; one that \
+                    brings its own needs no `--modules`",
+                    other.display(),
+                    problem(other, "package file")
+                );
+                Err(Failure::new(Exit::NoInput, message))
+            }
+        };
     }
     if let Some(modules) = modules.filter(|dir| !dir.is_dir()) {
         let message = format!(
@@ -54,7 +77,6 @@ pub fn image_kernel(image: &Path, modules: Option<&Path>) -> Result<Kernel, Fail
         );
         return Err(Failure::new(Exit::NoInput, message));
     }
-    let name = image.file_name().unwrap_or_default().to_string_lossy();
     Ok(Kernel::from_image(&name, image, modules))
 }
 

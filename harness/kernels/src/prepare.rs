@@ -14,7 +14,7 @@ use super::source::{self, Repo, Tree};
 use super::store::{self, Artifact};
 use super::tree::{Origin, TreeSource};
 use super::{build, fetch, resolve, unpack};
-use hash::{image_hash, package_hash};
+use hash::{files_hash, image_hash, package_hash};
 use host::cache::Cache;
 use host::progress::Progress;
 
@@ -52,6 +52,7 @@ pub fn prepare(
         .iter()
         .map(|kernel| match &kernel.source {
             Source::Image { image, modules } => run.image(&kernel.id, image, modules.as_deref()),
+            Source::PackageFiles(files) => run.package_files(&kernel.id, files),
             Source::Package(source) => {
                 let pinned = run.pin(&kernel.id, source, &mut lock, lock_path)?;
                 run.package(&pinned, source)
@@ -143,6 +144,7 @@ pub struct Change {
 pub fn ready(kernel: &Kernel, lock: &Lock, cache: &Cache) -> Result<Option<Artifact>, Error> {
     let hash = match &kernel.source {
         Source::Image { image, modules } => image_hash(image, modules.as_deref())?,
+        Source::PackageFiles(files) => files_hash(files)?,
         Source::Package(source) => match lock.get(&kernel.id).filter(|pinned| pinned.serves(source)) {
             Some(pinned) => package_hash(&pinned.debs),
             None => return Ok(None),
@@ -307,6 +309,16 @@ impl Run<'_> {
         let on_wait = || progress.say(&format!("waiting for another run that takes in {id}"));
         store::get_or_make(self.cache, id, &hash, on_wait, |made| {
             unpack::image(image, modules, made).map_err(Error::Unpack)
+        })
+    }
+
+    fn package_files(&mut self, id: &str, files: &[PathBuf]) -> Result<Artifact, Error> {
+        let hash = files_hash(files)?;
+        let progress = self.progress;
+        let on_wait = || progress.say(&format!("waiting for another run that takes in {id}"));
+        store::get_or_make(self.cache, id, &hash, on_wait, |made| {
+            let _step = progress.spinner(format!("unpacking {id}"));
+            unpack::package_files(files, made).map_err(Error::Unpack)
         })
     }
 

@@ -5,6 +5,7 @@
 //! working tree.
 
 mod error;
+mod fixes;
 mod import;
 mod local;
 mod patches;
@@ -17,6 +18,7 @@ use host::progress::Progress;
 
 use super::tree::is_url;
 pub use error::SourceError;
+pub(crate) use fixes::mend;
 pub use import::{package, taken, tarball};
 pub use patches::{Single, apply, each};
 pub use repo::{Listing, Repo, Tree};

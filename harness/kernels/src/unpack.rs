@@ -1,6 +1,7 @@
 //! From package files, or from files of the user's own, to a directory of the store.
 
 use exit::{Exit, ExitError};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,7 +20,10 @@ const VMLINUX: &str = "vmlinux";
 #[derive(Debug, thiserror::Error)]
 pub enum UnpackError {
     /// No kernel image is where packages put it.
-    #[error("no kernel image in {packages}: neither boot/vmlinuz-* nor usr/lib/modules/*/vmlinuz")]
+    #[error(
+        "no kernel image in {packages}: neither boot/vmlinuz-* nor usr/lib/modules/*/vmlinuz; a package that only \
+        names others has none"
+    )]
     NoImage {
         /// The packages, for a person.
         packages: String,
@@ -31,6 +35,13 @@ pub enum UnpackError {
         packages: String,
         /// The images found.
         images: String,
+    },
+    /// A package file is damaged, or of a kind that nobody knows.
+    #[error("{} cannot be unpacked: it is damaged, or no package; download or build it again", path.display())]
+    Damaged {
+        path: PathBuf,
+        /// What bsdtar said.
+        source: ToolError,
     },
     /// A file that kernels.toml or the command line names cannot be read.
     #[error("cannot read {}", path.display())]
@@ -58,6 +69,17 @@ pub enum UnpackError {
         /// What is there.
         found: String,
     },
+    /// What drives the disk is a module, and no modules are given.
+    #[error(
+        "{}: the driver of the disk (virtio_blk) is not built into {release}: name the directory or the package of its \
+        modules with `--modules`, like `--modules /lib/modules/{release}`, or build it with CONFIG_VIRTIO_BLK=y",
+        path.display()
+    )]
+    NeedsModules {
+        path: PathBuf,
+        /// The kernel's release.
+        release: String,
+    },
     /// A module cannot be decompressed.
     #[error("cannot decompress {}", path.display())]
     Module {
@@ -76,8 +98,14 @@ pub enum UnpackError {
 impl ExitError for UnpackError {
     fn exit(&self) -> Exit {
         match self {
-            UnpackError::NoImage { .. } | UnpackError::ManyImages { .. } | UnpackError::Module { .. } => Exit::Internal,
-            UnpackError::Read { .. } | UnpackError::NotAKernel { .. } | UnpackError::NoModules { .. } => Exit::NoInput,
+            UnpackError::Module { .. } => Exit::Internal,
+            UnpackError::NoImage { .. }
+            | UnpackError::ManyImages { .. }
+            | UnpackError::Damaged { .. }
+            | UnpackError::Read { .. }
+            | UnpackError::NotAKernel { .. }
+            | UnpackError::NeedsModules { .. }
+            | UnpackError::NoModules { .. } => Exit::NoInput,
             UnpackError::Tool(error) => error.exit(),
             UnpackError::Cache(error) => error.exit(),
         }
@@ -94,13 +122,64 @@ pub(crate) fn packages(debs: &[PathBuf], names: &str, version: &str, made: &Path
         let mut command = tool::command("dpkg-deb", "dpkg")?;
         tool::run_ok(command.arg("-x").arg(deb).arg(&tree), DEADLINE)?;
     }
-    let image = only_image(&tree, names)?;
-    let bytes = read(&image)?;
-    let (mut description, vmlinux) = describe(&image, &bytes, version)?;
-    write(&made.join(BZIMAGE), &bytes)?;
-    if let Some(vmlinux) = vmlinux {
-        write(&made.join(VMLINUX), &vmlinux)?;
+    let mut description = installed(&tree, names, made)?;
+    version.clone_into(&mut description.version);
+    Ok(description)
+}
+
+/// Takes package files of any distribution's, or what a kernel's own `make …-pkg` left.
+///
+/// # Errors
+/// One of them is damaged, they hold no kernel or not its modules, a tool is missing.
+pub(crate) fn package_files(files: &[PathBuf], made: &Path) -> Result<Description, UnpackError> {
+    let tree = made.join("tree");
+    create(&tree)?;
+    for file in files {
+        read_start(file)?;
+        extract(file, &tree, file)?;
+        unpack_deb(&tree, file)?;
     }
+    let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+    installed(&tree, &names.join(", "), made)
+}
+
+/// Extracts an archive: bsdtar reads the three formats, and what they are compressed by.
+fn extract(archive: &Path, tree: &Path, of: &Path) -> Result<(), UnpackError> {
+    let mut command = tool::command("bsdtar", "libarchive-tools")?;
+    command
+        .args(["--no-same-owner", "-xf"])
+        .arg(archive)
+        .arg("-C")
+        .arg(tree);
+    match tool::run_ok(&mut command, DEADLINE) {
+        Ok(_) => Ok(()),
+        Err(source @ ToolError::Failed { .. }) => Err(UnpackError::Damaged {
+            path: of.to_owned(),
+            source,
+        }),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The parts of a Debian package, which is an archive of two archives.
+fn unpack_deb(tree: &Path, of: &Path) -> Result<(), UnpackError> {
+    if !tree.join("debian-binary").is_file() {
+        return Ok(());
+    }
+    for part in list(tree).into_iter().filter(|path| path.is_file()) {
+        let name = part.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if name.starts_with("data.tar") {
+            extract(&part, tree, of)?;
+        }
+        fs::remove_file(&part).map_err(|source| CacheError::io("remove", &part, source))?;
+    }
+    Ok(())
+}
+
+/// Takes a kernel from where packages install it, below a directory that goes away.
+fn installed(tree: &Path, names: &str, made: &Path) -> Result<Description, UnpackError> {
+    let image = only_image(tree, names)?;
+    let (mut description, vmlinux) = taken(&image, made)?;
     let release = description.release.clone();
     let config = tree.join(format!("boot/config-{release}"));
     if config.is_file() {
@@ -112,8 +191,13 @@ pub(crate) fn packages(debs: &[PathBuf], names: &str, version: &str, made: &Path
         rename(&modules, &made.join("lib/modules").join(&release))?;
         finish_modules(made, &release)?;
         description.modules_root = Some(PathBuf::from("."));
+    } else if vmlinux.is_some_and(|vmlinux| !payload::has_driver_of_disk(&vmlinux)) {
+        return Err(UnpackError::NeedsModules {
+            path: PathBuf::from(names),
+            release,
+        });
     }
-    fs::remove_dir_all(&tree).map_err(|source| CacheError::io("remove", &tree, source))?;
+    fs::remove_dir_all(tree).map_err(|source| CacheError::io("remove", tree, source))?;
     Ok(description)
 }
 
@@ -123,12 +207,14 @@ pub(crate) fn packages(debs: &[PathBuf], names: &str, version: &str, made: &Path
 /// # Errors
 /// The image is no kernel, or the directory holds no modules of it.
 pub(crate) fn image(image: &Path, modules: Option<&Path>, made: &Path) -> Result<Description, UnpackError> {
-    let bytes = read(image)?;
-    let (mut description, vmlinux) = describe(image, &bytes, "")?;
-    description.version.clone_from(&description.release);
-    write(&made.join(BZIMAGE), &bytes)?;
-    if let Some(vmlinux) = vmlinux {
-        write(&made.join(VMLINUX), &vmlinux)?;
+    let (mut description, vmlinux) = taken(image, made)?;
+    if let (None, Some(vmlinux)) = (modules, &vmlinux)
+        && !payload::has_driver_of_disk(vmlinux)
+    {
+        return Err(UnpackError::NeedsModules {
+            path: image.to_owned(),
+            release: description.release,
+        });
     }
     if let Some(given) = modules {
         let release = description.release.clone();
@@ -150,12 +236,24 @@ pub(crate) fn image(image: &Path, modules: Option<&Path>, made: &Path) -> Result
     Ok(description)
 }
 
+/// Puts an image into `made`, with the kernel inside it if that can be booted by itself; gives that back.
+fn taken(image: &Path, made: &Path) -> Result<(Description, Option<Vec<u8>>), UnpackError> {
+    let bytes = read(image)?;
+    let (mut description, vmlinux) = describe(image, &bytes, "")?;
+    description.version.clone_from(&description.release);
+    write(&made.join(BZIMAGE), &bytes)?;
+    if let Some(vmlinux) = &vmlinux {
+        write(&made.join(VMLINUX), vmlinux)?;
+    }
+    Ok((description, vmlinux))
+}
+
 /// Takes what a build made: an image, and a directory that holds its installed modules. The directory is moved.
 ///
 /// # Errors
 /// The image is no kernel, or the modules are not its own.
 pub(crate) fn built(image: &Path, modules: Option<&Path>, made: &Path) -> Result<Description, UnpackError> {
-    let mut description = self::image(image, None, made)?;
+    let (mut description, _) = taken(image, made)?;
     if let Some(staged) = modules {
         let release = description.release.clone();
         let folder = modules_folder(staged, &release)?;
@@ -213,7 +311,11 @@ fn describe(path: &Path, bytes: &[u8], version: &str) -> Result<(Description, Op
     };
     let (vmlinux, no_elf) = match payload::pvh_kernel(bytes) {
         Ok(vmlinux) => (Some(vmlinux), None),
-        Err(reason @ (payload::PayloadError::NotAKernel | payload::PayloadError::CutOff { .. })) => {
+        Err(
+            reason @ (payload::PayloadError::NotAKernel
+            | payload::PayloadError::Other { .. }
+            | payload::PayloadError::CutOff { .. }),
+        ) => {
             return Err(not_a_kernel(reason));
         }
         // QEMU boots such a bzImage all the same, only slower.
@@ -246,6 +348,9 @@ fn only_image(tree: &Path, packages: &str) -> Result<PathBuf, UnpackError> {
         .map(|folder| folder.join("vmlinuz"))
         .filter(|path| path.is_file());
     let mut images: Vec<PathBuf> = in_boot.chain(in_modules).collect();
+    // One may be a link to the other.
+    let mut seen = BTreeSet::new();
+    images.retain(|path| path.canonicalize().is_ok_and(|place| seen.insert(place)));
     match images.len() {
         0 => Err(UnpackError::NoImage {
             packages: packages.to_owned(),
@@ -347,6 +452,15 @@ fn list(folder: &Path) -> Vec<PathBuf> {
 
 fn read(path: &Path) -> Result<Vec<u8>, UnpackError> {
     fs::read(path).map_err(|source| UnpackError::Read {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Whether a file can be read at all.
+fn read_start(path: &Path) -> Result<(), UnpackError> {
+    let opened = fs::File::open(path).map(drop);
+    opened.map_err(|source| UnpackError::Read {
         path: path.to_owned(),
         source,
     })

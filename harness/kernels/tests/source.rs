@@ -98,6 +98,43 @@ fn sum(path: &Path) -> String {
 }
 
 #[test]
+fn a_folder_that_no_repository_knows_is_taken_whole_but_for_what_a_build_left() {
+    let bed = Bed::new();
+    let linux = bed.linux();
+    let known = bed.git(&linux, "HEAD", true).unwrap();
+    fs::remove_dir_all(linux.join(".git")).unwrap();
+    // As a distribution's package has it: everything but its own folder is left out.
+    fs::write(linux.join(".gitignore"), "/*\n!/debian/\n").unwrap();
+    fs::write(linux.join("fs/open.o"), "built").unwrap();
+    fs::create_dir_all(linux.join("include/config")).unwrap();
+    fs::write(linux.join("include/config/auto.conf"), "built").unwrap();
+    let whole = bed.git(&linux, "HEAD", true).unwrap();
+    assert_eq!(bed.text(&whole, "fs/open.c"), "one\ntwo\nthree\n");
+    assert_eq!(bed.text(&whole, "fs/open.o"), "none");
+    assert_eq!(bed.text(&whole, "include/config/auto.conf"), "none");
+    assert_eq!(bed.text(&whole, ".gitignore"), "/*\n!/debian/\n");
+    // In somebody's repository, which does not know it, it is the same; and so are later looks.
+    let home = bed.dir.path();
+    sh(
+        home,
+        "git init -q -b main && echo '*' > .gitignore && git add -f .gitignore && git commit -qm home",
+    );
+    assert_eq!(bed.git(&linux, "HEAD", true).unwrap().id, whole.id);
+    fs::write(linux.join("fs/open.c"), "one\n").unwrap();
+    fs::remove_file(linux.join("run.sh")).unwrap();
+    fs::write(linux.join("fs/new.c"), "new\n").unwrap();
+    let changed = bed.git(&linux, "HEAD", true).unwrap();
+    let texts = ["fs/open.c", "run.sh", "fs/new.c"].map(|path| bed.text(&changed, path));
+    assert_eq!(texts, ["one\n", "none", "new\n"]);
+    fs::write(linux.join(".gitignore"), "*.o\n").unwrap();
+    fs::write(linux.join("fs/open.c"), "one\ntwo\nthree\n").unwrap();
+    fs::remove_file(linux.join("fs/new.c")).unwrap();
+    fs::write(linux.join("run.sh"), "#!/bin/sh\n").unwrap();
+    sh(&linux, "chmod +x run.sh");
+    assert_eq!(bed.git(&linux, "HEAD", true).unwrap().id, known.id);
+}
+
+#[test]
 fn a_revision_and_the_same_content_in_an_archive_are_one_tree() {
     let bed = Bed::new();
     let linux = bed.linux();

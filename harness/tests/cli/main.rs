@@ -13,6 +13,7 @@ mod clone;
 mod copies;
 mod disk;
 mod failures;
+mod images;
 mod inject;
 mod log;
 mod namespace;

@@ -9,6 +9,7 @@ mod import;
 mod local;
 mod patches;
 mod repo;
+pub mod titles;
 
 use std::path::Path;
 
@@ -18,7 +19,7 @@ use host::progress::Progress;
 use super::tree::is_url;
 pub use error::SourceError;
 pub use import::{package, taken, tarball};
-pub use patches::{Single, apply, each};
+pub use patches::{Patch, PatchSet, apply};
 pub use repo::{Listing, Repo, Tree};
 
 /// The tree of a git repository or directory.

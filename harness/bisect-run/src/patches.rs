@@ -66,3 +66,58 @@ impl CommonPatches {
         Ok((self.set.without(&titles), there))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use host::cache::Cache;
+
+    use super::*;
+
+    /// A history of `first`, `fix`, its revert and `last`, and a patch that is `fix`.
+    const HISTORY: &str = "
+        git init -q -b main
+        commit() { printf \"$2\\n\" > a.c; git add -A; git commit -qm \"$1\"; }
+        commit first one; commit fix two
+        git format-patch -q -1 -o ..
+        git revert --no-edit HEAD > ../said
+        commit last three
+    ";
+
+    #[test]
+    fn each_commit_gets_what_its_history_lacks() {
+        let dir = tempfile::tempdir().unwrap();
+        let linux = dir.path().join("linux");
+        std::fs::create_dir(&linux).unwrap();
+        let mut command = Command::new("sh");
+        command
+            .args(["-ec", HISTORY])
+            .current_dir(&linux)
+            .env("HOME", dir.path());
+        for who in ["AUTHOR", "COMMITTER"] {
+            command
+                .env(format!("GIT_{who}_NAME"), "a")
+                .env(format!("GIT_{who}_EMAIL"), "a@b");
+        }
+        assert!(command.status().unwrap().success());
+        let repository = Repository::open(&linux).unwrap();
+        let (first, last) = (
+            repository.commit("", "HEAD~3").unwrap(),
+            repository.commit("", "HEAD").unwrap(),
+        );
+        let commits = repository.range(&first, &last, false, &[]).unwrap();
+        let cache = Cache::at(dir.path().join("cache"));
+        let repo = Repo::open(&cache).unwrap();
+        let patch = dir.path().join("0001-fix.patch");
+        let (patches, notes) = CommonPatches::of(&[patch], &repo, &repository, &commits).unwrap();
+        // It is not in the newest commit, which took it back.
+        assert!(notes.is_empty(), "{notes:?}");
+        let gets: Vec<usize> = (0..commits.len())
+            .map(|item| patches.of_item(item, &repository).unwrap().0.patches.len())
+            .collect();
+        assert_eq!(gets, [1, 0, 1, 1]);
+        let (none, notes) = CommonPatches::of(&[], &repo, &repository, &commits).unwrap();
+        assert!(notes.is_empty() && none.of_item(1, &repository).unwrap().0.patches.is_empty());
+    }
+}

@@ -140,7 +140,9 @@ fn states(range: &SeriesRange, base: &Tree, repo: &Repo, cache: &Cache) -> Resul
         Ok(ids) => ids,
         Err(error) => {
             // They may say why it does not apply.
-            notes.iter().for_each(|note| host::note!("{note}"));
+            let said = error.to_string();
+            let notes = notes.iter().filter(|note| !said.contains(*note));
+            notes.for_each(|note| host::note!("{note}"));
             return Err(error.into());
         }
     };

@@ -57,6 +57,8 @@ pub struct Patch {
     /// Whether its title is that of a commit.
     is_titled: bool,
     diff: Diff,
+    /// The same in UTF-8, where its mail says that it is in something else.
+    recoded: Option<Diff>,
     strip: usize,
     is_reversed: bool,
     is_flowed: bool,
@@ -69,9 +71,10 @@ impl PatchSet {
     /// One of them cannot be read or holds no patch, or what is meant cannot be told.
     pub fn read(repo: &Repo, tree: &Tree, paths: &[PathBuf]) -> Result<PatchSet, SourceError> {
         let mut set = PatchSet::default();
-        let mut names = Vec::new();
+        let (mut names, mut is_listed) = (Vec::new(), false);
         for path in paths {
             let input = input::read(path)?;
+            is_listed |= input.is_listed;
             names.extend(input.entries.iter().map(|entry| input::stem(&entry.path)));
             set.notes.extend(input.notes);
             let mails = input.entries.iter().flat_map(|entry| &entry.mails);
@@ -101,7 +104,7 @@ impl PatchSet {
             return Err(SourceError::NoPatch { patch, reason });
         }
         // Of files that are named one by one, each may be a part.
-        if paths.len() > 1 {
+        if paths.len() > 1 || is_listed {
             set.missing.clear();
         }
         set.notes.extend_from_slice(&set.missing);
@@ -145,6 +148,7 @@ impl PatchSet {
                     name: name.clone(),
                     strip: strip.or_else(|| place.strip(&titled.diff)).unwrap_or(usual),
                     diff: titled.diff,
+                    recoded: titled.recoded,
                     is_reversed,
                     is_flowed: mail.is_flowed,
                 });
@@ -179,7 +183,8 @@ impl PatchSet {
         let options: Vec<String> = self.patches.iter().map(|patch| patch.options().join(" ")).collect();
         let mut parts: Vec<&[u8]> = vec![tree.id.as_bytes()];
         for (patch, options) in self.patches.iter().zip(&options) {
-            parts.extend([options.as_bytes(), &patch.diff.bytes]);
+            parts.push(options.as_bytes());
+            parts.extend(patch.forms());
         }
         let reference = format!("refs/patched/{}", digest(&parts));
         let name = format!("{} + {}", tree.name, self.name);
@@ -208,8 +213,6 @@ impl PatchSet {
         tool::run_ok(&mut git(&["read-tree", &tree.id])?, DEADLINE)?;
         let mut ids = Vec::new();
         for (at, patch) in self.patches.iter().enumerate() {
-            let written = std::fs::write(&file, &patch.diff.bytes);
-            written.map_err(|error| CacheError::io("create", &file, error))?;
             // A person's own settings change nothing in it.
             let words = [
                 "-c",
@@ -219,19 +222,25 @@ impl PatchSet {
                 "--whitespace=nowarn",
             ];
             let options = patch.options();
-            let apply = |more: &[&str]| {
+            let apply = |diff: &[u8], more: &[&str]| {
+                let written = std::fs::write(&file, diff);
+                written.map_err(|error| CacheError::io("create", &file, error))?;
                 let mut command = git(&words)?;
                 command.args(options.iter().map(String::as_str)).args(more).arg(&file);
-                tool::run(&mut command, DEADLINE)
+                Ok::<_, SourceError>(tool::run(&mut command, DEADLINE)?)
             };
-            let finished = apply(&[])?;
-            if !finished.status.success() {
+            let finished = apply(&patch.diff.bytes, &[])?;
+            let mut is_applied = finished.status.success();
+            for other in patch.forms().skip(1) {
+                is_applied = is_applied || apply(other, &[])?.status.success();
+            }
+            if !is_applied {
                 if cache::is_full(scratch.path()) {
                     let path = scratch.path().to_owned();
                     return Err(CacheError::DiskFull { path }.into());
                 }
                 let other = if patch.is_reversed { "--no-reverse" } else { "-R" };
-                let is_there = apply(&[other, "--check"])?.status.success();
+                let is_there = apply(&patch.diff.bytes, &[other, "--check"])?.status.success();
                 return Err(self.unfit(at, tree, &finished.stderr, is_there));
             }
             ids.push(repo.line(&mut git(&["write-tree"])?)?);
@@ -271,6 +280,13 @@ impl PatchSet {
 }
 
 impl Patch {
+    /// What is tried to apply, in order: as it was sent, which is what `git am` does, and in UTF-8, which is what b4
+    /// makes of it.
+    fn forms(&self) -> impl Iterator<Item = &[u8]> {
+        let diffs = std::iter::once(&self.diff).chain(&self.recoded);
+        diffs.map(|diff| diff.bytes.as_slice())
+    }
+
     /// git's options for it.
     fn options(&self) -> Vec<String> {
         let mut options = vec![format!("-p{}", self.strip)];

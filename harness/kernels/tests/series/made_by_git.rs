@@ -121,6 +121,30 @@ fn unpacked(text: &str) -> Vec<u8> {
     bytes
 }
 
+/// b4 makes UTF-8 of a mail that is in something else, and `git am` takes the bytes as they are: what applies is meant.
+#[test]
+fn a_mail_in_another_charset_changes_a_file_in_utf8() {
+    let bed = Bed::new(&[], &[("fs/name.c", "gr\u{fc}n\n")]);
+    let diff = "--- a/fs/name.c\n+++ b/fs/name.c\n@@ -1 +1 @@\n-gr=FCn\n+gr=FCner\n";
+    let sent = |charset: &str| Post {
+        version: 1,
+        number: 1,
+        total: 1,
+        title: "charset".to_owned(),
+        headers: format!("Content-Type: text/plain; charset={charset}\nContent-Transfer-Encoding: quoted-printable\n"),
+        body: diff.to_owned(),
+        ..Post::default()
+    };
+    let states = bed.states(&bed.file("latin1", sent("iso-8859-1").boxed())).unwrap();
+    let blob = sh(
+        &bed.linux,
+        "printf 'gr\\303\\274ner\\n' > fs/name.c && git add -A && git write-tree",
+    );
+    assert_eq!(states.trees, [blob.trim()]);
+    let error = bed.states(&bed.file("utf8", sent("utf-8").boxed())).err().unwrap();
+    assert!(error.contains("patch failed: fs/name.c:1"), "{error}");
+}
+
 #[test]
 fn a_wrapped_mail_is_an_error_and_says_why_it_may_be() {
     let bed = bed();

@@ -180,7 +180,7 @@ fn patches_without_hunks_are_states() {
     let states = as_git_am(&bed, "filled", mbox(&posts));
     assert_eq!(states.trees.len(), 3);
     assert!(
-        states.notes[0].starts_with("not there: 4/4 (4 patches were sent"),
+        states.notes[0].starts_with("not there: 4/4, of 4 patches sent with"),
         "{:?}",
         states.notes
     );

@@ -1,5 +1,6 @@
 //! One mail: what it is called, what it answers, and the diffs in it.
 
+use charset::Charset;
 use mailparse::body::Body;
 use mailparse::{DispositionType, MailHeaderMap as _, ParsedMail};
 
@@ -38,6 +39,8 @@ pub(super) struct Mail {
 pub(super) struct Titled {
     pub(super) title: String,
     pub(super) diff: Diff,
+    /// The same in UTF-8, where the mail says that it is in something else.
+    pub(super) recoded: Option<Diff>,
 }
 
 impl Mail {
@@ -99,7 +102,11 @@ fn plain(text: &[u8], place: &str, stem: &str) -> Result<Mail, String> {
     };
     let title = said.or_else(shown).map(str::trim).filter(|title| !title.is_empty());
     let title = title.unwrap_or(stem).to_owned();
-    let diffs = diff::find(text).map(|diff| Titled { title, diff });
+    let diffs = diff::find(text).map(|diff| Titled {
+        title,
+        diff,
+        recoded: None,
+    });
     Ok(Mail {
         place: place.to_owned(),
         base: base(&lossy),
@@ -143,8 +150,11 @@ fn one(raw: &[u8], place: String, stem: &str, depth: u32) -> Result<Vec<Mail>, S
     } else {
         mail.tag.title.clone()
     };
-    mail.diffs.extend(diff::find(&inline).map(|diff| Titled {
+    let (diff, recoded) = (diff::find(&inline), diff::find(&parts.recoded.concat()));
+    let recoded_alone = diff.is_none().then(|| recoded.clone()).flatten();
+    mail.diffs.extend(diff.or(recoded_alone).map(|diff| Titled {
         title: title.clone(),
+        recoded: recoded.filter(|recoded| *recoded != diff),
         diff,
     }));
     let mut others = Vec::new();
@@ -180,6 +190,8 @@ fn one(raw: &[u8], place: String, stem: &str, depth: u32) -> Result<Vec<Mail>, S
 #[derive(Default)]
 struct Parts {
     inline: Vec<Vec<u8>>,
+    /// The same in UTF-8.
+    recoded: Vec<Vec<u8>>,
     attached: Vec<(Option<String>, Vec<u8>)>,
     obstacle: Option<&'static str>,
     is_flowed: bool,
@@ -229,6 +241,13 @@ fn walk(part: &ParsedMail<'_>, into: &mut Parts, depth: u32) {
         if !text.ends_with(b"\n") {
             text.push(b'\n');
         }
+        let label = part.ctype.params.get("charset").map(|label| label.as_bytes());
+        let charset = label.and_then(Charset::for_label);
+        let recoded = charset.map(|charset| charset.decode(&text));
+        into.recoded.push(match recoded {
+            Some((recoded, _, false)) => recoded.into_owned().into_bytes(),
+            _ => text.clone(),
+        });
         into.inline.push(text);
     }
 }

@@ -204,10 +204,7 @@ impl Series {
         };
         let missing = missing.join(", ");
         let sent = counted(total as usize, "patch");
-        let words = format!(
-            "not there: {missing}{version} ({sent} were sent, with {})",
-            self.title()
-        );
+        let words = format!("not there: {missing}{version}, of {sent} sent with {}", self.title());
         (!missing.is_empty()).then_some(words)
     }
 

@@ -340,3 +340,6 @@ fn indented(text: &str) -> String {
     let lines: Vec<String> = text.trim().lines().map(|line| format!("  {line}")).collect();
     lines.join("\n")
 }
+
+#[cfg(test)]
+mod tests;

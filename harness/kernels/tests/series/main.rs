@@ -363,6 +363,8 @@ fn lists_of_quilt_say_what_is_applied() {
 #[test]
 fn what_is_no_patch_says_what_it_is() {
     let bed = bed();
+    let id = "0123456789abcdef0123456789abcdef01234567";
+    let log = format!("commit {id}\n\n    a\n\n{}", patches()[0].1).repeat(2);
     let error = |name: &str, content: &[u8]| bed.states(&bed.file(name, content)).err().unwrap();
     for (name, content, words) in [
         ("a.zip", &b"PK\x03\x04"[..], "a zip archive; unpack it"),
@@ -374,11 +376,7 @@ fn what_is_no_patch_says_what_it_is() {
             b"From: a\nSubject: hello\n\nyou\n",
             "none of its mails holds a diff",
         ),
-        (
-            "d.patch",
-            b"commit 0123456789\n\n    a\n\ncommit 1234567890\n",
-            "git format-patch",
-        ),
+        ("d.patch", log.as_bytes(), "git format-patch"),
     ] {
         let error = error(name, content);
         assert!(error.contains(words), "{name}: {error}");

@@ -9,8 +9,12 @@ use super::diff::{self, Diff};
 use super::mbox;
 use super::subject::Tag;
 
+/// Digits of a commit's id.
+const ID_LEN: usize = 40;
 /// Mails in mails, at most.
 const DEPTH_MAX: u32 = 4;
+
+const HTML: &str = "its text is only there as HTML; save the mail from the list's archive (its `raw` link)";
 
 /// A mail, or a patch that is none.
 #[derive(Debug, Clone, Default)]
@@ -80,14 +84,14 @@ fn nested(text: &[u8], place: &str, stem: &str, depth: u32) -> Result<Vec<Mail>,
 fn plain(text: &[u8], place: &str, stem: &str) -> Result<Mail, String> {
     let lossy = String::from_utf8_lossy(text);
     let is_commit = |line: &&str| {
-        let id = line
-            .strip_prefix("commit ")
-            .and_then(|rest| rest.split_whitespace().next());
-        id.is_some_and(|id| id.len() >= 7 && id.chars().all(|c| c.is_ascii_hexdigit()))
+        let rest = line.strip_prefix("commit ").unwrap_or_default();
+        let (id, more) = rest.split_at_checked(ID_LEN).unwrap_or_default();
+        // `commit ID upstream.` stands in messages.
+        !id.is_empty() && id.chars().all(|c| c.is_ascii_hexdigit()) && (more.is_empty() || more.starts_with(" ("))
     };
     // Lines of a hunk begin otherwise.
     let commits = lossy.lines().filter(is_commit).count();
-    if commits > 1 {
+    if commits > 1 && diff::find(text).is_some() {
         return Err(format!(
             "it is what `git log -p` or `git show` says of {commits} commits, without their order; \
             `git format-patch --stdout` writes them as a series"
@@ -206,6 +210,9 @@ fn walk(part: &ParsedMail<'_>, into: &mut Parts, depth: u32) {
     if kind.starts_with("multipart/") && !part.subparts.is_empty() {
         let is_html = |part: &&ParsedMail<'_>| part.ctype.mimetype.eq_ignore_ascii_case("text/html");
         // Of several ways to say one thing the plain one counts.
+        if kind == "multipart/alternative" && part.subparts.iter().any(|part| is_html(&part)) {
+            into.obstacle = Some(HTML);
+        }
         let one = (kind == "multipart/alternative")
             .then(|| part.subparts.iter().find(|part| !is_html(part)))
             .flatten();
@@ -225,7 +232,7 @@ fn walk(part: &ParsedMail<'_>, into: &mut Parts, depth: u32) {
     let is_attached = file.is_some() || disposition.disposition == DispositionType::Attachment;
     let is_patch = kind.ends_with("x-patch") || kind.ends_with("x-diff");
     if kind == "text/html" {
-        into.obstacle = Some("its text is only there as HTML; save the mail from the list's archive (its `raw` link)");
+        into.obstacle = Some(HTML);
     } else if kind == "message/rfc822" || is_patch || (is_attached && !kind.starts_with("image/")) {
         let content = decoded(part);
         let unpacked = Compression::of(&content).and_then(|packed| packed.decompress(&content).ok());
@@ -249,6 +256,11 @@ fn walk(part: &ParsedMail<'_>, into: &mut Parts, depth: u32) {
             _ => text.clone(),
         });
         into.inline.push(text);
+    } else {
+        let content = decoded(part);
+        if diff::find(&content).is_some() {
+            into.attached.push((file, content));
+        }
     }
 }
 
@@ -394,7 +406,11 @@ mod tests {
             mail("Subject: x", "\nbase-commit: 0123456789ab\n").base.as_deref(),
             Some("0123456789ab")
         );
-        let log = read(b"commit 0123456\n\n    a\n\ncommit 1234567\n", "m", "stem").unwrap_err();
+        let id = "0123456789abcdef0123456789abcdef01234567";
+        let commit = format!("commit {id}\n\n    a\n\n--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n\n");
+        let shown = read(commit.as_bytes(), "m", "stem").unwrap();
+        assert_eq!(shown[0].diffs[0].title, "a");
+        let log = read(commit.repeat(2).as_bytes(), "m", "stem").unwrap_err();
         assert!(log.contains("2 commits"), "{log}");
     }
 }

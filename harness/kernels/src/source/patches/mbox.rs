@@ -27,15 +27,13 @@ pub(super) fn split(text: &[u8]) -> Vec<&[u8]> {
     let mut starts = vec![0];
     let mut current = Current::default();
     let mut at = 0;
-    let mut is_after_empty = false;
     for line in text.split_inclusive(|byte| *byte == b'\n') {
-        let begins = is_from(line) || (current.may_end(is_after_empty) && is_next(&text[at..]));
+        let begins = is_from(line) || (current.may_end() && is_next(&text[at..]));
         if at > 0 && begins {
             starts.push(at);
             current = Current::default();
         }
         current.take(line);
-        is_after_empty = bare(line).is_empty();
         at += line.len();
     }
     starts.push(text.len());
@@ -84,15 +82,19 @@ impl Current {
     }
 
     /// Whether headers that begin here are another mail's, and not ones that this mail quotes.
-    fn may_end(&self, is_after_empty: bool) -> bool {
-        self.is_body && !self.is_multipart && (self.is_base64 || (self.has_diff && is_after_empty))
+    fn may_end(&self) -> bool {
+        self.is_body && !self.is_multipart && (self.is_base64 || self.has_diff)
     }
 }
 
 /// Whether a text begins with the headers of a whole mail.
 fn is_next(text: &[u8]) -> bool {
     // What is no header at all is most of a text.
-    if !is_header(text.split(|byte| *byte == b'\n').next().unwrap_or_default()) {
+    let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    if line.starts_with(b"From ") {
+        return is_next(text.get(line.len() + 1..).unwrap_or_default());
+    }
+    if !is_header(line) {
         return false;
     }
     head(text).is_some_and(|head| {
@@ -119,7 +121,7 @@ fn head(text: &[u8]) -> Option<Head> {
     for line in text.split_inclusive(|byte| *byte == b'\n') {
         let plain = bare(line);
         let is_more = plain.starts_with(b" ") || plain.starts_with(b"\t");
-        if head.names.is_empty() && (is_from(plain) || plain.starts_with(b">From ")) {
+        if head.names.is_empty() && (plain.starts_with(b"From ") || plain.starts_with(b">From ")) {
             head.start = head.end + line.len();
         } else if is_header(plain) {
             let name = plain.split(|byte| *byte == b':').next().unwrap_or_default();
@@ -183,7 +185,12 @@ mod tests {
     fn mails_are_told_from_what_they_quote() {
         let mail = |n: u32| format!("From: J <j@x>\nSubject: [PATCH {n}/2] x\n\nHi.\n\n{DIFF}\n");
         assert_eq!(count(&format!("{FROM}{}{FROM}{}", mail(1), mail(2))), 2);
-        // Without lines between them.
+        // Without lines between them, or with ones that say no time.
+        assert_eq!(
+            count(&format!("From j\n{}From j\n{}", mail(1), mail(2).trim_start())),
+            2
+        );
+        assert_eq!(count(&(mail(1).trim_end().to_owned() + "\n" + &mail(2))), 2);
         assert_eq!(count(&format!("{}{}", mail(1), mail(2))), 2);
         assert_eq!(
             count(&format!(

@@ -2,7 +2,7 @@
 
 use crate::bed::{Bed, sh};
 use crate::forms::{FSTESTS, Post, body, cover, extra, mbox, patches, series};
-use crate::{bed, full, names};
+use crate::{bed, forms, full, names};
 
 fn states(bed: &Bed, name: &str, posts: &[Post]) -> (Vec<String>, String, String) {
     let states = bed
@@ -141,6 +141,50 @@ fn answers_and_patches_for_others_are_named_and_not_applied() {
     );
     let text = error(&bed, "foreign", &[extra(1, 1, "a test", FSTESTS)]);
     assert!(text.contains("`[PATCH 1/1] a test` is for another project"), "{text}");
+}
+
+#[test]
+fn patches_that_somebody_passes_on_are_taken() {
+    let bed = bed();
+    let posts: Vec<Post> = series(1)
+        .into_iter()
+        .map(|post| Post {
+            subject: Some(format!("Fwd: [PATCH {}/4] {}", post.number, post.title)),
+            ..post
+        })
+        .collect();
+    let (titles, notes, tree) = states(&bed, "forwarded", &posts);
+    assert_eq!((titles, tree), (names(), full(&bed)));
+    assert_eq!(
+        notes,
+        "no mail is sent as a patch: those that pass patches on are taken"
+    );
+    // As attachments of one mail.
+    let bodies: Vec<String> = series(1).iter().map(Post::mail).collect();
+    let parts: Vec<(&str, &str)> = bodies
+        .iter()
+        .rev()
+        .map(|mail| ("message/rfc822", mail.as_str()))
+        .collect();
+    let digest = forms::multipart(&extra(1, 1, "", ""), "mixed", &parts);
+    let digest = Post {
+        subject: Some("four patches".to_owned()),
+        ..digest
+    };
+    let (titles, _, tree) = states(&bed, "digest", &[digest]);
+    assert_eq!((titles, tree), (names(), full(&bed)));
+}
+
+#[test]
+fn a_series_of_several_people_is_one() {
+    let bed = bed();
+    let posts = series(1);
+    let by = |at: usize| posts[at].boxed().replace("Jane Doe <jane@", &format!("A {at} <a{at}@"));
+    let answering = |at: usize| by(at).replace("Subject:", &format!("In-Reply-To: <{}>\nSubject:", id(&posts[0])));
+    let text = [answering(3), by(0), answering(1), answering(2)].concat();
+    let states = bed.states(&bed.file("several", text)).unwrap();
+    assert_eq!(states.titles, names());
+    assert_eq!(states.notes, ["sorted by number; found as 4/4, 1/4, 2/4, 3/4"]);
 }
 
 #[test]

@@ -248,7 +248,7 @@ fn walk(part: &ParsedMail<'_>, into: &mut Parts, depth: u32) {
         if !text.ends_with(b"\n") {
             text.push(b'\n');
         }
-        let label = part.ctype.params.get("charset").map(|label| label.as_bytes());
+        let label = part.ctype.params.get("charset").map(String::as_bytes);
         let charset = label.and_then(Charset::for_label);
         let recoded = charset.map(|charset| charset.decode(&text));
         into.recoded.push(match recoded {

@@ -84,7 +84,8 @@ impl Series {
     fn is_of(&self, at: usize, mail: &Mail, links: &Links) -> bool {
         self.version == mail.tag.version
             && self.total == mail.tag.number.map(|(_, total)| total)
-            && self.sender == mail.sender
+            // Some send patches of several people under the authors' names.
+            && (self.sender == mail.sender || self.parts.iter().any(|(part, _)| links.are_tied(*part, at)))
             && !self.parts.iter().any(|(part, _)| links.are_apart(*part, at))
     }
 

@@ -1,7 +1,9 @@
 //! What a mail's subject says of a patch: `[PATCH v2 3/5] btrfs: …`.
 
-/// Words before the colon of a subject that answers or passes on another mail.
+/// Words before the colon of a subject that answers another mail,
 const REPLY: [&str; 8] = ["re", "aw", "fw", "fwd", "sv", "antw", "odp", "wg"];
+/// and those of them with which a mail is passed on as it is.
+const FORWARD: [&str; 3] = ["fw", "fwd", "wg"];
 /// Projects whose patches are sent to the kernel's lists.
 const PROJECTS: [&str; 14] = [
     "blktests",
@@ -26,7 +28,10 @@ pub(super) type Version = (u32, u32);
 /// A subject, taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Tag {
+    /// Whether it answers or passes on another mail,
     pub(super) is_reply: bool,
+    /// and that only passes it on.
+    pub(super) is_forward: bool,
     pub(super) is_resend: bool,
     pub(super) version: Version,
     /// Its place in the series and how many there are; a cover letter is number 0.
@@ -49,6 +54,7 @@ impl Tag {
     pub(super) fn of(subject: &str) -> Tag {
         let mut tag = Tag {
             is_reply: false,
+            is_forward: false,
             is_resend: false,
             version: (1, 0),
             number: None,
@@ -58,7 +64,8 @@ impl Tag {
         };
         let mut rest = subject.trim();
         loop {
-            if let Some(after) = answered(rest) {
+            if let Some((is_forward, after)) = answered(rest) {
+                tag.is_forward = is_forward && (tag.is_forward || !tag.is_reply);
                 tag.is_reply = true;
                 rest = after.trim_start();
             } else if let Some((words, after)) = rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
@@ -125,12 +132,12 @@ fn version(text: &str) -> Option<Version> {
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
-/// What follows `Re:` or `Re[2]:`.
-fn answered(subject: &str) -> Option<&str> {
+/// Whether a mail is passed on, and what follows `Re:`, `Re[2]:` or `Fwd:`.
+fn answered(subject: &str) -> Option<(bool, &str)> {
     let (word, after) = subject.split_once(':')?;
     let word = word.trim_end().to_ascii_lowercase();
     let word = word.split_once('[').map_or(word.as_str(), |(word, _)| word);
-    REPLY.contains(&word).then_some(after)
+    REPLY.contains(&word).then(|| (FORWARD.contains(&word), after))
 }
 
 fn is_project(word: &str) -> bool {
@@ -170,6 +177,7 @@ mod tests {
         }
         assert!(Tag::of("[PATCH xfstests v2] a").names_project && Tag::of("[PATCH] fstests: a").names_project);
         assert!(!Tag::of("[PATCH] btrfs: a").names_project && Tag::of("[RESEND PATCH] a").is_resend);
+        assert!(Tag::of("Fwd: [PATCH 1/2] a").is_forward && !Tag::of("Re: Fwd: [PATCH 1/2] a").is_forward);
         assert!(!Tag::of("[BUG] a").is_patch && Tag::of("[1/2] a").is_patch);
     }
 }

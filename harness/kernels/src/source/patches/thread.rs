@@ -194,6 +194,11 @@ impl Sorted {
                 self.patches.push((at, mail));
                 Ok(())
             }
+            _ if self.answers.iter().all(|(_, mail)| mail.tag.is_forward) => {
+                notes.push("no mail is sent as a patch: those that pass patches on are taken".to_owned());
+                self.patches.append(&mut self.answers);
+                Ok(())
+            }
             _ => {
                 let names: Vec<String> = self.answers.iter().map(|(_, mail)| mail.name()).collect();
                 Err(format!(

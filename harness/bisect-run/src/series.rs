@@ -42,6 +42,7 @@ pub(crate) fn range(
     manifest_path: &Path,
 ) -> Result<(Planned, Trees, Kernel), Failure> {
     let direction = direction(range)?;
+    check(&range.patches)?;
     let cache = prepare::cache()?;
     let repo = Repo::open(&cache)?;
     let progress = Progress::stderr();
@@ -103,6 +104,23 @@ pub(crate) fn range(
         ahead: Background::new(request.options.ahead),
     };
     Ok((planned, trees, kernel))
+}
+
+fn check(series: &Path) -> Result<(), Failure> {
+    let is_address = ["http:/", "https:/"]
+        .iter()
+        .any(|scheme| series.to_string_lossy().starts_with(scheme));
+    let what = if is_address {
+        "it is an address; save the thread as a file (`b4 mbox`, or its t.mbox.gz) and name that"
+    } else if !series.exists() {
+        "there is no such file; expected a mailbox, a mail, a maildir or a directory of patches"
+    } else {
+        return Ok(());
+    };
+    Err(Failure::new(
+        Exit::NoInput,
+        format!("--series {}: {what}", series.display()),
+    ))
 }
 
 /// Which end fails.

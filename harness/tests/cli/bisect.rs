@@ -315,6 +315,13 @@ fn a_series_that_does_not_apply_names_the_patch() {
         text.contains("0001-good.patch does not apply to ") && text.ends_with("exit code 65"),
         "{text}"
     );
+    insta::assert_snapshot!(bisect(&place, &["--series", "nope", "--tree", "linux", "--yes"]), @"
+    error: --series nope: there is no such file; expected a mailbox, a mail, a maildir or a directory of patches
+    exit code 66
+    ");
+    let address = "https://lore.kernel.org/r/1@x/";
+    let text = bisect(&place, &["--series", address, "--tree", "linux", "--yes"]);
+    assert!(text.contains("it is an address; save the thread as a file"), "{text}");
     insta::assert_snapshot!(bisect(&place, &["--series", "0001-good.patch", "--base", "old"]), @"
     error: --base old: this kernel is not built from source, so no patch applies to it
     exit code 64

@@ -241,7 +241,9 @@ impl PatchSet {
                 }
                 let other = if patch.is_reversed { "--no-reverse" } else { "-R" };
                 let is_there = apply(&patch.diff.bytes, &[other, "--check"])?.status.success();
-                return Err(self.unfit(at, tree, &finished.stderr, is_there));
+                let blanks = ["--ignore-whitespace", "--check"];
+                let is_blanks = !is_there && apply(&patch.diff.bytes, &blanks)?.status.success();
+                return Err(self.unfit(at, tree, &finished.stderr, (is_there, is_blanks)));
             }
             ids.push(repo.line(&mut git(&["write-tree"])?)?);
         }
@@ -249,7 +251,7 @@ impl PatchSet {
     }
 
     /// Why a patch does not apply.
-    fn unfit(&self, at: usize, tree: &Tree, said: &[u8], is_there: bool) -> SourceError {
+    fn unfit(&self, at: usize, tree: &Tree, said: &[u8], (is_there, is_blanks): (bool, bool)) -> SourceError {
         let patch = &self.patches[at];
         let before: Vec<&str> = self.patches[..at].iter().map(|patch| patch.title.as_str()).collect();
         let to = match before.len() {
@@ -261,6 +263,9 @@ impl PatchSet {
         let mut hint = |words: &str| reason += &format!("\n  {words}");
         if is_there {
             hint("its change is in this source already: leave the patch out");
+        }
+        if is_blanks {
+            hint("with other blanks it applies: a mail program changed its tabs; take it from the list's archive");
         }
         if patch.is_flowed {
             hint("the mail is `format=flowed`: a mail program may have wrapped its lines or changed its blanks");

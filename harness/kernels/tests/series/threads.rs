@@ -230,6 +230,15 @@ fn what_does_not_apply_is_named_by_its_subject_with_what_may_help() {
     ] {
         assert!(text.contains(words), "{words}: {text}");
     }
+    let spaces = Post {
+        body: posts[0].body.replace('\t', "        "),
+        ..posts[0].clone()
+    };
+    let text = error(&bed, "spaces", &[spaces]);
+    assert!(
+        text.contains("with other blanks it applies: a mail program changed its tabs"),
+        "{text}"
+    );
     let mut twice = posts.clone();
     twice.push(Post {
         title: "and once more".to_owned(),

@@ -144,6 +144,27 @@ fn answers_and_patches_for_others_are_named_and_not_applied() {
 }
 
 #[test]
+fn a_series_may_answer_the_report_of_a_bug() {
+    let bed = bed();
+    let (posts, diff) = (series(1), patches()[3].1.clone());
+    let report = Post {
+        subject: Some("btrfs hangs since v6.1".to_owned()),
+        body: format!("It does not with this:\n\n{diff}\n"),
+        ..extra(9, 1, "report", "")
+    };
+    let mut answering = posts.clone();
+    answering[0].headers = format!("In-Reply-To: <{}>\n", id(&report));
+    let (titles, notes, _) = states(&bed, "report", &[&[report][..], &answering].concat());
+    assert_eq!(
+        (titles, notes.as_str()),
+        (
+            names(),
+            "left out: `btrfs hangs since v6.1`, which is not sent as a patch"
+        )
+    );
+}
+
+#[test]
 fn patches_that_somebody_passes_on_are_taken() {
     let bed = bed();
     let posts: Vec<Post> = series(1)

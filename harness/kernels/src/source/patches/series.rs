@@ -135,12 +135,7 @@ impl Series {
 
     /// Whether this is a newer version of another one.
     pub(super) fn replaces(&self, old: &Series, links: &Links) -> bool {
-        let tied = || {
-            self.sender == old.sender
-                && self
-                    .mails_at()
-                    .any(|(one, _)| old.mails_at().any(|(other, _)| links.are_tied(*one, *other)))
-        };
+        let tied = || self.sender == old.sender && self.is_tied(old, links);
         let title = |mail: &Mail| mail.tag.title.to_lowercase();
         let shares = || {
             let titles: Vec<String> = old.mails().map(title).filter(|title| !title.is_empty()).collect();
@@ -149,6 +144,17 @@ impl Series {
         // What is no mail has no version.
         let is_mail = self.mails().chain(old.mails()).all(|mail| mail.subject.is_some());
         is_mail && self.version > old.version && (tied() || shares())
+    }
+
+    /// Whether both are of one thread.
+    pub(super) fn is_tied(&self, other: &Series, links: &Links) -> bool {
+        let mut mails = self.mails_at();
+        mails.any(|(one, _)| other.mails_at().any(|(other, _)| links.are_tied(*one, *other)))
+    }
+
+    /// Whether it is sent as patches, by its subjects.
+    pub(super) fn is_tagged(&self) -> bool {
+        self.parts.iter().any(|(_, mail)| mail.tag.is_patch)
     }
 
     /// Takes from an older version what this one lacks, if it was sent in answer to it. The places of what was taken.

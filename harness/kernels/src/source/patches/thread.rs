@@ -66,7 +66,7 @@ pub(super) fn select(mails: Vec<Mail>, is_foreign: &dyn Fn(&Mail, &Diff) -> bool
     }
     let mut all = series::group(&sorted.patches, &sorted.covers, &links, &mut notes)?;
     newest(&mut all, &links, &mut notes);
-    answering(&mut all, &mut notes);
+    answering(&mut all, &links, &mut notes);
     let mut selected = Selected {
         base: all.iter().flat_map(Series::mails).find_map(|mail| mail.base.clone()),
         missing: all.iter().filter_map(Series::missing).collect(),
@@ -243,18 +243,29 @@ fn newest(all: &mut Vec<Series>, links: &Links, notes: &mut Vec<String>) {
     }
 }
 
-/// Leaves out patches that somebody sent in answer to those of another series.
-fn answering(all: &mut Vec<Series>, notes: &mut Vec<String>) {
+/// Leaves out patches that somebody sent in answer to those of another series, and diffs in its thread that were not
+/// sent as patches.
+fn answering(all: &mut Vec<Series>, links: &Links, notes: &mut Vec<String>) {
     let mut left = Vec::new();
     for (at, series) in all.iter().enumerate() {
-        let answered = all.iter().enumerate().filter(|(other, _)| *other != at);
-        let answered = answered.filter_map(|(_, other)| series.answers(other)).next();
-        if let Some(answered) = answered {
-            left.push(at);
-            notes.extend(series.names().into_iter().map(|name| {
-                format!("left out: {name}, which was sent in answer to {answered}; its file alone applies it")
-            }));
-        }
+        let others = || {
+            all.iter()
+                .enumerate()
+                .filter(|(other, _)| *other != at)
+                .map(|(_, other)| other)
+        };
+        let is_beside = !series.is_tagged() && others().any(|other| other.is_tagged() && series.is_tied(other, links));
+        // A series may answer what is none, as the report of a bug.
+        let answered = others()
+            .filter(|other| other.is_tagged() || !series.is_tagged())
+            .find_map(|other| series.answers(other));
+        let why = match answered {
+            _ if is_beside => "which is not sent as a patch".to_owned(),
+            Some(answered) => format!("which was sent in answer to {answered}; its file alone applies it"),
+            None => continue,
+        };
+        left.push(at);
+        notes.extend(series.names().iter().map(|name| format!("left out: {name}, {why}")));
     }
     for at in left.into_iter().rev() {
         all.remove(at);

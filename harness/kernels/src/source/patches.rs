@@ -1,8 +1,8 @@
 //! Patches: files, mailboxes and directories of them, applied to a tree by git without a working copy.
 //!
-//! `input` finds and unpacks files, `mbox` splits mailboxes, `mail` and `encoding` decode a mail and `diff` finds what is
-//! applied in it; `subject`, `links`, `series` and `thread` choose among mails as `b4 am` does; `place` tells patches
-//! for another source.
+//! `input` finds and unpacks files, `mbox` splits mailboxes, `mail` and `encoding` decode a mail, and `diff` finds what
+//! is applied in it; `subject`, `links`, `series` and `thread` choose among mails as `b4 am` does; `place` tells
+//! patches for another source.
 
 mod diff;
 mod encoding;

@@ -12,7 +12,7 @@ use super::lock::{Deb, Lock, Pinned};
 use super::package::PackageSource;
 use super::source::{self, Repo, Tree};
 use super::store::{self, Artifact};
-use super::tree::{Origin, TreeSource};
+use super::tree::{Origin, TreeSource, is_url};
 use super::{build, fetch, resolve, unpack};
 use hash::{files_hash, image_hash, package_hash};
 use host::cache::Cache;
@@ -299,7 +299,14 @@ impl Run<'_> {
                 }
             }
         };
-        let tree = source::apply(&repo, cache, tree, &source.patches)?;
+        let history = match &source.origin {
+            Origin::Git { repository, rev, .. } if !is_url(repository) => {
+                Some((Path::new(repository.as_str()), rev.as_str()))
+            }
+            _ => None,
+        };
+        let say = |note: &str| progress.say(&format!("{id}: {note}"));
+        let tree = source::apply(&repo, cache, tree, &source.patches, history, &say)?;
         Ok((repo, tree))
     }
 

@@ -10,6 +10,7 @@ mod import;
 mod local;
 mod patches;
 mod repo;
+pub mod titles;
 
 use std::path::Path;
 
@@ -20,7 +21,7 @@ use super::tree::is_url;
 pub use error::SourceError;
 pub(crate) use fixes::mend;
 pub use import::{package, taken, tarball};
-pub use patches::{Single, apply, each};
+pub use patches::{Patch, PatchSet, apply};
 pub use repo::{Listing, Repo, Tree};
 
 /// The tree of a git repository or directory.

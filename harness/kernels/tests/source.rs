@@ -286,7 +286,7 @@ fn patches_mails_mailboxes_and_folders_are_applied_in_order() {
     let bed = Bed::new();
     let linux = bed.linux();
     let tree = bed.git(&linux, "v6.1", false).unwrap();
-    let apply = |patches: &[PathBuf]| source::apply(&bed.repo, &bed.cache, tree.clone(), patches);
+    let apply = |patches: &[PathBuf]| source::apply(&bed.repo, &bed.cache, tree.clone(), patches, None, &|_| {});
     let plain = bed.patch("plain.patch", PATCH);
     let patched = apply(std::slice::from_ref(&plain)).unwrap();
     assert_eq!(bed.text(&patched, "fs/open.c"), "one\n2\nthree\n");
@@ -324,7 +324,8 @@ fn a_patch_that_does_not_apply_says_where() {
     let bed = Bed::new();
     let linux = bed.linux();
     let tree = bed.git(&linux, "v6.1", false).unwrap();
-    let apply = |patches: &[PathBuf]| source::apply(&bed.repo, &bed.cache, tree.clone(), patches).unwrap_err();
+    let apply =
+        |patches: &[PathBuf]| source::apply(&bed.repo, &bed.cache, tree.clone(), patches, None, &|_| {}).unwrap_err();
     let plain = bed.patch("plain.patch", PATCH);
     let error = apply(&[plain.clone(), plain.clone()]);
     assert_eq!(error.exit().code(), 65);
@@ -352,7 +353,15 @@ fn a_checkout_touches_only_what_differs_and_mends_what_was_cut_off() {
     let bed = Bed::new();
     let linux = bed.linux();
     let first = bed.git(&linux, "v6.1", false).unwrap();
-    let second = source::apply(&bed.repo, &bed.cache, first.clone(), &[bed.patch("a.patch", PATCH)]).unwrap();
+    let second = source::apply(
+        &bed.repo,
+        &bed.cache,
+        first.clone(),
+        &[bed.patch("a.patch", PATCH)],
+        None,
+        &|_| {},
+    )
+    .unwrap();
     let (folder, index) = (bed.dir.path().join("out"), bed.dir.path().join("index"));
     fs::create_dir(&folder).unwrap();
     bed.repo.check_out(&first, &folder, &index).unwrap();

@@ -20,6 +20,7 @@ pub mod job;
 pub mod kmsg;
 mod leak;
 mod lines;
+mod output;
 mod phase;
 mod places;
 pub mod procfs;

@@ -6,7 +6,11 @@ use vhost_blk_api::trace::RequestLine;
 use crate::armed;
 use crate::bundle::EvidenceBundle;
 
-/// Lines that a reader wants beside the verdict: how the device saw the write, what the call returned, what rules did.
+/// Lines of the output of a user's own program.
+const OUTPUT_LINES: usize = 8;
+
+/// Lines that a reader wants beside the verdict: how the device saw the write, what the call returned, what rules did,
+/// how the output of a user's own program ends.
 pub(super) fn lines(evidence: &EvidenceBundle) -> Vec<String> {
     let mut lines = Vec::new();
     for timed in &evidence.events {
@@ -29,6 +33,7 @@ pub(super) fn lines(evidence: &EvidenceBundle) -> Vec<String> {
             _ => {}
         }
     }
+    lines.extend(evidence.output_end(OUTPUT_LINES));
     lines.extend(cut(&evidence.requests()));
     lines.extend(
         evidence

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use vhost_blk_api::control::{Command, Reply};
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use exit::{Exit, Failure};
 use guest_wire::Fs;
 use host::atomic;
@@ -41,14 +41,10 @@ pub(crate) fn current(places: &Places) -> Option<PathBuf> {
 
 /// `cargo xtask shell`.
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("what").required(true).args(["kernel", "image", "tree"]))]
 pub(crate) struct ShellArgs {
     /// The kernel to boot: one of kernels.toml, by its id.
-    #[arg(
-        long,
-        value_name = "ID",
-        required_unless_present_any = ["image", "tree"],
-        conflicts_with_all = OF_TREE
-    )]
+    #[arg(long, value_name = "ID", conflicts_with_all = OF_TREE)]
     pub(crate) kernel: Option<String>,
     #[command(flatten)]
     pub(crate) image: ImageArgs,

@@ -44,7 +44,7 @@ pub(super) fn unfinished(evidence: &EvidenceBundle, faults: &Faults) -> Option<J
                 "a program that does not end is ended with --exec-time, and one that is slow gets more time with \
                 --case-limit"
             } else {
-                "a slow machine or a sleeping program; --case-limit gives it more time"
+                "a slow machine or a sleeping program"
             };
             Some(Judgement::broken(
                 Stage::Harness,

@@ -66,8 +66,8 @@ pub(crate) struct MachineArgs {
     /// Boot every machine from power-on, instead of going on from a snapshot of the booted guest.
     #[arg(long)]
     pub(crate) cold_boot: bool,
-    /// How long a case may go on, once its guest is ready, without an end and without evidence of a hang, at most 3600s;
-    /// then it is broken, or inconclusive if a rule makes it wait. The time of --exec-time comes on top.
+    /// How long a case may go on, once its guest is ready, without an end and without evidence of a hang, at most
+    /// 3600s; then it is broken, or inconclusive if a rule makes it wait. The time of --exec-time comes on top.
     #[arg(long, value_name = "TIME", default_value = CASE_LIMIT_WORDS, value_parser = run::exec::case_limit)]
     pub(crate) case_limit: Duration,
 }
@@ -86,9 +86,9 @@ pub(crate) struct ExecArgs {
     ///
     /// The guest has one CPU, 512 MiB of memory and no network, no shell and no libraries. The program lies in /bin,
     /// beside `inject`, and runs as root in /mnt; the disk is /dev/vda; /dev, /proc, /sys, /run and /tmp are mounted.
-    /// Its standard input is empty. Its variables are PATH=/bin, HOME=/ and BIOSCOPE_FD, by which it can report. What it
-    /// writes to standard output and standard error is kept in output.log, beside the cell's other evidence: 4 MiB of
-    /// it, the beginning and the end.
+    /// Its standard input is empty. Its variables are PATH=/bin, HOME=/ and BIOSCOPE_FD, by which it can report. What
+    /// it writes to standard output and standard error is kept in output.log, beside the cell's other evidence: 4 MiB
+    /// of it, the beginning and the end.
     ///
     /// Exit code 0 is a pass, 77 a skip (it does not apply here), 125 a skip as for `git bisect run` (it cannot test
     /// here), any other code or a signal a failure. What it leaves running is ended before the umount.

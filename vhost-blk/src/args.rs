@@ -37,7 +37,8 @@ use values::{block_size, directory, history_bytes, op, queue_size, sectors, seri
 ///
 /// Exit codes: 0 ended in order, 64 bad usage or a rule that does not parse, 65 a plan or trace with something wrong in
 /// it, or a trace that cannot be replayed, 66 a file or directory that was named does not exist, cannot be read or is
-/// of the wrong kind, 69 no device answers (ctl), 71 the system refuses something, 73 a socket or a file cannot be made.
+/// of the wrong kind, 69 no device answers (ctl), 71 the system refuses something, 73 a socket or a file cannot be
+/// made.
 #[derive(Debug, Parser)]
 #[command(
     name = "vhost-blk",

@@ -76,8 +76,7 @@ pub fn run(
         row: Vec::new(),
         fsck: None,
     };
-    let ending = runner.begin(job).unwrap_or_else(|| runner.follow(job, limit));
-    runner.hear_out(&ending, job);
+    let ending = runner.to_the_end(job, limit);
     let Runner {
         events,
         mut rules,
@@ -182,6 +181,13 @@ impl Runner<'_> {
             Ok(()) => None,
             Err(error) => Some(Ending::Harness(format!("the job cannot be sent to the guest: {error}"))),
         }
+    }
+
+    /// All that comes of the job.
+    fn to_the_end(&mut self, job: &Job, limit: Duration) -> Ending {
+        let ending = self.begin(job).unwrap_or_else(|| self.follow(job, limit));
+        self.hear_out(&ending, job);
+        ending
     }
 
     /// Listens and answers until the job ends in one way or another.

@@ -132,3 +132,32 @@ pub(crate) fn of_manifest(
         },
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tree_is_asked_for_again_from_anywhere() {
+        let here = std::env::current_dir().unwrap();
+        let given = GivenTree {
+            tree: "linux".into(),
+            rev: Some("v6.1".to_owned()),
+            config: ["base", "defconfig", "./Cargo.toml", "./nope"].map(str::to_owned).to_vec(),
+            patch: vec!["a.patch".into(), "/b.patch".into()],
+            cc: Some("gcc-12".to_owned()),
+        };
+        let again = absolute_tree(&given);
+        assert_eq!(again.tree, here.join("linux"));
+        assert_eq!(again.patch, [here.join("a.patch"), "/b.patch".into()]);
+        let file = here.join("Cargo.toml").to_string_lossy().into_owned();
+        assert_eq!(again.config, ["base", "defconfig", &file, "./nope"]);
+        assert_eq!((&again.rev, &again.cc), (&given.rev, &given.cc));
+        assert_eq!(absolute_tree(&again), again);
+        let remote = GivenTree {
+            tree: "https://example.invalid/linux".into(),
+            ..GivenTree::default()
+        };
+        assert_eq!(absolute_tree(&remote).tree, remote.tree);
+    }
+}

@@ -14,7 +14,8 @@ pub use listen::{CtlError, Over, run};
 /// What can be said, for a message.
 const EXPECTED: &str = "a rule, or one of list, remove RULE-NAME, clear, release [RULE-NAME], mark NAME, \
                         set NAME:VALUE, cut now [lose=…] [torn=…] [seed=N], power, rollback [MARK], resize BYTES, \
-                        disconnect now, export FILE [at=MARK] [lose=…] [torn=…] [seed=N], log FILE, stats, subscribe, quit";
+                        disconnect now, export FILE [at=MARK] [lose=…] [torn=…] [seed=N], log FILE, stats, \
+                        subscribe, quit";
 
 /// Reads what a device is told: a command, or else a rule, with or without `add` before it.
 ///

@@ -87,7 +87,7 @@ pub(crate) struct ExecArgs {
     /// The guest has one CPU, 512 MiB of memory and no network, no shell and no libraries. The program lies in /bin,
     /// beside `inject`, and runs as root in /mnt; the disk is /dev/vda; /dev, /proc, /sys, /run and /tmp are mounted.
     /// Its standard input is empty. Its variables are PATH=/bin, HOME=/ and BIOSCOPE_FD, by which it can report. What
-    /// it writes to standard output and standard error is kept in output.log, beside the cell's other evidence: 4 MiB
+    /// it writes to standard output and standard error is kept in output.log, beside the cell's other evidence: 2 MiB
     /// of it, the beginning and the end.
     ///
     /// Exit code 0 is a pass, 77 a skip (it does not apply here), 125 a skip as for `git bisect run` (it cannot test

@@ -143,7 +143,9 @@ mod tests {
         let given = GivenTree {
             tree: "linux".into(),
             rev: Some("v6.1".to_owned()),
-            config: ["base", "defconfig", "./Cargo.toml", "./nope"].map(str::to_owned).to_vec(),
+            config: ["base", "defconfig", "./Cargo.toml", "./nope"]
+                .map(str::to_owned)
+                .to_vec(),
             patch: vec!["a.patch".into(), "/b.patch".into()],
             cc: Some("gcc-12".to_owned()),
         };

@@ -25,8 +25,10 @@ const UNKNOWN: Style = AnsiColor::Magenta.on_default().effects(Effects::BOLD);
 const DIM: Style = Style::new().effects(Effects::DIMMED);
 const BOLD: Style = Style::new().effects(Effects::BOLD);
 
-/// Lines of evidence below a cell: the end of a program's output, and what the rules did.
-const EVIDENCE_LINES: usize = 12;
+/// Lines of evidence below a cell.
+const EVIDENCE_LINES: usize = 8;
+/// The same for a program of the person's own: the end of its output, and what else there is.
+const EXEC_EVIDENCE_LINES: usize = 20;
 
 /// The whole report; styled, for a stream that strips styles where they are not wanted.
 #[must_use]
@@ -187,12 +189,16 @@ fn paragraph(text: &mut String, run: &Run, cell: &Cell) {
         cell.kernel, cell.fs, cell.case, detail
     );
     if !cell.expected {
+        let lines = match run.exec {
+            Some(_) => EXEC_EVIDENCE_LINES,
+            None => EVIDENCE_LINES,
+        };
         for line in cell
             .judgement
             .evidence
             .iter()
             .filter(|line| !detail.ends_with(line.as_str()))
-            .take(EVIDENCE_LINES)
+            .take(lines)
         {
             let _ = writeln!(text, "    {line}");
         }

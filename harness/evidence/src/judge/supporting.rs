@@ -9,8 +9,12 @@ use crate::bundle::EvidenceBundle;
 /// Lines of the output of a user's own program.
 const OUTPUT_LINES: usize = 8;
 
-/// Lines that a reader wants beside the verdict: how the device saw the write, what the call returned, what rules did,
-/// how the output of a user's own program ends.
+/// How the output of a user's own program ends.
+pub(super) fn output(evidence: &EvidenceBundle) -> Vec<String> {
+    evidence.output_end(OUTPUT_LINES)
+}
+
+/// Lines that a reader wants beside the verdict: how the device saw the write, what the call returned, what rules did.
 pub(super) fn lines(evidence: &EvidenceBundle) -> Vec<String> {
     let mut lines = Vec::new();
     for timed in &evidence.events {
@@ -33,7 +37,6 @@ pub(super) fn lines(evidence: &EvidenceBundle) -> Vec<String> {
             _ => {}
         }
     }
-    lines.extend(evidence.output_end(OUTPUT_LINES));
     lines.extend(cut(&evidence.requests()));
     lines.extend(
         evidence

@@ -1,8 +1,9 @@
 //! What a phase's program writes to standard output and standard error, on its way to the host.
 //!
 //! Our own tests and helpers say little, and each line of it is a note. The output of a user's own program is kept
-//! whole up to a limit (the serial line takes some 150 kB a second under translation): its beginning is sent as it comes, so that it is known even if the guest dies next, and of what
-//! comes beyond the limit only the end is kept, and sent when the phase is over.
+//! whole up to a limit, since the serial line takes some 150 kB a second under translation: its beginning is sent as it
+//! comes, so that it is known even if the guest dies next, and of what comes beyond the limit only the end is kept, and
+//! sent when the phase is over.
 
 use std::collections::VecDeque;
 

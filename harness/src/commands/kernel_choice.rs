@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use exit::{Exit, Failure};
 use guest_wire::Fs;
+use kernels::given::is_address;
 use kernels::given::{image_kernel, patched, tree_kernel};
-use kernels::{GivenTree, Kernel, Manifest};
+use kernels::{Kernel, Manifest};
 use run::KernelOrigin;
 
 use crate::flags::{ImageArgs, TreeArgs};
@@ -39,35 +40,6 @@ fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-/// A tree that is the same one in any directory.
-fn absolute_tree(given: &GivenTree) -> GivenTree {
-    let is_address = is_address(&given.tree);
-    let part = |part: &String| {
-        // A file is written with a dot or slash; all else is a ready part's name.
-        let is_file = part.contains(['.', '/']) && Path::new(part).is_file();
-        if is_file {
-            absolute(Path::new(part)).to_string_lossy().into_owned()
-        } else {
-            part.clone()
-        }
-    };
-    GivenTree {
-        tree: if is_address {
-            given.tree.clone()
-        } else {
-            absolute(&given.tree)
-        },
-        config: given.config.iter().map(part).collect(),
-        patch: given.patch.iter().map(|patch| absolute(patch)).collect(),
-        ..given.clone()
-    }
-}
-
-/// Whether this is the address of a repository, and none of a directory.
-fn is_address(tree: &Path) -> bool {
-    tree.to_string_lossy().contains("://")
-}
-
 /// A source tree, if one is given.
 pub(crate) fn of_tree(args: &TreeArgs, fs: &[Fs], configs: &Path) -> Result<Option<KernelChoice>, Failure> {
     let Some(given) = args.given() else { return Ok(None) };
@@ -75,7 +47,7 @@ pub(crate) fn of_tree(args: &TreeArgs, fs: &[Fs], configs: &Path) -> Result<Opti
     check_patches(&given.patch)?;
     Ok(Some(KernelChoice {
         kernels: vec![tree_kernel(&given, fs, configs)?],
-        origin: KernelOrigin::Tree(absolute_tree(&given)),
+        origin: KernelOrigin::Tree(given.absolute()),
     }))
 }
 
@@ -131,35 +103,4 @@ pub(crate) fn of_manifest(
             patches: patches.iter().map(|path| absolute(path)).collect(),
         },
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_tree_is_asked_for_again_from_anywhere() {
-        let here = std::env::current_dir().unwrap();
-        let given = GivenTree {
-            tree: "linux".into(),
-            rev: Some("v6.1".to_owned()),
-            config: ["base", "defconfig", "./Cargo.toml", "./nope"]
-                .map(str::to_owned)
-                .to_vec(),
-            patch: vec!["a.patch".into(), "/b.patch".into()],
-            cc: Some("gcc-12".to_owned()),
-        };
-        let again = absolute_tree(&given);
-        assert_eq!(again.tree, here.join("linux"));
-        assert_eq!(again.patch, [here.join("a.patch"), "/b.patch".into()]);
-        let file = here.join("Cargo.toml").to_string_lossy().into_owned();
-        assert_eq!(again.config, ["base", "defconfig", &file, "./nope"]);
-        assert_eq!((&again.rev, &again.cc), (&given.rev, &given.cc));
-        assert_eq!(absolute_tree(&again), again);
-        let remote = GivenTree {
-            tree: "https://example.invalid/linux".into(),
-            ..GivenTree::default()
-        };
-        assert_eq!(absolute_tree(&remote).tree, remote.tree);
-    }
 }

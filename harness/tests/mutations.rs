@@ -352,9 +352,9 @@ fn a_report_after_the_end_of_a_case_is_that_cases() {
     for cell in names().iter().take(4) {
         let copy = Copy::of(cell);
         let before = copy.judge().now;
-        let quiet = amend(&before, "[   99.800000] a word\r\n", &[], None).unwrap();
+        let quiet = amend(&before, Ok("[   99.800000] a word\r\n"), &[], None).unwrap();
         assert_eq!(quiet.verdict(), before.verdict());
-        let amended = amend(&before, warning, &[], None).unwrap();
+        let amended = amend(&before, Ok(warning), &[], None).unwrap();
         let cause = before.verdict().cause().unwrap_or(Cause::Warning);
         assert_eq!(amended.verdict().cause(), Some(cause), "{}", cell.display());
         let stored = copy.judge();

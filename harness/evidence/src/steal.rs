@@ -61,20 +61,25 @@ pub(crate) fn explains(points: &[StealPoint], host_ms: u64, claimed_ms: u64) -> 
 }
 
 /// For how long something did not go on, by a report of that: `stuck for 41s!`, `blocked for more than 4 seconds`,
-/// `self-detected stall`; none for a report of another kind.
+/// `self-detected stall`, `hard LOCKUP`; none for a report of another kind.
 pub(crate) fn claimed_ms(title: &str) -> Option<u64> {
     /// What RCU waits before it speaks, if nobody set another time.
     const STALL_MS: u64 = 21_000;
+    /// What the watchdog for CPUs that take no interrupts waits.
+    const HARD_LOCKUP_MS: u64 = 10_000;
     let number = |text: &str| {
         let digits = text.split(|letter: char| !letter.is_ascii_digit()).next()?;
         digits.parse::<u64>().ok()
     };
-    for (before, after) in [("stuck for ", "s!"), ("blocked for more than ", " seconds")] {
+    for (before, after) in [("stuck for ", "s!"), (" for more than ", " seconds")] {
         if let Some((_, rest)) = title.split_once(before)
             && rest.contains(after)
         {
             return number(rest).map(|seconds| seconds.saturating_mul(1000));
         }
+    }
+    if title.contains("detected hard LOCKUP on cpu") {
+        return Some(HARD_LOCKUP_MS);
     }
     let stalls = ["detected stall", "detected stalls", "detected expedited stalls"];
     stalls.iter().any(|words| title.contains(words)).then_some(STALL_MS)
@@ -139,10 +144,27 @@ mod tests {
     #[test]
     fn what_is_no_matter_of_time() {
         assert_eq!(claimed_ms("BUG: unable to handle page fault for address: 0"), None);
-        assert_eq!(
-            claimed_ms("watchdog: BUG: soft lockup - CPU#1 stuck for 26s!"),
-            Some(26_000)
-        );
+    }
+
+    #[test]
+    fn every_watchdog_says_for_how_long() {
+        for (title, seconds) in [
+            ("watchdog: BUG: soft lockup - CPU#1 stuck for 26s!", 26),
+            (
+                "BUG: workqueue lockup - pool cpus=0 node=0 flags=0x0 nice=0 stuck for 31s!",
+                31,
+            ),
+            ("INFO: task a:71 blocked for more than 4 seconds.", 4),
+            ("INFO: task a:71 blocked in I/O wait for more than 4 seconds.", 4),
+            (
+                "INFO: The task a:71 has been waiting for writeback completion for more than 130 seconds.",
+                130,
+            ),
+            ("rcu: INFO: rcu_preempt self-detected stall on CPU", 21),
+            ("watchdog: CPU0: Watchdog detected hard LOCKUP on cpu 1", 10),
+        ] {
+            assert_eq!(claimed_ms(title), Some(seconds * 1000), "{title}");
+        }
     }
 
     #[test]

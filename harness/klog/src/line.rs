@@ -11,12 +11,31 @@ pub(crate) enum Caller {
     Cpu(u32),
 }
 
+/// Bytes of a time stamp with its brackets.
+const STAMP_MAX: usize = 32;
+
 /// A message and what stood before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Line<'a> {
     pub(crate) time_us: Option<u64>,
     pub(crate) caller: Caller,
+    /// Whether a time stamp or a host's word before it says that it is the kernel's.
+    pub(crate) is_of_kernel: bool,
+    /// Whether an end of a line within the text is written as `\x0a`.
+    pub(crate) is_escaped: bool,
     pub(crate) text: &'a str,
+}
+
+impl<'a> Line<'a> {
+    /// The lines of a message.
+    pub(crate) fn lines(self) -> impl Iterator<Item = Line<'a>> {
+        let end = if self.is_escaped { "\\x0a" } else { "\n" };
+        let texts = self.text.split(end);
+        texts.map(move |text| Line {
+            text: text.trim(),
+            ..self
+        })
+    }
 }
 
 /// Text without control characters and terminal sequences, and without what is no UTF-8.
@@ -26,13 +45,11 @@ pub(crate) fn clean(line: &[u8]) -> Cow<'_, str> {
     }
     let text = String::from_utf8_lossy(line);
     let mut clean = String::with_capacity(text.len());
-    let mut letters = text.chars().peekable();
-    while let Some(letter) = letters.next() {
-        if letter == '\u{1b}' && letters.peek() == Some(&'[') {
-            letters.next();
-            // A sequence of the terminal ends with a letter.
-            while letters.next_if(|letter| !letter.is_ascii_alphabetic()).is_some() {}
-            letters.next_if(char::is_ascii_alphabetic);
+    let mut rest: &str = &text;
+    while let Some(letter) = rest.chars().next() {
+        rest = rest.get(letter.len_utf8()..).unwrap_or_default();
+        if let Some(after) = after_sequence(letter, rest) {
+            rest = after;
         } else if letter == '\u{0}' {
             // What a serial line lost.
         } else {
@@ -42,11 +59,25 @@ pub(crate) fn clean(line: &[u8]) -> Cow<'_, str> {
     Cow::Owned(clean)
 }
 
+/// What follows a sequence of the terminal that an escape begins: figures, signs, and a letter or a sign like `~`. The
+/// time stamp of a message is none, whatever a program left before it.
+fn after_sequence(escape: char, rest: &str) -> Option<&str> {
+    let inner = rest.strip_prefix('[').filter(|_| escape == '\u{1b}')?;
+    let inner = inner.trim_start_matches(|letter| ('0'..='?').contains(&letter));
+    let inner = inner.trim_start_matches(|letter| (' '..='/').contains(&letter));
+    match inner.chars().next() {
+        None => Some(inner),
+        Some(last) => ('@'..='~').contains(&last).then(|| inner.get(1..).unwrap_or_default()),
+    }
+}
+
 /// Takes the level, the time stamp and the caller mark off a line.
 pub(crate) fn parse(line: &str) -> Line<'_> {
     let mut parsed = Line {
         time_us: None,
         caller: Caller::Unknown,
+        is_of_kernel: false,
+        is_escaped: false,
         text: line.trim(),
     };
     if let Some(record) = record(parsed.text) {
@@ -55,17 +86,20 @@ pub(crate) fn parse(line: &str) -> Line<'_> {
     parsed.text = without_level(parsed.text);
     if let Some((time_us, rest)) = stamp(parsed.text) {
         parsed.time_us = time_us;
+        parsed.is_of_kernel = time_us.is_some();
         parsed.text = rest.trim_start();
     } else if let Some(at) = embedded_stamp(parsed.text)
         && let Some((time_us, rest)) = parsed.text.get(at..).and_then(stamp)
     {
         // Something else was on the line: a program's output without a line's end, or a host's prefix.
         parsed.time_us = time_us;
+        parsed.is_of_kernel = time_us.is_some();
         parsed.text = rest.trim_start();
     }
     if parsed.time_us.is_none()
         && let Some(rest) = dated(parsed.text)
     {
+        parsed.is_of_kernel = true;
         parsed.text = rest.trim_start();
     } else if parsed.time_us.is_some()
         && let Some(rest) = of_host(parsed.text)
@@ -87,9 +121,28 @@ pub(crate) fn next_message(line: &str) -> Option<usize> {
     Some(from + at)
 }
 
-/// A record as `/dev/kmsg` and netconsole have it: `level,number,microseconds,flags[,caller=T12];text`.
+/// Where the last head of a message begins in the bytes of a line; at their end one may have begun.
+pub(crate) fn last_head(bytes: &[u8]) -> Option<usize> {
+    let mut brackets = (0..bytes.len()).rev().filter(|at| bytes.get(*at) == Some(&b'['));
+    let is_stamp = |at: &usize| {
+        let head = bytes.get(*at..).unwrap_or_default();
+        let head = head.get(..STAMP_MAX).unwrap_or(head);
+        let may_be = head.get(1).is_some_and(|byte| *byte == b' ' || byte.is_ascii_digit());
+        may_be && embedded_stamp(&String::from_utf8_lossy(head)) == Some(0)
+    };
+    let stamp = brackets.clone().find(is_stamp);
+    stamp.or_else(|| brackets.find(|at| bytes.len() - at <= STAMP_MAX))
+}
+
+/// A record as `/dev/kmsg` and netconsole have it: `level,number,microseconds,flags[,caller=T12];text`. netconsole may
+/// put the kernel's release before it.
 fn record(text: &str) -> Option<Line<'_>> {
     let (head, text) = text.split_once(';')?;
+    let is_release = |word: &str| word.starts_with(|first: char| first.is_ascii_digit()) && word.contains('.');
+    let head = match head.split_once(',') {
+        Some((release, head)) if is_release(release) => head,
+        _ => head,
+    };
     let mut fields = head.split(',');
     let mut number = || fields.next()?.parse::<u64>().ok();
     let (_, _, time_us) = (number()?, number()?, number()?);
@@ -100,6 +153,8 @@ fn record(text: &str) -> Option<Line<'_>> {
     Some(Line {
         time_us: Some(time_us),
         caller,
+        is_of_kernel: true,
+        is_escaped: true,
         text: text.trim_start(),
     })
 }
@@ -131,7 +186,8 @@ fn digits(text: &str) -> bool {
 }
 
 /// A time stamp at the beginning of a text, and what follows: `[    1.234567]`, or what `dmesg` prints with `-T` (a
-/// date), `-H` (`[Nov30 03:05]`, `[  +0.000012]`) or `-d` (`[    1.234567 <    0.000012>]`).
+/// date), `-H` (`[Nov30 03:05]`, `[  +0.000012]`), `-d` (`[    1.234567 <    0.000012>]`) or `--time-format delta`. It
+/// has the names of days and months in the user's language.
 fn stamp(text: &str) -> Option<(Option<u64>, &str)> {
     let (inner, rest) = text.strip_prefix('[')?.split_once(']')?;
     let inner = inner.trim();
@@ -153,10 +209,24 @@ fn stamp(text: &str) -> Option<(Option<u64>, &str)> {
         let seconds: u64 = seconds.parse().ok()?;
         return Some((Some(seconds * 1_000_000 + micros), rest));
     }
-    const DAYS: [&str; 7] = ["Mon ", "Tue ", "Wed ", "Thu ", "Fri ", "Sat ", "Sun "];
-    let is_date = inner.len() <= 32 && DAYS.iter().any(|day| inner.starts_with(day));
-    let is_since = inner.strip_prefix('+').is_some_and(|since| seconds(since).is_some());
-    (is_date || is_since || has_shape(inner, "aaa99 99:99")).then_some((None, rest))
+    let between = inner.strip_prefix('<').and_then(|inner| inner.strip_suffix('>'));
+    let is_since = inner
+        .strip_prefix('+')
+        .or(between)
+        .is_some_and(|since| seconds(since.trim()).is_some());
+    let is_date = ["99:99:99 9999", "99 99:99"].iter().any(|shape| ends_in(inner, shape));
+    (is_date || is_since).then_some((None, rest))
+}
+
+/// Whether a short text has a few words and then what a shape says.
+fn ends_in(text: &str, shape: &str) -> bool {
+    const WORDS_MAX: usize = 32;
+    let at = text
+        .len()
+        .checked_sub(shape.len())
+        .filter(|at| (1..=WORDS_MAX).contains(at));
+    at.and_then(|at| text.get(at..))
+        .is_some_and(|end| has_shape(end, shape))
 }
 
 /// The two parts of a number of seconds, which are digits.
@@ -166,7 +236,8 @@ fn seconds(text: &str) -> Option<(&str, &str)> {
         .filter(|(seconds, fraction)| is_number(seconds) && is_number(fraction))
 }
 
-/// What follows the date and the host's name in a log that a host keeps (`Nov 30 03:05:50 host kernel: `,
+/// What follows the date and the host's name in a log that a host keeps (`Nov 30 03:05:50 host kernel: `, the same with
+/// microseconds,
 /// `2026-11-30T03:05:50+00:00 host kernel: `, `Mon 2026-11-30 03:05:50 UTC host kernel: `,
 /// `1764493550.123456 host kernel: `) or a date of `dmesg --time-format iso`.
 fn dated(text: &str) -> Option<&str> {
@@ -174,8 +245,11 @@ fn dated(text: &str) -> Option<&str> {
         "Jan ", "Feb ", "Mar ", "Apr ", "May ", "Jun ", "Jul ", "Aug ", "Sep ", "Oct ", "Nov ", "Dec ",
     ];
     if MONTHS.iter().any(|month| text.starts_with(month)) {
-        let (date, rest) = text.split_at_checked(16)?;
-        return has_shape(date, "aaa 99 99:99:99 ").then(|| of_host(rest)).flatten();
+        let (date, rest) = text.split_at_checked(15)?;
+        let (micros, rest) = rest.split_once(' ')?;
+        let is_fraction = micros.strip_prefix('.').is_some_and(digits);
+        let fits = has_shape(date, "aaa 99 99:99:99") && (micros.is_empty() || is_fraction);
+        return fits.then(|| of_host(rest)).flatten();
     }
     if let Some((date, rest)) = text.split_at_checked(24)
         && has_shape(date, "aaa 9999-99-99 99:99:99 ")
@@ -278,6 +352,7 @@ mod tests {
         for line in [
             "Nov 30 03:05:50 host kernel: a",
             "Nov  3 03:05:50 host kernel: a",
+            "Nov 30 03:05:50.123456 host kernel: a",
             "2026-11-30T03:05:50+00:00 host kernel: a",
             "2026-11-30T03:05:50.123456+01:00 host kernel: a",
             "2026-11-30T03:05:50,123456+01:00 a",
@@ -309,6 +384,12 @@ mod tests {
             "[Nov30 03:05] a",
             "[  +0.000012] a",
             "[Mon Nov 30 03:05:50 2026 <    0.000012>] a",
+            "[<    0.000012>] a",
+            // In other languages.
+            "[Mo Nov 30 03:05:50 2026] a",
+            "[lun. nov. 30 03:05:50 2026] a",
+            "[\u{6708} 11\u{6708} 30 03:05:50 2026] a",
+            "[nov.30 03:05] a",
         ] {
             assert_eq!(text(line), plain(None, "a"), "{line}");
         }
@@ -332,7 +413,9 @@ mod tests {
             (line.time_us, line.caller, line.text),
             (Some(5_123_456), Caller::Task(12), "a")
         );
-        for line in ["4,339,x,-;a", "4,339;a", "4,339,1,no flags;a", "a;b"] {
+        let prepended = "6.12.0-rc1+,4,339,5123456,-,ncfrag=0/90;a";
+        assert_eq!(text(prepended), plain(Some(5_123_456), "a"));
+        for line in ["6.12,4,339;a", "4,339,x,-;a", "4,339;a", "4,339,1,no flags;a", "a;b"] {
             assert_eq!(text(line), plain(None, line));
         }
     }
@@ -367,5 +450,12 @@ mod tests {
         assert_eq!(clean(b"a\x1b[0;31mb\x00c\td\r"), "abc d ");
         assert_eq!(clean(b"\xffa"), "\u{fffd}a");
         assert_eq!(clean(b"\x1b["), "");
+        assert_eq!(clean(b"\x1b[200~BUG: a"), "BUG: a");
+        for stamp in ["[    5.123456]", "[12345.123456]"] {
+            assert_eq!(
+                clean(format!("a\x1b{stamp} BUG: a").as_bytes()),
+                format!("a {stamp} BUG: a")
+            );
+        }
     }
 }

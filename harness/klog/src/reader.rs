@@ -11,8 +11,8 @@ use crate::{KernelReport, Kind, pattern};
 
 /// Bytes of a line that are looked at together; what follows is looked at as if it were a further line.
 pub(crate) const LINE_MAX: usize = 4096;
-/// Bytes at the end of such a part in which the head of a message may have begun.
-const HEAD_MAX: usize = 32;
+/// Bytes at the end of such a part in which a message may have begun that goes on behind it.
+const BEGUN_MAX: usize = 1024;
 /// Reports of a kind that are kept unless asked otherwise; one that comes in a loop must not hide another kind.
 pub const OF_A_KIND_MAX: usize = 200;
 /// Callers whose reports are followed at once.
@@ -110,9 +110,9 @@ impl Reader {
                 return;
             }
             rest = tail;
-            let late = self.partial.len().saturating_sub(HEAD_MAX);
-            let begun = self.partial.iter().rposition(|byte| *byte == b'[');
-            let at = begun.filter(|at| *at >= late).unwrap_or(self.partial.len());
+            let late = self.partial.len().saturating_sub(BEGUN_MAX);
+            let begun = line::last_head(self.partial.get(late..).unwrap_or_default());
+            let at = begun.map_or(self.partial.len(), |begun| late + begun);
             let begun = self.partial.split_off(at);
             let part = std::mem::replace(&mut self.partial, begun);
             self.part(&part);
@@ -159,7 +159,7 @@ impl Reader {
             // What a host puts before the kernel's time stamps is no line of a report.
             let is_prefix = more.is_some() && parsed.time_us.is_none() && !parsed.text.contains("+0x");
             if !is_prefix || self.opening(&parsed).is_some() {
-                self.message(&parsed);
+                parsed.lines().for_each(|line| self.message(&line));
             }
             match more {
                 Some(more) => rest = more,
@@ -210,7 +210,7 @@ impl Reader {
     }
 
     fn opening(&mut self, line: &Line<'_>) -> Option<&'static Row> {
-        let trusted = line.time_us.is_some() || line.caller != Caller::Unknown || !self.stamped;
+        let trusted = line.is_of_kernel || line.caller != Caller::Unknown || !self.stamped;
         let rows = self.index.candidates(line.text);
         let found = rows.iter().position(|row| {
             pattern::matches(row.pattern, line.text)

@@ -9,7 +9,8 @@ use crate::line::Line;
 const OPENINGS_MAX: usize = 20_000;
 
 /// What tells a message from its repetition. The clock of a log does not go back, but for a moment where CPUs print at
-/// once, and in a log of two boots; there the same message does not come at the same microsecond.
+/// once, and in a log of two boots; there the same message does not come at the same microsecond, unless the clock has
+/// not begun to run.
 #[derive(Default)]
 pub(crate) struct Repeats {
     latest_us: Option<u64>,
@@ -46,7 +47,7 @@ impl Repeats {
         let mut hasher = DefaultHasher::new();
         line.text.hash(&mut hasher);
         let opening = (time_us, hasher.finish());
-        if self.is_behind && self.openings.contains(&opening) {
+        if self.is_behind && time_us > 0 && self.openings.contains(&opening) {
             self.is_quoting = true;
             return true;
         }
@@ -87,5 +88,8 @@ mod tests {
         assert!(!opens("a") && !opens("a"));
         assert!(!opens("[    6.000000] a"));
         assert!(!opens("[    6.000000] a"));
+        // Twice a boot.
+        assert!(!opens("[    0.000000] a"));
+        assert!(!opens("[    0.000000] a"));
     }
 }

@@ -40,8 +40,8 @@ pub(crate) struct Row {
     /// Kinds whose report this line continues, if it comes soon after their opening: a `BUG()` after the message that
     /// says what for.
     pub(crate) continues: &'static [Kind],
-    /// Whether the line counts only where it bears a time stamp or a caller if others bear time stamps: its form is too
-    /// loose otherwise.
+    /// Whether the line counts only where it bears a time stamp, a caller or a host's word that it is the kernel's if
+    /// others bear time stamps: its form is too loose otherwise.
     pub(crate) loose: bool,
 }
 

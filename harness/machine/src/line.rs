@@ -14,10 +14,13 @@ use std::time::{Duration, Instant};
 /// How long a guest that stopped reading may block the harness.
 const WRITE_WITHIN: Duration = Duration::from_secs(10);
 /// Bytes of a line; the longest that our agent sends is a part of its kernel's log, of half a megabyte. Of a longer one
-/// this much arrives, which nobody understands, and nothing after it.
+/// this much arrives, which nobody understands.
 const LINE_MAX: u64 = 4 << 20;
 /// Lines that may wait to be read; then the guest waits.
 const LINES_MAX: usize = 1024;
+/// Lines that are read one after another although the time for them is over. So many may wait, here and in QEMU; what
+/// still comes then will not end.
+const LATE_MAX: usize = 16 * LINES_MAX;
 
 /// What arrives from the guest.
 #[derive(Debug)]
@@ -32,6 +35,8 @@ pub enum Arrival {
 pub struct Line {
     writer: UnixStream,
     arrivals: Receiver<String>,
+    /// How many lines in a row were asked for after their time.
+    late: usize,
 }
 
 impl Line {
@@ -47,12 +52,18 @@ impl Line {
         Ok(Line {
             writer: stream,
             arrivals,
+            late: 0,
         })
     }
 
-    /// The next line from the guest, or `None` at `deadline`.
+    /// The next line from the guest, or `None` at `deadline`. What waits is read after that, too, but not for ever.
     pub fn next_text(&mut self, deadline: Instant) -> Option<Arrival> {
         let left = deadline.saturating_duration_since(Instant::now());
+        self.late = if left.is_zero() { self.late + 1 } else { 0 };
+        if self.late > LATE_MAX {
+            self.late = 0;
+            return None;
+        }
         match self.arrivals.recv_timeout(left) {
             Ok(text) => Some(Arrival::Text(text)),
             Err(RecvTimeoutError::Timeout) => None,
@@ -81,8 +92,13 @@ fn forward(mut reader: BufReader<UnixStream>, mut log: File, sender: &SyncSender
         if sender.send(String::from_utf8_lossy(&line).into_owned()).is_err() {
             return;
         }
-        if line.len() as u64 == LINE_MAX && !line.ends_with(b"\n") {
-            return;
+        // The rest of a line that is too long. QEMU is still there, so the end of the line is not that of the talk.
+        while line.len() as u64 == LINE_MAX && !line.ends_with(b"\n") {
+            line.clear();
+            match reader.by_ref().take(LINE_MAX).read_until(b'\n', &mut line) {
+                Ok(0) | Err(_) => return,
+                Ok(_) => {}
+            }
         }
     }
 }
@@ -117,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_without_an_end_is_cut_and_a_guest_that_nobody_listens_to_waits() {
+    fn a_line_that_is_too_long_is_cut_and_a_guest_that_nobody_listens_to_waits() {
         let dir = tempfile::tempdir().unwrap();
         let (ours, theirs) = UnixStream::pair().unwrap();
         let mut line = Line::open(ours, File::create(dir.path().join("log")).unwrap()).unwrap();
@@ -126,17 +142,37 @@ mod tests {
             for _ in 0..4 * LINES_MAX {
                 theirs.write_all(b"word\n")?;
             }
-            // Longer than any line, and without an end.
-            io::copy(&mut io::repeat(b'x').take(2 * LINE_MAX), &mut theirs)
+            // Longer than any line.
+            io::copy(&mut io::repeat(b'x').take(2 * LINE_MAX + 7), &mut theirs)?;
+            theirs.write_all(b"\nlast\n")
         });
         let deadline = Instant::now() + Duration::from_secs(60);
         let mut lengths = Vec::new();
         while let Some(Arrival::Text(text)) = line.next_text(deadline) {
             lengths.push(text.len() as u64);
         }
-        assert_eq!(lengths.len(), 4 * LINES_MAX + 1);
-        assert_eq!(lengths.last(), Some(&LINE_MAX));
+        assert_eq!(lengths.len(), 4 * LINES_MAX + 2);
+        assert_eq!(lengths.last_chunk(), Some(&[LINE_MAX, 5]));
         drop(line);
         let _ = talks.join().unwrap();
+    }
+
+    #[test]
+    fn what_waits_is_read_after_its_time_but_not_without_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let mut line = Line::open(ours, File::create(dir.path().join("log")).unwrap()).unwrap();
+        let (past, later) = (Instant::now(), Instant::now() + Duration::from_secs(60));
+        for _ in 0..LATE_MAX {
+            theirs.write_all(b"word\n").unwrap();
+            while line.next_text(past).is_none() {
+                thread::yield_now();
+                line.late -= 1;
+            }
+        }
+        theirs.write_all(b"word\n").unwrap();
+        assert!(line.next_text(past).is_none());
+        assert!(line.next_text(later).is_some());
+        assert_eq!(line.late, 0);
     }
 }

@@ -19,7 +19,7 @@ pub fn load(dir: &Path) -> Option<Cell> {
 /// # Errors
 /// There is a file that cannot be read, or says what makes no sense.
 pub fn read(dir: &Path) -> std::io::Result<Option<Cell>> {
-    match std::fs::read(dir.join(NAME)) {
+    match atomic::read(&dir.join(NAME)) {
         Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),

@@ -261,7 +261,9 @@ impl Runner<'_> {
                 .map(|()| String::new())
                 .map_err(|error| on_one_line(&error)),
             Want::Check => {
+                self.watch.look(self.machine);
                 let checked = check(self.machine, job.fs, self.dir);
+                self.watch.look_after_work(self.machine);
                 let answer = checked.as_ref().map(|_| String::new()).map_err(Clone::clone);
                 self.fsck = Some(checked);
                 answer

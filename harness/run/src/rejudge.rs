@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use evidence::context::CellContext;
+use evidence::parts::LostPart;
 use evidence::steal::{self, StealPoint};
 use evidence::{EvidenceBundle, judge};
 use guest_wire::Fs;
@@ -155,13 +156,24 @@ fn strange(context: &CellContext, stored: Option<&Cell>) -> Option<Judgement> {
 }
 
 /// Gives a stored cell what the console said after the cell was judged, as that is its own, and what the host took from
-/// the guest until then; judges it again.
+/// the guest until then; judges it again. What could not be read of the console is lost.
 ///
 /// # Errors
 /// Its evidence is not there any more, or cannot be written.
-pub fn amend(cell: &Cell, belated: &str, steal: &[StealPoint], expect: Option<&Expected>) -> std::io::Result<Cell> {
+pub fn amend(
+    cell: &Cell,
+    belated: Result<&str, &std::io::Error>,
+    steal: &[StealPoint],
+    expect: Option<&Expected>,
+) -> std::io::Result<Cell> {
     let mut evidence = EvidenceBundle::load(&cell.dir).map_err(std::io::Error::other)?;
-    evidence.console.push_str(belated);
+    match belated {
+        Ok(text) => evidence.console.push_str(text),
+        Err(error) => evidence.lost.push(LostPart {
+            part: "console.log".to_owned(),
+            why: format!("its end cannot be read: {error}"),
+        }),
+    }
     for point in steal {
         steal::add(&mut evidence.steal, *point);
     }

@@ -180,7 +180,7 @@ impl Run {
     /// The file is missing or not ours.
     pub fn load(dir: &Path) -> Result<Run, RunError> {
         let path = dir.join(FILE);
-        let text = std::fs::read(&path).map_err(|source| RunError::Io {
+        let text = atomic::read(&path).map_err(|source| RunError::Io {
             path: path.clone(),
             source,
         })?;

@@ -52,7 +52,8 @@ impl Watch {
     /// What the host took after this watch's last look: until the next job was sent, and then as the watch of that job
     /// saw it. Times are those of this watch.
     pub(crate) fn followed_by(&mut self, next: &Watch) -> Vec<StealPoint> {
-        let mut points = vec![self.look_at(next.started, next.begun)];
+        // The harness judged and wrote meanwhile.
+        let mut points = vec![self.look_at(next.started, next.begun, Looker::Busy)];
         let since_ms = milliseconds(next.started.saturating_duration_since(self.started));
         for point in &next.points {
             let point = StealPoint {
@@ -83,17 +84,22 @@ impl Watch {
 
     /// Looks whether the guest gets its time.
     pub(crate) fn look(&mut self, machine: &Machine) {
-        self.take(Instant::now(), machine.vitals());
+        self.take(Instant::now(), machine.vitals(), Looker::Waiting);
     }
 
-    fn take(&mut self, now: Instant, vitals: Vitals) {
-        let point = self.look_at(now, vitals);
+    /// The same after the harness did something that may have taken long: that it looks late says nothing then.
+    pub(crate) fn look_after_work(&mut self, machine: &Machine) {
+        self.take(Instant::now(), machine.vitals(), Looker::Busy);
+    }
+
+    fn take(&mut self, now: Instant, vitals: Vitals, looker: Looker) {
+        let point = self.look_at(now, vitals, looker);
         steal::add(&mut self.points, point);
     }
 
-    fn look_at(&mut self, now: Instant, vitals: Vitals) -> StealPoint {
+    fn look_at(&mut self, now: Instant, vitals: Vitals, looker: Looker) -> StealPoint {
         let since = now.saturating_duration_since(self.looked);
-        let stolen_ms = stolen(since, self.vitals, vitals);
+        let stolen_ms = stolen(since, self.vitals, vitals, looker);
         self.stolen_ms += stolen_ms;
         if stolen_ms >= PAUSE_MS || vitals.is_stopped {
             self.pauses += 1;
@@ -129,12 +135,22 @@ impl Watch {
     }
 }
 
+/// What the harness did since the look before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Looker {
+    /// It waited for its time to look.
+    Waiting,
+    /// Something else.
+    Busy,
+}
+
 /// Time between two looks in which the guest's CPUs could not run.
-fn stolen(since: Duration, before: Vitals, now: Vitals) -> u64 {
+fn stolen(since: Duration, before: Vitals, now: Vitals, looker: Looker) -> u64 {
     let since_ms = milliseconds(since);
     let ran_ms = now.run_ms.saturating_sub(before.run_ms);
-    if before.is_stopped || now.is_stopped || since > LATE {
-        // Who looks so late was not running either, and cannot tell what the guest was given.
+    let is_late = since > LATE && looker == Looker::Waiting;
+    if before.is_stopped || now.is_stopped || is_late {
+        // Who waited and looks so late was not running either, and cannot tell what the guest was given.
         return since_ms.saturating_sub(ran_ms);
     }
     // It is counted when the wait is over, so it may have begun before the look before.
@@ -174,7 +190,7 @@ mod tests {
     fn after(watch: &mut Watch, steps: impl IntoIterator<Item = (u64, Vitals)>) -> (u64, u64) {
         for (ms, vitals) in steps {
             let now = watch.looked + Duration::from_millis(ms);
-            watch.take(now, vitals);
+            watch.take(now, vitals, Looker::Waiting);
         }
         (watch.stolen_ms, watch.pauses)
     }
@@ -225,5 +241,16 @@ mod tests {
     #[test]
     fn one_who_was_stopped_as_well_knows_nothing_of_the_time() {
         assert_eq!(after(&mut watch(), [(40_000, vitals(false, 100, 0))]), (39_900, 1));
+    }
+
+    #[test]
+    fn one_who_was_busy_is_late_for_its_own_reasons() {
+        let mut watch = watch();
+        let now = watch.looked + Duration::from_secs(40);
+        watch.take(now, vitals(false, 100, 1_500), Looker::Busy);
+        assert_eq!((watch.stolen_ms, watch.pauses), (1_500, 1));
+        // A guest that is stopped is, whoever looks.
+        watch.take(now + Duration::from_secs(40), vitals(true, 100, 1_500), Looker::Busy);
+        assert_eq!(watch.stolen_ms, 41_500);
     }
 }

@@ -114,18 +114,42 @@ const NO_LOGS: [(&[u8], &str, &str); 9] = [
     ),
 ];
 
+/// Fields of a journal's entries, as `journalctl -o export` and `-o verbose` begin with some of them.
+const JOURNAL_FIELDS: [&str; 5] = ["__CURSOR=", "PRIORITY=", "_BOOT_ID=", "_MACHINE_ID=", "_TRANSPORT="];
+
 /// What is no log must not read as a log without reports.
 fn refuse_no_log(head: &[u8], name: &str) -> Result<(), Failure> {
     let known = NO_LOGS.iter().find(|(magic, ..)| head.starts_with(magic));
     let mut text = head.iter().filter(|byte| !byte.is_ascii_whitespace());
     let is_json = text.next() == Some(&b'{') && text.next() == Some(&b'"');
+    let lines = String::from_utf8_lossy(head);
+    let mut fields = JOURNAL_FIELDS.iter();
+    let has_fields = fields.any(|field| lines.lines().any(|line| line.trim_start().starts_with(field)));
     let (what, instead) = match known {
         Some((_, what, instead)) => (*what, *instead),
         None if is_json => ("JSON", "the text that `dmesg` or `journalctl -k` prints without it"),
+        None if has_fields => (
+            "a list of a journal's fields",
+            "what `journalctl -k` prints without `-o`",
+        ),
+        None if is_binary(head) => ("no text", "what `dmesg` or a console printed"),
         None => return Ok(()),
     };
     let why = format!("{name} is {what}, expected the text of a kernel log; give {instead}");
     Err(Failure::new(Exit::NoInput, why))
+}
+
+/// Whether more than a third of some bytes stand in no text. A serial line may have lost bytes, which are then zero,
+/// and begin with noise.
+fn is_binary(head: &[u8]) -> bool {
+    let is_of_text = |byte: &u8| (b' '..=b'~').contains(byte) || b"\0\t\n\r\x1b\x08".contains(byte);
+    let in_ascii = head.iter().filter(|byte| is_of_text(byte)).count();
+    let in_utf8: usize = head
+        .utf8_chunks()
+        .map(|chunk| chunk.valid().bytes().filter(|byte| !byte.is_ascii()).count())
+        .sum();
+    let zeros = head.iter().filter(|byte| **byte == 0).count();
+    (head.len() - in_ascii - in_utf8) * 3 > head.len() - zeros
 }
 
 fn feed(reader: &mut Reader, mut log: impl Read, name: &str) -> Result<(), Failure> {

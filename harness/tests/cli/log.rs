@@ -107,12 +107,22 @@ fn what_is_no_log_is_refused() {
         (&b"\x1f\x8b\x08\0more"[..], "compressed by gzip"),
         (b"LPKSHHRH\0", "a journal of systemd"),
         (b"{\n   \"dmesg\": []}", "JSON"),
+        (b"__CURSOR=s=1;i=1\nMESSAGE=a\n", "a list of a journal's fields"),
+        (
+            b"Mon 2026-11-30 03:05:50 UTC [s=1;i=1]\n    PRIORITY=4\n",
+            "a list of a journal's fields",
+        ),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\x0d\xc8\x01\x9f\x02", "no text"),
     ] {
         std::fs::write(place.dir().join("other.log"), content).unwrap();
         let told = place.run(&["log", "other.log"]);
         let expected = format!("other.log is {what}, expected the text of a kernel log; give ");
         assert!(told.contains(&expected) && told.ends_with("exit code 66"), "{told}");
     }
+    let noise = [b"\xfe\0\xe0\x80\0\0".repeat(9), b"\0".repeat(99), LOG.into()].concat();
+    std::fs::write(place.dir().join("noise.log"), noise).unwrap();
+    let told = place.run(&["log", "noise.log"]);
+    assert!(told.contains("2 reports"), "{told}");
     place.file("empty.log", "");
     let told = place.run(&["log", "empty.log"]);
     assert!(told.contains("empty.log is empty"), "{told}");

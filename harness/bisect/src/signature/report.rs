@@ -113,7 +113,12 @@ pub(super) fn is_same_kind(one: &str, other: &str) -> bool {
         "invalid opcode",
     ];
     const WARNINGS: &[&str] = &["WARNING", "WARNING: at"];
-    let bare = |kind: &'_ str| kind.trim_start_matches("BTRFS: ").to_owned();
+    let bare = |kind: &'_ str| match kind {
+        // Since 6.4, and since 6.1.
+        "BUG: KASAN: slab-use-after-free" => "BUG: KASAN: use-after-free".to_owned(),
+        "BUG: KASAN: double-free" | "BUG: KASAN: invalid-free" => "BUG: KASAN: double-free or invalid-free".to_owned(),
+        kind => kind.trim_start_matches("BTRFS: ").to_owned(),
+    };
     let within = |kinds: &[&str]| kinds.contains(&one) && kinds.contains(&other);
     within(FAULTS) || within(WARNINGS) || bare(one) == bare(other)
 }

@@ -65,7 +65,7 @@ pub(super) fn load_part(dir: &Path, name: &str, wanted: &PartFile) -> Result<Str
 }
 
 pub(super) fn read(file: &Path) -> Result<Vec<u8>, BundleError> {
-    fs::read(file).map_err(|source| {
+    atomic::read(file).map_err(|source| {
         let file = file.to_owned();
         match source.kind() {
             std::io::ErrorKind::NotFound => BundleError::Missing { file },

@@ -153,3 +153,17 @@ fn what_stands_late_on_a_long_line_is_read() {
         );
     }
 }
+
+#[test]
+fn a_message_is_whole_wherever_a_long_line_is_divided() {
+    let head = "[    5.100000][   T12] ";
+    let title = "WARNING: CPU: 0 PID: 71 at fs/btrfs/inode.c:99 btrfs_finish_one+0x12/0x80 [btrfs]";
+    for talk in 3_900..4_100 {
+        let report = one(&format!("[    5.0] {}{head}{title}\n", "x".repeat(talk)));
+        assert_eq!(
+            (report.title.as_str(), report.time_us),
+            (title, Some(5_100_000)),
+            "{talk}"
+        );
+    }
+}

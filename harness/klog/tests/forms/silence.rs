@@ -98,6 +98,9 @@ fn a_program_that_prints_among_stamped_lines_is_not_believed() {
     // But what no program says by chance is, for a line may have lost its stamp.
     let log = "[    1.000000] Run /init as init process\nBUG: KASAN: use-after-free in f+0x1/0x2\n";
     assert_eq!(kinds(log), ["kasan f"]);
+    // And so is what a host says that the kernel said, whatever a program prints beside it.
+    let log = "Nov 30 03:05:49 host app[7]: [12345.678901] talk\nNov 30 03:05:50 host kernel: BUG: the kernel says\n";
+    assert_eq!(kinds(log), ["bug -"]);
 }
 
 #[test]

@@ -183,3 +183,13 @@ fn a_log_that_is_printed_again_says_nothing_new() {
     let boots = format!("{log}{}", lines("[    0.900000]", FIRST));
     assert_eq!(kinds(&boots), ["warning first", "kasan second", "warning first"]);
 }
+
+#[test]
+fn the_lines_of_a_record_are_read_one_by_one() {
+    let record = "3,339,5123456,-;fio: attempt to access beyond end of device\\x0avda: rw=1, sector=8\n";
+    assert_eq!(kinds(record), ["beyond-end -"]);
+    assert_eq!(
+        kinds("3,339,5123456,-;\\x0aBUG: KASAN: use-after-free in f+0x1/0x2\n"),
+        ["kasan f"]
+    );
+}

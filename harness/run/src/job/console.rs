@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use machine::Machine;
@@ -15,17 +16,20 @@ use crate::watch::Watch;
 /// to the log returns; those that print from a thread of their own are behind for milliseconds.
 const CONSOLE_WITHIN: Duration = Duration::from_secs(20);
 
+/// Where nothing tells of changes, the console is looked at as often.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
 /// Tells of changes of a machine's console.
 pub(super) struct ConsoleWatch {
-    changes: OwnedFd,
+    /// None if the host has no more of them to give: what the console says is waited for all the same.
+    changes: Option<OwnedFd>,
     tail: Tail<File>,
 }
 
 impl ConsoleWatch {
     pub(super) fn begin(machine: &Machine) -> io::Result<ConsoleWatch> {
-        let changes = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
         let path = machine.console_path();
-        inotify::add_watch(&changes, &path, WatchFlags::MODIFY | WatchFlags::CLOSE_WRITE)?;
+        let changes = changes_of(&path).ok();
         let tail = Tail::of(File::open(path)?);
         Ok(ConsoleWatch { changes, tail })
     }
@@ -44,15 +48,35 @@ impl ConsoleWatch {
                 host.look(machine);
             }
             let left = deadline.min(host.next_look()).saturating_duration_since(Instant::now());
-            let left = Timespec::try_from(left).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });
-            let _ = rustix::event::poll(&mut [PollFd::new(&self.changes, PollFlags::IN)], Some(&left));
-            let mut buffer = [std::mem::MaybeUninit::uninit(); 1024];
-            let mut events = inotify::Reader::new(&self.changes, &mut buffer);
-            while let Ok(event) = events.next() {
-                closed |= event.events().contains(inotify::ReadFlags::CLOSE_WRITE);
-            }
+            closed = await_change(self.changes.as_ref(), left);
         }
     }
+}
+
+fn changes_of(path: &Path) -> io::Result<OwnedFd> {
+    let changes = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
+    inotify::add_watch(&changes, path, WatchFlags::MODIFY | WatchFlags::CLOSE_WRITE)?;
+    Ok(changes)
+}
+
+/// Waits until there may be a change; says whether nobody writes any more.
+fn await_change(changes: Option<&OwnedFd>, left: Duration) -> bool {
+    let mut polled: Vec<PollFd<'_>> = changes
+        .iter()
+        .map(|changes| PollFd::new(*changes, PollFlags::IN))
+        .collect();
+    let left = if polled.is_empty() { left.min(LOOK_EVERY) } else { left };
+    let left = Timespec::try_from(left).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });
+    let _ = rustix::event::poll(&mut polled, Some(&left));
+    let mut closed = false;
+    if let Some(changes) = changes {
+        let mut buffer = [std::mem::MaybeUninit::uninit(); 1024];
+        let mut events = inotify::Reader::new(changes, &mut buffer);
+        while let Ok(event) = events.next() {
+            closed |= event.events().contains(inotify::ReadFlags::CLOSE_WRITE);
+        }
+    }
+    closed
 }
 
 /// A log that grows, of which each line is looked at once: it may be long, and grow all the while.
@@ -85,6 +109,7 @@ impl<R: Read> Tail<R> {
 mod tests {
     use std::cell::RefCell;
     use std::collections::VecDeque;
+    use std::io::Write;
 
     use super::*;
 
@@ -97,6 +122,21 @@ mod tests {
             into[..piece.len()].copy_from_slice(piece);
             Ok(piece.len())
         }
+    }
+
+    #[test]
+    fn a_host_without_watches_is_looked_at_again_and_again() {
+        let long = Duration::from_secs(600);
+        assert!(!await_change(None, long));
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("console.log");
+        assert!(changes_of(&path).is_err());
+        let mut log = File::create(&path).expect("a file");
+        let changes = changes_of(&path).expect("a watch");
+        log.write_all(b"x").expect("a byte");
+        assert!(!await_change(Some(&changes), long));
+        drop(log);
+        assert!(await_change(Some(&changes), long));
     }
 
     #[test]

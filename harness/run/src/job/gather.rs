@@ -1,6 +1,8 @@
 //! What a job left behind, from every place where it left something. What cannot be had is said to be lost, and never
 //! taken for empty.
 
+use std::io;
+
 use evidence::context::{Clocks, Offset};
 use evidence::parts::{Earlier, LostPart, Owner, Timed, begin_mark, end_mark};
 use evidence::steal::StealPoint;
@@ -54,7 +56,7 @@ impl ConsolePlace {
 
     /// What the console has since the last look: what came before the case, and the case's own. Without the case's
     /// mark all is its own.
-    pub(super) fn take(&mut self, machine: &Machine, case: &str) -> std::io::Result<(Option<Earlier>, String)> {
+    pub(super) fn take(&mut self, machine: &Machine, case: &str) -> io::Result<(Option<Earlier>, String)> {
         let bytes = machine.console_log()?;
         let new = String::from_utf8_lossy(bytes.get(self.read..).unwrap_or_default());
         let owner = std::mem::replace(&mut self.owner, Owner::Case(case.to_owned()));
@@ -97,7 +99,7 @@ pub(super) fn await_console(machine: &Machine, mark: &str, host: &mut Watch) {
 
 /// Has the guest power off, and gives back what the console says until then that no job has, with what the host took
 /// meanwhile.
-pub(crate) fn power_off(machine: &mut Machine, console: &mut ConsolePlace) -> (String, Vec<StealPoint>) {
+pub(crate) fn power_off(machine: &mut Machine, console: &mut ConsolePlace) -> (io::Result<String>, Vec<StealPoint>) {
     let mut host = console.watch.take().unwrap_or_else(|| Watch::begin(machine));
     host.points.clear();
     let watch = ConsoleWatch::begin(machine);
@@ -107,11 +109,13 @@ pub(crate) fn power_off(machine: &mut Machine, console: &mut ConsolePlace) -> (S
         watch.until(machine, &mut host, |text| after_power_off(text).is_some());
     }
     host.look(machine);
-    let bytes = machine.console_log().unwrap_or_default();
-    let rest = String::from_utf8_lossy(bytes.get(console.read..).unwrap_or_default());
-    // What comes behind it is said of an agent that has nowhere to go back to.
-    let end = after_power_off(&rest).unwrap_or(rest.len());
-    (rest.get(..end).unwrap_or_default().to_owned(), host.points)
+    let last_words = machine.console_log().map(|bytes| {
+        let rest = String::from_utf8_lossy(bytes.get(console.read..).unwrap_or_default());
+        // What comes behind it is said of an agent that has nowhere to go back to.
+        let end = after_power_off(&rest).unwrap_or(rest.len());
+        rest.get(..end).unwrap_or_default().to_owned()
+    });
+    (last_words, host.points)
 }
 
 /// Where the line ends by which the kernel says that it has done all that comes before the power goes off.

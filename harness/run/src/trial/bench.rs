@@ -104,7 +104,7 @@ impl Bench<'_> {
             let (evidence, steal) = guest.run(request);
             let cell = self.record(case, &evidence, &dir)?;
             if let (Some(before), Some(earlier)) = (before, &evidence.earlier) {
-                self.belated(before, &earlier.text, &steal)?;
+                self.belated(before, Ok(&earlier.text), &steal)?;
             }
             self.cells.push(cell);
             before = Some(case);
@@ -121,7 +121,7 @@ impl Bench<'_> {
         match before {
             Some(last) if finished && !self.cells.last().is_some_and(failed) => {
                 let (text, steal) = guest.power_off();
-                self.belated(last, &text, &steal)
+                self.belated(last, text.as_deref(), &steal)
             }
             _ => {
                 guest.end();
@@ -131,9 +131,16 @@ impl Bench<'_> {
     }
 
     /// Judges the last cell again with what the console said after it was judged, and what the host took meanwhile.
-    fn belated(&mut self, case: &Planned, text: &str, steal: &[StealPoint]) -> std::io::Result<()> {
+    fn belated(
+        &mut self,
+        case: &Planned,
+        text: Result<&str, &std::io::Error>,
+        steal: &[StealPoint],
+    ) -> std::io::Result<()> {
         match self.cells.last_mut() {
-            Some(cell) if !text.trim().is_empty() => *cell = rejudge::amend(cell, text, steal, case.expect.as_ref())?,
+            Some(cell) if text.map_or(true, |text| !text.trim().is_empty()) => {
+                *cell = rejudge::amend(cell, text, steal, case.expect.as_ref())?;
+            }
             _ => {}
         }
         Ok(())

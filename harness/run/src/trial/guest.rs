@@ -1,5 +1,7 @@
 //! The guest of a boot, as the loop over its cases knows it.
 
+use std::io;
+
 use evidence::EvidenceBundle;
 use evidence::steal::StealPoint;
 use machine::Machine;
@@ -16,7 +18,7 @@ pub(super) trait Guest {
 
     /// Has the kernel power off, and gives back what the console says from the end of the last job until then, and what
     /// the host took meanwhile.
-    fn power_off(self) -> (String, Vec<StealPoint>);
+    fn power_off(self) -> (io::Result<String>, Vec<StealPoint>);
 
     /// Ends the machine, whatever the guest does.
     fn end(self);
@@ -47,7 +49,7 @@ impl Guest for BootedGuest {
         job::run(&mut self.machine, request, &mut self.console)
     }
 
-    fn power_off(mut self) -> (String, Vec<StealPoint>) {
+    fn power_off(mut self) -> (io::Result<String>, Vec<StealPoint>) {
         let last_words = job::power_off(&mut self.machine, &mut self.console);
         self.machine.end();
         last_words

@@ -65,6 +65,14 @@ fn one_bug_is_one_on_all_versions() {
         (in_log(Warning, WARN), in_log(Warning, NEW_WARN)),
         (in_log(Crash, FAULT), in_log(Crash, &gpf)),
         (
+            in_log(Crash, KASAN),
+            in_log(Crash, &KASAN.replace("use-after-free", "slab-use-after-free")),
+        ),
+        (
+            in_log(Crash, &KASAN.replace("use-after-free", "double-free or invalid-free")),
+            in_log(Crash, &KASAN.replace("use-after-free", "double-free")),
+        ),
+        (
             finding(
                 Corruption,
                 "data",

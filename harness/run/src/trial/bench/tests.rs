@@ -19,7 +19,8 @@ const QUIET: &str = "[   99.950000] reboot: Power down\r\n";
 /// A guest whose jobs leave what was recorded of others.
 struct Recorded {
     left: VecDeque<EvidenceBundle>,
-    last_words: &'static str,
+    /// None if they cannot be read.
+    last_words: Option<&'static str>,
     /// What the host takes after each job.
     steal: Vec<StealPoint>,
 }
@@ -33,8 +34,9 @@ impl Guest for Recorded {
         (self.left.pop_front().unwrap(), self.steal.clone())
     }
 
-    fn power_off(self) -> (String, Vec<StealPoint>) {
-        (self.last_words.to_owned(), self.steal)
+    fn power_off(self) -> (std::io::Result<String>, Vec<StealPoint>) {
+        let unreadable = || std::io::Error::from(std::io::ErrorKind::NotFound);
+        (self.last_words.map(str::to_owned).ok_or_else(unreadable), self.steal)
     }
 
     fn end(self) {}
@@ -129,7 +131,7 @@ fn what_the_kernel_says_between_two_cases_is_the_first_ones() {
         let left = [recorded(first, "", ""), recorded(second, first, between)];
         let guest = Recorded {
             left: left.into(),
-            last_words: QUIET,
+            last_words: Some(QUIET),
             steal: Vec::new(),
         };
         let cells = cells(&[first, second], guest);
@@ -144,17 +146,28 @@ fn what_the_kernel_says_until_the_power_is_off_is_the_last_ones() {
         let left = [recorded(first, "", ""), recorded(second, first, "")];
         let guest = Recorded {
             left: left.into(),
-            last_words,
+            last_words: Some(last_words),
             steal: Vec::new(),
         };
         let cells = cells(&[first, second], guest);
         assert_eq!(cells.iter().map(says).collect::<Vec<_>>(), [PASS, expected]);
     }
+    let guest = Recorded {
+        left: [recorded(first, "", "")].into(),
+        last_words: None,
+        steal: Vec::new(),
+    };
+    let lost = cells(&[first], guest);
+    let detail = lost[0].detail();
+    assert!(
+        detail.starts_with("evidence: console.log: its end cannot be read"),
+        "{detail}"
+    );
     // What has failed stays that, even if there is worse to come.
     let failed = "exec";
     let guest = Recorded {
         left: [recorded(failed, "", "")].into(),
-        last_words: OOPS,
+        last_words: Some(OOPS),
         steal: Vec::new(),
     };
     let cells = cells(&[first], guest);
@@ -187,7 +200,7 @@ fn what_the_host_takes_after_a_case_explains_a_lockup_after_it() {
             let (between, last_words) = if at_the_end { ("", lockup) } else { (lockup, QUIET) };
             let guest = Recorded {
                 left: [recorded(first, "", ""), recorded(second, first, between)].into(),
-                last_words,
+                last_words: Some(last_words),
                 steal,
             };
             let cells = cells(&[first, second], guest);

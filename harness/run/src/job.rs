@@ -76,7 +76,7 @@ pub fn run(
         row: Vec::new(),
         fsck: None,
     };
-    let ending = runner.to_the_end(job, limit);
+    let ending = runner.follow_to_end(job, limit);
     let Runner {
         events,
         mut rules,
@@ -184,7 +184,7 @@ impl Runner<'_> {
     }
 
     /// All that comes of the job.
-    fn to_the_end(&mut self, job: &Job, limit: Duration) -> Ending {
+    fn follow_to_end(&mut self, job: &Job, limit: Duration) -> Ending {
         let ending = self.begin(job).unwrap_or_else(|| self.follow(job, limit));
         self.hear_out(&ending, job);
         ending

@@ -1,7 +1,5 @@
 //! A program of a person's own: what it is given, what is kept of what it says, and what its end means.
 
-use std::time::{Duration, Instant};
-
 use verdict::Cause;
 use verdict::results::Cell;
 
@@ -104,7 +102,6 @@ fn output_is_kept_whole_and_its_end_is_shown() {
     );
 
     // More than is kept.
-    let started = Instant::now();
     let (code, cell, terminal) = run(&rig, "lines 200000 then exit 1", &[]);
     assert_eq!(
         (code, cell.verdict().cause()),
@@ -121,7 +118,6 @@ fn output_is_kept_whole_and_its_end_is_shown() {
         .find(|line| line.starts_with("[bioscope: ") && line.ends_with(" bytes are left out here]"));
     assert!(left_out.is_some(), "nothing says so");
     assert!(terminal.contains("bytes of its middle"), "{terminal}");
-    println!("{} bytes in {:?}", output.len(), started.elapsed());
 }
 
 #[test]
@@ -156,12 +152,7 @@ fn the_end_of_a_program_means_what_the_help_says() {
 #[ignore = "boots a VM; run by cargo xtask selftest"]
 fn a_case_may_be_given_less_time_or_more() {
     let rig = Rig::new();
-    let started = Instant::now();
     let (code, cell, terminal) = run(&rig, "sleep 300", &["--case-limit", "5s"]);
-    assert!(
-        started.elapsed() < Duration::from_secs(140),
-        "it waited for the usual limit"
-    );
     assert_eq!((code, cell.verdict().word()), (2, "broken"), "{}", cell.detail());
     let detail = cell.detail();
     assert!(

@@ -21,6 +21,7 @@ pub mod kmsg;
 mod leak;
 mod lines;
 mod needs;
+mod output;
 mod phase;
 mod places;
 pub mod procfs;

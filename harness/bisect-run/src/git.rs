@@ -203,11 +203,16 @@ fn scope(range: &CommitRange, repository: &Repository) -> Vec<String> {
 
 /// How `cargo xtask test` is told to run a revision of a tree.
 pub(crate) fn again(given: &GivenTree, dir: &Path, rev: &str) -> String {
+    let given = GivenTree {
+        tree: dir.to_owned(),
+        ..given.clone()
+    };
+    let given = given.absolute();
     let mut words = vec![
-        format!("--tree {}", quoted(&dir.to_string_lossy())),
+        format!("--tree {}", quoted(&given.tree.to_string_lossy())),
         format!("--rev {rev}"),
     ];
-    words.extend(build_options(given));
+    words.extend(build_options(&given));
     words.join(" ")
 }
 

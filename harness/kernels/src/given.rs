@@ -27,6 +27,39 @@ pub struct GivenTree {
     pub cc: Option<String>,
 }
 
+impl GivenTree {
+    /// The same one for a command that is given again in any directory.
+    #[must_use]
+    pub fn absolute(&self) -> GivenTree {
+        let path = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let part = |part: &String| {
+            // A file is written with a dot or slash; all else is the name of a ready part.
+            let is_file = part.contains(['.', '/']) && Path::new(part).is_file();
+            if is_file {
+                path(Path::new(part)).to_string_lossy().into_owned()
+            } else {
+                part.clone()
+            }
+        };
+        GivenTree {
+            tree: if is_address(&self.tree) {
+                self.tree.clone()
+            } else {
+                path(&self.tree)
+            },
+            config: self.config.iter().map(part).collect(),
+            patch: self.patch.iter().map(|patch| path(patch)).collect(),
+            ..self.clone()
+        }
+    }
+}
+
+/// Whether this is the address of a repository, and none of a directory.
+#[must_use]
+pub fn is_address(tree: &Path) -> bool {
+    tree.to_string_lossy().contains("://")
+}
+
 /// A kernel that is given on the command line.
 ///
 /// # Errors
@@ -171,4 +204,35 @@ pub fn patched(kernels: &[&Kernel], named: bool, patches: &[PathBuf], all: &Mani
             }
         ),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tree_is_asked_for_again_from_anywhere() {
+        let here = std::env::current_dir().unwrap();
+        let given = GivenTree {
+            tree: "linux".into(),
+            rev: Some("v6.1".to_owned()),
+            config: ["base", "defconfig", "./Cargo.toml", "./nope"]
+                .map(str::to_owned)
+                .to_vec(),
+            patch: vec!["a.patch".into(), "/b.patch".into()],
+            cc: Some("gcc-12".to_owned()),
+        };
+        let again = given.absolute();
+        assert_eq!(again.tree, here.join("linux"));
+        assert_eq!(again.patch, [here.join("a.patch"), "/b.patch".into()]);
+        let file = here.join("Cargo.toml").to_string_lossy().into_owned();
+        assert_eq!(again.config, ["base", "defconfig", &file, "./nope"]);
+        assert_eq!((&again.rev, &again.cc), (&given.rev, &given.cc));
+        assert_eq!(again.absolute(), again);
+        let remote = GivenTree {
+            tree: "https://example.invalid/linux".into(),
+            ..GivenTree::default()
+        };
+        assert_eq!(remote.absolute().tree, remote.tree);
+    }
 }

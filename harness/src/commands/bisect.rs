@@ -150,14 +150,16 @@ impl BisectArgs {
             restart: self.restart,
             ahead: self.ahead.into(),
             accel: self.machine.accel.into(),
+            case_limit: self.machine.case_limit,
             cold_boot: self.machine.cold_boot,
             offline: self.host.offline,
             yes: self.host.install.yes,
         };
+        let time = self.exec.time()?;
         let subject = match self.exec.exec {
             Some(line) => Subject::Exec {
                 line,
-                time: self.exec.exec_time,
+                time,
                 plan: self.exec.plan,
                 rules: self.exec.rule,
             },

@@ -12,6 +12,7 @@ mod bisect;
 mod clone;
 mod copies;
 mod disk;
+mod exec;
 mod failures;
 mod images;
 mod inject;

@@ -244,7 +244,7 @@ fn inject_needs_a_running_shell() {
     exit code 69
     ");
     insta::assert_snapshot!(place.run(&["inject", "list", "more"]), @"
-    error: `list`, `clear`, `stats` and `subscribe` take nothing more, `power` neither, `remove` and `release` a \
+    error: `list`, `clear`, `stats`, `subscribe` and `quit` take nothing more, `power` neither, `remove` and `release` a \
     rule's name, `mark` and `rollback` a mark's, `set` NAME:VALUE, `resize` a size, `export` a file and how, `log` a \
     file
     exit code 64

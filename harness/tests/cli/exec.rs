@@ -156,7 +156,7 @@ fn a_shell_takes_a_kernel_an_image_or_a_tree() {
     exit code 64
     ");
     insta::assert_snapshot!(place.run(&["shell", "--image", "nope"]), @"
-    error: --image nope: there is no such file; expected a bzImage or a vmlinux
+    error: --image nope: there is no such file; expected a bzImage, a vmlinux, or a package file (.deb, .rpm, .pkg.tar.zst)
     exit code 66
     ");
     insta::assert_snapshot!(place.run(&["shell", "--image", "kernels.toml", "--modules", "nope"]), @"

@@ -153,7 +153,7 @@ impl From<WhenOverWord> for WhenOver {
 /// A kernel image of the person's own.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct ImageArgs {
-    /// Run this kernel image (bzImage or vmlinux) instead of the kernels of kernels.toml.
+    /// Run this kernel (bzImage, vmlinux, or a package: .deb, .rpm, .pkg.tar.zst) instead of those of kernels.toml.
     #[arg(
         long,
         value_name = "FILE",
@@ -161,15 +161,16 @@ pub(crate) struct ImageArgs {
         conflicts_with_all = OF_TREE
     )]
     pub(crate) image: Option<PathBuf>,
-    /// Directory with the image's modules: one that holds lib/modules/RELEASE, or is it.
+    /// Directory with the image's modules: one that holds lib/modules/RELEASE, or is it; for a package, other packages
+    /// of the same kernel (may be given more than once).
     #[arg(
         long,
-        value_name = "DIR",
+        value_name = "DIR|FILE",
         requires = "image",
         conflicts_with_all = ["kernel", "patch", "manifest"],
         conflicts_with_all = OF_TREE
     )]
-    pub(crate) modules: Option<PathBuf>,
+    pub(crate) modules: Vec<PathBuf>,
 }
 
 /// How a tree of the person's own is built.

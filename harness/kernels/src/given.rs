@@ -64,7 +64,7 @@ pub fn is_address(tree: &Path) -> bool {
 ///
 /// # Errors
 /// The image or the modules' directory does not exist.
-pub fn image_kernel(image: &Path, modules: Option<&Path>) -> Result<Kernel, Failure> {
+pub fn image_kernel(image: &Path, modules: &[PathBuf]) -> Result<Kernel, Failure> {
     let problem = |path: &Path, kind: &str| {
         if path.join("Kconfig").is_file() {
             "that is a directory with source; `--tree` builds it, and leaves the image at arch/x86/boot/bzImage"
@@ -88,7 +88,9 @@ pub fn image_kernel(image: &Path, modules: Option<&Path>) -> Result<Kernel, Fail
     let is_package = |path: &Path| PackageFormat::of(path).is_some();
     let name = image.file_name().unwrap_or_default().to_string_lossy();
     if is_package(image) {
-        let files: Vec<PathBuf> = std::iter::once(image).chain(modules).map(Path::to_owned).collect();
+        let files: Vec<PathBuf> = std::iter::once(image.to_owned())
+            .chain(modules.iter().cloned())
+            .collect();
         return match files.iter().find(|file| !file.is_file() || !is_package(file)) {
             None => Ok(Kernel::from_package_files(&name, files)),
             Some(other) => {
@@ -102,6 +104,15 @@ pub fn image_kernel(image: &Path, modules: Option<&Path>) -> Result<Kernel, Fail
             }
         };
     }
+    if let Some(second) = modules.get(1) {
+        let message = format!(
+            "--modules {}: there is a directory of modules already; expected one for an image, or package files if the \
+            kernel is one",
+            second.display()
+        );
+        return Err(Failure::new(Exit::Usage, message));
+    }
+    let modules = modules.first().map(PathBuf::as_path);
     if let Some(modules) = modules.filter(|dir| !dir.is_dir()) {
         let message = format!(
             "--modules {}: {}; expected one that holds lib/modules/RELEASE",

@@ -1,6 +1,7 @@
 //! From package files, or from files of the user's own, to a directory of the store.
 
-use exit::{Exit, ExitError};
+mod error;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,105 +13,11 @@ use super::store::Description;
 use host::cache::CacheError;
 use host::tool::{self, ToolError};
 
+pub use error::UnpackError;
+
 const DEADLINE: Duration = Duration::from_secs(300);
 const BZIMAGE: &str = "bzImage";
 const VMLINUX: &str = "vmlinux";
-
-/// Why packages or files do not become a kernel that boots.
-#[derive(Debug, thiserror::Error)]
-pub enum UnpackError {
-    /// No kernel image is where packages put it.
-    #[error(
-        "no kernel image in {packages}: neither boot/vmlinuz-* nor usr/lib/modules/*/vmlinuz; a package that only \
-        names others has none"
-    )]
-    NoImage {
-        /// The packages, for a person.
-        packages: String,
-    },
-    /// There are several.
-    #[error("several kernel images in {packages}: {images}; name one kernel's packages only")]
-    ManyImages {
-        /// The packages, for a person.
-        packages: String,
-        /// The images found.
-        images: String,
-    },
-    /// A package file is damaged, or of a kind that nobody knows.
-    #[error("{} cannot be unpacked: it is damaged, or no package; download or build it again", path.display())]
-    Damaged {
-        path: PathBuf,
-        /// What bsdtar said.
-        source: ToolError,
-    },
-    /// A file that kernels.toml or the command line names cannot be read.
-    #[error("cannot read {}", path.display())]
-    Read {
-        path: PathBuf,
-        /// The system's answer.
-        source: std::io::Error,
-    },
-    /// A file that was named is no kernel.
-    #[error("{} is no kernel: {reason}", path.display())]
-    NotAKernel {
-        path: PathBuf,
-        reason: payload::PayloadError,
-    },
-    /// The modules directory given holds no modules of this kernel.
-    #[error(
-        "{} holds no modules of {release}: {found}; build the two together, or leave `modules` out if all is built in",
-        path.display()
-    )]
-    NoModules {
-        /// The directory given.
-        path: PathBuf,
-        /// The kernel's release.
-        release: String,
-        /// What is there.
-        found: String,
-    },
-    /// What drives the disk is a module, and no modules are given.
-    #[error(
-        "{}: the driver of the disk (virtio_blk) is not built into {release}: name the directory or the package of its \
-        modules with `--modules`, like `--modules /lib/modules/{release}`, or build it with CONFIG_VIRTIO_BLK=y",
-        path.display()
-    )]
-    NeedsModules {
-        path: PathBuf,
-        /// The kernel's release.
-        release: String,
-    },
-    /// A module cannot be decompressed.
-    #[error("cannot decompress {}", path.display())]
-    Module {
-        path: PathBuf,
-        /// What is wrong with it.
-        source: std::io::Error,
-    },
-    /// A host tool failed.
-    #[error(transparent)]
-    Tool(#[from] ToolError),
-    /// The cache cannot be used.
-    #[error(transparent)]
-    Cache(#[from] CacheError),
-}
-
-impl ExitError for UnpackError {
-    fn exit(&self) -> Exit {
-        match self {
-            UnpackError::Module { .. } => Exit::Internal,
-            UnpackError::NoImage { .. }
-            | UnpackError::ManyImages { .. }
-            | UnpackError::Damaged { .. }
-            | UnpackError::Read { .. }
-            | UnpackError::NotAKernel { .. }
-            | UnpackError::NeedsModules { .. }
-            | UnpackError::NoModules { .. } => Exit::NoInput,
-            UnpackError::Tool(error) => error.exit(),
-            UnpackError::Cache(error) => error.exit(),
-        }
-    }
-}
 
 /// Unpacks package files into `made`, which is empty, and keeps what a boot needs.
 ///
@@ -140,7 +47,16 @@ pub(crate) fn package_files(files: &[PathBuf], made: &Path) -> Result<Descriptio
         unpack_deb(&tree, file)?;
     }
     let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
-    installed(&tree, &names.join(", "), made)
+    let names = names.join(", ");
+    let description = installed(&tree, &names, made)?;
+    let modules = made.join("lib/modules").join(&description.release);
+    if modules.is_dir() && !modules.join("modules.builtin").is_file() {
+        return Err(UnpackError::NoBuiltin {
+            packages: names,
+            release: description.release,
+        });
+    }
+    Ok(description)
 }
 
 /// Extracts an archive: bsdtar reads the three formats, and what they are compressed by.
@@ -186,7 +102,8 @@ fn installed(tree: &Path, names: &str, made: &Path) -> Result<Description, Unpac
         rename(&config, &made.join("config"))?;
     }
     let modules = ["lib/modules", "usr/lib/modules"].map(|at| tree.join(at).join(&release));
-    if let Some(modules) = modules.into_iter().find(|folder| folder.is_dir()) {
+    // There may be one for the image alone.
+    if let Some(modules) = modules.into_iter().find(|folder| folder.join("kernel").is_dir()) {
         create(&made.join("lib/modules"))?;
         rename(&modules, &made.join("lib/modules").join(&release))?;
         finish_modules(made, &release)?;

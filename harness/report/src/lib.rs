@@ -228,7 +228,7 @@ fn reproduce(run: &Run, cell: &Cell) -> String {
         KernelOrigin::Image { image, modules } => {
             option(&mut command, "image", &image.to_string_lossy());
             option(&mut command, "fs", cell.fs.as_str());
-            if let Some(modules) = modules {
+            for modules in modules {
                 option(&mut command, "modules", &modules.to_string_lossy());
             }
         }

@@ -83,10 +83,11 @@ pub enum KernelOrigin {
     },
     /// An image given on the command line.
     Image {
-        /// bzImage or vmlinux.
+        /// bzImage, vmlinux, or a package.
         image: PathBuf,
-        /// Directory that holds, or is, `lib/modules/RELEASE`; none for a kernel without modules.
-        modules: Option<PathBuf>,
+        /// A directory that holds, or is, `lib/modules/RELEASE`; the other packages of a package; none for a kernel
+        /// without modules.
+        modules: Vec<PathBuf>,
     },
     /// Source given on the command line.
     Tree(GivenTree),

@@ -18,18 +18,17 @@ pub(crate) struct KernelChoice {
 }
 
 impl ImageArgs {
-    /// The image with the directory of its modules, if one is given.
+    /// The image with its modules, if one is given.
     ///
     /// # Errors
     /// One of them does not exist.
     pub(crate) fn chosen(&self) -> Result<Option<KernelChoice>, Failure> {
         let Some(image) = &self.image else { return Ok(None) };
-        let modules = self.modules.as_deref();
         Ok(Some(KernelChoice {
-            kernels: vec![image_kernel(image, modules)?],
+            kernels: vec![image_kernel(image, &self.modules)?],
             origin: KernelOrigin::Image {
                 image: absolute(image),
-                modules: modules.map(absolute),
+                modules: self.modules.iter().map(|path| absolute(path)).collect(),
             },
         }))
     }

@@ -102,7 +102,7 @@ fn images_that_are_not_there_are_named() {
     error: the following required arguments were not provided:
       --image <FILE>
 
-    Usage: cargo xtask test --image <FILE> --list --modules <DIR>
+    Usage: cargo xtask test --image <FILE> --list --modules <DIR|FILE>
 
     For more information, try '--help'.
     exit code 64

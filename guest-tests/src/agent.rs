@@ -20,6 +20,8 @@ pub mod job;
 pub mod kmsg;
 mod leak;
 mod lines;
+mod needs;
+mod output;
 mod phase;
 mod places;
 pub mod procfs;

@@ -2,13 +2,16 @@
 
 use std::num::NonZeroU64;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use guest_wire::{ExecTime, Fs};
+use exit::Failure;
+use guest_wire::{ExecTime, Fs, WhenOver};
 use host::suggest;
 use kernels::GivenTree;
 use machine::accel::Choice;
 use run::cases::Profile;
+use run::exec::GivenTime;
 
 /// How the host may be used.
 #[derive(Debug, Clone, Copy, Args)]
@@ -63,31 +66,111 @@ pub(crate) struct MachineArgs {
     /// Boot every machine from power-on, instead of going on from a snapshot of the booted guest.
     #[arg(long)]
     pub(crate) cold_boot: bool,
+    /// How long a case may go on, once its guest is ready, without an end and without evidence of a hang, at most
+    /// 3600s; then it is broken, or inconclusive if a rule makes it wait. The time of --exec-time comes on top.
+    #[arg(long, value_name = "TIME", default_value = CASE_LIMIT_WORDS, value_parser = run::exec::case_limit)]
+    pub(crate) case_limit: Duration,
 }
+
+/// The limit of a case without an option.
+const CASE_LIMIT_WORDS: &str = "150s";
 
 /// A program of the person's own, in place of the cases. What needs it names its conflicts, too: clap does not ask for
 /// an argument that conflicts with one that is there.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ExecArgs {
     /// Run a static program of your own in the guest, in a fresh file system at /mnt, instead of the cases.
+    ///
+    /// The words are quoted as in a shell: --exec './repro "two words"'. Nothing else is done with them: no $VARIABLE,
+    /// no *, no |, no >.
+    ///
+    /// The guest has one CPU, 512 MiB of memory and no network, no shell and no libraries. The program lies in /bin,
+    /// beside `inject`, and runs as root in /mnt; the disk is /dev/vda; /dev, /proc, /sys, /run and /tmp are mounted.
+    /// Its standard input is empty. Its variables are PATH=/bin, HOME=/ and BIOSCOPE_FD, by which it can report. What
+    /// it writes to standard output and standard error is kept in output.log, beside the cell's other evidence: 2 MiB
+    /// of it, the beginning and the end.
+    ///
+    /// Exit code 0 is a pass, 77 a skip (it does not apply here), 125 a skip as for `git bisect run` (it cannot test
+    /// here), any other code or a signal a failure. What it leaves running is ended before the umount.
     #[arg(long, value_name = "PROGRAM ARG…", conflicts_with_all = ["case", "profile"])]
     pub(crate) exec: Option<String>,
-    /// How long --exec's program may run, and what is said of one that still runs then: pass (the default), or error.
-    /// Without it a program has to end by itself.
+    /// End --exec's program when it has run for so long (30s, 500ms; at most 3600s). Without it a program has to end by
+    /// itself, within --case-limit.
     #[arg(
         long,
-        value_name = "TIME[,pass|error]",
+        value_name = "TIME",
         requires = "exec",
         value_parser = run::exec::exec_time,
         conflicts_with_all = ["case", "profile"]
     )]
-    pub(crate) exec_time: Option<ExecTime>,
+    pub(crate) exec_time: Option<GivenTime>,
+    /// What it means that --exec-time had to end the program.
+    #[arg(
+        long,
+        value_enum,
+        value_name = "MEANING",
+        requires = "exec_time",
+        conflicts_with_all = ["case", "profile"]
+    )]
+    pub(crate) exec_time_is: Option<WhenOverWord>,
     /// A fault plan for --exec: a TOML file with `seed` and `rules`.
     #[arg(long, value_name = "FILE", requires = "exec", conflicts_with_all = ["case", "profile"])]
     pub(crate) plan: Option<PathBuf>,
     /// A fault rule for --exec; may be given more than once, and beside a plan.
     #[arg(long, value_name = "RULE", requires = "exec", conflicts_with_all = ["case", "profile"])]
     pub(crate) rule: Vec<String>,
+}
+
+impl ExecArgs {
+    /// How long the program may run, and what it means that it had to be ended.
+    ///
+    /// # Errors
+    /// The flags contradict each other.
+    pub(crate) fn time(&self) -> Result<Option<ExecTime>, Failure> {
+        run::exec::resolve_time(self.exec_time, self.exec_time_is.map(WhenOver::from))
+    }
+}
+
+/// Words of `--exec-time-is`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WhenOverWord {
+    /// It was meant to run on (the default).
+    Pass,
+    /// It should have ended by itself: an error.
+    #[value(alias = "error")]
+    Fail,
+}
+
+impl From<WhenOverWord> for WhenOver {
+    fn from(word: WhenOverWord) -> WhenOver {
+        match word {
+            WhenOverWord::Pass => WhenOver::Pass,
+            WhenOverWord::Fail => WhenOver::Error,
+        }
+    }
+}
+
+/// A kernel image of the person's own.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct ImageArgs {
+    /// Run this kernel (bzImage, vmlinux, or a package: .deb, .rpm, .pkg.tar.zst) instead of those of kernels.toml.
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["kernel", "patch", "manifest"],
+        conflicts_with_all = OF_TREE
+    )]
+    pub(crate) image: Option<PathBuf>,
+    /// Directory with the image's modules: one that holds lib/modules/RELEASE, or is it; for a package, other packages
+    /// of the same kernel (may be given more than once).
+    #[arg(
+        long,
+        value_name = "DIR|FILE",
+        requires = "image",
+        conflicts_with_all = ["kernel", "patch", "manifest"],
+        conflicts_with_all = OF_TREE
+    )]
+    pub(crate) modules: Vec<PathBuf>,
 }
 
 /// How a tree of the person's own is built.
@@ -205,6 +288,11 @@ pub(crate) fn file_system(word: &str) -> Result<Fs, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_limit_of_a_case_is_what_the_help_says() {
+        assert_eq!(run::exec::case_limit(CASE_LIMIT_WORDS), Ok(run::CASE_LIMIT));
+    }
 
     #[test]
     fn a_misspelt_file_system_gets_a_hint() {

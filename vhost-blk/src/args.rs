@@ -1,5 +1,7 @@
 //! Command line to settings. Everything that can be wrong is found here, before a socket or a file is made.
 
+mod values;
+
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
@@ -21,6 +23,9 @@ use vhost_blk_api::trace::show::{Filter, NoMark, NoRule, listing};
 use vhost_blk_api::trace::summary::summary;
 use vhost_blk_api::trace::{self, Status};
 
+use crate::ctl::{Ctl, NotDone};
+use values::{block_size, directory, history_bytes, op, queue_size, sectors, serial_text, size_max, status};
+
 /// A vhost-user block device that injects faults.
 ///
 /// Serves a raw image to a vhost-user front end (QEMU and others). The image is never written: what the guest writes
@@ -32,7 +37,8 @@ use vhost_blk_api::trace::{self, Status};
 ///
 /// Exit codes: 0 ended in order, 64 bad usage or a rule that does not parse, 65 a plan or trace with something wrong in
 /// it, or a trace that cannot be replayed, 66 a file or directory that was named does not exist, cannot be read or is
-/// of the wrong kind, 71 the system refuses something, 73 a socket or a file cannot be made.
+/// of the wrong kind, 69 no device answers (ctl), 71 the system refuses something, 73 a socket or a file cannot be
+/// made.
 #[derive(Debug, Parser)]
 #[command(
     name = "vhost-blk",
@@ -56,6 +62,8 @@ enum Question {
         #[arg(required = true)]
         rule: Vec<String>,
     },
+    /// Tell a running device what to do: add a rule, list rules, cut the power, resize the disk, …
+    Ctl(Ctl),
     /// Print a trace, a line a request, or what it comes to
     Trace(ShowTrace),
     /// Print a reference page, in Markdown
@@ -226,6 +234,8 @@ pub enum Failure {
     Trace { path: PathBuf, source: io::Error },
     #[error("the trace would be written over {}, the file of `{option}`: expected another name for `--trace`", path.display())]
     TraceOver { path: PathBuf, option: &'static str },
+    #[error(transparent)]
+    NotDone(#[from] NotDone),
     #[error("cannot write to standard output: {0}")]
     Output(io::Error),
     #[error(transparent)]
@@ -238,6 +248,8 @@ pub enum Failure {
 pub enum Task {
     /// Serve a disk.
     Serve(Box<Settings>),
+    /// Tell a running device something.
+    Tell(Ctl),
     /// Say this.
     Say(String),
 }
@@ -250,6 +262,7 @@ impl Task {
                 let rule: Rule = rule.join(" ").parse()?;
                 Ok(Task::Say(format!("{}\n", explain(&rule))))
             }
+            (Some(Question::Ctl(ctl)), _) => Ok(Task::Tell(ctl)),
             (Some(Question::Trace(wanted)), _) => wanted.text().map(Task::Say),
             (Some(Question::Reference { of }), _) => Ok(Task::Say(match of.as_str() {
                 "control" => control::reference(),
@@ -265,7 +278,7 @@ impl Task {
             (None, None) => {
                 let missing = Args::command().error(
                     clap::error::ErrorKind::MissingRequiredArgument,
-                    "expected --socket PATH and --image FILE, or one of the commands explain and reference",
+                    "expected --socket PATH and --image FILE, or one of the commands explain, ctl, trace and reference",
                 );
                 Err(Failure::Usage(missing))
             }
@@ -406,6 +419,7 @@ impl ExitError for Failure {
             | Failure::NoMark(_)
             | Failure::NoRule(_)
             | Failure::TraceOver { .. } => Exit::Usage,
+            Failure::NotDone(error) => error.exit(),
             Failure::ReadTrace(trace::ReadError::Line { .. } | trace::ReadError::Version { .. })
             | Failure::Script { .. } => Exit::Data,
             Failure::ReadTrace(trace::ReadError::Read { .. }) => Exit::NoInput,
@@ -416,73 +430,5 @@ impl ExitError for Failure {
             Failure::System { .. } | Failure::Serve(ServeError::System { .. } | ServeError::Sandbox(_)) => Exit::System,
             Failure::Trace { .. } | Failure::Output(_) | Failure::Serve(_) => Exit::CannotCreate,
         }
-    }
-}
-
-fn op(text: &str) -> Result<Op, String> {
-    let all = || Op::MATCHABLE.into_iter().chain([Op::GetId]);
-    all().find(|op| op.name() == text).ok_or_else(|| {
-        let names: Vec<&str> = all().map(Op::name).collect();
-        format!("expected one of {}", names.join(", "))
-    })
-}
-
-fn status(text: &str) -> Result<Status, String> {
-    [Status::Ok, Status::IoErr, Status::Unsupp, Status::Dropped]
-        .into_iter()
-        .find(|status| status.name() == text)
-        .ok_or_else(|| "expected ok, ioerr, unsupp or dropped".to_owned())
-}
-
-fn sectors(text: &str) -> Result<Range<u64>, String> {
-    let range = text
-        .split_once("..")
-        .and_then(|(start, end)| Some(start.parse().ok()?..end.parse().ok()?));
-    range
-        .filter(|range: &Range<u64>| range.start < range.end)
-        .ok_or_else(|| "expected A..B with A < B".to_owned())
-}
-
-fn power_of_two(text: &str, min: u32, max: u32) -> Result<u32, String> {
-    match text.parse::<u32>() {
-        Ok(number) if number.is_power_of_two() && (min..=max).contains(&number) => Ok(number),
-        _ => Err(format!("expected a power of two from {min} to {max}")),
-    }
-}
-
-fn queue_size(text: &str) -> Result<u16, String> {
-    u16::try_from(power_of_two(text, 2, 1024)?).map_err(|error| error.to_string())
-}
-
-fn history_bytes(text: &str) -> Result<u64, String> {
-    vhost_blk_api::plan::units::parse_bytes(text)
-        .ok_or_else(|| "expected a number of bytes, like 4096, 512k or 256M".to_owned())
-}
-
-fn block_size(text: &str) -> Result<u32, String> {
-    power_of_two(text, 512, 4096)
-}
-
-fn size_max(text: &str) -> Result<u32, String> {
-    match text.parse::<u32>() {
-        Ok(bytes) if bytes >= 512 && bytes.is_multiple_of(512) => Ok(bytes),
-        _ => Err("expected a multiple of 512 bytes".to_owned()),
-    }
-}
-
-fn directory(text: &str) -> Result<PathBuf, String> {
-    let path = PathBuf::from(text);
-    match path.metadata() {
-        Ok(metadata) if metadata.is_dir() => Ok(path),
-        Ok(_) => Err("not a directory".to_owned()),
-        Err(error) => Err(format!("{error}: expected a directory that exists")),
-    }
-}
-
-fn serial_text(text: &str) -> Result<String, String> {
-    if text.len() <= 20 {
-        Ok(text.to_owned())
-    } else {
-        Err(format!("{} bytes: at most 20", text.len()))
     }
 }

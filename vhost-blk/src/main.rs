@@ -1,6 +1,7 @@
 //! A vhost-user block device that injects faults: the command line.
 
 mod args;
+mod ctl;
 
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
@@ -28,6 +29,7 @@ fn start() -> Result<(), Failure> {
     let started = Instant::now();
     let settings = match Task::from_command_line()? {
         Task::Serve(settings) => settings,
+        Task::Tell(ctl) => return Ok(ctl.run()?),
         Task::Say(text) => {
             let mut out = std::io::stdout().lock();
             return match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {

@@ -9,17 +9,13 @@ use guest_wire::{
 };
 
 use super::kmsg::LogReader;
+use super::output::Output;
 use super::phase::{PhaseProcess, Wake};
 use super::serial::Serial;
 use super::{boot, counters, kmsg, sample};
 use crate::errno;
 use crate::reporter::{ProgramMessage, Reply};
 use crate::state;
-
-/// Lines of a program's output that are passed on in one phase.
-const OUTPUT_LINES_MAX: usize = 200;
-/// Bytes of each of them.
-const OUTPUT_LINE_MAX: usize = 512;
 
 /// The agent while it runs one job.
 #[derive(Debug)]
@@ -156,12 +152,12 @@ impl<'a> Runner<'a> {
     fn phase(&mut self, phase: Phase, words: &[String]) -> io::Result<PhaseOutcome> {
         kmsg::write(&format!("phase {}", phase.name()));
         self.event(Event::PhaseStart { phase })?;
-        let time = match &self.job.kind {
-            JobKind::Exec { time, .. } if phase == Phase::Run => *time,
-            _ => None,
+        let (time, output) = match &self.job.kind {
+            JobKind::Exec { time, .. } if phase == Phase::Run => (*time, Output::whole()),
+            _ => (None, Output::notes()),
         };
         let outcome = match PhaseProcess::start(words) {
-            Ok(process) => self.watch(phase, process, time)?,
+            Ok(process) => self.watch(phase, process, time, output)?,
             Err(error) => PhaseOutcome::Failed(format!("start of {}: {}", words.join(" "), errno::io_name(&error))),
         };
         self.event(Event::PhaseEnd {
@@ -173,9 +169,14 @@ impl<'a> Runner<'a> {
         Ok(outcome)
     }
 
-    fn watch(&mut self, phase: Phase, mut process: PhaseProcess, time: Option<ExecTime>) -> io::Result<PhaseOutcome> {
+    fn watch(
+        &mut self,
+        phase: Phase,
+        mut process: PhaseProcess,
+        time: Option<ExecTime>,
+        mut output: Output,
+    ) -> io::Result<PhaseOutcome> {
         let mut failed = None;
-        let mut output_lines = 0;
         // Questions of the program that the host has not answered yet.
         let mut asked: HashSet<u64> = HashSet::new();
         loop {
@@ -193,12 +194,7 @@ impl<'a> Runner<'a> {
                         })?;
                     }
                 },
-                Wake::Output(line) => {
-                    output_lines += 1;
-                    if let Some(text) = output_note(output_lines, line) {
-                        self.event(Event::Note { text })?;
-                    }
-                }
+                Wake::Output(bytes) => self.events(output.take(&bytes))?,
                 Wake::Sample => {
                     self.sample(phase, &process)?;
                     if let Some(time) = time {
@@ -213,14 +209,21 @@ impl<'a> Runner<'a> {
                                 let line = serde_json::to_string(&Reply { error, text })?;
                                 process.answer(&format!("{line}\n"));
                             }
-                            Ok(HostMessage::DumpBlocked) => self.dump(phase, &process)?,
+                            Ok(HostMessage::DumpBlocked) => {
+                                // It may never say more.
+                                self.events(output.rest())?;
+                                self.dump(phase, &process)?;
+                            }
                             Ok(HostMessage::PowerOff) => boot::power_off(),
                             Ok(other) => kmsg::write(&format!("unexpected message while a job runs: {other:?}")),
                             Err(error) => kmsg::write(&error.to_string()),
                         }
                     }
                 }
-                Wake::Over(outcome) => return Ok(failed.map_or(outcome, PhaseOutcome::Failed)),
+                Wake::Over(outcome) => {
+                    self.events(output.rest())?;
+                    return Ok(failed.map_or(outcome, PhaseOutcome::Failed));
+                }
             }
         }
     }
@@ -277,6 +280,10 @@ impl<'a> Runner<'a> {
         Ok(id)
     }
 
+    fn events(&mut self, events: Vec<Event>) -> io::Result<()> {
+        events.into_iter().try_for_each(|event| self.event(event))
+    }
+
     fn event(&mut self, event: Event) -> io::Result<()> {
         let uptime_ms = sample::uptime_ms();
         self.seal.add(uptime_ms, &event);
@@ -295,22 +302,6 @@ pub fn dump_blocked() {
     }
 }
 
-/// The note for line number `count` of a program's output; none beyond the limit.
-fn output_note(count: usize, mut line: String) -> Option<String> {
-    if count > OUTPUT_LINES_MAX {
-        return (count == OUTPUT_LINES_MAX + 1).then(|| format!("output beyond {OUTPUT_LINES_MAX} lines is not shown"));
-    }
-    if line.len() > OUTPUT_LINE_MAX {
-        let cut = (0..=OUTPUT_LINE_MAX)
-            .rev()
-            .find(|at| line.is_char_boundary(*at))
-            .unwrap_or(0);
-        line.truncate(cut);
-        line.push('…');
-    }
-    Some(line)
-}
-
 fn clear_state() -> io::Result<()> {
     for entry in std::fs::read_dir(state::DIR)? {
         std::fs::remove_file(entry?.path())?;
@@ -323,18 +314,6 @@ mod tests {
     use guest_wire::params::{Parameters, RwVerify, TestParams};
 
     use super::*;
-
-    #[test]
-    fn output_is_bounded() {
-        assert_eq!(output_note(1, "hello".to_owned()).as_deref(), Some("hello"));
-        let long = output_note(200, "é".repeat(400)).unwrap();
-        assert!(long.len() <= OUTPUT_LINE_MAX + '…'.len_utf8() && long.ends_with('…'));
-        assert_eq!(
-            output_note(201, String::new()).as_deref(),
-            Some("output beyond 200 lines is not shown")
-        );
-        assert_eq!(output_note(202, String::new()), None);
-    }
 
     #[test]
     fn words_of_a_phase() {

@@ -22,6 +22,8 @@ use crate::test::EXIT_SKIPPED;
 const FIRST_SAMPLE_MS: i64 = 1000;
 /// Time between two looks.
 const SAMPLE_EVERY_MS: i64 = 250;
+/// Bytes of output that are read before everything else gets its turn: what a pipe holds.
+const OUTPUT_AT_ONCE: usize = 64 << 10;
 /// Lowest number of the descriptor that a program gets for its reports: out of the way of those it opens itself.
 const REPORT_FD_MIN: i32 = 5;
 
@@ -32,8 +34,8 @@ pub(crate) enum Wake {
     Host,
     /// A line of the program's report socket.
     Report(String),
-    /// A line of its output.
-    Output(String),
+    /// A part of its output, as it came.
+    Output(Vec<u8>),
     /// It is time for a look.
     Sample,
     /// The program and all that it started are gone.
@@ -45,8 +47,8 @@ pub(crate) enum Wake {
 pub(crate) struct PhaseProcess {
     child: Child,
     exited: OwnedFd,
-    report: Stream<UnixStream>,
-    output: Stream<PipeReader>,
+    report: LineStream<UnixStream>,
+    output: Option<PipeReader>,
     timer: OwnedFd,
     started_ms: u64,
     status: Option<ExitStatus>,
@@ -59,14 +61,14 @@ pub(crate) struct PhaseProcess {
 
 /// A stream of lines until its end.
 #[derive(Debug)]
-struct Stream<T> {
+struct LineStream<T> {
     stream: Option<T>,
     lines: Lines,
 }
 
-impl<T: Read> Stream<T> {
-    fn new(stream: T) -> Stream<T> {
-        Stream {
+impl<T: Read> LineStream<T> {
+    fn new(stream: T) -> LineStream<T> {
+        LineStream {
             stream: Some(stream),
             lines: Lines::default(),
         }
@@ -74,20 +76,31 @@ impl<T: Read> Stream<T> {
 
     /// Reads what is there without waiting.
     fn read(&mut self) -> Vec<String> {
-        let mut all = Vec::new();
-        let mut buffer = [0u8; 4096];
-        while let Some(stream) = &mut self.stream {
-            match stream.read(&mut buffer) {
-                Ok(0) => self.stream = None,
-                Ok(done) => all.extend(self.lines.push(&buffer[..done])),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return all,
-                Err(_) => self.stream = None,
-            }
+        let bytes = read(&mut self.stream, usize::MAX);
+        let mut all = self.lines.push(&bytes);
+        if self.stream.is_none() {
+            all.extend(self.lines.rest());
         }
-        all.extend(self.lines.rest());
         all
     }
+}
+
+/// Reads what a stream has, and not much more than so many bytes, without waiting; one that is at its end is gone.
+fn read(stream: &mut Option<impl Read>, bytes_max: usize) -> Vec<u8> {
+    let mut all = Vec::new();
+    let mut buffer = [0u8; 4096];
+    while let Some(open) = stream
+        && all.len() < bytes_max
+    {
+        match open.read(&mut buffer) {
+            Ok(0) => *stream = None,
+            Ok(done) => all.extend_from_slice(&buffer[..done]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Err(_) => *stream = None,
+        }
+    }
+    all
 }
 
 impl PhaseProcess {
@@ -122,8 +135,8 @@ impl PhaseProcess {
         Ok(PhaseProcess {
             child,
             exited,
-            report: Stream::new(report),
-            output: Stream::new(output),
+            report: LineStream::new(report),
+            output: Some(output),
             timer: sample_timer()?,
             started_ms: sample::uptime_ms(),
             status: None,
@@ -168,7 +181,7 @@ impl PhaseProcess {
         ];
         let streams = [
             self.report.stream.as_ref().map(AsFd::as_fd),
-            self.output.stream.as_ref().map(AsFd::as_fd),
+            self.output.as_ref().map(AsFd::as_fd),
         ];
         fds.extend(
             streams
@@ -183,7 +196,12 @@ impl PhaseProcess {
         let [host, timer, exited] = [0, 1, 2].map(|at: usize| fds.get(at).is_some_and(|fd| !fd.revents().is_empty()));
         // What the program said comes before what became of it.
         self.ready.extend(self.report.read().into_iter().map(Wake::Report));
-        self.ready.extend(self.output.read().into_iter().map(Wake::Output));
+        // One that never stops writing must not keep us from all else, until it is at its end.
+        let bytes_max = if exited { usize::MAX } else { OUTPUT_AT_ONCE };
+        let output = read(&mut self.output, bytes_max);
+        if !output.is_empty() {
+            self.ready.push(Wake::Output(output));
+        }
         if host {
             self.ready.push(Wake::Host);
         }
@@ -299,8 +317,13 @@ mod tests {
     fn a_phase_is_its_lines_and_its_outcome() {
         let _alone = sample::CHILDREN.lock().unwrap();
         let (wakes, _) = run("echo one; echo two >&2; printf three; exit 77");
-        let lines = ["one", "two", "three"].map(|line| Wake::Output(line.to_owned()));
-        assert_eq!(wakes, [lines.as_slice(), &[Wake::Over(PhaseOutcome::Skipped)]].concat());
+        let (over, output) = wakes.split_last().unwrap();
+        let output = output.iter().flat_map(|wake| match wake {
+            Wake::Output(bytes) => bytes.clone(),
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(String::from_utf8(output.collect()).unwrap(), "one\ntwo\nthree");
+        assert_eq!(*over, Wake::Over(PhaseOutcome::Skipped));
 
         let (wakes, _) = run("echo '{\"failed\":\"x\"}' >&$BIOSCOPE_FD; kill -9 $$");
         assert_eq!(

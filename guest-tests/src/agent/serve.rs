@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use super::job::{self, Runner};
 use super::serial::{PORT, Serial};
 use super::symbols::LaidOut;
-use super::{boot, kmsg, sample};
+use super::{boot, kmsg, needs, sample};
 use crate::errno;
 
 /// Modules to load, one absolute path a line, in load order.
@@ -28,6 +28,8 @@ const SLOTS: &str = "/sys/bus/pci/slots";
 const DISK_DEADLINE_MS: u64 = 20_000;
 /// Time between two looks for it.
 const DISK_LOOK_MS: u64 = 500;
+/// The same where no event tells of it.
+const DISK_ASK_MS: u64 = 20;
 
 /// Runs the agent to its end, which is the guest's.
 #[must_use]
@@ -56,6 +58,9 @@ pub(crate) fn agent() -> ExitCode {
 }
 
 fn serve(serial: &mut Serial) -> io::Result<()> {
+    if let Some(reason) = needs::lacking() {
+        unfit(serial, reason)?;
+    }
     if let Err(reason) = load_modules() {
         unfit(serial, reason)?;
     }
@@ -140,8 +145,15 @@ pub fn load_modules() -> Result<(), String> {
 pub fn await_disk() -> Result<(), String> {
     let disk = Path::new(DISK);
     let failed = |errno: Errno| format!("waiting for {DISK}: {}", errno::name(errno));
-    let watch = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).map_err(failed)?;
-    inotify::add_watch(&watch, "/dev", WatchFlags::CREATE).map_err(failed)?;
+    // A kernel without inotify is asked again and again.
+    let watch = match inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK) {
+        Err(Errno::NOSYS) => None,
+        watch => Some(watch.map_err(failed)?),
+    };
+    if let Some(watch) = &watch {
+        inotify::add_watch(watch, "/dev", WatchFlags::CREATE).map_err(failed)?;
+    }
+    let look_ms = if watch.is_some() { DISK_LOOK_MS } else { DISK_ASK_MS };
     // Looked for after the watch began, so that it cannot appear unseen in between.
     let mut waited_ms = 0;
     while !disk.exists() {
@@ -153,17 +165,20 @@ pub fn await_disk() -> Result<(), String> {
         }
         let left = Timespec {
             tv_sec: 0,
-            tv_nsec: i64::try_from(DISK_LOOK_MS * 1_000_000).unwrap_or(0),
+            tv_nsec: i64::try_from(look_ms * 1_000_000).unwrap_or(0),
         };
         let since_ms = sample::uptime_ms();
-        match rustix::event::poll(&mut [PollFd::new(&watch, PollFlags::IN)], Some(&left)) {
+        let mut polled: Vec<PollFd<'_>> = watch.iter().map(|watch| PollFd::new(watch, PollFlags::IN)).collect();
+        match rustix::event::poll(&mut polled, Some(&left)) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(failed(errno)),
         }
         // What was created does not matter; only that the watch is quiet again.
-        let mut buffer = [MaybeUninit::uninit(); 1024];
-        let mut events = inotify::Reader::new(&watch, &mut buffer);
-        while events.next().is_ok() {}
+        if let Some(watch) = &watch {
+            let mut buffer = [MaybeUninit::uninit(); 1024];
+            let mut events = inotify::Reader::new(watch, &mut buffer);
+            while events.next().is_ok() {}
+        }
         // The clock of a machine that was stopped jumps when it goes on; the disk had no time to appear.
         waited_ms += (sample::uptime_ms() - since_ms).min(DISK_LOOK_MS);
     }

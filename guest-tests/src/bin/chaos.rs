@@ -11,7 +11,10 @@
 //! - `stop`: sleeps for ever;
 //! - `sleep N`: sleeps for N seconds;
 //! - `aio` and `ring`: read a block by libaio or io_uring, and wait for it;
-//! - `exit N`;
+//! - `exit N`, and `exit N on KERNEL`: only on kernels with this in their release or version;
+//! - `fault`: is ended by SIGSEGV, of which the kernel says something in its log;
+//! - `args WORD…`: says what it was started with;
+//! - `lines N [then WHAT]`: writes N numbered lines to standard output;
 //! - `set NAME VALUE then WHAT`: sets /proc/sys/NAME first;
 //! - `speak WORD… [then WHAT]`: says a word to the speaker (`kernels/speaker`), which is built into the kernel;
 //! - `pages`: writes pages of a file and syncs, and does not care for errors;
@@ -25,7 +28,7 @@
 //!   a rule that flips a bit of a read says in which.
 
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -106,6 +109,25 @@ fn come_back(words: &[&str]) -> io::Result<ExitCode> {
             let none = |_| io::Error::other(format!("{code} is no exit code"));
             return Ok(ExitCode::from(code.parse::<u8>().map_err(none)?));
         }
+        ["exit", code, "on", kernel] => {
+            let uname = rustix::system::uname();
+            let is_it = [uname.release(), uname.version()]
+                .iter()
+                .any(|text| text.to_string_lossy().contains(kernel));
+            return if is_it {
+                act(&["exit", code])
+            } else {
+                Ok(ExitCode::SUCCESS)
+            };
+        }
+        ["fault"] => fault(),
+        ["args", ..] => say_args()?,
+        ["lines", number, next @ ..] => {
+            lines(number.parse().map_err(io::Error::other)?)?;
+            if let ["then", next @ ..] = next {
+                return act(next);
+            }
+        }
         ["writes"] => writes()?,
         ["pages"] => pages(),
         ["feature"] => add_feature()?,
@@ -119,7 +141,7 @@ fn come_back(words: &[&str]) -> io::Result<ExitCode> {
         _ => {
             return Err(io::Error::other(
                 "expected kill-agent, kill-init, poweroff, spin, calls, writes, pages, stop, sleep N, aio, ring, \
-                 exit N, set NAME VALUE then WHAT, speak WORD, feature, inject, sometimes, lockup, silence, taint or \
+                 exit N, fault, args, lines N, set NAME VALUE then WHAT, speak WORD, feature, inject, sometimes, lockup, silence, taint or \
                  oops",
             ));
         }
@@ -151,6 +173,37 @@ fn writes() -> io::Result<()> {
         rustix::io::pwrite(&file, &room[start..start + BLOCK], 0)?;
         room[start] = room[start].wrapping_add(1);
     }
+}
+
+/// Loads from where no memory can be: the address is none that the processor takes, so the kernel logs a general
+/// protection fault of this program.
+fn fault() {
+    let nowhere = 0x4141_4141_4141_4141_usize as *const u8;
+    // SAFETY: none; it is wrong on purpose, and the processor stops it before anything is read.
+    std::hint::black_box(unsafe { nowhere.read_volatile() });
+}
+
+/// Says the arguments, the working directory and the variables.
+fn say_args() -> io::Result<()> {
+    for (number, arg) in std::env::args().enumerate() {
+        println!("arg {number}: [{arg}]");
+    }
+    println!("cwd {}", std::env::current_dir()?.display());
+    let mut variables: Vec<String> = std::env::vars()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    variables.sort();
+    println!("variables {}", variables.join(" "));
+    Ok(())
+}
+
+/// Writes numbered lines.
+fn lines(number: u32) -> io::Result<()> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    for line in 1..=number {
+        writeln!(out, "line {line} of {number}")?;
+    }
+    out.flush()
 }
 
 /// Writes a file and makes all durable, whatever comes of it.

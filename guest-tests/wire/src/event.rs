@@ -108,9 +108,17 @@ pub enum Event {
         /// One line for a person.
         detail: String,
     },
-    /// Something worth having in the evidence that is neither good nor bad (extents, sizes, a reproducer's output).
+    /// Something worth having in the evidence that is neither good nor bad (extents, sizes, a test's output).
     Note {
         /// One line for a person.
+        text: String,
+    },
+    /// Part of what a user's own program wrote to standard output and standard error, in the order in which it came.
+    Output {
+        /// Bytes that were left out before this part, as the whole would be too long.
+        #[serde(default, skip_serializing_if = "is_default")]
+        left_out: u64,
+        /// The bytes as text, with their line ends; what is no UTF-8 has replacement characters.
         text: String,
     },
     /// A look at a phase that has been going on for a while.

@@ -54,6 +54,7 @@ pub fn run(setting: &Setting, begun: Begun) -> Result<Measured> {
         job: &job,
         needs: &[],
         context: CellContext::new(KernelIdentity::default(), Fs::Btrfs, CASE),
+        limit: run::CASE_LIMIT,
         dir: dir.path(),
     };
     let (evidence, _) = job::run(&mut machine, request, &mut ConsolePlace::of_boot());

@@ -7,15 +7,17 @@ use std::thread::JoinHandle;
 use host::cache::Cache;
 use kernels::TreeSource;
 use kernels::build::{self, Stop};
-use kernels::source::{self, Repo, Tree};
+use kernels::source::{PatchSet, Repo, Tree};
 
 /// A kernel to build.
 pub(crate) struct BuildRequest {
     pub(crate) item: usize,
     /// What it is called as a kernel.
     pub(crate) id: String,
-    /// Its source, without the patches of `source`.
+    /// Its source,
     pub(crate) tree: Tree,
+    /// and what is applied to it.
+    pub(crate) patches: PatchSet,
 }
 
 /// Kernels that are built in the background, one after the other.
@@ -43,7 +45,13 @@ impl Ahead {
         let thread = {
             let (stop, at) = (Arc::clone(&stop), Arc::clone(&at));
             std::thread::spawn(move || {
-                for BuildRequest { item, id, tree } in wanted {
+                for BuildRequest {
+                    item,
+                    id,
+                    tree,
+                    patches,
+                } in wanted
+                {
                     {
                         let mut at = at.lock().unwrap_or_else(PoisonError::into_inner);
                         if at.last || stop.is_stopped() {
@@ -51,7 +59,8 @@ impl Ahead {
                         }
                         at.now = Some(item);
                     }
-                    let made = source::apply(&repo, &cache, tree, &source.patches)
+                    let made = patches
+                        .apply(&repo, &cache, tree)
                         .ok()
                         .and_then(|tree| build::build_ahead(&cache, &repo, &id, &tree, &source, &stop).ok());
                     let mut at = at.lock().unwrap_or_else(PoisonError::into_inner);

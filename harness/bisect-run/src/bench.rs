@@ -141,6 +141,7 @@ impl<'a, M: Maker> Machines<'a, M> {
                 patches: Vec::new(),
             },
             exec,
+            case_limit: self.setting.options.case_limit,
             seed: Some(seed),
             tools: self.rigs.iter().map(|(fs, rig)| (*fs, rig.tools.clone())).collect(),
             images: self.rigs.iter().map(|(fs, rig)| (*fs, rig.image.clone())).collect(),

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use super::bench::Machines;
 use super::maker::Maker;
+use super::plan::untestable_end;
 use crate::request::{Request, Subject};
+use bisect::search::End;
 use exit::{Exit, Failure};
 use host::atomic;
 use host::words::counted;
@@ -104,7 +106,8 @@ impl Selection {
         let artifact = match bench.artifact(bad_end)? {
             Ok(artifact) => artifact,
             Err(reason) => {
-                host::out!("\nthe bad end cannot be tested: {reason}\nname another one");
+                let said = untestable_end(End::Bad, None, &reason.to_string(), None);
+                host::out!("\n{said}");
                 return Ok(None);
             }
         };

@@ -11,12 +11,13 @@ use std::path::Path;
 use super::bench::Machines;
 use super::git::short;
 use super::journal::open;
-use super::plan::Planned;
+use super::plan::{Planned, untestable_end};
 use super::setting::Setting;
 use super::trees::{Trees, closure, reaching};
 use bisect::delta::{Answer, DeltaError, Minimal, Unresolved, minimise};
 use bisect::diff::Difference;
 use bisect::driver::Bench;
+use bisect::search::End;
 use bisect::state::Header;
 use exit::{Exit, Failure};
 use host::words::counted;
@@ -124,7 +125,10 @@ impl DeltaRequest<'_> {
                     labels[0], self.patience
                 )));
             }
-            Does::Nothing(reason) => return Ok(Some(format!("the bad end cannot be tested: {reason}"))),
+            Does::Nothing(reason) => {
+                let why = reason.to_string();
+                return Ok(Some(untestable_end(End::Bad, Some(&labels[0]), &why, None)));
+            }
         }
         let builds = &judge.journal.state().builds;
         let artifact = builds.get(ENDS[0]).map(|build| build.artifact.clone());
@@ -133,7 +137,10 @@ impl DeltaRequest<'_> {
         Ok(match judge.judge(ENDS[1], good, 1)? {
             Does::Pass => None,
             Does::Fail => Some(format!("both ends fail: {} fails just like {}", labels[1], labels[0])),
-            Does::Nothing(reason) => Some(format!("the good end cannot be tested: {reason}")),
+            Does::Nothing(reason) => {
+                let why = reason.to_string();
+                Some(untestable_end(End::Good, Some(&labels[1]), &why, None))
+            }
         })
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use super::patches::CommonPatches;
 use super::plan::Planned;
 use super::repository::{Commit, Repository};
 use super::trees::{Background, Trees};
@@ -50,7 +51,9 @@ pub(crate) fn range(
     }
     let commits = repository.range(old, new, range.first_parent, &range.paths)?;
     let parents = parents(&commits);
-    let (skip, notes) = skipped(range, &repository, &commits)?;
+    let (skip, mut notes) = skipped(range, &repository, &commits)?;
+    let (patches, of_patches) = CommonPatches::of(&given.patch, &repo, &repository, &commits)?;
+    notes.extend(of_patches);
     let usual = Planned::terms(direction);
     let planned = Planned {
         kind: Kind::Git,
@@ -89,6 +92,7 @@ pub(crate) fn range(
         cache,
         repository,
         source,
+        patches,
         progress,
         ahead: Background::new(request.options.ahead),
     };
@@ -199,11 +203,16 @@ fn scope(range: &CommitRange, repository: &Repository) -> Vec<String> {
 
 /// How `cargo xtask test` is told to run a revision of a tree.
 pub(crate) fn again(given: &GivenTree, dir: &Path, rev: &str) -> String {
+    let given = GivenTree {
+        tree: dir.to_owned(),
+        ..given.clone()
+    };
+    let given = given.absolute();
     let mut words = vec![
-        format!("--tree {}", quoted(&dir.to_string_lossy())),
+        format!("--tree {}", quoted(&given.tree.to_string_lossy())),
         format!("--rev {rev}"),
     ];
-    words.extend(build_options(given));
+    words.extend(build_options(&given));
     words.join(" ")
 }
 

@@ -20,7 +20,7 @@
 //!
 //! ```layers
 //! ahead files journal plan repository request verdict_cache verdict_key
-//! maker setting
+//! maker patches setting
 //! bench dry_run releases trees
 //! cell git revert
 //! report series
@@ -38,6 +38,7 @@ mod files;
 mod git;
 mod journal;
 mod maker;
+mod patches;
 mod plan;
 mod releases;
 mod report;

@@ -1,7 +1,8 @@
 //! What is bisected, whatever kind of range it is, and what that will take.
 
+use bisect::driver::short;
 use bisect::history::History;
-use bisect::search::{Config, Direction, Played, RunOutcome, Search};
+use bisect::search::{Config, Direction, End, Played, RunOutcome, Search};
 use bisect::state::Kind;
 use exit::Failure;
 
@@ -97,6 +98,19 @@ impl Planned {
         }
     }
 
+    /// The item beside an end, where a person can name just one that is not the other end.
+    #[must_use]
+    pub(crate) fn beside(&self, end: End) -> Option<&str> {
+        let (bad, good) = self.ends();
+        let (of, other) = match end {
+            End::Bad => (bad, good),
+            End::Good => (good, bad),
+        };
+        let beside = if of < other { of + 1 } else { of.checked_sub(1)? };
+        let is_one = self.kind == Kind::Releases && beside != other;
+        self.names.get(beside).filter(|_| is_one).map(String::as_str)
+    }
+
     /// A search over it that has not begun.
     ///
     /// # Errors
@@ -154,9 +168,66 @@ pub(crate) fn median(mut times_ms: Vec<u64>) -> Option<f64> {
     times_ms.get(times_ms.len() / 2).map(|ms| *ms as f64 / 1000.0)
 }
 
+/// What it means that an end of a range says nothing: within the range it would be skipped.
+#[must_use]
+pub(crate) fn untestable_end(end: End, name: Option<&str>, why: &str, neighbour: Option<&str>) -> String {
+    let (what, needed, lacks) = match end {
+        End::Bad => ("bad", "fails", "it is not known what is looked for"),
+        End::Good => ("good", "passes", "it is not known that anything changed"),
+    };
+    let name = name.map_or_else(String::new, |name| format!(", {},", short(name)));
+    let next = neighbour.map_or_else(String::new, |name| format!("; the next in the range is {name}"));
+    format!(
+        "the {what} end{name} cannot be tested: {why}\n\
+        an end cannot be skipped as what lies between can: without one that {needed} {lacks}; \
+        name another one{next}"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn releases(names: &[&str], direction: Direction) -> Planned {
+        Planned {
+            kind: Kind::Releases,
+            bad: String::new(),
+            good: String::new(),
+            scope: Vec::new(),
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
+            labels: Vec::new(),
+            parents: Planned::line(names.len()),
+            same: Vec::new(),
+            skip: Vec::new(),
+            direction,
+            terms: Planned::terms(direction),
+            build_cost: 1.0,
+            notes: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn an_end_that_says_nothing_is_told_with_the_next_one() {
+        let fix = releases(&["a", "b", "c"], Direction::Fix);
+        assert_eq!((fix.beside(End::Bad), fix.beside(End::Good)), (Some("b"), Some("b")));
+        let regression = releases(&["a", "b", "c", "d"], Direction::Regression);
+        assert_eq!(regression.beside(End::Bad), Some("c"));
+        assert_eq!(regression.beside(End::Good), Some("b"));
+        // The other end is none to begin at.
+        assert_eq!(releases(&["a", "b"], Direction::Fix).beside(End::Bad), None);
+        let why = "inconclusive: the program says that it cannot test here (exit code 125)";
+        assert_eq!(
+            untestable_end(End::Bad, Some("a"), why, fix.beside(End::Bad)),
+            "the bad end, a, cannot be tested: inconclusive: the program says that it cannot test here (exit code \
+            125)\nan end cannot be skipped as what lies between can: without one that fails it is not known what is \
+            looked for; name another one; the next in the range is b"
+        );
+        assert_eq!(
+            untestable_end(End::Good, None, "broken", None),
+            "the good end cannot be tested: broken\nan end cannot be skipped as what lies between can: without one \
+            that passes it is not known that anything changed; name another one"
+        );
+    }
 
     #[test]
     fn the_middle_one_counts() {

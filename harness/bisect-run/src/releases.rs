@@ -148,6 +148,8 @@ fn between<'a>(
 /// How `cargo xtask test` is told to run a kernel of a manifest, which is one that was named on the command line, or
 /// kernels.toml.
 pub(crate) fn again_kernel(id: &str, named: Option<&Path>) -> String {
+    // The command may be given elsewhere.
+    let named = named.map(|path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
     let manifest = named.map(|path| format!(" --manifest {}", quoted(&path.to_string_lossy())));
     format!("--kernel '{id}'{}", manifest.unwrap_or_default())
 }

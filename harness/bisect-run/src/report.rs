@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::bench::Machines;
 use super::files::put;
 use super::maker::Maker;
-use super::plan::Planned;
+use super::plan::{Planned, untestable_end};
 use bisect::driver::{percent, short};
 use bisect::search::{Conclusion, Direction, End, RunOutcome};
 use bisect::state::State;
@@ -142,15 +142,11 @@ pub(crate) fn wrong_ends(conclusion: &Conclusion, planned: &Planned, state: &Sta
             short(&planned.bad)
         )),
         Conclusion::EndUntestable(end) => {
-            let (what, name) = match end {
-                End::Bad => ("bad", &planned.bad),
-                End::Good => ("good", &planned.good),
+            let name = match end {
+                End::Bad => &planned.bad,
+                End::Good => &planned.good,
             };
-            Some(format!(
-                "the {what} end, {}, cannot be tested: {}\nname another one",
-                short(name),
-                why(name)
-            ))
+            Some(untestable_end(*end, Some(name), &why(name), planned.beside(*end)))
         }
         Conclusion::Contradiction => Some(
             "no single change explains what was seen: \

@@ -1,6 +1,7 @@
 //! What a bisection is asked to do.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use guest_wire::{ExecTime, Fs};
 use kernels::GivenTree;
@@ -144,6 +145,8 @@ pub struct RunOptions {
     pub accel: Choice,
     /// Whether every machine boots from power-on.
     pub cold_boot: bool,
+    /// How long a case may go on without an end and without evidence of a hang.
+    pub case_limit: Duration,
     /// Whether the network is left alone.
     pub offline: bool,
     /// Whether what the host lacks is installed without asking.

@@ -5,6 +5,7 @@ use std::path::Path;
 use guest_wire::Fs;
 
 use super::git::{again, short};
+use super::patches::CommonPatches;
 use super::plan::Planned;
 use super::releases::again_kernel;
 use super::repository::Repository;
@@ -19,7 +20,7 @@ use host::progress::Progress;
 use host::suggest;
 use host::words::quoted;
 use kernels::given::tree_kernel;
-use kernels::source::{self, Repo, Tree};
+use kernels::source::{PatchSet, Repo, Tree};
 use kernels::{self, Kernel, Manifest, Options, Source, TreeSource};
 use run::prepare;
 
@@ -41,6 +42,7 @@ pub(crate) fn range(
     manifest_path: &Path,
 ) -> Result<(Planned, Trees, Kernel), Failure> {
     let direction = direction(range)?;
+    check(&range.patches)?;
     let cache = prepare::cache()?;
     let repo = Repo::open(&cache)?;
     let progress = Progress::stderr();
@@ -51,7 +53,12 @@ pub(crate) fn range(
     let (kernel, source) = base(&range.base, &request.fs, places, manifest_path)?;
     let lock = prepare::lock_of(manifest_path);
     let (_, base_tree) = kernels::source_tree(&kernel.id, &source, &lock, &cache, &options, &progress)?;
-    let States { trees, names, labels } = states(&range.patches, &base_tree, &repo, &cache)?;
+    let States {
+        trees,
+        names,
+        labels,
+        notes,
+    } = states(range, &base_tree, &repo, &cache)?;
     let parents = Planned::line(names.len());
     let of = |tree: Option<&Tree>| tree.map_or_else(String::new, |tree| short(&tree.id));
     let (first, last) = (of(trees.first()), of(trees.last()));
@@ -72,7 +79,7 @@ pub(crate) fn range(
         direction,
         terms: Planned::terms(direction),
         build_cost: BUILD_COST,
-        notes: Vec::new(),
+        notes,
     };
     let again = match &range.base {
         SeriesBase::Tree(given) => again(given, &given.tree, &quoted(given.rev.as_deref().unwrap_or("HEAD"))),
@@ -89,6 +96,7 @@ pub(crate) fn range(
             patches: Vec::new(),
             ..source
         },
+        patches: CommonPatches::default(),
         patched_over: Some(0),
         repo,
         cache,
@@ -96,6 +104,23 @@ pub(crate) fn range(
         ahead: Background::new(request.options.ahead),
     };
     Ok((planned, trees, kernel))
+}
+
+fn check(series: &Path) -> Result<(), Failure> {
+    let is_address = ["http:/", "https:/"]
+        .iter()
+        .any(|scheme| series.to_string_lossy().starts_with(scheme));
+    let what = if is_address {
+        "it is an address; save the thread as a file (`b4 mbox`, or its t.mbox.gz) and name that"
+    } else if !series.exists() {
+        "there is no such file; expected a mailbox, a mail, a maildir or a directory of patches"
+    } else {
+        return Ok(());
+    };
+    Err(Failure::new(
+        Exit::NoInput,
+        format!("--series {}: {what}", series.display()),
+    ))
 }
 
 /// Which end fails.
@@ -120,33 +145,65 @@ struct States {
     trees: Vec<Tree>,
     names: Vec<String>,
     labels: Vec<String>,
+    /// What a person should know.
+    notes: Vec<String>,
 }
 
 /// Applies the patches one after the other.
-fn states(series: &Path, base: &Tree, repo: &Repo, cache: &Cache) -> Result<States, Failure> {
-    let folder = cache.folder("series")?;
-    let scratch = tempfile::Builder::new()
-        .prefix("decoded-")
-        .tempdir_in(&folder)
-        .map_err(|error| Failure::cannot_create(&folder.display().to_string(), &error))?;
-    let patches = source::each(&[series.to_owned()], scratch.path())?;
+fn states(range: &SeriesRange, base: &Tree, repo: &Repo, cache: &Cache) -> Result<States, Failure> {
+    let set = PatchSet::read(repo, base, std::slice::from_ref(&range.patches))?;
+    let mut notes = set.notes.clone();
+    notes.extend(set.base_commit.as_deref().and_then(|commit| other_base(range, commit)));
+    let ids = match set.states(repo, cache, base) {
+        Ok(ids) => ids,
+        Err(error) => {
+            // They may say why it does not apply.
+            let said = error.to_string();
+            let notes = notes.iter().filter(|note| !said.contains(*note));
+            notes.for_each(|note| host::note!("{note}"));
+            return Err(error.into());
+        }
+    };
     let mut states = States {
         trees: vec![base.clone()],
         names: vec![BASE.to_owned()],
         labels: vec![base.name.clone()],
+        notes,
     };
-    for (number, patch) in patches.iter().enumerate() {
-        let before = states.trees.last().unwrap_or(base).clone();
-        let tree = source::apply(repo, cache, before, std::slice::from_ref(&patch.file))?;
+    for (number, (patch, id)) in set.patches.iter().zip(ids).enumerate() {
         // The name of the last one says all that the patches' names would.
         states.trees.push(Tree {
+            id,
             name: format!("{} + {} of the series", base.name, number + 1),
-            ..tree
+            ..base.clone()
         });
-        states.names.push(format!("{:04}-{}", number + 1, slug(&patch.subject)));
-        states.labels.push(patch.subject.clone());
+        states.names.push(format!("{:04}-{}", number + 1, slug(&patch.title)));
+        states.labels.push(patch.title.clone());
     }
     Ok(states)
+}
+
+/// A hint if the series was made for another commit of the tree than the base.
+fn other_base(range: &SeriesRange, commit: &str) -> Option<String> {
+    let SeriesBase::Tree(given) = &range.base else {
+        return None;
+    };
+    let repository = Repository::open(&given.tree).ok()?;
+    let base = repository
+        .commit("--base", given.rev.as_deref().unwrap_or("HEAD"))
+        .ok()?;
+    if base.starts_with(commit) {
+        return None;
+    }
+    let made_for = format!(
+        "the series was made for {} (base-commit), and --base is {}",
+        short(commit),
+        short(&base)
+    );
+    Some(match repository.commit("base-commit", commit) {
+        Ok(id) => format!("{made_for}: --base {} applies it there", short(&id)),
+        Err(_) => format!("{made_for}; {} does not have that commit", repository.dir.display()),
+    })
 }
 
 /// What the range depends on besides its ends.

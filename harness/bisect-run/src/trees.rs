@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::ahead::{Ahead, BuildRequest};
 use super::maker::{Maker, unfit};
+use super::patches::CommonPatches;
 use super::plan::{Pace, median};
 use super::repository::Repository;
 use super::request::When;
@@ -17,7 +18,7 @@ use host::tool::{self, ToolError};
 use kernels::build::closure::{Closure, is_kconfig};
 use kernels::build::make::kconfig_complaint;
 use kernels::build::{self, BuildError};
-use kernels::source::{self, Repo, SourceError, Tree};
+use kernels::source::{Repo, SourceError, Tree};
 use kernels::{Artifact, TreeSource, store};
 
 /// Words of a compiler's or linker's line that says what is wrong,
@@ -42,6 +43,8 @@ pub(crate) struct Trees {
     pub(crate) parents: Vec<Vec<usize>>,
     /// How they are built.
     pub(crate) source: TreeSource,
+    /// What is applied to them first.
+    pub(crate) patches: CommonPatches,
     /// For each item how `cargo xtask test` is told to run it,
     pub(crate) again: Vec<String>,
     /// and, where that names the source of this item for all, that the others are it with a patch.
@@ -180,6 +183,7 @@ impl Maker for Trees {
                     item: *item,
                     id: self.ids[*item].clone(),
                     tree: self.trees[*item].as_ref().ok()?.clone(),
+                    patches: self.patches.of_item(*item, &self.repository).ok()?.0,
                 })
             });
         let wanted: Vec<BuildRequest> = wanted.collect();
@@ -205,7 +209,13 @@ impl Maker for Trees {
             Ok(tree) => tree.clone(),
             Err(reason) => return Ok(Err(reason.clone())),
         };
-        let tree = match source::apply(&self.repo, &self.cache, tree, &self.source.patches) {
+        let (patches, there) = self.patches.of_item(item, &self.repository)?;
+        for (title, commit) in there {
+            let id = &self.ids[item];
+            self.progress
+                .say(&format!("{id} has `{title}` as {commit:.12}: the patch is left out"));
+        }
+        let tree = match patches.apply(&self.repo, &self.cache, tree) {
             Ok(tree) => tree,
             Err(error @ SourceError::Patch { .. }) => return Ok(Err(unfit(Obstacle::Build, &error))),
             Err(error) => return Err(Failure::from(error)),

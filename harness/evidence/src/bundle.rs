@@ -4,11 +4,14 @@
 //! file system check and of QEMU. `bundle.json` holds the rest and the size, the number of lines and the hash of each
 //! of these files, and is written last. So a bundle that was not written to its end has none, and a file that is
 //! missing, cut or changed is noticed on loading, as is a change of `bundle.json` itself.
+//!
+//! Beside the bundle stands `output.log`, the output of a user's own program, made of the events and read by nobody.
 
 mod error;
 mod files;
 mod head;
 mod lines;
+mod output;
 
 #[cfg(test)]
 mod tests;
@@ -34,6 +37,8 @@ const EVENTS: &str = "events.jsonl";
 const TRACE: &str = "trace.jsonl";
 const FSCK: &str = "fsck.log";
 const QEMU: &str = "qemu.log";
+/// Written for people, and read by nobody: the events have it, too.
+const OUTPUT: &str = "output.log";
 
 /// Everything known about a cell: what its verdict is made from, and nothing else.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,6 +79,9 @@ pub struct EvidenceBundle {
 impl EvidenceBundle {
     /// Names of the files that a bundle may have, `bundle.json` last.
     pub const FILES: [&str; 6] = [CONSOLE, EVENTS, TRACE, FSCK, QEMU, HEAD];
+
+    /// The file beside them that has the output of a user's own program.
+    pub const OUTPUT: &str = OUTPUT;
 
     /// The evidence of a job that never ran, or of which nothing was heard.
     #[must_use]
@@ -125,6 +133,10 @@ impl EvidenceBundle {
             },
             qemu: save_part(dir, QEMU, self.qemu_log.as_bytes())?,
         };
+        match self.kind {
+            ProgramKind::Exec => write(&dir.join(OUTPUT), output::text(&self.events).as_bytes())?,
+            ProgramKind::Test => remove(&dir.join(OUTPUT))?,
+        }
         let head = Head {
             version: VERSION,
             kind: self.kind,
@@ -198,6 +210,11 @@ impl EvidenceBundle {
             clocks: head.clocks,
             lost: head.lost,
         })
+    }
+
+    /// The end of what a user's own program wrote, for a person: so many lines at most.
+    pub(crate) fn output_end(&self, lines_max: usize) -> Vec<String> {
+        output::end(&self.events, lines_max, OUTPUT)
     }
 
     /// Whether the guest accepted the job.

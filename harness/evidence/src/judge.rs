@@ -51,6 +51,7 @@ pub fn judge(evidence: &EvidenceBundle) -> Judgement {
     judgement.armed = unmet.is_empty() && evidence.began();
     let headline = judgement.detail();
     let lines = seen.lines().into_iter().filter(|line| !line.ends_with(&headline));
+    judgement.evidence.extend(supporting::output(evidence));
     judgement.evidence.extend(lines);
     judgement.evidence.extend(supporting::lines(evidence));
     if judgement.verdict != Verdict::Inconclusive {

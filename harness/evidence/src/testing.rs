@@ -21,7 +21,7 @@ pub(crate) const DISK_BYTES: u64 = 1 << 30;
 pub(crate) struct Sketch {
     pub(crate) kind: ProgramKind,
     pub(crate) phases: Vec<(Phase, PhaseOutcome)>,
-    /// A note that is made at the end of each phase that did not go well.
+    /// What is said at the end of each phase that did not go well: a note, or the output of a user's own program.
     pub(crate) note: Option<String>,
     /// What the device recorded while the plan was in force.
     pub(crate) trace: Vec<Record>,
@@ -128,7 +128,10 @@ impl Sketch {
                 });
             }
             if *outcome != PhaseOutcome::Done {
-                events.extend(self.note.clone().map(|text| Event::Note { text }));
+                events.extend(self.note.clone().map(|text| match self.kind {
+                    ProgramKind::Test => Event::Note { text },
+                    ProgramKind::Exec => Event::Output { left_out: 0, text },
+                }));
             }
             events.push(Event::PhaseEnd {
                 phase: *phase,

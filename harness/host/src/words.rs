@@ -3,7 +3,8 @@
 /// A number of things in words: `1 cell`, `2 cells`.
 #[must_use]
 pub fn counted(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+    let more = if what.ends_with("ch") { "es" } else { "s" };
+    format!("{number} {what}{}", if number == 1 { "" } else { more })
 }
 
 /// A word as a POSIX shell takes it.

@@ -8,6 +8,7 @@ pub mod closure;
 pub(crate) mod config;
 mod configure;
 mod error;
+mod fragment;
 mod job;
 mod keep;
 pub mod line;
@@ -18,7 +19,7 @@ use std::fs;
 use std::os::fd::AsFd;
 use std::time::Instant;
 
-use super::source::{Repo, Tree};
+use super::source::{self, Repo, Tree};
 use super::store::Artifact;
 use super::tree::TreeSource;
 use closure::Closure;
@@ -71,6 +72,15 @@ fn build_or_stop(
     progress: &Progress,
     stop: Option<&Stop>,
 ) -> Result<Artifact, BuildError> {
+    let mended = source::mend(repo, cache, tree, job::release_of(repo, tree)?)?;
+    if let Some((_, fixes)) = &mended {
+        let fixes = fixes.join(", ");
+        progress.say(&format!(
+            "{}: mended for today's compiler and linker by {fixes}",
+            tree.name
+        ));
+    }
+    let tree = mended.as_ref().map_or(tree, |(tree, _)| tree);
     let job = Job::new(repo, id, tree, source)?;
     let on_wait = || progress.say(&format!("waiting for another run that builds in the directory of {id}"));
     let mut line = Line::open(cache, source, on_wait)?;

@@ -8,6 +8,7 @@ use guest_wire::Fs;
 use host::suggest;
 use serde::{Deserialize, Serialize};
 
+use crate::package_format::PackageFormat;
 use crate::parse::config_parts;
 use crate::{ConfigPart, Kernel, Manifest, Origin, Source, TreeSource};
 
@@ -26,13 +27,51 @@ pub struct GivenTree {
     pub cc: Option<String>,
 }
 
+impl GivenTree {
+    /// The same one for a command that is given again in any directory.
+    #[must_use]
+    pub fn absolute(&self) -> GivenTree {
+        let path = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let part = |part: &String| {
+            // A file is written with a dot or slash; all else is the name of a ready part.
+            let is_file = part.contains(['.', '/']) && Path::new(part).is_file();
+            if is_file {
+                path(Path::new(part)).to_string_lossy().into_owned()
+            } else {
+                part.clone()
+            }
+        };
+        GivenTree {
+            tree: if is_address(&self.tree) {
+                self.tree.clone()
+            } else {
+                path(&self.tree)
+            },
+            config: self.config.iter().map(part).collect(),
+            patch: self.patch.iter().map(|patch| path(patch)).collect(),
+            ..self.clone()
+        }
+    }
+}
+
+/// Whether this is the address of a repository, and none of a directory.
+#[must_use]
+pub fn is_address(tree: &Path) -> bool {
+    tree.to_string_lossy().contains("://")
+}
+
 /// A kernel that is given on the command line.
 ///
 /// # Errors
 /// The image or the modules' directory does not exist.
-pub fn image_kernel(image: &Path, modules: Option<&Path>) -> Result<Kernel, Failure> {
+pub fn image_kernel(image: &Path, modules: &[PathBuf]) -> Result<Kernel, Failure> {
     let problem = |path: &Path, kind: &str| {
-        if path.exists() {
+        if path.join("Kconfig").is_file() {
+            "that is a directory with source; `--tree` builds it, and leaves the image at arch/x86/boot/bzImage"
+                .to_owned()
+        } else if path.is_dir() && kind == "file" {
+            "that is a directory".to_owned()
+        } else if path.exists() {
             format!("that is no {kind}")
         } else {
             format!("there is no such {kind}")
@@ -40,12 +79,40 @@ pub fn image_kernel(image: &Path, modules: Option<&Path>) -> Result<Kernel, Fail
     };
     if !image.is_file() {
         let message = format!(
-            "--image {}: {}; expected a bzImage or a vmlinux",
+            "--image {}: {}; expected a bzImage, a vmlinux, or a package file (.deb, .rpm, .pkg.tar.zst)",
             image.display(),
             problem(image, "file")
         );
         return Err(Failure::new(Exit::NoInput, message));
     }
+    let is_package = |path: &Path| PackageFormat::of(path).is_some();
+    let name = image.file_name().unwrap_or_default().to_string_lossy();
+    if is_package(image) {
+        let files: Vec<PathBuf> = std::iter::once(image.to_owned())
+            .chain(modules.iter().cloned())
+            .collect();
+        return match files.iter().find(|file| !file.is_file() || !is_package(file)) {
+            None => Ok(Kernel::from_package_files(&name, files)),
+            Some(other) => {
+                let message = format!(
+                    "--modules {}: {}; expected the package file of the modules, as the kernel is a package; one that \
+                    brings its own needs no `--modules`",
+                    other.display(),
+                    problem(other, "package file")
+                );
+                Err(Failure::new(Exit::NoInput, message))
+            }
+        };
+    }
+    if let Some(second) = modules.get(1) {
+        let message = format!(
+            "--modules {}: there is a directory of modules already; expected one for an image, or package files if the \
+            kernel is one",
+            second.display()
+        );
+        return Err(Failure::new(Exit::Usage, message));
+    }
+    let modules = modules.first().map(PathBuf::as_path);
     if let Some(modules) = modules.filter(|dir| !dir.is_dir()) {
         let message = format!(
             "--modules {}: {}; expected one that holds lib/modules/RELEASE",
@@ -54,7 +121,6 @@ pub fn image_kernel(image: &Path, modules: Option<&Path>) -> Result<Kernel, Fail
         );
         return Err(Failure::new(Exit::NoInput, message));
     }
-    let name = image.file_name().unwrap_or_default().to_string_lossy();
     Ok(Kernel::from_image(&name, image, modules))
 }
 
@@ -149,4 +215,35 @@ pub fn patched(kernels: &[&Kernel], named: bool, patches: &[PathBuf], all: &Mani
             }
         ),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tree_is_asked_for_again_from_anywhere() {
+        let here = std::env::current_dir().unwrap();
+        let given = GivenTree {
+            tree: "linux".into(),
+            rev: Some("v6.1".to_owned()),
+            config: ["base", "defconfig", "./Cargo.toml", "./nope"]
+                .map(str::to_owned)
+                .to_vec(),
+            patch: vec!["a.patch".into(), "/b.patch".into()],
+            cc: Some("gcc-12".to_owned()),
+        };
+        let again = given.absolute();
+        assert_eq!(again.tree, here.join("linux"));
+        assert_eq!(again.patch, [here.join("a.patch"), "/b.patch".into()]);
+        let file = here.join("Cargo.toml").to_string_lossy().into_owned();
+        assert_eq!(again.config, ["base", "defconfig", &file, "./nope"]);
+        assert_eq!((&again.rev, &again.cc), (&given.rev, &given.cc));
+        assert_eq!(again.absolute(), again);
+        let remote = GivenTree {
+            tree: "https://example.invalid/linux".into(),
+            ..GivenTree::default()
+        };
+        assert_eq!(remote.absolute().tree, remote.tree);
+    }
 }

@@ -42,6 +42,8 @@ pub enum Source {
         /// Directory that holds, or is, `lib/modules/RELEASE`.
         modules: Option<PathBuf>,
     },
+    /// Package files that are there already: a kernel's, and those of its modules.
+    PackageFiles(Vec<PathBuf>),
 }
 
 impl Source {
@@ -54,7 +56,7 @@ impl Source {
                 Origin::Package(source) => Some(source),
                 Origin::Git { .. } | Origin::Tarball { .. } => None,
             },
-            Source::Image { .. } => None,
+            Source::Image { .. } | Source::PackageFiles(_) => None,
         }
     }
 }
@@ -74,6 +76,15 @@ impl Kernel {
             line: None,
             default: true,
             group: None,
+        }
+    }
+
+    /// A kernel that no manifest names: package files given on the command line.
+    #[must_use]
+    pub(crate) fn from_package_files(id: &str, files: Vec<PathBuf>) -> Self {
+        Kernel {
+            source: Source::PackageFiles(files),
+            ..Kernel::from_image(id, Path::new(""), None)
         }
     }
 

@@ -9,7 +9,8 @@
 //!   verifies the archive's signatures; [`lock`] pins packages by their hashes, and `fetch` verifies those.
 //! - [`source`] brings source of any origin into one git repository of the cache, patches applied. [`build`] builds it
 //!   in a directory that similar kernels share, and notes which files the build read.
-//! - `unpack`, `decompress` and `payload` find the kernel that QEMU boots; [`modules`] are those a guest loads.
+//! - `unpack`, `decompress`, `payload` and `not_a_kernel` find the kernel that QEMU boots, or say what a file is;
+//!   [`modules`] are those a guest loads. `package_format` tells package files from images.
 //! - The [`store`] names each artifact by the hash of what it was made of, so nothing is made twice; [`stock`] says
 //!   what is kept, what was not used for a time, and what an artifact was made of.
 //!
@@ -19,8 +20,9 @@
 //! Modules from the ground up; each knows only those of the lines above its own:
 //!
 //! ```layers
-//! decompress diagnostic package store version
-//! fields lock modules payload tree
+//! decompress diagnostic package package_format store version
+//! fields lock modules not_a_kernel tree
+//! payload
 //! apt kernel source unpack
 //! build fetch parse resolve
 //! manifest
@@ -41,7 +43,9 @@ mod kernel;
 pub mod lock;
 mod manifest;
 pub mod modules;
+mod not_a_kernel;
 pub mod package;
+mod package_format;
 mod parse;
 mod payload;
 pub mod prepare;

@@ -21,12 +21,13 @@ use package::{package, package_source};
 use verdict::Cause;
 use verdict::results::{Expected, ExpectedFailure, ExpectedVerdict};
 
-const KERNEL_KEYS: [&str; 22] = [
+const KERNEL_KEYS: [&str; 23] = [
     "id",
     "suite",
     "package",
     "version",
     "image",
+    "package-file",
     "modules",
     "git",
     "rev",
@@ -124,6 +125,9 @@ fn source(document: Document<'_>, fields: &Fields<'_>, fs: &[Fs]) -> Result<Sour
     if let Some(tree) = tree::source(document, fields, fs)? {
         return Ok(Source::Tree(Box::new(tree)));
     }
+    if let Some(files) = fields.strings("package-file")? {
+        return package_files(document, fields, &files);
+    }
     if let Some(image) = fields.string("image")? {
         if let Some(key) = ["suite", "package", "version"].into_iter().find(|key| fields.has(key)) {
             let error = document.error(fields.key_span(key), format!("`{key}` beside `image`"));
@@ -142,8 +146,8 @@ fn source(document: Document<'_>, fields: &Fields<'_>, fs: &[Fs]) -> Result<Sour
     if !fields.has("package") && !fields.has("suite") {
         let error = document.error(fields.key_span("id"), "this kernel has no source");
         return Err(error.help(
-            "give it `suite`, `package` and `version`; or `image`; or source to build: `git`, `tarball`, or \
-            `source-package`",
+            "give it `suite`, `package` and `version`; or `image`; or `package-file`; or source to build: `git`, \
+            `tarball`, or `source-package`",
         ));
     }
     let example = "\"linux-image-6.1.0-50-cloud-amd64-unsigned\"";
@@ -158,6 +162,22 @@ fn source(document: Document<'_>, fields: &Fields<'_>, fs: &[Fs]) -> Result<Sour
         .map(|name| package(document, name))
         .collect::<Result<_, _>>()?;
     Ok(Source::Package(package_source(document, fields, packages)?))
+}
+
+/// `package-file = "linux-image-6.1.9_amd64.deb"`, or several.
+fn package_files(document: Document<'_>, fields: &Fields<'_>, files: &[Found<String>]) -> Result<Source, Diagnostic> {
+    if let Some(key) = ["suite", "package", "version", "image", "modules"]
+        .into_iter()
+        .find(|key| fields.has(key))
+    {
+        let error = document.error(fields.key_span(key), format!("`{key}` beside `package-file`"));
+        return Err(error.help(
+            "package files are all that there is of a kernel: list those of its modules there, and take this line out",
+        ));
+    }
+    Ok(Source::PackageFiles(
+        files.iter().map(|file| document.relative(file)).collect(),
+    ))
 }
 
 fn expect(document: Document<'_>, fields: &Fields<'_>, line: usize) -> Result<Expect, Diagnostic> {

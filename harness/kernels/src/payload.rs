@@ -8,6 +8,7 @@ use object::elf::FileHeader64;
 use object::read::elf::{FileHeader, ProgramHeader};
 
 use super::decompress::Compression;
+use super::not_a_kernel::{self, BANNER};
 
 /// Offset of the boot protocol's magic, and the magic.
 const MAGIC_AT: usize = 0x202;
@@ -25,8 +26,16 @@ const PVH_NOTE: object::elf::NoteType = object::elf::NoteType(18);
 #[derive(Debug, thiserror::Error)]
 pub enum PayloadError {
     /// The image is neither a bzImage nor an ELF.
-    #[error("neither a bzImage (no boot header) nor an ELF vmlinux")]
+    #[error(
+        "neither a bzImage (no boot header) nor an ELF vmlinux; name what a build left: arch/x86/boot/bzImage or vmlinux"
+    )]
     NotAKernel,
+    /// It is something else, or a kernel for something else.
+    #[error("it is {what}")]
+    Other {
+        /// What it is, and what to do.
+        what: String,
+    },
     /// The boot header is from before 2.6.25.
     #[error(
         "the image's boot protocol {major}.{minor:02} does not tell where the kernel is",
@@ -63,13 +72,18 @@ pub enum PayloadError {
 /// # Errors
 /// It cannot be found, decompressed, or booted so.
 pub(crate) fn pvh_kernel(image: &[u8]) -> Result<Vec<u8>, PayloadError> {
-    let vmlinux = if image.starts_with(&object::elf::ELFMAG) {
-        image.to_vec()
-    } else {
-        extract(image)?
-    };
+    let is_elf = image.starts_with(&object::elf::ELFMAG);
+    let has_header = image.get(MAGIC_AT..MAGIC_AT + 4) == Some(MAGIC);
+    if let Some(what) = (!has_header).then(|| not_a_kernel::what(image)).flatten() {
+        return Err(PayloadError::Other { what });
+    }
+    let vmlinux = if is_elf { image.to_vec() } else { extract(image)? };
     if has_pvh_note(&vmlinux) {
         Ok(vmlinux)
+    } else if is_elf {
+        let what = "an ELF without a PVH entry (it was built without CONFIG_PVH); name the bzImage of the same build, \
+            which boots without one, or build it with CONFIG_PVH=y";
+        Err(PayloadError::Other { what: what.to_owned() })
     } else {
         Err(PayloadError::NoPvh)
     }
@@ -94,10 +108,16 @@ pub(crate) fn release(image: &[u8]) -> Option<String> {
 /// The release in an ELF kernel's banner.
 #[must_use]
 pub(crate) fn release_of_elf(vmlinux: &[u8]) -> Option<String> {
-    const BANNER: &[u8] = b"Linux version ";
     let at = vmlinux.windows(BANNER.len()).position(|window| window == BANNER)? + BANNER.len();
     let text = vmlinux.get(at..)?.split(|&byte| byte == b' ').next()?;
     std::str::from_utf8(text).ok().map(str::to_owned)
+}
+
+/// Whether the driver of virtio disks is built into a kernel: its name is then among the constants.
+#[must_use]
+pub(crate) fn has_driver_of_disk(vmlinux: &[u8]) -> bool {
+    const NAME: &[u8] = b"virtio_blk\0";
+    vmlinux.windows(NAME.len()).any(|window| window == NAME)
 }
 
 fn extract(image: &[u8]) -> Result<Vec<u8>, PayloadError> {
@@ -206,7 +226,8 @@ mod tests {
 
     #[test]
     fn a_compressed_kernel_is_taken_out() {
-        let vmlinux = elf(PVH_NOTE.0);
+        let mut vmlinux = elf(PVH_NOTE.0);
+        vmlinux.extend(b"Linux version 6.1.0-x (gcc)");
         assert_eq!(pvh_kernel(&bz_image(&gzip(&vmlinux))).unwrap(), vmlinux);
         assert_eq!(pvh_kernel(&bz_image(&vmlinux)).unwrap(), vmlinux);
         assert_eq!(pvh_kernel(&vmlinux).unwrap(), vmlinux);
@@ -221,8 +242,18 @@ mod tests {
             @"the kernel has no PVH entry (it was built without CONFIG_PVH)"
         );
         insta::assert_snapshot!(
-            pvh_kernel(b"MZ").unwrap_err(),
-            @"neither a bzImage (no boot header) nor an ELF vmlinux"
+            pvh_kernel(b"words").unwrap_err(),
+            @"neither a bzImage (no boot header) nor an ELF vmlinux; name what a build left: arch/x86/boot/bzImage or vmlinux"
+        );
+        insta::assert_snapshot!(
+            pvh_kernel(&gzip(b"x")).unwrap_err(),
+            @"it is compressed by gzip; unpack it (`gunzip -k FILE`) and name what comes out, or name the bzImage of the same build"
+        );
+        let mut no_pvh = elf(1);
+        no_pvh.extend(BANNER);
+        insta::assert_snapshot!(
+            pvh_kernel(&no_pvh).unwrap_err(),
+            @"it is an ELF without a PVH entry (it was built without CONFIG_PVH); name the bzImage of the same build, which boots without one, or build it with CONFIG_PVH=y"
         );
         insta::assert_snapshot!(
             pvh_kernel(&bz_image(b"BZh91AY&SY")).unwrap_err(),

@@ -12,9 +12,9 @@ use super::lock::{Deb, Lock, Pinned};
 use super::package::PackageSource;
 use super::source::{self, Repo, Tree};
 use super::store::{self, Artifact};
-use super::tree::{Origin, TreeSource};
+use super::tree::{Origin, TreeSource, is_url};
 use super::{build, fetch, resolve, unpack};
-use hash::{image_hash, package_hash};
+use hash::{files_hash, image_hash, package_hash};
 use host::cache::Cache;
 use host::progress::Progress;
 
@@ -52,6 +52,7 @@ pub fn prepare(
         .iter()
         .map(|kernel| match &kernel.source {
             Source::Image { image, modules } => run.image(&kernel.id, image, modules.as_deref()),
+            Source::PackageFiles(files) => run.package_files(&kernel.id, files),
             Source::Package(source) => {
                 let pinned = run.pin(&kernel.id, source, &mut lock, lock_path)?;
                 run.package(&pinned, source)
@@ -143,6 +144,7 @@ pub struct Change {
 pub fn ready(kernel: &Kernel, lock: &Lock, cache: &Cache) -> Result<Option<Artifact>, Error> {
     let hash = match &kernel.source {
         Source::Image { image, modules } => image_hash(image, modules.as_deref())?,
+        Source::PackageFiles(files) => files_hash(files)?,
         Source::Package(source) => match lock.get(&kernel.id).filter(|pinned| pinned.serves(source)) {
             Some(pinned) => package_hash(&pinned.debs),
             None => return Ok(None),
@@ -297,7 +299,14 @@ impl Run<'_> {
                 }
             }
         };
-        let tree = source::apply(&repo, cache, tree, &source.patches)?;
+        let history = match &source.origin {
+            Origin::Git { repository, rev, .. } if !is_url(repository) => {
+                Some((Path::new(repository.as_str()), rev.as_str()))
+            }
+            _ => None,
+        };
+        let say = |note: &str| progress.say(&format!("{id}: {note}"));
+        let tree = source::apply(&repo, cache, tree, &source.patches, history, &say)?;
         Ok((repo, tree))
     }
 
@@ -307,6 +316,16 @@ impl Run<'_> {
         let on_wait = || progress.say(&format!("waiting for another run that takes in {id}"));
         store::get_or_make(self.cache, id, &hash, on_wait, |made| {
             unpack::image(image, modules, made).map_err(Error::Unpack)
+        })
+    }
+
+    fn package_files(&mut self, id: &str, files: &[PathBuf]) -> Result<Artifact, Error> {
+        let hash = files_hash(files)?;
+        let progress = self.progress;
+        let on_wait = || progress.say(&format!("waiting for another run that takes in {id}"));
+        store::get_or_make(self.cache, id, &hash, on_wait, |made| {
+            let _step = progress.spinner(format!("unpacking {id}"));
+            unpack::package_files(files, made).map_err(Error::Unpack)
         })
     }
 

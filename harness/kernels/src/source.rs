@@ -5,10 +5,12 @@
 //! working tree.
 
 mod error;
+mod fixes;
 mod import;
 mod local;
 mod patches;
 mod repo;
+pub mod titles;
 
 use std::path::Path;
 
@@ -17,8 +19,9 @@ use host::progress::Progress;
 
 use super::tree::is_url;
 pub use error::SourceError;
+pub(crate) use fixes::mend;
 pub use import::{package, taken, tarball};
-pub use patches::{Single, apply, each};
+pub use patches::{Patch, PatchSet, apply};
 pub use repo::{Listing, Repo, Tree};
 
 /// The tree of a git repository or directory.

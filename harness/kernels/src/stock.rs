@@ -138,7 +138,7 @@ pub struct Nearest {
 pub fn why(cache: &Cache, kernel: &Kernel, lock_path: &Path, progress: &Progress) -> Result<Why, Error> {
     match &kernel.source {
         Source::Tree(source) => why_built(cache, &kernel.id, source, lock_path, progress),
-        Source::Package(_) | Source::Image { .. } => why_taken(cache, kernel, lock_path),
+        Source::Package(_) | Source::Image { .. } | Source::PackageFiles(_) => why_taken(cache, kernel, lock_path),
     }
 }
 

@@ -1,6 +1,8 @@
 //! From package files, or from files of the user's own, to a directory of the store.
 
-use exit::{Exit, ExitError};
+mod error;
+
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,78 +13,11 @@ use super::store::Description;
 use host::cache::CacheError;
 use host::tool::{self, ToolError};
 
+pub use error::UnpackError;
+
 const DEADLINE: Duration = Duration::from_secs(300);
 const BZIMAGE: &str = "bzImage";
 const VMLINUX: &str = "vmlinux";
-
-/// Why packages or files do not become a kernel that boots.
-#[derive(Debug, thiserror::Error)]
-pub enum UnpackError {
-    /// No kernel image is where packages put it.
-    #[error("no kernel image in {packages}: neither boot/vmlinuz-* nor usr/lib/modules/*/vmlinuz")]
-    NoImage {
-        /// The packages, for a person.
-        packages: String,
-    },
-    /// There are several.
-    #[error("several kernel images in {packages}: {images}; name one kernel's packages only")]
-    ManyImages {
-        /// The packages, for a person.
-        packages: String,
-        /// The images found.
-        images: String,
-    },
-    /// A file that kernels.toml or the command line names cannot be read.
-    #[error("cannot read {}", path.display())]
-    Read {
-        path: PathBuf,
-        /// The system's answer.
-        source: std::io::Error,
-    },
-    /// A file that was named is no kernel.
-    #[error("{} is no kernel: {reason}", path.display())]
-    NotAKernel {
-        path: PathBuf,
-        reason: payload::PayloadError,
-    },
-    /// The modules directory given holds no modules of this kernel.
-    #[error(
-        "{} holds no modules of {release}: {found}; build the two together, or leave `modules` out if all is built in",
-        path.display()
-    )]
-    NoModules {
-        /// The directory given.
-        path: PathBuf,
-        /// The kernel's release.
-        release: String,
-        /// What is there.
-        found: String,
-    },
-    /// A module cannot be decompressed.
-    #[error("cannot decompress {}", path.display())]
-    Module {
-        path: PathBuf,
-        /// What is wrong with it.
-        source: std::io::Error,
-    },
-    /// A host tool failed.
-    #[error(transparent)]
-    Tool(#[from] ToolError),
-    /// The cache cannot be used.
-    #[error(transparent)]
-    Cache(#[from] CacheError),
-}
-
-impl ExitError for UnpackError {
-    fn exit(&self) -> Exit {
-        match self {
-            UnpackError::NoImage { .. } | UnpackError::ManyImages { .. } | UnpackError::Module { .. } => Exit::Internal,
-            UnpackError::Read { .. } | UnpackError::NotAKernel { .. } | UnpackError::NoModules { .. } => Exit::NoInput,
-            UnpackError::Tool(error) => error.exit(),
-            UnpackError::Cache(error) => error.exit(),
-        }
-    }
-}
 
 /// Unpacks package files into `made`, which is empty, and keeps what a boot needs.
 ///
@@ -94,26 +29,92 @@ pub(crate) fn packages(debs: &[PathBuf], names: &str, version: &str, made: &Path
         let mut command = tool::command("dpkg-deb", "dpkg")?;
         tool::run_ok(command.arg("-x").arg(deb).arg(&tree), DEADLINE)?;
     }
-    let image = only_image(&tree, names)?;
-    let bytes = read(&image)?;
-    let (mut description, vmlinux) = describe(&image, &bytes, version)?;
-    write(&made.join(BZIMAGE), &bytes)?;
-    if let Some(vmlinux) = vmlinux {
-        write(&made.join(VMLINUX), &vmlinux)?;
+    let mut description = installed(&tree, names, made)?;
+    version.clone_into(&mut description.version);
+    Ok(description)
+}
+
+/// Takes package files of any distribution's, or what a kernel's own `make …-pkg` left.
+///
+/// # Errors
+/// One of them is damaged, they hold no kernel or not its modules, a tool is missing.
+pub(crate) fn package_files(files: &[PathBuf], made: &Path) -> Result<Description, UnpackError> {
+    let tree = made.join("tree");
+    create(&tree)?;
+    for file in files {
+        read_start(file)?;
+        extract(file, &tree, file)?;
+        unpack_deb(&tree, file)?;
     }
+    let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+    let names = names.join(", ");
+    let description = installed(&tree, &names, made)?;
+    let modules = made.join("lib/modules").join(&description.release);
+    if modules.is_dir() && !modules.join("modules.builtin").is_file() {
+        return Err(UnpackError::NoBuiltin {
+            packages: names,
+            release: description.release,
+        });
+    }
+    Ok(description)
+}
+
+/// Extracts an archive: bsdtar reads the three formats, and what they are compressed by.
+fn extract(archive: &Path, tree: &Path, of: &Path) -> Result<(), UnpackError> {
+    let mut command = tool::command("bsdtar", "libarchive-tools")?;
+    command
+        .args(["--no-same-owner", "-xf"])
+        .arg(archive)
+        .arg("-C")
+        .arg(tree);
+    match tool::run_ok(&mut command, DEADLINE) {
+        Ok(_) => Ok(()),
+        Err(source @ ToolError::Failed { .. }) => Err(UnpackError::Damaged {
+            path: of.to_owned(),
+            source,
+        }),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The parts of a Debian package, which is an archive of two archives.
+fn unpack_deb(tree: &Path, of: &Path) -> Result<(), UnpackError> {
+    if !tree.join("debian-binary").is_file() {
+        return Ok(());
+    }
+    for part in list(tree).into_iter().filter(|path| path.is_file()) {
+        let name = part.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if name.starts_with("data.tar") {
+            extract(&part, tree, of)?;
+        }
+        fs::remove_file(&part).map_err(|source| CacheError::io("remove", &part, source))?;
+    }
+    Ok(())
+}
+
+/// Takes a kernel from where packages install it, below a directory that goes away.
+fn installed(tree: &Path, names: &str, made: &Path) -> Result<Description, UnpackError> {
+    let image = only_image(tree, names)?;
+    let (mut description, vmlinux) = taken(&image, made)?;
     let release = description.release.clone();
     let config = tree.join(format!("boot/config-{release}"));
     if config.is_file() {
         rename(&config, &made.join("config"))?;
     }
     let modules = ["lib/modules", "usr/lib/modules"].map(|at| tree.join(at).join(&release));
-    if let Some(modules) = modules.into_iter().find(|folder| folder.is_dir()) {
+    // There may be one for the image alone.
+    if let Some(modules) = modules.into_iter().find(|folder| folder.join("kernel").is_dir()) {
         create(&made.join("lib/modules"))?;
         rename(&modules, &made.join("lib/modules").join(&release))?;
         finish_modules(made, &release)?;
         description.modules_root = Some(PathBuf::from("."));
+    } else if vmlinux.is_some_and(|vmlinux| !payload::has_driver_of_disk(&vmlinux)) {
+        return Err(UnpackError::NeedsModules {
+            path: PathBuf::from(names),
+            release,
+        });
     }
-    fs::remove_dir_all(&tree).map_err(|source| CacheError::io("remove", &tree, source))?;
+    fs::remove_dir_all(tree).map_err(|source| CacheError::io("remove", tree, source))?;
     Ok(description)
 }
 
@@ -123,12 +124,14 @@ pub(crate) fn packages(debs: &[PathBuf], names: &str, version: &str, made: &Path
 /// # Errors
 /// The image is no kernel, or the directory holds no modules of it.
 pub(crate) fn image(image: &Path, modules: Option<&Path>, made: &Path) -> Result<Description, UnpackError> {
-    let bytes = read(image)?;
-    let (mut description, vmlinux) = describe(image, &bytes, "")?;
-    description.version.clone_from(&description.release);
-    write(&made.join(BZIMAGE), &bytes)?;
-    if let Some(vmlinux) = vmlinux {
-        write(&made.join(VMLINUX), &vmlinux)?;
+    let (mut description, vmlinux) = taken(image, made)?;
+    if let (None, Some(vmlinux)) = (modules, &vmlinux)
+        && !payload::has_driver_of_disk(vmlinux)
+    {
+        return Err(UnpackError::NeedsModules {
+            path: image.to_owned(),
+            release: description.release,
+        });
     }
     if let Some(given) = modules {
         let release = description.release.clone();
@@ -150,12 +153,24 @@ pub(crate) fn image(image: &Path, modules: Option<&Path>, made: &Path) -> Result
     Ok(description)
 }
 
+/// Puts an image into `made`, with the kernel inside it if that can be booted by itself; gives that back.
+fn taken(image: &Path, made: &Path) -> Result<(Description, Option<Vec<u8>>), UnpackError> {
+    let bytes = read(image)?;
+    let (mut description, vmlinux) = describe(image, &bytes, "")?;
+    description.version.clone_from(&description.release);
+    write(&made.join(BZIMAGE), &bytes)?;
+    if let Some(vmlinux) = &vmlinux {
+        write(&made.join(VMLINUX), vmlinux)?;
+    }
+    Ok((description, vmlinux))
+}
+
 /// Takes what a build made: an image, and a directory that holds its installed modules. The directory is moved.
 ///
 /// # Errors
 /// The image is no kernel, or the modules are not its own.
 pub(crate) fn built(image: &Path, modules: Option<&Path>, made: &Path) -> Result<Description, UnpackError> {
-    let mut description = self::image(image, None, made)?;
+    let (mut description, _) = taken(image, made)?;
     if let Some(staged) = modules {
         let release = description.release.clone();
         let folder = modules_folder(staged, &release)?;
@@ -213,7 +228,11 @@ fn describe(path: &Path, bytes: &[u8], version: &str) -> Result<(Description, Op
     };
     let (vmlinux, no_elf) = match payload::pvh_kernel(bytes) {
         Ok(vmlinux) => (Some(vmlinux), None),
-        Err(reason @ (payload::PayloadError::NotAKernel | payload::PayloadError::CutOff { .. })) => {
+        Err(
+            reason @ (payload::PayloadError::NotAKernel
+            | payload::PayloadError::Other { .. }
+            | payload::PayloadError::CutOff { .. }),
+        ) => {
             return Err(not_a_kernel(reason));
         }
         // QEMU boots such a bzImage all the same, only slower.
@@ -246,6 +265,9 @@ fn only_image(tree: &Path, packages: &str) -> Result<PathBuf, UnpackError> {
         .map(|folder| folder.join("vmlinuz"))
         .filter(|path| path.is_file());
     let mut images: Vec<PathBuf> = in_boot.chain(in_modules).collect();
+    // One may be a link to the other.
+    let mut seen = BTreeSet::new();
+    images.retain(|path| path.canonicalize().is_ok_and(|place| seen.insert(place)));
     match images.len() {
         0 => Err(UnpackError::NoImage {
             packages: packages.to_owned(),
@@ -347,6 +369,15 @@ fn list(folder: &Path) -> Vec<PathBuf> {
 
 fn read(path: &Path) -> Result<Vec<u8>, UnpackError> {
     fs::read(path).map_err(|source| UnpackError::Read {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Whether a file can be read at all.
+fn read_start(path: &Path) -> Result<(), UnpackError> {
+    let opened = fs::File::open(path).map(drop);
+    opened.map_err(|source| UnpackError::Read {
         path: path.to_owned(),
         source,
     })

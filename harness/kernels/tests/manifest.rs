@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic here is the test's failure")]
 
 use exit::ExitError;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use guest_wire::Fs;
 use kernels::{Manifest, Source};
@@ -26,7 +26,7 @@ fn mistyped_keys_and_words_are_pointed_at() {
           |
         3 | sutie = \"bookworm\"
           | ^^^^^
-          = help: did you mean `suite`? known keys: id, suite, package, version, image, modules, git, rev, dirty, \
+          = help: did you mean `suite`? known keys: id, suite, package, version, image, package-file, modules, git, rev, dirty, \
           tarball, sha256, source-package, patches, config, cc, arch, make, line, fs, default, group, expect
         ");
     insta::assert_snapshot!(error("[[kernels]]\nid = \"a\"\n"), @r"
@@ -85,8 +85,8 @@ fn missing_and_conflicting_keys_are_pointed_at() {
           |
         2 | id = \"a\"
           | ^^
-          = help: give it `suite`, `package` and `version`; or `image`; or source to build: `git`, `tarball`, or \
-          `source-package`
+          = help: give it `suite`, `package` and `version`; or `image`; or `package-file`; or source to build: `git`, \
+          `tarball`, or `source-package`
         ");
     insta::assert_snapshot!(error("[[kernel]]\nid = \"a\"\nsuite = \"bookworm\"\npackage = \"linux-image-a\"\n"), @r#"
         kernels.toml:1:1: missing key `version` in [[kernel]]
@@ -95,6 +95,16 @@ fn missing_and_conflicting_keys_are_pointed_at() {
           | ^^^^^^^^^^
           = help: add a line like `version = "latest"`
         "#);
+    insta::assert_snapshot!(
+        error("[[kernel]]\nid = \"a\"\npackage-file = \"a.deb\"\nmodules = \"m\"\n"),
+        @r#"
+    kernels.toml:4:1: `modules` beside `package-file`
+      |
+    4 | modules = "m"
+      | ^^^^^^^
+      = help: package files are all that there is of a kernel: list those of its modules there, and take this line out
+    "#
+    );
     insta::assert_snapshot!(error(&with("image = \"bzImage\"")), @r#"
         kernels.toml:3:1: `suite` beside `image`
           |
@@ -198,8 +208,9 @@ fn what_is_right_is_taken_as_it_stands() {
         "[[kernel.expect]]\nfs = \"b*\"\ncase = \"partial-write*\"\nverdict = \"fail\"\ncause = \"leak\"\nwhy = \"y\"",
     );
     let text = format!("{text}[[kernel]]\nid = \"mine\"\nimage = \"../bzImage\"\ndefault = false\n");
+    let text = format!("{text}[[kernel]]\nid = \"packed\"\npackage-file = [\"a.rpm\", \"b.rpm\"]\ndefault = false\n");
     let manifest = Manifest::parse(Path::new("conf/kernels.toml"), &text).unwrap();
-    let [packaged, mine] = manifest.kernels() else {
+    let [packaged, mine, packed] = manifest.kernels() else {
         panic!("{manifest:?}")
     };
     assert_eq!(packaged.fs, [Fs::Btrfs]);
@@ -208,6 +219,8 @@ fn what_is_right_is_taken_as_it_stands() {
     assert!(packaged.expected(Fs::Ext4, "partial-write").is_none());
     assert!(packaged.expected(Fs::Btrfs, "overlap").is_none());
     assert!(matches!(&mine.source, Source::Image { image, modules: None } if image == Path::new("conf/../bzImage")));
+    let files = ["conf/a.rpm", "conf/b.rpm"].map(PathBuf::from);
+    assert!(matches!(&packed.source, Source::PackageFiles(found) if *found == files));
     let ids = |patterns: &[&str]| -> Vec<String> {
         manifest
             .select(patterns)
@@ -220,7 +233,7 @@ fn what_is_right_is_taken_as_it_stands() {
     assert_eq!(ids(&["m*"]), ["mine"]);
     let unknown = manifest.select(&["mime"]).unwrap_err();
     assert_eq!(unknown.exit().code(), 64);
-    insta::assert_snapshot!(unknown, @"no kernels match `mime`; did you mean `mine`? known kernels: a, mine");
+    insta::assert_snapshot!(unknown, @"no kernels match `mime`; did you mean `mine`? known kernels: a, mine, packed");
 }
 
 #[test]

@@ -98,6 +98,43 @@ fn sum(path: &Path) -> String {
 }
 
 #[test]
+fn a_folder_that_no_repository_knows_is_taken_whole_but_for_what_a_build_left() {
+    let bed = Bed::new();
+    let linux = bed.linux();
+    let known = bed.git(&linux, "HEAD", true).unwrap();
+    fs::remove_dir_all(linux.join(".git")).unwrap();
+    // As a distribution's package has it: everything but its own folder is left out.
+    fs::write(linux.join(".gitignore"), "/*\n!/debian/\n").unwrap();
+    fs::write(linux.join("fs/open.o"), "built").unwrap();
+    fs::create_dir_all(linux.join("include/config")).unwrap();
+    fs::write(linux.join("include/config/auto.conf"), "built").unwrap();
+    let whole = bed.git(&linux, "HEAD", true).unwrap();
+    assert_eq!(bed.text(&whole, "fs/open.c"), "one\ntwo\nthree\n");
+    assert_eq!(bed.text(&whole, "fs/open.o"), "none");
+    assert_eq!(bed.text(&whole, "include/config/auto.conf"), "none");
+    assert_eq!(bed.text(&whole, ".gitignore"), "/*\n!/debian/\n");
+    // In somebody's repository, which does not know it, it is the same; and so are later looks.
+    let home = bed.dir.path();
+    sh(
+        home,
+        "git init -q -b main && echo '*' > .gitignore && git add -f .gitignore && git commit -qm home",
+    );
+    assert_eq!(bed.git(&linux, "HEAD", true).unwrap().id, whole.id);
+    fs::write(linux.join("fs/open.c"), "one\n").unwrap();
+    fs::remove_file(linux.join("run.sh")).unwrap();
+    fs::write(linux.join("fs/new.c"), "new\n").unwrap();
+    let changed = bed.git(&linux, "HEAD", true).unwrap();
+    let texts = ["fs/open.c", "run.sh", "fs/new.c"].map(|path| bed.text(&changed, path));
+    assert_eq!(texts, ["one\n", "none", "new\n"]);
+    fs::write(linux.join(".gitignore"), "*.o\n").unwrap();
+    fs::write(linux.join("fs/open.c"), "one\ntwo\nthree\n").unwrap();
+    fs::remove_file(linux.join("fs/new.c")).unwrap();
+    fs::write(linux.join("run.sh"), "#!/bin/sh\n").unwrap();
+    sh(&linux, "chmod +x run.sh");
+    assert_eq!(bed.git(&linux, "HEAD", true).unwrap().id, known.id);
+}
+
+#[test]
 fn a_revision_and_the_same_content_in_an_archive_are_one_tree() {
     let bed = Bed::new();
     let linux = bed.linux();
@@ -249,7 +286,7 @@ fn patches_mails_mailboxes_and_folders_are_applied_in_order() {
     let bed = Bed::new();
     let linux = bed.linux();
     let tree = bed.git(&linux, "v6.1", false).unwrap();
-    let apply = |patches: &[PathBuf]| source::apply(&bed.repo, &bed.cache, tree.clone(), patches);
+    let apply = |patches: &[PathBuf]| source::apply(&bed.repo, &bed.cache, tree.clone(), patches, None, &|_| {});
     let plain = bed.patch("plain.patch", PATCH);
     let patched = apply(std::slice::from_ref(&plain)).unwrap();
     assert_eq!(bed.text(&patched, "fs/open.c"), "one\n2\nthree\n");
@@ -287,7 +324,8 @@ fn a_patch_that_does_not_apply_says_where() {
     let bed = Bed::new();
     let linux = bed.linux();
     let tree = bed.git(&linux, "v6.1", false).unwrap();
-    let apply = |patches: &[PathBuf]| source::apply(&bed.repo, &bed.cache, tree.clone(), patches).unwrap_err();
+    let apply =
+        |patches: &[PathBuf]| source::apply(&bed.repo, &bed.cache, tree.clone(), patches, None, &|_| {}).unwrap_err();
     let plain = bed.patch("plain.patch", PATCH);
     let error = apply(&[plain.clone(), plain.clone()]);
     assert_eq!(error.exit().code(), 65);
@@ -315,7 +353,15 @@ fn a_checkout_touches_only_what_differs_and_mends_what_was_cut_off() {
     let bed = Bed::new();
     let linux = bed.linux();
     let first = bed.git(&linux, "v6.1", false).unwrap();
-    let second = source::apply(&bed.repo, &bed.cache, first.clone(), &[bed.patch("a.patch", PATCH)]).unwrap();
+    let second = source::apply(
+        &bed.repo,
+        &bed.cache,
+        first.clone(),
+        &[bed.patch("a.patch", PATCH)],
+        None,
+        &|_| {},
+    )
+    .unwrap();
     let (folder, index) = (bed.dir.path().join("out"), bed.dir.path().join("index"));
     fs::create_dir(&folder).unwrap();
     bed.repo.check_out(&first, &folder, &index).unwrap();

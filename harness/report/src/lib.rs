@@ -25,6 +25,11 @@ const UNKNOWN: Style = AnsiColor::Magenta.on_default().effects(Effects::BOLD);
 const DIM: Style = Style::new().effects(Effects::DIMMED);
 const BOLD: Style = Style::new().effects(Effects::BOLD);
 
+/// Lines of evidence below a cell.
+const EVIDENCE_LINES: usize = 8;
+/// The same for a program of the person's own: the end of its output, and what else there is.
+const EXEC_EVIDENCE_LINES: usize = 20;
+
 /// The whole report; styled, for a stream that strips styles where they are not wanted.
 #[must_use]
 pub fn render(run: &Run, results: &Results, width: Option<u16>) -> String {
@@ -184,12 +189,16 @@ fn paragraph(text: &mut String, run: &Run, cell: &Cell) {
         cell.kernel, cell.fs, cell.case, detail
     );
     if !cell.expected {
+        let lines = match run.exec {
+            Some(_) => EXEC_EVIDENCE_LINES,
+            None => EVIDENCE_LINES,
+        };
         for line in cell
             .judgement
             .evidence
             .iter()
             .filter(|line| !detail.ends_with(line.as_str()))
-            .take(8)
+            .take(lines)
         {
             let _ = writeln!(text, "    {line}");
         }
@@ -219,7 +228,7 @@ fn reproduce(run: &Run, cell: &Cell) -> String {
         KernelOrigin::Image { image, modules } => {
             option(&mut command, "image", &image.to_string_lossy());
             option(&mut command, "fs", cell.fs.as_str());
-            if let Some(modules) = modules {
+            for modules in modules {
                 option(&mut command, "modules", &modules.to_string_lossy());
             }
         }
@@ -240,12 +249,7 @@ fn reproduce(run: &Run, cell: &Cell) -> String {
     }
     match &run.exec {
         Some(exec) => {
-            let words = std::iter::once(exec.program.to_string_lossy().into_owned()).chain(exec.args.iter().cloned());
-            let line: Vec<String> = words.map(|word| quoted(&word)).collect();
-            let _ = write!(command, " --exec {}", quoted(&line.join(" ")));
-            for rule in &exec.plan.rules {
-                let _ = write!(command, " --rule {}", quoted(rule));
-            }
+            command.push_str(&run::exec::options(exec));
             if exec.plan.seed != 0 {
                 let _ = write!(command, " --seed {}", exec.plan.seed);
             }
@@ -253,6 +257,9 @@ fn reproduce(run: &Run, cell: &Cell) -> String {
         None => {
             let _ = write!(command, " --case '{}'", cell.case);
         }
+    }
+    if run.case_limit != run::CASE_LIMIT {
+        let _ = write!(command, " --case-limit {}", run::exec::print_limit(run.case_limit));
     }
     command
 }

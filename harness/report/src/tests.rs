@@ -25,6 +25,7 @@ fn run() -> Run {
             patches: Vec::new(),
         },
         exec: None,
+        case_limit: run::CASE_LIMIT,
         seed: None,
         tools: BTreeMap::new(),
         images: BTreeMap::new(),

@@ -1,15 +1,21 @@
 //! A program of a person's own, in place of the cases: what can run in a guest, and its fault plan.
 
+mod line;
+mod time;
+
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use exit::Exit;
 use exit::Failure;
-use guest_wire::{ExecTime, WhenOver};
+use guest_wire::ExecTime;
 use host::tool;
-use vhost_blk_api::plan::units;
 
 use crate::{Exec, FaultPlan};
+pub use line::options;
+pub use time::{GivenTime, case_limit, exec_time, print_limit, resolve_time};
+
+/// What a guest has of its own in the directory of programs.
+const OF_GUEST: &str = "inject";
 
 /// A program of the user's own, as the command line has it.
 #[derive(Debug, Clone, Copy)]
@@ -38,22 +44,30 @@ pub fn exec(request: &ExecRequest<'_>) -> Result<Exec, Failure> {
         rules,
         seed,
     } = *request;
-    let mut words = line.split_whitespace().map(str::to_owned);
-    let program = words
-        .next()
-        .ok_or_else(|| Failure::new(Exit::Usage, "--exec names no program; expected 'PROGRAM ARG…'"))?;
-    let program = PathBuf::from(program);
+    let (program, args) = line::words(line)?;
     let bytes = std::fs::read(&program).map_err(|error| {
+        let hint = line::hint(line).unwrap_or_default();
         Failure::new(
             Exit::NoInput,
             format!(
-                "--exec: cannot read {}: {error}; expected the path of a static program",
+                "--exec: cannot read {}: {error}; expected the path of a static program{hint}",
                 program.display()
             ),
         )
     })?;
     check_static(&program, &bytes)?;
-    let program = program.canonicalize().unwrap_or(program);
+    if program.file_name().is_some_and(|name| name == OF_GUEST) {
+        return Err(Failure::new(
+            Exit::Usage,
+            format!(
+                "--exec {}: the guest has a program `{OF_GUEST}` of its own in the same place; \
+                give yours another name",
+                program.display()
+            ),
+        ));
+    }
+    // As it is called: a program of many names knows by it what to do.
+    let program = std::path::absolute(&program).unwrap_or(program);
     let mut plan = FaultPlan::default();
     if let Some(path) = plan_file {
         if !path.is_file() {
@@ -81,7 +95,7 @@ pub fn exec(request: &ExecRequest<'_>) -> Result<Exec, Failure> {
     }
     Ok(Exec {
         program,
-        args: words.collect(),
+        args,
         time,
         plan,
     })
@@ -97,6 +111,9 @@ fn check_static(program: &Path, bytes: &[u8]) -> Result<(), Failure> {
         );
         Err(Failure::new(Exit::NoInput, message))
     };
+    if bytes.starts_with(b"#!") {
+        return bad("a script, and the guest has no interpreter and no shell");
+    }
     let Ok(header) = object::elf::FileHeader64::<object::Endianness>::parse(bytes) else {
         return bad("not an ELF executable");
     };
@@ -114,34 +131,6 @@ fn check_static(program: &Path, bytes: &[u8]) -> Result<(), Failure> {
         return bad("dynamically linked");
     }
     Ok(())
-}
-
-/// Parses how long a program may run, and what is said of one that does: `30s`, `500ms,error`.
-///
-/// # Errors
-/// It is something else.
-pub fn exec_time(words: &str) -> Result<ExecTime, String> {
-    /// More is a mistake, or a soak.
-    const LONGEST: Duration = Duration::from_secs(3600);
-    let expected = || {
-        format!(
-            "expected a time of at most {} s and perhaps what it means that the program still runs then: `30s`, \
-             `30s,pass` (the default) or `30s,error`",
-            LONGEST.as_secs()
-        )
-    };
-    let (time, then) = words.split_once(',').unwrap_or((words, "pass"));
-    let then = match then {
-        "pass" => WhenOver::Pass,
-        "error" => WhenOver::Error,
-        _ => return Err(expected()),
-    };
-    let time = units::parse_time(time).filter(|time| !time.is_zero() && *time <= LONGEST);
-    let limit_ms = time.and_then(|time| u64::try_from(time.as_millis()).ok());
-    Ok(ExecTime {
-        limit_ms: limit_ms.ok_or_else(expected)?,
-        then,
-    })
 }
 
 /// Says what is wrong with a rule before anything is started.
@@ -173,20 +162,4 @@ pub fn busybox() -> Result<PathBuf, Failure> {
         )
     })?;
     Ok(path)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_of_a_program() {
-        let time = |limit_ms, then| Ok(ExecTime { limit_ms, then });
-        assert_eq!(exec_time("30s"), time(30_000, WhenOver::Pass));
-        assert_eq!(exec_time("30s,pass"), time(30_000, WhenOver::Pass));
-        assert_eq!(exec_time("1500ms,error"), time(1_500, WhenOver::Error));
-        for wrong in ["", "30", "0s", "30s,", "30s,fail", "30s, error", "2h", "7200s", "pass"] {
-            assert!(exec_time(wrong).unwrap_err().contains("`30s,error`"), "{wrong}");
-        }
-    }
 }

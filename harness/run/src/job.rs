@@ -27,9 +27,6 @@ use machine::{DeviceError, Incoming, Machine};
 pub use gather::ConsolePlace;
 pub(crate) use gather::power_off;
 
-/// How long a case may go on without an end and without evidence of a hang before it is given up as broken. Cases take
-/// well under a second; the limit only exists so that a broken rig ends.
-const CASE_LIMIT: Duration = Duration::from_secs(150);
 /// How long the host's checker may take; it takes a fraction of a second.
 const CHECK_WITHIN: Duration = Duration::from_secs(300);
 /// How much longer it may take because the host had no time for the guest.
@@ -43,6 +40,9 @@ pub struct JobRequest<'a> {
     pub needs: &'a [Need],
     /// What the cell is; its plan is what is injected.
     pub context: CellContext,
+    /// How long it may go on without an end and without evidence of a hang; what a program of the user's own is given
+    /// comes on top.
+    pub limit: Duration,
     /// Directory for the disk's image.
     pub dir: &'a Path,
 }
@@ -59,6 +59,7 @@ pub fn run(
         job,
         needs,
         context,
+        limit,
         dir,
     } = request;
     let mut runner = Runner {
@@ -75,8 +76,7 @@ pub fn run(
         row: Vec::new(),
         fsck: None,
     };
-    let ending = runner.begin(job).unwrap_or_else(|| runner.follow(job));
-    runner.hear_out(&ending, job);
+    let ending = runner.follow_to_end(job, limit);
     let Runner {
         events,
         mut rules,
@@ -183,9 +183,16 @@ impl Runner<'_> {
         }
     }
 
+    /// All that comes of the job.
+    fn follow_to_end(&mut self, job: &Job, limit: Duration) -> Ending {
+        let ending = self.begin(job).unwrap_or_else(|| self.follow(job, limit));
+        self.hear_out(&ending, job);
+        ending
+    }
+
     /// Listens and answers until the job ends in one way or another.
-    fn follow(&mut self, job: &Job) -> Ending {
-        let limit = CASE_LIMIT + exec_time(&job.kind);
+    fn follow(&mut self, job: &Job, limit: Duration) -> Ending {
+        let limit = limit + exec_time(&job.kind);
         loop {
             let end = self.started + limit + self.watch.stolen().min(STOLEN_MAX);
             let next = self.machine.line().next(end.min(self.watch.next_look()));

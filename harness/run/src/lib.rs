@@ -40,4 +40,4 @@ pub mod select;
 pub mod trial;
 mod watch;
 
-pub use resolved::{Exec, FaultPlan, KernelOrigin, RUN_ENV, Run, RunError, Trial, TrialCase};
+pub use resolved::{CASE_LIMIT, Exec, FaultPlan, KernelOrigin, RUN_ENV, Run, RunError, Trial, TrialCase};

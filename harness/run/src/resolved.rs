@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use exit::{Exit, ExitError};
 use guest_wire::{ExecTime, Fs};
@@ -17,6 +18,10 @@ use kernels::GivenTree;
 use machine::Accel;
 use machine::snapshot::SnapshotConfig;
 use verdict::results::Expected;
+
+/// How long a case may go on without an end and without evidence of a hang before it is given up as broken. Cases take
+/// well under a second; the limit only exists so that a broken rig ends.
+pub const CASE_LIMIT: Duration = Duration::from_secs(150);
 
 /// The environment variable that tells the matrix which run it is.
 pub const RUN_ENV: &str = "BIOSCOPE_RUN";
@@ -44,6 +49,9 @@ pub struct Run {
     pub origin: KernelOrigin,
     /// A user's own program instead of the cases.
     pub exec: Option<Exec>,
+    /// How long a case may go on without an end and without evidence of a hang.
+    #[serde(default = "case_limit")]
+    pub case_limit: Duration,
     /// Seed of the cases' fault plans, if not the usual one.
     #[serde(default)]
     pub seed: Option<u64>,
@@ -56,6 +64,10 @@ pub struct Run {
     pub kernels: BTreeMap<String, Artifact>,
     /// One process each, in the order of kernels, file systems and tests.
     pub trials: Vec<Trial>,
+}
+
+fn case_limit() -> Duration {
+    CASE_LIMIT
 }
 
 /// Where the kernels of a run come from.
@@ -71,10 +83,11 @@ pub enum KernelOrigin {
     },
     /// An image given on the command line.
     Image {
-        /// bzImage or vmlinux.
+        /// bzImage, vmlinux, or a package.
         image: PathBuf,
-        /// Directory that holds, or is, `lib/modules/RELEASE`; none for a kernel without modules.
-        modules: Option<PathBuf>,
+        /// A directory that holds, or is, `lib/modules/RELEASE`; the other packages of a package; none for a kernel
+        /// without modules.
+        modules: Vec<PathBuf>,
     },
     /// Source given on the command line.
     Tree(GivenTree),

@@ -76,12 +76,13 @@ pub(crate) struct RangeArgs {
     pub(crate) tree: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) build: TreeBuildArgs,
-    /// For --tree: a patch, mailbox or directory of them that every commit gets; may be given more than once.
+    /// For --tree: a patch, mailbox or directory of them that every commit gets, but for those that have it
+    /// already by its title; may be given more than once.
     #[arg(long, value_name = "FILE", requires = "tree")]
     pub(crate) patch: Vec<PathBuf>,
-    /// Bisect a series of patches (a mailbox, or a directory of patches) over a base; says of each state whether it
-    /// builds and passes. The base is good and the series bad, unless `--bad base --good series` looks for the patch
-    /// that fixes.
+    /// Bisect a series of patches (a mailbox, a mail, a maildir or a directory of patches) over a base; says of each
+    /// state whether it builds and passes. The base is good and the series bad, unless `--bad base --good series`
+    /// looks for the patch that fixes.
     #[arg(
         long,
         value_name = "PATH",
@@ -149,14 +150,16 @@ impl BisectArgs {
             restart: self.restart,
             ahead: self.ahead.into(),
             accel: self.machine.accel.into(),
+            case_limit: self.machine.case_limit,
             cold_boot: self.machine.cold_boot,
             offline: self.host.offline,
             yes: self.host.install.yes,
         };
+        let time = self.exec.time()?;
         let subject = match self.exec.exec {
             Some(line) => Subject::Exec {
                 line,
-                time: self.exec.exec_time,
+                time,
                 plan: self.exec.plan,
                 rules: self.exec.rule,
             },

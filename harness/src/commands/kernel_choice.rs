@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use exit::{Exit, Failure};
 use guest_wire::Fs;
+use kernels::given::is_address;
 use kernels::given::{image_kernel, patched, tree_kernel};
 use kernels::{Kernel, Manifest};
 use run::KernelOrigin;
 
-use crate::flags::TreeArgs;
+use crate::flags::{ImageArgs, TreeArgs};
 
 /// The kernels that were chosen, and where they come from.
 pub(crate) struct KernelChoice {
@@ -16,15 +17,26 @@ pub(crate) struct KernelChoice {
     pub(crate) origin: KernelOrigin,
 }
 
-/// An image, with the directory of its modules.
-pub(crate) fn of_image(image: &Path, modules: Option<&Path>) -> Result<KernelChoice, Failure> {
-    Ok(KernelChoice {
-        kernels: vec![image_kernel(image, modules)?],
-        origin: KernelOrigin::Image {
-            image: image.to_owned(),
-            modules: modules.map(Path::to_owned),
-        },
-    })
+impl ImageArgs {
+    /// The image with its modules, if one is given.
+    ///
+    /// # Errors
+    /// One of them does not exist.
+    pub(crate) fn chosen(&self) -> Result<Option<KernelChoice>, Failure> {
+        let Some(image) = &self.image else { return Ok(None) };
+        Ok(Some(KernelChoice {
+            kernels: vec![image_kernel(image, &self.modules)?],
+            origin: KernelOrigin::Image {
+                image: absolute(image),
+                modules: self.modules.iter().map(|path| absolute(path)).collect(),
+            },
+        }))
+    }
+}
+
+/// A path that names the same file in any directory, for a command that is given again.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// A source tree, if one is given.
@@ -34,14 +46,13 @@ pub(crate) fn of_tree(args: &TreeArgs, fs: &[Fs], configs: &Path) -> Result<Opti
     check_patches(&given.patch)?;
     Ok(Some(KernelChoice {
         kernels: vec![tree_kernel(&given, fs, configs)?],
-        origin: KernelOrigin::Tree(given),
+        origin: KernelOrigin::Tree(given.absolute()),
     }))
 }
 
 /// Says what a listing would not find out: it reads no source.
 fn check_tree(tree: &Path) -> Result<(), Failure> {
-    // The address of a repository is none of a directory.
-    if tree.is_dir() || tree.to_string_lossy().contains("://") {
+    if tree.is_dir() || is_address(tree) {
         return Ok(());
     }
     let what = if tree.exists() {
@@ -87,8 +98,8 @@ pub(crate) fn of_manifest(
     Ok(KernelChoice {
         kernels,
         origin: KernelOrigin::Manifest {
-            named: named.cloned(),
-            patches: patches.to_vec(),
+            named: named.map(|path| absolute(path)),
+            patches: patches.iter().map(|path| absolute(path)).collect(),
         },
     })
 }

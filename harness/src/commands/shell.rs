@@ -6,18 +6,19 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use vhost_blk_api::control::{Command, Reply};
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use exit::{Exit, Failure};
 use guest_wire::Fs;
 use host::atomic;
 use host::places::Places;
 use host::scratch;
-use kernels::{Artifact, Manifest, Options};
+use kernels::{Artifact, Kernel, Manifest, Options};
 use machine::{Assembled, Device, Launch, MachineSpec, shell};
 use run::inject;
 use run::{exec, prepare};
 
-use crate::flags::{AccelArgs, HostArgs, ManifestArgs, file_system};
+use super::kernel_choice::{self, KernelChoice};
+use crate::flags::{AccelArgs, HostArgs, ImageArgs, ManifestArgs, OF_TREE, TreeArgs, file_system};
 
 /// Where a running shell says how to reach its device.
 const CURRENT: &str = "shell.json";
@@ -40,10 +41,15 @@ pub(crate) fn current(places: &Places) -> Option<PathBuf> {
 
 /// `cargo xtask shell`.
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("what").required(true).args(["kernel", "image", "tree"]))]
 pub(crate) struct ShellArgs {
-    /// The kernel to boot, by id.
-    #[arg(long, value_name = "ID")]
-    pub(crate) kernel: String,
+    /// The kernel to boot: one of kernels.toml, by its id.
+    #[arg(long, value_name = "ID", conflicts_with_all = OF_TREE)]
+    pub(crate) kernel: Option<String>,
+    #[command(flatten)]
+    pub(crate) image: ImageArgs,
+    #[command(flatten)]
+    pub(crate) tree: TreeArgs,
     /// File system of the disk.
     #[arg(long, value_name = "FS", default_value = "btrfs", value_parser = file_system)]
     pub(crate) fs: Fs,
@@ -69,18 +75,12 @@ pub(crate) struct ShellArgs {
 pub(crate) fn run(args: &ShellArgs) -> Result<Exit, Failure> {
     let places = Places::find();
     let manifest_path = places.manifest(args.manifest.manifest.as_deref());
-    let manifest = Manifest::load(&manifest_path)?;
-    let selected = manifest.select(&[&args.kernel])?;
-    let [kernel] = selected.as_slice() else {
-        return Err(Failure::new(
-            Exit::Usage,
-            format!("a shell boots one kernel; `{}` matches {}", args.kernel, selected.len()),
-        ));
-    };
+    let kernel = &choose(args, &places, &manifest_path)?;
     for rule in &args.rule {
         exec::check_rule(rule)?;
     }
     prepare::host(args.host.install.yes)?;
+    prepare::builders(&[kernel], args.host.install.yes)?;
     let options = Options {
         offline: args.host.offline,
         ..Options::default()
@@ -115,6 +115,34 @@ pub(crate) fn run(args: &ShellArgs) -> Result<Exit, Failure> {
     Ok(Exit::Success)
 }
 
+/// The one kernel that the flags ask for.
+fn choose(args: &ShellArgs, places: &Places, manifest_path: &Path) -> Result<Kernel, Failure> {
+    if let Some(choice) = args.image.chosen()? {
+        return only(choice, "--image");
+    }
+    if let Some(choice) = kernel_choice::of_tree(&args.tree, &[args.fs], &places.configs())? {
+        return only(choice, "--tree");
+    }
+    let id = args.kernel.as_deref().unwrap_or_default();
+    let manifest = Manifest::load(manifest_path)?;
+    let selected = manifest.select(&[id])?;
+    let named = args.manifest.manifest.as_ref();
+    let choice = kernel_choice::of_manifest(&manifest, &selected, true, &args.tree.patch, named)?;
+    only(choice, id)
+}
+
+fn only(choice: KernelChoice, what: &str) -> Result<Kernel, Failure> {
+    let matching = choice.kernels.len();
+    let mut kernels = choice.kernels.into_iter();
+    match (kernels.next(), kernels.next()) {
+        (Some(kernel), None) => Ok(kernel),
+        _ => Err(Failure::new(
+            Exit::Usage,
+            format!("a shell boots one kernel; `{what}` matches {matching}"),
+        )),
+    }
+}
+
 /// Says which of the rules that are in force did nothing. A device that is gone is past saying.
 fn tell_unfired(device: &mut Device) {
     let command = Command::List;
@@ -139,7 +167,7 @@ fn announce(places: &Places, control: &Path, artifact: &Artifact) -> Result<(), 
     let written = std::fs::create_dir_all(places.runs()).and_then(|()| atomic::write(&path, &json));
     written.map_err(|error| Failure::cannot_create(&path.display().to_string(), &error))?;
     host::note!(
-        "booting {} ({}); `poweroff` or Ctrl-A X ends it\n\
+        "booting {} ({}); `poweroff` (which unmounts; `poweroff -f` does not) or Ctrl-A X ends it\n\
          from another terminal: cargo xtask inject 'fail write limit=1' | list | clear | stats\n\
          and inside the guest:  inject 'fail write limit=1' | list | clear | stats",
         artifact.id,

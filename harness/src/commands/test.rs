@@ -4,10 +4,12 @@ use std::io::IsTerminal;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use clap::Args;
 
 use exit::{Exit, Failure};
+use guest_wire::ExecTime;
 use host::atomic;
 use host::places::Places;
 use host::words::counted;
@@ -19,7 +21,7 @@ use run::select::{self, CellRequest};
 use run::{Exec, RUN_ENV, Run, Trial};
 
 use super::kernel_choice::{self, KernelChoice};
-use crate::flags::{ExecArgs, HostArgs, MachineArgs, ManifestArgs, OF_TREE, ScopeArgs, TreeArgs};
+use crate::flags::{ExecArgs, HostArgs, ImageArgs, MachineArgs, ManifestArgs, OF_TREE, ScopeArgs, TreeArgs};
 
 /// `cargo xtask test`.
 #[derive(Debug, Args)]
@@ -43,28 +45,13 @@ pub(crate) struct TestArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "list")]
     pub(crate) json: Option<PathBuf>,
     /// Use the newest versions the archive holds where kernels.toml says `latest`, and write them to kernels.lock.
-    #[arg(long, conflicts_with = "offline")]
+    #[arg(long, conflicts_with_all = ["offline", "image", "modules"])]
     pub(crate) update: bool,
     /// List the cells that would run; nothing is built, fetched or booted.
     #[arg(long)]
     pub(crate) list: bool,
-    /// Run this kernel image (bzImage or vmlinux) instead of the kernels of kernels.toml.
-    #[arg(
-        long,
-        value_name = "FILE",
-        conflicts_with_all = ["kernel", "patch", "manifest", "update"],
-        conflicts_with_all = OF_TREE
-    )]
-    pub(crate) image: Option<PathBuf>,
-    /// Directory with the image's modules: one that holds lib/modules/RELEASE, or is it.
-    #[arg(
-        long,
-        value_name = "DIR",
-        requires = "image",
-        conflicts_with_all = ["kernel", "patch", "manifest", "update"],
-        conflicts_with_all = OF_TREE
-    )]
-    pub(crate) modules: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) image: ImageArgs,
     #[command(flatten)]
     pub(crate) tree: TreeArgs,
     #[command(flatten)]
@@ -78,6 +65,23 @@ pub(crate) struct TestArgs {
     pub(crate) host: HostArgs,
     #[command(flatten)]
     pub(crate) manifest: ManifestArgs,
+}
+
+impl TestArgs {
+    /// The program of the person's own, if there is one.
+    fn exec(&self, time: Option<ExecTime>) -> Result<Option<Exec>, Failure> {
+        let ExecArgs { exec, plan, rule, .. } = &self.exec;
+        let exec = exec.as_deref().map(|line| {
+            run::exec::exec(&ExecRequest {
+                line,
+                time,
+                plan: plan.as_deref(),
+                rules: rule,
+                seed: self.seed,
+            })
+        });
+        exec.transpose()
+    }
 }
 
 fn machines(word: &str) -> Result<NonZeroUsize, &'static str> {
@@ -94,20 +98,7 @@ pub(crate) fn run(args: &TestArgs) -> Result<Exit, Failure> {
     let manifest_path = places.manifest(args.manifest.manifest.as_deref());
     let choice = choose(args, &places, &manifest_path)?;
     let kernels: Vec<&Kernel> = choice.kernels.iter().collect();
-    let exec = &args.exec;
-    let exec = exec
-        .exec
-        .as_deref()
-        .map(|line| {
-            run::exec::exec(&ExecRequest {
-                line,
-                time: exec.exec_time,
-                plan: exec.plan.as_deref(),
-                rules: &exec.rule,
-                seed: args.seed,
-            })
-        })
-        .transpose()?;
+    let exec = args.exec(args.exec.time()?)?;
     let wanted = CellRequest {
         fs: &args.scope.fs,
         cases: &args.case,
@@ -160,8 +151,8 @@ fn list(trials: &[Trial]) {
 
 /// The kernels that the flags ask for.
 fn choose(args: &TestArgs, places: &Places, manifest_path: &Path) -> Result<KernelChoice, Failure> {
-    if let Some(image) = &args.image {
-        return kernel_choice::of_image(image, args.modules.as_deref());
+    if let Some(choice) = args.image.chosen()? {
+        return Ok(choice);
     }
     if let Some(choice) = kernel_choice::of_tree(&args.tree, &args.scope.fs, &places.configs())? {
         return Ok(choice);
@@ -207,6 +198,7 @@ fn resolve(
         profile: args.scope.profile.into(),
         origin: choice.origin.clone(),
         exec,
+        case_limit: args.machine.case_limit,
         seed: None,
         tools,
         images,
@@ -219,6 +211,15 @@ fn resolve(
     run.save()?;
     prepare::point_latest(&places.runs(), &run.dir)?;
     Ok(run)
+}
+
+/// nextest's profile: it ends what the harness itself cannot end, later where cases may take longer.
+fn profile(run: &Run) -> &'static str {
+    /// What all cases of a trial may take by the usual profile.
+    const USUAL: Duration = Duration::from_secs(600);
+    let time = run.exec.as_ref().and_then(|exec| exec.time);
+    let most = run.case_limit + Duration::from_millis(time.map_or(0, |time| time.limit_ms));
+    if most > USUAL { "matrix-long" } else { "matrix" }
 }
 
 /// Runs the matrix. nextest's own exit code is not used: what counts are the cells.
@@ -244,7 +245,7 @@ fn matrix(run: &Run, places: &Places, jobs: Option<usize>) -> Result<(), Failure
         ])
         .args([
             "--profile",
-            "matrix",
+            profile(run),
             "--cargo-quiet",
             "--no-tests",
             "pass",

@@ -315,8 +315,88 @@ fn a_series_that_does_not_apply_names_the_patch() {
         text.contains("0001-good.patch does not apply to ") && text.ends_with("exit code 65"),
         "{text}"
     );
+    insta::assert_snapshot!(bisect(&place, &["--series", "nope", "--tree", "linux", "--yes"]), @"
+    error: --series nope: there is no such file; expected a mailbox, a mail, a maildir or a directory of patches
+    exit code 66
+    ");
+    let address = "https://lore.kernel.org/r/1@x/";
+    let text = bisect(&place, &["--series", address, "--tree", "linux", "--yes"]);
+    assert!(text.contains("it is an address; save the thread as a file"), "{text}");
     insta::assert_snapshot!(bisect(&place, &["--series", "0001-good.patch", "--base", "old"]), @"
     error: --base old: this kernel is not built from source, so no patch applies to it
     exit code 64
     ");
+}
+
+/// A mail with a patch that makes a file of the repository above say something else.
+fn post(subject: &str, headers: &str, from: &str, to: &str) -> String {
+    format!(
+        "From a@b Thu Jan  1 00:00:00 1970\nFrom: A <a@b>\nSubject: {subject}\n{headers}\nWhy.\n---\n\
+         diff --git a/fs/a.c b/fs/a.c\n--- a/fs/a.c\n+++ b/fs/a.c\n@@ -1 +1 @@\n-{from}\n\\ No newline at end of file\n\
+         +{to}\n\\ No newline at end of file\n-- \n2.40.1\n\n"
+    )
+}
+
+#[test]
+fn a_mailbox_says_what_of_it_is_left_out() {
+    let place = releases();
+    repository(&place);
+    let cover = "From a@b Thu Jan  1 00:00:00 1970\nFrom: A <a@b>\nSubject: [PATCH v2 0/2] fs: two\n\nHi.\n\n\
+                 base-commit: 0123456789abcdef0123456789abcdef01234567\n\n";
+    let mails = [
+        post("[PATCH v2 2/2] fs: five", "", "fourth", "fifth"),
+        post("[PATCH 1/1] fs: five", "", "third", "fifth"),
+        post("Re: [PATCH v2 2/2] fs: five", "", "fourth", "sixth"),
+        post("[PATCH v2 1/2] fs: four", "", "third", "fourth"),
+        cover.to_owned(),
+        post("[PATCH 1/1] tests: a test", "", "a", "b").replace("fs/a.c", "tests/generic/1"),
+    ];
+    place.file("series.mbox", &mails.concat());
+    let series = ["--series", "series.mbox", "--tree", "linux", "--base", "v2", "--yes"];
+    let text = bisect(&place, &series);
+    let words = [
+        "left out: `[PATCH 1/1] tests: a test` is for another project: this source has no place for tests/generic/1",
+        "left out: the diff in `Re: [PATCH v2 2/2] fs: five`, which answers another mail",
+        "left out: 1 patch of v1 (`[PATCH 1/1] fs: five`), as v2 replaces it",
+        "sorted by number; found as 2/2, 1/2",
+        "the series was made for 0123456789ab (base-commit), and --base is ",
+        "DIR/linux does not have that commit",
+        "over 3 states",
+        "\n0001-fs-four  fs: four\n0002-fs-five  fs: five  (bad end)\n",
+    ];
+    for words in words {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    assert!(text.ends_with("exit code 0"), "{text}");
+    place.file("series.mbox", &[&mails[0], cover].concat());
+    let text = bisect(&place, &series);
+    insta::assert_snapshot!(&text[text.find("error: ").unwrap()..], @"
+    error: `[PATCH v2 2/2] fs: five` (series.mbox, mail 1) does not apply to v2:
+      error: patch failed: fs/a.c:1
+      error: fs/a.c: patch does not apply
+      not there: 1/2 of v2, of 2 patches sent with `[PATCH v2 0/2] fs: two`
+      the mails say that it was made for the commit 0123456789abcdef0123456789abcdef01234567 (base-commit)
+    nothing was built; rebase the patch onto this source, or leave it out
+    exit code 65
+    ");
+}
+
+#[test]
+fn a_patch_that_a_commit_has_is_left_out_of_it_and_it_is_said() {
+    let place = releases();
+    repository(&place);
+    // The history has a commit of this title.
+    place.file("third.patch", &post("[PATCH] third", "", "first", "third"));
+    place.file("other.patch", &post("[PATCH] other", "", "third", "other"));
+    let of = |patch: &str| {
+        bisect(
+            &place,
+            &["--tree", "linux", "--bad", "v2", "--good", "v1", "--patch", patch],
+        )
+    };
+    let text = of("third.patch");
+    assert!(text.contains("the patch `third` is in the history as "), "{text}");
+    assert!(text.contains(": it is left out of commits that have it"), "{text}");
+    let text = of("other.patch");
+    assert!(!text.contains("left out") && text.ends_with("exit code 0"), "{text}");
 }

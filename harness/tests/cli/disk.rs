@@ -177,8 +177,8 @@ fn a_disk_too_full_for_a_package_is_said_so() {
     insta::assert_snapshot!(shown.again, @r#"
     downloading linux-image-a 6.1.176-1
     unpacking debian-6.1.176 (6.1.176-1)
-    error: no kernel image in linux-image-a: neither boot/vmlinuz-* nor usr/lib/modules/*/vmlinuz
-    exit code 70
+    error: no kernel image in linux-image-a: neither boot/vmlinuz-* nor usr/lib/modules/*/vmlinuz; a package that only names others has none
+    exit code 66
     "#);
 }
 
@@ -205,7 +205,7 @@ fn a_disk_too_full_for_what_is_in_a_package_is_said_so() {
     insta::assert_snapshot!(shown.left, @r#"./debs/SUM.deb"#);
     insta::assert_snapshot!(shown.again, @r#"
     unpacking debian-6.1.176 (6.1.176-1)
-    error: no kernel image in linux-image-a: neither boot/vmlinuz-* nor usr/lib/modules/*/vmlinuz
-    exit code 70
+    error: no kernel image in linux-image-a: neither boot/vmlinuz-* nor usr/lib/modules/*/vmlinuz; a package that only names others has none
+    exit code 66
     "#);
 }

@@ -47,8 +47,8 @@ fn what_the_archive_has_is_pinned_fetched_and_unpacked() {
     insta::assert_snapshot!(place.test(&[]), @r#"
     downloading linux-image-a 6.1.176-1
     unpacking debian-6.1.176 (6.1.176-1)
-    error: no kernel image in linux-image-a: neither boot/vmlinuz-* nor usr/lib/modules/*/vmlinuz
-    exit code 70
+    error: no kernel image in linux-image-a: neither boot/vmlinuz-* nor usr/lib/modules/*/vmlinuz; a package that only names others has none
+    exit code 66
     "#);
     assert_eq!(place.kept().len(), 1);
 }
@@ -262,8 +262,8 @@ fn a_version_that_the_archive_dropped_is_answered_with_what_it_holds() {
     insta::assert_snapshot!(place.test(&[]), @r#"
     downloading linux-image-a 6.1.185-2
     unpacking debian-6.1.176 (6.1.185-2)
-    error: no kernel image in linux-image-a: neither boot/vmlinuz-* nor usr/lib/modules/*/vmlinuz
-    exit code 70
+    error: no kernel image in linux-image-a: neither boot/vmlinuz-* nor usr/lib/modules/*/vmlinuz; a package that only names others has none
+    exit code 66
     "#);
 }
 

@@ -60,7 +60,7 @@ fn a_bad_list_of_kernels_is_pointed_at() {
       |
     3 | sutie = \"bookworm\"
       | ^^^^^
-      = help: did you mean `suite`? known keys: id, suite, package, version, image, modules, git, rev, dirty, \
+      = help: did you mean `suite`? known keys: id, suite, package, version, image, package-file, modules, git, rev, dirty, \
       tarball, sha256, source-package, patches, config, cc, arch, make, line, fs, default, group, expect
     exit code 65
     ");
@@ -83,11 +83,11 @@ fn images_that_are_not_there_are_named() {
     let place = Place::new();
     let list = |args: &[&str]| place.run(&[&["test", "--list"], args].concat());
     insta::assert_snapshot!(list(&["--image", "nope"]), @"
-    error: --image nope: there is no such file; expected a bzImage or a vmlinux
+    error: --image nope: there is no such file; expected a bzImage, a vmlinux, or a package file (.deb, .rpm, .pkg.tar.zst)
     exit code 66
     ");
     insta::assert_snapshot!(list(&["--image", "."]), @"
-    error: --image .: that is no file; expected a bzImage or a vmlinux
+    error: --image .: that is a directory; expected a bzImage, a vmlinux, or a package file (.deb, .rpm, .pkg.tar.zst)
     exit code 66
     ");
     insta::assert_snapshot!(list(&["--image", "kernels.toml", "--modules", "nope"]), @"
@@ -102,7 +102,7 @@ fn images_that_are_not_there_are_named() {
     error: the following required arguments were not provided:
       --image <FILE>
 
-    Usage: cargo xtask test --image <FILE> --list --modules <DIR>
+    Usage: cargo xtask test --image <FILE> --list --modules <DIR|FILE>
 
     For more information, try '--help'.
     exit code 64
@@ -244,7 +244,7 @@ fn inject_needs_a_running_shell() {
     exit code 69
     ");
     insta::assert_snapshot!(place.run(&["inject", "list", "more"]), @"
-    error: `list`, `clear`, `stats` and `subscribe` take nothing more, `power` neither, `remove` and `release` a \
+    error: `list`, `clear`, `stats`, `subscribe` and `quit` take nothing more, `power` neither, `remove` and `release` a \
     rule's name, `mark` and `rollback` a mark's, `set` NAME:VALUE, `resize` a size, `export` a file and how, `log` a \
     file
     exit code 64

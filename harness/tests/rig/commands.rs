@@ -5,10 +5,11 @@ use std::process::{Child, ChildStdin, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use guest_wire::{Event, GuestMessage, from_line};
 use vhost_blk_api::plan::words;
 
-use crate::bed::{KERNEL, Rig, chaos, find, text};
+use host::places::Places;
+
+use crate::bed::{KERNEL, Rig, chaos, stored_kernel, text};
 
 /// How long anything may take that has to happen, on a busy machine.
 const WITHIN: Duration = Duration::from_secs(100);
@@ -29,12 +30,9 @@ fn a_program_in_a_cell_tells_the_device() {
         cells[0].detail(),
         text(&output)
     );
-    let [log] = &find(&rig.dir.path().join("runs"), "agent.log")[..] else {
-        panic!("one boot")
-    };
-    let log = std::fs::read_to_string(log).expect("the log");
-    let notes: Vec<String> = log.lines().filter_map(note).collect();
-    let (said, stats) = notes.split_at(notes.iter().position(|note| note == "{").expect("stats"));
+    let output = std::fs::read_to_string(cells[0].dir.join("output.log")).expect("its output");
+    let lines: Vec<&str> = output.lines().collect();
+    let (said, stats) = lines.split_at(lines.iter().position(|line| *line == "{").expect("stats"));
     assert!(
         stats.iter().any(|line| line.starts_with(r#"  "errors": 2,"#)),
         "{stats:#?}"
@@ -74,17 +72,6 @@ fn a_program_in_a_cell_tells_the_device() {
         read
         ");
     rig.assert_nothing_left();
-}
-
-/// What a line of the agent's has to say for a person, if it has.
-fn note(line: &str) -> Option<String> {
-    match from_line(line).ok()? {
-        GuestMessage::Event {
-            event: Event::Note { text },
-            ..
-        } => Some(text),
-        _ => None,
-    }
 }
 
 /// A shell's terminal, as far as the test has read it.
@@ -141,19 +128,10 @@ struct Shell {
 
 impl Shell {
     /// Starts a shell, and waits for its prompt.
-    fn start(rig: &Rig) -> Shell {
-        let args = [
-            "shell",
-            "--kernel",
-            KERNEL,
-            "--fs",
-            "ext4",
-            "--offline",
-            "--accel",
-            "tcg",
-        ];
+    fn start(rig: &Rig, kernel: &[&str]) -> Shell {
+        let args = ["shell", "--fs", "ext4", "--offline", "--accel", "tcg"];
         let mut process = rig
-            .bioscope(&args)
+            .bioscope(&[&args[..], kernel].concat())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             // What keeps it from coming up stands there.
@@ -197,11 +175,12 @@ impl Shell {
         format!("{said}code {}", code.lines().next().unwrap_or_default())
     }
 
-    /// Turns the guest off, and waits until the shell has ended.
-    fn power_off(mut self) {
+    /// Turns the guest off, and waits until the shell has ended; what it still prints.
+    fn power_off(mut self) -> String {
         self.keys.write_all(b"poweroff\n").expect("keys");
         self.terminal.until_end();
         assert!(self.process.wait().expect("the shell's end").success());
+        self.terminal.seen
     }
 }
 
@@ -253,7 +232,7 @@ fn disk_grows(shell: &mut Shell) {
 #[ignore = "boots a VM; run by cargo xtask selftest"]
 fn a_shells_guest_tells_the_device() {
     let rig = Rig::new();
-    let mut shell = Shell::start(&rig);
+    let mut shell = Shell::start(&rig, &["--kernel", KERNEL]);
     rules_are_told(&rig, &mut shell);
     let mut listener = rig
         .bioscope(&["inject", "subscribe"])
@@ -287,5 +266,35 @@ fn a_shells_guest_tells_the_device() {
         (listener.status.code(), String::from_utf8_lossy(&listener.stderr).trim()),
         (Some(0), "the device has ended")
     );
+    rig.assert_nothing_left();
+}
+
+#[test]
+#[ignore = "boots a VM; run by cargo xtask selftest"]
+fn a_shell_boots_an_image_and_leaves_its_file_system_alone() {
+    let rig = Rig::new();
+    let kernel = stored_kernel(&Places::find());
+    let (image, modules) = (kernel.bzimage.to_string_lossy(), kernel.dir.to_string_lossy());
+    let image = ["--image", &image, "--modules", &modules];
+    let mut shell = Shell::start(&rig, &image);
+    // The kernel says when a file system is unmounted, to those who want to hear it.
+    shell.type_in("dmesg -n 8");
+    assert_eq!(shell.type_in("umount /mnt 2>/dev/null"), "code 1");
+    let unmounted = shell.type_in("cd /; umount /mnt; r=$?; mount -t ext4 /dev/vda /mnt; cd /mnt; (exit $r)");
+    assert!(
+        unmounted.contains("unmounting filesystem") && unmounted.ends_with("code 0"),
+        "{unmounted}"
+    );
+    // What still uses it is in nobody's way.
+    assert_eq!(
+        shell.type_in("echo x >f; { sleep 1000 <f >/dev/null 2>&1 & }"),
+        "code 0"
+    );
+    let last = shell.power_off();
+    assert!(
+        last.contains("unmounting filesystem") && last.contains("Power down"),
+        "{last}"
+    );
+    assert!(!last.contains("stays mounted"), "{last}");
     rig.assert_nothing_left();
 }

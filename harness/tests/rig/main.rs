@@ -15,6 +15,7 @@ mod commands;
 mod device;
 mod endings;
 mod ends;
+mod exec;
 mod guest;
 mod hangs;
 mod pauses;

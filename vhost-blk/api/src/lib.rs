@@ -4,6 +4,7 @@
 //!   every word of it; what becomes of a request that a rule matches is the device's business.
 //! - [`control`]: the control socket's protocol, the client, and the protocol's reference page. The server is the
 //!   device's.
+//! - [`ctl`]: the control socket's commands and answers in words, for people.
 //! - [`trace`]: the records of a trace, a reader, and what people see of it: a listing, a summary, and lines as they
 //!   come. The writer is the device's.
 //! - [`op`] and [`payload`]: operations and tagged pages, which all three speak of.
@@ -31,9 +32,11 @@
 //! markdown op payload rng
 //! plan
 //! control trace
+//! ctl
 //! ```
 
 pub mod control;
+pub mod ctl;
 mod markdown;
 pub mod op;
 pub mod payload;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::git::{build_options, short};
+use crate::patches::CommonPatches;
 use crate::plan::Planned;
 use crate::releases::again_kernel;
 use crate::repository::Repository;
@@ -92,6 +93,7 @@ pub(crate) fn range(
             patches: Vec::new(),
             ..bad.source
         },
+        patches: CommonPatches::default(),
         again: vec![bad.again, good.again],
         patched_over: None,
         repo,

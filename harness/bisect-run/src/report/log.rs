@@ -205,6 +205,7 @@ mod tests {
                 restart: false,
                 ahead: When::Never,
                 accel: Choice::Auto,
+                case_limit: run::CASE_LIMIT,
                 cold_boot: false,
                 offline: false,
                 yes: false,

@@ -64,7 +64,10 @@ impl Side {
             seed = run.seed.unwrap_or(seed);
             let dir = cell_dir(&run, &shown.dir);
             if let Some(dir) = &dir {
-                for file in EvidenceBundle::FILES.into_iter().chain([cell_file::NAME]) {
+                for file in EvidenceBundle::FILES
+                    .into_iter()
+                    .chain([EvidenceBundle::OUTPUT, cell_file::NAME])
+                {
                     // A run that ended early has not all of them.
                     if let Ok(bytes) = std::fs::read(dir.join(file)) {
                         put(&folder.join(file), String::from_utf8_lossy(&bytes).as_bytes())?;
@@ -134,12 +137,7 @@ fn again(report: &BisectReport<'_>, kernel: &str, seed: u64) -> String {
             let _ = write!(command, " --case {}", quoted(case));
         }
         Some(exec) => {
-            let words = std::iter::once(exec.program.to_string_lossy().into_owned()).chain(exec.args.iter().cloned());
-            let line: Vec<String> = words.collect();
-            let _ = write!(command, " --exec {}", quoted(&line.join(" ")));
-            for rule in &exec.plan.rules {
-                let _ = write!(command, " --rule {}", quoted(rule));
-            }
+            command.push_str(&run::exec::options(exec));
             let _ = write!(command, " --seed {seed}");
         }
     }

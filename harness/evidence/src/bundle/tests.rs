@@ -247,7 +247,11 @@ fn a_bundle_takes_the_place_of_another_one() {
     assert_eq!(EvidenceBundle::load(dir.path()).unwrap(), other);
     assert!(!dir.path().join(FSCK).exists());
     let left: Vec<_> = fs::read_dir(dir.path()).unwrap().collect();
-    assert_eq!(left.len(), 5, "no temporary file stays: {left:?}");
+    // What a program wrote is there for people, if it is nothing.
+    assert_eq!(fs::read_to_string(dir.path().join(OUTPUT)).unwrap(), "");
+    assert_eq!(left.len(), 6, "no temporary file stays: {left:?}");
+    full().save(dir.path()).unwrap();
+    assert!(!dir.path().join(OUTPUT).exists());
 }
 
 #[test]

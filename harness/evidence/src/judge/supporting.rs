@@ -6,6 +6,14 @@ use vhost_blk_api::trace::RequestLine;
 use crate::armed;
 use crate::bundle::EvidenceBundle;
 
+/// Lines of the output of a user's own program.
+const OUTPUT_LINES: usize = 8;
+
+/// How the output of a user's own program ends.
+pub(super) fn output(evidence: &EvidenceBundle) -> Vec<String> {
+    evidence.output_end(OUTPUT_LINES)
+}
+
 /// Lines that a reader wants beside the verdict: how the device saw the write, what the call returned, what rules did.
 pub(super) fn lines(evidence: &EvidenceBundle) -> Vec<String> {
     let mut lines = Vec::new();

@@ -300,6 +300,20 @@ fn what_a_program_does_to_itself_is_its_own() {
 }
 
 #[test]
+fn the_end_of_a_programs_output_stands_before_what_the_kernel_said() {
+    let output: String = (1..=9).map(|number| format!("line {number}\n")).collect();
+    let sketch = Sketch {
+        note: Some(output),
+        ..exec().end(Phase::Run, &PhaseOutcome::Exited(3)).device(failed_write())
+    };
+    let io_error = "I/O error, dev vda, sector 27136 op 0x1:(WRITE) flags 0x3800 phys_seg 4 prio class 2";
+    let shown = judge(&sketch.says(5.1, io_error).bundle()).evidence;
+    assert_eq!(shown[0], "the output ends with these lines; output.log has 9 lines:");
+    assert_eq!((shown[1].as_str(), shown[8].as_str()), ("line 2", "line 9"));
+    assert!(shown[9].contains("io-error"), "{shown:?}");
+}
+
+#[test]
 fn what_our_faults_bring_about_is_no_failure_and_is_shown() {
     let lines = [
         "I/O error, dev vda, sector 27136 op 0x1:(WRITE) flags 0x3800 phys_seg 4 prio class 2",

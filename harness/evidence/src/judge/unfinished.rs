@@ -39,12 +39,18 @@ pub(super) fn unfinished(evidence: &EvidenceBundle, faults: &Faults) -> Option<J
     }
     match &evidence.ending {
         Ending::VmGone(_) => Some(Judgement::broken(Stage::Vm, format!("the guest went down in {phase}"))),
-        Ending::OutOfTime { limit_s } => Some(Judgement::broken(
-            Stage::Harness,
-            format!(
-                "no end and no evidence of a hang within {limit_s} s, in {phase}; a slow machine or a sleeping program"
-            ),
-        )),
+        Ending::OutOfTime { limit_s } => {
+            let hint = if evidence.kind == ProgramKind::Exec && evidence.last_phase() == Some(Phase::Run) {
+                "a program that does not end is ended with --exec-time, and one that is slow gets more time with \
+                --case-limit"
+            } else {
+                "a slow machine or a sleeping program"
+            };
+            Some(Judgement::broken(
+                Stage::Harness,
+                format!("no end and no evidence of a hang within {limit_s} s, in {phase}; {hint}"),
+            ))
+        }
         Ending::Held { rule, phase } => Some(Judgement::new(
             Verdict::Inconclusive,
             format!(

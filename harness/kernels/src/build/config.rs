@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use super::fragment::{Asked, Need, Version, option};
+
 /// Options by name (without `CONFIG_`), each with its value as it stands; an option that is not set is `n`. Their order
 /// is kept: of the members of a choice, Kconfig takes the one that comes last.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,6 +23,8 @@ pub struct Vanished {
     pub(crate) wanted: String,
     /// What came of it; `n` if it is not set.
     pub(crate) found: String,
+    /// Options one of which would have done as well, and none of which is set.
+    pub(crate) instead: Vec<String>,
     /// The fragment's file.
     pub(crate) file: PathBuf,
     pub(crate) line: usize,
@@ -39,7 +43,7 @@ impl Options {
 
     /// Sets a fragment's options on top; the last word counts.
     pub(crate) fn merge(&mut self, text: &str) {
-        for (_, option, value) in lines(text) {
+        for (option, value) in text.lines().filter_map(|line| option(line.trim())) {
             self.values.insert(option.to_owned(), (self.next, value.to_owned()));
             self.next += 1;
         }
@@ -68,38 +72,31 @@ impl Options {
     }
 }
 
-/// `CONFIG_A=y` and `# CONFIG_A is not set`, each with its line from 1.
-fn lines(text: &str) -> impl Iterator<Item = (usize, &str, &str)> {
-    text.lines().enumerate().filter_map(|(index, line)| {
-        let line = line.trim();
-        if let Some(rest) = line.strip_prefix("# CONFIG_") {
-            let option = rest.strip_suffix(" is not set")?;
-            return Some((index + 1, option, "n"));
-        }
-        let (option, value) = line.strip_prefix("CONFIG_")?.split_once('=')?;
-        Some((index + 1, option, value.trim()))
-    })
-}
-
-/// The options of fragments that did not come out as asked. What a later fragment overrides is not asked for any more.
+/// The options of fragments that did not come out as a kernel of this version is to have them. What a later fragment
+/// overrides is not asked for any more.
 #[must_use]
-pub(crate) fn vanished(fragments: &[(PathBuf, String)], found: &Options) -> Vec<Vanished> {
-    let mut wanted: BTreeMap<&str, (&str, &Path, usize)> = BTreeMap::new();
-    for (file, text) in fragments {
-        for (line, option, value) in lines(text) {
-            wanted.insert(option, (value, file, line));
-        }
-    }
+pub(crate) fn vanished(asked: &[Asked], version: Version, found: &Options) -> Vec<Vanished> {
+    let wanted: BTreeMap<&str, &Asked> = asked.iter().map(|asked| (asked.option.as_str(), asked)).collect();
     wanted
-        .into_iter()
-        .filter(|(option, (value, ..))| found.get(option) != *value)
-        .map(|(option, (value, file, line))| Vanished {
-            option: option.to_owned(),
-            wanted: value.to_owned(),
-            found: found.get(option).to_owned(),
-            file: file.to_owned(),
-            line,
-            declared: None,
+        .into_values()
+        .filter(|asked| asked.rule.only_if().is_none_or(|option| found.get(option) != "n"))
+        .filter_map(|asked| {
+            let instead: &[String] = match asked.rule.need(version) {
+                Need::Itself => &[],
+                Need::Any(others) => others,
+                Need::Maybe => return None,
+            };
+            let is_set = |option: &String| found.get(option) != "n";
+            let came = found.get(&asked.option) == asked.value || instead.iter().any(is_set);
+            (!came).then(|| Vanished {
+                option: asked.option.clone(),
+                wanted: asked.value.clone(),
+                found: found.get(&asked.option).to_owned(),
+                instead: instead.to_vec(),
+                file: asked.file.clone(),
+                line: asked.line,
+                declared: None,
+            })
         })
         .collect()
 }
@@ -131,6 +128,7 @@ impl std::fmt::Display for Vanished {
             option,
             wanted,
             found,
+            instead,
             file,
             line,
             declared,
@@ -139,6 +137,9 @@ impl std::fmt::Display for Vanished {
         match found.as_str() {
             "n" => f.write_str("not set")?,
             value => write!(f, "CONFIG_{option}={value}")?,
+        }
+        for other in instead {
+            write!(f, ", and CONFIG_{other} is not set")?;
         }
         match declared {
             None => f.write_str(": this kernel has no such option"),
@@ -156,6 +157,7 @@ pub(super) fn has_modules(objects: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fragment::parse;
     use super::*;
 
     #[test]
@@ -168,20 +170,55 @@ mod tests {
             merged.to_text(),
             "CONFIG_B=m\nCONFIG_S=\"x y\"\n# CONFIG_A is not set\nCONFIG_C=y\n"
         );
-        let fragments = [
-            (PathBuf::from("one.config"), first.to_owned()),
-            (PathBuf::from("two.config"), second.to_owned()),
-        ];
-        assert_eq!(vanished(&fragments, &merged), []);
+        let asked = [("one.config", first), ("two.config", second)]
+            .map(|(file, text)| parse(Path::new(file), text).unwrap())
+            .concat();
+        assert_eq!(vanished(&asked, (6, 1, 0), &merged), []);
         let found = Options::parse("CONFIG_B=y\nCONFIG_S=\"x y\"\n");
-        let lost: Vec<String> = vanished(&fragments, &found).iter().map(ToString::to_string).collect();
         assert_eq!(
-            lost,
+            words(&vanished(&asked, (6, 1, 0), &found)),
             [
                 "one.config:2: CONFIG_B=m became CONFIG_B=y: this kernel has no such option",
                 "two.config:2: CONFIG_C=y became not set: this kernel has no such option"
             ]
         );
+    }
+
+    #[test]
+    fn what_a_version_need_not_have_does_not_vanish() {
+        let text =
+            "# bioscope: until 6.13\nCONFIG_OLD=y\n# bioscope: until 6.19 or CONFIG_A, CONFIG_B\nCONFIG_GONE=y\n";
+        let asked = parse(Path::new("x.config"), text).unwrap();
+        let lost = |version, config: &str| words(&vanished(&asked, version, &Options::parse(config)));
+        assert_eq!(lost((6, 1, 5), "CONFIG_OLD=y\nCONFIG_GONE=y\n"), [""; 0]);
+        assert_eq!(lost((7, 3, 4), "CONFIG_B=y\n"), [""; 0]);
+        assert_eq!(
+            lost((7, 3, 4), ""),
+            [
+                "x.config:4: CONFIG_GONE=y became not set, and CONFIG_A is not set, and CONFIG_B is not set: this \
+                kernel has no such option"
+            ]
+        );
+        let only_if = parse(
+            Path::new("x.config"),
+            "# bioscope: if CONFIG_XFS_FS\nCONFIG_XFS_QUOTA=y\n",
+        )
+        .unwrap();
+        let lost_if = |config: &str| vanished(&only_if, (6, 1, 5), &Options::parse(config)).len();
+        assert_eq!((lost_if(""), lost_if("CONFIG_XFS_FS=y\n")), (0, 1));
+        // In a kernel that is to have it nothing else does as well.
+        let lost = lost((6, 1, 5), "CONFIG_B=y\n");
+        assert_eq!(
+            lost,
+            [
+                "x.config:4: CONFIG_GONE=y became not set: this kernel has no such option",
+                "x.config:2: CONFIG_OLD=y became not set: this kernel has no such option"
+            ]
+        );
+    }
+
+    fn words(lost: &[Vanished]) -> Vec<String> {
+        lost.iter().map(ToString::to_string).collect()
     }
 
     #[test]

@@ -36,6 +36,9 @@ impl Job<'_> {
         for (_, text) in &self.parts {
             sum.update(format!("{}\n{text}", text.len()));
         }
+        // What is asked for depends on the version that the tree calls itself.
+        let (major, minor, sub) = self.version;
+        sum.update(format!("{major}.{minor}.{sub}"));
         sum.update(self.with());
         hex(&sum.finalize())
     }
@@ -63,7 +66,7 @@ impl Job<'_> {
         write(&place, &options.to_text())?;
         make.run(&["olddefconfig"], jobs, None)?;
         let text = read()?;
-        let mut vanished = config::vanished(fragments, &Options::parse(&text));
+        let mut vanished = config::vanished(&self.asked, self.version, &Options::parse(&text));
         if !vanished.is_empty() {
             for lost in &mut vanished {
                 lost.declared = self.declared(make.source, &lost.option);

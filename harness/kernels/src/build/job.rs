@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::config::has_modules;
 use super::error::BuildError;
+use super::fragment::{self, Asked, Version};
 use super::make::{self, Make};
 use crate::source::{Listing, Repo, Tree};
 use crate::tree::{ConfigPart, TreeSource};
@@ -24,11 +25,13 @@ pub(super) struct Job<'a> {
     pub(super) source: &'a TreeSource,
     pub(super) all: Listing,
     /// The tree's own version.
-    pub(super) version: (u32, u32),
+    pub(super) version: Version,
     pub(super) toolchain: String,
     pub(super) variables: BTreeMap<String, String>,
     /// The configuration's files with their content, in order.
     pub(super) parts: Vec<(PathBuf, String)>,
+    /// What its fragments ask for, in order.
+    pub(super) asked: Vec<Asked>,
 }
 
 impl<'a> Job<'a> {
@@ -52,7 +55,12 @@ impl<'a> Job<'a> {
                 };
                 Ok((path.clone(), fs::read_to_string(path).map_err(read)?))
             })
-            .collect::<Result<_, BuildError>>()?;
+            .collect::<Result<Vec<(PathBuf, String)>, BuildError>>()?;
+        let whole = usize::from(matches!(source.config.first(), Some(ConfigPart::Whole(_))));
+        let mut asked = Vec::new();
+        for (path, text) in parts.iter().skip(whole) {
+            asked.extend(fragment::parse(path, text)?);
+        }
         Ok(Job {
             id,
             tree,
@@ -62,7 +70,13 @@ impl<'a> Job<'a> {
             toolchain: make::toolchain(cc)?,
             variables: variables(source, cc, version),
             parts,
+            asked,
         })
+    }
+
+    /// The release that the tree is of, without the third number.
+    fn release(&self) -> (u32, u32) {
+        (self.version.0, self.version.1)
     }
 
     /// What a result depends on besides source and configuration.
@@ -90,8 +104,8 @@ impl<'a> Job<'a> {
     /// Says that the tree is old, if that may be why it does not build.
     pub(super) fn too_old(&self, error: BuildError) -> BuildError {
         match error {
-            BuildError::Make { .. } if self.version < TRIED_SINCE => BuildError::TooOld {
-                version: self.version,
+            BuildError::Make { .. } if self.release() < TRIED_SINCE => BuildError::TooOld {
+                version: self.release(),
                 compiler: self.toolchain.split(';').next().unwrap_or_default().to_owned(),
                 source: Box::new(error),
             },
@@ -100,24 +114,31 @@ impl<'a> Job<'a> {
     }
 }
 
+/// The release that a tree calls itself, without the third number.
+pub(super) fn release_of(repo: &Repo, tree: &Tree) -> Result<(u32, u32), BuildError> {
+    let makefile = repo.file(tree, "Makefile")?.unwrap_or_default();
+    let (major, minor, _) = version_of(&String::from_utf8_lossy(&makefile));
+    Ok((major, minor))
+}
+
 /// Writes a file of a build.
 pub(super) fn write(path: &Path, text: &str) -> Result<(), BuildError> {
     host::atomic::write(path, text.as_bytes()).map_err(|source| CacheError::io("write", path, source).into())
 }
 
-/// `VERSION` and `PATCHLEVEL` of a kernel's Makefile.
-fn version_of(makefile: &str) -> (u32, u32) {
+/// `VERSION`, `PATCHLEVEL` and `SUBLEVEL` of a kernel's Makefile.
+fn version_of(makefile: &str) -> Version {
     let number = |name: &str| {
         let mut lines = makefile
             .lines()
             .filter_map(|line| line.strip_prefix(name)?.trim_start().strip_prefix('='));
         lines.next().and_then(|value| value.trim().parse().ok()).unwrap_or(0)
     };
-    (number("VERSION"), number("PATCHLEVEL"))
+    (number("VERSION"), number("PATCHLEVEL"), number("SUBLEVEL"))
 }
 
 /// What make is told, so that the same source comes to the same bytes whoever builds it, when and how often.
-fn variables(source: &TreeSource, cc: &str, version: (u32, u32)) -> BTreeMap<String, String> {
+fn variables(source: &TreeSource, cc: &str, version: Version) -> BTreeMap<String, String> {
     let ccache = host::tool::find("ccache").is_some() && !cc.contains("ccache");
     let with_ccache = |cc: &str| if ccache { format!("ccache {cc}") } else { cc.to_owned() };
     let mut variables = BTreeMap::new();
@@ -131,7 +152,7 @@ fn variables(source: &TreeSource, cc: &str, version: (u32, u32)) -> BTreeMap<Str
     set("CC", &with_ccache(cc));
     // A warning that only a newer compiler gives is no reason not to build.
     set("KCFLAGS", "-Wno-error");
-    if version < COMMON_BELOW {
+    if (version.0, version.1) < COMMON_BELOW {
         set("HOSTCFLAGS", "-fcommon");
     }
     variables.extend(source.make.clone());
@@ -145,7 +166,7 @@ mod tests {
     #[test]
     fn a_makefiles_version_is_read() {
         let makefile = "# SPDX-License-Identifier: GPL-2.0\nVERSION = 6\nPATCHLEVEL = 1\nSUBLEVEL = 192\n";
-        assert_eq!(version_of(makefile), (6, 1));
-        assert_eq!(version_of(""), (0, 0));
+        assert_eq!(version_of(makefile), (6, 1, 192));
+        assert_eq!(version_of(""), (0, 0, 0));
     }
 }

@@ -32,9 +32,11 @@ pub(super) fn source(document: Document<'_>, fields: &Fields<'_>, fs: &[Fs]) -> 
             Err(error.help("it belongs to a kernel that is built; add `git`, `tarball` or `source-package`"))
         });
     };
-    let other = named
-        .next()
-        .or_else(|| ["image", "package", "modules"].into_iter().find(|key| fields.has(key)));
+    let other = named.next().or_else(|| {
+        ["image", "package", "package-file", "modules"]
+            .into_iter()
+            .find(|key| fields.has(key))
+    });
     if let Some(other) = other {
         let error = document.error(fields.key_span(other), format!("`{other}` beside `{origin}`"));
         return Err(

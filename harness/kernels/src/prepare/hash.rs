@@ -1,12 +1,12 @@
 //! Names of artifacts that are not built.
 
-use std::fs;
-use std::path::Path;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use crate::error::Error;
 use crate::lock::Deb;
-use crate::{store, unpack};
+use crate::{fetch, store, unpack};
 
 /// The name of an artifact of packages.
 pub(super) fn package_hash(debs: &[Deb]) -> String {
@@ -31,6 +31,24 @@ pub(super) fn image_hash(image: &Path, modules: Option<&Path>) -> Result<String,
         look(&top, &mut seen);
     }
     Ok(store::hash(&[b"image", bytes.as_slice(), seen.as_bytes()]))
+}
+
+/// The name of an artifact of package files: the hashes of what they hold.
+pub(super) fn files_hash(files: &[PathBuf]) -> Result<String, Error> {
+    let sum = |path: &PathBuf| {
+        // A file that is missing is the user's, and no fault of the cache's.
+        let opened = File::open(path).map(drop);
+        opened.map_err(|source| unpack::UnpackError::Read {
+            path: path.clone(),
+            source,
+        })?;
+        Ok::<_, Error>(fetch::sha256(path)?)
+    };
+    let mut parts = vec!["package files".to_owned()];
+    for file in files {
+        parts.push(sum(file)?);
+    }
+    Ok(store::hash(&parts))
 }
 
 fn look(folder: &Path, seen: &mut String) {

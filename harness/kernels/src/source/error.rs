@@ -88,20 +88,34 @@ pub enum SourceError {
     },
     /// A patch does not apply.
     #[error(
-        "{} does not apply to {to}:\n{reason}\nnothing was built; rebase the patch onto this source, or take it out \
-        of `patches`",
-        patch.display()
+        "{patch} does not apply to {to}:\n{reason}\nnothing was built; rebase the patch onto this source, or leave it \
+        out"
     )]
     Patch {
-        /// The patch's file, as it was named or found in a directory.
-        patch: PathBuf,
+        /// The mail by its subject, or the patch's file as it was named or found in a directory.
+        patch: String,
         /// What it was to be applied to.
         to: String,
         /// git's own words.
         reason: String,
     },
-    /// A patch file or directory holds no patch.
-    #[error("{} holds no patch: {reason}", patch.display())]
+    /// A file `series` lists what is not there.
+    #[error(
+        "cannot read {name}, which line {line} of {} lists; expected a file beside it",
+        series.display()
+    )]
+    Listed {
+        /// The file with the list.
+        series: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// As it is listed.
+        name: String,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// What is to be applied of a file or directory cannot be told.
+    #[error("no patches can be taken from {}: {reason}", patch.display())]
     NoPatch {
         /// The file or directory.
         patch: PathBuf,
@@ -120,6 +134,7 @@ impl ExitError for SourceError {
     fn exit(&self) -> Exit {
         match self {
             SourceError::Read { .. }
+            | SourceError::Listed { .. }
             | SourceError::NotLinux { .. }
             | SourceError::NotGit { .. }
             | SourceError::NoRevision { .. } => Exit::NoInput,

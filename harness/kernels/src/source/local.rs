@@ -1,16 +1,23 @@
 //! Source on this machine: a revision of a repository, or a working tree as it is.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use super::error::SourceError;
 use super::repo::{Repo, Tree, digest};
-use host::cache::Cache;
+use host::cache::{Cache, CacheError};
 use host::progress::Progress;
 use host::suggest;
 use host::tool;
 
 const DEADLINE: Duration = Duration::from_secs(1800);
+/// What a build in the tree leaves there, for a folder that no repository knows: a kernel's own `.gitignore` says that
+/// as well, but a distribution's may leave out the source.
+const BUILT: &str = "*.o\n*.a\n*.ko\n*.mod\n*.mod.c\n*.cmd\n*.order\n.tmp_*\n/.config\n/.config.old\n/.version\n\
+    /.missing-syscalls.d\n/vmlinux*\n/System.map\n/Module.symvers\n/modules.builtin*\n/include/config/\n\
+    /include/generated/\n/arch/*/include/generated/\n/arch/*/boot/*Image\n";
 /// How many tags and branches an error may name.
 const NAMES_MAX: usize = 3;
 
@@ -53,6 +60,17 @@ impl Local {
             (Some(common), Some(index)) => Some(Local { path, common, index }),
             _ => None,
         })
+    }
+
+    /// Whether it holds a kernel that lies here: a folder with source may just lie in somebody's repository.
+    fn has_kernel(&self) -> Result<bool, SourceError> {
+        let top = self.ask(&["rev-parse", "--show-toplevel"])?;
+        let top = String::from_utf8_lossy(&top.stdout).trim_end().to_owned();
+        if Path::new(&top) == self.path {
+            return Ok(true);
+        }
+        let tracked = self.ask(&["ls-files", "--error-unmatch", "--", "Makefile"])?;
+        Ok(tracked.status.success())
     }
 
     fn objects(&self) -> PathBuf {
@@ -123,10 +141,13 @@ pub(super) fn revision(repo: &Repo, path: &Path, rev: &str) -> Result<Tree, Sour
     Ok(tree)
 }
 
-/// A working tree as it is: with what is not committed, without what its `.gitignore` leaves out. Neither it nor its
-/// index is touched.
+/// A working tree as it is: with what is not committed, without what its `.gitignore` leaves out. A folder that no
+/// repository knows is taken whole, but for what a build leaves in it. Neither it nor its index is touched.
 pub(super) fn as_it_is(repo: &Repo, cache: &Cache, path: &Path, progress: &Progress) -> Result<Tree, SourceError> {
-    let local = Local::find(path)?;
+    let local = match Local::find(path)? {
+        Some(local) if local.has_kernel()? => Some(local),
+        _ => None,
+    };
     let path = path.canonicalize().map_err(|source| SourceError::Read {
         path: path.to_owned(),
         source,
@@ -142,7 +163,7 @@ pub(super) fn as_it_is(repo: &Repo, cache: &Cache, path: &Path, progress: &Progr
     // Left by a run that was killed; the lock is ours.
     let _ = std::fs::remove_file(index.with_extension("lock"));
     let alternates: Vec<PathBuf> = local.iter().map(Local::objects).collect();
-    let read = |seed: Option<&Path>| {
+    let read = |seed: Option<&Path>| -> Result<String, SourceError> {
         if let Some(seed) = seed {
             // Its own index knows what each file holds, so that 80,000 files need not be read.
             let _ = std::fs::copy(seed, &index);
@@ -162,8 +183,12 @@ pub(super) fn as_it_is(repo: &Repo, cache: &Cache, path: &Path, progress: &Progr
                 .current_dir(&path);
             Ok::<_, tool::ToolError>(command)
         };
-        tool::run_ok(&mut git(&["add", "--all", "."])?, DEADLINE)?;
-        repo.line(&mut git(&["write-tree"])?)
+        if local.is_some() {
+            tool::run_ok(&mut git(&["add", "--all", "."])?, DEADLINE)?;
+        } else {
+            add_all_but_built(&git, &index)?;
+        }
+        Ok(repo.line(&mut git(&["write-tree"])?)?)
     };
     let step = progress.spinner(format!("reading {}", path.display()));
     let own = local
@@ -180,17 +205,41 @@ pub(super) fn as_it_is(repo: &Repo, cache: &Cache, path: &Path, progress: &Progr
         }
     };
     drop(step);
-    let name = match &local {
-        Some(local) => {
-            let described = local.ask(&["describe", "--tags", "--always", "--abbrev=12", "HEAD"])?;
-            let committed = local.ask(&["rev-parse", "--verify", "--quiet", "HEAD^{tree}"])?;
-            let text = |finished: &tool::Finished| String::from_utf8_lossy(&finished.stdout).trim().to_owned();
-            let changed = if text(&committed) == id { "" } else { "-dirty" };
-            format!("{}{changed}", text(&described))
-        }
-        None => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-    };
+    let name = name_of(local.as_ref(), &path, &id)?;
     Ok(Tree { id, name, alternates })
+}
+
+/// What a working tree is called in messages.
+fn name_of(local: Option<&Local>, path: &Path, id: &str) -> Result<String, SourceError> {
+    let Some(local) = local else {
+        return Ok(path.file_name().unwrap_or_default().to_string_lossy().into_owned());
+    };
+    let described = local.ask(&["describe", "--tags", "--always", "--abbrev=12", "HEAD"])?;
+    let committed = local.ask(&["rev-parse", "--verify", "--quiet", "HEAD^{tree}"])?;
+    let text = |finished: &tool::Finished| String::from_utf8_lossy(&finished.stdout).trim().to_owned();
+    let changed = if text(&committed) == id { "" } else { "-dirty" };
+    Ok(format!("{}{changed}", text(&described)))
+}
+
+/// Puts into an index what a folder holds, whatever its `.gitignore` says, but for what a build left there.
+fn add_all_but_built(
+    git: &impl Fn(&[&str]) -> Result<Command, tool::ToolError>,
+    index: &Path,
+) -> Result<(), SourceError> {
+    let io = |doing, path: &Path| {
+        let path = path.to_owned();
+        move |source| CacheError::io(doing, &path, source)
+    };
+    let built = index.with_extension("built");
+    std::fs::write(&built, BUILT).map_err(io("write", &built))?;
+    let mut list = git(&["ls-files", "-z", "--others", "--modified", "--deleted"])?;
+    list.arg(format!("--exclude-from={}", built.display()));
+    let files = index.with_extension("files");
+    std::fs::write(&files, tool::run_ok(&mut list, DEADLINE)?.stdout).map_err(io("write", &files))?;
+    let mut update = git(&["update-index", "-z", "--add", "--remove", "--stdin"])?;
+    update.stdin(File::open(&files).map_err(io("read", &files))?);
+    tool::run_ok(&mut update, DEADLINE)?;
+    Ok(())
 }
 
 fn is_linux(repo: &Repo, path: &Path, tree: &Tree) -> Result<(), SourceError> {

@@ -1,116 +1,345 @@
 //! Patches: files, mailboxes and directories of them, applied to a tree by git without a working copy.
+//!
+//! `input` finds and unpacks files, `mbox` splits mailboxes, `mail` and `encoding` decode a mail, and `diff` finds what
+//! is applied in it; `subject`, `links`, `series` and `thread` choose among mails as `b4 am` does; `place` tells
+//! patches for another source.
+
+mod diff;
+mod encoding;
+mod input;
+mod links;
+mod mail;
+mod mbox;
+mod place;
+mod series;
+mod subject;
+mod thread;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::error::SourceError;
 use super::repo::{Repo, Tree, digest};
+use super::titles;
+use diff::Diff;
 use host::cache::{self, Cache, CacheError};
 use host::tool;
+use host::words::counted;
+use mail::Mail;
+use place::Place;
 
 const DEADLINE: Duration = Duration::from_secs(600);
 const FOLDER: &str = "patched";
+/// Patches that are named one by one where a tree is named after them.
+const NAMED_MAX: usize = 8;
 
-/// Applies patches in their order.
-///
-/// # Errors
-/// One of them cannot be read, holds nothing, or does not apply; the error has git's own words.
-pub fn apply(repo: &Repo, cache: &Cache, tree: Tree, patches: &[PathBuf]) -> Result<Tree, SourceError> {
-    if patches.is_empty() {
-        return Ok(tree);
-    }
-    let files = files(patches)?;
-    let contents = files.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
-    let mut parts: Vec<&[u8]> = vec![tree.id.as_bytes()];
-    parts.extend(contents.iter().map(Vec::as_slice));
-    let reference = format!("refs/patched/{}", digest(&parts));
-    let names: Vec<_> = files
-        .iter()
-        .filter_map(|path| path.file_stem())
-        .map(|name| name.to_string_lossy())
-        .collect();
-    let name = format!("{} + {}", tree.name, names.join(" + "));
-    if let Some(id) = repo.named(&reference)? {
-        return Ok(Tree { id, name, ..tree });
-    }
-    let scratch = cache.scratch(FOLDER)?;
-    let index = scratch.path().join("index");
-    let git = |args: &[&str]| {
-        let mut command = repo.git(&tree.alternates)?;
-        command.args(args).env("GIT_INDEX_FILE", &index);
-        Ok::<_, tool::ToolError>(command)
-    };
-    tool::run_ok(&mut git(&["read-tree", &tree.id])?, DEADLINE)?;
-    let mut to = tree.name.clone();
-    for (path, content) in files.iter().zip(&contents) {
-        for patch in mails(path, content, scratch.path())? {
-            let mut command = git(&["apply", "--cached", "--whitespace=nowarn"])?;
-            let finished = tool::run(command.arg(&patch), DEADLINE)?;
-            if !finished.status.success() {
-                if cache::is_full(scratch.path()) {
-                    return Err(CacheError::DiskFull {
-                        path: scratch.path().to_owned(),
+/// What is applied to a tree, in order.
+#[derive(Debug, Clone, Default)]
+pub struct PatchSet {
+    /// The patches, each with what it is called.
+    pub patches: Vec<Patch>,
+    /// What a person should know: what was left out, sorted, or is missing.
+    pub notes: Vec<String>,
+    /// The commit that the mails say they were made for.
+    pub base_commit: Option<String>,
+    /// Files and directories that were named, as a tree is called after them.
+    name: String,
+    /// Parts of series that are not there.
+    missing: Vec<String>,
+}
+
+/// One patch.
+#[derive(Debug, Clone)]
+pub struct Patch {
+    /// The subject of its mail, or the name of its file.
+    pub title: String,
+    /// What an error calls it.
+    name: String,
+    /// Whether its title is that of a commit.
+    is_titled: bool,
+    diff: Diff,
+    /// The same in UTF-8, where its mail says that it is in something else.
+    recoded: Option<Diff>,
+    strip: usize,
+    is_reversed: bool,
+    is_flowed: bool,
+}
+
+impl PatchSet {
+    /// Reads files, mailboxes and directories, and chooses what is to be applied to a tree.
+    ///
+    /// # Errors
+    /// One of them cannot be read or holds no patch, or what is meant cannot be told.
+    pub fn read(repo: &Repo, tree: &Tree, paths: &[PathBuf]) -> Result<PatchSet, SourceError> {
+        let mut set = PatchSet::default();
+        let (mut names, mut is_listed) = (Vec::new(), false);
+        for path in paths {
+            let input = input::read(path)?;
+            is_listed |= input.is_listed;
+            names.extend(input.entries.iter().map(|entry| input::stem(&entry.path)));
+            set.notes.extend(input.notes);
+            let mails = input.entries.iter().flat_map(|entry| &entry.mails);
+            let diffs = mails.flat_map(|mail| &mail.diffs).map(|titled| &titled.diff);
+            let place = Place::of(repo, tree, diffs)?;
+            if input.is_listed {
+                for entry in input.entries {
+                    if entry.mails.iter().all(|mail| mail.diffs.is_empty()) {
+                        set.notes
+                            .push(format!("left out: {} holds no diff", entry.path.display()));
+                        continue;
                     }
-                    .into());
+                    let level = (entry.strip, entry.is_reversed);
+                    set.take(&entry.path, entry.mails, &place, level, &|_, _| false)?;
                 }
-                return Err(SourceError::Patch {
-                    patch: path.clone(),
-                    to,
-                    reason: indented(&String::from_utf8_lossy(&finished.stderr)),
+            } else {
+                let mails = input.entries.into_iter().flat_map(|entry| entry.mails).collect();
+                // A patch that was named by itself is meant for this source, whatever it looks like.
+                let is_foreign =
+                    |mail: &Mail, diff: &Diff| mail.subject.is_some() && place.is_foreign(diff, mail.tag.names_project);
+                set.take(path, mails, &place, (None, false), &is_foreign)?;
+            }
+        }
+        if set.patches.is_empty() {
+            let patch = paths.first().cloned().unwrap_or_default();
+            let reason = set.notes.join("; ");
+            return Err(SourceError::NoPatch { patch, reason });
+        }
+        // Of files that are named one by one, each may be a part.
+        if paths.len() > 1 || is_listed {
+            set.missing.clear();
+        }
+        set.notes.extend_from_slice(&set.missing);
+        let more = names.len().saturating_sub(NAMED_MAX);
+        names.truncate(NAMED_MAX);
+        set.name = names.join(" + ");
+        if more > 0 {
+            set.name += &format!(" + {more} more");
+        }
+        Ok(set)
+    }
+
+    /// Takes what is to be applied of the mails of a file or directory.
+    fn take(
+        &mut self,
+        path: &Path,
+        mails: Vec<Mail>,
+        place: &Place,
+        (strip, is_reversed): (Option<usize>, bool),
+        is_foreign: &dyn Fn(&Mail, &Diff) -> bool,
+    ) -> Result<(), SourceError> {
+        let selected = thread::select(mails, is_foreign).map_err(|reason| SourceError::NoPatch {
+            patch: path.to_owned(),
+            reason,
+        })?;
+        self.notes.extend(selected.notes);
+        self.base_commit = self.base_commit.take().or(selected.base);
+        self.missing.extend(selected.missing);
+        // Of a file that an earlier patch makes, the source tells nothing.
+        let mut diffs = selected.mails.iter().flat_map(|mail| &mail.diffs);
+        let usual = diffs.find_map(|titled| place.strip(&titled.diff)).unwrap_or(1);
+        for mail in selected.mails {
+            let name = match &mail.subject {
+                Some(_) => format!("{} ({})", mail.name(), mail.place),
+                None => mail.place.clone(),
+            };
+            for titled in mail.diffs {
+                self.patches.push(Patch {
+                    is_titled: mail.subject.is_some(),
+                    title: titled.title,
+                    name: name.clone(),
+                    strip: strip.or_else(|| place.strip(&titled.diff)).unwrap_or(usual),
+                    diff: titled.diff,
+                    recoded: titled.recoded,
+                    is_reversed,
+                    is_flowed: mail.is_flowed,
                 });
             }
         }
-        to = format!("{to} + {}", path.file_stem().unwrap_or_default().to_string_lossy());
+        Ok(())
     }
-    let id = repo.line(&mut git(&["write-tree"])?)?;
-    repo.name(&reference, &id, &tree.alternates)?;
-    Ok(Tree { id, name, ..tree })
-}
 
-/// One patch of a series, taken out of its mailbox.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Single {
-    /// What git applies.
-    pub file: PathBuf,
-    /// The subject of its mail, or the name of its file.
-    pub subject: String,
-}
+    /// What the commits of its patches are called, as far as that is known.
+    #[must_use]
+    pub fn titles(&self) -> Vec<&str> {
+        let titled = self.patches.iter().filter(|patch| patch.is_titled);
+        titled.map(|patch| patch.title.as_str()).collect()
+    }
 
-/// Every single patch of files, mailboxes and directories of them, in order; mails are decoded into `into`.
-///
-/// # Errors
-/// One of them cannot be read, or holds nothing.
-pub fn each(patches: &[PathBuf], into: &Path) -> Result<Vec<Single>, SourceError> {
-    let mut all = Vec::new();
-    for path in files(patches)? {
-        let content = read(&path)?;
-        for file in mails(&path, &content, into)? {
-            // A mail that was decoded lies beside its diff.
-            let mail = file.with_extension("");
-            let text = if mail.is_file() { read(&mail)? } else { content.clone() };
-            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            let subject = subject(&String::from_utf8_lossy(&text)).unwrap_or(name);
-            all.push(Single { file, subject });
+    /// The set without the patches of some titles.
+    #[must_use]
+    pub fn without(&self, titles: &[String]) -> PatchSet {
+        let mut set = self.clone();
+        set.patches.retain(|patch| !titles.contains(&patch.title));
+        set
+    }
+
+    /// Applies all of them.
+    ///
+    /// # Errors
+    /// One does not apply; the error has git's own words.
+    pub fn apply(&self, repo: &Repo, cache: &Cache, tree: Tree) -> Result<Tree, SourceError> {
+        if self.patches.is_empty() {
+            return Ok(tree);
+        }
+        let options: Vec<String> = self.patches.iter().map(|patch| patch.options().join(" ")).collect();
+        let mut parts: Vec<&[u8]> = vec![tree.id.as_bytes()];
+        for (patch, options) in self.patches.iter().zip(&options) {
+            parts.push(options.as_bytes());
+            parts.extend(patch.forms());
+        }
+        let reference = format!("refs/patched/{}", digest(&parts));
+        let name = format!("{} + {}", tree.name, self.name);
+        if let Some(id) = repo.named(&reference)? {
+            return Ok(Tree { id, name, ..tree });
+        }
+        let mut states = self.states(repo, cache, &tree)?;
+        let id = states.pop().unwrap_or(tree.id);
+        repo.name(&reference, &id, &tree.alternates)?;
+        Ok(Tree { id, name, ..tree })
+    }
+
+    /// Applies one after the other: the ids of the trees that come of it.
+    ///
+    /// # Errors
+    /// One does not apply.
+    pub fn states(&self, repo: &Repo, cache: &Cache, tree: &Tree) -> Result<Vec<String>, SourceError> {
+        let scratch = cache.scratch(FOLDER)?;
+        let index = scratch.path().join("index");
+        let file = scratch.path().join("patch");
+        let git = |args: &[&str]| {
+            let mut command = repo.git(&tree.alternates)?;
+            command.args(args).env("GIT_INDEX_FILE", &index);
+            Ok::<_, tool::ToolError>(command)
+        };
+        tool::run_ok(&mut git(&["read-tree", &tree.id])?, DEADLINE)?;
+        let mut ids = Vec::new();
+        for (at, patch) in self.patches.iter().enumerate() {
+            // A person's own settings change nothing in it.
+            let words = [
+                "-c",
+                "apply.ignoreWhitespace=no",
+                "apply",
+                "--cached",
+                "--whitespace=nowarn",
+            ];
+            let options = patch.options();
+            let apply = |diff: &[u8], more: &[&str]| {
+                let written = std::fs::write(&file, diff);
+                written.map_err(|error| CacheError::io("create", &file, error))?;
+                let mut command = git(&words)?;
+                command.args(options.iter().map(String::as_str)).args(more).arg(&file);
+                Ok::<_, SourceError>(tool::run(&mut command, DEADLINE)?)
+            };
+            let finished = apply(&patch.diff.bytes, &[])?;
+            let mut is_applied = finished.status.success();
+            for other in patch.forms().skip(1) {
+                is_applied = is_applied || apply(other, &[])?.status.success();
+            }
+            if !is_applied {
+                if cache::is_full(scratch.path()) {
+                    let path = scratch.path().to_owned();
+                    return Err(CacheError::DiskFull { path }.into());
+                }
+                let other = if patch.is_reversed { "--no-reverse" } else { "-R" };
+                let is_there = apply(&patch.diff.bytes, &[other, "--check"])?.status.success();
+                let blanks = ["--ignore-whitespace", "--check"];
+                let is_blanks = !is_there && apply(&patch.diff.bytes, &blanks)?.status.success();
+                return Err(self.unfit(at, tree, &finished.stderr, (is_there, is_blanks)));
+            }
+            ids.push(repo.line(&mut git(&["write-tree"])?)?);
+        }
+        Ok(ids)
+    }
+
+    /// Why a patch does not apply.
+    fn unfit(&self, at: usize, tree: &Tree, said: &[u8], (is_there, is_blanks): (bool, bool)) -> SourceError {
+        let patch = &self.patches[at];
+        let before: Vec<&str> = self.patches[..at].iter().map(|patch| patch.title.as_str()).collect();
+        let to = match before.len() {
+            0 => tree.name.clone(),
+            1..=2 => format!("{} + {}", tree.name, before.join(" + ")),
+            more => format!("{} + {}", tree.name, counted(more, "patch")),
+        };
+        let mut reason = indented(&String::from_utf8_lossy(said));
+        let mut hint = |words: &str| reason += &format!("\n  {words}");
+        if is_there {
+            hint("its change is in this source already: leave the patch out");
+        }
+        if is_blanks {
+            hint("with other blanks it applies: a mail program changed its tabs; take it from the list's archive");
+        }
+        if patch.is_flowed {
+            hint("the mail is `format=flowed`: a mail program may have wrapped its lines or changed its blanks");
+        }
+        self.missing.iter().for_each(|missing| hint(missing));
+        if let Some(base) = self.base_commit.as_deref().filter(|_| !is_there) {
+            hint(&format!(
+                "the mails say that it was made for the commit {base} (base-commit)"
+            ));
+        }
+        SourceError::Patch {
+            patch: patch.name.clone(),
+            to,
+            reason,
         }
     }
-    Ok(all)
 }
 
-/// The subject in a mail's head, without what stands before it in brackets.
-fn subject(mail: &str) -> Option<String> {
-    let mut head = mail
-        .lines()
-        .take_while(|line| !line.is_empty())
-        .skip_while(|line| !line.starts_with("Subject:"));
-    let mut subject = head.next()?.trim_start_matches("Subject:").trim().to_owned();
-    for more in head.take_while(|line| line.starts_with([' ', '\t'])) {
-        subject.push(' ');
-        subject.push_str(more.trim());
+impl Patch {
+    /// What is tried to apply, in order: as it was sent, which is what `git am` does, and in UTF-8, which is what b4
+    /// makes of it.
+    fn forms(&self) -> impl Iterator<Item = &[u8]> {
+        let diffs = std::iter::once(&self.diff).chain(&self.recoded);
+        diffs.map(|diff| diff.bytes.as_slice())
     }
-    while let Some((_, rest)) = subject.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        subject = rest.trim().to_owned();
+
+    /// git's options for it.
+    fn options(&self) -> Vec<String> {
+        let mut options = vec![format!("-p{}", self.strip)];
+        options.extend(self.is_reversed.then(|| "-R".to_owned()));
+        options
     }
-    (!subject.is_empty()).then_some(subject)
+}
+
+/// Applies patches in their order. What a person should know is given to `say`. A patch that does not apply is left out
+/// if the history of the tree, a repository and a revision, has a commit of its title.
+///
+/// # Errors
+/// One of them cannot be read, holds nothing, or does not apply; the error has git's own words.
+pub fn apply(
+    repo: &Repo,
+    cache: &Cache,
+    tree: Tree,
+    patches: &[PathBuf],
+    history: Option<(&Path, &str)>,
+    say: &dyn Fn(&str),
+) -> Result<Tree, SourceError> {
+    if patches.is_empty() {
+        return Ok(tree);
+    }
+    let set = PatchSet::read(repo, &tree, patches)?;
+    set.notes.iter().for_each(|note| say(note));
+    let error = match (set.apply(repo, cache, tree.clone()), history) {
+        (Err(error @ SourceError::Patch { .. }), Some(_)) => error,
+        (applied, _) => return applied,
+    };
+    let Some((repository, rev)) = history else {
+        return Err(error);
+    };
+    // A directory that is no repository has no history.
+    let found = titles::find(repository, rev, &set.titles()).unwrap_or_default();
+    let there = titles::there(&found, |_| Ok::<_, SourceError>(true))?;
+    if there.is_empty() {
+        return Err(error);
+    }
+    for (title, commit) in &there {
+        say(&format!(
+            "left out: the patch `{title}`, which {} has as {:.12}",
+            tree.name, commit
+        ));
+    }
+    let titles: Vec<String> = there.into_iter().map(|(title, _)| title).collect();
+    set.without(&titles).apply(repo, cache, tree)
 }
 
 fn indented(text: &str) -> String {
@@ -118,108 +347,5 @@ fn indented(text: &str) -> String {
     lines.join("\n")
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, SourceError> {
-    std::fs::read(path).map_err(|source| SourceError::Read {
-        path: path.to_owned(),
-        source,
-    })
-}
-
-/// The files that are meant: a directory's `series`, or its `*.patch`, `*.diff` and `*.mbox` by name.
-fn files(patches: &[PathBuf]) -> Result<Vec<PathBuf>, SourceError> {
-    let mut files = Vec::new();
-    for patch in patches {
-        if !patch.is_dir() {
-            files.push(patch.clone());
-            continue;
-        }
-        let series = patch.join("series");
-        let mut inside: Vec<PathBuf> = if series.is_file() {
-            let text = String::from_utf8_lossy(&read(&series)?).into_owned();
-            let names = text.lines().map(|line| line.split('#').next().unwrap_or_default());
-            // What follows the name are options of quilt's.
-            let names = names.filter_map(|line| line.split_whitespace().next());
-            names.map(|name| patch.join(name)).collect()
-        } else {
-            let entries = std::fs::read_dir(patch).map_err(|source| SourceError::Read {
-                path: patch.clone(),
-                source,
-            })?;
-            let is_patch = |path: &PathBuf| {
-                let extension = path.extension().unwrap_or_default();
-                ["patch", "diff", "mbox"].iter().any(|known| extension == *known)
-            };
-            let mut found: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(is_patch).collect();
-            found.sort();
-            found
-        };
-        if inside.is_empty() {
-            return Err(SourceError::NoPatch {
-                patch: patch.clone(),
-                reason: "expected a file `series`, or *.patch, *.diff or *.mbox in the directory".to_owned(),
-            });
-        }
-        files.append(&mut inside);
-    }
-    Ok(files)
-}
-
-/// What git can apply: the file itself, or each of its mails decoded.
-fn mails(path: &Path, content: &[u8], scratch: &Path) -> Result<Vec<PathBuf>, SourceError> {
-    let starts = |words: &str| content.starts_with(words.as_bytes());
-    let is_mail = starts("From ") || starts("From:") || starts("Received:") || starts("Return-Path:");
-    if !is_mail {
-        if !content.windows(4).any(|bytes| bytes == b"\n@@ ")
-            && !content.windows(11).any(|bytes| bytes == b"diff --git ")
-        {
-            return Err(SourceError::NoPatch {
-                patch: path.to_owned(),
-                reason: "expected a unified diff, a mail or a mailbox".to_owned(),
-            });
-        }
-        return Ok(vec![path.canonicalize().unwrap_or_else(|_| path.to_owned())]);
-    }
-    let folder = tempfile::Builder::new()
-        .prefix("mails")
-        .tempdir_in(scratch)
-        .map_err(|source| SourceError::Read {
-            path: scratch.to_owned(),
-            source,
-        })?;
-    let folder = folder.keep();
-    let mut command = tool::command("git", "git")?;
-    command
-        .args(["mailsplit", "-b", "--keep-cr", &format!("-o{}", folder.display())])
-        .arg("--")
-        .arg(path);
-    tool::run_ok(&mut command, DEADLINE)?;
-    let mut mails: Vec<PathBuf> = std::fs::read_dir(&folder)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path())
-        .collect();
-    mails.sort();
-    let mut patches = Vec::new();
-    for mail in mails {
-        let patch = mail.with_extension("diff");
-        let mut command = tool::command("git", "git")?;
-        command.arg("mailinfo").arg(mail.with_extension("message")).arg(&patch);
-        let input = std::fs::File::open(&mail).map_err(|source| SourceError::Read {
-            path: mail.clone(),
-            source,
-        })?;
-        tool::run_ok(command.stdin(input), DEADLINE)?;
-        // A cover letter has none.
-        if read(&patch)?.windows(4).any(|bytes| bytes == b"\n@@ ") {
-            patches.push(patch);
-        }
-    }
-    if patches.is_empty() {
-        return Err(SourceError::NoPatch {
-            patch: path.to_owned(),
-            reason: "none of its mails holds a diff".to_owned(),
-        });
-    }
-    Ok(patches)
-}
+#[cfg(test)]
+mod tests;

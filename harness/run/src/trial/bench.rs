@@ -98,6 +98,7 @@ impl Bench<'_> {
                     command_line: guest.command_line().to_owned(),
                     ..self.context(case)
                 },
+                limit: self.run.case_limit,
                 dir: &dir,
             };
             let (evidence, steal) = guest.run(request);

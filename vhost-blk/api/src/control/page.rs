@@ -24,7 +24,8 @@ pub fn reference() -> String {
          exactly when `reply` is `error`. A command has taken effect when its answer comes: it applies to the \
          guest's next request.\n\n    \
          $ echo '{{\"cmd\":\"list\"}}' | socat - UNIX-CONNECT:C\n\n\
-         `cargo xtask inject` takes the same commands in words, for a running `cargo xtask shell`.\n\n",
+         `vhost-blk ctl C` takes the same commands in words: `vhost-blk ctl C list`, `vhost-blk ctl C 'fail write \
+         limit=1'`. So does `cargo xtask inject`, for a running `cargo xtask shell`.\n\n",
         LINE_BYTES_MAX >> 20
     );
     for (command, reply) in examples() {

@@ -22,7 +22,7 @@ pub fn parse_time(text: &str) -> Option<Duration> {
 
 /// Writes a time in the largest unit that loses nothing.
 #[must_use]
-pub(crate) fn print_time(time: Duration) -> String {
+pub fn print_time(time: Duration) -> String {
     let us = time.as_micros();
     match us {
         0 => "0us".to_owned(),

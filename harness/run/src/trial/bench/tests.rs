@@ -72,6 +72,7 @@ fn cells(cases: &[&str], guest: Recorded) -> Vec<Cell> {
             patches: Vec::new(),
         },
         exec: None,
+        case_limit: crate::CASE_LIMIT,
         seed: None,
         tools: Default::default(),
         images: Default::default(),

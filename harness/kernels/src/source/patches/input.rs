@@ -1,0 +1,280 @@
+//! Files and directories that hold patches: what is to be read of them, and in which order.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use super::super::super::decompress;
+use super::super::error::SourceError;
+use super::mail::{self, Mail};
+use super::mbox;
+
+/// Most that a mailbox may hold.
+const BYTES_MAX: u64 = 1 << 30;
+/// How files with patches and mails end, without that of a compression.
+const ENDINGS: [&str; 8] = ["patch", "diff", "mbox", "mbx", "eml", "mail", "msg", "cover"];
+const COMPRESSIONS: [&str; 4] = ["gz", "xz", "zst", "lzma"];
+/// Formats of which the first bytes tell, and what to do with them.
+const OTHERS: [(&[u8], &str); 5] = [
+    (b"PK\x03\x04", "it is a zip archive; unpack it and name the directory"),
+    (b"BZh", "it is compressed by bzip2; unpack it"),
+    (
+        b"\xd0\xcf\x11\xe0",
+        "it is a message of Outlook's own format; save it as .eml",
+    ),
+    (
+        b"\xff\xfe",
+        "it is UTF-16; `iconv -f utf-16 -t utf-8` makes UTF-8 of it",
+    ),
+    (
+        b"\xfe\xff",
+        "it is UTF-16; `iconv -f utf-16 -t utf-8` makes UTF-8 of it",
+    ),
+];
+
+/// What is in a file or directory.
+#[derive(Debug, Default)]
+pub(super) struct Input {
+    pub(super) entries: Vec<Entry>,
+    /// Whether a list says what is applied, and in which order.
+    pub(super) is_listed: bool,
+    /// What was not read.
+    pub(super) notes: Vec<String>,
+}
+
+/// A file with patches.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) path: PathBuf,
+    pub(super) mails: Vec<Mail>,
+    /// How many parts of its paths are taken off, if a list says so.
+    pub(super) strip: Option<usize>,
+    pub(super) is_reversed: bool,
+}
+
+/// Reads a file, or what is in a directory.
+///
+/// # Errors
+/// It cannot be read, or holds what is no patch.
+pub(super) fn read(path: &Path) -> Result<Input, SourceError> {
+    if path.is_dir() {
+        return directory(path);
+    }
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let bytes = bytes(path)?;
+    if name == "series" && !mbox::is_mail(&bytes) {
+        return listed(path, &bytes);
+    }
+    let entry = entry(path, &bytes)?;
+    // A directory may hold a README, and a mailbox mails without a diff; a file that was named is a patch.
+    if entry
+        .mails
+        .iter()
+        .all(|mail| mail.subject.is_none() && mail.diffs.is_empty())
+    {
+        return Err(no_patch(path, "expected a unified diff, a mail or a mailbox"));
+    }
+    Ok(Input {
+        entries: vec![entry],
+        ..Input::default()
+    })
+}
+
+fn no_patch(path: &Path, reason: &str) -> SourceError {
+    SourceError::NoPatch {
+        patch: path.to_owned(),
+        reason: reason.to_owned(),
+    }
+}
+
+/// A file's content, unpacked.
+fn bytes(path: &Path) -> Result<Vec<u8>, SourceError> {
+    let cannot = |source| SourceError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let file = std::fs::File::open(path).map_err(cannot)?;
+    let mut bytes = Vec::new();
+    let stream = decompress::stream(std::io::BufReader::new(file)).map_err(cannot)?;
+    stream.take(BYTES_MAX + 1).read_to_end(&mut bytes).map_err(cannot)?;
+    if bytes.len() as u64 > BYTES_MAX {
+        return Err(no_patch(path, "it holds more than 1 GiB"));
+    }
+    let other = OTHERS.iter().find(|(magic, _)| bytes.starts_with(magic));
+    if let Some((_, reason)) = other {
+        return Err(no_patch(path, reason));
+    }
+    if bytes.get(257..262) == Some(b"ustar") {
+        return Err(no_patch(path, "it is a tar archive; unpack it and name the directory"));
+    }
+    Ok(bytes)
+}
+
+fn entry(path: &Path, bytes: &[u8]) -> Result<Entry, SourceError> {
+    let mails = mail::read(bytes, &path.display().to_string(), &stem(path));
+    Ok(Entry {
+        path: path.to_owned(),
+        mails: mails.map_err(|reason| no_patch(path, &reason))?,
+        strip: None,
+        is_reversed: false,
+    })
+}
+
+/// A file's name without its ending, and without that of a compression.
+pub(super) fn stem(path: &Path) -> String {
+    let is_packed = path
+        .extension()
+        .is_some_and(|ending| COMPRESSIONS.iter().any(|known| ending == *known));
+    let path = if is_packed {
+        path.with_extension("")
+    } else {
+        path.to_owned()
+    };
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// A directory: of quilt's, a maildir, or files with patches and mails by name.
+fn directory(path: &Path) -> Result<Input, SourceError> {
+    let series = path.join("series");
+    if series.is_file() {
+        return listed(&series, &bytes(&series)?);
+    }
+    let boxes: Vec<PathBuf> = ["cur", "new"]
+        .iter()
+        .map(|name| path.join(name))
+        .filter(|path| path.is_dir())
+        .collect();
+    let mut input = Input::default();
+    if !boxes.is_empty() {
+        for folder in boxes {
+            for file in files(&folder)? {
+                input.entries.push(entry(&file, &bytes(&file)?)?);
+            }
+        }
+    }
+    let mut unknown = Vec::new();
+    for file in files(path)? {
+        if is_named(&file) {
+            input.entries.push(entry(&file, &bytes(&file)?)?);
+        } else {
+            unknown.push(file);
+        }
+    }
+    let named = input.entries.len();
+    for file in unknown {
+        // A folder of MH's has a number for each mail.
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        let is_number = name.bytes().all(|byte| byte.is_ascii_digit());
+        let Ok(bytes) = bytes(&file) else { continue };
+        let Ok(entry) = entry(&file, &bytes) else { continue };
+        if is_number && mbox::is_mail(&bytes) {
+            input.entries.push(entry);
+        } else if entry.mails.iter().any(|mail| !mail.diffs.is_empty()) {
+            input.notes.push(format!(
+                "left out: {}, as its name does not end like a patch's or a mail's",
+                file.display()
+            ));
+        }
+    }
+    if input.entries.len() > named {
+        input.entries[named..].sort_by_key(|entry| {
+            let name = entry.path.file_name().unwrap_or_default().to_string_lossy();
+            name.parse::<u64>().unwrap_or_default()
+        });
+    }
+    if input.entries.is_empty() {
+        let below = path.join("patches/series");
+        let hint = if below.is_file() {
+            format!("; {} is such a file", below.display())
+        } else {
+            String::new()
+        };
+        let endings: Vec<String> = ENDINGS.iter().map(|ending| format!("*.{ending}")).collect();
+        let reason = format!(
+            "expected a file `series`, a maildir, or {} in the directory{hint}",
+            endings.join(", ")
+        );
+        return Err(no_patch(path, &reason));
+    }
+    Ok(input)
+}
+
+/// The files of a directory by name.
+fn files(path: &Path) -> Result<Vec<PathBuf>, SourceError> {
+    let entries = std::fs::read_dir(path).map_err(|source| SourceError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    let is_hidden = |path: &PathBuf| {
+        path.file_name()
+            .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+    };
+    let paths = entries.flatten().map(|entry| entry.path());
+    let mut files: Vec<PathBuf> = paths.filter(|path| path.is_file() && !is_hidden(path)).collect();
+    files.sort();
+    Ok(files)
+}
+
+/// Whether a file's name ends like that of a patch or of mails.
+fn is_named(path: &Path) -> bool {
+    let ending = |path: &Path| {
+        path.extension()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .to_ascii_lowercase()
+    };
+    let mut last = ending(path);
+    if COMPRESSIONS.contains(&last.as_str()) {
+        last = ending(&path.with_extension(""));
+    }
+    ENDINGS.contains(&last.as_str())
+}
+
+/// What a file `series` of quilt's lists, below its own directory.
+fn listed(series: &Path, bytes: &[u8]) -> Result<Input, SourceError> {
+    let folder = series.parent().unwrap_or(Path::new("."));
+    let text = String::from_utf8_lossy(bytes).into_owned();
+    let mut input = Input {
+        is_listed: true,
+        ..Input::default()
+    };
+    for (number, line) in text.lines().enumerate() {
+        let is_comment = |word: &&str| word.starts_with('#');
+        let mut words = line
+            .trim_start_matches('\u{feff}')
+            .split_whitespace()
+            .take_while(|word| !is_comment(word));
+        let Some(name) = words.next() else { continue };
+        let path = folder.join(name);
+        let bytes = self::bytes(&path).map_err(|error| match error {
+            SourceError::Read { source, .. } => SourceError::Listed {
+                series: series.to_owned(),
+                line: number + 1,
+                name: name.to_owned(),
+                source,
+            },
+            other => other,
+        })?;
+        let mut entry = entry(&path, &bytes)?;
+        for option in words {
+            let strip = option
+                .strip_prefix("-p")
+                .map(|level| if level == "ab" { Ok(1) } else { level.parse() });
+            match (option, strip) {
+                (_, Some(Ok(level))) => entry.strip = Some(level),
+                ("-R", _) => entry.is_reversed = true,
+                _ => {
+                    let reason = format!(
+                        "line {}: expected -pN or -R after a patch's name, found `{option}`",
+                        number + 1
+                    );
+                    return Err(no_patch(series, &reason));
+                }
+            }
+        }
+        input.entries.push(entry);
+    }
+    if input.entries.is_empty() {
+        return Err(no_patch(series, "it lists none"));
+    }
+    Ok(input)
+}

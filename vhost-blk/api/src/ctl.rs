@@ -1,0 +1,216 @@
+//! A device is told what to do in words, and says in words what came of it: for `vhost-blk ctl`, and for whoever else
+//! speaks to a device for a person.
+
+mod listen;
+
+use std::path::PathBuf;
+
+use crate::control::{Command, FrontEnd, Reply};
+use crate::plan::Rule;
+use crate::plan::units::{parse_bytes, print_bytes};
+
+pub use listen::{CtlError, Over, run};
+
+/// What can be said, for a message.
+const EXPECTED: &str = "a rule, or one of list, remove RULE-NAME, clear, release [RULE-NAME], mark NAME, \
+                        set NAME:VALUE, cut now [lose=…] [torn=…] [seed=N], power, rollback [MARK], resize BYTES, \
+                        disconnect now, export FILE [at=MARK] [lose=…] [torn=…] [seed=N], log FILE, stats, \
+                        subscribe, quit";
+
+/// Reads what a device is told: a command, or else a rule, with or without `add` before it.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parse<S: AsRef<str>>(words: &[S]) -> Result<Command, String> {
+    let words: Vec<&str> = words.iter().flat_map(|word| word.as_ref().split_whitespace()).collect();
+    Ok(match words.as_slice() {
+        [] | ["add"] => return Err(format!("nothing is said; expected {EXPECTED}")),
+        ["list"] => Command::List,
+        ["remove", rule] => Command::Remove {
+            rule: (*rule).to_owned(),
+        },
+        ["clear"] => Command::Clear,
+        ["stats"] => Command::Stats,
+        ["subscribe"] => Command::Subscribe,
+        ["quit"] => Command::Quit,
+        ["release"] => Command::Release { rule: None },
+        ["release", rule] => Command::Release {
+            rule: Some((*rule).to_owned()),
+        },
+        ["mark", name] => Command::Mark {
+            name: (*name).to_owned(),
+        },
+        ["power"] => Command::Power,
+        ["disconnect", "now"] => Command::Disconnect,
+        ["rollback"] => Command::Rollback { to: None },
+        ["rollback", to] => Command::Rollback {
+            to: Some((*to).to_owned()),
+        },
+        ["resize", bytes] => resize(bytes)?,
+        ["cut", "now", how @ ..] => cut(how)?,
+        ["export", path, how @ ..] if !path.contains('=') => export(path, how)?,
+        ["log", path] => Command::ExportLog { path: absolute(path) },
+        ["set", var] => Command::Set { var: (*var).to_owned() },
+        [
+            "list" | "remove" | "clear" | "stats" | "subscribe" | "release" | "mark" | "set" | "power" | "rollback"
+            | "resize" | "export" | "log" | "quit",
+            ..,
+        ] => {
+            return Err(
+                "`list`, `clear`, `stats`, `subscribe` and `quit` take nothing more, `power` neither, `remove` and `release` a rule's name, `mark` and `rollback` a mark's, `set` NAME:VALUE, `resize` a size, `export` a file and how, `log` a file"
+                    .to_owned(),
+            );
+        }
+        ["add", rule @ ..] => add(rule)?,
+        rule => add(rule)?,
+    })
+}
+
+fn add(words: &[&str]) -> Result<Command, String> {
+    let rule = words.join(" ");
+    match rule.parse::<Rule>() {
+        Ok(_) => Ok(Command::Add { rule }),
+        Err(error) => Err(format!("bad rule: {}", error.render())),
+    }
+}
+
+fn resize(bytes: &str) -> Result<Command, String> {
+    match parse_bytes(bytes) {
+        Some(bytes) => Ok(Command::Resize { bytes }),
+        None => Err(format!(
+            "bad size `{bytes}`: `resize` takes the disk's new size in bytes, like 67108864, 65536k, 64M or 1G"
+        )),
+    }
+}
+
+fn cut(how: &[&str]) -> Result<Command, String> {
+    let [lose, torn, seed] = values(how, ["lose", "torn", "seed"])
+        .map_err(|word| format!("`cut now` takes lose=all|some|none, torn=512|4k and seed=N, not `{word}`"))?;
+    Ok(Command::Cut {
+        lose,
+        torn,
+        seed: number(seed)?.unwrap_or(0),
+    })
+}
+
+fn export(path: &str, how: &[&str]) -> Result<Command, String> {
+    let [at, lose, torn, seed] = values(how, ["at", "lose", "torn", "seed"]).map_err(|word| {
+        format!("`export` takes a file, and at=MARK, lose=all|some|none, torn=512|4k and seed=N, not `{word}`")
+    })?;
+    Ok(Command::Export {
+        path: absolute(path),
+        at,
+        lose,
+        torn,
+        seed: number(seed)?,
+    })
+}
+
+/// The values of `key=value` words, each key at most once.
+///
+/// # Errors
+/// The first word that is something else.
+fn values<const KEYS: usize>(words: &[&str], keys: [&str; KEYS]) -> Result<[Option<String>; KEYS], String> {
+    let mut values = [const { None }; KEYS];
+    for word in words {
+        let (key, value) = word.split_once('=').ok_or(*word)?;
+        let place = keys.iter().zip(&mut values).find(|(known, _)| **known == key);
+        match place {
+            Some((_, value_of @ None)) => *value_of = Some(value.to_owned()),
+            _ => return Err((*word).to_owned()),
+        }
+    }
+    Ok(values)
+}
+
+fn number(text: Option<String>) -> Result<Option<u64>, String> {
+    let Some(text) = text else { return Ok(None) };
+    let number = text.parse();
+    number
+        .map(Some)
+        .map_err(|_| format!("bad value `{text}` for `seed`: expected a number"))
+}
+
+/// A path as the device, which runs elsewhere, understands it.
+fn absolute(path: &str) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path))
+}
+
+/// What a device's reply to a command says, for a person.
+#[must_use]
+pub fn say(command: &Command, reply: &Reply) -> String {
+    match reply {
+        Reply::Rules { rules } if rules.is_empty() => "no rules".to_owned(),
+        Reply::Rules { rules } => {
+            let lines = rules.iter().map(|rule| {
+                format!(
+                    "{:<10} {:>6} hits {:>3} held  {}",
+                    rule.name, rule.hits, rule.holding, rule.text
+                )
+            });
+            lines.collect::<Vec<_>>().join("\n")
+        }
+        Reply::Added { name } => format!("rule {name} is in force"),
+        Reply::Released { requests } if let Command::Remove { rule } = command => {
+            format!("rule {rule} is off; let go {requests} held requests")
+        }
+        Reply::Released { requests } if *command == Command::Power => {
+            format!("the power is on; {requests} requests are never answered")
+        }
+        Reply::Released { requests } => format!("let go {requests} held requests"),
+        Reply::Cut {
+            volatile,
+            lost,
+            torn_bytes,
+        } => {
+            let torn = torn(*torn_bytes);
+            format!(
+                "the power is off; {volatile} requests were not durable, {lost} of them are lost{torn}; `power` or `rollback` ends it"
+            )
+        }
+        Reply::Exported { data_bytes, cut: None } => format!("exported {data_bytes} bytes of data"),
+        Reply::Exported {
+            data_bytes,
+            cut: Some(cut),
+        } => {
+            let torn = torn(cut.torn_bytes);
+            format!(
+                "exported {data_bytes} bytes of data, as after a power cut; {} requests were not durable, {} of them are lost{torn}",
+                cut.volatile, cut.lost
+            )
+        }
+        Reply::Logged { entries, disk_bytes } => {
+            format!(
+                "exported a log of {entries} entries, of a disk of {}",
+                print_bytes(*disk_bytes)
+            )
+        }
+        Reply::Resized { from, bytes, front_end } => resized(*from, *bytes, *front_end),
+        Reply::Done => "done".to_owned(),
+        other => serde_json::to_string_pretty(other).unwrap_or_else(|error| format!("{other:?} ({error})")),
+    }
+}
+
+fn torn(bytes: Option<u64>) -> String {
+    bytes.map_or_else(String::new, |bytes| format!(", the last one torn after {bytes} bytes"))
+}
+
+fn resized(from: u64, bytes: u64, front_end: FrontEnd) -> String {
+    let knows = match front_end {
+        FrontEnd::Told => "the front end was told",
+        FrontEnd::Refused => "the front end was told, and says that it cannot do with it",
+        FrontEnd::Silent => "the front end was told, and has not answered in time",
+        FrontEnd::Later => "the front end will be told when its first ring runs",
+        FrontEnd::NoChannel => "the front end cannot be told: it learns of it when it asks",
+        FrontEnd::None => "no front end is connected",
+    };
+    format!(
+        "the disk has {} now, it had {}; {knows}",
+        print_bytes(bytes),
+        print_bytes(from)
+    )
+}
+
+#[cfg(test)]
+#[allow(clippy::expect_used, reason = "a panic here is the test's failure")]
+mod tests;

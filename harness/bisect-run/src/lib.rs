@@ -62,7 +62,7 @@ use run::prepare;
 use bisection::Bisection;
 use releases::Releases;
 pub use request::{
-    CommitRange, DeltaRange, Ends, RangeRequest, Request, RunOptions, SeriesBase, SeriesRange, Subject, When,
+    CommitRange, Confirm, DeltaRange, Ends, RangeRequest, Request, RunOptions, SeriesBase, SeriesRange, Subject, When,
 };
 use setting::Setting;
 

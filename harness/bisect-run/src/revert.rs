@@ -6,13 +6,17 @@ use std::path::Path;
 use super::bench::Machines;
 use super::maker::Maker;
 use super::plan::Planned;
+use super::request::{Confirm, Request};
 use bisect::driver::{Bench, short};
 use bisect::search::{Direction, RunOutcome};
 use bisect::state::State;
 use exit::Failure;
 
+/// A build is cheap up to this part of a whole one.
+const CHEAP: f64 = 0.25;
+
 /// What the newest item shows without the change.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Reverted {
     /// The newest item and the change, for a person.
     pub(crate) what: String,
@@ -21,12 +25,14 @@ pub(crate) struct Reverted {
 }
 
 /// What came of taking a change back.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Came {
     /// Runs, by what they showed: failed as pinned, passed, anything else.
     Ran(u32, u32, u32),
     /// It does not build.
     DoesNotBuild(String),
+    /// It was not built for what that costs: seconds, by an estimate, if earlier builds tell.
+    LeftOut(Option<f64>),
 }
 
 impl fmt::Display for Reverted {
@@ -42,11 +48,18 @@ impl fmt::Display for Reverted {
                 )
             }
             Came::DoesNotBuild(why) => write!(f, "does not build: {why}"),
+            Came::LeftOut(seconds) => {
+                f.write_str("not built, as most of it would have to be made anew")?;
+                if let Some(seconds) = seconds {
+                    write!(f, ", in about {seconds:.0} s")?;
+                }
+                f.write_str(" (`--confirm always` does it)")
+            }
         }
     }
 }
 
-/// Runs the newest item with a change taken back, if that goes cleanly: where it should pass, as often as the item
+/// Runs the newest item with a change taken back, if that goes cleanly and may cost what it does: where it should pass, as often as the item
 /// before the change passed; where it should fail, until it does.
 ///
 /// # Errors
@@ -57,10 +70,11 @@ pub(crate) fn confirm<M: Maker>(
     state: &State,
     planned: &Planned,
     dir: &Path,
-    patience: u32,
+    request: &Request,
 ) -> Result<Option<Reverted>, Failure> {
+    let (confirm, patience) = (request.options.confirm, request.patience);
     let Some(pinned) = &state.pinned else { return Ok(None) };
-    let Some(made) = bench.maker.reverted(item)? else {
+    let Some(tree) = bench.maker.without(item)? else {
         return Ok(None);
     };
     let newest = planned.names.len() - 1;
@@ -69,7 +83,21 @@ pub(crate) fn confirm<M: Maker>(
         short(&planned.names[newest]),
         short(&planned.names[item])
     );
-    let artifact = match made {
+    let price = bench.maker.price_of(&tree)?.map_or(1.0, |price| price.nearest);
+    match confirm {
+        Confirm::Never => return Ok(None),
+        Confirm::Cheap if price > CHEAP => {
+            let seconds = bench.maker.pace().whole_s.map(|whole| whole * price);
+            let reverted = Reverted {
+                what,
+                outcome: Came::LeftOut(seconds),
+            };
+            bench.say(&reverted.to_string());
+            return Ok(Some(reverted));
+        }
+        Confirm::Cheap | Confirm::Always => {}
+    }
+    let artifact = match bench.maker.make_of(&tree)? {
         Ok(artifact) => artifact,
         Err(reason) => {
             return Ok(Some(Reverted {

@@ -10,12 +10,14 @@ use super::patches::CommonPatches;
 use super::plan::{Pace, median};
 use super::repository::Repository;
 use super::request::When;
+use bisect::search::Price;
 use bisect::signature::{Obstacle, Reason};
 use exit::Failure;
 use host::cache::Cache;
 use host::progress::Progress;
 use host::tool::{self, ToolError};
 use kernels::build::closure::{Closure, is_kconfig};
+use kernels::build::folders::Folders;
 use kernels::build::make::kconfig_complaint;
 use kernels::build::{self, BuildError};
 use kernels::source::{Repo, SourceError, Tree};
@@ -100,12 +102,28 @@ impl Trees {
             .collect())
     }
 
+    /// An item's tree with the patches that it gets; none if it has none or they do not apply.
+    fn as_built(&self, item: usize) -> Option<Tree> {
+        let tree = self.trees[item].as_ref().ok()?.clone();
+        let (patches, _) = self.patches.of_item(item, &self.repository).ok()?;
+        patches.apply(&self.repo, &self.cache, tree).ok()
+    }
+
     /// Builds a tree; the inner error says why it does not build.
     ///
     /// # Errors
     /// Something failed that is not the tree's fault.
     pub(crate) fn build(&self, id: &str, tree: &Tree) -> Result<Result<Artifact, Reason>, Failure> {
-        match build::build(&self.cache, &self.repo, id, tree, &self.source, &self.progress) {
+        let built = build::build(
+            &self.cache,
+            &self.repo,
+            id,
+            tree,
+            &self.source,
+            Folders::OneMore,
+            &self.progress,
+        );
+        match built {
             Ok(artifact) => Ok(Ok(artifact)),
             Err(error) => match Trees::reason(&error) {
                 Some(reason) => Ok(Err(reason)),
@@ -223,7 +241,7 @@ impl Maker for Trees {
         self.build(&self.ids[item], &tree)
     }
 
-    fn reverted(&mut self, item: usize) -> Result<Option<Result<Artifact, Reason>>, Failure> {
+    fn without(&self, item: usize) -> Result<Option<Tree>, Failure> {
         let newest = self.trees.len() - 1;
         // Of the newest item's own change nothing would be left; a merge is no change of its own.
         let [parent] = self.parents[item].as_slice() else {
@@ -261,13 +279,38 @@ impl Maker for Trees {
             return Ok(None);
         }
         let written = git(&["write-tree"]).map_err(failed)?;
-        let tree = Tree {
+        Ok(Some(Tree {
             id: String::from_utf8_lossy(&written.stdout).trim().to_owned(),
             name: format!("{} without {}", tip.name, changed.name),
             alternates: tip.alternates.clone(),
+        }))
+    }
+
+    fn make_of(&mut self, tree: &Tree) -> Result<Result<Artifact, Reason>, Failure> {
+        let id = format!("{}-reverted", self.ids[self.trees.len() - 1]);
+        self.build(&id, tree)
+    }
+
+    fn price_of(&self, tree: &Tree) -> Result<Option<Price>, Failure> {
+        Ok(prices::of(self, std::slice::from_ref(tree))?.into_iter().next())
+    }
+
+    fn prices(&self, items: &[usize]) -> Result<Vec<Price>, Failure> {
+        // Where there is no tree, nothing is built.
+        let known: Vec<Option<Tree>> = items.iter().map(|item| self.as_built(*item)).collect();
+        let trees: Vec<Tree> = known.iter().flatten().cloned().collect();
+        let mut prices = prices::of(self, &trees)?.into_iter();
+        if prices.len() < trees.len() {
+            return Ok(Vec::new());
+        }
+        let nothing = Price {
+            nearest: 0.0,
+            last: 0.0,
         };
-        let id = format!("{}-reverted", self.ids[newest]);
-        self.build(&id, &tree).map(Some)
+        let priced = known
+            .iter()
+            .map(|tree| tree.as_ref().and_then(|_| prices.next()).unwrap_or(nothing));
+        Ok(priced.collect())
     }
 
     fn same(&self, made: &BTreeMap<usize, Artifact>) -> Result<Vec<(usize, usize)>, Failure> {
@@ -357,5 +400,6 @@ pub(crate) fn closure(dir: &std::path::Path) -> Option<Closure> {
     Some(Closure::from_files(files.collect()))
 }
 
+mod prices;
 #[cfg(test)]
 mod tests;

@@ -83,6 +83,13 @@ pub fn is_full(path: &Path) -> bool {
     })
 }
 
+/// Bytes that the disk of a path has left for this user.
+#[must_use]
+pub fn free_bytes(path: &Path) -> Option<u64> {
+    let disk = rustix::fs::statvfs(path).ok()?;
+    Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
 /// The directory of what is fetched and built once and used by every run: the store, build directories, golden images.
 #[derive(Debug, Clone)]
 pub struct Cache {

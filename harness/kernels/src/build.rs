@@ -8,12 +8,14 @@ pub mod closure;
 pub(crate) mod config;
 mod configure;
 mod error;
+pub mod folders;
 mod fragment;
 mod job;
 mod keep;
 pub mod line;
 pub mod make;
 mod stop;
+pub mod uses;
 
 use std::fs;
 use std::os::fd::AsFd;
@@ -25,12 +27,21 @@ use super::tree::TreeSource;
 use closure::Closure;
 use configure::config_sum;
 pub use error::BuildError;
+use folders::Folders;
 use host::cache::{Cache, CacheError};
 use host::progress::Progress;
 use job::Job;
 use line::Line;
 use make::Make;
 pub use stop::Stop;
+use uses::Uses;
+
+/// How a tree is built.
+struct How<'a> {
+    folders: Folders,
+    progress: &'a Progress,
+    stop: Option<&'a Stop>,
+}
 
 /// Builds a tree, unless the store has what would come of it.
 ///
@@ -43,9 +54,15 @@ pub fn build(
     id: &str,
     tree: &Tree,
     source: &TreeSource,
+    folders: Folders,
     progress: &Progress,
 ) -> Result<Artifact, BuildError> {
-    build_or_stop(cache, repo, id, tree, source, progress, None)
+    let how = How {
+        folders,
+        progress,
+        stop: None,
+    };
+    build_or_stop(cache, repo, id, tree, source, &how)
 }
 
 /// Builds a tree that may be wanted later, below everything else that runs, and without a word.
@@ -60,7 +77,12 @@ pub fn build_ahead(
     source: &TreeSource,
     stop: &Stop,
 ) -> Result<Artifact, BuildError> {
-    build_or_stop(cache, repo, id, tree, source, &Progress::hidden(), Some(stop))
+    let how = How {
+        folders: Folders::OneMore,
+        progress: &Progress::hidden(),
+        stop: Some(stop),
+    };
+    build_or_stop(cache, repo, id, tree, source, &how)
 }
 
 fn build_or_stop(
@@ -69,9 +91,9 @@ fn build_or_stop(
     id: &str,
     tree: &Tree,
     source: &TreeSource,
-    progress: &Progress,
-    stop: Option<&Stop>,
+    how: &How<'_>,
 ) -> Result<Artifact, BuildError> {
+    let progress = how.progress;
     let mended = source::mend(repo, cache, tree, job::release_of(repo, tree)?)?;
     if let Some((_, fixes)) = &mended {
         let fixes = fixes.join(", ");
@@ -80,14 +102,22 @@ fn build_or_stop(
             tree.name
         ));
     }
+    let given = tree;
     let tree = mended.as_ref().map_or(tree, |(tree, _)| tree);
-    let job = Job::new(repo, id, tree, source)?;
+    let job = Job::new(repo, id, tree, given, source)?;
     let on_wait = || progress.say(&format!("waiting for another run that builds in the directory of {id}"));
-    let mut line = Line::open(cache, source, on_wait)?;
+    let nth = folders::nearest(cache, repo, given, source, how.folders);
+    let mut line = Line::open(cache, source, nth, on_wait)?;
+    let others = folders::others(cache, source, nth);
+    let known = |line: &Line, config: &str| {
+        let mut memories = std::iter::once(line.memory()).chain(&others);
+        memories.find_map(|memory| job.known(cache, repo, memory, config, progress))
+    };
     let inputs = job.config_inputs();
-    let foreseen = line.state().configs.get(&inputs).cloned();
+    let mut memories = std::iter::once(line.memory()).chain(&others);
+    let foreseen = memories.find_map(|memory| memory.state().configs.get(&inputs)).cloned();
     if let Some(config) = &foreseen
-        && let Some(artifact) = job.known(cache, repo, &line, config, progress)
+        && let Some(artifact) = known(&line, config)
     {
         return Ok(artifact);
     }
@@ -109,7 +139,7 @@ fn build_or_stop(
         variables: job.variables.clone(),
         lock: lock.as_fd(),
         log: &log,
-        stop,
+        stop: how.stop,
     };
     let there = config_sum(&objects).filter(|sum| foreseen.as_ref() == Some(sum));
     let config = match there {
@@ -122,7 +152,7 @@ fn build_or_stop(
     line.remember_config(&inputs, &config)?;
     // Asked before with the very same configuration, the answer would be the same.
     if foreseen.as_ref() != Some(&config)
-        && let Some(artifact) = job.known(cache, repo, &line, &config, progress)
+        && let Some(artifact) = known(&line, &config)
     {
         return Ok(artifact);
     }
@@ -131,5 +161,7 @@ fn build_or_stop(
         .map_err(|error| job.too_old(error))?;
     let closure =
         Closure::of_build(&objects, &folder, &job.all).map_err(|source| CacheError::io("read", &objects, source))?;
+    let uses = Uses::of_build(&objects, &folder).map_err(|source| CacheError::io("read", &objects, source))?;
+    line.keep_uses(&uses)?;
     job.keep(cache, &mut line, &make, &config, &closure, (started, made))
 }

@@ -1,0 +1,44 @@
+//! What trees cost to build, by what differs between them and what the build directories hold.
+
+use std::time::SystemTime;
+
+use super::Trees;
+use crate::repository::Repository;
+use bisect::search::Price;
+use exit::Failure;
+use kernels::build::folders;
+use kernels::source::Tree;
+
+/// The prices of trees; nothing if nothing was built yet, or nothing that tells.
+///
+/// # Errors
+/// git fails.
+pub(super) fn of(trees: &Trees, wanted: &[Tree]) -> Result<Vec<Price>, Failure> {
+    let standing = folders::standing(&trees.cache, &trees.source);
+    let Some(last) = (0..standing.len()).max_by_key(|at| standing[*at].used.unwrap_or(SystemTime::UNIX_EPOCH)) else {
+        return Ok(Vec::new());
+    };
+    let mut prices = vec![
+        Price {
+            nearest: 1.0,
+            last: 1.0
+        };
+        wanted.len()
+    ];
+    for (at, standing) in standing.iter().enumerate() {
+        let mut places = vec![trees.repository.objects.clone()];
+        places.extend(trees.repository.alternates.iter().cloned());
+        places.extend(standing.tree.alternates.iter().cloned());
+        let repository = Repository::of_cache(&trees.cache, places);
+        let pairs = wanted.iter().map(|tree| (standing.tree.id.clone(), tree.id.clone()));
+        let pairs: Vec<(String, String)> = pairs.collect();
+        for (price, differ) in prices.iter_mut().zip(repository.differences(&pairs)?) {
+            let part = standing.uses.part(differ.iter().map(|(path, _)| path.as_str()));
+            price.nearest = price.nearest.min(part);
+            if at == last {
+                price.last = part;
+            }
+        }
+    }
+    Ok(prices)
+}

@@ -54,19 +54,13 @@ pub(crate) trait Maker {
 
     /// What a tree costs that is built where least of it has to be made, as a part of one that is built from nothing;
     /// none if nothing was built yet.
-    ///
-    /// # Errors
-    /// What differs cannot be found out.
-    fn price_of(&self, _tree: &Tree) -> Result<Option<Price>, Failure> {
-        Ok(None)
+    fn price_of(&self, _tree: &Tree) -> Option<Price> {
+        None
     }
 
     /// The same of items; nothing if nothing was built yet.
-    ///
-    /// # Errors
-    /// What differs cannot be found out.
-    fn prices(&self, _items: &[usize]) -> Result<Vec<Price>, Failure> {
-        Ok(Vec::new())
+    fn prices(&self, _items: &[usize]) -> Vec<Price> {
+        Vec::new()
     }
 
     /// Pairs of items between which nothing differs that reaches the build, by what the builds of these read.

@@ -83,7 +83,7 @@ pub(crate) fn confirm<M: Maker>(
         short(&planned.names[newest]),
         short(&planned.names[item])
     );
-    let price = bench.maker.price_of(&tree)?.map_or(1.0, |price| price.nearest);
+    let price = bench.maker.price_of(&tree).map_or(1.0, |price| price.nearest);
     match confirm {
         Confirm::Never => return Ok(None),
         Confirm::Cheap if price > CHEAP => {

@@ -291,17 +291,17 @@ impl Maker for Trees {
         self.build(&id, tree)
     }
 
-    fn price_of(&self, tree: &Tree) -> Result<Option<Price>, Failure> {
-        Ok(prices::of(self, std::slice::from_ref(tree))?.into_iter().next())
+    fn price_of(&self, tree: &Tree) -> Option<Price> {
+        prices::of(self, std::slice::from_ref(tree)).into_iter().next()
     }
 
-    fn prices(&self, items: &[usize]) -> Result<Vec<Price>, Failure> {
+    fn prices(&self, items: &[usize]) -> Vec<Price> {
         // Where there is no tree, nothing is built.
         let known: Vec<Option<Tree>> = items.iter().map(|item| self.as_built(*item)).collect();
         let trees: Vec<Tree> = known.iter().flatten().cloned().collect();
-        let mut prices = prices::of(self, &trees)?.into_iter();
+        let mut prices = prices::of(self, &trees).into_iter();
         if prices.len() < trees.len() {
-            return Ok(Vec::new());
+            return Vec::new();
         }
         let nothing = Price {
             nearest: 0.0,
@@ -310,7 +310,7 @@ impl Maker for Trees {
         let priced = known
             .iter()
             .map(|tree| tree.as_ref().and_then(|_| prices.next()).unwrap_or(nothing));
-        Ok(priced.collect())
+        priced.collect()
     }
 
     fn same(&self, made: &BTreeMap<usize, Artifact>) -> Result<Vec<(usize, usize)>, Failure> {
@@ -342,22 +342,22 @@ impl Maker for Trees {
     fn pace(&self) -> Pace {
         let what = build::line::what(&self.source);
         let lines = build::line::all(&self.cache).into_iter().map(|(_, state)| state);
-        let mut pace = Pace::default();
+        let (mut whole_ms, mut next_ms) = (Vec::new(), Vec::new());
         for state in lines.filter(|state| state.what == what) {
-            // Nearly everything is as good as everything.
-            let is_whole = |built: &build::line::Built, took: &build::line::Took| {
-                let whole = state.whole.get(&built.config);
-                whole.is_some_and(|whole| took.objects * 10 >= whole * 9)
-            };
-            let took = state.built.iter().filter_map(|built| Some((built, built.took?)));
-            let (whole, next): (Vec<_>, Vec<_>) = took.partition(|(built, took)| is_whole(built, took));
-            let ms = |builds: Vec<(&build::line::Built, build::line::Took)>| {
-                builds.iter().map(|(_, took)| took.ms).collect()
-            };
-            pace.whole_s = median(ms(whole));
-            pace.next_s = median(ms(next));
+            for built in &state.built {
+                let (Some(took), whole) = (built.took, state.whole.get(&built.config)) else {
+                    continue;
+                };
+                // Nearly everything is as good as everything.
+                let is_whole = whole.is_some_and(|whole| took.objects * 10 >= whole * 9);
+                if is_whole { &mut whole_ms } else { &mut next_ms }.push(took.ms);
+            }
         }
-        pace
+        Pace {
+            whole_s: median(whole_ms),
+            next_s: median(next_ms),
+            ..Pace::default()
+        }
     }
 }
 

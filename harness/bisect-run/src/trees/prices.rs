@@ -5,18 +5,14 @@ use std::time::SystemTime;
 use super::Trees;
 use crate::repository::Repository;
 use bisect::search::Price;
-use exit::Failure;
 use kernels::build::folders;
 use kernels::source::Tree;
 
 /// The prices of trees; nothing if nothing was built yet, or nothing that tells.
-///
-/// # Errors
-/// git fails.
-pub(super) fn of(trees: &Trees, wanted: &[Tree]) -> Result<Vec<Price>, Failure> {
+pub(super) fn of(trees: &Trees, wanted: &[Tree]) -> Vec<Price> {
     let standing = folders::standing(&trees.cache, &trees.source);
     let Some(last) = (0..standing.len()).max_by_key(|at| standing[*at].used.unwrap_or(SystemTime::UNIX_EPOCH)) else {
-        return Ok(Vec::new());
+        return Vec::new();
     };
     let mut prices = vec![
         Price {
@@ -32,7 +28,11 @@ pub(super) fn of(trees: &Trees, wanted: &[Tree]) -> Result<Vec<Price>, Failure> 
         let repository = Repository::of_cache(&trees.cache, places);
         let pairs = wanted.iter().map(|tree| (standing.tree.id.clone(), tree.id.clone()));
         let pairs: Vec<(String, String)> = pairs.collect();
-        for (price, differ) in prices.iter_mut().zip(repository.differences(&pairs)?) {
+        // What was built there may be of a repository that is gone; then it tells nothing.
+        let Ok(differences) = repository.differences(&pairs) else {
+            continue;
+        };
+        for (price, differ) in prices.iter_mut().zip(differences) {
             let part = standing.uses.part(differ.iter().map(|(path, _)| path.as_str()));
             price.nearest = price.nearest.min(part);
             if at == last {
@@ -40,5 +40,5 @@ pub(super) fn of(trees: &Trees, wanted: &[Tree]) -> Result<Vec<Price>, Failure> 
             }
         }
     }
-    Ok(prices)
+    prices
 }

@@ -11,8 +11,6 @@ use crate::belief::Belief;
 const NEARLY: f64 = 0.6;
 /// The end that should pass is run like any other item if it costs this many times as much as one of those.
 const DEAR: f64 = 2.0;
-/// Items that tell the same, for the sum that they are made of is the same.
-const ALIKE: f64 = 1e-12;
 
 /// What making an item costs, as a part of making it from nothing.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -36,16 +34,12 @@ impl Search {
             return Vec::new();
         };
         let is_line = self.model.history.sets().is_none();
-        let mut promising: Vec<(usize, f64)> = Vec::new();
-        let mut before = f64::NAN;
-        for item in (0..self.model.history.items()).filter(|item| self.may_be_built(*item)) {
-            let gain = belief.gain(item);
-            // Of items between which the change is not one stands for all.
-            if !(is_line && (gain - before).abs() < ALIKE) {
-                promising.push((item, gain * self.testable(item)));
-            }
-            before = gain;
-        }
+        // One that cannot be the change tells what the one before it does.
+        let may_come = |item: &usize| self.may_be_built(*item) && belief.probability(*item) > 0.0;
+        let items = (0..self.model.history.items()).filter(may_come);
+        let mut promising: Vec<(usize, f64)> = items
+            .map(|item| (item, belief.gain(item) * self.testable(item)))
+            .collect();
         let best = promising.iter().map(|(_, gain)| *gain).fold(0.0, f64::max);
         promising.retain(|(_, gain)| *gain > 0.0 && *gain >= best * NEARLY);
         if promising.len() > most {

@@ -98,3 +98,120 @@ pub(super) fn nearest(cache: &Cache, repo: &Repo, tree: &Tree, source: &TreeSour
         _ => nth,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::Path;
+    use std::process::Command;
+
+    use super::*;
+    use crate::package::{PackageSource, VersionRequest};
+    use crate::tree::{ConfigPart, Origin};
+
+    /// Three trees: `near` differs from `first` in a file that one object of ten reads, `far` in one that all do.
+    const TREES: &str = "
+        git init -q -b main
+        tree() { git add -A; git write-tree; }
+        echo 1 > a.c; echo 1 > all.h; tree
+        echo 2 > a.c; tree
+        echo 2 > all.h; tree
+    ";
+
+    fn source() -> TreeSource {
+        TreeSource {
+            origin: Origin::Package(PackageSource {
+                suite: "a".to_owned(),
+                packages: vec!["linux-source-1".to_owned()],
+                version: VersionRequest::Latest,
+            }),
+            patches: Vec::new(),
+            config: vec![ConfigPart::Tiny],
+            cc: None,
+            make: BTreeMap::new(),
+        }
+    }
+
+    fn trees(dir: &Path) -> [Tree; 3] {
+        std::fs::create_dir(dir).expect("a directory");
+        let output = Command::new("sh")
+            .args(["-ec", TREES])
+            .current_dir(dir)
+            .output()
+            .expect("sh");
+        let ids = String::from_utf8(output.stdout).expect("text");
+        let tree = |id: &str| Tree {
+            id: id.to_owned(),
+            name: id.to_owned(),
+            alternates: vec![dir.join(".git/objects")],
+        };
+        let ids: Vec<Tree> = ids.lines().map(tree).collect();
+        ids.try_into().expect("three trees")
+    }
+
+    /// One of the directories, as a build of a tree leaves it.
+    fn build(cache: &Cache, nth: usize, tree: &Tree) {
+        let what = line::what(&source());
+        let dir = cache
+            .folder(&format!("{FOLDER}/{}", name(&what, nth)))
+            .expect("a directory");
+        let state = serde_json::json!({
+            "what": what, "configs": {}, "whole": {},
+            "built": [{
+                "tree": "mended", "given": tree.id, "alternates": tree.alternates, "name": "a", "config": "c",
+                "with": "w", "closure": "x", "artifact": "y",
+            }],
+        });
+        std::fs::write(dir.join("state.json"), state.to_string()).expect("a file");
+        std::fs::write(dir.join("uses"), "10\n0-9\tall.h\n3\ta.c\n").expect("a file");
+    }
+
+    #[test]
+    fn a_tree_goes_where_least_of_it_is_made() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let [first, near, far] = trees(&dir.path().join("linux"));
+        let cache = Cache::at(dir.path().join("cache"));
+        let repo = Repo::open(&cache).expect("a repository");
+        let place = |tree: &Tree, folders| nearest(&cache, &repo, tree, &source(), folders);
+        // Nothing is there yet.
+        assert_eq!(place(&near, Folders::OneMore), 0);
+        build(&cache, 0, &first);
+        assert_eq!(place(&near, Folders::OneMore), 0);
+        assert_eq!(place(&far, Folders::AsTheyAre), 0);
+        // Where the disk has no room for it none is begun.
+        let room = cache::free_bytes(cache.root()).expect("a disk") > SPARE_BYTES + (1 << 20);
+        assert_eq!(place(&far, Folders::OneMore), usize::from(room));
+        build(&cache, 1, &far);
+        for folders in [Folders::AsTheyAre, Folders::OneMore] {
+            assert_eq!([&first, &near, &far].map(|tree| place(tree, folders)), [0, 0, 1]);
+        }
+        // Far from both: there are enough.
+        build(&cache, 1, &near);
+        assert!(place(&far, Folders::OneMore) < 2);
+        // A tree whose repository is gone is built somewhere all the same.
+        let gone = Tree {
+            alternates: Vec::new(),
+            ..far
+        };
+        assert_eq!(place(&gone, Folders::OneMore), 0);
+    }
+
+    #[test]
+    fn what_another_version_left_tells_nothing() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let [first, _, far] = trees(&dir.path().join("linux"));
+        let cache = Cache::at(dir.path().join("cache"));
+        let repo = Repo::open(&cache).expect("a repository");
+        build(&cache, 0, &first);
+        std::fs::remove_file(
+            cache
+                .root()
+                .join(FOLDER)
+                .join(name(&line::what(&source()), 0))
+                .join("uses"),
+        )
+        .expect("uses");
+        assert!(standing(&cache, &source()).is_empty());
+        assert_eq!(nearest(&cache, &repo, &far, &source(), Folders::OneMore), 0);
+    }
+}

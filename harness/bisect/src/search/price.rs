@@ -252,6 +252,40 @@ mod tests {
     }
 
     #[test]
+    fn what_is_left_is_foretold_with_prices_too() {
+        // As it was with real kernels: 29 of 503 commits reach the build, and one of them makes everything anew.
+        let reach = [
+            21, 22, 62, 64, 170, 177, 178, 179, 181, 183, 196, 203, 219, 233, 272, 277, 313, 319, 320, 340, 356, 383,
+            399, 408, 439, 461, 463, 493, 500,
+        ];
+        let config = Config {
+            direction: Direction::Fix,
+            build_cost: BUILD_COST,
+            ..Config::default()
+        };
+        let mut search = Search::new(History::linear(504).expect("a line"), config).expect("a good configuration");
+        for item in (1..504).filter(|item| !reach.contains(item)) {
+            search.identical(item, item - 1);
+        }
+        for _ in 0..3 {
+            search.observe(0, RunOutcome::Failed);
+        }
+        let promising = search.promising(48);
+        search.set_prices(promising.into_iter().map(|item| (item, part(0, item, 277))));
+        assert!(search.is_dear(503));
+        let Step::Run(next) = search.step() else {
+            panic!("no step")
+        };
+        assert_eq!(next.item, 233, "the middle of what reaches the build, on this side");
+        search.observe(233, RunOutcome::Failed);
+        // 15 commits, and the end that was not run: it is bad no more probably than if all 503 reached the build.
+        let outlook = search.outlook().expect("an outlook");
+        assert!((4..=6).contains(&outlook.left.builds), "{outlook:?}");
+        let belief = Belief::new(&search.model, &search.runs()).expect("an explanation");
+        assert!(belief.bad(503) < 0.12, "{}", belief.bad(503));
+    }
+
+    #[test]
     fn no_more_items_are_priced_than_is_said() {
         let mut search =
             Search::new(History::linear(10_000).expect("a line"), Config::default()).expect("a configuration");

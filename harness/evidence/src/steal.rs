@@ -13,6 +13,8 @@ const TAKEN_MS: u64 = 250;
 const SLACK_MS: u64 = 2_000;
 /// The watchdogs look this often, so what one reports may lie back as far.
 const BETWEEN_LOOKS_MS: u64 = 5_000;
+/// Between the beginnings of two spans that are looked at.
+const STEP_MS: usize = 250;
 
 /// What the host knew of the guest's CPUs at one moment; figures only grow.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,9 +57,16 @@ fn at(points: &[StealPoint], ms: u64, figure: impl Fn(&StealPoint) -> u64, is_ea
 /// Whether a report that something did not go on for so long, printed at this moment of the host's clock, is explained
 /// by what the host took.
 pub(crate) fn explains(points: &[StealPoint], host_ms: u64, claimed_ms: u64) -> bool {
-    let from_ms = host_ms.saturating_sub(claimed_ms.saturating_add(BETWEEN_LOOKS_MS + SLACK_MS));
+    // Nobody knows when it began, so the span in which most was taken counts; of a longer one more is always taken.
+    let span_ms = claimed_ms.saturating_add(SLACK_MS);
+    let first_ms = host_ms.saturating_sub(span_ms.saturating_add(BETWEEN_LOOKS_MS));
+    let last_ms = host_ms.saturating_add(SLACK_MS).saturating_sub(span_ms).max(first_ms);
+    let most_ms = (first_ms..=last_ms)
+        .step_by(STEP_MS)
+        .map(|from_ms| stolen(points, from_ms, from_ms.saturating_add(span_ms)))
+        .max();
     // What is a quarter of it is not all of it, but without it the limit would not have been reached.
-    stolen(points, from_ms, host_ms.saturating_add(SLACK_MS)).saturating_mul(4) >= claimed_ms.max(1)
+    most_ms.unwrap_or(0).saturating_mul(4) >= claimed_ms.max(1)
 }
 
 /// For how long something did not go on, by a report of that: `stuck for 41s!`, `blocked for more than 4 seconds`,
@@ -71,12 +80,15 @@ pub(crate) fn claimed_ms(title: &str) -> Option<u64> {
         let digits = text.split(|letter: char| !letter.is_ascii_digit()).next()?;
         digits.parse::<u64>().ok()
     };
-    for (before, after) in [("stuck for ", "s!"), (" for more than ", " seconds")] {
-        if let Some((_, rest)) = title.split_once(before)
-            && rest.contains(after)
-        {
-            return number(rest).map(|seconds| seconds.saturating_mul(1000));
-        }
+    // A task has any name, which comes first here.
+    let blocked = title
+        .starts_with("INFO: ")
+        .then(|| title.rsplit_once(" for more than "))
+        .flatten()
+        .filter(|(_, rest)| rest.contains(" seconds"));
+    let stuck = || title.split_once("stuck for ").filter(|(_, rest)| rest.contains("s!"));
+    if let Some((_, rest)) = blocked.or_else(stuck) {
+        return number(rest).map(|seconds| seconds.saturating_mul(1000));
     }
     if title.contains("detected hard LOCKUP on cpu") {
         return Some(HARD_LOCKUP_MS);
@@ -142,6 +154,24 @@ mod tests {
     }
 
     #[test]
+    fn a_busy_host_that_takes_a_tenth_explains_nothing() {
+        let title = |title: &str| claimed_ms(title).expect("a claim");
+        let said = |percent: u64, claimed_ms| {
+            let points = points(|ms| (ms / 10, ms * percent / 100));
+            explains(&points, 60_000, claimed_ms)
+        };
+        let short = title("INFO: task rw-verify:70 blocked for more than 4 seconds.");
+        assert!(!said(10, short) && said(25, short));
+        for long in [
+            "rcu: INFO: rcu_sched self-detected stall on CPU",
+            "watchdog: BUG: soft lockup - CPU#0 stuck for 26s! [spin:70]",
+            "BUG: workqueue lockup - pool cpus=0 node=0 flags=0x0 nice=0 stuck for 31s!",
+        ] {
+            assert!(!said(20, title(long)) && said(25, title(long)), "{long}");
+        }
+    }
+
+    #[test]
     fn what_is_no_matter_of_time() {
         assert_eq!(claimed_ms("BUG: unable to handle page fault for address: 0"), None);
     }
@@ -155,6 +185,12 @@ mod tests {
                 31,
             ),
             ("INFO: task a:71 blocked for more than 4 seconds.", 4),
+            ("INFO: task stuck for 0s!:71 blocked for more than 120 seconds.", 120),
+            ("INFO: task for more than 0:71 blocked for more than 120 seconds.", 120),
+            (
+                "watchdog: BUG: soft lockup - CPU#1 stuck for 26s! [stuck for 0s!:71]",
+                26,
+            ),
             ("INFO: task a:71 blocked in I/O wait for more than 4 seconds.", 4),
             (
                 "INFO: The task a:71 has been waiting for writeback completion for more than 130 seconds.",

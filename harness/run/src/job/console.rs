@@ -28,9 +28,13 @@ pub(super) struct ConsoleWatch {
 
 impl ConsoleWatch {
     pub(super) fn begin(machine: &Machine) -> io::Result<ConsoleWatch> {
-        let path = machine.console_path();
-        let changes = changes_of(&path).ok();
+        ConsoleWatch::of(&machine.console_path())
+    }
+
+    fn of(path: &Path) -> io::Result<ConsoleWatch> {
+        // The last descriptor of the process is for the file: changes can be done without.
         let tail = Tail::of(File::open(path)?);
+        let changes = changes_of(path).ok();
         Ok(ConsoleWatch { changes, tail })
     }
 
@@ -122,6 +126,28 @@ mod tests {
             into[..piece.len()].copy_from_slice(piece);
             Ok(piece.len())
         }
+    }
+
+    #[test]
+    fn the_last_descriptor_is_for_the_console() {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("console.log");
+        assert!(ConsoleWatch::of(&path).is_err());
+        std::fs::write(&path, b"boot\nbegin x\n").expect("a file");
+        let limit = getrlimit(Resource::Nofile);
+        let few = Rlimit {
+            current: Some(64),
+            ..limit
+        };
+        setrlimit(Resource::Nofile, few).expect("a limit");
+        let mut others: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
+        others.pop();
+        let watch = ConsoleWatch::of(&path);
+        setrlimit(Resource::Nofile, limit).expect("the limit");
+        let mut watch = watch.expect("a watch without changes");
+        assert!(watch.changes.is_none() && watch.tail.shows(|text| text.contains("begin x")));
     }
 
     #[test]

@@ -58,7 +58,7 @@ impl ConsolePlace {
     /// mark all is its own.
     pub(super) fn take(&mut self, machine: &Machine, case: &str) -> io::Result<(Option<Earlier>, String)> {
         let bytes = machine.console_log()?;
-        let new = String::from_utf8_lossy(bytes.get(self.read..).unwrap_or_default());
+        let new = String::from_utf8_lossy(unread(&bytes, self.read)?);
         let owner = std::mem::replace(&mut self.owner, Owner::Case(case.to_owned()));
         self.read = bytes.len();
         Ok(match mark_at(&new, &format!("begin {case}")) {
@@ -73,6 +73,15 @@ impl ConsolePlace {
             None => (None, new.into_owned()),
         })
     }
+}
+
+/// What a console has beyond what was read of it before. One that is shorter than that was cut, and what it says now is
+/// not what came after.
+fn unread(console: &[u8], read: usize) -> io::Result<&[u8]> {
+    console.get(read..).ok_or_else(|| {
+        let bytes = console.len();
+        io::Error::other(format!("it has {bytes} bytes, and {read} of them were read before"))
+    })
 }
 
 /// Where the line of a mark begins.
@@ -102,20 +111,24 @@ pub(super) fn await_console(machine: &Machine, mark: &str, host: &mut Watch) {
 pub(crate) fn power_off(machine: &mut Machine, console: &mut ConsolePlace) -> (io::Result<String>, Vec<StealPoint>) {
     let mut host = console.watch.take().unwrap_or_else(|| Watch::begin(machine));
     host.points.clear();
-    let watch = ConsoleWatch::begin(machine);
-    // A guest that ended by itself has said what it had to say, and closes no file any more.
-    let sent = machine.qemu_end().is_none() && machine.line().send(&HostMessage::PowerOff).is_ok();
-    if let (true, Ok(mut watch)) = (sent, watch) {
-        watch.until(machine, &mut host, |text| after_power_off(text).is_some());
-    }
+    let last_words = last_words(machine, console.read, &mut host);
     host.look(machine);
-    let last_words = machine.console_log().map(|bytes| {
-        let rest = String::from_utf8_lossy(bytes.get(console.read..).unwrap_or_default());
-        // What comes behind it is said of an agent that has nowhere to go back to.
-        let end = after_power_off(&rest).unwrap_or(rest.len());
-        rest.get(..end).unwrap_or_default().to_owned()
-    });
     (last_words, host.points)
+}
+
+/// Has the guest power off, and gives back what the console says until then beyond what was read of it. Without anybody
+/// to wait for them there are no last words, which is not the same as none that were said.
+fn last_words(machine: &mut Machine, read: usize, host: &mut Watch) -> io::Result<String> {
+    let mut watch = ConsoleWatch::begin(machine)?;
+    // A guest that ended by itself has said what it had to say, and closes no file any more.
+    if machine.qemu_end().is_none() && machine.line().send(&HostMessage::PowerOff).is_ok() {
+        watch.until(machine, host, |text| after_power_off(text).is_some());
+    }
+    let console = machine.console_log()?;
+    let rest = String::from_utf8_lossy(unread(&console, read)?);
+    // What comes behind it is said of an agent that has nowhere to go back to.
+    let end = after_power_off(&rest).unwrap_or(rest.len());
+    Ok(rest.get(..end).unwrap_or_default().to_owned())
 }
 
 /// Where the line ends by which the kernel says that it has done all that comes before the power goes off.
@@ -209,6 +222,14 @@ mod tests {
         assert_eq!(mark_at(log, "begin a.b"), Some(13));
         assert_eq!(mark_at(log, "begin a"), Some(42));
         assert_eq!(mark_at(log, "begin b"), None);
+    }
+
+    #[test]
+    fn a_console_that_was_cut_is_not_one_that_says_nothing() {
+        assert_eq!(unread(b"boot\nsaid", 5).unwrap(), b"said");
+        assert_eq!(unread(b"boot\n", 5).unwrap(), b"");
+        let cut = unread(b"bo", 5).unwrap_err().to_string();
+        assert_eq!(cut, "it has 2 bytes, and 5 of them were read before");
     }
 
     #[test]

@@ -10,8 +10,6 @@ use machine::Machine;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 
-use crate::watch::Watch;
-
 /// How long the console may take to show what the guest's kernel has in its log. Most kernels print before the write
 /// to the log returns; those that print from a thread of their own are behind for milliseconds.
 const CONSOLE_WITHIN: Duration = Duration::from_secs(20);
@@ -39,19 +37,15 @@ impl ConsoleWatch {
     }
 
     /// Waits until a line of the console shows something, or nobody writes it any more, or for as long as that may
-    /// take. The host's watch goes on meanwhile.
-    pub(super) fn until(&mut self, machine: &Machine, host: &mut Watch, shown: impl Fn(&str) -> bool) {
+    /// take.
+    pub(super) fn until(&mut self, shown: impl Fn(&str) -> bool) {
         let deadline = Instant::now() + CONSOLE_WITHIN;
         let mut closed = false;
         while !self.tail.shows(&shown) && !closed {
-            let now = Instant::now();
-            if now >= deadline {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
                 return;
             }
-            if now >= host.next_look() {
-                host.look(machine);
-            }
-            let left = deadline.min(host.next_look()).saturating_duration_since(Instant::now());
             closed = await_change(self.changes.as_ref(), left);
         }
     }

@@ -12,7 +12,7 @@ use vhost_blk_api::control::Command;
 use vhost_blk_api::trace::{self, Record};
 
 use super::console::ConsoleWatch;
-use crate::watch::Watch;
+use crate::watch::{JobSpan, StealMeter};
 
 /// How long after the begin mark the agent may say that the job begins, in microseconds.
 const BEGIN_WITHIN_US: u64 = 20_000;
@@ -23,12 +23,13 @@ const RATE_SPAN_MS: u64 = 200;
 const RATE_ERROR_PPM: u64 = 200_000;
 
 /// How far a machine's console has been read, and to whom what comes next belongs.
-#[derive(Debug)]
 pub struct ConsolePlace {
     read: usize,
     owner: Owner,
-    /// The host's watch of the job that this is.
-    watch: Option<Watch>,
+    /// What the host takes from the guest, from the first job on.
+    meter: Option<StealMeter>,
+    /// The job that this is.
+    job: Option<JobSpan>,
 }
 
 impl ConsolePlace {
@@ -38,7 +39,8 @@ impl ConsolePlace {
         ConsolePlace {
             read: 0,
             owner: Owner::Boot,
-            watch: None,
+            meter: None,
+            job: None,
         }
     }
 
@@ -47,11 +49,23 @@ impl ConsolePlace {
         self.read as u64
     }
 
-    /// Goes on to the next job's watch; gives back what the host took since the job before, in that job's time.
-    pub(super) fn follow(&mut self, watch: Watch) -> Vec<StealPoint> {
-        let points = self.watch.as_mut().map(|before| before.followed_by(&watch));
-        self.watch = Some(watch);
-        points.unwrap_or_default()
+    /// Measures what the host takes from the guest.
+    pub(super) fn meter(&mut self, machine: &Machine) -> &StealMeter {
+        self.meter
+            .get_or_insert_with(|| StealMeter::start(machine.vitals_reader()))
+    }
+
+    /// Goes on to the next job; gives back what the host took since the job before, in that job's time.
+    pub(super) fn follow(&mut self, job: JobSpan) -> Vec<StealPoint> {
+        let points = self.stolen_since();
+        self.job = Some(job);
+        points
+    }
+
+    /// What the host took since the last job, in that job's time.
+    fn stolen_since(&self) -> Vec<StealPoint> {
+        let known = self.meter.as_ref().zip(self.job);
+        known.map_or_else(Vec::new, |(meter, job)| meter.after(job))
     }
 
     /// What the console has since the last look: what came before the case, and the case's own. Without the case's
@@ -98,31 +112,28 @@ fn mark_at(log: &str, mark: &str) -> Option<usize> {
 }
 
 /// Waits until the console shows a mark.
-pub(super) fn await_console(machine: &Machine, mark: &str, host: &mut Watch) {
+pub(super) fn await_console(machine: &Machine, mark: &str) {
     let shown = |text: &str| mark_at(text, mark).is_some();
     // What is not shown is missed by the judge; here it is only waited for.
     if let Ok(mut watch) = ConsoleWatch::begin(machine) {
-        watch.until(machine, host, shown);
+        watch.until(shown);
     }
 }
 
 /// Has the guest power off, and gives back what the console says until then that no job has, with what the host took
 /// meanwhile.
-pub(crate) fn power_off(machine: &mut Machine, console: &mut ConsolePlace) -> (io::Result<String>, Vec<StealPoint>) {
-    let mut host = console.watch.take().unwrap_or_else(|| Watch::begin(machine));
-    host.points.clear();
-    let last_words = last_words(machine, console.read, &mut host);
-    host.look(machine);
-    (last_words, host.points)
+pub(crate) fn power_off(machine: &mut Machine, console: &ConsolePlace) -> (io::Result<String>, Vec<StealPoint>) {
+    let last_words = last_words(machine, console.read);
+    (last_words, console.stolen_since())
 }
 
 /// Has the guest power off, and gives back what the console says until then beyond what was read of it. Without anybody
 /// to wait for them there are no last words, which is not the same as none that were said.
-fn last_words(machine: &mut Machine, read: usize, host: &mut Watch) -> io::Result<String> {
+fn last_words(machine: &mut Machine, read: usize) -> io::Result<String> {
     let mut watch = ConsoleWatch::begin(machine)?;
     // A guest that ended by itself has said what it had to say, and closes no file any more.
     if machine.qemu_end().is_none() && machine.line().send(&HostMessage::PowerOff).is_ok() {
-        watch.until(machine, host, |text| after_power_off(text).is_some());
+        watch.until(|text| after_power_off(text).is_some());
     }
     let console = machine.console_log()?;
     let rest = String::from_utf8_lossy(unread(&console, read)?);

@@ -5,7 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 
-use guest_wire::{LogPiece, LogRecord};
+use guest_wire::{LogDigest, LogPiece, LogRecord};
 use rustix::io::Errno;
 
 const KMSG: &str = "/dev/kmsg";
@@ -15,7 +15,7 @@ const MARK: &str = "bioscope: ";
 const RECORD_BYTES_MAX: usize = 16 << 10;
 /// Records of one piece.
 const PIECE_RECORDS: usize = 64;
-/// Bytes of text of one job that are passed on, without those of marks; of what comes after them, only the numbers are.
+/// Bytes of text of one job that are passed on, without those of marks; of what comes after them, digests are.
 const TEXT_BYTES_MAX: usize = 512 << 10;
 
 /// Writes `bioscope: TEXT` to `/dev/kmsg`. Nothing depends on it, so a failure is nothing.
@@ -91,22 +91,29 @@ impl LogReader {
             }
             let overran = std::mem::take(&mut self.overran);
             let pass_on = self.pass_on(&record);
-            match pieces.last_mut() {
-                Some(piece)
-                    if !overran
-                        && piece.last + 1 == record.seq
-                        && piece.records.len() < PIECE_RECORDS
-                        && piece.records.is_empty() != pass_on =>
-                {
-                    piece.last = record.seq;
-                    piece.records.extend(pass_on.then_some(record));
-                }
-                _ => pieces.push(LogPiece {
-                    first: record.seq,
-                    last: record.seq,
-                    records: Vec::from_iter(pass_on.then_some(record)),
+            let seq = record.seq;
+            let follows = |piece: &LogPiece| {
+                !overran
+                    && piece.last + 1 == seq
+                    && piece.records.is_empty() != pass_on
+                    && piece.records.len().max(piece.digests.len()) < PIECE_RECORDS
+            };
+            if !pieces.last().is_some_and(follows) {
+                pieces.push(LogPiece {
+                    first: seq,
+                    last: seq,
+                    records: Vec::new(),
+                    digests: Vec::new(),
                     overran,
-                }),
+                });
+            }
+            if let Some(piece) = pieces.last_mut() {
+                piece.last = seq;
+                if pass_on {
+                    piece.records.push(record);
+                } else {
+                    piece.digests.push(LogDigest::of(record.level, &record.text));
+                }
             }
         }
         Ok(pieces)
@@ -223,7 +230,12 @@ mod tests {
                 (TEXT_BYTES_MAX - 1_000..TEXT_BYTES_MAX + 1_000).contains(&bytes),
                 "{bytes}"
             );
-            assert!(pieces.iter().any(|piece| piece.records.is_empty()));
+            let witnessed = pieces
+                .iter()
+                .map(|piece| piece.records.len() + piece.digests.len())
+                .sum::<usize>();
+            assert_eq!((pieces[0].first, pieces[pieces.len() - 1].last), (1, seq));
+            assert_eq!(witnessed as u64, seq);
         }
     }
 

@@ -267,6 +267,7 @@ mod tests {
                 time_us: 4_998_000,
                 text: String::new(),
             }],
+            digests: Vec::new(),
             overran: false,
         });
         let events = [timed(13, 5_000, Event::Begin), timed(15, 5_009, piece)];

@@ -62,15 +62,14 @@ pub fn run(
         limit,
         dir,
     } = request;
-    let console_from = console.bytes_read();
     let mut runner = Runner {
+        console_from: console.bytes_read(),
         watch: Watch::begin(console.meter(machine)),
         begin: Stats::default(),
         machine,
         plan: &context.plan,
         dir,
         started: Instant::now(),
-        console_from,
         marked: (0, 0),
         events: Vec::new(),
         rules: Vec::new(),

@@ -11,11 +11,9 @@ use guest_wire::Phase;
 use machine::Machine;
 use vhost_blk_api::control::Stats;
 
-use meter::Shown;
 pub(crate) use meter::{JobSpan, StealMeter};
+use meter::{LOOK_EVERY, Shown};
 
-/// Time between two looks.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// CPU time that a guest may use without a word of its agent before its CPUs are looked at, in milliseconds.
 const SILENT_MS: u64 = 3_000;
 

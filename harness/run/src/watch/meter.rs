@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use evidence::steal::{self, StealPoint};
 use machine::Vitals;
 
-use super::LOOK_EVERY;
-
+/// Time between two looks.
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Whoever looks at most this late was not stopped itself.
 const LATE: Duration = Duration::from_secs(3);
 /// So much time taken at once is a pause: what was seen before and after it is no row.

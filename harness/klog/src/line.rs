@@ -1,19 +1,16 @@
 //! A line of a log: what the console put before the message.
 
+mod caller;
 mod clean;
+mod figures;
 mod host;
 
+pub(crate) use caller::Caller;
 pub(crate) use clean::clean;
-use host::{dated, ends_in, of_host};
 
-/// Who printed a line, where `CONFIG_PRINTK_CALLER` says so.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Caller {
-    /// Nothing says who.
-    Unknown,
-    Task(u32),
-    Cpu(u32),
-}
+use caller::{by_name, caller};
+use figures::{beginning, digits, seconds};
+use host::{dated, ends_in, of_host};
 
 /// Bytes of a time stamp with its brackets.
 const STAMP_MAX: usize = 32;
@@ -165,10 +162,6 @@ fn decoded(text: &str) -> Option<&str> {
     LEVELS.contains(&level.trim_end()).then(|| rest.trim_start())
 }
 
-fn digits(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_digit())
-}
-
 /// A time stamp at the beginning of a text, and what follows: `[    1.234567]`, or what `dmesg` prints with `-T` (a
 /// date), `-H` (`[Nov30 03:05]`, `[  +0.000012]`), `-d` (`[    1.234567 <    0.000012>]`) or `--time-format delta`. It
 /// has the names of days and months in the user's language.
@@ -202,13 +195,6 @@ fn stamp(text: &str) -> Option<(Option<u64>, &str)> {
     (is_date || is_since).then_some((None, rest))
 }
 
-/// The two parts of a number of seconds, which are digits.
-fn seconds(text: &str) -> Option<(&str, &str)> {
-    let is_number = |text: &str| !text.is_empty() && digits(text);
-    text.split_once('.')
-        .filter(|(seconds, fraction)| is_number(seconds) && is_number(fraction))
-}
-
 /// Where a full time stamp, with six places, stands in a text.
 fn embedded_stamp(text: &str) -> Option<usize> {
     text.match_indices('[').map(|(at, _)| at).find(|at| {
@@ -221,25 +207,6 @@ fn embedded_stamp(text: &str) -> Option<usize> {
         };
         !seconds.is_empty() && digits(seconds) && micros.len() == 6 && digits(micros)
     })
-}
-
-/// The first bytes of a text, fewer if a letter would be cut.
-fn beginning(text: &str, bytes: usize) -> &str {
-    let fits = (0..=bytes.min(text.len())).rev().find_map(|end| text.get(..end));
-    fits.unwrap_or_default()
-}
-
-/// A caller mark (`[   T12]`, `[    C0]`) and what follows.
-fn caller(text: &str) -> Option<(Caller, &str)> {
-    let (inner, rest) = text.strip_prefix('[')?.split_once(']')?;
-    Some((by_name(inner.trim())?, rest))
-}
-
-/// `T12` or `C0`.
-fn by_name(name: &str) -> Option<Caller> {
-    let number = |text: &str| digits(text).then(|| text.parse().ok()).flatten();
-    let task = name.strip_prefix('T').and_then(number).map(Caller::Task);
-    task.or_else(|| name.strip_prefix('C').and_then(number).map(Caller::Cpu))
 }
 
 #[cfg(test)]

@@ -117,8 +117,8 @@ const NO_LOGS: [(&[u8], &str, &str); 9] = [
 /// Fields of a journal's entries, as `journalctl -o export` and `-o verbose` begin with some of them.
 const JOURNAL_FIELDS: [&str; 5] = ["__CURSOR=", "PRIORITY=", "_BOOT_ID=", "_MACHINE_ID=", "_TRANSPORT="];
 
-/// Whether a text begins as JSON does: an object, a list of them, or a stream of them in which each has a mark before it
-/// (`journalctl -o json-seq`, `-o json-sse`).
+/// Whether a text begins as JSON does: an object, a list of them, or a stream of them in which each has a mark before
+/// it (`journalctl -o json-seq`, `-o json-sse`).
 fn is_json(head: &[u8]) -> bool {
     let head = head.strip_prefix("\u{feff}".as_bytes()).unwrap_or(head);
     let head = head

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::{beginning, caller};
+use super::caller::caller;
+use super::figures::beginning;
 
 /// Text without control characters and terminal sequences, and without what is no UTF-8.
 pub(crate) fn clean(line: &[u8]) -> Cow<'_, str> {

@@ -1,6 +1,6 @@
 //! What a host puts before the kernel's words: a date, its name.
 
-use super::{digits, seconds};
+use super::figures::{digits, seconds};
 
 /// What follows the date and the host's name in a log that a host keeps (`Nov 30 03:05:50 host kernel: `, the same with
 /// microseconds, `2026-11-30T03:05:50+00:00 host kernel: `, `Mon 2026-11-30 03:05:50 UTC host kernel: `,

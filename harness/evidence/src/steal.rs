@@ -76,19 +76,20 @@ pub(crate) fn claimed_ms(title: &str) -> Option<u64> {
     const STALL_MS: u64 = 21_000;
     /// What the watchdog for CPUs that take no interrupts waits.
     const HARD_LOCKUP_MS: u64 = 10_000;
-    let number = |text: &str| {
-        let digits = text.split(|letter: char| !letter.is_ascii_digit()).next()?;
-        digits.parse::<u64>().ok()
+    let claim = |(_, rest): (&str, &str), after: &str| {
+        let digits = rest.split(|letter: char| !letter.is_ascii_digit()).next()?;
+        let seconds = digits.parse::<u64>().ok();
+        let is_whole = rest.get(digits.len()..)?.starts_with(after);
+        seconds
+            .filter(|seconds| is_whole && *seconds > 0)
+            .map(|seconds| seconds.saturating_mul(1000))
     };
-    // A task has any name, which comes first here.
-    let blocked = title
-        .starts_with("INFO: ")
-        .then(|| title.rsplit_once(" for more than "))
-        .flatten()
-        .filter(|(_, rest)| rest.contains(" seconds"));
-    let stuck = || title.split_once("stuck for ").filter(|(_, rest)| rest.contains("s!"));
-    if let Some((_, rest)) = blocked.or_else(stuck) {
-        return number(rest).map(|seconds| seconds.saturating_mul(1000));
+    // The name of a task may be any words. It stands before how long that was blocked, and behind how long a CPU was.
+    if title.starts_with("INFO: task ") || title.starts_with("INFO: The task ") {
+        return claim(title.rsplit_once(" for more than ")?, " seconds");
+    }
+    if let Some(stuck) = title.split_once("stuck for ") {
+        return claim(stuck, "s!");
     }
     if title.contains("detected hard LOCKUP on cpu") {
         return Some(HARD_LOCKUP_MS);
@@ -200,6 +201,30 @@ mod tests {
             ("watchdog: CPU0: Watchdog detected hard LOCKUP on cpu 1", 10),
         ] {
             assert_eq!(claimed_ms(title), Some(seconds * 1000), "{title}");
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_task_claims_nothing() {
+        for (title, seconds) in [
+            (
+                "INFO: task stuck for 0s!:71 blocked for more than 120 seconds.",
+                Some(120),
+            ),
+            (
+                "INFO: task  for more than :71 blocked for more than 120 seconds.",
+                Some(120),
+            ),
+            (
+                "INFO: task detected stall:71 blocked for more than 120 seconds.",
+                Some(120),
+            ),
+            ("INFO: task a:71 blocked in I/O wait for more than 0 seconds.", None),
+            ("BUG: soft lockup - CPU#1 stuck for 26s! [stuck for 1s!:7]", Some(26)),
+            ("BUG: soft lockup - CPU#1 stuck for 26s! [ for more than :7]", Some(26)),
+            ("BUG: soft lockup - CPU#1 stuck for s! [detected stall:7]", None),
+        ] {
+            assert_eq!(claimed_ms(title), seconds.map(|seconds: u64| seconds * 1000), "{title}");
         }
     }
 

@@ -292,14 +292,14 @@ impl Maker for Trees {
     }
 
     fn price_of(&self, tree: &Tree) -> Option<Price> {
-        prices::of(self, std::slice::from_ref(tree)).into_iter().next()
+        self.prices_of(std::slice::from_ref(tree)).into_iter().next()
     }
 
     fn prices(&self, items: &[usize]) -> Vec<Price> {
         // Where there is no tree, nothing is built.
         let known: Vec<Option<Tree>> = items.iter().map(|item| self.as_built(*item)).collect();
         let trees: Vec<Tree> = known.iter().flatten().cloned().collect();
-        let mut prices = prices::of(self, &trees).into_iter();
+        let mut prices = self.prices_of(&trees).into_iter();
         if prices.len() < trees.len() {
             return Vec::new();
         }

@@ -18,7 +18,7 @@ use std::time::Instant;
 
 use exit::{Exit, ExitError, Failure};
 
-use super::search::{Conclusion, Next, Price, Search, Step};
+use super::search::{Conclusion, Next, Price, PriceList, Search, Step};
 use super::signature::{Comparison, Reason, Signature};
 use super::state::file::{Journal, JournalError};
 use super::state::{Entry, Pending, State};
@@ -77,8 +77,8 @@ pub trait Bench {
     /// What a run left below `dir`, if it came to its end.
     fn left(&self, item: usize, dir: &Path) -> Option<Ran>;
 
-    /// Pairs of items that need not both be made, as nothing differs between them that reaches a build, by what is made;
-    /// asked when both ends are, or the bad one is and the other one has to wait.
+    /// Pairs of items that need not both be made, as nothing differs between them that reaches a build, by what is
+    /// made; asked when both ends are, or the bad one is and the other one has to wait.
     ///
     /// # Errors
     /// What differs cannot be found out.
@@ -161,7 +161,7 @@ pub struct Driver<'a, B> {
     same: Vec<(usize, usize)>,
     /// How many of the ends were made when the bench was asked for them.
     asked_same: usize,
-    prices: prices::Prices,
+    prices: PriceList,
 }
 
 /// A range with all that stays the same while it is searched.
@@ -189,7 +189,7 @@ impl<'a, B: Bench> Driver<'a, B> {
             made: BTreeMap::new(),
             same: Vec::new(),
             asked_same: 0,
-            prices: prices::Prices::default(),
+            prices: PriceList::default(),
         };
         driver.begin_anew();
         driver

@@ -40,6 +40,7 @@ use super::belief::{Belief, Model};
 use super::history::History;
 use super::rate::Tally;
 pub use price::Price;
+pub(crate) use price::PriceList;
 pub use result::{Conclusion, End, Next, Observed, Outlook, Played, RunOutcome, Step};
 pub use settings::{Config, ConfigError};
 

@@ -24,7 +24,6 @@ use std::time::Instant;
 use super::source::{self, Repo, Tree};
 use super::store::Artifact;
 use super::tree::TreeSource;
-use closure::Closure;
 use configure::config_sum;
 pub use error::BuildError;
 use folders::Folders;
@@ -34,7 +33,6 @@ use job::Job;
 use line::Line;
 use make::Make;
 pub use stop::Stop;
-use uses::Uses;
 
 /// How a tree is built.
 struct How<'a> {
@@ -85,6 +83,19 @@ pub fn build_ahead(
     build_or_stop(cache, repo, id, tree, source, &how)
 }
 
+/// A tree with the fixes that today's tools need and it lacks, which are said; none if it lacks none.
+fn mend(cache: &Cache, repo: &Repo, tree: &Tree, progress: &Progress) -> Result<Option<Tree>, BuildError> {
+    let mended = source::mend(repo, cache, tree, job::release_of(repo, tree)?)?;
+    Ok(mended.map(|(mended, fixes)| {
+        let fixes = fixes.join(", ");
+        progress.say(&format!(
+            "{}: mended for today's compiler and linker by {fixes}",
+            tree.name
+        ));
+        mended
+    }))
+}
+
 fn build_or_stop(
     cache: &Cache,
     repo: &Repo,
@@ -94,16 +105,9 @@ fn build_or_stop(
     how: &How<'_>,
 ) -> Result<Artifact, BuildError> {
     let progress = how.progress;
-    let mended = source::mend(repo, cache, tree, job::release_of(repo, tree)?)?;
-    if let Some((_, fixes)) = &mended {
-        let fixes = fixes.join(", ");
-        progress.say(&format!(
-            "{}: mended for today's compiler and linker by {fixes}",
-            tree.name
-        ));
-    }
     let given = tree;
-    let tree = mended.as_ref().map_or(tree, |(tree, _)| tree);
+    let mended = mend(cache, repo, tree, progress)?;
+    let tree = mended.as_ref().unwrap_or(tree);
     let job = Job::new(repo, id, tree, given, source)?;
     let on_wait = || progress.say(&format!("waiting for another run that builds in the directory of {id}"));
     let nth = folders::nearest(cache, repo, given, source, how.folders);
@@ -159,9 +163,5 @@ fn build_or_stop(
     let made = job
         .make(&make, line.state().whole.get(&config).copied(), progress)
         .map_err(|error| job.too_old(error))?;
-    let closure =
-        Closure::of_build(&objects, &folder, &job.all).map_err(|source| CacheError::io("read", &objects, source))?;
-    let uses = Uses::of_build(&objects, &folder).map_err(|source| CacheError::io("read", &objects, source))?;
-    line.keep_uses(&uses)?;
-    job.keep(cache, &mut line, &make, &config, &closure, (started, made))
+    job.keep(cache, &mut line, &make, &config, (started, made))
 }

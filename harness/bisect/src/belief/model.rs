@@ -67,8 +67,8 @@ impl Model {
         model
     }
 
-    /// Takes the probability of hypotheses away, and gives it to the other items: that there are few of them makes it no
-    /// more probable that the end which should be good is bad.
+    /// Takes the probability of hypotheses away, and gives it to the other items: that there are few of them makes it
+    /// no more probable that the end which should be good is bad.
     pub(crate) fn rule_out(&mut self, which: impl Fn(&History, usize) -> bool) {
         let items = 1..self.history.items();
         let before: f64 = self.prior[items.clone()].iter().sum();

@@ -1,27 +1,10 @@
 //! What the items that may come next cost, and what it spared to go by that.
 
-use std::collections::BTreeMap;
-
 use super::{Bench, Driver, DriverError};
-use crate::search::{Price, Step};
+use crate::search::Step;
 
 /// Items that are priced before a step: each takes a look at what differs between two trees, some 20 ms.
 const PRICED_MAX: usize = 48;
-
-/// Prices of items, until something is made.
-#[derive(Debug, Default)]
-pub(super) struct Prices {
-    known: BTreeMap<usize, Price>,
-    /// Nobody knows any, before something is made.
-    is_silent: bool,
-}
-
-impl Prices {
-    /// Something was made: all may cost less now, or more.
-    pub(super) fn forget(&mut self) {
-        *self = Prices::default();
-    }
-}
 
 impl<B: Bench> Driver<'_, B> {
     /// Lets the search know what the items cost that may come next.

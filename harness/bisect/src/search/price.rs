@@ -3,6 +3,8 @@
 //! A range is seldom even: a change of one header makes everything anew, and twenty others make one object each. So of
 //! two items that tell nearly as much, the one that is nearer to what is there is built.
 
+use std::collections::BTreeMap;
+
 use super::{Search, Step};
 use crate::belief::Belief;
 
@@ -19,6 +21,21 @@ pub struct Price {
     pub nearest: f64,
     /// Where the last one was made.
     pub last: f64,
+}
+
+/// Prices of items, until something is made.
+#[derive(Debug, Default)]
+pub(crate) struct PriceList {
+    pub(crate) known: BTreeMap<usize, Price>,
+    /// Nobody knows any, before something is made.
+    pub(crate) is_silent: bool,
+}
+
+impl PriceList {
+    /// Something was made: all may cost less now, or more.
+    pub(crate) fn forget(&mut self) {
+        *self = PriceList::default();
+    }
 }
 
 impl Search {

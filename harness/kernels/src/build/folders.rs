@@ -8,7 +8,6 @@ use std::time::SystemTime;
 use super::line::{self, FOLDER, Memory, name};
 use super::uses::Uses;
 use crate::source::{Repo, Tree};
-use crate::stock;
 use crate::tree::TreeSource;
 use host::cache::{self, Cache};
 
@@ -77,7 +76,7 @@ fn has_room(cache: &Cache, source: &TreeSource) -> bool {
     let first = cache.root().join(FOLDER).join(name(&what, 0));
     let is_new = |nth: &usize| Memory::of(cache, &what, *nth).state().built.is_empty();
     (0..FOLDERS).any(|nth| is_new(&nth))
-        && cache::free_bytes(cache.root()).is_some_and(|free| free > stock::size_bytes(&first) + SPARE_BYTES)
+        && cache::free_bytes(cache.root()).is_some_and(|free| free > cache::size_bytes(&first) + SPARE_BYTES)
 }
 
 /// Which of the build directories for its source a tree is built in: the one that leaves least to make. The tree is as

@@ -17,6 +17,7 @@ use super::error::BuildError;
 use super::job::{Job, write};
 use super::line::{Built, Line, Memory, Took};
 use super::make::{self, Make};
+use super::uses::Uses;
 use host::cache::{Cache, CacheError};
 use host::progress::Progress;
 
@@ -96,9 +97,11 @@ impl Job<'_> {
         line: &mut Line,
         make: &Make<'_>,
         config: &str,
-        closure: &Closure,
         took: (Instant, u64),
     ) -> Result<Artifact, BuildError> {
+        let cannot_read = |source| CacheError::io("read", make.objects, source);
+        let closure = &Closure::of_build(make.objects, make.source, &self.all).map_err(cannot_read)?;
+        line.keep_uses(&Uses::of_build(make.objects, make.source).map_err(cannot_read)?)?;
         let mut list = Sha256::new();
         for path in closure.files() {
             list.update(path);

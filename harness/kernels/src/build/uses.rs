@@ -186,7 +186,7 @@ mod tests {
                 .map(|header| format!("  {}/{header} \\\n", source.display()))
                 .collect();
             format!(
-                "savedcmd_{file}.o := gcc -c -o {file}.o ../source/{file}.c\n\nsource_{file}.o := ../source/{file}.c\n\n\
+                "savedcmd_{file}.o := gcc -c {file}.c\n\nsource_{file}.o := ../source/{file}.c\n\n\
                 deps_{file}.o := \\\n    $(wildcard include/config/SMP) \\\n{}\n{file}.o: $(deps_{file}.o)\n",
                 headers.concat()
             )

@@ -69,13 +69,21 @@ fn arguments_are_quoted_as_in_a_shell() {
     exit code 64
     ");
     std::fs::write(place.dir().join("cut"), &static_elf()[..100]).unwrap();
-    insta::assert_snapshot!(place.list(&["--exec", "./cut"]), @"");
+    insta::assert_snapshot!(place.list(&["--exec", "./cut"]), @"
+    error: --exec ./cut: an ELF that is cut off: its headers tell of more than the file has; the guest runs static \
+    x86-64 executables (cc -static, or Rust with -C target-feature=+crt-static)
+    exit code 66
+    ");
     let made = std::process::Command::new("mkfifo")
         .arg(place.dir().join("fifo"))
         .status();
     assert!(made.unwrap().success());
-    insta::assert_snapshot!(place.list(&["--exec", "./fifo"]), @"");
-    insta::assert_snapshot!(place.list(&["--exec", "./args 1 #2\n3"]), @"");
+    insta::assert_snapshot!(place.list(&["--exec", "./fifo"]), @"
+    error: --exec: cannot read ./fifo: it is no regular file; expected the path of a static program
+    exit code 66
+    ");
+    let said = place.list(&["--exec", "./args 1 #2\n3"]);
+    assert!(said.contains("what follows the `#` is a comment"), "{said}");
     place.file("script", "#!/bin/sh\nexit 1\n");
     insta::assert_snapshot!(place.list(&["--exec", "./script"]), @"
     error: --exec ./script: a script, and the guest has no interpreter and no shell; the guest runs static x86-64 \

@@ -226,7 +226,8 @@ impl PhaseProcess {
         Ok(())
     }
 
-    /// Ends the program, with all that it started, if it has run for as long as it may. One that does not end by SIGKILL is stuck in the kernel, and goes on to be looked at.
+    /// Ends the program, with all that it started, if it has run for as long as it may. One that does not end by
+    /// SIGKILL is stuck in the kernel, and goes on to be looked at.
     pub(crate) fn end_after(&mut self, time: ExecTime) {
         let run_ms = FIRST_SAMPLE_MS + (self.looks - 1) * SAMPLE_EVERY_MS;
         if self.time_up.is_none() && self.status.is_none() && u64::try_from(run_ms).is_ok_and(|ms| ms >= time.limit_ms)

@@ -10,6 +10,7 @@ mod configure;
 mod error;
 mod fragment;
 mod job;
+mod kconfig;
 mod keep;
 pub mod line;
 pub mod make;
@@ -116,7 +117,7 @@ fn build_or_stop(
         Some(config) => config,
         None => {
             let _step = progress.spinner(format!("configuring {id}"));
-            job.configure(&make).map_err(|error| job.too_old(error))?
+            job.configure(&make, progress).map_err(|error| job.too_old(error))?
         }
     };
     line.remember_config(&inputs, &config)?;

@@ -4,6 +4,8 @@
 //! toolchain, the variables. So a tree of which none of that differs from one that was built is not built: the artifact
 //! is there.
 
+#[cfg(test)]
+mod borders;
 pub mod closure;
 pub(crate) mod config;
 mod configure;

@@ -14,8 +14,8 @@
 //! One commit a directory that differs, in a random order that follows from the seed. Directories of which one changes
 //! what another one uses go into one commit (a word that a header's change adds or takes away, and the other's change
 //! has, too), so that most commits build; those that do not are what a bisection has to cope with anyway. `--broken N`
-//! puts in N commits that do not compile, each taken back one to three commits later. `--bug PATCH` applies a patch at a
-//! random place. `--commits N` makes a short one: of the commits only so many, those of the directories to keep among
+//! puts in N commits that do not compile, each taken back one to three commits later. `--bug PATCH` applies a patch at
+//! a random place. `--commits N` makes a short one: of the commits only so many, those of the directories to keep among
 //! them and none of more than a few files besides, so its newest end is not quite the newer package.
 //!
 //! # Across releases

@@ -11,13 +11,13 @@
 //! ```
 //!
 //! `from` names the first version whose configuration has an option, `until` the last. Within these versions it must
-//! come out if the source has it. Outside it is set where the source takes it, and may be missing; with `or`, one of the
-//! options named there must then come out instead. `if` names an option without which nothing is asked for.
+//! come out if the source has it. Outside it is set where the source takes it, and may be missing; with `or`, one of
+//! the options named there must then come out instead. `if` names an option without which nothing is asked for.
 //!
 //! A version alone does not tell which options a source has. A commit of a merge window calls itself by the release
-//! before, and one of a topic branch by the release that the branch was based on. A distribution's old kernel has changes
-//! of newer ones. So an option with a range is insisted on only where some Kconfig file lets a person set it. One without
-//! a range must come out everywhere.
+//! before, and one of a topic branch by the release that the branch was based on. A distribution's old kernel has
+//! changes of newer ones. So an option with a range is insisted on only where some Kconfig file lets a person set it.
+//! One without a range must come out everywhere.
 
 use std::path::{Path, PathBuf};
 

@@ -19,7 +19,7 @@
 //! Modules from the ground up; each knows only those of the lines above its own:
 //!
 //! ```layers
-//! ahead files journal plan repository request verdict_cache verdict_key
+//! ahead files journal plan repository request scope verdict_cache verdict_key
 //! maker patches setting
 //! bench dry_run releases trees
 //! cell git revert
@@ -45,6 +45,7 @@ mod report;
 mod repository;
 mod request;
 mod revert;
+mod scope;
 mod series;
 mod setting;
 mod trees;

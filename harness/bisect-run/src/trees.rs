@@ -157,7 +157,7 @@ impl Trees {
             BuildError::Vanished { vanished, .. } => Some(Reason {
                 obstacle: Obstacle::Build,
                 detail: format!(
-                    "{} options of the configuration do not exist here, {} among them",
+                    "{} options of the fragments do not come out here, {} among them",
                     vanished.len(),
                     vanished.first().map_or("", |lost| &lost.option)
                 ),

@@ -4,6 +4,8 @@
 //! toolchain, the variables. So a tree of which none of that differs from one that was built is not built: the artifact
 //! is there.
 
+#[cfg(test)]
+mod borders;
 pub mod closure;
 pub(crate) mod config;
 mod configure;
@@ -11,6 +13,7 @@ mod error;
 pub mod folders;
 mod fragment;
 mod job;
+mod kconfig;
 mod keep;
 pub mod line;
 pub mod make;
@@ -150,7 +153,7 @@ fn build_or_stop(
         Some(config) => config,
         None => {
             let _step = progress.spinner(format!("configuring {id}"));
-            job.configure(&make).map_err(|error| job.too_old(error))?
+            job.configure(&make, progress).map_err(|error| job.too_old(error))?
         }
     };
     line.remember_config(&inputs, &config)?;

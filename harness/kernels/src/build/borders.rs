@@ -145,7 +145,7 @@ fn try_all(cache: &Cache, repo: &Repo, tree: &Tree, source: &TreeSource) -> Vec<
     unpack(repo, tree, &folder);
     fs::create_dir(&objects).unwrap();
     let makefile = fs::read_to_string(folder.join("Makefile")).unwrap();
-    let mut job = Job::new(repo, &tree.name, tree, source).unwrap();
+    let mut job = Job::new(repo, &tree.name, tree, tree, source).unwrap();
     let lock = cache.lock("borders", || {}).unwrap();
     let log = dir.path().join("log");
     let mut wrong = Vec::new();

@@ -119,3 +119,31 @@ fn package_files_are_opened() {
     ");
     assert_eq!(place.kept(), [""; 0]);
 }
+
+#[test]
+fn a_host_without_what_opens_packages_is_told_how_to_get_it() {
+    let place = Place::new();
+    let tools = place.dir().join("tools");
+    std::fs::create_dir(&tools).unwrap();
+    for need in &host::doctor::needs::ALL {
+        if let Some(path) = host::tool::find(need.program) {
+            std::os::unix::fs::symlink(path, tools.join(need.program)).unwrap();
+        }
+    }
+    place.file("linux.deb", "!<arch>\n");
+    place.file("bzImage", "words");
+    let told = |image: &str| {
+        let mut command = place.command(&["test", "--image", image, "--offline"]);
+        let shown = place.shown(command.env("PATH", &tools).output().unwrap());
+        // Only a machine with old package lists is told to renew them.
+        shown.replace("apt-get update && ", "")
+    };
+    insta::assert_snapshot!(told("linux.deb"), @"
+    error: this machine lacks bsdtar; run `apt-get install -y --no-install-recommends libarchive-tools`, or again \
+    with --yes to have that done
+    exit code 69
+    ");
+    // No kernel but one in a package needs it.
+    assert!(told("bzImage").contains("bzImage is no kernel"));
+    assert!(!place.cache().exists());
+}

@@ -81,7 +81,7 @@ pub fn run(request: &Request) -> Result<Exit, Failure> {
             let (planned, trees, kernel) = git::range(request, range, &setting.places)?;
             let bisection = Bisection::new(request, setting, planned, &kernel)?;
             if !options.dry_run {
-                prepare::builders(&[&kernel], options.yes)?;
+                prepare::kernel_tools(&[&kernel], options.yes)?;
             }
             bisection.run(trees)
         }
@@ -90,7 +90,7 @@ pub fn run(request: &Request) -> Result<Exit, Failure> {
             let (planned, trees, kernel) = series::range(request, range, &setting.places, &manifest)?;
             let bisection = Bisection::new(request, setting, planned, &kernel)?;
             if !options.dry_run {
-                prepare::builders(&[&kernel], options.yes)?;
+                prepare::kernel_tools(&[&kernel], options.yes)?;
             }
             bisection.run(trees)
         }
@@ -98,7 +98,7 @@ pub fn run(request: &Request) -> Result<Exit, Failure> {
             prepare::host(options.yes)?;
             let (planned, trees, kernel) = delta::range(request, range, &setting.places, &manifest)?;
             let bisection = Bisection::new(request, setting, planned, &kernel)?;
-            prepare::builders(&[&kernel], options.yes)?;
+            prepare::kernel_tools(&[&kernel], options.yes)?;
             bisection.delta(trees, range)
         }
     }
@@ -110,6 +110,9 @@ fn of_releases(request: &Request, setting: Setting, ends: &Ends, manifest_path: 
     let (planned, kernels) = releases::range(&manifest, &lock, &ends.bad, &ends.good)?;
     let bad_end = kernels[planned.ends().0];
     let bisection = Bisection::new(request, setting, planned, bad_end)?;
+    if !request.options.dry_run {
+        prepare::kernel_tools(&kernels, request.options.yes)?;
+    }
     bisection.run(Releases {
         kernels,
         manifest: manifest_path,

@@ -10,7 +10,9 @@ mod input;
 mod links;
 mod mail;
 mod mbox;
+mod parts;
 mod place;
+mod plain;
 mod series;
 mod subject;
 mod thread;
@@ -58,8 +60,8 @@ pub struct Patch {
     /// Whether its title is that of a commit.
     is_titled: bool,
     diff: Diff,
-    /// The same in UTF-8, where its mail says that it is in something else.
-    recoded: Option<Diff>,
+    /// Other ways to read it, which its mail allows.
+    others: Vec<Diff>,
     strip: usize,
     is_reversed: bool,
     is_flowed: bool,
@@ -73,14 +75,13 @@ impl PatchSet {
     pub fn read(repo: &Repo, tree: &Tree, paths: &[PathBuf]) -> Result<PatchSet, SourceError> {
         let mut set = PatchSet::default();
         let (mut names, mut is_listed) = (Vec::new(), false);
+        let mut place = Place::default();
         for path in paths {
             let input = input::read(path)?;
             is_listed |= input.is_listed;
             names.extend(input.entries.iter().map(|entry| input::stem(&entry.path)));
             set.notes.extend(input.notes);
-            let mails = input.entries.iter().flat_map(|entry| &entry.mails);
-            let diffs = mails.flat_map(|mail| &mail.diffs).map(|titled| &titled.diff);
-            let place = Place::of(repo, tree, diffs)?;
+            place.learn(repo, tree, input.entries.iter().flat_map(|entry| &entry.mails))?;
             if input.is_listed {
                 for entry in input.entries {
                     if entry.mails.iter().all(|mail| mail.diffs.is_empty()) {
@@ -149,7 +150,7 @@ impl PatchSet {
                     name: name.clone(),
                     strip: strip.or_else(|| place.strip(&titled.diff)).unwrap_or(usual),
                     diff: titled.diff,
-                    recoded: titled.recoded,
+                    others: titled.others,
                     is_reversed,
                     is_flowed: mail.is_flowed,
                 });
@@ -286,10 +287,10 @@ impl PatchSet {
 }
 
 impl Patch {
-    /// What is tried to apply, in order: as it was sent, which is what `git am` does, and in UTF-8, which is what b4
-    /// makes of it.
+    /// What is tried to apply, in order: as it was sent; in UTF-8, which is what b4 makes of it; and without what
+    /// `format=flowed` added, as `git am` does.
     fn forms(&self) -> impl Iterator<Item = &[u8]> {
-        let diffs = std::iter::once(&self.diff).chain(&self.recoded);
+        let diffs = std::iter::once(&self.diff).chain(&self.others);
         diffs.map(|diff| diff.bytes.as_slice())
     }
 

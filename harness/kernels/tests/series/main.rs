@@ -9,7 +9,9 @@
 mod bed;
 mod forms;
 mod made_by_git;
+mod sources;
 mod threads;
+mod told;
 
 use bed::{Bed, States};
 use forms::{base64, body, cover, extra, mbox, multipart, patches, quoted_printable, series};

@@ -18,6 +18,26 @@ impl Diff {
         let lines = self.bytes[..self.len].split(|byte| *byte == b'\n');
         lines.filter(|line| !line.starts_with(b"index ")).collect()
     }
+
+    /// The same, for comparisons between diffs.
+    pub(super) fn owned_changes(&self) -> Vec<Vec<u8>> {
+        self.changes().into_iter().map(<[u8]>::to_vec).collect()
+    }
+
+    /// How long its longest path is, if that is more than is allowed.
+    pub(super) fn longest_name(&self, allowed: usize) -> Option<usize> {
+        let len = self.files.iter().map(|file| file.path.len()).max()?;
+        (len > allowed).then_some(len)
+    }
+
+    /// A file that it changes more than once, as what was put together of several diffs does, and how often.
+    pub(super) fn repeated(&self) -> Option<(&str, usize)> {
+        // What becomes a link is removed and made.
+        let changed = || self.files.iter().filter(|file| file.has_prefix && file.is_old);
+        let times = |path: &str| changed().filter(|file| file.path == path).count();
+        let file = changed().find(|file| times(&file.path) > 1)?;
+        Some((file.path(1)?, times(&file.path)))
+    }
 }
 
 /// A file that a diff names.
@@ -223,7 +243,12 @@ impl<'a> Finder<'a> {
 
 /// How many parts of the first of two names are not of a path.
 fn prefix(names: &[u8], path: &str) -> Option<usize> {
-    let (names, path) = (String::from_utf8_lossy(names), format!("{path} "));
+    // A quoted name ends by itself.
+    let names = match names.strip_prefix(b"\"") {
+        Some(_) => format!("{} ", unquoted(names)),
+        None => String::from_utf8_lossy(names).into_owned(),
+    };
+    let path = format!("{path} ");
     let is_at = |at: &usize| names.get(*at..).is_some_and(|rest| rest.starts_with(&path));
     let after_slash = names.match_indices('/').map(|(at, _)| at + 1);
     let at = std::iter::once(0).chain(after_slash).find(is_at)?;
@@ -350,8 +375,12 @@ mod tests {
             find(text.as_bytes()).unwrap().strip
         };
         assert_eq!(
-            (strip("a/d/x b/d/y"), strip("d/x d/y"), strip("\"a/d/x\" b")),
+            (strip("a/d/x b/d/y"), strip("d/x d/y"), strip("e/x d/y")),
             (Some(1), Some(0), None)
+        );
+        assert_eq!(
+            (strip("\"a/d/x\" b"), strip("\"d/x\" \"d/y\""), strip("a/b/d/x b/b/d/y")),
+            (Some(1), Some(0), Some(2))
         );
     }
 

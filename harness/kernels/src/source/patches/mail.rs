@@ -1,21 +1,14 @@
 //! One mail: what it is called, what it answers, and the diffs in it.
 
-use charset::Charset;
-use mailparse::body::Body;
-use mailparse::{DispositionType, MailHeaderMap as _, ParsedMail};
+use mailparse::MailHeaderMap as _;
 
-use super::super::super::decompress::Compression;
 use super::diff::{self, Diff};
-use super::encoding::{base64, quoted_printable};
-use super::mbox;
+use super::parts::{Parts, walk};
 use super::subject::Tag;
+use super::{mbox, plain};
 
-/// Digits of a commit's id.
-const ID_LEN: usize = 40;
 /// Mails in mails, at most.
 const DEPTH_MAX: u32 = 4;
-
-const HTML: &str = "its text is only there as HTML; save the mail from the list's archive (its `raw` link)";
 
 /// A mail, or a patch that is none.
 #[derive(Debug, Clone, Default)]
@@ -35,6 +28,10 @@ pub(super) struct Mail {
     pub(super) base: Option<String>,
     /// Why there may be a diff that cannot be read.
     pub(super) obstacle: Option<&'static str>,
+    /// Whether some of its diff is lost by the obstacle.
+    pub(super) is_cut: bool,
+    /// Whether it may be what another mail quotes: it has neither an id nor a date.
+    pub(super) is_quote: bool,
     /// Whether its sender's program was free to wrap lines.
     pub(super) is_flowed: bool,
 }
@@ -44,8 +41,8 @@ pub(super) struct Mail {
 pub(super) struct Titled {
     pub(super) title: String,
     pub(super) diff: Diff,
-    /// The same in UTF-8, where the mail says that it is in something else.
-    pub(super) recoded: Option<Diff>,
+    /// Other ways to read it, which the mail's headers allow.
+    pub(super) others: Vec<Diff>,
 }
 
 impl Mail {
@@ -66,7 +63,7 @@ pub(super) fn read(text: &[u8], place: &str, stem: &str) -> Result<Vec<Mail>, St
 fn nested(text: &[u8], place: &str, stem: &str, depth: u32) -> Result<Vec<Mail>, String> {
     let text = mbox::trimmed(text);
     if !mbox::is_mail(text) || depth >= DEPTH_MAX {
-        return Ok(vec![plain(text, place, stem)?]);
+        return Ok(vec![plain::read(text, place, stem)?]);
     }
     let parts = mbox::split(text);
     let mut mails = Vec::new();
@@ -81,58 +78,19 @@ fn nested(text: &[u8], place: &str, stem: &str, depth: u32) -> Result<Vec<Mail>,
     Ok(mails)
 }
 
-/// A patch that came by no mail.
-fn plain(text: &[u8], place: &str, stem: &str) -> Result<Mail, String> {
-    let lossy = String::from_utf8_lossy(text);
-    let is_commit = |line: &&str| {
-        let rest = line.strip_prefix("commit ").unwrap_or_default();
-        let (id, more) = rest.split_at_checked(ID_LEN).unwrap_or_default();
-        // `commit ID upstream.` stands in messages.
-        !id.is_empty() && id.chars().all(|c| c.is_ascii_hexdigit()) && (more.is_empty() || more.starts_with(" ("))
-    };
-    // Lines of a hunk begin otherwise.
-    let commits = lossy.lines().filter(is_commit).count();
-    if commits > 1 && diff::find(text).is_some() {
-        return Err(format!(
-            "it is what `git log -p` or `git show` says of {commits} commits, without their order; \
-            `git format-patch --stdout` writes them as a series"
-        ));
-    }
-    let said = lossy.lines().find_map(|line| line.strip_prefix("Description:"));
-    let shown = || {
-        lossy
-            .lines()
-            .find_map(|line| line.strip_prefix("    "))
-            .filter(|_| commits == 1)
-    };
-    let title = said.or_else(shown).map(str::trim).filter(|title| !title.is_empty());
-    let title = title.unwrap_or(stem).to_owned();
-    let diffs = diff::find(text).map(|diff| Titled {
-        title,
-        diff,
-        recoded: None,
-    });
-    Ok(Mail {
-        place: place.to_owned(),
-        base: base(&lossy),
-        diffs: diffs.into_iter().collect(),
-        ..Mail::default()
-    })
-}
-
 /// A mail, and those that are attached to it.
 fn one(raw: &[u8], place: String, stem: &str, depth: u32) -> Result<Vec<Mail>, String> {
     let normal = mbox::normal(raw).unwrap_or_default();
     let parsed = mailparse::parse_mail(&normal).map_err(|error| format!("{place} is no mail: {error}"))?;
     let value = |name: &str| parsed.headers.get_first_value(name);
-    let subject = value("Subject").map(|subject| decoded_words(&subject));
+    let subject = value("Subject").map(|subject| visible(&decoded_words(&subject)));
     let mut parts = Parts::default();
     walk(&parsed, &mut parts, 0);
     let inline = parts.inline.concat();
     let lossy = String::from_utf8_lossy(&inline);
     let mut tag = Tag::of(subject.as_deref().unwrap_or_default());
     if let Some(own) = in_body(&lossy) {
-        tag.title = Tag::of(own).title;
+        tag.title = Tag::of(&visible(own)).title;
     }
     let mut mail = Mail {
         sender: value("From").map(|from| address(&from)).unwrap_or_default(),
@@ -144,6 +102,8 @@ fn one(raw: &[u8], place: String, stem: &str, depth: u32) -> Result<Vec<Mail>, S
             .collect(),
         base: base(&lossy),
         obstacle: parts.obstacle,
+        is_cut: parts.is_cut,
+        is_quote: value("Message-ID").is_none() && value("Date").is_none(),
         is_flowed: parts.is_flowed,
         subject,
         tag,
@@ -155,17 +115,23 @@ fn one(raw: &[u8], place: String, stem: &str, depth: u32) -> Result<Vec<Mail>, S
     } else {
         mail.tag.title.clone()
     };
-    let (diff, recoded) = (diff::find(&inline), diff::find(&parts.recoded.concat()));
-    let recoded_alone = diff.is_none().then(|| recoded.clone()).flatten();
-    mail.diffs.extend(diff.or(recoded_alone).map(|diff| Titled {
-        title: title.clone(),
-        recoded: recoded.filter(|recoded| *recoded != diff),
-        diff,
-    }));
+    let mut ways: Vec<Diff> = Vec::new();
+    for way in std::iter::once(inline).chain(parts.others()) {
+        ways.extend(diff::find(&way).filter(|diff| !ways.contains(diff)));
+    }
+    if !ways.is_empty() {
+        mail.diffs.push(Titled {
+            title: title.clone(),
+            diff: ways.remove(0),
+            others: ways,
+        });
+    }
     let mut others = Vec::new();
     let name = |name: &str| name.rsplit_once('.').map_or(name, |(stem, _)| stem).to_owned();
     for (file, content) in parts.attached {
-        let stem = file.as_deref().map_or_else(|| title.clone(), name);
+        let stem = file
+            .as_deref()
+            .map_or_else(|| title.clone(), |file| visible(&name(file)));
         for inner in nested(&content, &mail.place, &stem, depth + 1)? {
             // Mails of their own are parts of a series as any others; the rest belongs to what it is attached to.
             if inner.tag.number.is_some() {
@@ -175,6 +141,10 @@ fn one(raw: &[u8], place: String, stem: &str, depth: u32) -> Result<Vec<Mail>, S
                 mail.diffs.extend(inner.diffs);
             }
         }
+    }
+    if mail.diffs.is_empty() && !others.is_empty() {
+        // What it carries is what is sent.
+        (mail.tag.is_patch, mail.tag.number) = (false, None);
     }
     // Some send a patch both ways.
     let mut diffs: Vec<Titled> = Vec::new();
@@ -191,90 +161,6 @@ fn one(raw: &[u8], place: String, stem: &str, depth: u32) -> Result<Vec<Mail>, S
     Ok(others)
 }
 
-/// What is in a mail's parts.
-#[derive(Default)]
-struct Parts {
-    inline: Vec<Vec<u8>>,
-    /// The same in UTF-8.
-    recoded: Vec<Vec<u8>>,
-    attached: Vec<(Option<String>, Vec<u8>)>,
-    obstacle: Option<&'static str>,
-    is_flowed: bool,
-}
-
-fn walk(part: &ParsedMail<'_>, into: &mut Parts, depth: u32) {
-    let kind = part.ctype.mimetype.to_ascii_lowercase();
-    if kind == "multipart/encrypted" {
-        into.obstacle = Some("it is encrypted");
-        return;
-    }
-    if kind.starts_with("multipart/") && !part.subparts.is_empty() {
-        let is_html = |part: &&ParsedMail<'_>| part.ctype.mimetype.eq_ignore_ascii_case("text/html");
-        // Of several ways to say one thing the plain one counts.
-        if kind == "multipart/alternative" && part.subparts.iter().any(|part| is_html(&part)) {
-            into.obstacle = Some(HTML);
-        }
-        let one = (kind == "multipart/alternative")
-            .then(|| part.subparts.iter().find(|part| !is_html(part)))
-            .flatten();
-        for sub in one.map_or(part.subparts.as_slice(), std::slice::from_ref) {
-            if depth < 2 * DEPTH_MAX {
-                walk(sub, into, depth + 1);
-            }
-        }
-        return;
-    }
-    let disposition = part.get_content_disposition();
-    let file = disposition
-        .params
-        .get("filename")
-        .or_else(|| part.ctype.params.get("name"))
-        .cloned();
-    let is_attached = file.is_some() || disposition.disposition == DispositionType::Attachment;
-    let is_patch = kind.ends_with("x-patch") || kind.ends_with("x-diff");
-    if kind == "text/html" {
-        into.obstacle = Some(HTML);
-    } else if kind == "message/rfc822" || is_patch || (is_attached && !kind.starts_with("image/")) {
-        let content = decoded(part);
-        let unpacked = Compression::of(&content).and_then(|packed| packed.decompress(&content).ok());
-        into.attached.push((file, unpacked.unwrap_or(content)));
-    } else if kind.starts_with("text/") || kind.starts_with("multipart/") {
-        into.is_flowed |= part
-            .ctype
-            .params
-            .get("format")
-            .is_some_and(|format| format.eq_ignore_ascii_case("flowed"));
-        let mut text = decoded(part);
-        // The boundary took the last line's end.
-        if !text.ends_with(b"\n") {
-            text.push(b'\n');
-        }
-        let label = part.ctype.params.get("charset").map(String::as_bytes);
-        let charset = label.and_then(Charset::for_label);
-        let recoded = charset.map(|charset| charset.decode(&text));
-        into.recoded.push(match recoded {
-            Some((recoded, _, false)) => recoded.into_owned().into_bytes(),
-            _ => text.clone(),
-        });
-        into.inline.push(text);
-    } else {
-        let content = decoded(part);
-        if diff::find(&content).is_some() {
-            into.attached.push((file, content));
-        }
-    }
-}
-
-/// A part without its transfer encoding, every byte kept.
-fn decoded(part: &ParsedMail<'_>) -> Vec<u8> {
-    match part.get_body_encoded() {
-        Body::Base64(body) => base64(body.get_raw()),
-        Body::QuotedPrintable(body) => quoted_printable(body.get_raw()),
-        Body::SevenBit(body) | Body::EightBit(body) => body.get_raw().to_vec(),
-        Body::Binary(body) => body.get_raw().to_vec(),
-    }
-}
-
 /// Words of a charset that says that it is unknown are tried as UTF-8, which nearly all are.
 fn decoded_words(subject: &str) -> String {
     if !subject.to_ascii_lowercase().contains("=?unknown") {
@@ -289,6 +175,14 @@ fn decoded_words(subject: &str) -> String {
     mailparse::parse_header(header.as_bytes()).map_or_else(|_| subject.to_owned(), |(header, _)| header.get_value())
 }
 
+/// A text that stands on one line and does nothing to a terminal.
+pub(super) fn visible(text: &str) -> String {
+    // The last two turn the direction of what follows.
+    let is_hidden = |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let words = text.split(is_hidden).map(str::trim).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join(" ")
+}
+
 /// A subject that stands at the top of the body, as `git send-email` writes one.
 fn in_body(text: &str) -> Option<&str> {
     let words = ["From:", "Subject:", "Date:"];
@@ -298,7 +192,7 @@ fn in_body(text: &str) -> Option<&str> {
 }
 
 /// The commit in a line `base-commit: ID`.
-fn base(text: &str) -> Option<String> {
+pub(super) fn base(text: &str) -> Option<String> {
     let id = text.lines().find_map(|line| line.strip_prefix("base-commit:"))?.trim();
     (id.len() >= 7 && id.chars().all(|c| c.is_ascii_hexdigit())).then(|| id.to_owned())
 }
@@ -313,6 +207,7 @@ fn ids(text: &str) -> Vec<String> {
     let parts = text.split('<').skip(1);
     parts
         .filter_map(|part| Some(part.split_once('>')?.0.trim().to_owned()))
+        .filter(|id| !id.is_empty())
         .collect()
 }
 
@@ -350,11 +245,12 @@ mod tests {
             mail("Subject: x", "\nbase-commit: 0123456789ab\n").base.as_deref(),
             Some("0123456789ab")
         );
-        let id = "0123456789abcdef0123456789abcdef01234567";
-        let commit = format!("commit {id}\n\n    a\n\n--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n\n");
-        let shown = read(commit.as_bytes(), "m", "stem").unwrap();
-        assert_eq!(shown[0].diffs[0].title, "a");
-        let log = read(commit.repeat(2).as_bytes(), "m", "stem").unwrap_err();
-        assert!(log.contains("2 commits"), "{log}");
+        assert_eq!(mail("Message-Id: <>\nSubject: x", "").id, None);
+        // A line or a terminal's command in a subject.
+        assert_eq!(
+            title("Subject: =?utf-8?q?a=1B[31m=0Anote:=20fine=0D?= b", ""),
+            "a [31m note: fine b"
+        );
+        assert_eq!(title("Subject: a", "Subject: b\u{202e}c\x07\n\nd\n"), "b c");
     }
 }

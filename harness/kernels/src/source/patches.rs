@@ -1,28 +1,33 @@
 //! Patches: files, mailboxes and directories of them, applied to a tree by git without a working copy.
 //!
-//! `input` finds and unpacks files, `mbox` splits mailboxes, `mail` and `encoding` decode a mail, and `diff` finds what
-//! is applied in it; `subject`, `links`, `series` and `thread` choose among mails as `b4 am` does; `place` tells
-//! patches for another source.
+//! `input` finds and unpacks files, `mbox` and `current` split mailboxes, `mail`, `parts` and `encoding` decode a mail,
+//! `plain` reads what is none, and `diff` and `names` find what is applied; `subject`, `links`, `sift`, `series` and
+//! `thread` choose among mails as `b4 am` does; `place` tells patches for another source.
 
+mod apply;
+mod current;
 mod diff;
 mod encoding;
 mod input;
 mod links;
 mod mail;
 mod mbox;
+mod names;
 mod parts;
 mod place;
 mod plain;
 mod series;
+mod sift;
 mod subject;
 mod thread;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::error::SourceError;
 use super::repo::{Repo, Tree, digest};
-use super::titles;
+pub use apply::apply;
 use diff::Diff;
 use host::cache::{self, Cache, CacheError};
 use host::tool;
@@ -48,6 +53,8 @@ pub struct PatchSet {
     name: String,
     /// Parts of series that are not there.
     missing: Vec<String>,
+    /// Directories that they make at the top.
+    tops: HashSet<String>,
 }
 
 /// One patch.
@@ -144,11 +151,17 @@ impl PatchSet {
                 None => mail.place.clone(),
             };
             for titled in mail.diffs {
+                let strip = strip.or_else(|| place.strip(&titled.diff)).unwrap_or(usual);
+                let top = place.new_top(&titled.diff, strip).map(str::to_owned);
+                if let Some(top) = top.filter(|top| self.tops.insert(top.clone())) {
+                    let made = format!("a directory {top} is made at the top of the source by {name}");
+                    self.notes.push(made);
+                }
                 self.patches.push(Patch {
                     is_titled: mail.subject.is_some(),
                     title: titled.title,
                     name: name.clone(),
-                    strip: strip.or_else(|| place.strip(&titled.diff)).unwrap_or(usual),
+                    strip,
                     diff: titled.diff,
                     others: titled.others,
                     is_reversed,
@@ -300,47 +313,6 @@ impl Patch {
         options.extend(self.is_reversed.then(|| "-R".to_owned()));
         options
     }
-}
-
-/// Applies patches in their order. What a person should know is given to `say`. A patch that does not apply is left out
-/// if the history of the tree, a repository and a revision, has a commit of its title.
-///
-/// # Errors
-/// One of them cannot be read, holds nothing, or does not apply; the error has git's own words.
-pub fn apply(
-    repo: &Repo,
-    cache: &Cache,
-    tree: Tree,
-    patches: &[PathBuf],
-    history: Option<(&Path, &str)>,
-    say: &dyn Fn(&str),
-) -> Result<Tree, SourceError> {
-    if patches.is_empty() {
-        return Ok(tree);
-    }
-    let set = PatchSet::read(repo, &tree, patches)?;
-    set.notes.iter().for_each(|note| say(note));
-    let error = match (set.apply(repo, cache, tree.clone()), history) {
-        (Err(error @ SourceError::Patch { .. }), Some(_)) => error,
-        (applied, _) => return applied,
-    };
-    let Some((repository, rev)) = history else {
-        return Err(error);
-    };
-    // A directory that is no repository has no history.
-    let found = titles::find(repository, rev, &set.titles()).unwrap_or_default();
-    let there = titles::there(&found, |_| Ok::<_, SourceError>(true))?;
-    if there.is_empty() {
-        return Err(error);
-    }
-    for (title, commit) in &there {
-        say(&format!(
-            "left out: the patch `{title}`, which {} has as {:.12}",
-            tree.name, commit
-        ));
-    }
-    let titles: Vec<String> = there.into_iter().map(|(title, _)| title).collect();
-    set.without(&titles).apply(repo, cache, tree)
 }
 
 fn indented(text: &str) -> String {

@@ -9,6 +9,7 @@
 mod bed;
 mod forms;
 mod made_by_git;
+mod programs;
 mod sources;
 mod threads;
 mod told;

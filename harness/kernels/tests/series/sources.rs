@@ -43,13 +43,16 @@ fn a_new_directory_at_the_top_is_no_other_project() {
                 .states(&bed.file("top.mbox", text))
                 .unwrap_or_else(|error| panic!("{name} {options}: {error}"));
             let said: Vec<&str> = trees.lines().collect();
-            // A directory that nothing else tells of has no prefix that could be told.
+            let note = format!(
+                "a directory {} is made at the top of the source by ",
+                if name == "rename" { "io_uring" } else { "rust" }
+            );
+            // Of a directory that nothing else tells of, the prefix cannot be told.
             if (name, options) != ("alone", "--no-prefix") {
-                assert_eq!(
-                    (states.trees, states.notes),
-                    (said.iter().map(|&id| id.to_owned()).collect(), Vec::new()),
-                    "{name} {options}"
-                );
+                let trees: Vec<String> = said.iter().map(|&id| id.to_owned()).collect();
+                assert_eq!(states.trees, trees, "{name} {options}");
+                let is_said = states.notes.len() == 1 && states.notes[0].starts_with(&note);
+                assert!(is_said, "{name} {options}: {:?}", states.notes);
             }
         }
         // One by one.
@@ -63,11 +66,8 @@ fn a_new_directory_at_the_top_is_no_other_project() {
             .collect();
         files.sort();
         let (tree, said) = bed.apply("v6.1", &files);
-        assert_eq!(
-            (tree.unwrap().id.as_str(), said),
-            (trees.lines().last().unwrap(), Vec::new()),
-            "{name}"
-        );
+        assert_eq!(tree.unwrap().id, trees.lines().last().unwrap(), "{name}");
+        assert_eq!(said.len(), 1, "{name}: {said:?}");
     }
 }
 

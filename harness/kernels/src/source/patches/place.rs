@@ -116,6 +116,13 @@ impl Place {
         !is_here && (fits[0] == Fit::Elsewhere || names_project)
     }
 
+    /// A directory that a diff makes at the top of the source, as few patches for a kernel do.
+    pub(super) fn new_top<'a>(&self, diff: &'a Diff, strip: usize) -> Option<&'a str> {
+        let made = diff.files.iter().filter(|file| !file.is_old);
+        let mut tops = made.filter_map(|file| Some(file.path(strip)?.split_once('/')?.0));
+        tops.find(|top| !self.known.contains(*top))
+    }
+
     fn fit(&self, diff: &Diff, strip: usize, with_made: bool) -> Fit {
         let has = |path: &str| self.known.contains(path);
         let (mut is_here, mut is_at_top, mut is_elsewhere) = (false, false, false);

@@ -2,8 +2,8 @@
 
 use super::links::Links;
 use super::mail::Mail;
+use super::sift::some;
 use super::subject::{Version, shown};
-use super::thread::some;
 use host::words::counted;
 
 /// Patches of one sender, version and length, each with its place among all mails.

@@ -135,11 +135,11 @@ fn what_mail_programs_do_to_lines_is_undone() {
     let posts: Vec<Post> = series(1).iter().map(|post| flowed(post, false)).collect();
     as_usual(&bed, "not-stuffed", mbox(&posts));
     let signed = series(1).into_iter().map(|post| {
-        let escaped = post.body.lines().map(|line| if line.starts_with('-') { format!("- {line}\n") } else { format!("{line}\n") });
+        let escaped = post.body.replace("\n-", "\n- -");
         Post {
             body: format!(
                 "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\n{}-----BEGIN PGP SIGNATURE-----\n\nx\n-----END PGP SIGNATURE-----\n",
-                escaped.collect::<String>()
+                escaped
             ),
             ..post
         }
@@ -153,7 +153,7 @@ fn attachments_are_not_unpacked_without_end() {
     use std::io::Write as _;
     let bed = bed();
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    for _ in 0..100 {
+    for _ in 0..36 {
         gzip.write_all(&vec![0; 1 << 20]).unwrap();
     }
     let kind = "application/gzip; name=a.gz\nContent-Transfer-Encoding: base64";

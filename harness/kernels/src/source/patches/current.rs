@@ -1,6 +1,5 @@
 //! The mail that is being read of a mailbox, and whether it ends where others' headers begin.
 
-use super::mbox::bare;
 use super::subject::Tag;
 
 /// Lines, without their dashes, after which a mail that is passed on or answered stands.
@@ -114,4 +113,10 @@ fn is_quoting(line: &[u8]) -> bool {
     }
     let line = String::from_utf8_lossy(line).to_lowercase();
     PASSED_ON.contains(&line.trim_matches(['-', ' ']))
+}
+
+/// A line without its end.
+pub(super) fn bare(line: &[u8]) -> &[u8] {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    line.strip_suffix(b"\r").unwrap_or(line)
 }

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::super::super::decompress;
 use super::super::error::SourceError;
-use super::mail::{self, Mail};
+use super::decode;
+use super::mail::Mail;
 use super::mbox;
 use host::words::counted;
 
@@ -113,7 +114,7 @@ fn bytes(path: &Path) -> Result<Vec<u8>, SourceError> {
 }
 
 fn entry(path: &Path, bytes: &[u8]) -> Result<Entry, SourceError> {
-    let mails = mail::read(bytes, &path.display().to_string(), &stem(path));
+    let mails = decode::read(bytes, &path.display().to_string(), &stem(path));
     let mails = mails.map_err(|reason| no_patch(path, &reason))?;
     let mut diffs = mails.iter().flat_map(|mail| &mail.diffs);
     if let Some(len) = diffs.find_map(|titled| titled.diff.longest_name(NAME_MAX)) {
@@ -190,20 +191,7 @@ fn directory(path: &Path) -> Result<Input, SourceError> {
             name.parse::<u64>().unwrap_or_default()
         });
     }
-    let below: Vec<PathBuf> = entries(path)?
-        .into_iter()
-        .filter(|below| below.is_dir() && !["cur", "new", "tmp"].iter().any(|name| below.ends_with(name)))
-        .collect();
-    for below in &below {
-        let named = files(below)?.iter().filter(|file| is_named(file)).count();
-        if named > 0 {
-            input.notes.push(format!(
-                "left out: {} in the directory {}, which has to be named itself",
-                counted(named, "file"),
-                below.display()
-            ));
-        }
-    }
+    let below = below(path, &mut input.notes)?;
     if input.entries.is_empty() {
         let list = below
             .iter()
@@ -223,6 +211,25 @@ fn directory(path: &Path) -> Result<Input, SourceError> {
         return Err(no_patch(path, &reason));
     }
     Ok(input)
+}
+
+/// The directories in one that are not read; a note names those that hold patches.
+fn below(path: &Path, notes: &mut Vec<String>) -> Result<Vec<PathBuf>, SourceError> {
+    let below: Vec<PathBuf> = entries(path)?
+        .into_iter()
+        .filter(|below| below.is_dir() && !["cur", "new", "tmp"].iter().any(|name| below.ends_with(name)))
+        .collect();
+    for below in &below {
+        let named = files(below)?.iter().filter(|file| is_named(file)).count();
+        if named > 0 {
+            notes.push(format!(
+                "left out: {} in the directory {}, which has to be named itself",
+                counted(named, "file"),
+                below.display()
+            ));
+        }
+    }
+    Ok(below)
 }
 
 /// The files of a directory in the order in which people number them.

@@ -1,6 +1,6 @@
 //! Mailboxes: where one mail ends and the next begins, and what is a mail at all.
 
-use super::current::Current;
+use super::current::{Current, bare};
 
 /// Letters of `From A Thu Jan  1 00:00:00 1970`, at least.
 const FROM_LEN_MIN: usize = 20;
@@ -145,12 +145,6 @@ fn is_from(line: &[u8]) -> bool {
     has_time && has_year
 }
 
-/// A line without its end.
-pub(super) fn bare(line: &[u8]) -> &[u8] {
-    let line = line.strip_suffix(b"\n").unwrap_or(line);
-    line.strip_suffix(b"\r").unwrap_or(line)
-}
-
 /// Without empty lines, and what editors put, before the first word.
 pub(super) fn trimmed(text: &[u8]) -> &[u8] {
     text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text).trim_ascii_start()
@@ -254,10 +248,14 @@ mod tests {
 
     #[test]
     fn many_lines_like_headers_are_read_once() {
-        let text = format!("{FROM}Subject: x\n\n{DIFF}{}", "Name: value\n".repeat(200_000));
-        let start = std::time::Instant::now();
+        // Where no mail begins, all of the lines are passed over at once.
+        let lines = "Name: value\n".repeat(20_000);
+        assert_eq!(
+            is_next(format!("{lines}\nSubject: x\n").as_bytes(), false),
+            Err(lines.len())
+        );
+        let text = format!("{FROM}Subject: x\n\n{DIFF}{lines}");
         assert_eq!(count(&text), 1);
-        assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
         assert_eq!(
             count(&format!("{text}\nFrom: J <j@x>\nSubject: [PATCH] y\n\n{DIFF}")),
             2

@@ -202,8 +202,8 @@ fn newest(all: &mut Vec<Series>, links: &Links, notes: &mut Vec<String>) -> Resu
             .filter(|_| kept.is_empty() && all[newer].len() < old.len());
         if let Some(missing) = missing {
             return Err(format!(
-                "only some of {is} is there, and it does not answer {of}, so that what is meant cannot be told; take the \
-                mails of one of them out ({missing})"
+                "only some of {is} is there, and it does not answer {of}, so that what is meant cannot be told; take \
+                the mails of one of them out ({missing})"
             ));
         }
         if kept.is_empty() {

@@ -1,8 +1,8 @@
 //! Patches: files, mailboxes and directories of them, applied to a tree by git without a working copy.
 //!
 //! `input` finds and unpacks files, `mbox` and `current` split mailboxes, `decode`, `parts` and `encoding` make a
-//! `mail`, `plain` reads what is none, and `diff` and `names` find what is applied; `subject`, `links`, `sift`, `series`
-//! and `thread` choose among mails as `b4 am` does; `place` tells patches for another source.
+//! `mail`, `plain` reads what is none, and `diff` and `names` find what is applied; `subject`, `links`, `sift`,
+//! `series` and `thread` choose among mails as `b4 am` does; `place` tells patches for another source.
 
 mod apply;
 mod current;

@@ -138,8 +138,8 @@ fn what_mail_programs_do_to_lines_is_undone() {
         let escaped = post.body.replace("\n-", "\n- -");
         Post {
             body: format!(
-                "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\n{}-----BEGIN PGP SIGNATURE-----\n\nx\n-----END PGP SIGNATURE-----\n",
-                escaped
+                "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\n{escaped}\
+                -----BEGIN PGP SIGNATURE-----\n\nx\n-----END PGP SIGNATURE-----\n"
             ),
             ..post
         }

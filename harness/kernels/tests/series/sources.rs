@@ -1,7 +1,7 @@
 //! For which source a patch is, and how much of its paths is prefix.
 
 use crate::bed::{Bed, sh};
-use crate::forms::{FSTESTS, extra, mbox, patches, series};
+use crate::forms::{FSTESTS, MODE, extra, mbox, patches, series};
 use crate::{as_git_am, bed, names};
 
 /// Series that make a directory at the top, each by a script over a source of its own.
@@ -82,6 +82,15 @@ fn a_part_of_a_series_for_this_source_is_for_this_source() {
         error.contains("`[PATCH 3/4] rust: change` (") && error.contains("rust/lib.rs: does not exist in index"),
         "{error}"
     );
+    // One alone is no part, and two of one number are of two series.
+    for (number, total) in [(1, 1), (3, 4)] {
+        let other = extra(number, total, "rust: change", diff);
+        let all = [series(1), vec![extra(1, 1, "mode", MODE), other]].concat();
+        let states = bed.states(&bed.file("alone", mbox(&all))).unwrap();
+        assert_eq!(states.trees.len(), 5);
+        let said = states.notes.join("\n");
+        assert!(said.contains("rust: change` is for another project"), "{said}");
+    }
     // Unless it says that it is not.
     posts[2] = extra(3, 4, "fstests: change", FSTESTS);
     let states = bed.states(&bed.file("other", mbox(&posts)));

@@ -57,18 +57,23 @@ pub(super) fn repeated(mails: &mut Vec<(usize, Mail)>, notes: &mut Vec<String>) 
 
 /// Takes out diffs for another source. A part of a series that is for this one is never for another, unless it says so.
 pub(super) fn foreign(mails: &mut [(usize, Mail)], is_foreign: &dyn Fn(&Mail, &Diff) -> bool) -> Vec<String> {
-    let key = |mail: &Mail| {
-        let (_, total) = mail.tag.number?;
-        (!mail.tag.names_project).then(|| (mail.sender.clone(), mail.tag.version, total))
+    // A patch alone is no part.
+    let part = |mail: &Mail| {
+        let (number, total) = mail.tag.number.filter(|(_, total)| *total > 1)?;
+        let series = (mail.sender.clone(), mail.tag.version, total);
+        (!mail.tag.names_project).then_some((series, number))
     };
     let is_own = |mail: &Mail| mail.diffs.iter().any(|titled| !is_foreign(mail, &titled.diff));
-    let own: Vec<_> = mails
-        .iter()
-        .filter(|(_, mail)| is_own(mail))
-        .filter_map(|(_, mail)| key(mail))
-        .collect();
-    let is_foreign =
-        |mail: &Mail, diff: &Diff| is_foreign(mail, diff) && !key(mail).is_some_and(|key| own.contains(&key));
+    let own = mails.iter().filter(|(_, mail)| is_own(mail));
+    let own: Vec<_> = own.filter_map(|(_, mail)| part(mail)).collect();
+    // Two of one number are of two series.
+    let is_part = |mail: &Mail| {
+        part(mail).is_some_and(|(series, number)| {
+            let mut its = own.iter().filter(|(other, _)| *other == series).peekable();
+            its.peek().is_some() && its.all(|(_, other)| *other != number)
+        })
+    };
+    let is_foreign = |mail: &Mail, diff: &Diff| is_foreign(mail, diff) && !is_part(mail);
     mails
         .iter_mut()
         .filter_map(|(_, mail)| without_foreign(mail, &is_foreign))

@@ -209,8 +209,8 @@ pub(super) fn as_it_is(repo: &Repo, cache: &Cache, path: &Path, progress: &Progr
     Ok(Tree { id, name, alternates })
 }
 
-/// Whether an index of a kind that git cannot go on with, or one whose objects are gone, may be why it failed. What took
-/// too long, or found no room, would only do so again.
+/// Whether an index of a kind that git cannot go on with, or one whose objects are gone, may be why it failed. What
+/// took too long, or found no room, would only do so again.
 fn may_be_the_index(error: &SourceError) -> bool {
     matches!(error, SourceError::Tool(ToolError::Failed { .. }))
 }
@@ -228,10 +228,7 @@ fn name_of(local: Option<&Local>, path: &Path, id: &str) -> Result<String, Sourc
 }
 
 /// Puts into an index what a folder holds, whatever its `.gitignore` says, but for what a build left there.
-fn add_all_but_built(
-    git: &impl Fn(&[&str]) -> Result<Command, ToolError>,
-    index: &Path,
-) -> Result<(), SourceError> {
+fn add_all_but_built(git: &impl Fn(&[&str]) -> Result<Command, ToolError>, index: &Path) -> Result<(), SourceError> {
     let io = |doing, path: &Path| {
         let path = path.to_owned();
         move |source| CacheError::io(doing, &path, source)

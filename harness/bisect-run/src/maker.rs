@@ -53,7 +53,7 @@ pub(crate) trait Maker {
     }
 
     /// What a tree costs that is built where least of it has to be made, as a part of one that is built from nothing;
-    /// none if nothing was built yet.
+    /// none if that is not known, as of builds of before prices were.
     fn price_of(&self, _tree: &Tree) -> Option<Price> {
         None
     }

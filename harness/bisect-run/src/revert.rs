@@ -127,7 +127,7 @@ pub(crate) fn confirm<M: Maker>(
 
 /// What a build costs that is not cheap, in seconds, as far as earlier ones tell; none if it is.
 fn too_dear<M: Maker>(bench: &Machines<'_, M>, tree: &Tree) -> Option<Option<f64>> {
-    let price = bench.maker.price_of(tree).map_or(1.0, |price| price.nearest);
+    let price = bench.maker.price_of(tree)?.nearest;
     let seconds = || bench.maker.pace().whole_s.map(|whole| whole * price);
     (price > CHEAP).then(seconds)
 }

@@ -17,7 +17,7 @@ use host::cache::Cache;
 use host::progress::Progress;
 use host::tool::{self, ToolError};
 use kernels::build::closure::{Closure, is_kconfig};
-use kernels::build::folders::Folders;
+use kernels::build::folders::{Folders, are_begun};
 use kernels::build::make::kconfig_complaint;
 use kernels::build::{self, BuildError};
 use kernels::source::{Repo, SourceError, Tree};
@@ -292,7 +292,12 @@ impl Maker for Trees {
     }
 
     fn price_of(&self, tree: &Tree) -> Option<Price> {
-        self.prices_of(std::slice::from_ref(tree)).into_iter().next()
+        let whole = Price {
+            nearest: 1.0,
+            last: 1.0,
+        };
+        let price = self.prices_of(std::slice::from_ref(tree)).into_iter().next();
+        price.or_else(|| (!are_begun(&self.cache, &self.source)).then_some(whole))
     }
 
     fn prices(&self, items: &[usize]) -> Vec<Price> {

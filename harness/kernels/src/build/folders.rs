@@ -70,6 +70,13 @@ pub fn standing(cache: &Cache, source: &TreeSource) -> Vec<Standing> {
     (0..FOLDERS).filter_map(standing).collect()
 }
 
+/// Whether anything was built for a source in any of its directories.
+#[must_use]
+pub fn are_begun(cache: &Cache, source: &TreeSource) -> bool {
+    let what = line::what(source);
+    (0..FOLDERS).any(|nth| !Memory::of(cache, &what, nth).state().built.is_empty())
+}
+
 /// Whether one more directory for a source may be begun: there are not too many, and the disk holds another as large.
 fn has_room(cache: &Cache, source: &TreeSource) -> bool {
     let what = line::what(source);

@@ -28,6 +28,7 @@ pub mod procfs;
 mod sample;
 pub mod serial;
 pub mod serve;
+mod strays;
 mod symbols;
 
 pub use places::MOUNT_POINT;

@@ -48,11 +48,7 @@ impl<'a> Runner<'a> {
     pub(crate) fn run(mut self) -> io::Result<()> {
         counters::clear_warn_once();
         let log = LogReader::from_mark(&format!("begin {}", self.job.case));
-        self.event(Event::Begin)?;
-        match log {
-            Ok(log) => self.log = Some(log),
-            Err(error) => self.log_unreadable(&error)?,
-        }
+        self.begin(log)?;
         self.event(Event::Counters(counters::read()))?;
         if let Err(error) = clear_state() {
             self.event(Event::Note {
@@ -67,6 +63,19 @@ impl<'a> Runner<'a> {
         self.event(Event::Counters(counters::read()))?;
         self.pass_log_on()?;
         self.event(self.seal.end())
+    }
+
+    /// Says that the job begins, and at once what the log has, which goes from its mark on.
+    fn begin(&mut self, log: io::Result<LogReader>) -> io::Result<()> {
+        self.event(Event::Begin)?;
+        match log {
+            Ok(log) => {
+                self.log = Some(log);
+                // Soon the mark may be overwritten.
+                self.pass_log_on()
+            }
+            Err(error) => self.log_unreadable(&error),
+        }
     }
 
     /// Sends what came into the kernel's log.
@@ -311,15 +320,17 @@ fn clear_state() -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead, BufReader};
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::{UnixDatagram, UnixStream};
+
+    use guest_wire as wire;
     use guest_wire::params::{Parameters, RwVerify, TestParams};
 
     use super::*;
 
-    #[test]
-    fn words_of_a_phase() {
-        let (ours, _theirs) = std::os::unix::net::UnixStream::pair().unwrap();
-        let mut serial = Serial::over(ours.into());
-        let mut job = Job {
+    fn test_job() -> Job {
+        Job {
             case: "rw-verify.large".to_owned(),
             fs: Fs::Btrfs,
             device: "/dev/vda".to_owned(),
@@ -328,7 +339,38 @@ mod tests {
             kind: JobKind::Test {
                 params: TestParams::RwVerify(RwVerify::PLAIN),
             },
+        }
+    }
+
+    #[test]
+    fn the_mark_of_the_beginning_is_read_before_a_flood_can_overwrite_it() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let mut serial = Serial::over(ours.into());
+        let (log, kernel) = UnixDatagram::pair().unwrap();
+        log.set_nonblocking(true).unwrap();
+        kernel.send(b"6,7,1,-;bioscope: begin rw-verify.large\n").unwrap();
+        let log = LogReader::over(OwnedFd::from(log).into(), "begin rw-verify.large");
+        let (job, mut next) = (test_job(), 0);
+        Runner::new(&mut serial, &mut next, &job).begin(Ok(log)).unwrap();
+        drop(serial);
+        let lines = BufReader::new(theirs).lines().map(Result::unwrap);
+        let events: Vec<Event> = lines
+            .map(|line| match wire::from_line(&format!("{line}\n")) {
+                Ok(GuestMessage::Event { event, .. }) => event,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        let [Event::Begin, Event::Log(piece)] = &events[..] else {
+            panic!("{events:?}")
         };
+        assert_eq!((piece.first, piece.last, piece.records.len()), (7, 7, 1));
+    }
+
+    #[test]
+    fn words_of_a_phase() {
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let mut serial = Serial::over(ours.into());
+        let mut job = test_job();
         let mut next = 0;
         let runner = Runner::new(&mut serial, &mut next, &job);
         assert_eq!(

@@ -5,15 +5,17 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 
-use guest_wire::{LogPiece, LogRecord};
+use guest_wire::{LogDigest, LogPiece, LogRecord};
 use rustix::io::Errno;
 
 const KMSG: &str = "/dev/kmsg";
+/// What the agent's own messages begin with.
+const MARK: &str = "bioscope: ";
 /// The kernel's longest record in `/dev/kmsg`, and more.
 const RECORD_BYTES_MAX: usize = 16 << 10;
 /// Records of one piece.
 const PIECE_RECORDS: usize = 64;
-/// Bytes of text of one job that are passed on; of what comes after them, only the numbers are.
+/// Bytes of text of one job that are passed on, without those of marks; of what comes after them, digests are.
 const TEXT_BYTES_MAX: usize = 512 << 10;
 
 /// Writes `bioscope: TEXT` to `/dev/kmsg`. Nothing depends on it, so a failure is nothing.
@@ -26,7 +28,7 @@ pub fn write(text: &str) {
 }
 
 fn message(text: &str) -> String {
-    format!("bioscope: {}", text.replace('\n', " "))
+    format!("{MARK}{}", text.replace('\n', " "))
 }
 
 /// Reads the log from a mark on.
@@ -88,32 +90,46 @@ impl LogReader {
                 self.mark = None;
             }
             let overran = std::mem::take(&mut self.overran);
-            let pass_on = self.passed_on + record.text.len() <= TEXT_BYTES_MAX;
-            match pieces.last_mut() {
-                Some(piece)
-                    if !overran
-                        && piece.last + 1 == record.seq
-                        && piece.records.len() < PIECE_RECORDS
-                        && piece.records.is_empty() != pass_on =>
-                {
-                    piece.last = record.seq;
-                    if pass_on {
-                        self.passed_on += record.text.len();
-                        piece.records.push(record);
-                    }
-                }
-                _ => {
-                    self.passed_on += if pass_on { record.text.len() } else { 0 };
-                    pieces.push(LogPiece {
-                        first: record.seq,
-                        last: record.seq,
-                        records: if pass_on { vec![record] } else { Vec::new() },
-                        overran,
-                    });
+            let pass_on = self.pass_on(&record);
+            let seq = record.seq;
+            let follows = |piece: &LogPiece| {
+                !overran
+                    && piece.last + 1 == seq
+                    && piece.records.is_empty() != pass_on
+                    && piece.records.len().max(piece.digests.len()) < PIECE_RECORDS
+            };
+            if !pieces.last().is_some_and(follows) {
+                pieces.push(LogPiece {
+                    first: seq,
+                    last: seq,
+                    records: Vec::new(),
+                    digests: Vec::new(),
+                    overran,
+                });
+            }
+            if let Some(piece) = pieces.last_mut() {
+                piece.last = seq;
+                if pass_on {
+                    piece.records.push(record);
+                } else {
+                    piece.digests.push(LogDigest::of(record.level, &record.text));
                 }
             }
         }
         Ok(pieces)
+    }
+
+    /// Whether the host gets the text of a record. It waits for marks, and looks for them at both ends of the log.
+    fn pass_on(&mut self, record: &LogRecord) -> bool {
+        if record.text.starts_with(MARK) {
+            return true;
+        }
+        let bytes = self.passed_on + record.text.len();
+        let has_room = bytes <= TEXT_BYTES_MAX;
+        if has_room {
+            self.passed_on = bytes;
+        }
+        has_room
     }
 
     fn next(&mut self) -> io::Result<Option<LogRecord>> {
@@ -169,8 +185,59 @@ fn unescaped(text: &[u8]) -> String {
 }
 
 #[cfg(test)]
+impl LogReader {
+    /// Of a log that anybody writes, from a mark on that is in it.
+    pub(super) fn over(kmsg: File, mark: &str) -> LogReader {
+        LogReader {
+            kmsg,
+            mark: Some(message(mark)),
+            passed_on: 0,
+            overran: false,
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixDatagram;
+
     use super::*;
+
+    #[test]
+    fn the_mark_at_the_end_comes_through_whatever_came_before_it() {
+        for length in [60, 110, 130, 200] {
+            let (ours, theirs) = UnixDatagram::pair().unwrap();
+            ours.set_nonblocking(true).unwrap();
+            let mut reader = LogReader::over(OwnedFd::from(ours).into(), "begin x");
+            let mut seq = 0;
+            let mut say = |text: &str| {
+                seq += 1;
+                theirs.send(format!("4,{seq},1,-;{text}\n").as_bytes()).unwrap();
+            };
+            say("bioscope: begin x");
+            let mut pieces = Vec::new();
+            for _ in 0..=TEXT_BYTES_MAX / length / 4 {
+                (0..5).for_each(|_| say(&"w".repeat(length)));
+                pieces.extend(reader.read().unwrap());
+            }
+            say("bioscope: end x");
+            pieces.extend(reader.read().unwrap());
+            let texts: Vec<&LogRecord> = pieces.iter().flat_map(|piece| &piece.records).collect();
+            assert_eq!(texts.last().map(|record| &*record.text), Some("bioscope: end x"));
+            let bytes: usize = texts.iter().map(|record| record.text.len()).sum();
+            assert!(
+                (TEXT_BYTES_MAX - 1_000..TEXT_BYTES_MAX + 1_000).contains(&bytes),
+                "{bytes}"
+            );
+            let witnessed = pieces
+                .iter()
+                .map(|piece| piece.records.len() + piece.digests.len())
+                .sum::<usize>();
+            assert_eq!((pieces[0].first, pieces[pieces.len() - 1].last), (1, seq));
+            assert_eq!(witnessed as u64, seq);
+        }
+    }
 
     #[test]
     fn a_record_with_several_lines_and_a_dictionary() {

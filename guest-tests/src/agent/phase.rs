@@ -9,12 +9,13 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use guest_wire::{ExecTime, PhaseOutcome};
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::{Errno, FdFlags};
-use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
+use rustix::process::{Pid, PidfdFlags};
 use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
 
 use super::lines::Lines;
 use super::places::INIT;
 use super::sample;
+use super::strays::{self, Children, Strays};
 use crate::reporter::FD_VARIABLE;
 use crate::test::EXIT_SKIPPED;
 
@@ -52,6 +53,9 @@ pub(crate) struct PhaseProcess {
     timer: OwnedFd,
     started_ms: u64,
     status: Option<ExitStatus>,
+    /// Whether its end was seen, since when all that it left running is to end too.
+    is_over: bool,
+    strays: Strays,
     /// Looks that came, by which the time is told that the program may run.
     looks: i64,
     /// The time that it had, once the agent has ended it for that.
@@ -109,10 +113,10 @@ impl PhaseProcess {
     /// # Errors
     /// A process or what is needed to watch it cannot be had.
     pub(crate) fn start(words: &[String]) -> io::Result<PhaseProcess> {
-        PhaseProcess::spawn(Command::new(INIT).args(words))
+        PhaseProcess::spawn(Command::new(INIT).args(words), Strays::in_guest())
     }
 
-    fn spawn(command: &mut Command) -> io::Result<PhaseProcess> {
+    pub(super) fn spawn(command: &mut Command, strays: Strays) -> io::Result<PhaseProcess> {
         let (report, theirs) = UnixStream::pair()?;
         let (output, out) = io::pipe()?;
         report.set_nonblocking(true)?;
@@ -140,6 +144,8 @@ impl PhaseProcess {
             timer: sample_timer()?,
             started_ms: sample::uptime_ms(),
             status: None,
+            is_over: false,
+            strays,
             looks: 0,
             time_up: None,
             ready: Vec::new(),
@@ -211,52 +217,55 @@ impl PhaseProcess {
             self.looks += 1;
             self.ready.push(Wake::Sample);
         }
-        if exited && let Some(outcome) = self.collect()? {
+        // Zombies are collected at each look, so that they fill neither the looks nor the kernel's table of processes.
+        if (exited || timer)
+            && let Some(outcome) = self.collect(exited)?
+        {
             self.ready.push(Wake::Over(outcome));
         }
         Ok(())
     }
 
-    /// Ends the program if it has run for as long as it may; what it started goes with it when it is collected. One
-    /// that does not end by SIGKILL is stuck in the kernel, and goes on to be looked at.
+    /// Ends the program, with all that it started, if it has run for as long as it may. One that does not end by
+    /// SIGKILL is stuck in the kernel, and goes on to be looked at.
     pub(crate) fn end_after(&mut self, time: ExecTime) {
         let run_ms = FIRST_SAMPLE_MS + (self.looks - 1) * SAMPLE_EVERY_MS;
         if self.time_up.is_none() && self.status.is_none() && u64::try_from(run_ms).is_ok_and(|ms| ms >= time.limit_ms)
         {
             self.time_up = Some(time);
-            let _ = rustix::process::kill_process(Pid::from_child(&self.child), Signal::KILL);
+            strays::kill(Pid::from_child(&self.child));
+            self.strays.kill_all();
         }
     }
 
-    /// Collects the child, then one by one what it left running, which would keep the file system busy.
-    fn collect(&mut self) -> io::Result<Option<PhaseOutcome>> {
-        if self.status.is_none() {
-            self.status = self.child.try_wait()?;
-        }
-        let Some(status) = self.status else { return Ok(None) };
-        // The agent is the reaper of its descendants, so whatever is left becomes its child.
-        loop {
-            while let Ok(Some(_)) = rustix::process::wait(WaitOptions::NOHANG) {}
-            let strays = sample::children(std::process::id());
-            let Some(pid) = strays
-                .first()
-                .and_then(|pid| i32::try_from(*pid).ok())
-                .and_then(Pid::from_raw)
-            else {
-                // It may have ended by itself at the last moment.
-                let ended = self.time_up.filter(|_| status.signal() == Some(9));
-                return Ok(Some(ended.map_or_else(|| outcome(status), PhaseOutcome::TimeUp)));
-            };
-            let _ = rustix::process::kill_process(pid, Signal::KILL);
-            match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
-                Ok(exited) => {
-                    self.exited = exited;
-                    return Ok(None);
-                }
-                Err(Errno::SRCH) => {}
-                Err(errno) => return Err(errno.into()),
+    /// Collects the child and what it left running, which would keep the file system busy; `exited` says whether what
+    /// was waited for last has ended. The outcome comes when nothing is left.
+    fn collect(&mut self, exited: bool) -> io::Result<Option<PhaseOutcome>> {
+        let child = Pid::from_child(&self.child);
+        if exited && !self.is_over {
+            self.is_over = true;
+            // As long as it is a zombie, no other group can have its number.
+            if self.status.is_none() {
+                strays::kill(child);
             }
         }
+        let (children, ended) = strays::reap(child)?;
+        if let Some(status) = ended {
+            self.status = Some(ExitStatus::from_raw(status.as_raw()));
+        }
+        let Some(status) = self.status.filter(|_| self.is_over) else {
+            return Ok(None);
+        };
+        if children == Children::Gone {
+            // It may have ended by itself at the last moment.
+            let ended = self.time_up.filter(|_| status.signal() == Some(9));
+            return Ok(Some(ended.map_or_else(|| outcome(status), PhaseOutcome::TimeUp)));
+        }
+        // Where there is nothing to wait for, the end that was seen wakes the next poll.
+        if exited && let Some(end) = self.strays.next_end()? {
+            self.exited = end;
+        }
+        Ok(None)
     }
 }
 
@@ -298,7 +307,8 @@ mod tests {
     fn run_within(script: &str, time: Option<ExecTime>) -> (Vec<Wake>, std::time::Duration) {
         let (host, _other) = UnixStream::pair().unwrap();
         let start = std::time::Instant::now();
-        let mut process = PhaseProcess::spawn(Command::new("/bin/bash").arg("-c").arg(script)).unwrap();
+        let mut command = Command::new("/bin/bash");
+        let mut process = PhaseProcess::spawn(command.arg("-c").arg(script), Strays::new(false)).unwrap();
         let mut wakes = Vec::new();
         loop {
             let wake = process.wait(&host).unwrap();

@@ -13,6 +13,8 @@ pub struct Stat {
     /// `R`, `S`, `D` and so on: the third field of proc(5).
     pub state: char,
     pub(crate) parent: u32,
+    /// Its process group.
+    pub(crate) group: u32,
     /// Whether it is a thread of the kernel.
     pub(crate) kthread: bool,
     /// User and system time, in milliseconds.
@@ -38,6 +40,7 @@ pub fn stat(text: &str) -> Option<Stat> {
         comm: comm.to_owned(),
         state: fields.first()?.chars().next()?,
         parent: fields.get(1)?.parse().ok()?,
+        group: fields.get(2)?.parse().ok()?,
         kthread: fields.get(6)?.parse::<u64>().ok()? & PF_KTHREAD != 0,
         cpu_ms: (user + system) * TICK_MS,
         user_ms: user * TICK_MS,
@@ -154,13 +157,14 @@ mod tests {
 
     #[test]
     fn stat_with_parentheses_in_the_name() {
-        let text = "123 (a (b) c) D 45 123 45 0 -1 4194304 90 0 1 0 7 35 0 0 20 0 1 0 100 0 0 18446744073709551615 0 0";
+        let text = "123 (a (b) c) D 45 67 45 0 -1 4194304 90 0 1 0 7 35 0 0 20 0 1 0 100 0 0 18446744073709551615 0 0";
         let stat = stat(text).unwrap();
         assert_eq!(
             (stat.id, stat.comm.as_str(), stat.state, stat.parent),
             (123, "a (b) c", 'D', 45)
         );
         assert_eq!((stat.cpu_ms, stat.user_ms, stat.kthread), (420, 70, false));
+        assert_eq!(stat.group, 67);
         assert_eq!(super::stat("garbage"), None);
     }
 

@@ -29,7 +29,7 @@ pub(crate) fn uptime_ms() -> u64 {
 pub(crate) fn take(phase: Phase, phase_ms: u64, agent: u32, disk: &str) -> Sample {
     let processes = processes();
     let watched = descendants(&processes, agent);
-    let mut tasks: Vec<Task> = watched.iter().flat_map(|pid| threads(*pid)).collect();
+    let mut tasks: Vec<Task> = watched.iter().flat_map(|pid| threads(*pid)).take(TASKS_MAX).collect();
     let others = processes
         .values()
         .filter(|stat| stat.id != agent && matches!(stat.state, 'D' | 'R') && !watched.contains(&stat.id));
@@ -56,17 +56,8 @@ pub(crate) fn take(phase: Phase, phase_ms: u64, agent: u32, disk: &str) -> Sampl
     }
 }
 
-/// The children of a process that are left, its zombies among them.
-#[must_use]
-pub(crate) fn children(parent: u32) -> Vec<u32> {
-    processes()
-        .values()
-        .filter(|stat| stat.parent == parent)
-        .map(|stat| stat.id)
-        .collect()
-}
-
-fn processes() -> BTreeMap<u32, Stat> {
+/// All processes of the guest, its zombies among them.
+pub(super) fn processes() -> BTreeMap<u32, Stat> {
     numbers("/proc")
         .into_iter()
         .filter_map(|pid| procfs::stat(&read(&format!("/proc/{pid}/stat"))))
@@ -74,7 +65,8 @@ fn processes() -> BTreeMap<u32, Stat> {
         .collect()
 }
 
-fn descendants(processes: &BTreeMap<u32, Stat>, ancestor: u32) -> BTreeSet<u32> {
+/// All below a process.
+pub(super) fn descendants(processes: &BTreeMap<u32, Stat>, ancestor: u32) -> BTreeSet<u32> {
     let mut found = BTreeSet::new();
     let mut wave = vec![ancestor];
     while let Some(parent) = wave.pop() {
@@ -154,6 +146,7 @@ mod tests {
                 comm: String::new(),
                 state: 'S',
                 parent,
+                group: 1,
                 kthread: false,
                 cpu_ms: 0,
                 user_ms: 0,
@@ -179,7 +172,7 @@ mod tests {
         let _alone = CHILDREN.lock().unwrap();
         let mut child = std::process::Command::new("sleep").arg("30").spawn().unwrap();
         let sample = take(Phase::Run, 5, std::process::id(), "none");
-        assert!(children(std::process::id()).contains(&child.id()));
+        assert!(descendants(&processes(), std::process::id()).contains(&child.id()));
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(

@@ -15,6 +15,7 @@
 //! - `fault`: is ended by SIGSEGV, of which the kernel says something in its log;
 //! - `args WORD…`: says what it was started with;
 //! - `lines N [then WHAT]`: writes N numbered lines to standard output;
+//! - `storm [then WHAT]`: leaves processes running that fork and exit for ever, each in a session of its own;
 //! - `set NAME VALUE then WHAT`: sets /proc/sys/NAME first;
 //! - `speak WORD… [then WHAT]`: says a word to the speaker (`kernels/speaker`), which is built into the kernel;
 //! - `pages`: writes pages of a file and syncs, and does not care for errors;
@@ -49,6 +50,9 @@ const LOCKUP: &str = "<0>watchdog: BUG: soft lockup - CPU#0 stuck for 26s! [chao
 const BLOCK: usize = 4096;
 /// Bytes of a write.
 const WRITE: usize = 256 * 1024;
+
+/// Processes of a storm that are alive at a time.
+const COMETS: usize = 40;
 
 /// Where the speaker listens.
 const SPEAKER: &str = "/proc/speaker";
@@ -128,6 +132,12 @@ fn come_back(words: &[&str]) -> io::Result<ExitCode> {
                 return act(next);
             }
         }
+        ["storm", next @ ..] => {
+            storm();
+            if let ["then", next @ ..] = next {
+                return act(next);
+            }
+        }
         ["writes"] => writes()?,
         ["pages"] => pages(),
         ["feature"] => add_feature()?,
@@ -141,7 +151,7 @@ fn come_back(words: &[&str]) -> io::Result<ExitCode> {
         _ => {
             return Err(io::Error::other(
                 "expected kill-agent, kill-init, poweroff, spin, calls, writes, pages, stop, sleep N, aio, ring, \
-                 exit N, fault, args, lines N, set NAME VALUE then WHAT, speak WORD, feature, inject, sometimes, lockup, silence, taint or \
+                 exit N, fault, args, lines N, storm, set NAME VALUE then WHAT, speak WORD, feature, inject, sometimes, lockup, silence, taint or \
                  oops",
             ));
         }
@@ -181,6 +191,21 @@ fn fault() {
     let nowhere = 0x4141_4141_4141_4141_usize as *const u8;
     // SAFETY: none; it is wrong on purpose, and the processor stops it before anything is read.
     std::hint::black_box(unsafe { nowhere.read_volatile() });
+}
+
+/// Leaves processes behind of which each forks, and is gone before anyone has seen it.
+fn storm() {
+    // SAFETY: nothing but system calls follows in the child.
+    let fork = || unsafe { libc::fork() };
+    for _ in 0..COMETS {
+        if fork() == 0 {
+            while fork() == 0 {
+                let _ = rustix::process::setsid();
+            }
+            // SAFETY: nothing is to be done at this process's end.
+            unsafe { libc::_exit(0) };
+        }
+    }
 }
 
 /// Says the arguments, the working directory and the variables.

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::digest::LogDigest;
+
 /// The phases of a job, in the order in which they happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -172,8 +174,11 @@ pub struct LogPiece {
     pub first: u64,
     /// Sequence number of the last record.
     pub last: u64,
-    /// The records; none if there were too many to send, and then only their numbers are known.
+    /// The records; none if there is too much text to send.
     pub records: Vec<LogRecord>,
+    /// Then these are in their place. A guest of old had only the numbers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub digests: Vec<LogDigest>,
     /// Whether the kernel says that it overwrote records before the first of these which nobody had read.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub overran: bool,

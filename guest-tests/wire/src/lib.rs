@@ -21,10 +21,12 @@
 //! Modules from the ground up; each knows only those of the lines above its own:
 //!
 //! ```layers
-//! event fs line params symbols
+//! digest fs line params symbols
+//! event
 //! message seal soak
 //! ```
 
+mod digest;
 mod event;
 mod fs;
 mod line;
@@ -34,6 +36,7 @@ mod seal;
 pub mod soak;
 pub mod symbols;
 
+pub use digest::{LineDigest, LogDigest, printable};
 pub use event::{
     Counters, Event, ExecTime, FindingCause, LogPiece, LogRecord, Phase, PhaseOutcome, Sample, Task, WhenOver,
 };

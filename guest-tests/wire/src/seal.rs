@@ -2,11 +2,8 @@
 
 use serde::Serialize;
 
+use crate::digest::{FNV_OFFSET, fnv};
 use crate::event::Event;
-
-/// FNV-1a, 64 bits.
-const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
-const FNV_PRIME: u64 = 0x0100_0000_01b3;
 
 /// Counts and hashes a job's events: the guest those that it sends, the judge those that there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,9 +28,7 @@ impl EventSeal {
         struct Sealed<'a>(u64, &'a Event);
         // No event lacks a form as JSON.
         let bytes = serde_json::to_vec(&Sealed(uptime_ms, event)).unwrap_or_default();
-        for byte in bytes {
-            self.hash = (self.hash ^ u64::from(byte)).wrapping_mul(FNV_PRIME);
-        }
+        self.hash = fnv(self.hash, &bytes);
         self.events += 1;
     }
 

@@ -2,14 +2,15 @@
 //! plain make, and by building every commit that reaches the build, one after the other.
 //!
 //!     cargo bench --package harness --bench history -- HISTORY --dir DIR [--bad REV] [--good REV]
-//!         [--case NAME] [--config PART …] [--only ours|plain|brute]
+//!         [--case NAME] [--config PART …] [--only ours|plain|brute …] [--git-first]
 //!
 //! `HISTORY` is the repository, of which tags `old` and `new` are the ends unless told otherwise. Below `DIR`, which
 //! should be empty, each way has build directories of its own, so that ours does not live on what another one built;
-//! nothing was built there before. What a commit shows is the same for all: the case, once for git and for the brute
-//! way, as often as it wants for ours. Which commits reach the build is what the brute way's first build read. Printed
-//! are kernels built, runs, time by the clock and of all processors (which other work on the machine changes less), and
-//! the commit. The brute way goes over all of them and says if they are not one row that fails and one that passes.
+//! nothing was built there before. `--git-first` tries them the other way round. What a commit shows is the same for
+//! all: the case, once for git and for the brute way, as often as it wants for ours. Which commits reach the build is
+//! what the brute way's first build read. Printed are kernels built, runs, time by the clock and of all processors
+//! (which other work on the machine changes less), and the commit. The brute way goes over all of them and says if they
+//! are not one row that fails and one that passes.
 
 #[path = "../../tests/common/clone.rs"]
 mod clone;
@@ -51,7 +52,8 @@ struct Bench {
     good: String,
     case: String,
     config: Vec<String>,
-    only: Option<String>,
+    only: Vec<String>,
+    git_first: bool,
 }
 
 /// What one way came to.
@@ -80,7 +82,8 @@ impl Bench {
             good: "new".to_owned(),
             case: "partial-write".to_owned(),
             config: Vec::new(),
-            only: None,
+            only: Vec::new(),
+            git_first: false,
         };
         let mut args = args.iter();
         while let Some(arg) = args.next() {
@@ -91,7 +94,8 @@ impl Bench {
                 "--good" => bench.good = value()?,
                 "--case" => bench.case = value()?,
                 "--config" => bench.config.push(value()?),
-                "--only" => bench.only = Some(value()?),
+                "--only" => bench.only.push(value()?),
+                "--git-first" => bench.git_first = true,
                 _ if !arg.starts_with('-') => bench.history = fs::canonicalize(arg)?,
                 _ => return Err(format!("unknown argument {arg}; the head of this file says how it is used").into()),
             }
@@ -107,14 +111,17 @@ impl Bench {
     }
 
     fn compare(&self) -> Result<()> {
-        let wanted = |way: &str| self.only.as_deref().is_none_or(|only| only == way);
+        let wanted = |way: &str| self.only.is_empty() || self.only.iter().any(|only| only == way);
         let commits = self.commits()?;
         println!("{} commits from {} to {}", commits.len(), self.bad, self.good);
         let mut table = Vec::new();
+        if wanted("plain") && self.git_first {
+            table.push(("git bisect run", self.plain()?));
+        }
         if wanted("ours") {
             table.push(("bioscope bisect", self.ours()?));
         }
-        if wanted("plain") {
+        if wanted("plain") && !self.git_first {
             table.push(("git bisect run", self.plain()?));
         }
         if wanted("brute") {

@@ -12,6 +12,7 @@ use super::setting::Setting;
 use super::verdict_cache::VerdictCache;
 use super::verdict_key::{Programs, RunKey};
 use bisect::driver::{Bench, BuildOutcome, Ran};
+use bisect::search::Price;
 use bisect::signature::Reason;
 use exit::{Exit, Failure, on_one_line};
 use host::progress::Progress;
@@ -325,6 +326,14 @@ impl<M: Maker> Bench for Machines<'_, M> {
 
     fn same(&mut self) -> Result<Vec<(usize, usize)>, Failure> {
         self.maker.same(&self.artifacts)
+    }
+
+    fn prices(&mut self, items: &[usize]) -> Vec<Price> {
+        self.maker.prices(items)
+    }
+
+    fn whole_ms(&self) -> Option<u64> {
+        self.maker.pace().whole_s.map(|seconds| (seconds * 1000.0) as u64)
     }
 
     fn ahead(&mut self, items: &[usize]) {

@@ -111,7 +111,7 @@ impl<'a> Bisection<'a> {
         let state = driver.state().clone();
         let reverted = match &finding {
             Finding::Search(Conclusion::Found { item, .. }) => {
-                revert::confirm(&mut bench, *item, &state, &self.planned, &dir, self.request.patience)?
+                revert::confirm(&mut bench, *item, &state, &self.planned, &dir, self.request)?
             }
             _ => None,
         };

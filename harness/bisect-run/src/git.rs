@@ -8,6 +8,7 @@ use super::plan::Planned;
 use super::repository::{Commit, Repository};
 use super::trees::{Background, Trees};
 use crate::request::{CommitRange, Request};
+use crate::scope;
 use bisect::search::Direction;
 use bisect::state::Kind;
 use exit::{Exit, Failure};
@@ -192,9 +193,13 @@ fn source_of(kernel: &Kernel) -> Option<TreeSource> {
 fn scope(range: &CommitRange, repository: &Repository) -> Vec<String> {
     let given = &range.tree;
     let mut scope = vec![repository.dir.to_string_lossy().into_owned()];
-    scope.extend(given.config.iter().map(|part| format!("--config {part}")));
-    scope.extend(given.patch.iter().map(|patch| format!("--patch {}", patch.display())));
-    scope.extend(given.cc.iter().map(|cc| format!("--cc {cc}")));
+    scope.extend(scope::build(given));
+    scope.extend(
+        given
+            .patch
+            .iter()
+            .map(|patch| format!("--patch {}", scope::file(patch))),
+    );
     scope.extend(range.first_parent.then(|| "--first-parent".to_owned()));
     scope.extend(range.skip.iter().map(|rev| format!("--skip {rev}")));
     scope.extend(range.paths.iter().cloned());

@@ -19,7 +19,7 @@
 //! Modules from the ground up; each knows only those of the lines above its own:
 //!
 //! ```layers
-//! ahead files journal plan repository request verdict_cache verdict_key
+//! ahead files journal plan repository request scope verdict_cache verdict_key
 //! maker patches setting
 //! bench dry_run releases trees
 //! cell git revert
@@ -45,6 +45,7 @@ mod report;
 mod repository;
 mod request;
 mod revert;
+mod scope;
 mod series;
 mod setting;
 mod trees;
@@ -62,7 +63,7 @@ use run::prepare;
 use bisection::Bisection;
 use releases::Releases;
 pub use request::{
-    CommitRange, DeltaRange, Ends, RangeRequest, Request, RunOptions, SeriesBase, SeriesRange, Subject, When,
+    CommitRange, Confirm, DeltaRange, Ends, RangeRequest, Request, RunOptions, SeriesBase, SeriesRange, Subject, When,
 };
 use setting::Setting;
 
@@ -80,7 +81,7 @@ pub fn run(request: &Request) -> Result<Exit, Failure> {
             let (planned, trees, kernel) = git::range(request, range, &setting.places)?;
             let bisection = Bisection::new(request, setting, planned, &kernel)?;
             if !options.dry_run {
-                prepare::builders(&[&kernel], options.yes)?;
+                prepare::kernel_tools(&[&kernel], options.yes)?;
             }
             bisection.run(trees)
         }
@@ -89,7 +90,7 @@ pub fn run(request: &Request) -> Result<Exit, Failure> {
             let (planned, trees, kernel) = series::range(request, range, &setting.places, &manifest)?;
             let bisection = Bisection::new(request, setting, planned, &kernel)?;
             if !options.dry_run {
-                prepare::builders(&[&kernel], options.yes)?;
+                prepare::kernel_tools(&[&kernel], options.yes)?;
             }
             bisection.run(trees)
         }
@@ -97,7 +98,7 @@ pub fn run(request: &Request) -> Result<Exit, Failure> {
             prepare::host(options.yes)?;
             let (planned, trees, kernel) = delta::range(request, range, &setting.places, &manifest)?;
             let bisection = Bisection::new(request, setting, planned, &kernel)?;
-            prepare::builders(&[&kernel], options.yes)?;
+            prepare::kernel_tools(&[&kernel], options.yes)?;
             bisection.delta(trees, range)
         }
     }
@@ -109,6 +110,9 @@ fn of_releases(request: &Request, setting: Setting, ends: &Ends, manifest_path: 
     let (planned, kernels) = releases::range(&manifest, &lock, &ends.bad, &ends.good)?;
     let bad_end = kernels[planned.ends().0];
     let bisection = Bisection::new(request, setting, planned, bad_end)?;
+    if !request.options.dry_run {
+        prepare::kernel_tools(&kernels, request.options.yes)?;
+    }
     bisection.run(Releases {
         kernels,
         manifest: manifest_path,

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::plan::Pace;
+use bisect::search::Price;
 use bisect::signature::{Obstacle, Reason};
-use exit::Failure;
+use exit::{Exit, Failure};
 use kernels::Artifact;
+use kernels::source::Tree;
 
 /// Who makes the kernels of a range.
 pub(crate) trait Maker {
@@ -31,13 +33,34 @@ pub(crate) trait Maker {
     /// Something failed that is not the item's fault.
     fn make(&mut self, item: usize) -> Result<Result<Artifact, Reason>, Failure>;
 
-    /// The kernel of the newest item with an item's change taken back, if it can be taken back; the inner error says
-    /// why it does not build.
+    /// The source of the newest item with an item's change taken back, if it can be taken back.
     ///
     /// # Errors
-    /// Something failed that is not the change's fault.
-    fn reverted(&mut self, _item: usize) -> Result<Option<Result<Artifact, Reason>>, Failure> {
+    /// git fails.
+    fn without(&self, _item: usize) -> Result<Option<Tree>, Failure> {
         Ok(None)
+    }
+
+    /// The kernel of a tree that is no item; the inner error says why it does not build.
+    ///
+    /// # Errors
+    /// Something failed that is not the tree's fault.
+    fn make_of(&mut self, tree: &Tree) -> Result<Result<Artifact, Reason>, Failure> {
+        Err(Failure::new(
+            Exit::Internal,
+            format!("{} is no item of the range", tree.name),
+        ))
+    }
+
+    /// What a tree costs that is built where least of it has to be made, as a part of one that is built from nothing;
+    /// none if that is not known, as of builds of before prices were.
+    fn price_of(&self, _tree: &Tree) -> Option<Price> {
+        None
+    }
+
+    /// The same of items; nothing if nothing was built yet.
+    fn prices(&self, _items: &[usize]) -> Vec<Price> {
+        Vec::new()
     }
 
     /// Pairs of items between which nothing differs that reaches the build, by what the builds of these read.

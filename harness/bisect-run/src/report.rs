@@ -37,6 +37,8 @@ struct ResultFile<'a> {
     /// Time of builds and of runs, in milliseconds.
     build_ms: u64,
     run_ms: u64,
+    /// What was spared by making kernels where and while they cost least, by an estimate.
+    spared_ms: i64,
     skipped: Vec<(String, String)>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reverted: Option<String>,
@@ -109,6 +111,7 @@ impl BisectReport<'_> {
             runs: self.state.runs.0,
             build_ms: self.state.builds.values().map(|build| build.ms).sum(),
             run_ms: self.state.runs.1,
+            spared_ms: self.spared_ms(),
             skipped: skipped
                 .map(|(name, reason)| (name.clone(), reason.to_string()))
                 .collect(),

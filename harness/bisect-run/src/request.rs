@@ -141,6 +141,8 @@ pub struct RunOptions {
     pub restart: bool,
     /// Whether kernels are built ahead of their need.
     pub ahead: When,
+    /// Whether the newest item is made without the change that was found.
+    pub confirm: Confirm,
     /// What executes guest code.
     pub accel: Choice,
     /// Whether every machine boots from power-on.
@@ -151,6 +153,17 @@ pub struct RunOptions {
     pub offline: bool,
     /// Whether what the host lacks is installed without asking.
     pub yes: bool,
+}
+
+/// Whether the newest item is made without the change that was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Confirm {
+    /// If its build takes no more than a small part of a whole one.
+    Cheap,
+    /// Whatever it costs.
+    Always,
+    /// Not at all.
+    Never,
 }
 
 /// Whether kernels are built ahead of their need.

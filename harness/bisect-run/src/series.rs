@@ -11,6 +11,7 @@ use super::releases::again_kernel;
 use super::repository::Repository;
 use super::trees::{Background, Trees};
 use crate::request::{Request, SeriesBase, SeriesRange};
+use crate::scope;
 use bisect::search::Direction;
 use bisect::state::Kind;
 use exit::{Exit, Failure};
@@ -208,10 +209,9 @@ fn other_base(range: &SeriesRange, commit: &str) -> Option<String> {
 
 /// What the range depends on besides its ends.
 fn scope(range: &SeriesRange) -> Vec<String> {
-    let mut scope = vec![range.patches.display().to_string()];
+    let mut scope = vec![scope::file(&range.patches)];
     if let SeriesBase::Tree(given) = &range.base {
-        scope.extend(given.config.iter().map(|part| format!("--config {part}")));
-        scope.extend(given.cc.iter().map(|cc| format!("--cc {cc}")));
+        scope.extend(scope::build(given));
     }
     scope
 }

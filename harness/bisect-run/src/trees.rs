@@ -10,12 +10,14 @@ use super::patches::CommonPatches;
 use super::plan::{Pace, median};
 use super::repository::Repository;
 use super::request::When;
+use bisect::search::Price;
 use bisect::signature::{Obstacle, Reason};
 use exit::Failure;
 use host::cache::Cache;
 use host::progress::Progress;
 use host::tool::{self, ToolError};
 use kernels::build::closure::{Closure, is_kconfig};
+use kernels::build::folders::{Folders, are_begun};
 use kernels::build::make::kconfig_complaint;
 use kernels::build::{self, BuildError};
 use kernels::source::{Repo, SourceError, Tree};
@@ -100,12 +102,28 @@ impl Trees {
             .collect())
     }
 
+    /// An item's tree with the patches that it gets; none if it has none or they do not apply.
+    fn as_built(&self, item: usize) -> Option<Tree> {
+        let tree = self.trees[item].as_ref().ok()?.clone();
+        let (patches, _) = self.patches.of_item(item, &self.repository).ok()?;
+        patches.apply(&self.repo, &self.cache, tree).ok()
+    }
+
     /// Builds a tree; the inner error says why it does not build.
     ///
     /// # Errors
     /// Something failed that is not the tree's fault.
     pub(crate) fn build(&self, id: &str, tree: &Tree) -> Result<Result<Artifact, Reason>, Failure> {
-        match build::build(&self.cache, &self.repo, id, tree, &self.source, &self.progress) {
+        let built = build::build(
+            &self.cache,
+            &self.repo,
+            id,
+            tree,
+            &self.source,
+            Folders::OneMore,
+            &self.progress,
+        );
+        match built {
             Ok(artifact) => Ok(Ok(artifact)),
             Err(error) => match Trees::reason(&error) {
                 Some(reason) => Ok(Err(reason)),
@@ -139,7 +157,7 @@ impl Trees {
             BuildError::Vanished { vanished, .. } => Some(Reason {
                 obstacle: Obstacle::Build,
                 detail: format!(
-                    "{} options of the configuration do not exist here, {} among them",
+                    "{} options of the fragments do not come out here, {} among them",
                     vanished.len(),
                     vanished.first().map_or("", |lost| &lost.option)
                 ),
@@ -223,7 +241,7 @@ impl Maker for Trees {
         self.build(&self.ids[item], &tree)
     }
 
-    fn reverted(&mut self, item: usize) -> Result<Option<Result<Artifact, Reason>>, Failure> {
+    fn without(&self, item: usize) -> Result<Option<Tree>, Failure> {
         let newest = self.trees.len() - 1;
         // Of the newest item's own change nothing would be left; a merge is no change of its own.
         let [parent] = self.parents[item].as_slice() else {
@@ -261,13 +279,43 @@ impl Maker for Trees {
             return Ok(None);
         }
         let written = git(&["write-tree"]).map_err(failed)?;
-        let tree = Tree {
+        Ok(Some(Tree {
             id: String::from_utf8_lossy(&written.stdout).trim().to_owned(),
             name: format!("{} without {}", tip.name, changed.name),
             alternates: tip.alternates.clone(),
+        }))
+    }
+
+    fn make_of(&mut self, tree: &Tree) -> Result<Result<Artifact, Reason>, Failure> {
+        let id = format!("{}-reverted", self.ids[self.trees.len() - 1]);
+        self.build(&id, tree)
+    }
+
+    fn price_of(&self, tree: &Tree) -> Option<Price> {
+        let whole = Price {
+            nearest: 1.0,
+            last: 1.0,
         };
-        let id = format!("{}-reverted", self.ids[newest]);
-        self.build(&id, &tree).map(Some)
+        let price = self.prices_of(std::slice::from_ref(tree)).into_iter().next();
+        price.or_else(|| (!are_begun(&self.cache, &self.source)).then_some(whole))
+    }
+
+    fn prices(&self, items: &[usize]) -> Vec<Price> {
+        // Where there is no tree, nothing is built.
+        let known: Vec<Option<Tree>> = items.iter().map(|item| self.as_built(*item)).collect();
+        let trees: Vec<Tree> = known.iter().flatten().cloned().collect();
+        let mut prices = self.prices_of(&trees).into_iter();
+        if prices.len() < trees.len() {
+            return Vec::new();
+        }
+        let nothing = Price {
+            nearest: 0.0,
+            last: 0.0,
+        };
+        let priced = known
+            .iter()
+            .map(|tree| tree.as_ref().and_then(|_| prices.next()).unwrap_or(nothing));
+        priced.collect()
     }
 
     fn same(&self, made: &BTreeMap<usize, Artifact>) -> Result<Vec<(usize, usize)>, Failure> {
@@ -299,22 +347,22 @@ impl Maker for Trees {
     fn pace(&self) -> Pace {
         let what = build::line::what(&self.source);
         let lines = build::line::all(&self.cache).into_iter().map(|(_, state)| state);
-        let mut pace = Pace::default();
+        let (mut whole_ms, mut next_ms) = (Vec::new(), Vec::new());
         for state in lines.filter(|state| state.what == what) {
-            // Nearly everything is as good as everything.
-            let is_whole = |built: &build::line::Built, took: &build::line::Took| {
-                let whole = state.whole.get(&built.config);
-                whole.is_some_and(|whole| took.objects * 10 >= whole * 9)
-            };
-            let took = state.built.iter().filter_map(|built| Some((built, built.took?)));
-            let (whole, next): (Vec<_>, Vec<_>) = took.partition(|(built, took)| is_whole(built, took));
-            let ms = |builds: Vec<(&build::line::Built, build::line::Took)>| {
-                builds.iter().map(|(_, took)| took.ms).collect()
-            };
-            pace.whole_s = median(ms(whole));
-            pace.next_s = median(ms(next));
+            for built in &state.built {
+                let (Some(took), whole) = (built.took, state.whole.get(&built.config)) else {
+                    continue;
+                };
+                // Nearly everything is as good as everything.
+                let is_whole = whole.is_some_and(|whole| took.objects * 10 >= whole * 9);
+                if is_whole { &mut whole_ms } else { &mut next_ms }.push(took.ms);
+            }
         }
-        pace
+        Pace {
+            whole_s: median(whole_ms),
+            next_s: median(next_ms),
+            ..Pace::default()
+        }
     }
 }
 
@@ -357,5 +405,6 @@ pub(crate) fn closure(dir: &std::path::Path) -> Option<Closure> {
     Some(Closure::from_files(files.collect()))
 }
 
+mod prices;
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,7 @@
 mod ahead;
 mod guess;
 mod make;
+mod prices;
 mod tell;
 mod words;
 
@@ -17,7 +18,7 @@ use std::time::Instant;
 
 use exit::{Exit, ExitError, Failure};
 
-use super::search::{Conclusion, Next, Search, Step};
+use super::search::{Conclusion, Next, Price, PriceList, Search, Step};
 use super::signature::{Comparison, Reason, Signature};
 use super::state::file::{Journal, JournalError};
 use super::state::{Entry, Pending, State};
@@ -76,12 +77,22 @@ pub trait Bench {
     /// What a run left below `dir`, if it came to its end.
     fn left(&self, item: usize, dir: &Path) -> Option<Ran>;
 
-    /// Pairs of items that need not both be made, as nothing differs between them that reaches a build; asked once,
-    /// when both ends are made.
+    /// Pairs of items that need not both be made, as nothing differs between them that reaches a build, by what is
+    /// made; asked when both ends are, or the bad one is and the other one has to wait.
     ///
     /// # Errors
     /// What differs cannot be found out.
     fn same(&mut self) -> Result<Vec<(usize, usize)>, Self::Error>;
+
+    /// What making each of these items would cost now; nothing if nobody knows.
+    fn prices(&mut self, _items: &[usize]) -> Vec<Price> {
+        Vec::new()
+    }
+
+    /// What an item takes that is made from nothing, in milliseconds, once that is known.
+    fn whole_ms(&self) -> Option<u64> {
+        None
+    }
 
     /// Items that may be wanted soon, the likeliest first: they can be made while the next run is under way.
     fn ahead(&mut self, _items: &[usize]) {}
@@ -148,8 +159,9 @@ pub struct Driver<'a, B> {
     made: BTreeMap<usize, String>,
     /// Pairs of items that are taken for the same beforehand, as long as nothing speaks against it.
     same: Vec<(usize, usize)>,
-    /// Whether the bench was asked for them.
-    asked_same: bool,
+    /// How many of the ends were made when the bench was asked for them.
+    asked_same: usize,
+    prices: PriceList,
 }
 
 /// A range with all that stays the same while it is searched.
@@ -176,7 +188,8 @@ impl<'a, B: Bench> Driver<'a, B> {
             bench,
             made: BTreeMap::new(),
             same: Vec::new(),
-            asked_same: false,
+            asked_same: 0,
+            prices: PriceList::default(),
         };
         driver.begin_anew();
         driver
@@ -197,6 +210,7 @@ impl<'a, B: Bench> Driver<'a, B> {
         // What was made before a resume.
         self.leave_out()?;
         loop {
+            self.set_prices()?;
             match self.step() {
                 Step::Run(next) => {
                     if let Some(swapped) = self.run(next)? {

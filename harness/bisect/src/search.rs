@@ -9,9 +9,12 @@
 //! probable enough that the result is wrong with the probability `error` at most; since the rate is integrated out and
 //! not estimated, that covers a misjudged rate, too.
 //!
+//! Builds do not all cost the same (`price`): of items that tell nearly as much the cheapest is built.
+//!
 //! Both ends come first. The bad end has to fail some times (`calibration_failures`), which is also the first measure
-//! of the rate. The good end has to pass once; that it is bad nevertheless stays a hypothesis with a probability, so
-//! how often it is run is decided like for any other item.
+//! of the rate. The good end has to pass once, unless it costs much more than what lies between: then an item that
+//! passes will do. That it is bad nevertheless stays a hypothesis with a probability, so how often it is run is decided
+//! like for any other item.
 //!
 //! An item that cannot be tested is set aside. Items next to it are then less likely to be chosen, the more of them
 //! were set aside in a row and the nearer they are, since what breaks a build breaks a row of commits. Where the first
@@ -23,6 +26,7 @@
 //! equally often.
 
 mod outlook;
+mod price;
 mod result;
 mod settings;
 #[cfg(test)]
@@ -35,6 +39,8 @@ pub use super::belief::Direction;
 use super::belief::{Belief, Model};
 use super::history::History;
 use super::rate::Tally;
+pub use price::Price;
+pub(crate) use price::PriceList;
 pub use result::{Conclusion, End, Next, Observed, Outlook, Played, RunOutcome, Step};
 pub use settings::{Config, ConfigError};
 
@@ -62,6 +68,8 @@ pub struct Search {
     built: BTreeSet<usize>,
     /// Items that are not run any more.
     aside: BTreeSet<usize>,
+    /// What items cost that are not built, as a part of what one costs that is made from nothing.
+    prices: BTreeMap<usize, f64>,
 }
 
 impl Search {
@@ -84,6 +92,7 @@ impl Search {
             observed: BTreeMap::new(),
             built: BTreeSet::new(),
             aside: BTreeSet::new(),
+            prices: BTreeMap::new(),
         })
     }
 
@@ -157,10 +166,10 @@ impl Search {
             return Step::Done(Conclusion::EndUntestable(End::Good));
         }
         let at_good_end = self.observed(good_end).tally;
-        if at_good_end.runs() == 0 {
+        if at_good_end.runs() == 0 && !self.is_dear(good_end) {
             return self.run(&belief, good_end);
         }
-        match self.conclusion(&belief, at_good_end) {
+        match self.conclusion(&belief) {
             Some(Conclusion::GoodEndFails { .. }) if at_good_end.failed == 0 => self.run(&belief, good_end),
             Some(conclusion) => Step::Done(conclusion),
             None => self
@@ -260,7 +269,7 @@ impl Search {
         }
     }
 
-    fn conclusion(&self, belief: &Belief<'_>, at_good_end: Tally) -> Option<Conclusion> {
+    fn conclusion(&self, belief: &Belief<'_>) -> Option<Conclusion> {
         let enough = self.enough();
         let (best, probability) = belief.best();
         let good_end_bad = self.good_end_bad();
@@ -274,7 +283,6 @@ impl Search {
                 }
             });
         }
-        debug_assert!(at_good_end.runs() > 0, "the good end comes first");
         if self.aside.is_empty() {
             return None;
         }
@@ -297,16 +305,13 @@ impl Search {
     /// The item whose next run tells most for its cost.
     fn choose(&self, belief: &Belief<'_>) -> Option<usize> {
         let open = |item: usize| !self.is_set_aside(item);
-        let worth = |item: usize| {
-            let build = if self.built.contains(&item) {
-                0.0
-            } else {
-                self.config.build_cost
-            };
-            belief.gain(item) * self.testable(item) / (build + self.config.run_cost)
-        };
+        let worth = |item: usize| belief.gain(item) * self.testable(item) / self.cost(item);
+        let mut items = belief.proposals(&open);
+        items.extend(self.prices.keys().filter(|item| open(**item)));
+        let least = self.least_gain(belief, &items);
+        items.retain(|item| self.built.contains(item) || belief.gain(*item) * self.testable(*item) >= least);
         let mut best: Option<(usize, f64)> = None;
-        for item in belief.proposals(&open) {
+        for item in items {
             let worth = worth(item);
             if best.is_none_or(|(_, most)| worth > most) {
                 best = Some((item, worth));

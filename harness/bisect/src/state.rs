@@ -171,6 +171,10 @@ pub enum Entry {
         artifact: String,
         /// Time that it took, in milliseconds.
         ms: u64,
+        /// What was spared, by an estimate, by making this item where it costs least; less than 0 if it cost more. In
+        /// milliseconds.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        spared_ms: Option<i64>,
     },
     /// A run begins; its cell will lie there.
     Running {
@@ -220,6 +224,8 @@ pub struct Build {
     pub artifact: String,
     /// Time that it took, in milliseconds.
     pub ms: u64,
+    /// What was spared by making it where it costs least, in milliseconds: an estimate.
+    pub spared_ms: i64,
 }
 
 /// A run that is done.
@@ -290,9 +296,22 @@ impl State {
         match entry.clone() {
             Entry::Pinned { signature } => self.pinned = Some(signature),
             Entry::Building { item, dir } => self.pending = Some(Pending::Build(item, dir)),
-            Entry::Built { item, artifact, ms } => {
+            Entry::Built {
+                item,
+                artifact,
+                ms,
+                spared_ms,
+            } => {
                 self.pending = None;
-                self.builds.insert(item, Build { artifact, ms });
+                let spared_ms = spared_ms.unwrap_or_default();
+                self.builds.insert(
+                    item,
+                    Build {
+                        artifact,
+                        ms,
+                        spared_ms,
+                    },
+                );
             }
             Entry::Running { item, dir } => self.pending = Some(Pending::Run(item, dir)),
             Entry::Ran { item, showed, dir, ms } => {

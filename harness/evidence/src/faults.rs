@@ -27,12 +27,6 @@ pub(crate) struct Told {
     pub(crate) rule: String,
 }
 
-impl Told {
-    pub(crate) fn covers(&self, sector: u64) -> bool {
-        self.sectors.iter().any(|range| range.contains(&sector))
-    }
-}
-
 /// A request that a rule or a cut kept from completing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Held {

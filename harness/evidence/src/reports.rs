@@ -4,6 +4,7 @@
 //! (`excuse`). Reports of what is no kernel's doing, such as the end of pid 1, never count. Pure.
 
 mod excuse;
+mod failed;
 mod text;
 
 #[cfg(test)]

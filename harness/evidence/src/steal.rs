@@ -13,6 +13,8 @@ const TAKEN_MS: u64 = 250;
 const SLACK_MS: u64 = 2_000;
 /// The watchdogs look this often, so what one reports may lie back as far.
 const BETWEEN_LOOKS_MS: u64 = 5_000;
+/// Between the beginnings of two spans that are looked at.
+const STEP_MS: usize = 250;
 
 /// What the host knew of the guest's CPUs at one moment; figures only grow.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,9 +57,16 @@ fn at(points: &[StealPoint], ms: u64, figure: impl Fn(&StealPoint) -> u64, is_ea
 /// Whether a report that something did not go on for so long, printed at this moment of the host's clock, is explained
 /// by what the host took.
 pub(crate) fn explains(points: &[StealPoint], host_ms: u64, claimed_ms: u64) -> bool {
-    let from_ms = host_ms.saturating_sub(claimed_ms.saturating_add(BETWEEN_LOOKS_MS + SLACK_MS));
+    // Nobody knows when it began, so the span in which most was taken counts; of a longer one more is always taken.
+    let span_ms = claimed_ms.saturating_add(SLACK_MS);
+    let first_ms = host_ms.saturating_sub(span_ms.saturating_add(BETWEEN_LOOKS_MS));
+    let last_ms = host_ms.saturating_add(SLACK_MS).saturating_sub(span_ms).max(first_ms);
+    let most_ms = (first_ms..=last_ms)
+        .step_by(STEP_MS)
+        .map(|from_ms| stolen(points, from_ms, from_ms.saturating_add(span_ms)))
+        .max();
     // What is a quarter of it is not all of it, but without it the limit would not have been reached.
-    stolen(points, from_ms, host_ms.saturating_add(SLACK_MS)).saturating_mul(4) >= claimed_ms.max(1)
+    most_ms.unwrap_or(0).saturating_mul(4) >= claimed_ms.max(1)
 }
 
 /// For how long something did not go on, by a report of that: `stuck for 41s!`, `blocked for more than 4 seconds`,
@@ -67,16 +76,20 @@ pub(crate) fn claimed_ms(title: &str) -> Option<u64> {
     const STALL_MS: u64 = 21_000;
     /// What the watchdog for CPUs that take no interrupts waits.
     const HARD_LOCKUP_MS: u64 = 10_000;
-    let number = |text: &str| {
-        let digits = text.split(|letter: char| !letter.is_ascii_digit()).next()?;
-        digits.parse::<u64>().ok()
+    let claim = |(_, rest): (&str, &str), after: &str| {
+        let digits = rest.split(|letter: char| !letter.is_ascii_digit()).next()?;
+        let seconds = digits.parse::<u64>().ok();
+        let is_whole = rest.get(digits.len()..)?.starts_with(after);
+        seconds
+            .filter(|seconds| is_whole && *seconds > 0)
+            .map(|seconds| seconds.saturating_mul(1000))
     };
-    for (before, after) in [("stuck for ", "s!"), (" for more than ", " seconds")] {
-        if let Some((_, rest)) = title.split_once(before)
-            && rest.contains(after)
-        {
-            return number(rest).map(|seconds| seconds.saturating_mul(1000));
-        }
+    // The name of a task may be any words. It stands before how long that was blocked, and behind how long a CPU was.
+    if title.starts_with("INFO: task ") || title.starts_with("INFO: The task ") {
+        return claim(title.rsplit_once(" for more than ")?, " seconds");
+    }
+    if let Some(stuck) = title.split_once("stuck for ") {
+        return claim(stuck, "s!");
     }
     if title.contains("detected hard LOCKUP on cpu") {
         return Some(HARD_LOCKUP_MS);
@@ -142,6 +155,24 @@ mod tests {
     }
 
     #[test]
+    fn a_busy_host_that_takes_a_tenth_explains_nothing() {
+        let title = |title: &str| claimed_ms(title).expect("a claim");
+        let said = |percent: u64, claimed_ms| {
+            let points = points(|ms| (ms / 10, ms * percent / 100));
+            explains(&points, 60_000, claimed_ms)
+        };
+        let short = title("INFO: task rw-verify:70 blocked for more than 4 seconds.");
+        assert!(!said(10, short) && said(25, short));
+        for long in [
+            "rcu: INFO: rcu_sched self-detected stall on CPU",
+            "watchdog: BUG: soft lockup - CPU#0 stuck for 26s! [spin:70]",
+            "BUG: workqueue lockup - pool cpus=0 node=0 flags=0x0 nice=0 stuck for 31s!",
+        ] {
+            assert!(!said(20, title(long)) && said(25, title(long)), "{long}");
+        }
+    }
+
+    #[test]
     fn what_is_no_matter_of_time() {
         assert_eq!(claimed_ms("BUG: unable to handle page fault for address: 0"), None);
     }
@@ -155,6 +186,12 @@ mod tests {
                 31,
             ),
             ("INFO: task a:71 blocked for more than 4 seconds.", 4),
+            ("INFO: task stuck for 0s!:71 blocked for more than 120 seconds.", 120),
+            ("INFO: task for more than 0:71 blocked for more than 120 seconds.", 120),
+            (
+                "watchdog: BUG: soft lockup - CPU#1 stuck for 26s! [stuck for 0s!:71]",
+                26,
+            ),
             ("INFO: task a:71 blocked in I/O wait for more than 4 seconds.", 4),
             (
                 "INFO: The task a:71 has been waiting for writeback completion for more than 130 seconds.",
@@ -164,6 +201,30 @@ mod tests {
             ("watchdog: CPU0: Watchdog detected hard LOCKUP on cpu 1", 10),
         ] {
             assert_eq!(claimed_ms(title), Some(seconds * 1000), "{title}");
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_task_claims_nothing() {
+        for (title, seconds) in [
+            (
+                "INFO: task stuck for 0s!:71 blocked for more than 120 seconds.",
+                Some(120),
+            ),
+            (
+                "INFO: task  for more than :71 blocked for more than 120 seconds.",
+                Some(120),
+            ),
+            (
+                "INFO: task detected stall:71 blocked for more than 120 seconds.",
+                Some(120),
+            ),
+            ("INFO: task a:71 blocked in I/O wait for more than 0 seconds.", None),
+            ("BUG: soft lockup - CPU#1 stuck for 26s! [stuck for 1s!:7]", Some(26)),
+            ("BUG: soft lockup - CPU#1 stuck for 26s! [ for more than :7]", Some(26)),
+            ("BUG: soft lockup - CPU#1 stuck for s! [detected stall:7]", None),
+        ] {
+            assert_eq!(claimed_ms(title), seconds.map(|seconds: u64| seconds * 1000), "{title}");
         }
     }
 

@@ -155,6 +155,7 @@ impl Sketch {
             first: 1,
             last: 2,
             records: vec![record(1, begin), record(2, end)],
+            digests: Vec::new(),
             overran: false,
         }));
         let mut seal = EventSeal::default();

@@ -83,6 +83,27 @@ pub fn is_full(path: &Path) -> bool {
     })
 }
 
+/// Bytes on disk of everything below a directory.
+#[must_use]
+pub fn size_bytes(dir: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    entries
+        .map(|entry| match entry.metadata() {
+            Ok(metadata) if metadata.is_dir() => size_bytes(&entry.path()),
+            Ok(metadata) => metadata.blocks() * 512,
+            Err(_) => 0,
+        })
+        .sum()
+}
+
+/// Bytes that the disk of a path has left for this user.
+#[must_use]
+pub fn free_bytes(path: &Path) -> Option<u64> {
+    let disk = rustix::fs::statvfs(path).ok()?;
+    Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
 /// The directory of what is fetched and built once and used by every run: the store, build directories, golden images.
 #[derive(Debug, Clone)]
 pub struct Cache {

@@ -41,7 +41,19 @@ pub fn ensure_with(programs: &[&str], yes: bool) -> Result<(), DoctorError> {
 /// # Errors
 /// Something is missing.
 pub fn ensure_builders(yes: bool) -> Result<(), DoctorError> {
-    let missing: Vec<&Need> = needs::BUILD.iter().filter(|need| !need.is_met()).collect();
+    ensure(&needs::BUILD, yes)
+}
+
+/// Makes sure that the host can open package files, as [`ensure_with`] does for runs.
+///
+/// # Errors
+/// Something is missing.
+pub fn ensure_openers(yes: bool) -> Result<(), DoctorError> {
+    ensure(&needs::PACKAGE_FILES, yes)
+}
+
+fn ensure(needed: &[Need], yes: bool) -> Result<(), DoctorError> {
+    let missing: Vec<&Need> = needed.iter().filter(|need| !need.is_met()).collect();
     if missing.is_empty() {
         Ok(())
     } else {
@@ -55,18 +67,14 @@ pub fn ensure_builders(yes: bool) -> Result<(), DoctorError> {
 /// Something is missing or unfit.
 pub fn report(yes: bool) -> Result<(), DoctorError> {
     let (good, bad) = (style(AnsiColor::Green), style(AnsiColor::Red));
-    for need in needs::ALL.iter().chain(&needs::BUILD) {
+    for need in needs::all() {
         let (mark, found) = match need.state() {
             State::Found(version) => (format!("{good}✓{good:#}"), version),
             State::Missing => (format!("{bad}✗{bad:#}"), format!("missing: {}", need.source.describe())),
         };
         crate::print::out!("{mark} {:<20} {found}\n  {:<20} {}", need.program, "", need.why);
     }
-    let missing: Vec<&Need> = needs::ALL
-        .iter()
-        .chain(&needs::BUILD)
-        .filter(|need| !need.is_met())
-        .collect();
+    let missing: Vec<&Need> = needs::all().filter(|need| !need.is_met()).collect();
     if missing.is_empty() {
         qemu_is_fit()?;
         crate::print::out!("this machine has all that is needed");

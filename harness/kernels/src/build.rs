@@ -4,16 +4,21 @@
 //! toolchain, the variables. So a tree of which none of that differs from one that was built is not built: the artifact
 //! is there.
 
+#[cfg(test)]
+mod borders;
 pub mod closure;
 pub(crate) mod config;
 mod configure;
 mod error;
+pub mod folders;
 mod fragment;
 mod job;
+mod kconfig;
 mod keep;
 pub mod line;
 pub mod make;
 mod stop;
+pub mod uses;
 
 use std::fs;
 use std::os::fd::AsFd;
@@ -22,15 +27,22 @@ use std::time::Instant;
 use super::source::{self, Repo, Tree};
 use super::store::Artifact;
 use super::tree::TreeSource;
-use closure::Closure;
 use configure::config_sum;
 pub use error::BuildError;
+use folders::Folders;
 use host::cache::{Cache, CacheError};
 use host::progress::Progress;
 use job::Job;
 use line::Line;
 use make::Make;
 pub use stop::Stop;
+
+/// How a tree is built.
+struct How<'a> {
+    folders: Folders,
+    progress: &'a Progress,
+    stop: Option<&'a Stop>,
+}
 
 /// Builds a tree, unless the store has what would come of it.
 ///
@@ -43,9 +55,15 @@ pub fn build(
     id: &str,
     tree: &Tree,
     source: &TreeSource,
+    folders: Folders,
     progress: &Progress,
 ) -> Result<Artifact, BuildError> {
-    build_or_stop(cache, repo, id, tree, source, progress, None)
+    let how = How {
+        folders,
+        progress,
+        stop: None,
+    };
+    build_or_stop(cache, repo, id, tree, source, &how)
 }
 
 /// Builds a tree that may be wanted later, below everything else that runs, and without a word.
@@ -60,7 +78,25 @@ pub fn build_ahead(
     source: &TreeSource,
     stop: &Stop,
 ) -> Result<Artifact, BuildError> {
-    build_or_stop(cache, repo, id, tree, source, &Progress::hidden(), Some(stop))
+    let how = How {
+        folders: Folders::OneMore,
+        progress: &Progress::hidden(),
+        stop: Some(stop),
+    };
+    build_or_stop(cache, repo, id, tree, source, &how)
+}
+
+/// A tree with the fixes that today's tools need and it lacks, which are said; none if it lacks none.
+fn mend(cache: &Cache, repo: &Repo, tree: &Tree, progress: &Progress) -> Result<Option<Tree>, BuildError> {
+    let mended = source::mend(repo, cache, tree, job::release_of(repo, tree)?)?;
+    Ok(mended.map(|(mended, fixes)| {
+        let fixes = fixes.join(", ");
+        progress.say(&format!(
+            "{}: mended for today's compiler and linker by {fixes}",
+            tree.name
+        ));
+        mended
+    }))
 }
 
 fn build_or_stop(
@@ -69,25 +105,26 @@ fn build_or_stop(
     id: &str,
     tree: &Tree,
     source: &TreeSource,
-    progress: &Progress,
-    stop: Option<&Stop>,
+    how: &How<'_>,
 ) -> Result<Artifact, BuildError> {
-    let mended = source::mend(repo, cache, tree, job::release_of(repo, tree)?)?;
-    if let Some((_, fixes)) = &mended {
-        let fixes = fixes.join(", ");
-        progress.say(&format!(
-            "{}: mended for today's compiler and linker by {fixes}",
-            tree.name
-        ));
-    }
-    let tree = mended.as_ref().map_or(tree, |(tree, _)| tree);
-    let job = Job::new(repo, id, tree, source)?;
+    let progress = how.progress;
+    let given = tree;
+    let mended = mend(cache, repo, tree, progress)?;
+    let tree = mended.as_ref().unwrap_or(tree);
+    let job = Job::new(repo, id, tree, given, source)?;
     let on_wait = || progress.say(&format!("waiting for another run that builds in the directory of {id}"));
-    let mut line = Line::open(cache, source, on_wait)?;
+    let nth = folders::nearest(cache, repo, given, source, how.folders);
+    let mut line = Line::open(cache, source, nth, on_wait)?;
+    let others = folders::others(cache, source, nth);
+    let known = |line: &Line, config: &str| {
+        let mut memories = std::iter::once(line.memory()).chain(&others);
+        memories.find_map(|memory| job.known(cache, repo, memory, config, progress))
+    };
     let inputs = job.config_inputs();
-    let foreseen = line.state().configs.get(&inputs).cloned();
+    let mut memories = std::iter::once(line.memory()).chain(&others);
+    let foreseen = memories.find_map(|memory| memory.state().configs.get(&inputs)).cloned();
     if let Some(config) = &foreseen
-        && let Some(artifact) = job.known(cache, repo, &line, config, progress)
+        && let Some(artifact) = known(&line, config)
     {
         return Ok(artifact);
     }
@@ -109,27 +146,25 @@ fn build_or_stop(
         variables: job.variables.clone(),
         lock: lock.as_fd(),
         log: &log,
-        stop,
+        stop: how.stop,
     };
     let there = config_sum(&objects).filter(|sum| foreseen.as_ref() == Some(sum));
     let config = match there {
         Some(config) => config,
         None => {
             let _step = progress.spinner(format!("configuring {id}"));
-            job.configure(&make).map_err(|error| job.too_old(error))?
+            job.configure(&make, progress).map_err(|error| job.too_old(error))?
         }
     };
     line.remember_config(&inputs, &config)?;
     // Asked before with the very same configuration, the answer would be the same.
     if foreseen.as_ref() != Some(&config)
-        && let Some(artifact) = job.known(cache, repo, &line, &config, progress)
+        && let Some(artifact) = known(&line, &config)
     {
         return Ok(artifact);
     }
     let made = job
         .make(&make, line.state().whole.get(&config).copied(), progress)
         .map_err(|error| job.too_old(error))?;
-    let closure =
-        Closure::of_build(&objects, &folder, &job.all).map_err(|source| CacheError::io("read", &objects, source))?;
-    job.keep(cache, &mut line, &make, &config, &closure, (started, made))
+    job.keep(cache, &mut line, &make, &config, (started, made))
 }

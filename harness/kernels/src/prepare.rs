@@ -268,7 +268,15 @@ impl Run<'_> {
         let (repo, tree) = self.source(id, source, lock, lock_path)?;
         // Building takes long: others may use the index meanwhile.
         self.release();
-        Ok(build::build(self.cache, &repo, id, &tree, source, self.progress)?)
+        Ok(build::build(
+            self.cache,
+            &repo,
+            id,
+            &tree,
+            source,
+            build::folders::Folders::AsTheyAre,
+            self.progress,
+        )?)
     }
 
     fn source(

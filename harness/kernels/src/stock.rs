@@ -40,20 +40,6 @@ pub fn build_folders(cache: &Cache) -> Vec<BuildFolder> {
     line::all(cache).into_iter().map(folder).collect()
 }
 
-/// Bytes on disk of everything below a directory.
-#[must_use]
-pub fn size_bytes(dir: &Path) -> u64 {
-    use std::os::unix::fs::MetadataExt;
-    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    entries
-        .map(|entry| match entry.metadata() {
-            Ok(metadata) if metadata.is_dir() => size_bytes(&entry.path()),
-            Ok(metadata) => metadata.blocks() * 512,
-            Err(_) => 0,
-        })
-        .sum()
-}
-
 /// An artifact or a build directory that nobody used for a time.
 #[derive(Debug, Clone)]
 pub struct Unused {

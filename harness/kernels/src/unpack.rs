@@ -95,7 +95,9 @@ fn unpack_deb(tree: &Path, of: &Path) -> Result<(), UnpackError> {
 /// Takes a kernel from where packages install it, below a directory that goes away.
 fn installed(tree: &Path, names: &str, made: &Path) -> Result<Description, UnpackError> {
     let image = only_image(tree, names)?;
-    let (mut description, vmlinux) = taken(&image, made)?;
+    // The error outlives the directory.
+    let inside = image.strip_prefix(tree).unwrap_or(&image).display();
+    let (mut description, vmlinux) = taken(&image, Path::new(&format!("{inside} of {names}")), made)?;
     let release = description.release.clone();
     let config = tree.join(format!("boot/config-{release}"));
     if config.is_file() {
@@ -124,7 +126,7 @@ fn installed(tree: &Path, names: &str, made: &Path) -> Result<Description, Unpac
 /// # Errors
 /// The image is no kernel, or the directory holds no modules of it.
 pub(crate) fn image(image: &Path, modules: Option<&Path>, made: &Path) -> Result<Description, UnpackError> {
-    let (mut description, vmlinux) = taken(image, made)?;
+    let (mut description, vmlinux) = taken(image, image, made)?;
     if let (None, Some(vmlinux)) = (modules, &vmlinux)
         && !payload::has_driver_of_disk(vmlinux)
     {
@@ -153,10 +155,11 @@ pub(crate) fn image(image: &Path, modules: Option<&Path>, made: &Path) -> Result
     Ok(description)
 }
 
-/// Puts an image into `made`, with the kernel inside it if that can be booted by itself; gives that back.
-fn taken(image: &Path, made: &Path) -> Result<(Description, Option<Vec<u8>>), UnpackError> {
+/// Puts an image, which errors name as `shown`, into `made`, with the kernel inside it if that can be booted by itself;
+/// gives that back.
+fn taken(image: &Path, shown: &Path, made: &Path) -> Result<(Description, Option<Vec<u8>>), UnpackError> {
     let bytes = read(image)?;
-    let (mut description, vmlinux) = describe(image, &bytes, "")?;
+    let (mut description, vmlinux) = describe(shown, &bytes, "")?;
     description.version.clone_from(&description.release);
     write(&made.join(BZIMAGE), &bytes)?;
     if let Some(vmlinux) = &vmlinux {
@@ -170,7 +173,7 @@ fn taken(image: &Path, made: &Path) -> Result<(Description, Option<Vec<u8>>), Un
 /// # Errors
 /// The image is no kernel, or the modules are not its own.
 pub(crate) fn built(image: &Path, modules: Option<&Path>, made: &Path) -> Result<Description, UnpackError> {
-    let (mut description, _) = taken(image, made)?;
+    let (mut description, _) = taken(image, image, made)?;
     if let Some(staged) = modules {
         let release = description.release.clone();
         let folder = modules_folder(staged, &release)?;

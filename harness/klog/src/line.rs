@@ -1,15 +1,16 @@
 //! A line of a log: what the console put before the message.
 
-use std::borrow::Cow;
+mod caller;
+mod clean;
+mod figures;
+mod host;
 
-/// Who printed a line, where `CONFIG_PRINTK_CALLER` says so.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Caller {
-    /// Nothing says who.
-    Unknown,
-    Task(u32),
-    Cpu(u32),
-}
+pub(crate) use caller::Caller;
+pub(crate) use clean::clean;
+
+use caller::{by_name, caller};
+use figures::{beginning, digits, seconds};
+use host::{dated, ends_in, of_host};
 
 /// Bytes of a time stamp with its brackets.
 const STAMP_MAX: usize = 32;
@@ -21,54 +22,7 @@ pub(crate) struct Line<'a> {
     pub(crate) caller: Caller,
     /// Whether a time stamp or a host's word before it says that it is the kernel's.
     pub(crate) is_of_kernel: bool,
-    /// Whether an end of a line within the text is written as `\x0a`.
-    pub(crate) is_escaped: bool,
     pub(crate) text: &'a str,
-}
-
-impl<'a> Line<'a> {
-    /// The lines of a message.
-    pub(crate) fn lines(self) -> impl Iterator<Item = Line<'a>> {
-        let end = if self.is_escaped { "\\x0a" } else { "\n" };
-        let texts = self.text.split(end);
-        texts.map(move |text| Line {
-            text: text.trim(),
-            ..self
-        })
-    }
-}
-
-/// Text without control characters and terminal sequences, and without what is no UTF-8.
-pub(crate) fn clean(line: &[u8]) -> Cow<'_, str> {
-    if line.iter().all(|byte| (b' '..=b'~').contains(byte)) {
-        return String::from_utf8_lossy(line);
-    }
-    let text = String::from_utf8_lossy(line);
-    let mut clean = String::with_capacity(text.len());
-    let mut rest: &str = &text;
-    while let Some(letter) = rest.chars().next() {
-        rest = rest.get(letter.len_utf8()..).unwrap_or_default();
-        if let Some(after) = after_sequence(letter, rest) {
-            rest = after;
-        } else if letter == '\u{0}' {
-            // What a serial line lost.
-        } else {
-            clean.push(if letter.is_control() { ' ' } else { letter });
-        }
-    }
-    Cow::Owned(clean)
-}
-
-/// What follows a sequence of the terminal that an escape begins: figures, signs, and a letter or a sign like `~`. The
-/// time stamp of a message is none, whatever a program left before it.
-fn after_sequence(escape: char, rest: &str) -> Option<&str> {
-    let inner = rest.strip_prefix('[').filter(|_| escape == '\u{1b}')?;
-    let inner = inner.trim_start_matches(|letter| ('0'..='?').contains(&letter));
-    let inner = inner.trim_start_matches(|letter| (' '..='/').contains(&letter));
-    match inner.chars().next() {
-        None => Some(inner),
-        Some(last) => ('@'..='~').contains(&last).then(|| inner.get(1..).unwrap_or_default()),
-    }
 }
 
 /// Takes the level, the time stamp and the caller mark off a line.
@@ -77,23 +31,23 @@ pub(crate) fn parse(line: &str) -> Line<'_> {
         time_us: None,
         caller: Caller::Unknown,
         is_of_kernel: false,
-        is_escaped: false,
         text: line.trim(),
     };
     if let Some(record) = record(parsed.text) {
         return record;
     }
+    parsed.is_of_kernel = decoded(parsed.text).is_some();
     parsed.text = without_level(parsed.text);
     if let Some((time_us, rest)) = stamp(parsed.text) {
         parsed.time_us = time_us;
-        parsed.is_of_kernel = time_us.is_some();
+        parsed.is_of_kernel = true;
         parsed.text = rest.trim_start();
     } else if let Some(at) = embedded_stamp(parsed.text)
         && let Some((time_us, rest)) = parsed.text.get(at..).and_then(stamp)
     {
         // Something else was on the line: a program's output without a line's end, or a host's prefix.
         parsed.time_us = time_us;
-        parsed.is_of_kernel = time_us.is_some();
+        parsed.is_of_kernel |= time_us.is_some();
         parsed.text = rest.trim_start();
     }
     if parsed.time_us.is_none()
@@ -115,8 +69,8 @@ pub(crate) fn parse(line: &str) -> Line<'_> {
 
 /// Where in a line a further message begins, as it does when CPUs print at once and a line's end is lost.
 pub(crate) fn next_message(line: &str) -> Option<usize> {
-    let from = line.trim_start().len();
-    let from = line.len() - from + 1;
+    let first = line.trim_start();
+    let from = line.len() - first.len() + first.chars().next()?.len_utf8();
     let at = embedded_stamp(line.get(from..)?)?;
     Some(from + at)
 }
@@ -132,6 +86,34 @@ pub(crate) fn last_head(bytes: &[u8]) -> Option<usize> {
     };
     let stamp = brackets.clone().find(is_stamp);
     stamp.or_else(|| brackets.find(|at| bytes.len() - at <= STAMP_MAX))
+}
+
+/// How an end of a line is written in a record.
+pub(crate) const END_IN_RECORD: &str = "\\x0a";
+
+/// Where the last end of a line within a record stands in its bytes; at their end one may have begun.
+pub(crate) fn last_end_in_record(bytes: &[u8]) -> Option<usize> {
+    let end = END_IN_RECORD.as_bytes();
+    let tail = |at: &usize| bytes.get(*at..).unwrap_or_default();
+    let is_end = |at: &usize| tail(at).starts_with(end) || end.starts_with(tail(at));
+    (0..bytes.len()).rev().find(is_end)
+}
+
+/// What a record says of its lines: all but their text.
+pub(crate) fn record_head(line: &str) -> Option<Line<'static>> {
+    record(line.trim()).map(
+        |Line {
+             time_us,
+             caller,
+             is_of_kernel,
+             ..
+         }| Line {
+            time_us,
+            caller,
+            is_of_kernel,
+            text: "",
+        },
+    )
 }
 
 /// A record as `/dev/kmsg` and netconsole have it: `level,number,microseconds,flags[,caller=T12];text`. netconsole may
@@ -154,7 +136,6 @@ fn record(text: &str) -> Option<Line<'_>> {
         time_us: Some(time_us),
         caller,
         is_of_kernel: true,
-        is_escaped: true,
         text: text.trim_start(),
     })
 }
@@ -179,10 +160,6 @@ fn decoded(text: &str) -> Option<&str> {
         .strip_prefix(':')?
         .split_once(':')?;
     LEVELS.contains(&level.trim_end()).then(|| rest.trim_start())
-}
-
-fn digits(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// A time stamp at the beginning of a text, and what follows: `[    1.234567]`, or what `dmesg` prints with `-T` (a
@@ -218,84 +195,10 @@ fn stamp(text: &str) -> Option<(Option<u64>, &str)> {
     (is_date || is_since).then_some((None, rest))
 }
 
-/// Whether a short text has a few words and then what a shape says.
-fn ends_in(text: &str, shape: &str) -> bool {
-    const WORDS_MAX: usize = 32;
-    let at = text
-        .len()
-        .checked_sub(shape.len())
-        .filter(|at| (1..=WORDS_MAX).contains(at));
-    at.and_then(|at| text.get(at..))
-        .is_some_and(|end| has_shape(end, shape))
-}
-
-/// The two parts of a number of seconds, which are digits.
-fn seconds(text: &str) -> Option<(&str, &str)> {
-    let is_number = |text: &str| !text.is_empty() && digits(text);
-    text.split_once('.')
-        .filter(|(seconds, fraction)| is_number(seconds) && is_number(fraction))
-}
-
-/// What follows the date and the host's name in a log that a host keeps (`Nov 30 03:05:50 host kernel: `, the same with
-/// microseconds,
-/// `2026-11-30T03:05:50+00:00 host kernel: `, `Mon 2026-11-30 03:05:50 UTC host kernel: `,
-/// `1764493550.123456 host kernel: `) or a date of `dmesg --time-format iso`.
-fn dated(text: &str) -> Option<&str> {
-    const MONTHS: [&str; 12] = [
-        "Jan ", "Feb ", "Mar ", "Apr ", "May ", "Jun ", "Jul ", "Aug ", "Sep ", "Oct ", "Nov ", "Dec ",
-    ];
-    if MONTHS.iter().any(|month| text.starts_with(month)) {
-        let (date, rest) = text.split_at_checked(15)?;
-        let (micros, rest) = rest.split_once(' ')?;
-        let is_fraction = micros.strip_prefix('.').is_some_and(digits);
-        let fits = has_shape(date, "aaa 99 99:99:99") && (micros.is_empty() || is_fraction);
-        return fits.then(|| of_host(rest)).flatten();
-    }
-    if let Some((date, rest)) = text.split_at_checked(24)
-        && has_shape(date, "aaa 9999-99-99 99:99:99 ")
-    {
-        let (_zone, rest) = rest.split_once(' ')?;
-        return of_host(rest);
-    }
-    let (date, rest) = text.split_once(' ')?;
-    if seconds(date).is_some_and(|(seconds, micros)| seconds.len() >= 9 && micros.len() == 6) {
-        return of_host(rest);
-    }
-    if !has_shape(date.get(..19)?, "9999-99-99a99:99:99") {
-        return None;
-    }
-    // Only dmesg has a comma, and then no name.
-    if date.get(19..)?.starts_with(',') {
-        return Some(rest);
-    }
-    of_host(rest)
-}
-
-/// Whether a text is of letters (`a`), digits (`9`, or a blank before one) and other signs as a shape says.
-fn has_shape(text: &str, shape: &str) -> bool {
-    let fits = |(byte, wanted): (u8, u8)| match wanted {
-        b'a' => byte.is_ascii_alphabetic(),
-        b'9' => byte.is_ascii_digit() || byte == b' ',
-        _ => byte == wanted,
-    };
-    text.len() == shape.len() && text.bytes().zip(shape.bytes()).all(fits)
-}
-
-/// What the kernel says by a host's name: `host kernel: text`, or `kernel: text` with `--no-hostname`.
-fn of_host(text: &str) -> Option<&str> {
-    if let Some(rest) = text.strip_prefix("kernel: ") {
-        return Some(rest);
-    }
-    let (host, rest) = text.split_once(" kernel: ")?;
-    (!host.is_empty() && !host.contains(char::is_whitespace)).then_some(rest)
-}
-
 /// Where a full time stamp, with six places, stands in a text.
 fn embedded_stamp(text: &str) -> Option<usize> {
     text.match_indices('[').map(|(at, _)| at).find(|at| {
-        let Some(inner) = text.get(at + 1..).and_then(|rest| rest.get(..rest.len().min(20))) else {
-            return false;
-        };
+        let inner = beginning(text.get(at + 1..).unwrap_or_default(), 20);
         let Some((inner, _)) = inner.split_once(']') else {
             return false;
         };
@@ -304,19 +207,6 @@ fn embedded_stamp(text: &str) -> Option<usize> {
         };
         !seconds.is_empty() && digits(seconds) && micros.len() == 6 && digits(micros)
     })
-}
-
-/// A caller mark (`[   T12]`, `[    C0]`) and what follows.
-fn caller(text: &str) -> Option<(Caller, &str)> {
-    let (inner, rest) = text.strip_prefix('[')?.split_once(']')?;
-    Some((by_name(inner.trim())?, rest))
-}
-
-/// `T12` or `C0`.
-fn by_name(name: &str) -> Option<Caller> {
-    let number = |text: &str| digits(text).then(|| text.parse().ok()).flatten();
-    let task = name.strip_prefix('T').and_then(number).map(Caller::Task);
-    task.or_else(|| name.strip_prefix('C').and_then(number).map(Caller::Cpu))
 }
 
 #[cfg(test)]
@@ -359,6 +249,14 @@ mod tests {
             "[Mon Nov 30 03:05:50 2026] a",
             "Mon 2026-11-30 03:05:50 UTC host kernel: a",
             "1764493550.123456 host kernel: a",
+            // In other languages.
+            "Dez 01 03:05:50 host kernel: a",
+            "d\u{e9}c.  1 03:05:50.123456 host kernel: a",
+            "12\u{6708} 01 03:05:50 kernel: a",
+            " 1\u{6708} 01 03:05:50 host kernel: a",
+            "Di 2026-12-01 03:05:50 CET host kernel: a",
+            "mar. 2026-12-01 03:05:50 +03 host kernel: a",
+            "\u{706b} 2026-12-01 03:05:50 JST kernel: a",
             "Nov 30 03:05:50 kernel: a",
         ] {
             assert_eq!(text(line), plain(None, "a"));
@@ -371,6 +269,10 @@ mod tests {
             "2026-11-30T03:05:50+00:00 host a[1]: kernel: a",
             "2026-11-30 kernel: a",
             "host kernel: a",
+            "01 03:05:50 host kernel: a",
+            "Dez 01 03:05:50 host a[1]: kernel: a",
+            "Di 2026-12-01 03:05:50 CET host a[1]: kernel: a",
+            "a: Dez 01 03:05:50 host kernel: a",
         ] {
             assert_eq!(text(line), plain(None, line));
         }
@@ -443,19 +345,5 @@ mod tests {
         );
         assert_eq!(next_message("[    5.123456] a [5.1] b"), None);
         assert_eq!(next_message(""), None);
-    }
-
-    #[test]
-    fn what_is_no_text_is_cleaned() {
-        assert_eq!(clean(b"a\x1b[0;31mb\x00c\td\r"), "abc d ");
-        assert_eq!(clean(b"\xffa"), "\u{fffd}a");
-        assert_eq!(clean(b"\x1b["), "");
-        assert_eq!(clean(b"\x1b[200~BUG: a"), "BUG: a");
-        for stamp in ["[    5.123456]", "[12345.123456]"] {
-            assert_eq!(
-                clean(format!("a\x1b{stamp} BUG: a").as_bytes()),
-                format!("a {stamp} BUG: a")
-            );
-        }
     }
 }

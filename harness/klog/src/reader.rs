@@ -47,6 +47,8 @@ pub struct Reader {
     partial: Vec<u8>,
     /// Whether a part of that line has been looked at.
     is_within: bool,
+    /// What it says of its messages, if it is a record.
+    record: Option<Line<'static>>,
     /// Whether what follows in that line is a quotation.
     is_quoted: bool,
     number: usize,
@@ -81,6 +83,7 @@ impl Reader {
             left_out: 0,
             partial: Vec::new(),
             is_within: false,
+            record: None,
             is_quoted: false,
             number: 0,
             stamped: false,
@@ -111,11 +114,21 @@ impl Reader {
             }
             rest = tail;
             let late = self.partial.len().saturating_sub(BEGUN_MAX);
-            let begun = line::last_head(self.partial.get(late..).unwrap_or_default());
+            let tail = self.partial.get(late..).unwrap_or_default();
+            let begun = line::last_head(tail);
+            let begun = begun.max(self.is_in_record().then(|| line::last_end_in_record(tail)).flatten());
             let at = begun.map_or(self.partial.len(), |begun| late + begun);
             let begun = self.partial.split_off(at);
             let part = std::mem::replace(&mut self.partial, begun);
             self.part(&part);
+        }
+    }
+
+    /// Whether the line that is not complete yet is a record.
+    fn is_in_record(&self) -> bool {
+        match self.is_within {
+            true => self.record.is_some(),
+            false => line::record_head(&line::clean(&self.partial)).is_some(),
         }
     }
 
@@ -136,21 +149,37 @@ impl Reader {
 
     /// Takes a part of a line.
     fn part(&mut self, part: &[u8]) {
-        self.number += usize::from(!self.is_within);
-        self.is_within = true;
         if self.is_quoted {
             return;
         }
         let text = line::clean(part);
-        let mut rest: &str = &text;
-        loop {
+        if !self.is_within {
+            self.is_within = true;
+            self.number += 1;
+            self.record = line::record_head(&text);
+        }
+        match self.record {
+            None => self.messages(&text),
+            Some(_) => text.split(line::END_IN_RECORD).for_each(|line| self.messages(line)),
+        }
+    }
+
+    /// Takes what has no end of a line.
+    fn messages(&mut self, text: &str) {
+        let mut rest = text;
+        while !self.is_quoted {
             let next = line::next_message(rest);
             let (first, more) = match next.and_then(|at| rest.split_at_checked(at)) {
                 Some((first, more)) => (first, Some(more)),
                 None => (rest, None),
             };
-            let parsed = line::parse(first);
-            if parsed.text.starts_with(OURS) {
+            let mut parsed = line::parse(first);
+            if let Some(record) = self.record.filter(|_| parsed.time_us.is_none()) {
+                parsed = Line {
+                    text: parsed.text,
+                    ..record
+                };
+            } else if parsed.text.starts_with(OURS) {
                 // What follows is a quotation.
                 self.is_quoted = true;
                 self.stamped |= parsed.time_us.is_some();
@@ -159,7 +188,7 @@ impl Reader {
             // What a host puts before the kernel's time stamps is no line of a report.
             let is_prefix = more.is_some() && parsed.time_us.is_none() && !parsed.text.contains("+0x");
             if !is_prefix || self.opening(&parsed).is_some() {
-                parsed.lines().for_each(|line| self.message(&line));
+                self.message(&parsed);
             }
             match more {
                 Some(more) => rest = more,

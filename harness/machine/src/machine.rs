@@ -227,10 +227,11 @@ impl Machine {
         cpu_ms(self.vm.pid()).unwrap_or(0)
     }
 
-    /// Whether QEMU runs, and what CPU time its virtual CPUs had.
-    #[must_use]
-    pub fn vitals(&self) -> Vitals {
-        vitals::of(self.vm.pid(), &self.cpu_threads)
+    /// Tells, as often as it is asked, whether QEMU runs and what CPU time its virtual CPUs had. It is of the QEMU that
+    /// runs now.
+    pub fn vitals_reader(&self) -> impl Fn() -> Vitals + Send + Sync + use<> {
+        let (pid, threads) = (self.vm.pid(), self.cpu_threads.clone());
+        move || vitals::of(pid, &threads)
     }
 
     /// Where the virtual CPUs are, by QEMU's monitor; nothing if there is none, or it does not answer at once.

@@ -1,6 +1,7 @@
 //! A program of a person's own, in place of the cases: what can run in a guest, and its fault plan.
 
 mod line;
+mod program;
 mod time;
 
 use std::path::{Path, PathBuf};
@@ -45,17 +46,7 @@ pub fn exec(request: &ExecRequest<'_>) -> Result<Exec, Failure> {
         seed,
     } = *request;
     let (program, args) = line::words(line)?;
-    let bytes = std::fs::read(&program).map_err(|error| {
-        let hint = line::hint(line).unwrap_or_default();
-        Failure::new(
-            Exit::NoInput,
-            format!(
-                "--exec: cannot read {}: {error}; expected the path of a static program{hint}",
-                program.display()
-            ),
-        )
-    })?;
-    check_static(&program, &bytes)?;
+    program::check(&program, &line::hint(line).unwrap_or_default())?;
     if program.file_name().is_some_and(|name| name == OF_GUEST) {
         return Err(Failure::new(
             Exit::Usage,
@@ -101,38 +92,6 @@ pub fn exec(request: &ExecRequest<'_>) -> Result<Exec, Failure> {
     })
 }
 
-/// The guest has no shared libraries and no shell: only a static executable runs there.
-fn check_static(program: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    use object::read::elf::{FileHeader, ProgramHeader};
-    let bad = |what: &str| {
-        let message = format!(
-            "--exec {}: {what}; the guest runs static x86-64 executables (cc -static, or Rust with -C target-feature=+crt-static)",
-            program.display()
-        );
-        Err(Failure::new(Exit::NoInput, message))
-    };
-    if bytes.starts_with(b"#!") {
-        return bad("a script, and the guest has no interpreter and no shell");
-    }
-    let Ok(header) = object::elf::FileHeader64::<object::Endianness>::parse(bytes) else {
-        return bad("not an ELF executable");
-    };
-    let Ok(endian) = header.endian() else {
-        return bad("not an ELF executable");
-    };
-    if header.e_machine(endian) != object::elf::EM_X86_64 {
-        return bad("built for another architecture");
-    }
-    let segments = header.program_headers(endian, bytes).unwrap_or_default();
-    if segments
-        .iter()
-        .any(|segment| segment.p_type(endian) == object::elf::PT_INTERP)
-    {
-        return bad("dynamically linked");
-    }
-    Ok(())
-}
-
 /// Says what is wrong with a rule before anything is started.
 ///
 /// # Errors
@@ -155,7 +114,7 @@ pub fn busybox() -> Result<PathBuf, Failure> {
         )
     })?;
     let bytes = std::fs::read(&path).map_err(|error| Failure::foreign(Exit::Internal, &error))?;
-    check_static(&path, &bytes).map_err(|_| {
+    program::check_static(&path, &bytes).map_err(|_| {
         Failure::new(
             Exit::Unavailable,
             "this busybox is dynamically linked; install the static one with `apt-get install busybox-static`",

@@ -63,13 +63,13 @@ pub fn run(
         dir,
     } = request;
     let mut runner = Runner {
-        watch: Watch::begin(machine),
+        console_from: console.bytes_read(),
+        watch: Watch::begin(console.meter(machine)),
         begin: Stats::default(),
         machine,
         plan: &context.plan,
         dir,
         started: Instant::now(),
-        console_from: console.bytes_read(),
         marked: (0, 0),
         events: Vec::new(),
         rules: Vec::new(),
@@ -77,10 +77,10 @@ pub fn run(
         fsck: None,
     };
     let ending = runner.follow_to_end(job, limit);
+    let (steal, span) = runner.watch.end();
     let Runner {
         events,
         mut rules,
-        watch,
         fsck,
         marked,
         ..
@@ -112,13 +112,13 @@ pub fn run(
         earlier,
         rules,
         fsck,
-        steal: watch.points.clone(),
+        steal,
         qemu_log,
         qemu_end: machine.qemu_end().as_ref().and_then(vm_end),
         lost,
         ..EvidenceBundle::silent(program_kind(&job.kind), needs, context, ending, own)
     };
-    (evidence, console.follow(watch))
+    (evidence, console.follow(span))
 }
 
 /// Without the check that it asked for a job has not finished.
@@ -140,7 +140,7 @@ pub(crate) fn program_kind(kind: &JobKind) -> ProgramKind {
 struct Runner<'a> {
     machine: &'a mut Machine,
     /// What the host sees of the guest by itself.
-    watch: Watch,
+    watch: Watch<'a>,
     /// How the device stood when the job was sent.
     begin: Stats,
     plan: &'a Plan,
@@ -261,9 +261,7 @@ impl Runner<'_> {
                 .map(|()| String::new())
                 .map_err(|error| on_one_line(&error)),
             Want::Check => {
-                self.watch.look(self.machine);
                 let checked = check(self.machine, job.fs, self.dir);
-                self.watch.look_after_work(self.machine);
                 let answer = checked.as_ref().map(|_| String::new()).map_err(Clone::clone);
                 self.fsck = Some(checked);
                 answer

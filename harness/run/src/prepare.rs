@@ -170,13 +170,17 @@ pub fn point_latest(base: &Path, run: &Path) -> Result<(), Failure> {
         .map_err(|error| Failure::cannot_create(&link.display().to_string(), &error))
 }
 
-/// Makes sure that the host has what it takes to build kernels, if any of these is built.
+/// Makes sure that the host has what it takes to get these kernels ready: to build them, to open their package files.
 ///
 /// # Errors
 /// Something is missing and was not installed.
-pub fn builders(kernels: &[&Kernel], yes: bool) -> Result<(), Failure> {
-    if !kernels.iter().any(|kernel| matches!(kernel.source, Source::Tree(_))) {
-        return Ok(());
+pub fn kernel_tools(kernels: &[&Kernel], yes: bool) -> Result<(), Failure> {
+    let any = |is: fn(&Source) -> bool| kernels.iter().any(|kernel| is(&kernel.source));
+    if any(|source| matches!(source, Source::Tree(_))) {
+        doctor::ensure_builders(yes)?;
     }
-    doctor::ensure_builders(yes).map_err(Failure::from)
+    if any(|source| matches!(source, Source::PackageFiles(_))) {
+        doctor::ensure_openers(yes)?;
+    }
+    Ok(())
 }

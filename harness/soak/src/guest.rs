@@ -14,6 +14,8 @@ const BOOT_WITHIN: Duration = Duration::from_secs(300);
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// After so many looks at a device that has nothing to do, a guest that says nothing is given up.
 const IDLE_LOOKS_MAX: u32 = 360;
+/// Reports of one run. Each block and each request may fail once, and a run has some ten thousand of them.
+const REPORTS_MAX: usize = 1 << 18;
 
 /// Why a guest cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +35,9 @@ pub(crate) enum GuestError {
     /// The guest waits, and the device knows of nothing that it could wait for.
     #[error("{0}")]
     Stuck(String),
+    /// The guest reports more than any run can come to.
+    #[error("the guest made more than {REPORTS_MAX} reports in one run, and was ended")]
+    Endless,
     /// Device and harness do not understand each other.
     #[error("the device answers {0} to a question for something else")]
     Answer(String),
@@ -43,9 +48,11 @@ impl ExitError for GuestError {
         match self {
             GuestError::Start(error) => error.exit(),
             GuestError::Device(error) => error.exit(),
-            GuestError::NotReady(_) | GuestError::Gone(_) | GuestError::Stuck(_) | GuestError::Answer(_) => {
-                Exit::Unavailable
-            }
+            GuestError::NotReady(_)
+            | GuestError::Gone(_)
+            | GuestError::Stuck(_)
+            | GuestError::Endless
+            | GuestError::Answer(_) => Exit::Unavailable,
         }
     }
 }
@@ -122,8 +129,9 @@ impl FioGuest {
         let mut reports = Vec::new();
         let mut last = None;
         let mut idle = 0;
+        let mut next_look = Instant::now() + LOOK_EVERY;
         loop {
-            match self.next_report(Instant::now() + LOOK_EVERY)? {
+            match self.next_report(next_look)? {
                 Some(SoakReport::End { how }) => {
                     reports.push(SoakReport::End { how });
                     return Ok(reports);
@@ -131,21 +139,24 @@ impl FioGuest {
                 Some(SoakReport::Unfit { reason }) => return Err(GuestError::NotReady(reason)),
                 Some(report) => {
                     idle = 0;
-                    reports.push(report);
+                    add(&mut reports, report)?;
                 }
-                None => {
-                    let stats = self.stats()?;
-                    if last.as_ref().is_some_and(|last| moved(last, &stats)) {
-                        idle = 0;
-                    } else {
-                        idle += 1;
-                        self.nudge(&stats, nudges)?;
-                    }
-                    if idle > IDLE_LOOKS_MAX {
-                        return Err(self.stuck(&stats));
-                    }
-                    last = Some(stats);
+                None => {}
+            }
+            // Also while the guest reports: one of its jobs may wait for what a rule keeps.
+            if Instant::now() >= next_look {
+                let stats = self.stats()?;
+                if last.as_ref().is_some_and(|last| moved(last, &stats)) {
+                    idle = 0;
+                } else {
+                    idle += 1;
+                    self.nudge(&stats, nudges)?;
                 }
+                if idle > IDLE_LOOKS_MAX {
+                    return Err(self.stuck(&stats));
+                }
+                last = Some(stats);
+                next_look = Instant::now() + LOOK_EVERY;
             }
         }
     }
@@ -211,7 +222,29 @@ impl FioGuest {
     }
 }
 
+/// Keeps a report, unless there are too many.
+fn add(reports: &mut Vec<SoakReport>, report: SoakReport) -> Result<(), GuestError> {
+    if reports.len() >= REPORTS_MAX {
+        return Err(GuestError::Endless);
+    }
+    reports.push(report);
+    Ok(())
+}
+
 /// Whether the device has done something between two looks.
 fn moved(before: &Stats, now: &Stats) -> bool {
     (before.submitted, before.completed, before.connections) != (now.submitted, now.completed, now.connections)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_that_reports_without_end_is_not_heard_without_end() {
+        let mut reports = Vec::new();
+        let heard = (0..=REPORTS_MAX).find_map(|_| add(&mut reports, SoakReport::Ready).err());
+        assert!(matches!(heard, Some(GuestError::Endless)));
+        assert_eq!(reports.len(), REPORTS_MAX);
+    }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use bisect_run::{
-    CommitRange, DeltaRange, Ends, RangeRequest, Request, RunOptions, SeriesBase, SeriesRange, Subject, When,
+    CommitRange, Confirm, DeltaRange, Ends, RangeRequest, Request, RunOptions, SeriesBase, SeriesRange, Subject, When,
 };
 use clap::{Args, ValueEnum};
 use exit::{Exit, Failure};
@@ -50,6 +50,9 @@ pub(crate) struct BisectArgs {
     /// While a guest runs, build the kernels that are likely to be wanted next.
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = WhenWord::Auto)]
     pub(crate) ahead: WhenWord,
+    /// Once the change is found: build and run the newest commit without it, too.
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = ConfirmWord::Cheap)]
+    pub(crate) confirm: ConfirmWord,
     /// Where journal, runs and report are kept [default: a directory that follows from what is asked, below
     /// target/bioscope/bisect].
     #[arg(long, value_name = "DIR")]
@@ -132,6 +135,27 @@ pub(crate) enum WhenWord {
     Never,
 }
 
+/// Words of `--confirm`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ConfirmWord {
+    /// If no more than a quarter of it has to be made.
+    Cheap,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl From<ConfirmWord> for Confirm {
+    fn from(word: ConfirmWord) -> Confirm {
+        match word {
+            ConfirmWord::Cheap => Confirm::Cheap,
+            ConfirmWord::Always => Confirm::Always,
+            ConfirmWord::Never => Confirm::Never,
+        }
+    }
+}
+
 impl From<WhenWord> for When {
     fn from(word: WhenWord) -> When {
         match word {
@@ -149,6 +173,7 @@ impl BisectArgs {
             dry_run: self.dry_run,
             restart: self.restart,
             ahead: self.ahead.into(),
+            confirm: self.confirm.into(),
             accel: self.machine.accel.into(),
             case_limit: self.machine.case_limit,
             cold_boot: self.machine.cold_boot,

@@ -41,7 +41,7 @@ pub(crate) fn run(args: &BuildArgs) -> Result<Exit, Failure> {
             head shows how to name source",
         ));
     }
-    prepare::builders(&kernels, args.host.install.yes)?;
+    prepare::kernel_tools(&kernels, args.host.install.yes)?;
     let options = Options {
         offline: args.host.offline,
         ..Options::default()

@@ -117,18 +117,41 @@ const NO_LOGS: [(&[u8], &str, &str); 9] = [
 /// Fields of a journal's entries, as `journalctl -o export` and `-o verbose` begin with some of them.
 const JOURNAL_FIELDS: [&str; 5] = ["__CURSOR=", "PRIORITY=", "_BOOT_ID=", "_MACHINE_ID=", "_TRANSPORT="];
 
+/// Whether a text begins as JSON does: an object, a list of them, or a stream of them in which each has a mark before
+/// it (`journalctl -o json-seq`, `-o json-sse`).
+fn is_json(head: &[u8]) -> bool {
+    let head = head.strip_prefix("\u{feff}".as_bytes()).unwrap_or(head);
+    let head = head
+        .strip_prefix(b"\x1e")
+        .or(head.strip_prefix(b"data: "))
+        .unwrap_or(head);
+    let mut text = head.iter().filter(|byte| !byte.is_ascii_whitespace()).copied();
+    match (text.next(), text.next(), text.next()) {
+        (Some(b'{'), Some(b'"'), _) | (Some(b'['), Some(b'{'), Some(b'"')) => true,
+        // A list of nothing.
+        (Some(b'['), Some(b']'), None) => true,
+        _ => false,
+    }
+}
+
+/// Whether a journal's fields are at least half of the lines. One of them may stand in a log.
+fn has_fields(head: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(head);
+    let lines = text.lines().map(str::trim_start).filter(|line| !line.is_empty());
+    let is_name = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+    let is_field = |line: &&str| line.split_once('=').is_some_and(|(name, _)| is_name(name));
+    let fields: Vec<&str> = lines.clone().filter(is_field).collect();
+    let is_of_journal = |line: &&str| JOURNAL_FIELDS.iter().any(|field| line.starts_with(field));
+    fields.iter().any(is_of_journal) && fields.len() * 2 >= lines.count()
+}
+
 /// What is no log must not read as a log without reports.
 fn refuse_no_log(head: &[u8], name: &str) -> Result<(), Failure> {
     let known = NO_LOGS.iter().find(|(magic, ..)| head.starts_with(magic));
-    let mut text = head.iter().filter(|byte| !byte.is_ascii_whitespace());
-    let is_json = text.next() == Some(&b'{') && text.next() == Some(&b'"');
-    let lines = String::from_utf8_lossy(head);
-    let mut fields = JOURNAL_FIELDS.iter();
-    let has_fields = fields.any(|field| lines.lines().any(|line| line.trim_start().starts_with(field)));
     let (what, instead) = match known {
         Some((_, what, instead)) => (*what, *instead),
-        None if is_json => ("JSON", "the text that `dmesg` or `journalctl -k` prints without it"),
-        None if has_fields => (
+        None if is_json(head) => ("JSON", "the text that `dmesg` or `journalctl -k` prints without it"),
+        None if has_fields(head) => (
             "a list of a journal's fields",
             "what `journalctl -k` prints without `-o`",
         ),

@@ -80,7 +80,7 @@ pub(crate) fn run(args: &ShellArgs) -> Result<Exit, Failure> {
         exec::check_rule(rule)?;
     }
     prepare::host(args.host.install.yes)?;
-    prepare::builders(&[kernel], args.host.install.yes)?;
+    prepare::kernel_tools(&[kernel], args.host.install.yes)?;
     let options = Options {
         offline: args.host.offline,
         ..Options::default()

@@ -65,6 +65,7 @@ pub(crate) fn run(args: &SoakArgs) -> Result<Exit, Failure> {
     let kernel = one_kernel(&manifest, &args.kernel)?;
     session::check_rules(&args.rule)?;
     prepare::host_with(&["fio"], args.host.install.yes)?;
+    prepare::kernel_tools(&[kernel], args.host.install.yes)?;
     let options = Options {
         offline: args.host.offline,
         ..Options::default()

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use clap::{Args, Subcommand};
 use exit::{Exit, ExitError, Failure};
-use host::cache::Cache;
+use host::cache::{self, Cache};
 use host::places::Places;
 use host::progress::Progress;
 use host::suggest;
@@ -80,7 +80,7 @@ fn list(cache: &Cache) {
         host::out!(
             "  {}  {:>9}  used {:>8}  {} {}; {of}",
             short(&kept.hash),
-            size(stock::size_bytes(&kept.dir)),
+            size(cache::size_bytes(&kept.dir)),
             ago(kept.used),
             kept.description.release,
             kept.description.version
@@ -92,7 +92,7 @@ fn list(cache: &Cache) {
         host::out!(
             "  {}  {:>9}  used {:>8}  {}",
             short(&folder.name),
-            size(stock::size_bytes(&folder.dir)),
+            size(cache::size_bytes(&folder.dir)),
             ago(folder.used),
             if folder.what.is_empty() {
                 "no build came to its end"
@@ -107,7 +107,7 @@ fn gc(cache: &Cache, days: u64, dry_run: bool) -> Result<(), Failure> {
     let mut freed = 0;
     for unused in stock::unused(cache, Duration::from_secs(days.saturating_mul(24 * 3600))) {
         let dir = unused.dir.display();
-        let bytes = stock::size_bytes(&unused.dir);
+        let bytes = cache::size_bytes(&unused.dir);
         let verb = if dry_run { "would remove" } else { "removed" };
         if !dry_run && !unused.remove(cache)? {
             host::out!("in use, stays: {dir}");
@@ -203,7 +203,7 @@ fn say(kept: &Kept) {
         description.release,
         description.version,
         dir.display(),
-        size(stock::size_bytes(dir)),
+        size(cache::size_bytes(dir)),
         ago(*used)
     );
     if let Some(made) = &description.made_of {

@@ -111,7 +111,7 @@ pub(crate) fn run(args: &TestArgs) -> Result<Exit, Failure> {
         return Ok(Exit::Success);
     }
     prepare::host(args.host.install.yes)?;
-    prepare::builders(&kernels, args.host.install.yes)?;
+    prepare::kernel_tools(&kernels, args.host.install.yes)?;
     let run = resolve(args, &places, &manifest_path, &choice, trials, exec)?;
     matrix(&run, &places, args.jobs.map(NonZeroUsize::get))?;
     let results = run.collect();

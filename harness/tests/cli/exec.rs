@@ -2,12 +2,22 @@
 
 use super::place::Place;
 
-/// The head of a static x86-64 executable, which is all of it that is looked at before a guest runs it.
+/// A static x86-64 executable as far as it is looked at before a guest runs it.
 fn static_elf() -> Vec<u8> {
-    let mut head = vec![0; 64];
+    let mut head = vec![0; 64 + 56];
     head[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
-    // e_type, e_machine, e_version, e_ehsize, e_phentsize.
-    for (at, value) in [(16, 2), (18, 62), (20, 1), (52, 64), (54, 56)] {
+    // e_type, e_machine, e_version, e_phoff, e_ehsize, e_phentsize, e_phnum, and a segment's p_type, p_filesz.
+    for (at, value) in [
+        (16, 2),
+        (18, 62),
+        (20, 1),
+        (32, 64),
+        (52, 64),
+        (54, 56),
+        (56, 1),
+        (64, 1),
+        (96, 120),
+    ] {
         head[at] = value;
     }
     head
@@ -58,6 +68,22 @@ fn arguments_are_quoted_as_in_a_shell() {
     error: --exec ./inject: the guest has a program `inject` of its own in the same place; give yours another name
     exit code 64
     ");
+    std::fs::write(place.dir().join("cut"), &static_elf()[..100]).unwrap();
+    insta::assert_snapshot!(place.list(&["--exec", "./cut"]), @"
+    error: --exec ./cut: an ELF that is cut off: its headers tell of more than the file has; the guest runs static \
+    x86-64 executables (cc -static, or Rust with -C target-feature=+crt-static)
+    exit code 66
+    ");
+    let made = std::process::Command::new("mkfifo")
+        .arg(place.dir().join("fifo"))
+        .status();
+    assert!(made.unwrap().success());
+    insta::assert_snapshot!(place.list(&["--exec", "./fifo"]), @"
+    error: --exec: cannot read ./fifo: it is no regular file; expected the path of a static program
+    exit code 66
+    ");
+    let said = place.list(&["--exec", "./args 1 #2\n3"]);
+    assert!(said.contains("what follows the `#` is a comment"), "{said}");
     place.file("script", "#!/bin/sh\nexit 1\n");
     insta::assert_snapshot!(place.list(&["--exec", "./script"]), @"
     error: --exec ./script: a script, and the guest has no interpreter and no shell; the guest runs static x86-64 \

@@ -105,7 +105,7 @@ fn package_files_are_opened() {
     std::fs::write(tree.join("boot/vmlinuz-6.1.9"), b"words").unwrap();
     let said = pack();
     assert!(
-        said.contains("/boot/vmlinuz-6.1.9 is no kernel: neither a bzImage"),
+        said.contains("error: boot/vmlinuz-6.1.9 of linux.deb is no kernel: neither a bzImage"),
         "{said}"
     );
     let whole = std::fs::read(place.dir().join("linux.deb")).unwrap();
@@ -118,4 +118,59 @@ fn package_files_are_opened() {
     exit code 66
     ");
     assert_eq!(place.kept(), [""; 0]);
+}
+
+#[test]
+fn a_package_of_pacman_is_opened() {
+    if host::tool::find("bsdtar").is_none() {
+        super::namespace::skipped("there is no bsdtar, so no package can be made");
+        return;
+    }
+    let place = Place::new();
+    let modules = place.dir().join("tree/usr/lib/modules/6.1.9");
+    std::fs::create_dir_all(&modules).unwrap();
+    std::fs::write(place.dir().join("tree/.PKGINFO"), "pkgname = linux\npkgver = 6.1.9-1\n").unwrap();
+    std::fs::write(modules.join("pkgbase"), "linux\n").unwrap();
+    let name = "linux-6.1.9-1-x86_64.pkg.tar.zst";
+    let pack = || {
+        let mut command = Command::new("bsdtar");
+        command.args(["--zstd", "-cf"]).arg(place.dir().join(name));
+        command.args(["-C", "tree", ".PKGINFO", "usr"]).current_dir(place.dir());
+        assert!(command.output().unwrap().status.success());
+        std::fs::read(place.dir().join(name)).unwrap()
+    };
+    let said = told(&place, name, &pack());
+    assert!(said.contains(&format!("no kernel image in {name}")), "{said}");
+    std::fs::write(modules.join("vmlinuz"), "words").unwrap();
+    let said = told(&place, name, &pack());
+    let damaged = format!("error: usr/lib/modules/6.1.9/vmlinuz of {name} is no kernel: neither a bzImage");
+    assert!(said.contains(&damaged), "{said}");
+}
+
+#[test]
+fn a_host_without_what_opens_packages_is_told_how_to_get_it() {
+    let place = Place::new();
+    let tools = place.dir().join("tools");
+    std::fs::create_dir(&tools).unwrap();
+    for need in &host::doctor::needs::ALL {
+        if let Some(path) = host::tool::find(need.program) {
+            std::os::unix::fs::symlink(path, tools.join(need.program)).unwrap();
+        }
+    }
+    place.file("linux.deb", "!<arch>\n");
+    place.file("bzImage", "words");
+    let told = |image: &str| {
+        let mut command = place.command(&["test", "--image", image, "--offline"]);
+        let shown = place.shown(command.env("PATH", &tools).output().unwrap());
+        // Only a machine with old package lists is told to renew them.
+        shown.replace("apt-get update && ", "")
+    };
+    insta::assert_snapshot!(told("linux.deb"), @"
+    error: this machine lacks bsdtar; run `apt-get install -y --no-install-recommends libarchive-tools`, or again \
+    with --yes to have that done
+    exit code 69
+    ");
+    assert!(!place.cache().exists());
+    // No kernel but one in a package needs it.
+    assert!(told("bzImage").contains("bzImage is no kernel"));
 }

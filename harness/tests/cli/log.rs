@@ -107,6 +107,13 @@ fn what_is_no_log_is_refused() {
         (&b"\x1f\x8b\x08\0more"[..], "compressed by gzip"),
         (b"LPKSHHRH\0", "a journal of systemd"),
         (b"{\n   \"dmesg\": []}", "JSON"),
+        // From `journalctl -o json-seq` and `-o json-sse`, and what this command itself prints.
+        (b"\x1e{\"MESSAGE\":\"a\"}\n", "JSON"),
+        (b"data: {\"MESSAGE\":\"a\"}\n\n", "JSON"),
+        (b"[{\"kind\":\"bug\"}]\n", "JSON"),
+        (b"[\n  {\n    \"kind\": \"bug\"}]\n", "JSON"),
+        (b"[]\n", "JSON"),
+        (b"\xef\xbb\xbf{\"a\": 1}\n", "JSON"),
         (b"__CURSOR=s=1;i=1\nMESSAGE=a\n", "a list of a journal's fields"),
         (
             b"Mon 2026-11-30 03:05:50 UTC [s=1;i=1]\n    PRIORITY=4\n",
@@ -122,6 +129,10 @@ fn what_is_no_log_is_refused() {
     let noise = [b"\xfe\0\xe0\x80\0\0".repeat(9), b"\0".repeat(99), LOG.into()].concat();
     std::fs::write(place.dir().join("noise.log"), noise).unwrap();
     let told = place.run(&["log", "noise.log"]);
+    assert!(told.contains("2 reports"), "{told}");
+    // A program's word among the kernel's.
+    place.file("field.log", &LOG.replacen("\r\n", "\r\nPRIORITY=4\r\n", 1));
+    let told = place.run(&["log", "field.log"]);
     assert!(told.contains("2 reports"), "{told}");
     place.file("empty.log", "");
     let told = place.run(&["log", "empty.log"]);

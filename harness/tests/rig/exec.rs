@@ -161,3 +161,22 @@ fn a_case_may_be_given_less_time_or_more() {
     );
     assert!(terminal.contains(" --case-limit 5s"), "{terminal}");
 }
+
+/// On the guest's one CPU, and with its agent as one process among many.
+#[test]
+#[ignore = "boots a VM; run by cargo xtask selftest"]
+fn a_storm_of_forks_that_a_program_leaves_is_ended() {
+    let rig = Rig::new();
+    let limit = ["--case-limit", "60s"];
+    let (code, cell, _) = run(&rig, "storm", &limit);
+    assert_eq!((code, cell.verdict().word()), (0, "pass"), "{}", cell.detail());
+    let (code, cell, _) = run(
+        &rig,
+        "storm then stop",
+        &[&limit[..], &["--exec-time", "3s", "--exec-time-is", "fail"]].concat(),
+    );
+    assert_eq!(
+        (code, cell.detail().as_str()),
+        (1, "the program did not end within 3 s")
+    );
+}

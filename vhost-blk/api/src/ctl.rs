@@ -17,12 +17,23 @@ const EXPECTED: &str = "a rule, or one of list, remove RULE-NAME, clear, release
                         disconnect now, export FILE [at=MARK] [lose=…] [torn=…] [seed=N], log FILE, stats, \
                         subscribe, quit";
 
+/// How a state is exported.
+const HOW: [&str; 4] = ["at", "lose", "torn", "seed"];
+
 /// Reads what a device is told: a command, or else a rule, with or without `add` before it.
 ///
 /// # Errors
 /// What is wrong with it.
 pub fn parse<S: AsRef<str>>(words: &[S]) -> Result<Command, String> {
-    let words: Vec<&str> = words.iter().flat_map(|word| word.as_ref().split_whitespace()).collect();
+    let mut given = words.iter().map(AsRef::as_ref);
+    let words: Vec<&str> = match words {
+        // A file's name may have blanks; it was quoted then.
+        [verb, file, ..] if matches!(verb.as_ref(), "export" | "log") => {
+            let how = given.by_ref().skip(2).flat_map(str::split_whitespace);
+            [verb.as_ref(), file.as_ref()].into_iter().chain(how).collect()
+        }
+        _ => given.flat_map(str::split_whitespace).collect(),
+    };
     Ok(match words.as_slice() {
         [] | ["add"] => return Err(format!("nothing is said; expected {EXPECTED}")),
         ["list"] => Command::List,
@@ -48,16 +59,23 @@ pub fn parse<S: AsRef<str>>(words: &[S]) -> Result<Command, String> {
         },
         ["resize", bytes] => resize(bytes)?,
         ["cut", "now", how @ ..] => cut(how)?,
-        ["export", path, how @ ..] if !path.contains('=') => export(path, how)?,
-        ["log", path] => Command::ExportLog { path: absolute(path) },
+        ["cut" | "disconnect"] => {
+            return Err(format!(
+                "`{0}` alone can mean two things: `{0} now` does it at once, `add {0}` adds a rule that does it at the next request",
+                words[0]
+            ));
+        }
+        ["export", path, how @ ..] if is_file(path) => export(path, how)?,
+        ["log", path] if is_file(path) => Command::ExportLog { path: absolute(path) },
         ["set", var] => Command::Set { var: (*var).to_owned() },
         [
             "list" | "remove" | "clear" | "stats" | "subscribe" | "release" | "mark" | "set" | "power" | "rollback"
             | "resize" | "export" | "log" | "quit",
             ..,
-        ] => {
+        ]
+        | ["disconnect", "now", ..] => {
             return Err(
-                "`list`, `clear`, `stats`, `subscribe` and `quit` take nothing more, `power` neither, `remove` and `release` a rule's name, `mark` and `rollback` a mark's, `set` NAME:VALUE, `resize` a size, `export` a file and how, `log` a file"
+                "`list`, `clear`, `stats`, `subscribe` and `quit` take nothing more, `power` and `disconnect now` neither, `remove` and `release` a rule's name, `mark` and `rollback` a mark's, `set` NAME:VALUE, `resize` a size, `cut now` how, `export` a file and how, `log` a file; a file with blanks in its name is quoted as one word"
                     .to_owned(),
             );
         }
@@ -93,9 +111,19 @@ fn cut(how: &[&str]) -> Result<Command, String> {
     })
 }
 
+/// Whether a word can be a file, and not how to export it.
+fn is_file(word: &str) -> bool {
+    let is_how = HOW
+        .iter()
+        .any(|key| word.strip_prefix(key).is_some_and(|rest| rest.starts_with('=')));
+    !word.trim().is_empty() && !is_how
+}
+
 fn export(path: &str, how: &[&str]) -> Result<Command, String> {
-    let [at, lose, torn, seed] = values(how, ["at", "lose", "torn", "seed"]).map_err(|word| {
-        format!("`export` takes a file, and at=MARK, lose=all|some|none, torn=512|4k and seed=N, not `{word}`")
+    let [at, lose, torn, seed] = values(how, HOW).map_err(|word| {
+        format!(
+            "`export` takes a file (quoted as one word if there are blanks in its name), and at=MARK, lose=all|some|none, torn=512|4k and seed=N, not `{word}`"
+        )
     })?;
     Ok(Command::Export {
         path: absolute(path),

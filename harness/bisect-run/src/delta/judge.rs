@@ -124,6 +124,7 @@ impl Judge<'_, '_> {
                 item: name.to_owned(),
                 artifact: artifact.hash.clone(),
                 ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+                spared_ms: None,
             })?;
         }
         Ok(Ok(artifact))

@@ -9,6 +9,7 @@ use crate::plan::Planned;
 use crate::releases::again_kernel;
 use crate::repository::Repository;
 use crate::request::{DeltaRange, Request};
+use crate::scope;
 use crate::trees::{Background, Trees};
 use bisect::search::Direction;
 use bisect::state::Kind;
@@ -56,12 +57,12 @@ pub(crate) fn range(
             format!("--bad {bad_id} and --good {good_id} hold the same source: there is no difference to bisect"),
         ));
     }
-    let config = range.tree.iter().flat_map(|tree| &tree.config);
+    let build = range.tree.iter().flat_map(scope::build);
     let planned = Planned {
         kind: Kind::Delta,
         bad: bad.tree.id.clone(),
         good: good.tree.id.clone(),
-        scope: config.chain(&range.paths).cloned().collect(),
+        scope: build.chain(range.paths.iter().cloned()).collect(),
         names: ENDS.map(str::to_owned).to_vec(),
         labels: vec![bad.tree.name.clone(), good.tree.name.clone()],
         parents: Planned::line(2),

@@ -201,6 +201,7 @@ mod tests {
             exec: None,
             seed: 1,
             options: RunOptions {
+                confirm: crate::request::Confirm::Cheap,
                 dry_run: false,
                 restart: false,
                 ahead: When::Never,

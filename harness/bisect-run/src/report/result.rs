@@ -134,13 +134,23 @@ impl BisectReport<'_> {
     /// What it took.
     pub(super) fn costs(&self) -> String {
         let build_ms: u64 = self.state.builds.values().map(|build| build.ms).sum();
+        let spared_s = self.spared_ms() as f64 / 1000.0;
+        let spared = match spared_s {
+            1.0.. => format!(", and about {spared_s:.0} s less than if they were made one after another in one place"),
+            _ => String::new(),
+        };
         format!(
-            "{} on {}: {:.0} s of runs, {:.0} s to make or fetch kernels",
+            "{} on {}: {:.0} s of runs, {:.0} s to make or fetch kernels{spared}",
             counted(self.state.runs.0 as usize, "run"),
             counted(self.kernels(), "kernel"),
             self.state.runs.1 as f64 / 1000.0,
             build_ms as f64 / 1000.0
         )
+    }
+
+    /// What was spared by making kernels where they cost least, and those that cost least, in milliseconds.
+    pub(super) fn spared_ms(&self) -> i64 {
+        self.state.builds.values().map(|build| build.spared_ms).sum()
     }
 
     /// Kernels that were run.

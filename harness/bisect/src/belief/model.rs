@@ -67,12 +67,19 @@ impl Model {
         model
     }
 
-    /// Takes the probability of hypotheses away.
+    /// Takes the probability of hypotheses away, and gives it to the other items: that there are few of them makes it
+    /// no more probable that the end which should be good is bad.
     pub(crate) fn rule_out(&mut self, which: impl Fn(&History, usize) -> bool) {
+        let items = 1..self.history.items();
+        let before: f64 = self.prior[items.clone()].iter().sum();
         for hypothesis in 0..self.prior.len() {
             if which(&self.history, hypothesis) {
                 self.prior[hypothesis] = 0.0;
             }
+        }
+        let left: f64 = self.prior[items.clone()].iter().sum();
+        if left > 0.0 {
+            self.prior[items].iter_mut().for_each(|prior| *prior *= before / left);
         }
         self.sum_up();
     }

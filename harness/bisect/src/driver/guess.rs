@@ -27,19 +27,23 @@ impl<B: Bench> Driver<'_, B> {
         }
     }
 
-    /// Leaves out what need not be made, once both ends are and so tell what a build reads.
+    /// Leaves out what need not be made, once both ends are and so tell what a build reads, or the bad one is and the
+    /// other one has to wait.
     pub(super) fn leave_out(&mut self) -> Result<(), DriverError<B::Error>> {
         let (bad, good) = self.ends;
-        if self.asked_same || !self.made.contains_key(&bad) || !self.made.contains_key(&good) {
+        let is_made = |end: &usize| self.made.contains_key(end);
+        let made: Vec<usize> = [bad, good].into_iter().filter(is_made).collect();
+        let is_enough = made.len() == 2 || made == [bad] && self.search.is_dear(good);
+        if made.len() <= self.asked_same || !is_enough {
             return Ok(());
         }
-        self.asked_same = true;
+        self.asked_same = made.len();
         // After a resume they are made, but the bench need not know.
-        for end in [bad, good] {
+        for end in made {
             self.bench.make(end).map_err(DriverError::Bench)?;
         }
-        self.same = self.bench.same().map_err(DriverError::Bench)?;
-        if !self.same.is_empty() {
+        let before = std::mem::replace(&mut self.same, self.bench.same().map_err(DriverError::Bench)?);
+        if self.same != before {
             let left_out: BTreeSet<usize> = self.same.iter().map(|(item, _)| *item).collect();
             self.bench.say(&format!(
                 "{} of {} items change nothing that reaches the build: what is known of those before them holds for \

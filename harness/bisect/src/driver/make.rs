@@ -12,6 +12,7 @@ impl<B: Bench> Driver<'_, B> {
     pub(super) fn make(&mut self, item: usize) -> Result<bool, DriverError<B::Error>> {
         let name = self.names[item].clone();
         let known = self.made.contains_key(&item);
+        let spared = if known { None } else { self.spared(item) };
         if !known {
             let dir = self.bench.place(item);
             self.journal.append(&Entry::Building {
@@ -28,7 +29,9 @@ impl<B: Bench> Driver<'_, B> {
                         item: name.clone(),
                         artifact: artifact.clone(),
                         ms: millis(started),
+                        spared_ms: spared,
                     })?;
+                    self.prices.forget();
                     self.search.built(item);
                     let same: Vec<usize> = self
                         .made
@@ -63,6 +66,7 @@ impl<B: Bench> Driver<'_, B> {
                 Ok(true)
             }
             BuildOutcome::Unfit(reason) => {
+                self.prices.forget();
                 self.give_up(item, reason)?;
                 Ok(false)
             }

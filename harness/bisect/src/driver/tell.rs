@@ -14,7 +14,8 @@ impl<B: Bench> Driver<'_, B> {
             Comparison::Untestable(reason) => format!("says nothing: {reason}"),
         };
         let left = self.search.outlook().map_or_else(String::new, |outlook| {
-            let ends_done = self.search.observed(self.ends.1).tally.runs() > 0 && self.state().pinned.is_some();
+            let good_end_done = self.search.observed(self.ends.1).tally.runs() > 0 || self.search.is_dear(self.ends.1);
+            let ends_done = good_end_done && self.state().pinned.is_some();
             if !ends_done {
                 return "; the ends come first".to_owned();
             }

@@ -95,6 +95,7 @@ fn events() -> Vec<Timed> {
         first: 7,
         last: 8,
         records: vec![record(7, "bioscope: begin overlap"), record(8, "bioscope: end overlap")],
+        digests: Vec::new(),
         overran: false,
     };
     let note = "several\nlines \u{2028} and \"quotes\"".to_owned();

@@ -14,6 +14,7 @@
 use klog::{KernelReport, Kind};
 use vhost_blk_api::op::Op;
 
+use super::failed::{self, FailedRequests, Spans, is_before};
 use super::text;
 use crate::faults::Faults;
 use crate::times::Times;
@@ -47,18 +48,32 @@ const TOLD_WORDS: &[&str] = &[
 
 /// What faults excuse, while a log is gone through.
 pub(super) struct Excuses<'a> {
-    faults: &'a Faults,
     times: &'a Times,
-    /// For each failed request the lines of the block layer that were put down to it.
-    used: Vec<Vec<String>>,
+    failed: FailedRequests,
+    /// When content was first changed.
+    silent: Option<i64>,
+    is_any_held: bool,
+    /// When requests were held; none if nobody knows the device's clock.
+    held: Option<Spans>,
 }
 
 impl<'a> Excuses<'a> {
-    pub(super) fn new(faults: &'a Faults, times: &'a Times) -> Excuses<'a> {
+    pub(super) fn new(faults: &Faults, times: &'a Times) -> Excuses<'a> {
+        let held: Option<Vec<(i64, i64)>> = faults
+            .held
+            .iter()
+            .map(|held| {
+                let (from, _) = times.of_device(held.from_us)?;
+                let until = held.until_us.map(|us| times.of_device(us));
+                Some((from, until.map_or(Some(i64::MAX), |until| Some(until?.1))?))
+            })
+            .collect();
         Excuses {
-            faults,
             times,
-            used: vec![Vec::new(); faults.told.len()],
+            failed: FailedRequests::of(&faults.told, times),
+            silent: faults.silent.iter().map(|us| failed::earliest(times, *us)).min(),
+            is_any_held: !faults.held.is_empty(),
+            held: held.map(Spans::of),
         }
     }
 
@@ -90,18 +105,20 @@ impl<'a> Excuses<'a> {
         }
     }
 
-    /// Whether a moment of the device's clock came before a report. A report without a time may be the last.
-    fn is_before(&self, device_us: u64, report: &KernelReport) -> bool {
+    /// Whether something of the device came before a report.
+    fn is_before(&self, earliest: Option<i64>, report: &KernelReport) -> bool {
+        is_before(earliest, self.latest(report))
+    }
+
+    /// The latest that a report can have been printed.
+    fn latest(&self, report: &KernelReport) -> Option<i64> {
         let printed = report.time_us.and_then(|us| self.times.of_log(us));
-        match (self.times.of_device(device_us), printed) {
-            (Some((earliest, _)), Some((_, latest))) => earliest <= latest,
-            _ => true,
-        }
+        printed.map(|(_, latest)| latest)
     }
 
     /// Whether the guest was told of any error before.
     fn told(&self, report: &KernelReport) -> bool {
-        self.faults.told.iter().any(|told| self.is_before(told.t_us, report))
+        self.is_before(self.failed.first(|_, _| true), report)
     }
 
     /// Whether a tree block is old or was never written because a write of it failed before: of two copies one is then
@@ -109,75 +126,53 @@ impl<'a> Excuses<'a> {
     fn not_written(&self, report: &KernelReport) -> bool {
         let is_old = OLD_BLOCK.iter().any(|words| report.title.contains(words));
         let is_mixed = report.title.contains("checksum verify failed") || report.title.contains("checksum error");
-        let mut told = self.faults.told.iter();
-        told.any(|told| {
-            let fits = is_old || (is_mixed && told.is_torn);
-            fits && told.op != Op::Read && self.is_before(told.t_us, report)
-        })
+        let fits = |op, is_torn| op != Op::Read && (is_old || (is_mixed && is_torn));
+        self.is_before(self.failed.first(fits), report)
     }
 
     /// Whether content was changed before.
     fn silent(&self, report: &KernelReport) -> bool {
-        self.faults.silent.iter().any(|t_us| self.is_before(*t_us, report))
+        self.is_before(self.silent, report)
     }
 
-    /// Whether a flush of ours failed before; a write with a flush in it fails as a whole.
-    fn flush(&self, report: &KernelReport) -> bool {
-        let mut told = self.faults.told.iter();
-        told.any(|told| told.op == Op::Flush && self.is_before(told.t_us, report))
+    /// Whether a request of one of these operations failed before.
+    fn failed(&self, ops: &[Op], report: &KernelReport) -> bool {
+        self.is_before(self.failed.first(|op, _| ops.contains(&op)), report)
     }
 
     fn failed_request(&mut self, report: &KernelReport) -> bool {
         let (Some(sector), op) = (text::sector(&report.title), text::op(&report.title)) else {
             return false;
         };
-        let faults = self.faults;
-        let may_bring = |excuses: &Self, fresh: bool| {
-            faults.told.iter().zip(&excuses.used).position(|(told, used)| {
-                let same_op = op.is_none_or(|op| op == told.op);
-                let is_left = match &used[..] {
-                    [] => fresh,
-                    [once] => !fresh && told.op == Op::Write && *once == report.title,
-                    _ => false,
-                };
-                is_left && same_op && told.covers(sector) && excuses.is_before(told.t_us, report)
-            })
-        };
-        if let Some(at) = may_bring(self, true).or_else(|| may_bring(self, false)) {
-            self.used[at].push(report.title.clone());
+        let latest = self.latest(report);
+        if self.failed.put_down(&report.title, sector, op, latest) {
             return true;
         }
-        op.is_none_or(|op| matches!(op, Op::Write | Op::Flush)) && self.flush(report)
+        // A write with a flush in it fails as a whole.
+        op.is_none_or(|op| matches!(op, Op::Write | Op::Flush)) && self.failed(&[Op::Flush], report)
     }
 
     fn failed_buffer(&self, report: &KernelReport) -> bool {
         let writes = report.title.contains("write") || report.kind == Kind::LostWrite;
-        let block = text::logical_block(&report.title);
-        let covers = |told: &crate::faults::Told| match block {
+        let fits = |op| (op == Op::Write) == writes;
+        let first = match text::logical_block(&report.title) {
             Some(block) => SECTORS_OF_A_BLOCK
                 .iter()
-                .filter_map(|sectors| block.checked_mul(*sectors))
-                .any(|sector| told.covers(sector)),
-            None => true,
+                .filter_map(|sectors| self.failed.first_at(block.checked_mul(*sectors)?, fits))
+                .min(),
+            None => self.failed.first(|op, _| fits(op)),
         };
-        let mut told = self.faults.told.iter();
-        let failed =
-            told.any(|told| (told.op == Op::Write) == writes && covers(told) && self.is_before(told.t_us, report));
-        failed || (writes && self.flush(report))
+        self.is_before(first, report) || (writes && self.failed(&[Op::Flush], report))
     }
 
     /// Whether for each counter of btrfs that is not zero something of ours failed before. A disk begins with none.
     fn counted(&self, report: &KernelReport) -> bool {
-        let failed = |ops: &[Op]| {
-            let mut told = self.faults.told.iter();
-            told.any(|told| ops.contains(&told.op) && self.is_before(told.t_us, report))
-        };
         let counted = text::device_errors(&report.title);
         let comes_of_us = |counter: &str| match counter {
             // A write may have a flush in it.
-            "wr" => failed(&[Op::Write, Op::Flush]),
-            "rd" => failed(&[Op::Read]),
-            "flush" => failed(&[Op::Flush]),
+            "wr" => self.failed(&[Op::Write, Op::Flush], report),
+            "rd" => self.failed(&[Op::Read], report),
+            "flush" => self.failed(&[Op::Flush], report),
             // A scrub finds the copy that could not be written.
             "corrupt" | "gen" => self.told(report) || self.silent(report),
             _ => false,
@@ -189,44 +184,24 @@ impl<'a> Excuses<'a> {
     /// that the report speaks of, without which it would not have been reached. A rule that delays each request for a
     /// moment blocks nobody for seconds.
     fn held(&self, report: &KernelReport) -> bool {
-        let blocked_us = text::blocked_us(&report.title).unwrap_or(0);
+        let Some(blocked_us) = text::blocked_us(&report.title) else {
+            return false;
+        };
         // The kernel looks at a task as often as the time that it must be blocked for.
         let since_us = |printed_us: u64| printed_us.saturating_sub(blocked_us.saturating_mul(2));
         let window = report.time_us.and_then(|printed_us| {
             let (since, _) = self.times.of_log(since_us(printed_us))?;
             Some((since, self.times.of_log(printed_us)?.1))
         });
-        let held = self.faults.held.iter();
-        let spans: Option<Vec<(i64, i64)>> = held
-            .map(|held| {
-                let (from, _) = self.times.of_device(held.from_us)?;
-                let until = held.until_us.map(|us| self.times.of_device(us));
-                Some((from, until.map_or(Some(i64::MAX), |until| Some(until?.1))?))
-            })
-            .collect();
-        match window.zip(spans) {
-            Some((window, spans)) => {
-                let held_us = u64::try_from(covered(window, spans)).unwrap_or(0);
+        match window.zip(self.held.as_ref()) {
+            Some((window, held)) => {
+                let held_us = held.covered(window);
                 held_us > 0 && held_us.saturating_mul(4) >= blocked_us
             }
             // Without times any may have been held meanwhile.
-            None => !self.faults.held.is_empty(),
+            None => self.is_any_held,
         }
     }
-}
-
-/// How much of a window some of these spans cover.
-fn covered((from, to): (i64, i64), mut spans: Vec<(i64, i64)>) -> i64 {
-    spans.sort_unstable();
-    let (mut covered, mut at) = (0_i64, from);
-    for (begin, end) in spans {
-        let (begin, end) = (begin.max(at), end.min(to));
-        if begin < end {
-            covered = covered.saturating_add(end.saturating_sub(begin));
-            at = end;
-        }
-    }
-    covered
 }
 
 /// Whether there is a fault that excuses a report of this kind.

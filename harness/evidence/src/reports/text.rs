@@ -95,10 +95,11 @@ pub(super) fn device_errors(title: &str) -> Vec<&str> {
         .collect()
 }
 
-/// For how long a task has been blocked, in microseconds: `blocked for more than 10 seconds`.
+/// For how long a task has been blocked, in microseconds: `blocked for more than 10 seconds`. The task's name stands
+/// before that and may be any words.
 pub(super) fn blocked_us(title: &str) -> Option<u64> {
-    let seconds: u64 = number(title.split_once(" for more than ")?.1)?;
-    seconds.checked_mul(1_000_000)
+    let seconds: u64 = number(title.rsplit_once(" for more than ")?.1)?;
+    seconds.checked_mul(1_000_000).filter(|us| *us > 0)
 }
 
 #[cfg(test)]
@@ -206,5 +207,10 @@ mod tests {
             blocked_us("INFO: task a:71 blocked for more than 10 seconds."),
             Some(10_000_000)
         );
+        for name in [" for more than ", "more than 1 s", "for more than 0"] {
+            let title = format!("INFO: task {name}:71 blocked in I/O wait for more than 10 seconds.");
+            assert_eq!(blocked_us(&title), Some(10_000_000), "{title}");
+        }
+        assert_eq!(blocked_us("INFO: task a:71 blocked for more than 0 seconds."), None);
     }
 }

@@ -26,35 +26,44 @@ pub(super) fn missing(evidence: &EvidenceBundle) -> Option<String> {
     ))
 }
 
-/// Whether records are missing, and each time the kernel said that it had overwritten them: it printed more at once
-/// than its log has room for.
+/// Whether records are missing, and each time the guest said so: its kernel printed more at once than its log has room
+/// for, or more in all than was sent.
 pub(super) fn overran(evidence: &EvidenceBundle) -> bool {
     let mut gaps = gaps(evidence).peekable();
-    gaps.peek().is_some() && gaps.all(|gap| gap.overran)
+    gaps.peek().is_some() && gaps.all(|gap| gap.is_told)
 }
 
 /// Records of which some are missing.
 struct Gap {
     first: u64,
     last: u64,
-    /// Whether the kernel overwrote them.
-    overran: bool,
+    /// Whether the guest says that it does not have them, or did not send them.
+    is_told: bool,
 }
 
 fn gaps(evidence: &EvidenceBundle) -> impl Iterator<Item = Gap> {
     let mut next = None;
     pieces(evidence).filter_map(move |piece| {
-        let numbers = piece.records.iter().map(|record| record.seq);
-        let whole = piece.last >= piece.first && (piece.records.is_empty() || numbers.eq(piece.first..=piece.last));
         let first = next.unwrap_or(piece.first);
         let follows = first == piece.first;
         next = Some(piece.last.saturating_add(1));
+        let has_numbers_only = piece.records.is_empty() && piece.digests.is_empty() && piece.last >= piece.first;
+        let whole = is_whole(piece);
         (!whole || !follows).then_some(Gap {
             first,
             last: piece.last,
-            overran: whole && first < piece.first && piece.overran,
+            is_told: (whole || has_numbers_only) && (follows || first < piece.first && piece.overran),
         })
     })
+}
+
+/// Whether a piece has each of its records, with their texts or without.
+fn is_whole(piece: &LogPiece) -> bool {
+    let numbers = piece.records.iter().map(|record| record.seq);
+    match piece.digests.len() as u64 {
+        0 => piece.last >= piece.first && numbers.eq(piece.first..=piece.last),
+        digests => piece.records.is_empty() && piece.last.checked_sub(piece.first) == Some(digests - 1),
+    }
 }
 
 /// Whether the reading does not go from mark to mark.

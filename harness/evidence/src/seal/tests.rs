@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, reason = "a panic here is the test's failure")]
 
-use guest_wire::{Counters, Event, EventSeal, Fs, LogPiece, LogRecord, Phase};
+use guest_wire::{Counters, Event, EventSeal, Fs, LogDigest, LogPiece, LogRecord, Phase};
 
 use super::*;
 use crate::context::{CellContext, KernelIdentity};
@@ -22,6 +22,7 @@ fn piece(records: &[LogRecord]) -> Event {
         first: records[0].seq,
         last: records[records.len() - 1].seq,
         records: records.to_vec(),
+        digests: Vec::new(),
         overran: false,
     })
 }
@@ -37,6 +38,10 @@ fn evidence(events: Vec<Event>, console: &str) -> EvidenceBundle {
         events: events.into_iter().map(timed).collect(),
         ..EvidenceBundle::silent(ProgramKind::Test, &[], context, Ending::Finished, console.to_owned())
     }
+}
+
+fn digest(record: &LogRecord) -> LogDigest {
+    LogDigest::of(record.level, &record.text)
 }
 
 const CONSOLE: &str = "[    1.000007] bioscope: begin x\r\n\
@@ -88,25 +93,69 @@ fn a_console_has_what_is_in_the_log_and_more() {
 }
 
 #[test]
+fn a_console_has_what_the_guest_had_no_room_for() {
+    let log = log();
+    let rest = Event::Log(LogPiece {
+        first: 8,
+        last: 10,
+        records: Vec::new(),
+        digests: log[1..4].iter().map(digest).collect(),
+        overran: false,
+    });
+    let gap = |console: &str| {
+        let events = vec![piece(&log[..1]), rest.clone(), piece(&log[4..])];
+        console::gap(&evidence(events, console))
+    };
+    assert_eq!(gap(CONSOLE), None);
+    for line in [1, 2, 4] {
+        let mut lines: Vec<String> = CONSOLE.split_inclusive('\n').map(str::to_owned).collect();
+        let mut changed = lines.clone();
+        changed[line] = changed[line]
+            .replace("of", "if")
+            .replace("at", "et")
+            .replace("two", "one");
+        lines.remove(line);
+        for console in [lines, changed] {
+            assert!(
+                gap(&console.concat()).is_some_and(|gap| gap.contains("kernel's log (record ")),
+                "{line}"
+            );
+        }
+    }
+}
+
+#[test]
 fn the_guests_reading_of_its_log_has_no_gap() {
     let records = log();
     let gap = |events: Vec<Event>| log::gap(&evidence(events, CONSOLE), true);
     assert_eq!(gap(vec![piece(&records)]), None);
     assert_eq!(gap(vec![piece(&records[..2]), piece(&records[2..])]), None);
-    let numbers_only = Event::Log(LogPiece {
-        first: 9,
-        last: 10,
-        records: Vec::new(),
-        overran: false,
-    });
-    assert_eq!(
-        gap(vec![piece(&records[..2]), numbers_only, piece(&records[4..])]),
-        None
-    );
+    let digests = |last, digests: &[LogRecord]| {
+        Event::Log(LogPiece {
+            first: 9,
+            last,
+            records: Vec::new(),
+            digests: digests.iter().map(digest).collect(),
+            overran: false,
+        })
+    };
+    let between = |middle| gap(vec![piece(&records[..2]), middle, piece(&records[4..])]);
+    assert_eq!(between(digests(10, &records[2..4])), None);
+    for (last, had) in [
+        (10, &records[2..3]),
+        (10, &records[1..4]),
+        (9, &records[2..4]),
+        (8, &records[2..4]),
+    ] {
+        assert!(between(digests(last, had)).is_some(), "{had:?}");
+    }
+    // Of which only the numbers are known nobody can say whether they are on the console.
+    assert!(between(digests(10, &[])).is_some());
     let beyond = Event::Log(LogPiece {
         first: 9,
         last: u64::MAX,
         records: Vec::new(),
+        digests: Vec::new(),
         overran: false,
     });
     assert!(gap(vec![piece(&records[..2]), beyond, piece(&records[4..])]).is_some());

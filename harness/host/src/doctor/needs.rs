@@ -159,6 +159,20 @@ pub(crate) const BUILD: [Need; 11] = [
     ),
 ];
 
+/// What a kernel in package files needs besides.
+pub(crate) const PACKAGE_FILES: [Need; 1] = [Need {
+    program: "bsdtar",
+    source: Source::Package("libarchive-tools"),
+    why: "opens kernels that are package files (--image FILE.deb, package-file)",
+    version_argument: Some("--version"),
+    required: false,
+}];
+
+/// All of the table.
+pub(crate) fn all() -> impl Iterator<Item = &'static Need> {
+    ALL.iter().chain(&BUILD).chain(&PACKAGE_FILES)
+}
+
 impl Need {
     /// Whether the tool is there; does not run it.
     #[must_use]

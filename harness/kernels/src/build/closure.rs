@@ -226,7 +226,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 
 /// A word as a path relative to the source, if it is one: as it stands, relative to the objects, or to the `.cmd`
 /// file's directory.
-fn within(word: &str, folder: &Path, objects: &Path, source: &Path) -> Vec<String> {
+pub(super) fn within(word: &str, folder: &Path, objects: &Path, source: &Path) -> Vec<String> {
     let path = Path::new(word);
     let candidates: Vec<PathBuf> = if path.is_absolute() {
         vec![path.to_owned()]

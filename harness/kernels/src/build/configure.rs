@@ -11,8 +11,10 @@ use super::closure::is_kconfig;
 use super::config::{self, Options};
 use super::error::BuildError;
 use super::job::{Job, write};
+use super::kconfig::{self, Declared};
 use super::make::{self, Make};
 use host::cache::CacheError;
+use host::progress::Progress;
 
 impl Job<'_> {
     /// The sum of all that decides the configuration.
@@ -44,7 +46,7 @@ impl Job<'_> {
     }
 
     /// Makes the configuration; gives back its sum.
-    pub(super) fn configure(&self, make: &Make<'_>) -> Result<String, BuildError> {
+    pub(super) fn configure(&self, make: &Make<'_>, progress: &Progress) -> Result<String, BuildError> {
         let place = make.objects.join(".config");
         let jobs = make::jobs();
         let mut fragments = self.parts.as_slice();
@@ -66,14 +68,19 @@ impl Job<'_> {
         write(&place, &options.to_text())?;
         make.run(&["olddefconfig"], jobs, None)?;
         let text = read()?;
-        let mut vanished = config::vanished(&self.asked, self.version, &Options::parse(&text));
-        if !vanished.is_empty() {
-            for lost in &mut vanished {
-                lost.declared = self.declared(make.source, &lost.option);
-            }
+        let declared = |option: &str| self.declared(make.source, option);
+        let lost = config::lost(&self.asked, self.version, &Options::parse(&text), declared);
+        for gone in &lost.left_out {
+            let (major, minor, _) = self.version;
+            progress.say(&format!(
+                "{}: {gone}, though it calls itself {major}.{minor}: left out",
+                self.id
+            ));
+        }
+        if !lost.vanished.is_empty() {
             return Err(BuildError::Vanished {
                 id: self.id.to_owned(),
-                vanished,
+                vanished: lost.vanished,
             });
         }
         config_sum(make.objects)
@@ -81,11 +88,12 @@ impl Job<'_> {
     }
 
     /// What the source says of an option.
-    fn declared(&self, folder: &Path, option: &str) -> Option<String> {
-        let files = self.all.keys().filter(|path| is_kconfig(path));
-        files
-            .filter_map(|path| fs::read_to_string(folder.join(path)).ok())
-            .find_map(|text| config::declaration(&text, option))
+    fn declared(&self, folder: &Path, option: &str) -> Option<Declared> {
+        let files = self.all.keys().filter(|path| kconfig::is_ours(path));
+        let texts = files.filter_map(|path| fs::read_to_string(folder.join(path)).ok());
+        texts
+            .filter_map(|text| kconfig::declaration(&text, option))
+            .reduce(Declared::or)
     }
 }
 

@@ -11,11 +11,13 @@
 //! ```
 //!
 //! `from` names the first version whose configuration has an option, `until` the last. Within these versions it must
-//! come out. Outside it is set where the source takes it, and may be missing; with `or`, one of the options named there
-//! must then come out instead. `if` names an option without which nothing is asked for.
+//! come out if the source has it. Outside it is set where the source takes it, and may be missing; with `or`, one of
+//! the options named there must then come out instead. `if` names an option without which nothing is asked for.
 //!
-//! A version without a third number may be a commit on the way to the next one, and such a commit may have either
-//! version's rules, so the ends of a range are not insisted on.
+//! A version alone does not tell which options a source has. A commit of a merge window calls itself by the release
+//! before, and one of a topic branch by the release that the branch was based on. A distribution's old kernel has
+//! changes of newer ones. So an option with a range is insisted on only where some Kconfig file lets a person set it.
+//! One without a range must come out everywhere.
 
 use std::path::{Path, PathBuf};
 
@@ -88,14 +90,25 @@ impl Rule {
         let stays = self
             .until
             .is_none_or(|until| whole < until || (whole == until && sub > 0));
-        let has_range = self.from.is_some() || self.until.is_some();
-        if came && stays && (has_range || self.or.is_empty()) {
+        if came && stays && (self.has_range() || self.or.is_empty()) {
             Need::Itself
-        } else if self.or.is_empty() {
+        } else {
+            self.outside()
+        }
+    }
+
+    /// How a kernel outside of the versions is to have it.
+    pub(crate) fn outside(&self) -> Need<'_> {
+        if self.or.is_empty() {
             Need::Maybe
         } else {
             Need::Any(&self.or)
         }
+    }
+
+    /// Whether it is expected in some versions only.
+    pub(crate) fn has_range(&self) -> bool {
+        self.from.is_some() || self.until.is_some()
     }
 
     /// The option without which nothing is asked for.

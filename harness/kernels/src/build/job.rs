@@ -22,6 +22,8 @@ const TRIED_SINCE: (u32, u32) = (5, 10);
 pub(super) struct Job<'a> {
     pub(super) id: &'a str,
     pub(super) tree: &'a Tree,
+    /// What it was before it was mended for today's tools.
+    pub(super) given: &'a Tree,
     pub(super) source: &'a TreeSource,
     pub(super) all: Listing,
     /// The tree's own version.
@@ -35,7 +37,13 @@ pub(super) struct Job<'a> {
 }
 
 impl<'a> Job<'a> {
-    pub(super) fn new(repo: &Repo, id: &'a str, tree: &'a Tree, source: &'a TreeSource) -> Result<Self, BuildError> {
+    pub(super) fn new(
+        repo: &Repo,
+        id: &'a str,
+        tree: &'a Tree,
+        given: &'a Tree,
+        source: &'a TreeSource,
+    ) -> Result<Self, BuildError> {
         let all = repo.listing(tree)?;
         let makefile = repo.file(tree, "Makefile")?.unwrap_or_default();
         let version = version_of(&String::from_utf8_lossy(&makefile));
@@ -64,6 +72,7 @@ impl<'a> Job<'a> {
         Ok(Job {
             id,
             tree,
+            given,
             source,
             all,
             version,

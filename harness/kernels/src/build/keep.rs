@@ -15,8 +15,9 @@ use super::closure::Closure;
 use super::config::{Options, has_modules};
 use super::error::BuildError;
 use super::job::{Job, write};
-use super::line::{Built, Line, Took};
+use super::line::{Built, Line, Memory, Took};
 use super::make::{self, Make};
+use super::uses::Uses;
 use host::cache::{Cache, CacheError};
 use host::progress::Progress;
 
@@ -26,12 +27,12 @@ impl Job<'_> {
         &self,
         cache: &Cache,
         repo: &Repo,
-        line: &Line,
+        memory: &Memory,
         config: &str,
         progress: &Progress,
     ) -> Option<Artifact> {
         let with = self.with();
-        let alike: Vec<&Built> = line
+        let alike: Vec<&Built> = memory
             .state()
             .built
             .iter()
@@ -46,7 +47,7 @@ impl Job<'_> {
             if !tried.insert(&built.closure) {
                 continue;
             }
-            let Some(closure) = line.closure(&built.closure) else {
+            let Some(closure) = memory.closure(&built.closure) else {
                 continue;
             };
             // A tree of a repository that is gone tells nothing any more.
@@ -96,9 +97,11 @@ impl Job<'_> {
         line: &mut Line,
         make: &Make<'_>,
         config: &str,
-        closure: &Closure,
         took: (Instant, u64),
     ) -> Result<Artifact, BuildError> {
+        let cannot_read = |source| CacheError::io("read", make.objects, source);
+        let closure = &Closure::of_build(make.objects, make.source, &self.all).map_err(cannot_read)?;
+        line.keep_uses(&Uses::of_build(make.objects, make.source).map_err(cannot_read)?)?;
         let mut list = Sha256::new();
         for path in closure.files() {
             list.update(path);
@@ -115,6 +118,7 @@ impl Job<'_> {
         let whole = line.state().built.is_empty().then_some(objects);
         let built = Built {
             tree: self.tree.id.clone(),
+            given: (self.given.id != self.tree.id).then(|| self.given.id.clone()),
             alternates: self.tree.alternates.clone(),
             name: self.tree.name.clone(),
             config: config.to_owned(),

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +13,7 @@ use super::super::store;
 use super::super::tree::TreeSource;
 use super::closure::Closure;
 use super::error::BuildError;
+use super::uses::Uses;
 use host::atomic;
 use host::cache::{Cache, CacheError, LockGuard};
 
@@ -24,12 +26,21 @@ const UNFINISHED: &str = "checkout-unfinished";
 /// Builds that are remembered, the newest first: more only cost time to compare with.
 const REMEMBERED_MAX: usize = 64;
 
+/// Which objects read which file, by the last build.
+const USES: &str = "uses";
+
 /// A build directory that this run alone uses.
 #[derive(Debug)]
 pub(crate) struct Line {
+    memory: Memory,
+    lock: LockGuard,
+}
+
+/// What is known of a build directory, whoever uses it.
+#[derive(Debug)]
+pub(super) struct Memory {
     dir: PathBuf,
     state: State,
-    lock: LockGuard,
 }
 
 /// What bioscope keeps of a build directory from build to build, in a file of its own.
@@ -50,6 +61,9 @@ pub struct State {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Built {
     pub(crate) tree: String,
+    /// The tree that was given, if fixes for today's tools made another one of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) given: Option<String>,
     /// Where more of its objects are.
     pub(crate) alternates: Vec<PathBuf>,
     /// Its name, for a person.
@@ -106,28 +120,19 @@ pub fn what(source: &TreeSource) -> String {
     .join("; ")
 }
 
-impl Line {
-    /// Opens a build directory, making it if need be; waits for other runs that use it.
-    ///
-    /// # Errors
-    /// The cache cannot be used.
-    pub(crate) fn open(cache: &Cache, source: &TreeSource, on_wait: impl FnOnce()) -> Result<Self, BuildError> {
-        let what = what(source);
-        let name = store::hash(&["line", &what]);
-        let lock = cache.lock(&format!("build-{name}"), on_wait)?;
-        let dir = cache.folder(&format!("{FOLDER}/{name}"))?;
-        for part in ["source", "objects", CLOSURES] {
-            cache.folder(&format!("{FOLDER}/{name}/{part}"))?;
-        }
+impl Memory {
+    /// Of one of the directories for a source; a new one holds nothing.
+    pub(super) fn of(cache: &Cache, what: &str, nth: usize) -> Memory {
+        let dir = cache.root().join(FOLDER).join(name(what, nth));
         // One that cannot be read is one less to go by, and no more.
         let state = std::fs::read(dir.join(STATE))
             .ok()
             .and_then(|text| serde_json::from_slice(&text).ok());
         let state = State {
-            what,
+            what: what.to_owned(),
             ..state.unwrap_or_default()
         };
-        Ok(Line { dir, state, lock })
+        Memory { dir, state }
     }
 
     /// What is known of it.
@@ -136,15 +141,75 @@ impl Line {
         &self.state
     }
 
+    /// The list of files that a build read, if it is still there.
+    #[must_use]
+    pub(crate) fn closure(&self, sum: &str) -> Option<Closure> {
+        let text = std::fs::read_to_string(self.dir.join(CLOSURES).join(sum)).ok()?;
+        Some(Closure::from_files(text.lines().map(str::to_owned).collect()))
+    }
+
+    /// What the objects of the last build read, if that was kept.
+    pub(super) fn uses(&self) -> Option<Uses> {
+        Uses::parse(&std::fs::read_to_string(self.dir.join(USES)).ok()?)
+    }
+
+    /// When a build last came to its end.
+    pub(super) fn used(&self) -> Option<SystemTime> {
+        std::fs::metadata(self.dir.join(STATE))
+            .and_then(|state| state.modified())
+            .ok()
+    }
+}
+
+/// The name of one of the directories for the same source.
+pub(super) fn name(what: &str, nth: usize) -> String {
+    match nth {
+        0 => store::hash(&["line", what]),
+        nth => store::hash(&["line", what, &nth.to_string()]),
+    }
+}
+
+impl Line {
+    /// Opens a build directory, making it if need be; waits for other runs that use it.
+    ///
+    /// # Errors
+    /// The cache cannot be used.
+    pub(crate) fn open(
+        cache: &Cache,
+        source: &TreeSource,
+        nth: usize,
+        on_wait: impl FnOnce(),
+    ) -> Result<Self, BuildError> {
+        let what = what(source);
+        let name = name(&what, nth);
+        let lock = cache.lock(&format!("build-{name}"), on_wait)?;
+        for part in ["source", "objects", CLOSURES] {
+            cache.folder(&format!("{FOLDER}/{name}/{part}"))?;
+        }
+        let memory = Memory::of(cache, &what, nth);
+        Ok(Line { memory, lock })
+    }
+
+    /// What is known of it.
+    #[must_use]
+    pub(super) fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    #[must_use]
+    pub(crate) fn state(&self) -> &State {
+        &self.memory.state
+    }
+
     #[must_use]
     pub(crate) fn source(&self) -> PathBuf {
-        self.dir.join("source")
+        self.memory.dir.join("source")
     }
 
     /// What is made.
     #[must_use]
     pub(crate) fn objects(&self) -> PathBuf {
-        self.dir.join("objects")
+        self.memory.dir.join("objects")
     }
 
     /// The lock, for make to hold as well.
@@ -158,8 +223,8 @@ impl Line {
     /// # Errors
     /// git fails, the disk is full.
     pub(crate) fn check_out(&self, repo: &Repo, tree: &Tree) -> Result<(), BuildError> {
-        let (source, index) = (self.source(), self.dir.join("index"));
-        let unfinished = self.dir.join(UNFINISHED);
+        let (source, index) = (self.source(), self.memory.dir.join("index"));
+        let unfinished = self.memory.dir.join(UNFINISHED);
         let failed = |source| CacheError::io("write", &unfinished, source);
         let was_cut_off = unfinished.exists();
         std::fs::write(&unfinished, "").map_err(failed)?;
@@ -171,33 +236,33 @@ impl Line {
         Ok(())
     }
 
-    /// The list of files that a build read, if it is still there.
-    #[must_use]
-    pub(crate) fn closure(&self, sum: &str) -> Option<Closure> {
-        let text = std::fs::read_to_string(self.dir.join(CLOSURES).join(sum)).ok()?;
-        Some(Closure::from_files(text.lines().map(str::to_owned).collect()))
-    }
-
     /// Remembers a build.
     ///
     /// # Errors
     /// The cache cannot be written.
     pub(crate) fn remember(&mut self, built: Built, closure: &Closure, whole: Option<u64>) -> Result<(), BuildError> {
-        let path = self.dir.join(CLOSURES).join(&built.closure);
+        let path = self.memory.dir.join(CLOSURES).join(&built.closure);
         if !path.is_file() {
             let text = closure.files().join("\n");
             atomic::write(&path, text.as_bytes()).map_err(|source| CacheError::io("write", &path, source))?;
         }
         if let Some(whole) = whole {
-            self.state.whole.insert(built.config.clone(), whole);
+            self.memory.state.whole.insert(built.config.clone(), whole);
         }
-        self.state
+        self.memory
+            .state
             .built
             .retain(|old| old.tree != built.tree || old.config != built.config || old.with != built.with);
-        self.state.built.insert(0, built);
-        self.state.built.truncate(REMEMBERED_MAX);
-        let used: HashSet<&str> = self.state.built.iter().map(|built| built.closure.as_str()).collect();
-        for entry in std::fs::read_dir(self.dir.join(CLOSURES))
+        self.memory.state.built.insert(0, built);
+        self.memory.state.built.truncate(REMEMBERED_MAX);
+        let used: HashSet<&str> = self
+            .memory
+            .state
+            .built
+            .iter()
+            .map(|built| built.closure.as_str())
+            .collect();
+        for entry in std::fs::read_dir(self.memory.dir.join(CLOSURES))
             .into_iter()
             .flatten()
             .flatten()
@@ -210,22 +275,39 @@ impl Line {
         self.save()
     }
 
+    /// Keeps what the objects of the last build read.
+    ///
+    /// # Errors
+    /// The cache cannot be written.
+    pub(crate) fn keep_uses(&self, uses: &Uses) -> Result<(), BuildError> {
+        let path = self.memory.dir.join(USES);
+        let written = atomic::write(&path, uses.render().as_bytes());
+        written.map_err(|source| CacheError::io("write", &path, source).into())
+    }
+
     /// Remembers what a configuration came to.
     ///
     /// # Errors
     /// The cache cannot be written.
     pub(crate) fn remember_config(&mut self, inputs: &str, config: &str) -> Result<(), BuildError> {
-        if self.state.configs.get(inputs).is_some_and(|known| known == config) {
+        if self
+            .memory
+            .state
+            .configs
+            .get(inputs)
+            .is_some_and(|known| known == config)
+        {
             return Ok(());
         }
-        self.state.configs.insert(inputs.to_owned(), config.to_owned());
+        self.memory.state.configs.insert(inputs.to_owned(), config.to_owned());
         self.save()
     }
 
     fn save(&self) -> Result<(), BuildError> {
-        let path = self.dir.join(STATE);
+        let path = self.memory.dir.join(STATE);
         let write = |source| BuildError::from(CacheError::io("write", &path, source));
-        let text = serde_json::to_vec_pretty(&self.state).map_err(|error| write(std::io::Error::other(error)))?;
+        let text =
+            serde_json::to_vec_pretty(&self.memory.state).map_err(|error| write(std::io::Error::other(error)))?;
         atomic::write(&path, &text).map_err(write)
     }
 }

@@ -10,7 +10,7 @@ use super::repo::{Repo, Tree, digest};
 use host::cache::{Cache, CacheError};
 use host::progress::Progress;
 use host::suggest;
-use host::tool;
+use host::tool::{self, ToolError};
 
 const DEADLINE: Duration = Duration::from_secs(1800);
 /// What a build in the tree leaves there, for a folder that no repository knows: a kernel's own `.gitignore` says that
@@ -181,7 +181,7 @@ pub(super) fn as_it_is(repo: &Repo, cache: &Cache, path: &Path, progress: &Progr
                 .env("GIT_WORK_TREE", &path)
                 .env("GIT_INDEX_FILE", &index)
                 .current_dir(&path);
-            Ok::<_, tool::ToolError>(command)
+            Ok::<_, ToolError>(command)
         };
         if local.is_some() {
             tool::run_ok(&mut git(&["add", "--all", "."])?, DEADLINE)?;
@@ -196,17 +196,23 @@ pub(super) fn as_it_is(repo: &Repo, cache: &Cache, path: &Path, progress: &Progr
         .filter(|local| local.path == path)
         .map(|local| local.index.as_path());
     let id = match read(own.filter(|_| !index.is_file())) {
-        Ok(id) => id,
-        Err(_) => {
-            // An index of a kind that we cannot go on with, or one whose objects are gone: from nothing, which reads
-            // every file once.
+        Err(error) if may_be_the_index(&error) => {
+            // From nothing, which reads every file once.
             let _ = std::fs::remove_file(&index);
+            let _ = std::fs::remove_file(index.with_extension("lock"));
             read(None)?
         }
+        id => id?,
     };
     drop(step);
     let name = name_of(local.as_ref(), &path, &id)?;
     Ok(Tree { id, name, alternates })
+}
+
+/// Whether an index of a kind that git cannot go on with, or one whose objects are gone, may be why it failed. What
+/// took too long, or found no room, would only do so again.
+fn may_be_the_index(error: &SourceError) -> bool {
+    matches!(error, SourceError::Tool(ToolError::Failed { .. }))
 }
 
 /// What a working tree is called in messages.
@@ -222,10 +228,7 @@ fn name_of(local: Option<&Local>, path: &Path, id: &str) -> Result<String, Sourc
 }
 
 /// Puts into an index what a folder holds, whatever its `.gitignore` says, but for what a build left there.
-fn add_all_but_built(
-    git: &impl Fn(&[&str]) -> Result<Command, tool::ToolError>,
-    index: &Path,
-) -> Result<(), SourceError> {
+fn add_all_but_built(git: &impl Fn(&[&str]) -> Result<Command, ToolError>, index: &Path) -> Result<(), SourceError> {
     let io = |doing, path: &Path| {
         let path = path.to_owned();
         move |source| CacheError::io(doing, &path, source)
@@ -249,4 +252,29 @@ fn is_linux(repo: &Repo, path: &Path, tree: &Tree) -> Result<(), SourceError> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_git_says_makes_a_reading_begin_again() {
+        let failed = ToolError::Failed {
+            program: "git".to_owned(),
+            status: std::process::ExitStatus::default(),
+            stderr: "fatal: index file corrupt".to_owned(),
+        };
+        assert!(may_be_the_index(&failed.into()));
+        let late = ToolError::Deadline {
+            program: "git".to_owned(),
+            deadline_ms: DEADLINE.as_millis(),
+        };
+        let full = CacheError::DiskFull {
+            path: PathBuf::from("index"),
+        };
+        for error in [late.into(), full.into()] {
+            assert!(!may_be_the_index(&error), "{error}");
+        }
+    }
 }

@@ -1,26 +1,34 @@
 //! Patches: files, mailboxes and directories of them, applied to a tree by git without a working copy.
 //!
-//! `input` finds and unpacks files, `mbox` splits mailboxes, `mail` and `encoding` decode a mail, and `diff` finds what
-//! is applied in it; `subject`, `links`, `series` and `thread` choose among mails as `b4 am` does; `place` tells
-//! patches for another source.
+//! `input` finds and unpacks files, `mbox` and `current` split mailboxes, `decode`, `parts` and `encoding` make a
+//! `mail`, `plain` reads what is none, and `diff` and `names` find what is applied; `subject`, `links`, `sift`,
+//! `series` and `thread` choose among mails as `b4 am` does; `place` tells patches for another source.
 
+mod apply;
+mod current;
+mod decode;
 mod diff;
 mod encoding;
 mod input;
 mod links;
 mod mail;
 mod mbox;
+mod names;
+mod parts;
 mod place;
+mod plain;
 mod series;
+mod sift;
 mod subject;
 mod thread;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::error::SourceError;
 use super::repo::{Repo, Tree, digest};
-use super::titles;
+pub use apply::apply;
 use diff::Diff;
 use host::cache::{self, Cache, CacheError};
 use host::tool;
@@ -46,6 +54,8 @@ pub struct PatchSet {
     name: String,
     /// Parts of series that are not there.
     missing: Vec<String>,
+    /// Directories that they make at the top.
+    tops: HashSet<String>,
 }
 
 /// One patch.
@@ -58,8 +68,8 @@ pub struct Patch {
     /// Whether its title is that of a commit.
     is_titled: bool,
     diff: Diff,
-    /// The same in UTF-8, where its mail says that it is in something else.
-    recoded: Option<Diff>,
+    /// Other ways to read it, which its mail allows.
+    others: Vec<Diff>,
     strip: usize,
     is_reversed: bool,
     is_flowed: bool,
@@ -73,14 +83,13 @@ impl PatchSet {
     pub fn read(repo: &Repo, tree: &Tree, paths: &[PathBuf]) -> Result<PatchSet, SourceError> {
         let mut set = PatchSet::default();
         let (mut names, mut is_listed) = (Vec::new(), false);
+        let mut place = Place::default();
         for path in paths {
             let input = input::read(path)?;
             is_listed |= input.is_listed;
             names.extend(input.entries.iter().map(|entry| input::stem(&entry.path)));
             set.notes.extend(input.notes);
-            let mails = input.entries.iter().flat_map(|entry| &entry.mails);
-            let diffs = mails.flat_map(|mail| &mail.diffs).map(|titled| &titled.diff);
-            let place = Place::of(repo, tree, diffs)?;
+            place.learn(repo, tree, input.entries.iter().flat_map(|entry| &entry.mails))?;
             if input.is_listed {
                 for entry in input.entries {
                     if entry.mails.iter().all(|mail| mail.diffs.is_empty()) {
@@ -143,13 +152,19 @@ impl PatchSet {
                 None => mail.place.clone(),
             };
             for titled in mail.diffs {
+                let strip = strip.or_else(|| place.strip(&titled.diff)).unwrap_or(usual);
+                let top = place.new_top(&titled.diff, strip).map(str::to_owned);
+                if let Some(top) = top.filter(|top| self.tops.insert(top.clone())) {
+                    let made = format!("a directory {top} is made at the top of the source by {name}");
+                    self.notes.push(made);
+                }
                 self.patches.push(Patch {
                     is_titled: mail.subject.is_some(),
                     title: titled.title,
                     name: name.clone(),
-                    strip: strip.or_else(|| place.strip(&titled.diff)).unwrap_or(usual),
+                    strip,
                     diff: titled.diff,
-                    recoded: titled.recoded,
+                    others: titled.others,
                     is_reversed,
                     is_flowed: mail.is_flowed,
                 });
@@ -286,10 +301,10 @@ impl PatchSet {
 }
 
 impl Patch {
-    /// What is tried to apply, in order: as it was sent, which is what `git am` does, and in UTF-8, which is what b4
-    /// makes of it.
+    /// What is tried to apply, in order: as it was sent; in UTF-8, which is what b4 makes of it; and without what
+    /// `format=flowed` added, as `git am` does.
     fn forms(&self) -> impl Iterator<Item = &[u8]> {
-        let diffs = std::iter::once(&self.diff).chain(&self.recoded);
+        let diffs = std::iter::once(&self.diff).chain(&self.others);
         diffs.map(|diff| diff.bytes.as_slice())
     }
 
@@ -299,47 +314,6 @@ impl Patch {
         options.extend(self.is_reversed.then(|| "-R".to_owned()));
         options
     }
-}
-
-/// Applies patches in their order. What a person should know is given to `say`. A patch that does not apply is left out
-/// if the history of the tree, a repository and a revision, has a commit of its title.
-///
-/// # Errors
-/// One of them cannot be read, holds nothing, or does not apply; the error has git's own words.
-pub fn apply(
-    repo: &Repo,
-    cache: &Cache,
-    tree: Tree,
-    patches: &[PathBuf],
-    history: Option<(&Path, &str)>,
-    say: &dyn Fn(&str),
-) -> Result<Tree, SourceError> {
-    if patches.is_empty() {
-        return Ok(tree);
-    }
-    let set = PatchSet::read(repo, &tree, patches)?;
-    set.notes.iter().for_each(|note| say(note));
-    let error = match (set.apply(repo, cache, tree.clone()), history) {
-        (Err(error @ SourceError::Patch { .. }), Some(_)) => error,
-        (applied, _) => return applied,
-    };
-    let Some((repository, rev)) = history else {
-        return Err(error);
-    };
-    // A directory that is no repository has no history.
-    let found = titles::find(repository, rev, &set.titles()).unwrap_or_default();
-    let there = titles::there(&found, |_| Ok::<_, SourceError>(true))?;
-    if there.is_empty() {
-        return Err(error);
-    }
-    for (title, commit) in &there {
-        say(&format!(
-            "left out: the patch `{title}`, which {} has as {:.12}",
-            tree.name, commit
-        ));
-    }
-    let titles: Vec<String> = there.into_iter().map(|(title, _)| title).collect();
-    set.without(&titles).apply(repo, cache, tree)
 }
 
 fn indented(text: &str) -> String {

@@ -162,6 +162,20 @@ impl Repo {
         Ok(finished.status.success().then_some(finished.stdout))
     }
 
+    /// The files in which two trees differ.
+    ///
+    /// # Errors
+    /// git fails; a tree's objects are gone.
+    pub(crate) fn differing(&self, from: &Tree, to: &Tree) -> Result<Vec<String>, SourceError> {
+        let alternates: BTreeSet<&PathBuf> = from.alternates.iter().chain(&to.alternates).collect();
+        let alternates: Vec<PathBuf> = alternates.into_iter().cloned().collect();
+        let mut command = self.git(&alternates)?;
+        command.args(["diff-tree", "-r", "-z", "--name-only", "--no-renames", &from.id, &to.id]);
+        let finished = tool::run_ok(&mut command, DEADLINE)?;
+        let text = String::from_utf8_lossy(&finished.stdout);
+        Ok(text.split_terminator('\0').map(str::to_owned).collect())
+    }
+
     /// What makes one tree the other, as `git apply` takes it; nothing if they hold the same.
     ///
     /// # Errors

@@ -9,7 +9,10 @@
 mod bed;
 mod forms;
 mod made_by_git;
+mod programs;
+mod sources;
 mod threads;
+mod told;
 
 use bed::{Bed, States};
 use forms::{base64, body, cover, extra, mbox, multipart, patches, quoted_printable, series};

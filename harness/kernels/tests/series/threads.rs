@@ -55,6 +55,24 @@ fn the_newest_version_counts() {
     again.headers = String::new();
     let text = error(&bed, "alone", &[&old[..], &[again]].concat());
     assert!(text.contains("not there: 1/4 to 2/4, 4/4 of v2"), "{text}");
+    assert!(
+        text.contains("only some of v2 is there, and it does not answer v1"),
+        "{text}"
+    );
+    // Without a number, it has that of the mail that it answers.
+    let again = Post {
+        subject: Some("[PATCH v2] a better title".to_owned()),
+        headers: format!("In-Reply-To: <{}>\n", id(&old[2])),
+        ..new[2].clone()
+    };
+    let (titles, notes, tree) = states(&bed, "unnumbered", &[&old[..], &[again]].concat());
+    let mut wanted = names();
+    wanted[2] = "a better title".to_owned();
+    assert_eq!((titles, tree), (wanted, full(&bed)));
+    assert!(
+        notes.starts_with("v2 sends only some patches again: 1/4, 2/4, 4/4 from v1"),
+        "{notes}"
+    );
 }
 
 #[test]
@@ -215,7 +233,10 @@ fn mails_that_are_there_twice_count_once() {
     let (titles, notes, _) = states(&bed, "twice", &[&posts[..], &posts[..1]].concat());
     assert_eq!(
         (titles, notes.as_str()),
-        (names(), "one mail is there twice, by Message-ID")
+        (
+            names(),
+            "one mail is there twice, by Message-ID: `[PATCH 1/4] cached-ordered-extent-v2`"
+        )
     );
     let mut resent = posts[1].clone();
     resent.subject = Some(format!("[RESEND PATCH 2/4] {}", resent.title));

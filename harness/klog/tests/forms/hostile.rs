@@ -79,6 +79,8 @@ fn hostile_lines_are_read_around() {
         report.to_owned(),
         format!("[\n[[[[\n]]]\n{report}\n"),
         format!("<4>{report}\n"),
+        // As editors on Windows begin a file.
+        format!("\u{feff}{report}\n"),
         format!("Nov 30 03:05:50 host kernel: [    5.123456] {report}\n"),
     ] {
         assert_eq!(kinds(&log), ["kasan f"]);
@@ -166,4 +168,76 @@ fn a_message_is_whole_wherever_a_long_line_is_divided() {
             "{talk}"
         );
     }
+}
+
+/// What a program began at a terminal ends where the kernel's message begins.
+#[test]
+fn an_unfinished_sequence_of_a_terminal_hides_no_message() {
+    let report = "BUG: KASAN: use-after-free in f+0x1/0x2\n";
+    for sequence in [
+        "\u{1b}",
+        "\u{1b}[",
+        "\u{1b}[0;",
+        "\u{1b}[0;1",
+        "\u{1b}[?25",
+        "\u{1b}[1 ",
+    ] {
+        for head in ["[    5.123456] ", "[12345.123456] ", "[    5.123456][   T12] "] {
+            let log = format!("[    5.000000] a\n{sequence}{head}{report}");
+            assert_eq!(kinds(&log), ["kasan f"], "{log:?}");
+        }
+        for mark in ["[   T12] ", "[T123456] ", "[    C0] "] {
+            assert_eq!(
+                kinds(&format!("{sequence}{mark}{report}")),
+                ["kasan f"],
+                "{sequence:?}{mark}"
+            );
+        }
+    }
+}
+
+#[test]
+fn letters_of_more_than_a_byte_hide_no_further_message() {
+    let report = "[    2.000000] BUG: KASAN: use-after-free in f+0x1/0x2\n";
+    for first in ["\u{e9}tat", "\u{2022} a", "\u{1f600}", " \u{e9}"] {
+        let log = format!("{first}[    1.000000] talk{report}");
+        assert_eq!(kinds(&log), ["kasan f"], "{log:?}");
+    }
+    let bytes = [b"\xff[    1.000000] talk" as &[u8], report.as_bytes()].concat();
+    assert_eq!(klog::read(&bytes).len(), 1);
+    // Nor behind a time stamp, however far.
+    for talk in ["", "a", "ab", "abc"] {
+        let log = format!("talk[   12.000000] BUG: {talk}\u{1f600}\u{1f600}\u{1f600}\n");
+        assert_eq!(kinds(&log), ["bug -"], "{log:?}");
+    }
+}
+
+#[test]
+fn a_record_is_read_to_its_end() {
+    let report = "BUG: KASAN: use-after-free in f+0x1/0x2";
+    let head = "4,339,5123456,-,caller=T12;";
+    // What looks like a further message.
+    for talk in [
+        "a [    2.000000] b",
+        "[    2.000000] b",
+        "a\\x0a[    2.000000] b",
+        "a\\x0a b",
+    ] {
+        let report = one(&format!("{head}{talk}\\x0a{report}\n"));
+        assert_eq!(
+            (report.place.as_deref(), report.time_us),
+            (Some("f"), Some(5_123_456)),
+            "{talk}"
+        );
+    }
+    // More than is looked at together.
+    for talk in (3_900..4_100).chain([9_000]) {
+        let log = format!("{head}{}\\x0a{report}\\x0a{}\n", "x".repeat(talk), "y".repeat(50));
+        assert_eq!(one(&log).title, report, "{talk}");
+        let mut reader = Reader::new();
+        log.as_bytes().chunks(1000).for_each(|piece| reader.feed(piece));
+        assert_eq!(reader.finish().len(), 1, "{talk}");
+    }
+    // What only looks like it is no end of a line elsewhere.
+    assert_eq!(kinds(&format!("[    5.1] a\\x0a{report}\n")), [""; 0]);
 }

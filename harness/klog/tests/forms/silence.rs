@@ -99,8 +99,19 @@ fn a_program_that_prints_among_stamped_lines_is_not_believed() {
     let log = "[    1.000000] Run /init as init process\nBUG: KASAN: use-after-free in f+0x1/0x2\n";
     assert_eq!(kinds(log), ["kasan f"]);
     // And so is what a host says that the kernel said, whatever a program prints beside it.
-    let log = "Nov 30 03:05:49 host app[7]: [12345.678901] talk\nNov 30 03:05:50 host kernel: BUG: the kernel says\n";
-    assert_eq!(kinds(log), ["bug -"]);
+    for (date, kernel) in [
+        ("Nov 30 03:05:50", "host kernel: "),
+        ("Dez 01 03:05:50", "host kernel: "),
+        ("Di 2026-12-01 03:05:50 CET", "host kernel: "),
+        // And what `dmesg` prints.
+        ("[Mon Nov 30 03:05:50 2026]", ""),
+        ("[Nov30 03:05]", ""),
+        ("[  +0.000012]", ""),
+        ("kern  :alert :", ""),
+    ] {
+        let log = format!("{date} host app[7]: [12345.678901] talk\n{date} {kernel}BUG: the kernel says\n");
+        assert_eq!(kinds(&log), ["bug -"], "{log}");
+    }
 }
 
 #[test]

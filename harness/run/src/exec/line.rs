@@ -22,8 +22,9 @@ pub(super) fn words(line: &str) -> Result<(PathBuf, Vec<String>), Failure> {
             --exec \"./repro 'two words' it\\\\'s\"",
         );
     };
-    let is_whole = shlex::split(&format!("{line} ''")).is_some_and(|more| more.len() == words.len() + 1);
-    if !is_whole {
+    // A comment ends with its line, where no quote is open.
+    let ends = line.match_indices('\n').map(|(at, _)| at).chain([line.len()]);
+    if ends.into_iter().any(|end| ends_in_comment(&line[..end])) {
         return usage("what follows the `#` is a comment; quote the word that begins with it: '#1'");
     }
     if words.iter().any(|word| word.contains('\0')) {
@@ -37,6 +38,14 @@ pub(super) fn words(line: &str) -> Result<(PathBuf, Vec<String>), Failure> {
             "--exec names no program; expected 'PROGRAM ARG…'",
         )),
     }
+}
+
+/// Whether a word after this one would be part of a comment.
+fn ends_in_comment(line: &str) -> bool {
+    shlex::split(line).is_some_and(|words| {
+        let more = shlex::split(&format!("{line} ''"));
+        more.is_none_or(|more| more.len() != words.len() + 1)
+    })
 }
 
 /// What to do about a program that cannot be read: its path may have blanks in it.
@@ -97,6 +106,8 @@ mod tests {
         let (program, args) = words(r#""/a b/args" 'a b' c\ d "e f" '' x#y"#).unwrap();
         assert_eq!(program, Path::new("/a b/args"));
         assert_eq!(args, ["a b", "c d", "e f", "", "x#y"]);
+        let (_, args) = words("args 'a\n#b\n' \"\n#c\" \\#d e\n\nf").unwrap();
+        assert_eq!(args, ["a\n#b\n", "\n#c", "#d", "e", "f"]);
         let (_, args) = words("args $HOME * | > ~ a;b").unwrap();
         assert_eq!(args, ["$HOME", "*", "|", ">", "~", "a;b"]);
     }
@@ -106,7 +117,16 @@ mod tests {
         for line in ["args 'a", "args \"a", "args a\\"] {
             assert!(refused(line).contains("a quote is not closed"), "{}", refused(line));
         }
-        assert!(refused("args #1 2").contains("quote the word that begins with it"));
+        for line in [
+            "args #1 2",
+            "args a #b c\nd",
+            "#it's\nargs",
+            "args 'a' \\\n #b\nc",
+            "args\t#\n",
+        ] {
+            let said = refused(line);
+            assert!(said.contains("quote the word that begins with it"), "{line}: {said}");
+        }
         for line in ["", " ", "'' a"] {
             assert!(refused(line).contains("names no program"), "{}", refused(line));
         }

@@ -10,8 +10,6 @@ use machine::Machine;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 
-use crate::watch::Watch;
-
 /// How long the console may take to show what the guest's kernel has in its log. Most kernels print before the write
 /// to the log returns; those that print from a thread of their own are behind for milliseconds.
 const CONSOLE_WITHIN: Duration = Duration::from_secs(20);
@@ -28,26 +26,26 @@ pub(super) struct ConsoleWatch {
 
 impl ConsoleWatch {
     pub(super) fn begin(machine: &Machine) -> io::Result<ConsoleWatch> {
-        let path = machine.console_path();
-        let changes = changes_of(&path).ok();
+        ConsoleWatch::of(&machine.console_path())
+    }
+
+    fn of(path: &Path) -> io::Result<ConsoleWatch> {
+        // The last descriptor of the process is for the file: changes can be done without.
         let tail = Tail::of(File::open(path)?);
+        let changes = changes_of(path).ok();
         Ok(ConsoleWatch { changes, tail })
     }
 
     /// Waits until a line of the console shows something, or nobody writes it any more, or for as long as that may
-    /// take. The host's watch goes on meanwhile.
-    pub(super) fn until(&mut self, machine: &Machine, host: &mut Watch, shown: impl Fn(&str) -> bool) {
+    /// take.
+    pub(super) fn until(&mut self, shown: impl Fn(&str) -> bool) {
         let deadline = Instant::now() + CONSOLE_WITHIN;
         let mut closed = false;
         while !self.tail.shows(&shown) && !closed {
-            let now = Instant::now();
-            if now >= deadline {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
                 return;
             }
-            if now >= host.next_look() {
-                host.look(machine);
-            }
-            let left = deadline.min(host.next_look()).saturating_duration_since(Instant::now());
             closed = await_change(self.changes.as_ref(), left);
         }
     }
@@ -122,6 +120,28 @@ mod tests {
             into[..piece.len()].copy_from_slice(piece);
             Ok(piece.len())
         }
+    }
+
+    #[test]
+    fn the_last_descriptor_is_for_the_console() {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("console.log");
+        assert!(ConsoleWatch::of(&path).is_err());
+        std::fs::write(&path, b"boot\nbegin x\n").expect("a file");
+        let limit = getrlimit(Resource::Nofile);
+        let few = Rlimit {
+            current: Some(64),
+            ..limit
+        };
+        setrlimit(Resource::Nofile, few).expect("a limit");
+        let mut others: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
+        others.pop();
+        let watch = ConsoleWatch::of(&path);
+        setrlimit(Resource::Nofile, limit).expect("the limit");
+        let mut watch = watch.expect("a watch without changes");
+        assert!(watch.changes.is_none() && watch.tail.shows(|text| text.contains("begin x")));
     }
 
     #[test]

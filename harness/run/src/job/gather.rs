@@ -12,7 +12,7 @@ use vhost_blk_api::control::Command;
 use vhost_blk_api::trace::{self, Record};
 
 use super::console::ConsoleWatch;
-use crate::watch::Watch;
+use crate::watch::{JobSpan, StealMeter};
 
 /// How long after the begin mark the agent may say that the job begins, in microseconds.
 const BEGIN_WITHIN_US: u64 = 20_000;
@@ -23,12 +23,13 @@ const RATE_SPAN_MS: u64 = 200;
 const RATE_ERROR_PPM: u64 = 200_000;
 
 /// How far a machine's console has been read, and to whom what comes next belongs.
-#[derive(Debug)]
 pub struct ConsolePlace {
     read: usize,
     owner: Owner,
-    /// The host's watch of the job that this is.
-    watch: Option<Watch>,
+    /// What the host takes from the guest, from the first job on.
+    meter: Option<StealMeter>,
+    /// The job that this is.
+    job: Option<JobSpan>,
 }
 
 impl ConsolePlace {
@@ -38,7 +39,8 @@ impl ConsolePlace {
         ConsolePlace {
             read: 0,
             owner: Owner::Boot,
-            watch: None,
+            meter: None,
+            job: None,
         }
     }
 
@@ -47,18 +49,30 @@ impl ConsolePlace {
         self.read as u64
     }
 
-    /// Goes on to the next job's watch; gives back what the host took since the job before, in that job's time.
-    pub(super) fn follow(&mut self, watch: Watch) -> Vec<StealPoint> {
-        let points = self.watch.as_mut().map(|before| before.followed_by(&watch));
-        self.watch = Some(watch);
-        points.unwrap_or_default()
+    /// Measures what the host takes from the guest.
+    pub(super) fn meter(&mut self, machine: &Machine) -> &StealMeter {
+        self.meter
+            .get_or_insert_with(|| StealMeter::start(machine.vitals_reader()))
+    }
+
+    /// Goes on to the next job; gives back what the host took since the job before, in that job's time.
+    pub(super) fn follow(&mut self, job: JobSpan) -> Vec<StealPoint> {
+        let points = self.stolen_since();
+        self.job = Some(job);
+        points
+    }
+
+    /// What the host took since the last job, in that job's time.
+    fn stolen_since(&self) -> Vec<StealPoint> {
+        let known = self.meter.as_ref().zip(self.job);
+        known.map_or_else(Vec::new, |(meter, job)| meter.after(job))
     }
 
     /// What the console has since the last look: what came before the case, and the case's own. Without the case's
     /// mark all is its own.
     pub(super) fn take(&mut self, machine: &Machine, case: &str) -> io::Result<(Option<Earlier>, String)> {
         let bytes = machine.console_log()?;
-        let new = String::from_utf8_lossy(bytes.get(self.read..).unwrap_or_default());
+        let new = String::from_utf8_lossy(unread(&bytes, self.read)?);
         let owner = std::mem::replace(&mut self.owner, Owner::Case(case.to_owned()));
         self.read = bytes.len();
         Ok(match mark_at(&new, &format!("begin {case}")) {
@@ -75,6 +89,15 @@ impl ConsolePlace {
     }
 }
 
+/// What a console has beyond what was read of it before. One that is shorter than that was cut, and what it says now is
+/// not what came after.
+fn unread(console: &[u8], read: usize) -> io::Result<&[u8]> {
+    console.get(read..).ok_or_else(|| {
+        let bytes = console.len();
+        io::Error::other(format!("it has {bytes} bytes, and {read} of them were read before"))
+    })
+}
+
 /// Where the line of a mark begins.
 fn mark_at(log: &str, mark: &str) -> Option<usize> {
     let mark = format!("bioscope: {mark}");
@@ -89,33 +112,34 @@ fn mark_at(log: &str, mark: &str) -> Option<usize> {
 }
 
 /// Waits until the console shows a mark.
-pub(super) fn await_console(machine: &Machine, mark: &str, host: &mut Watch) {
+pub(super) fn await_console(machine: &Machine, mark: &str) {
     let shown = |text: &str| mark_at(text, mark).is_some();
     // What is not shown is missed by the judge; here it is only waited for.
     if let Ok(mut watch) = ConsoleWatch::begin(machine) {
-        watch.until(machine, host, shown);
+        watch.until(shown);
     }
 }
 
 /// Has the guest power off, and gives back what the console says until then that no job has, with what the host took
 /// meanwhile.
-pub(crate) fn power_off(machine: &mut Machine, console: &mut ConsolePlace) -> (io::Result<String>, Vec<StealPoint>) {
-    let mut host = console.watch.take().unwrap_or_else(|| Watch::begin(machine));
-    host.points.clear();
-    let watch = ConsoleWatch::begin(machine);
+pub(crate) fn power_off(machine: &mut Machine, console: &ConsolePlace) -> (io::Result<String>, Vec<StealPoint>) {
+    let last_words = last_words(machine, console.read);
+    (last_words, console.stolen_since())
+}
+
+/// Has the guest power off, and gives back what the console says until then beyond what was read of it. Without anybody
+/// to wait for them there are no last words, which is not the same as none that were said.
+fn last_words(machine: &mut Machine, read: usize) -> io::Result<String> {
+    let mut watch = ConsoleWatch::begin(machine)?;
     // A guest that ended by itself has said what it had to say, and closes no file any more.
-    let sent = machine.qemu_end().is_none() && machine.line().send(&HostMessage::PowerOff).is_ok();
-    if let (true, Ok(mut watch)) = (sent, watch) {
-        watch.until(machine, &mut host, |text| after_power_off(text).is_some());
+    if machine.qemu_end().is_none() && machine.line().send(&HostMessage::PowerOff).is_ok() {
+        watch.until(|text| after_power_off(text).is_some());
     }
-    host.look(machine);
-    let last_words = machine.console_log().map(|bytes| {
-        let rest = String::from_utf8_lossy(bytes.get(console.read..).unwrap_or_default());
-        // What comes behind it is said of an agent that has nowhere to go back to.
-        let end = after_power_off(&rest).unwrap_or(rest.len());
-        rest.get(..end).unwrap_or_default().to_owned()
-    });
-    (last_words, host.points)
+    let console = machine.console_log()?;
+    let rest = String::from_utf8_lossy(unread(&console, read)?);
+    // What comes behind it is said of an agent that has nowhere to go back to.
+    let end = after_power_off(&rest).unwrap_or(rest.len());
+    Ok(rest.get(..end).unwrap_or_default().to_owned())
 }
 
 /// Where the line ends by which the kernel says that it has done all that comes before the power goes off.
@@ -212,6 +236,14 @@ mod tests {
     }
 
     #[test]
+    fn a_console_that_was_cut_is_not_one_that_says_nothing() {
+        assert_eq!(unread(b"boot\nsaid", 5).unwrap(), b"said");
+        assert_eq!(unread(b"boot\n", 5).unwrap(), b"");
+        let cut = unread(b"bo", 5).unwrap_err().to_string();
+        assert_eq!(cut, "it has 2 bytes, and 5 of them were read before");
+    }
+
+    #[test]
     fn what_comes_after_the_power_went_off_is_left_out() {
         let log = "[ 3.0] bioscope: reboot: Power down?\n[ 4.0] reboot: Power down\r\n[ 4.1] bioscope: agent ended\n";
         let end = after_power_off(log).unwrap();
@@ -235,6 +267,7 @@ mod tests {
                 time_us: 4_998_000,
                 text: String::new(),
             }],
+            digests: Vec::new(),
             overran: false,
         });
         let events = [timed(13, 5_000, Event::Begin), timed(15, 5_009, piece)];

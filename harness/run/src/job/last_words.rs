@@ -27,7 +27,7 @@ impl Runner<'_> {
             }
             _ => return,
         };
-        gather::await_console(self.machine, &mark, &mut self.watch);
+        gather::await_console(self.machine, &mark);
     }
 
     /// Asks for the stacks of blocked tasks, and takes in what the agent says until it has sent them; says whether it

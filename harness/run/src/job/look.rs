@@ -34,7 +34,7 @@ impl Runner<'_> {
         if let Some(ending) = endless(printed) {
             return Some(ending);
         }
-        self.watch.look(self.machine);
+        self.watch.look();
         if !self.watch.is_silent() {
             return None;
         }
@@ -93,13 +93,15 @@ impl Runner<'_> {
             Ok(rules) => rules,
             Err(error) => return Some(self.device_error(&error)),
         };
+        // A guest that was stopped may speak before anybody has looked at it again.
+        self.watch.look();
         let view = HostView {
             outstanding: stats.outstanding,
             submitted: stats.submitted,
             kept_by: kept::for_ever(&self.begin, &stats, &rules),
             host_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
             qemu_cpu_ms: self.machine.qemu_cpu_ms(),
-            pauses: self.watch.pauses,
+            pauses: self.watch.pauses(),
         };
         self.row.push((sample, view));
         hang::judge(&self.row, self.machine.cpus()).map(|finding| match finding {

@@ -103,8 +103,8 @@ impl Bench<'_> {
             };
             let (evidence, steal) = guest.run(request);
             let cell = self.record(case, &evidence, &dir)?;
-            if let (Some(before), Some(earlier)) = (before, &evidence.earlier) {
-                self.belated(before, Ok(&earlier.text), &steal)?;
+            if let (Some(before), Some(text)) = (before, earlier(&evidence)) {
+                self.belated(before, text.as_deref(), &steal)?;
             }
             self.cells.push(cell);
             before = Some(case);
@@ -202,6 +202,15 @@ impl Bench<'_> {
         }
         cell_file::save(&cell, dir)?;
         Ok(cell)
+    }
+}
+
+/// What a case's evidence has of the console before the case; who lost the one lost the other.
+fn earlier(evidence: &EvidenceBundle) -> Option<std::io::Result<String>> {
+    let lost = evidence.lost.iter().find(|lost| lost.part == "console.log");
+    match lost {
+        Some(lost) => Some(Err(std::io::Error::other(lost.why.clone()))),
+        None => evidence.earlier.as_ref().map(|earlier| Ok(earlier.text.clone())),
     }
 }
 

@@ -50,7 +50,7 @@ impl Guest for BootedGuest {
     }
 
     fn power_off(mut self) -> (io::Result<String>, Vec<StealPoint>) {
-        let last_words = job::power_off(&mut self.machine, &mut self.console);
+        let last_words = job::power_off(&mut self.machine, &self.console);
         self.machine.end();
         last_words
     }

@@ -19,6 +19,41 @@ fn a_state_to_be_exported_is_told_in_words() {
 }
 
 #[test]
+fn a_file_may_have_blanks_in_its_name() {
+    let file = "/a  b.img";
+    assert_eq!(parse(&["export", file]), Ok(Command::export(file.into())));
+    assert_eq!(parse(&["log", file]), Ok(Command::ExportLog { path: file.into() }));
+    assert_eq!(parse(&["log /f"]), Ok(Command::ExportLog { path: "/f".into() }));
+    let parsed = parse(&["export", "/a=1 b", "seed=7 lose=some"]);
+    assert!(
+        matches!(&parsed, Ok(Command::Export { path, seed: Some(7), lose: Some(lose), .. })
+            if path.as_os_str() == "/a=1 b" && lose == "some"),
+        "{parsed:?}"
+    );
+    // One word is taken apart.
+    assert!(refused(&["export /a b"]).contains("quoted as one word"));
+    assert!(refused(&["log /a b"]).contains("quoted as one word"));
+    for blank in ["", " "] {
+        assert!(refused(&["export", blank]).contains("`export` a file"));
+        assert!(refused(&["log", blank]).contains("`log` a file"));
+    }
+}
+
+#[test]
+fn what_is_done_at_once_is_no_rule() {
+    insta::assert_snapshot!(
+        refused(&["cut"]),
+        @"`cut` alone can mean two things: `cut now` does it at once, `add cut` adds a rule that does it at the next request"
+    );
+    assert!(refused(&["disconnect"]).contains("`disconnect now`"));
+    assert_eq!(parse(&["add cut"]), Ok(Command::Add { rule: "cut".to_owned() }));
+    assert!(matches!(parse(&["cut", "write"]), Ok(Command::Add { .. })));
+    assert_eq!(parse(&["disconnect now"]), Ok(Command::Disconnect));
+    let joint = refused(&["disconnect", "now", "please"]);
+    assert!(joint.contains("`power` and `disconnect now` neither") && joint.contains("`cut now` how"));
+}
+
+#[test]
 fn what_is_wrong_is_said() {
     insta::assert_snapshot!(refused(&[]), @"nothing is said; expected a rule, or one of list, remove RULE-NAME, clear, release [RULE-NAME], mark NAME, set NAME:VALUE, cut now [lose=…] [torn=…] [seed=N], power, rollback [MARK], resize BYTES, disconnect now, export FILE [at=MARK] [lose=…] [torn=…] [seed=N], log FILE, stats, subscribe, quit");
     insta::assert_snapshot!(
@@ -37,7 +72,7 @@ fn what_is_wrong_is_said() {
     let export = |words: &str| parse(&[words]).expect_err("a refusal");
     insta::assert_snapshot!(
         export("export f at=x loose=all"),
-        @"`export` takes a file, and at=MARK, lose=all|some|none, torn=512|4k and seed=N, not `loose=all`"
+        @"`export` takes a file (quoted as one word if there are blanks in its name), and at=MARK, lose=all|some|none, torn=512|4k and seed=N, not `loose=all`"
     );
     assert!(export("export at=x").contains("`export` a file and how"));
     assert!(refused(&["fial write"]).contains("did you mean `fail`?"));

@@ -70,6 +70,7 @@ fn entries() -> Vec<Entry> {
             item: "6f1e".into(),
             artifact: "sha".into(),
             ms: 360_000,
+            spared_ms: Some(-3),
         },
         Entry::Running {
             item: "6f1e".into(),
@@ -358,6 +359,7 @@ fn runs_of_a_kernel_are_those_of_every_item_that_comes_to_it() {
         item: item.into(),
         artifact: artifact.into(),
         ms: 1,
+        spared_ms: None,
     };
     let ran = |item: &str, showed| Entry::Ran {
         item: item.into(),

@@ -1,8 +1,9 @@
 //! Kernels that report more than anybody reads.
 
-use guest_wire::{Event, EventSeal};
+use guest_wire::{Event, EventSeal, LogDigest, LogPiece};
 
 use crate::bundle::EvidenceBundle;
+use crate::parts::Timed;
 
 use super::{Sketch, exec, failed_write, line, test};
 
@@ -39,6 +40,59 @@ fn a_kernel_that_reports_more_than_its_log_holds_fails() {
     assert!(lost.starts_with(not_whole), "{lost}");
 }
 
+#[test]
+fn a_flood_that_nobody_witnesses_is_no_pass() {
+    let with = |sketch: &Sketch, digests: &[&str]| {
+        let mut bundle = without_records(sketch, false);
+        let logs = bundle.events.iter_mut().filter_map(|timed| match &mut timed.event {
+            Event::Log(piece) => Some(piece),
+            _ => None,
+        });
+        let [first, end] = &mut logs.collect::<Vec<_>>()[..] else {
+            panic!("two pieces")
+        };
+        first.first = 698;
+        first.last = 698;
+        first.records[0].seq = 698;
+        (end.first, end.last) = (700, 700);
+        let flood = Event::Log(LogPiece {
+            first: 699,
+            last: 699,
+            records: Vec::new(),
+            digests: digests.iter().map(|text| LogDigest::of(4, text)).collect(),
+            overran: false,
+        });
+        let at = bundle
+            .events
+            .iter()
+            .rposition(|timed| matches!(timed.event, Event::Log(_)));
+        let at = at.expect("the end");
+        let flood = Timed {
+            event: flood,
+            ..bundle.events[at].clone()
+        };
+        bundle.events.insert(at, flood);
+        reseal(&mut bundle);
+        line(&bundle)
+    };
+    let talks = test().says(3.1, "a word");
+    assert_eq!(with(&talks, &["a word"]), line(&test().bundle()));
+    let lost = with(&test(), &["a word"]);
+    assert!(
+        lost.starts_with("broken: evidence: the console lacks a message"),
+        "{lost}"
+    );
+    // As a guest of old had it: only the numbers.
+    let numbers = with(&talks, &[]);
+    assert!(
+        numbers.starts_with("broken: evidence: the guest's reading"),
+        "{numbers}"
+    );
+    let warning = "WARNING: CPU: 0 PID: 7 at fs/btrfs/x.c:1 btrfs_get_extent+0x1/0x2 [btrfs]";
+    let failed = with(&test().says(3.1, warning), &[]);
+    assert!(failed.starts_with("fail warning [btrfs_get_extent]: "), "{failed}");
+}
+
 /// A cell whose guest did not read a part of its log; whether its kernel said so.
 fn without_records(sketch: &Sketch, overran: bool) -> EvidenceBundle {
     let mut bundle = sketch.bundle();
@@ -55,6 +109,11 @@ fn without_records(sketch: &Sketch, overran: bool) -> EvidenceBundle {
         piece.last = piece.first;
     }
     bundle.events.insert(at + 1, rest);
+    reseal(&mut bundle);
+    bundle
+}
+
+fn reseal(bundle: &mut EvidenceBundle) {
     let mut seal = EventSeal::default();
     for timed in &mut bundle.events {
         if let Event::End { .. } = timed.event {
@@ -62,5 +121,4 @@ fn without_records(sketch: &Sketch, overran: bool) -> EvidenceBundle {
         }
         seal.add(timed.uptime_ms, &timed.event);
     }
-    bundle
 }

@@ -1,5 +1,7 @@
 //! Finds the diff in a text, and which files it speaks of. Whether it applies, git says.
 
+use super::names::{both, moved, name, prefix};
+
 /// A diff as git applies it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Diff {
@@ -17,6 +19,26 @@ impl Diff {
     pub(super) fn changes(&self) -> Vec<&[u8]> {
         let lines = self.bytes[..self.len].split(|byte| *byte == b'\n');
         lines.filter(|line| !line.starts_with(b"index ")).collect()
+    }
+
+    /// The same, for comparisons between diffs.
+    pub(super) fn owned_changes(&self) -> Vec<Vec<u8>> {
+        self.changes().into_iter().map(<[u8]>::to_vec).collect()
+    }
+
+    /// How long its longest path is, if that is more than is allowed.
+    pub(super) fn longest_name(&self, allowed: usize) -> Option<usize> {
+        let len = self.files.iter().map(|file| file.path.len()).max()?;
+        (len > allowed).then_some(len)
+    }
+
+    /// A file that it changes more than once, as what was put together of several diffs does, and how often.
+    pub(super) fn repeated(&self) -> Option<(&str, usize)> {
+        // What becomes a link is removed and made.
+        let changed = || self.files.iter().filter(|file| file.has_prefix && file.is_old);
+        let times = |path: &str| changed().filter(|file| file.path == path).count();
+        let file = changed().find(|file| times(&file.path) > 1)?;
+        Some((file.path(1)?, times(&file.path)))
     }
 }
 
@@ -221,85 +243,6 @@ impl<'a> Finder<'a> {
     }
 }
 
-/// How many parts of the first of two names are not of a path.
-fn prefix(names: &[u8], path: &str) -> Option<usize> {
-    let (names, path) = (String::from_utf8_lossy(names), format!("{path} "));
-    let is_at = |at: &usize| names.get(*at..).is_some_and(|rest| rest.starts_with(&path));
-    let after_slash = names.match_indices('/').map(|(at, _)| at + 1);
-    let at = std::iter::once(0).chain(after_slash).find(is_at)?;
-    Some(names[..at].matches('/').count())
-}
-
-/// The path of a rename or copy, and whether it is the old one.
-fn moved(line: &[u8]) -> Option<(String, bool)> {
-    let words = [
-        ("rename from ", true),
-        ("rename to ", false),
-        ("copy from ", true),
-        ("copy to ", false),
-    ];
-    words.into_iter().find_map(|(word, is_old)| {
-        let path = line.strip_prefix(word.as_bytes())?;
-        Some((unquoted(path), is_old))
-    })
-}
-
-/// The name on a line `--- NAME` or `+++ NAME`; none for /dev/null.
-fn name(line: &[u8]) -> Option<String> {
-    let name = line.get(4..).unwrap_or_default();
-    let name = if name.starts_with(b"\"") {
-        unquoted(name)
-    } else {
-        let end = name.iter().position(|byte| *byte == b'\t').unwrap_or(name.len());
-        // diff writes the day on which time began for a file that is not there.
-        if name[end..].starts_with(b"\t1970-01-01 ") {
-            return None;
-        }
-        String::from_utf8_lossy(&name[..end]).trim_end().to_owned()
-    };
-    (name != "/dev/null").then_some(name)
-}
-
-/// The name in `a/NAME b/NAME`, with the prefix of the first, where both are one.
-fn both(names: &[u8]) -> Option<String> {
-    if names.starts_with(b"\"") {
-        return Some(unquoted(names));
-    }
-    let (old, new) = names.split_at_checked(names.len() / 2)?;
-    let new = new.strip_prefix(b" ")?;
-    let after = |name: &[u8]| name.iter().position(|byte| *byte == b'/').map_or(0, |at| at + 1);
-    let is_one = old == new || old[after(old)..] == new[after(new)..];
-    is_one.then(|| String::from_utf8_lossy(old).into_owned())
-}
-
-/// A path as git quotes it in C's way, up to the closing quote.
-fn unquoted(path: &[u8]) -> String {
-    let Some(inside) = path.strip_prefix(b"\"") else {
-        return String::from_utf8_lossy(path).into_owned();
-    };
-    let mut bytes = Vec::new();
-    let mut rest = inside.iter().copied();
-    while let Some(byte) = rest.next() {
-        match byte {
-            b'"' => break,
-            b'\\' => match rest.next() {
-                Some(digit @ b'0'..=b'3') => {
-                    let digits = rest.by_ref().take(2);
-                    bytes.push(digits.fold(digit - b'0', |value, digit| {
-                        value.wrapping_mul(8).wrapping_add(digit.wrapping_sub(b'0'))
-                    }));
-                }
-                Some(b't') => bytes.push(b'\t'),
-                Some(b'n') => bytes.push(b'\n'),
-                Some(other) => bytes.push(other),
-                None => break,
-            },
-            other => bytes.push(other),
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
 /// How many old and new lines a hunk has.
 fn counts(line: &[u8]) -> Option<(usize, usize)> {
     let line = std::str::from_utf8(line.get(4..)?.split(|byte| *byte == b'@').next()?).ok()?;
@@ -350,8 +293,12 @@ mod tests {
             find(text.as_bytes()).unwrap().strip
         };
         assert_eq!(
-            (strip("a/d/x b/d/y"), strip("d/x d/y"), strip("\"a/d/x\" b")),
+            (strip("a/d/x b/d/y"), strip("d/x d/y"), strip("e/x d/y")),
             (Some(1), Some(0), None)
+        );
+        assert_eq!(
+            (strip("\"a/d/x\" b"), strip("\"d/x\" \"d/y\""), strip("a/b/d/x b/b/d/y")),
+            (Some(1), Some(0), Some(2))
         );
     }
 

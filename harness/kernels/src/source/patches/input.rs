@@ -5,11 +5,15 @@ use std::path::{Path, PathBuf};
 
 use super::super::super::decompress;
 use super::super::error::SourceError;
-use super::mail::{self, Mail};
+use super::decode;
+use super::mail::Mail;
 use super::mbox;
+use host::words::counted;
 
 /// Most that a mailbox may hold.
 const BYTES_MAX: u64 = 1 << 30;
+/// Bytes of a path, at most.
+const NAME_MAX: usize = 4096;
 /// How files with patches and mails end, without that of a compression.
 const ENDINGS: [&str; 8] = ["patch", "diff", "mbox", "mbx", "eml", "mail", "msg", "cover"];
 const COMPRESSIONS: [&str; 4] = ["gz", "xz", "zst", "lzma"];
@@ -110,10 +114,16 @@ fn bytes(path: &Path) -> Result<Vec<u8>, SourceError> {
 }
 
 fn entry(path: &Path, bytes: &[u8]) -> Result<Entry, SourceError> {
-    let mails = mail::read(bytes, &path.display().to_string(), &stem(path));
+    let mails = decode::read(bytes, &path.display().to_string(), &stem(path));
+    let mails = mails.map_err(|reason| no_patch(path, &reason))?;
+    let mut diffs = mails.iter().flat_map(|mail| &mail.diffs);
+    if let Some(len) = diffs.find_map(|titled| titled.diff.longest_name(NAME_MAX)) {
+        let reason = format!("it names a file with a path of {len} bytes; the system allows {NAME_MAX}");
+        return Err(no_patch(path, &reason));
+    }
     Ok(Entry {
         path: path.to_owned(),
-        mails: mails.map_err(|reason| no_patch(path, &reason))?,
+        mails,
         strip: None,
         is_reversed: false,
     })
@@ -181,16 +191,21 @@ fn directory(path: &Path) -> Result<Input, SourceError> {
             name.parse::<u64>().unwrap_or_default()
         });
     }
+    let below = below(path, &mut input.notes)?;
     if input.entries.is_empty() {
-        let below = path.join("patches/series");
-        let hint = if below.is_file() {
-            format!("; {} is such a file", below.display())
-        } else {
-            String::new()
-        };
+        let list = below
+            .iter()
+            .map(|below| below.join("series"))
+            .find(|list| list.is_file());
+        let list = list.map(|list| format!("{} is such a file", list.display()));
+        let hints: String = list
+            .into_iter()
+            .chain(input.notes)
+            .map(|hint| format!("; {hint}"))
+            .collect();
         let endings: Vec<String> = ENDINGS.iter().map(|ending| format!("*.{ending}")).collect();
         let reason = format!(
-            "expected a file `series`, a maildir, or {} in the directory{hint}",
+            "expected a file `series`, a maildir, or {} in the directory{hints}",
             endings.join(", ")
         );
         return Err(no_patch(path, &reason));
@@ -198,8 +213,34 @@ fn directory(path: &Path) -> Result<Input, SourceError> {
     Ok(input)
 }
 
-/// The files of a directory by name.
+/// The directories in one that are not read; a note names those that hold patches.
+fn below(path: &Path, notes: &mut Vec<String>) -> Result<Vec<PathBuf>, SourceError> {
+    let below: Vec<PathBuf> = entries(path)?
+        .into_iter()
+        .filter(|below| below.is_dir() && !["cur", "new", "tmp"].iter().any(|name| below.ends_with(name)))
+        .collect();
+    for below in &below {
+        let named = files(below)?.iter().filter(|file| is_named(file)).count();
+        if named > 0 {
+            notes.push(format!(
+                "left out: {} in the directory {}, which has to be named itself",
+                counted(named, "file"),
+                below.display()
+            ));
+        }
+    }
+    Ok(below)
+}
+
+/// The files of a directory in the order in which people number them.
 fn files(path: &Path) -> Result<Vec<PathBuf>, SourceError> {
+    let mut files = entries(path)?;
+    files.retain(|path| path.is_file());
+    Ok(files)
+}
+
+/// What is in a directory and not hidden, in the same order.
+fn entries(path: &Path) -> Result<Vec<PathBuf>, SourceError> {
     let entries = std::fs::read_dir(path).map_err(|source| SourceError::Read {
         path: path.to_owned(),
         source,
@@ -209,9 +250,23 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, SourceError> {
             .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
     };
     let paths = entries.flatten().map(|entry| entry.path());
-    let mut files: Vec<PathBuf> = paths.filter(|path| path.is_file() && !is_hidden(path)).collect();
-    files.sort();
-    Ok(files)
+    let mut paths: Vec<PathBuf> = paths.filter(|path| !is_hidden(path)).collect();
+    paths.sort_by_cached_key(|path| numbered(&path.file_name().unwrap_or_default().to_string_lossy()));
+    Ok(paths)
+}
+
+/// A name in parts, so that 10 comes after 9: what stands before a number, and the number by its length and digits.
+fn numbered(name: &str) -> (Vec<(String, usize, String)>, String) {
+    let mut parts = Vec::new();
+    let mut rest = name;
+    while let Some(start) = rest.find(|c: char| c.is_ascii_digit()) {
+        let len = rest[start..].bytes().take_while(u8::is_ascii_digit).count();
+        let digits = rest[start..start + len].trim_start_matches('0');
+        parts.push((rest[..start].to_owned(), digits.len(), digits.to_owned()));
+        rest = &rest[start + len..];
+    }
+    parts.push((rest.to_owned(), 0, String::new()));
+    (parts, name.to_owned())
 }
 
 /// Whether a file's name ends like that of a patch or of mails.

@@ -1,5 +1,7 @@
 //! Mailboxes: where one mail ends and the next begins, and what is a mail at all.
 
+use super::current::{Current, bare};
+
 /// Letters of `From A Thu Jan  1 00:00:00 1970`, at least.
 const FROM_LEN_MIN: usize = 20;
 /// Headers of which each mail has one.
@@ -26,12 +28,19 @@ pub(super) fn split(text: &[u8]) -> Vec<&[u8]> {
     let text = trimmed(text);
     let mut starts = vec![0];
     let mut current = Current::default();
-    let mut at = 0;
+    // Where headers end of which it is known that no mail begins with them.
+    let (mut at, mut known) = (0, 0);
     for line in text.split_inclusive(|byte| *byte == b'\n') {
-        let begins = is_from(line) || (current.may_end() && is_next(&text[at..]));
+        let mut begins = is_from(line);
+        if !begins && at >= known && current.may_end() {
+            match is_next(&text[at..], current.is_passed_on()) {
+                Ok(()) => begins = true,
+                Err(len) => known = at + len,
+            }
+        }
         if at > 0 && begins {
             starts.push(at);
-            current = Current::default();
+            current = Current::after(current.is_passed_on() && !is_from(line));
         }
         current.take(line);
         at += line.len();
@@ -56,52 +65,29 @@ pub(super) fn normal(mail: &[u8]) -> Option<Vec<u8>> {
     Some(normal)
 }
 
-/// What is known of the mail that is being read.
-#[derive(Default)]
-struct Current {
-    is_body: bool,
-    is_multipart: bool,
-    is_base64: bool,
-    has_diff: bool,
-}
-
-impl Current {
-    fn take(&mut self, line: &[u8]) {
-        let lower = bare(line).to_ascii_lowercase();
-        if !self.is_body {
-            let has = |word: &str| lower.windows(word.len()).any(|bytes| bytes == word.as_bytes());
-            self.is_multipart |= lower.starts_with(b"content-type:") && has("multipart/");
-            self.is_base64 |= lower.starts_with(b"content-transfer-encoding:") && has("base64");
-            self.is_body = lower.is_empty();
-        } else if lower.starts_with(b"diff --git ") || lower.starts_with(b"@@ -") {
-            self.has_diff = true;
-        } else if lower.starts_with(b"--") && lower.ends_with(b"--") && lower.len() > 4 {
-            self.is_multipart = false;
-            self.has_diff = true;
-        }
-    }
-
-    /// Whether headers that begin here are another mail's, and not ones that this mail quotes.
-    fn may_end(&self) -> bool {
-        self.is_body && !self.is_multipart && (self.is_base64 || self.has_diff)
-    }
-}
-
-/// Whether a text begins with the headers of a whole mail.
-fn is_next(text: &[u8]) -> bool {
+/// Whether a text begins with the headers of a whole mail; if not, how long they are. `is_passed_on`: as somebody
+/// quotes them.
+fn is_next(text: &[u8], is_passed_on: bool) -> Result<(), usize> {
     // What is no header at all is most of a text.
-    let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let mut line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
     if line.starts_with(b"From ") {
-        return is_next(text.get(line.len() + 1..).unwrap_or_default());
+        let rest = text.get(line.len() + 1..).unwrap_or_default();
+        line = rest.split(|byte| *byte == b'\n').next().unwrap_or_default();
     }
     if !is_header(line) {
-        return false;
+        return Err(0);
     }
-    head(text).is_some_and(|head| {
-        let has = |name: &str| head.names.iter().any(|known| known == name);
-        let is_dated = has("from") || has("date") || has("message-id");
-        has("subject") && (is_dated || is_patch(&text[head.start..head.end]))
-    })
+    let Some(head) = head(text) else { return Err(0) };
+    let has = |name: &str| head.names.iter().any(|known| known == name);
+    // Outlook quotes a mail with the day on which it was sent.
+    let is_quote = has("sent") && !has("date") && !has("message-id");
+    let is_dated = has("from") || has("date") || has("message-id");
+    let is_mail = has("subject") && (is_dated || is_patch(&text[head.start..head.end]));
+    if is_mail && (is_passed_on || !is_quote) {
+        Ok(())
+    } else {
+        Err(head.end)
+    }
 }
 
 fn is_patch(headers: &[u8]) -> bool {
@@ -159,12 +145,6 @@ fn is_from(line: &[u8]) -> bool {
     has_time && has_year
 }
 
-/// A line without its end.
-fn bare(line: &[u8]) -> &[u8] {
-    let line = line.strip_suffix(b"\n").unwrap_or(line);
-    line.strip_suffix(b"\r").unwrap_or(line)
-}
-
 /// Without empty lines, and what editors put, before the first word.
 pub(super) fn trimmed(text: &[u8]) -> &[u8] {
     text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text).trim_ascii_start()
@@ -206,6 +186,38 @@ mod tests {
                          Content-Type: message/rfc822\n\nFrom: A\nSubject: y\n\nHi\n--b--\n";
         assert_eq!(count(forwarded), 1);
         assert_eq!(count(&format!("{forwarded}\n{}", mail(2))), 2);
+        // Lines of dashes are no end of parts, and what they are said to end is known.
+        let dashes = |text: &str| format!("{FROM}{}\n{FROM}{}", mail(1), mail(2).replace("Hi.", text));
+        for text in [
+            "-----\nFrom: A\nSubject: y",
+            "-- >8 --\nFrom: A\nSubject: y",
+            "--- log ---\nFrom: A\nSubject: y",
+        ] {
+            assert_eq!(count(&dashes(text)), 2, "{text}");
+        }
+        let inner = forwarded
+            .replace("message/rfc822\n", "text/plain\n")
+            .replace("Hi", "--x--");
+        assert_eq!(count(&inner), 1);
+        // An answer and a patch quote a mail, and others pass it on.
+        let outer = |subject: &str, line: &str| format!("From: J\nSubject: {subject}\n\nSee.\n\n{line}\n\n{}", mail(1));
+        for (subject, line, wanted) in [
+            ("Re: x", "-----Original Message-----", 1),
+            ("[PATCH] x", "-----Original Message-----", 1),
+            ("Fwd: x", "-------- Forwarded Message --------", 2),
+            ("two patches", "Begin forwarded message:", 2),
+            ("L Digest, Vol 1", &"-".repeat(30), 2),
+            ("two patches", "------", 1),
+        ] {
+            assert_eq!(count(&outer(subject, line)), wanted, "{subject} {line}");
+        }
+        let line = "-------- Forwarded Message --------";
+        assert_eq!(count(&format!("{}\n{line}\n{}", outer("Fwd: x", line), mail(2))), 3);
+        let sent = mail(1).replace("Subject:", "Sent: Monday\nSubject:");
+        assert_eq!(
+            count(&format!("{}\n{sent}", mail(2).replace("Subject: ", "Subject: Re: "))),
+            1
+        );
         let packed = "From: J\nSubject: x\nContent-Transfer-Encoding: base64\n\naGk=\n";
         assert_eq!(count(&format!("{packed}{packed}")), 2);
     }
@@ -232,5 +244,21 @@ mod tests {
         assert_eq!(normal("Subject: x\r\n y\r\n\r\nz\r\n"), "Subject: x\n y\n\nz\r\n");
         assert_eq!(normal("Subject: x\ndiff --git\n"), "Subject: x\n\ndiff --git\n");
         assert_eq!(normal(&format!("{FROM}>From a\nTo: b\n\nc\n")), "To: b\n\nc\n");
+    }
+
+    #[test]
+    fn many_lines_like_headers_are_read_once() {
+        // Where no mail begins, all of the lines are passed over at once.
+        let lines = "Name: value\n".repeat(20_000);
+        assert_eq!(
+            is_next(format!("{lines}\nSubject: x\n").as_bytes(), false),
+            Err(lines.len())
+        );
+        let text = format!("{FROM}Subject: x\n\n{DIFF}{lines}");
+        assert_eq!(count(&text), 1);
+        assert_eq!(
+            count(&format!("{text}\nFrom: J <j@x>\nSubject: [PATCH] y\n\n{DIFF}")),
+            2
+        );
     }
 }

@@ -2,6 +2,7 @@
 
 use super::links::Links;
 use super::mail::Mail;
+use super::sift::some;
 use super::subject::{Version, shown};
 use host::words::counted;
 
@@ -25,6 +26,10 @@ enum Fit {
     Again,
     /// In place of a part.
     Instead(usize),
+    /// What another mail quotes of a part.
+    Quoted,
+    /// Another patch of the same title.
+    Namesake,
 }
 
 /// Puts patches together that were sent together.
@@ -39,10 +44,20 @@ pub(super) fn group(
 ) -> Result<Vec<Series>, String> {
     let mut all: Vec<Series> = Vec::new();
     let mut again = 0;
+    let mut namesakes = Vec::new();
     'mails: for (at, mail) in patches {
         for series in &mut all {
             match series.fit(*at, mail, links)? {
                 Fit::None => continue,
+                Fit::Namesake => {
+                    namesakes.push(mail.name());
+                    continue;
+                }
+                Fit::Quoted => notes.push(format!(
+                    "left out: {} ({}), which another mail quotes, and not as it was sent",
+                    mail.name(),
+                    mail.place
+                )),
                 Fit::Part => series.parts.push((*at, mail.clone())),
                 Fit::Again => again += 1,
                 Fit::Instead(part) => {
@@ -74,6 +89,13 @@ pub(super) fn group(
             } else {
                 format!("{again} patches are")
             }
+        ));
+    }
+    if !namesakes.is_empty() {
+        namesakes.dedup();
+        notes.push(format!(
+            "several patches are called {} and differ: all of them are applied",
+            some(namesakes.into_iter())
         ));
     }
     Ok(all)
@@ -109,17 +131,24 @@ impl Series {
             files.filter_map(|file| file.path(1)).map(str::to_owned).collect()
         };
         let changes = |mail: &Mail| -> Vec<Vec<Vec<u8>>> {
-            let diffs = mail.diffs.iter();
-            diffs
-                .map(|titled| titled.diff.changes().into_iter().map(<[u8]>::to_vec).collect())
-                .collect()
+            mail.diffs.iter().map(|titled| titled.diff.owned_changes()).collect()
         };
+        // Only a number, a version or a word says that one is meant in place of the other.
+        let is_alone = known.tag.number.is_none() && self.version == (1, 0) && !known.tag.is_resend;
         if changes(known) == changes(mail) {
             Ok(Fit::Again)
+        } else if known.is_quote != mail.is_quote {
+            Ok(if known.is_quote {
+                Fit::Instead(part)
+            } else {
+                Fit::Quoted
+            })
         } else if mail.tag.is_resend && !known.tag.is_resend {
             Ok(Fit::Instead(part))
         } else if known.tag.number.is_none() && paths(known) != paths(mail) {
             Ok(Fit::None)
+        } else if is_alone {
+            Ok(Fit::Namesake)
         } else {
             Err(format!(
                 "{} and {} are both {} and differ ({}): take one of them out",
@@ -155,6 +184,22 @@ impl Series {
     /// Whether it is sent as patches, by its subjects.
     pub(super) fn is_tagged(&self) -> bool {
         self.parts.iter().any(|(_, mail)| mail.tag.is_patch)
+    }
+
+    /// Gives a patch that is sent again alone the number of the one that it answers or is called like.
+    pub(super) fn adopt_number(&mut self, old: &Series) {
+        let ([(_, mail)], None, Some(_)) = (self.parts.as_mut_slice(), self.total, old.total) else {
+            return;
+        };
+        let title = |mail: &Mail| mail.tag.title.to_lowercase();
+        let answered = |part: &&(usize, Mail)| part.1.id.as_ref().is_some_and(|id| mail.refs.contains(id));
+        let answered: Vec<_> = old.parts.iter().filter(answered).collect();
+        let called = answered.iter().find(|(_, part)| title(part) == title(mail));
+        let one = called.or(answered.first().filter(|_| answered.len() == 1));
+        if let Some((_, part)) = one {
+            mail.tag.number = part.tag.number;
+            self.total = old.total;
+        }
     }
 
     /// Takes from an older version what this one lacks, if it was sent in answer to it. The places of what was taken.
@@ -195,9 +240,9 @@ impl Series {
         let mut numbers: Vec<u32> = self.numbers().filter(|number| *number <= total).collect();
         numbers.sort_unstable();
         let mut missing = Vec::new();
-        let mut next = 1;
+        let mut next = 1_u32;
         for number in numbers.into_iter().chain([total.saturating_add(1)]) {
-            if next + 1 == number {
+            if next.checked_add(1) == Some(number) {
                 missing.push(format!("{next}/{total}"));
             } else if next < number {
                 missing.push(format!("{next}/{total} to {}/{total}", number - 1));
@@ -239,6 +284,10 @@ impl Series {
     /// How many mails of it are patches.
     pub(super) fn len(&self) -> usize {
         self.parts.len()
+    }
+
+    pub(super) fn has_diff(&self) -> bool {
+        self.parts.iter().any(|(_, mail)| !mail.diffs.is_empty())
     }
 
     pub(super) fn is_long(&self) -> bool {

@@ -42,7 +42,7 @@ fn thread() -> Vec<u8> {
 
 /// How many diffs were read, and what became of them.
 fn chosen(text: &[u8]) -> Option<(usize, Result<Selected, String>)> {
-    let mails = mail::read(text, "m.mbox", "m").ok()?;
+    let mails = decode::read(text, "m.mbox", "m").ok()?;
     let read = mails.iter().map(|mail| mail.diffs.len()).sum();
     Some((read, thread::select(mails, &|_, _| false)))
 }

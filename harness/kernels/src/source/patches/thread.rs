@@ -1,12 +1,11 @@
 //! Which mails of a thread are the patches that its author wants applied, and in which order: what `b4 am` and then
 //! `git am` do. What is left out is said.
 
-use std::collections::HashSet;
-
 use super::diff::Diff;
 use super::links::Links;
 use super::mail::Mail;
 use super::series::{self, Series};
+use super::sift::{foreign, repeated, some};
 use super::subject::shown;
 use host::words::counted;
 
@@ -31,20 +30,17 @@ pub(super) fn select(mails: Vec<Mail>, is_foreign: &dyn Fn(&Mail, &Diff) -> bool
     let mut notes = Vec::new();
     let mut mails: Vec<(usize, Mail)> = mails.into_iter().enumerate().collect();
     repeated(&mut mails, &mut notes);
-    let mut foreign = Vec::new();
-    for (_, mail) in &mut mails {
-        if let Some(note) = without_foreign(mail, is_foreign) {
-            foreign.push(note);
-        }
-    }
+    let foreign = foreign(&mut mails, is_foreign);
     let mut sorted = Sorted::of(mails);
-    if let Some((_, mail)) = sorted
-        .patches
-        .iter()
-        .find(|(_, mail)| mail.diffs.is_empty() && mail.obstacle.is_some())
-    {
+    let is_unread = |mail: &Mail| mail.obstacle.is_some() && (mail.diffs.is_empty() || mail.is_cut);
+    if let Some((_, mail)) = sorted.patches.iter().find(|(_, mail)| is_unread(mail)) {
         let obstacle = mail.obstacle.unwrap_or_default();
-        return Err(format!("no diff can be read in {}: {obstacle}", mail.name()));
+        let what = if mail.is_cut {
+            "only a part of the diff"
+        } else {
+            "no diff"
+        };
+        return Err(format!("{what} can be read in {}: {obstacle}", mail.name()));
     }
     if !sorted.patches.iter().any(|(_, mail)| !mail.diffs.is_empty()) {
         sorted.one_answer(&foreign, &mut notes)?;
@@ -65,7 +61,7 @@ pub(super) fn select(mails: Vec<Mail>, is_foreign: &dyn Fn(&Mail, &Diff) -> bool
         ));
     }
     let mut all = series::group(&sorted.patches, &sorted.covers, &links, &mut notes)?;
-    newest(&mut all, &links, &mut notes);
+    newest(&mut all, &links, &mut notes)?;
     answering(&mut all, &links, &mut notes);
     let mut selected = Selected {
         base: all.iter().flat_map(Series::mails).find_map(|mail| mail.base.clone()),
@@ -76,67 +72,34 @@ pub(super) fn select(mails: Vec<Mail>, is_foreign: &dyn Fn(&Mail, &Diff) -> bool
         notes.extend(series.hollow());
     }
     selected.mails = in_order(&all, &mut notes);
-    for mail in selected.mails.iter().filter(|mail| mail.diffs.len() > 1) {
-        let titles: Vec<&str> = mail.diffs.iter().map(|titled| titled.title.as_str()).collect();
-        notes.push(format!(
-            "{} holds {}, applied in its order: {}",
-            mail.name(),
-            counted(titles.len(), "patch"),
-            titles.join(", ")
-        ));
-    }
+    notes.extend(selected.mails.iter().flat_map(several));
     selected.notes = notes;
     Ok(selected)
 }
 
-/// Takes out mails that are there more than once, as when one came by two lists.
-fn repeated(mails: &mut Vec<(usize, Mail)>, notes: &mut Vec<String>) {
-    let before = mails.len();
-    let mut seen: HashSet<(String, Option<(u32, u32)>)> = HashSet::new();
-    mails.retain(|(_, mail)| {
-        let id = mail.id.clone();
-        id.is_none_or(|id| seen.insert((id, mail.tag.number)))
-    });
-    if mails.len() < before {
-        let count = before - mails.len();
+/// What may be more patches than it was taken for.
+fn several(mail: &Mail) -> Vec<String> {
+    let mut notes = Vec::new();
+    if mail.diffs.len() > 1 {
+        let titles = mail.diffs.iter().map(|titled| titled.title.clone());
         notes.push(format!(
-            "{} there twice, by Message-ID",
-            if count == 1 {
-                "one mail is".to_owned()
-            } else {
-                format!("{count} mails are")
-            }
+            "{} holds {}, applied in its order: {}",
+            mail.name(),
+            counted(mail.diffs.len(), "patch"),
+            some(titles)
         ));
     }
-}
-
-/// Takes diffs for another source out of a mail, and says so.
-fn without_foreign(mail: &mut Mail, is_foreign: &dyn Fn(&Mail, &Diff) -> bool) -> Option<String> {
-    let mut files = Vec::new();
-    let (other, own): (Vec<_>, Vec<_>) = mail
-        .diffs
-        .iter()
-        .cloned()
-        .partition(|titled| is_foreign(mail, &titled.diff));
-    for file in other.iter().flat_map(|titled| &titled.diff.files) {
-        files.extend(file.path(1).map(str::to_owned));
+    for titled in &mail.diffs {
+        let Some((path, times)) = titled.diff.repeated().filter(|_| mail.subject.is_none()) else {
+            continue;
+        };
+        notes.push(format!(
+            "{} is taken as one patch, and changes {path} {times} times: if it is several patches, a file for each of \
+            them, in a directory, is a series",
+            mail.name()
+        ));
     }
-    mail.diffs = own;
-    files.dedup();
-    let first = files.first()?;
-    let more = if files.len() > 1 {
-        format!(" and {} more", files.len() - 1)
-    } else {
-        String::new()
-    };
-    let name = mail.name();
-    if mail.diffs.is_empty() {
-        // It is no part of the series any more.
-        mail.tag.number = None;
-    }
-    Some(format!(
-        "left out: {name} is for another project: this source has no place for {first}{more}"
-    ))
+    notes
 }
 
 /// Mails by what they are.
@@ -148,6 +111,8 @@ struct Sorted {
     answers: Vec<(usize, Mail)>,
     /// Why a mail that is none of these may hold a diff.
     obstacle: Option<String>,
+    /// What all of them are called.
+    mails: Vec<String>,
 }
 
 impl Sorted {
@@ -157,6 +122,7 @@ impl Sorted {
             covers: Vec::new(),
             answers: Vec::new(),
             obstacle: None,
+            mails: mails.iter().map(|(_, mail)| mail.name()).collect(),
         };
         for (at, mail) in mails {
             let has_diff = !mail.diffs.is_empty();
@@ -165,7 +131,8 @@ impl Sorted {
                 (true, _) => {}
                 (false, Some((0, _))) => sorted.covers.push((at, mail)),
                 (false, Some(_)) => sorted.patches.push((at, mail)),
-                (false, None) if has_diff || (mail.tag.is_patch && mail.obstacle.is_some()) => {
+                // Without a diff it is left out as a part of a series is, and named.
+                (false, None) if has_diff || mail.tag.is_patch => {
                     sorted.patches.push((at, mail));
                 }
                 (false, None) => {
@@ -183,7 +150,8 @@ impl Sorted {
             0 if !foreign.is_empty() => Err(foreign.join("; ")),
             0 => Err(match &self.obstacle {
                 Some(obstacle) => format!("none of its mails holds a diff that can be read; {obstacle}"),
-                None => "none of its mails holds a diff".to_owned(),
+                None if self.mails.is_empty() => "none of its mails holds a diff".to_owned(),
+                None => format!("none of its mails holds a diff: {}", some(self.mails.iter().cloned())),
             }),
             1 => {
                 let (at, mail) = self.answers.remove(0);
@@ -203,7 +171,7 @@ impl Sorted {
                 let names: Vec<String> = self.answers.iter().map(|(_, mail)| mail.name()).collect();
                 Err(format!(
                     "no mail is sent as a patch, and several answers hold a diff: {}; save the one that is meant",
-                    names.join(", ")
+                    some(names.into_iter())
                 ))
             }
         }
@@ -211,7 +179,10 @@ impl Sorted {
 }
 
 /// Leaves out what a newer version replaces; takes from it what the newer one does not send again.
-fn newest(all: &mut Vec<Series>, links: &Links, notes: &mut Vec<String>) {
+///
+/// # Errors
+/// The newer one is only a part, and not of the older one.
+fn newest(all: &mut Vec<Series>, links: &Links, notes: &mut Vec<String>) -> Result<(), String> {
     let mut at = 0;
     while at < all.len() {
         let old = &all[at];
@@ -222,9 +193,19 @@ fn newest(all: &mut Vec<Series>, links: &Links, notes: &mut Vec<String>) {
         };
         let old = all.remove(at);
         let newer = if newer > at { newer - 1 } else { newer };
+        all[newer].adopt_number(&old);
         let kept = all[newer].take_over(&old, links);
         let (is, of) = (shown(all[newer].version), shown(old.version));
         let left_out = old.len() - kept.len();
+        let missing = all[newer]
+            .missing()
+            .filter(|_| kept.is_empty() && all[newer].len() < old.len());
+        if let Some(missing) = missing {
+            return Err(format!(
+                "only some of {is} is there, and it does not answer {of}, so that what is meant cannot be told; take \
+                the mails of one of them out ({missing})"
+            ));
+        }
         if kept.is_empty() {
             let cover = old.title();
             notes.push(format!(
@@ -234,13 +215,14 @@ fn newest(all: &mut Vec<Series>, links: &Links, notes: &mut Vec<String>) {
         } else {
             notes.push(format!(
                 "{is} sends only some patches again: {} from {of} as before; left out: {} of {of}",
-                kept.join(", "),
+                some(kept.into_iter()),
                 counted(left_out, "patch")
             ));
         }
         // What the newer one replaces may have been compared before.
         at = 0;
     }
+    Ok(())
 }
 
 /// Leaves out patches that somebody sent in answer to those of another series, and diffs in its thread that were not
@@ -257,7 +239,7 @@ fn answering(all: &mut Vec<Series>, links: &Links, notes: &mut Vec<String>) {
         let is_beside = !series.is_tagged() && others().any(|other| other.is_tagged() && series.is_tied(other, links));
         // A series may answer what is none, as the report of a bug.
         let answered = others()
-            .filter(|other| other.is_tagged() || !series.is_tagged())
+            .filter(|other| other.has_diff() && (other.is_tagged() || !series.is_tagged()))
             .find_map(|other| series.answers(other));
         let why = match answered {
             _ if is_beside => "which is not sent as a patch".to_owned(),
@@ -281,15 +263,14 @@ fn in_order(all: &[Series], notes: &mut Vec<String>) -> Vec<Mail> {
     } else {
         let mut found: Vec<&(usize, Mail)> = mails.iter().collect();
         found.sort_by_key(|(at, _)| *at);
-        let places: Vec<String> = found.iter().map(|(_, mail)| mail.tag.place()).collect();
-        notes.push(format!("sorted by number; found as {}", places.join(", ")));
+        let places = found.iter().map(|(_, mail)| mail.tag.place());
+        notes.push(format!("sorted by number; found as {}", some(places)));
     }
     if all.len() > 1 && all.iter().any(Series::is_long) {
-        let titles: Vec<String> = all.iter().map(Series::title).collect();
         notes.push(format!(
             "{} series are there, and all are applied: {}",
             all.len(),
-            titles.join(", ")
+            some(all.iter().map(Series::title))
         ));
     }
     mails

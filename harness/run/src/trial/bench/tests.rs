@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use evidence::parts::{Earlier, Owner};
+use evidence::parts::{Earlier, LostPart, Owner};
 use machine::Accel;
 use verdict::Cause;
 
@@ -163,6 +163,28 @@ fn what_the_kernel_says_until_the_power_is_off_is_the_last_ones() {
         detail.starts_with("evidence: console.log: its end cannot be read"),
         "{detail}"
     );
+    // The case after it lost the console, and what this one's kernel said last along with it.
+    let next = EvidenceBundle {
+        earlier: None,
+        console: String::new(),
+        lost: vec![LostPart {
+            part: "console.log".to_owned(),
+            why: "no descriptors are left".to_owned(),
+        }],
+        ..recorded(second, first, OOPS)
+    };
+    let guest = Recorded {
+        left: [recorded(first, "", ""), next].into(),
+        last_words: Some(QUIET),
+        steal: Vec::new(),
+    };
+    for lost in cells(&[first, second], guest) {
+        let detail = lost.detail();
+        assert!(
+            detail.starts_with("evidence: console.log: ") && detail.ends_with("no descriptors are left"),
+            "{detail}"
+        );
+    }
     // What has failed stays that, even if there is worse to come.
     let failed = "exec";
     let guest = Recorded {

@@ -228,10 +228,7 @@ fn name_of(local: Option<&Local>, path: &Path, id: &str) -> Result<String, Sourc
 }
 
 /// Puts into an index what a folder holds, whatever its `.gitignore` says, but for what a build left there.
-fn add_all_but_built(
-    git: &impl Fn(&[&str]) -> Result<Command, ToolError>,
-    index: &Path,
-) -> Result<(), SourceError> {
+fn add_all_but_built(git: &impl Fn(&[&str]) -> Result<Command, ToolError>, index: &Path) -> Result<(), SourceError> {
     let io = |doing, path: &Path| {
         let path = path.to_owned();
         move |source| CacheError::io(doing, &path, source)

@@ -307,9 +307,11 @@ impl Connection {
     }
 
     fn bury(&self, queue: &Queue, problem: &str) {
-        queue.bury();
-        // It flushes the trace, too.
-        self.device.queue_died(queue.index(), problem);
+        // The driver may kick a dead queue as often as it likes.
+        if queue.bury() {
+            // It flushes the trace, too.
+            self.device.queue_died(queue.index(), problem);
+        }
     }
 }
 

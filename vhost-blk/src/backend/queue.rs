@@ -57,6 +57,10 @@ pub(super) struct Worker {
 #[derive(Default)]
 struct Gate {
     dead: bool,
+    /// Why it is dead, until the queue's thread has said so.
+    untold: Option<&'static str>,
+    /// Whether it was said that it is dead.
+    told: bool,
     /// The front end is gone.
     closed: bool,
     outstanding: u16,
@@ -71,6 +75,12 @@ struct Gate {
 }
 
 impl Gate {
+    /// Whoever completes a request finds that nothing more can be answered.
+    fn die(&mut self, problem: &'static str) {
+        self.dead = true;
+        self.untold.get_or_insert(problem);
+    }
+
     fn is_idle(&self) -> bool {
         self.outstanding <= self.lost
     }
@@ -105,9 +115,12 @@ impl Queue {
         self.vring.get_or_init(|| vring.clone())
     }
 
-    /// Looks at the ring no more until it is stopped.
-    pub(crate) fn bury(&self) {
-        self.lock().dead = true;
+    /// Looks at the ring no more until it is stopped; whether that is news: neither said before nor of a front end that
+    /// is gone.
+    pub(crate) fn bury(&self) -> bool {
+        let mut gate = self.lock();
+        gate.dead = true;
+        !std::mem::replace(&mut gate.told, true) && !gate.closed
     }
 
     /// From here on nothing that came out of this ring is made to wait.
@@ -192,6 +205,9 @@ impl Queue {
     /// Takes a batch of what is available; says what the driver did if that ends this queue.
     pub(crate) fn take(self: &Arc<Self>, vring: &Vring, arrivals: &mut Vec<Arrival>) -> Option<String> {
         let mut gate = self.lock();
+        if let Some(problem) = gate.untold.take() {
+            return Some(problem.to_owned());
+        }
         let mut state = vring.get_mut();
         if gate.dead || gate.closed || !state.is_enabled() {
             return None;
@@ -301,7 +317,7 @@ impl Queue {
                     let _ = state.signal_used_queue();
                 }
             }
-            Err(_) => gate.dead = true,
+            Err(_) => gate.die("the used ring cannot be written"),
         }
     }
 
@@ -384,7 +400,7 @@ impl Ring for Queue {
                 }
             }
             // The used ring left the guest's memory: nobody can be told anything any more.
-            Err(_) => gate.dead = true,
+            Err(_) => gate.die("the used ring cannot be written"),
         }
         self.tell_if_idle(&gate);
         true

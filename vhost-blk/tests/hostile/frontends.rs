@@ -13,6 +13,7 @@ use vhost::vhost_user::VhostUserFrontend;
 use vhost::vhost_user::message::VhostUserProtocolFeatures;
 use vhost::{VhostBackend, VhostUserMemoryRegionInfo};
 use vhost_blk_api::control::{Command, Reply};
+use vhost_blk_api::trace::{self, Record};
 use vm_memory::{Bytes, GuestAddress};
 
 use crate::common::helpers::{page, stats, submitted};
@@ -144,6 +145,19 @@ fn memory_that_shrinks_while_a_request_is_held() {
         }
         drop(driver);
         serves(&device);
+        device.control().call(&Command::FlushTrace).expect("the device lives");
+        let records = trace::read(&device.path("trace")).expect("the trace");
+        let died: Vec<&str> = (records.iter())
+            .filter_map(|record| match record {
+                Record::QueueDead { problem, .. } => Some(problem.as_str()),
+                _ => None,
+            })
+            .collect();
+        let expected: &[&str] = match bytes {
+            0x1000 => &["the used ring cannot be written"],
+            _ => &[],
+        };
+        assert_eq!(died, expected, "{bytes:#x}");
     }
 }
 

@@ -154,6 +154,12 @@ impl Reading {
 
     fn take(&mut self, now: Instant, vitals: Vitals) -> Shown {
         let since = now.saturating_duration_since(self.looked);
+        // What could not be read is zero, and must not come back as time that was taken at once.
+        let vitals = Vitals {
+            run_ms: vitals.run_ms.max(self.vitals.run_ms),
+            wait_ms: vitals.wait_ms.max(self.vitals.wait_ms),
+            ..vitals
+        };
         let stolen_ms = stolen(since, self.vitals, vitals, self.is_regular);
         self.stolen_ms += stolen_ms;
         if stolen_ms >= PAUSE_MS || vitals.is_stopped {
@@ -249,6 +255,23 @@ mod tests {
         let idle = (1..20).map(|_| (500, vitals(false, 0, 0)));
         assert_eq!(after(&mut reading, idle), (0, 0));
         assert_eq!(after(&mut reading, [(40_000, vitals(false, 100, 0))]), (39_900, 1));
+    }
+
+    /// As of a harness that has no descriptor left for a moment.
+    #[test]
+    fn figures_that_cannot_be_read_take_nothing_from_the_guest() {
+        let mut reading = reading();
+        let known = vitals(false, 60_000, 5_000);
+        reading.take(reading.looked, known);
+        let before = reading.stolen_ms;
+        assert_eq!(after(&mut reading, [(500, Vitals::default()), (500, known)]).0, before);
+        // Nor do they give it back: stopped, and then unreadable.
+        let stopped = [
+            (4_000, vitals(true, 60_000, 5_000)),
+            (4_000, Vitals::default()),
+            (500, known),
+        ];
+        assert_eq!(after(&mut reading, stopped).0, before + 8_000);
     }
 
     #[test]

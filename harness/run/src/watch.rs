@@ -61,6 +61,11 @@ impl<'a> Watch<'a> {
         Duration::from_millis(self.shown.point.stolen_ms.saturating_sub(self.begun.stolen_ms))
     }
 
+    /// Time that the host takes from now on, as often as that is asked for.
+    pub(crate) fn stolen_meanwhile(&self) -> impl Fn() -> Duration + use<'a> {
+        self.meter.stolen_meanwhile()
+    }
+
     /// How often so much was taken at once that a row ends there.
     pub(crate) fn pauses(&self) -> u64 {
         self.shown.pauses

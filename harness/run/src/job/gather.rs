@@ -2,6 +2,7 @@
 //! taken for empty.
 
 use std::io;
+use std::time::Duration;
 
 use evidence::context::{Clocks, Offset};
 use evidence::parts::{Earlier, LostPart, Owner, Timed, begin_mark, end_mark};
@@ -111,29 +112,31 @@ fn mark_at(log: &str, mark: &str) -> Option<usize> {
     None
 }
 
-/// Waits until the console shows a mark.
-pub(super) fn await_console(machine: &Machine, mark: &str) {
+/// Waits until the console shows a mark; `stolen` is what the host takes from the guest meanwhile.
+pub(super) fn await_console(machine: &Machine, mark: &str, stolen: impl Fn() -> Duration) {
     let shown = |text: &str| mark_at(text, mark).is_some();
     // What is not shown is missed by the judge; here it is only waited for.
     if let Ok(mut watch) = ConsoleWatch::begin(machine) {
-        watch.until(shown);
+        watch.until(stolen, shown);
     }
 }
 
 /// Has the guest power off, and gives back what the console says until then that no job has, with what the host took
 /// meanwhile.
 pub(crate) fn power_off(machine: &mut Machine, console: &ConsolePlace) -> (io::Result<String>, Vec<StealPoint>) {
-    let last_words = last_words(machine, console.read);
+    let stolen = console.meter.as_ref().map(StealMeter::stolen_meanwhile);
+    let stolen = || stolen.as_ref().map_or(Duration::ZERO, |stolen| stolen());
+    let last_words = last_words(machine, console.read, stolen);
     (last_words, console.stolen_since())
 }
 
 /// Has the guest power off, and gives back what the console says until then beyond what was read of it. Without anybody
 /// to wait for them there are no last words, which is not the same as none that were said.
-fn last_words(machine: &mut Machine, read: usize) -> io::Result<String> {
+fn last_words(machine: &mut Machine, read: usize, stolen: impl Fn() -> Duration) -> io::Result<String> {
     let mut watch = ConsoleWatch::begin(machine)?;
     // A guest that ended by itself has said what it had to say, and closes no file any more.
     if machine.qemu_end().is_none() && machine.line().send(&HostMessage::PowerOff).is_ok() {
-        watch.until(|text| after_power_off(text).is_some());
+        watch.until(stolen, |text| after_power_off(text).is_some());
     }
     let console = machine.console_log()?;
     let rest = String::from_utf8_lossy(unread(&console, read)?);

@@ -70,6 +70,12 @@ impl StealMeter {
         self.gauge.read(Reading::look)
     }
 
+    /// Time that the host takes from now on, as often as that is asked for.
+    pub(crate) fn stolen_meanwhile(&self) -> impl Fn() -> Duration {
+        let begun_ms = self.look().point.stolen_ms;
+        move || Duration::from_millis(self.look().point.stolen_ms.saturating_sub(begun_ms))
+    }
+
     /// What was taken in a job, in its time.
     pub(super) fn within(&self, job: JobSpan) -> Vec<StealPoint> {
         let mut points = vec![since(job.begun, job.begun)];

@@ -41,14 +41,9 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// The job is over: what the host took from the guest meanwhile, and when that was.
-    pub(crate) fn end(mut self) -> (Vec<StealPoint>, JobSpan) {
-        self.look();
-        let job = JobSpan {
-            begun: self.begun,
-            ended: self.shown.point,
-        };
-        (self.meter.within(job), job)
+    /// When the job was sent, as the meter showed it.
+    pub(crate) fn begun(&self) -> StealPoint {
+        self.begun
     }
 
     /// When the next look is due.

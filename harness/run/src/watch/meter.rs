@@ -36,8 +36,8 @@ pub(super) struct Shown {
 /// When a job began and ended, as its meter showed it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct JobSpan {
-    pub(super) begun: StealPoint,
-    pub(super) ended: StealPoint,
+    begun: StealPoint,
+    ended: StealPoint,
 }
 
 impl StealMeter {
@@ -76,8 +76,15 @@ impl StealMeter {
         move || Duration::from_millis(self.look().point.stolen_ms.saturating_sub(begun_ms))
     }
 
+    /// The job that began there is over: what was taken in it, in its time, and when that was.
+    pub(crate) fn end_of(&self, begun: StealPoint) -> (Vec<StealPoint>, JobSpan) {
+        let ended = self.look().point;
+        let job = JobSpan { begun, ended };
+        (self.within(job), job)
+    }
+
     /// What was taken in a job, in its time.
-    pub(super) fn within(&self, job: JobSpan) -> Vec<StealPoint> {
+    fn within(&self, job: JobSpan) -> Vec<StealPoint> {
         let mut points = vec![since(job.begun, job.begun)];
         let known = self.gauge.read(|reading, _| reading.points.clone());
         let inside = |point: &StealPoint| (job.begun.host_ms..job.ended.host_ms).contains(&point.host_ms);

@@ -102,10 +102,11 @@ impl Bench<'_> {
                 dir: &dir,
             };
             let (evidence, steal) = guest.run(request);
-            let cell = self.record(case, &evidence, &dir)?;
+            // First, so that nothing that befalls this case leaves the one before without its last words.
             if let (Some(before), Some(text)) = (before, earlier(&evidence)) {
                 self.belated(before, text.as_deref(), &steal)?;
             }
+            let cell = self.record(case, &evidence, &dir)?;
             self.cells.push(cell);
             before = Some(case);
             finished = evidence.ending == Ending::Finished;

@@ -58,7 +58,17 @@ fn recorded(case: &str, before: &str, earlier: &str) -> EvidenceBundle {
 /// Runs these cases on such a guest; their cells as the run has them, of which each is the one that is stored.
 fn cells(cases: &[&str], guest: Recorded) -> Vec<Cell> {
     let place = tempfile::tempdir().unwrap();
-    let none = || place.path().to_owned();
+    let cells = cells_in(place.path(), cases, guest).unwrap();
+    for cell in &cells {
+        assert_eq!(cell_file::load(&cell.dir).unwrap().verdict(), cell.verdict());
+        let again = judge(&EvidenceBundle::load(&cell.dir).unwrap());
+        assert_eq!(&again.verdict, cell.verdict());
+    }
+    cells
+}
+
+fn cells_in(place: &Path, cases: &[&str], guest: Recorded) -> std::io::Result<Vec<Cell>> {
+    let none = || place.to_owned();
     let run = Run {
         dir: none(),
         vhost_blk: none(),
@@ -92,19 +102,14 @@ fn cells(cases: &[&str], guest: Recorded) -> Vec<Cell> {
     let mut bench = Bench {
         run: &run,
         trial: &trial,
-        boot_dir: place.path(),
-        scratch: place.path(),
+        boot_dir: place,
+        scratch: place,
         started: Instant::now(),
         begun: Begun::Booted,
         cells: Vec::new(),
     };
-    bench.cases(guest, &plan(&run, &trial)).unwrap();
-    for cell in &bench.cells {
-        assert_eq!(cell_file::load(&cell.dir).unwrap().verdict(), cell.verdict());
-        let again = judge(&EvidenceBundle::load(&cell.dir).unwrap());
-        assert_eq!(&again.verdict, cell.verdict());
-    }
-    bench.cells
+    bench.cases(guest, &plan(&run, &trial))?;
+    Ok(bench.cells)
 }
 
 /// A pass, or the cause and place of a failure.
@@ -137,6 +142,24 @@ fn what_the_kernel_says_between_two_cases_is_the_first_ones() {
         let cells = cells(&[first, second], guest);
         assert_eq!(cells.iter().map(says).collect::<Vec<_>>(), [expected, PASS]);
     }
+}
+
+/// As on a disk that is full.
+#[test]
+fn a_case_has_its_last_words_although_the_next_one_cannot_be_written_down() {
+    let (first, second) = ("partial-write", "ioerr-leak");
+    let place = tempfile::tempdir().unwrap();
+    let cells = place.path().join(KERNEL).join("btrfs");
+    std::fs::create_dir_all(cells.join(second).join("bundle.json")).unwrap();
+    let guest = Recorded {
+        left: [recorded(first, "", ""), recorded(second, first, WARNING)].into(),
+        last_words: Some(QUIET),
+        steal: Vec::new(),
+    };
+    assert!(cells_in(place.path(), &[first, second], guest).is_err());
+    let stored = |case: &str| cell_file::load(&cells.join(case));
+    assert_eq!(stored(first).as_ref().map(says), Some(WARNED));
+    assert!(stored(second).is_none());
 }
 
 #[test]

@@ -80,9 +80,13 @@ impl Bench<'_> {
     pub(super) fn cases(&mut self, mut guest: impl Guest, planned: &[Planned]) -> std::io::Result<()> {
         let mut before: Option<&Planned> = None;
         let mut finished = false;
-        for case in planned {
-            let dir = self.run.cell_dir(&self.trial.kernel, self.trial.fs, &case.name);
-            std::fs::create_dir_all(&dir)?;
+        let dirs = planned
+            .iter()
+            .map(|case| self.run.cell_dir(&self.trial.kernel, self.trial.fs, &case.name));
+        let dirs: Vec<PathBuf> = dirs.collect();
+        // What fails between two cases would leave the first without its last words.
+        dirs.iter().try_for_each(std::fs::create_dir_all)?;
+        for (case, dir) in planned.iter().zip(&dirs) {
             let job = Job {
                 case: case.name.clone(),
                 fs: self.trial.fs,
@@ -99,14 +103,14 @@ impl Bench<'_> {
                     ..self.context(case)
                 },
                 limit: self.run.case_limit,
-                dir: &dir,
+                dir,
             };
             let (evidence, steal) = guest.run(request);
             // First, so that nothing that befalls this case leaves the one before without its last words.
             if let (Some(before), Some(text)) = (before, earlier(&evidence)) {
                 self.belated(before, text.as_deref(), &steal)?;
             }
-            let cell = self.record(case, &evidence, &dir)?;
+            let cell = self.record(case, &evidence, dir)?;
             self.cells.push(cell);
             before = Some(case);
             finished = evidence.ending == Ending::Finished;

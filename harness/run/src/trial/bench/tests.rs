@@ -146,20 +146,27 @@ fn what_the_kernel_says_between_two_cases_is_the_first_ones() {
 
 /// As on a disk that is full.
 #[test]
-fn a_case_has_its_last_words_although_the_next_one_cannot_be_written_down() {
+fn no_case_passes_without_its_last_words_because_the_next_one_cannot_be_written_down() {
     let (first, second) = ("partial-write", "ioerr-leak");
-    let place = tempfile::tempdir().unwrap();
-    let cells = place.path().join(KERNEL).join("btrfs");
-    std::fs::create_dir_all(cells.join(second).join("bundle.json")).unwrap();
-    let guest = Recorded {
-        left: [recorded(first, "", ""), recorded(second, first, WARNING)].into(),
-        last_words: Some(QUIET),
-        steal: Vec::new(),
-    };
-    assert!(cells_in(place.path(), &[first, second], guest).is_err());
-    let stored = |case: &str| cell_file::load(&cells.join(case));
-    assert_eq!(stored(first).as_ref().map(says), Some(WARNED));
-    assert!(stored(second).is_none());
+    for has_dir in [true, false] {
+        let place = tempfile::tempdir().unwrap();
+        let cells = place.path().join(KERNEL).join("btrfs");
+        if has_dir {
+            std::fs::create_dir_all(cells.join(second).join("bundle.json")).unwrap();
+        } else {
+            std::fs::create_dir_all(&cells).unwrap();
+            std::fs::write(cells.join(second), b"no directory").unwrap();
+        }
+        let guest = Recorded {
+            left: [recorded(first, "", ""), recorded(second, first, WARNING)].into(),
+            last_words: Some(QUIET),
+            steal: Vec::new(),
+        };
+        assert!(cells_in(place.path(), &[first, second], guest).is_err());
+        let stored = |case: &str| cell_file::load(&cells.join(case));
+        assert_eq!(stored(first).as_ref().map(says), has_dir.then_some(WARNED));
+        assert!(stored(second).is_none());
+    }
 }
 
 #[test]

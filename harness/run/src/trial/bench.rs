@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use evidence::context::{CellContext, KernelIdentity, Plan};
-use evidence::parts::Ending;
+use evidence::parts::{Ending, VmEnd};
 use evidence::steal::StealPoint;
 use evidence::{EvidenceBundle, judge};
 use guest_wire::{Fs, Job};
@@ -210,12 +210,21 @@ impl Bench<'_> {
     }
 }
 
-/// What a case's evidence has of the console before the case; who lost the one lost the other.
+/// What a case's evidence has of the console before the case; who lost the one lost the other. A case that did not begin
+/// has no words of its own; what a kernel says of a machine that went away is nobody's.
 fn earlier(evidence: &EvidenceBundle) -> Option<std::io::Result<String>> {
-    let lost = evidence.lost.iter().find(|lost| lost.part == "console.log");
-    match lost {
-        Some(lost) => Some(Err(std::io::Error::other(lost.why.clone()))),
-        None => evidence.earlier.as_ref().map(|earlier| Ok(earlier.text.clone())),
+    if let Some(lost) = evidence.lost.iter().find(|lost| lost.part == "console.log") {
+        return Some(Err(std::io::Error::other(lost.why.clone())));
+    }
+    let went_away = match &evidence.ending {
+        Ending::DeviceGone(_) => true,
+        Ending::VmGone(end) => *end != VmEnd::Exited(0),
+        _ => false,
+    };
+    match &evidence.earlier {
+        Some(earlier) => Some(Ok(earlier.text.clone())),
+        None if evidence.events.is_empty() && !went_away => Some(Ok(evidence.console.clone())),
+        None => None,
     }
 }
 

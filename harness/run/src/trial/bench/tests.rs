@@ -144,6 +144,33 @@ fn what_the_kernel_says_between_two_cases_is_the_first_ones() {
     }
 }
 
+#[test]
+fn what_the_kernel_says_before_a_case_that_does_not_begin_is_the_first_ones() {
+    let (first, second) = ("partial-write", "ioerr-leak");
+    for (ending, expected) in [
+        (Ending::OutOfTime { limit_s: 7 }, WARNED),
+        (Ending::VmGone(VmEnd::Exited(0)), WARNED),
+        (Ending::VmGone(VmEnd::Signalled(9)), PASS),
+        (Ending::DeviceGone("went".to_owned()), PASS),
+    ] {
+        let next = EvidenceBundle {
+            ending,
+            events: Vec::new(),
+            earlier: None,
+            console: WARNING.to_owned(),
+            ..recorded(second, first, "")
+        };
+        let guest = Recorded {
+            left: [recorded(first, "", ""), next].into(),
+            last_words: Some(QUIET),
+            steal: Vec::new(),
+        };
+        let cells = cells(&[first, second], guest);
+        assert_eq!(says(&cells[0]), expected, "{}", cells[1].detail());
+        assert_ne!(cells[1].verdict(), &Verdict::Pass);
+    }
+}
+
 /// As on a disk that is full.
 #[test]
 fn no_case_passes_without_its_last_words_because_the_next_one_cannot_be_written_down() {

@@ -76,8 +76,7 @@ pub fn run(
         row: Vec::new(),
         fsck: None,
     };
-    let ending = runner.follow_to_end(job, limit);
-    let begun = runner.watch.begun();
+    let (ending, begun) = (runner.follow_to_end(job, limit), runner.watch.begun());
     let Runner {
         events,
         mut rules,

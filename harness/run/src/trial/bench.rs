@@ -210,8 +210,8 @@ impl Bench<'_> {
     }
 }
 
-/// What a case's evidence has of the console before the case; who lost the one lost the other. A case that did not begin
-/// has no words of its own; what a kernel says of a machine that went away is nobody's.
+/// What a case's evidence has of the console before the case; who lost the one lost the other. A case that did not
+/// begin has no words of its own; what a kernel says of a machine that went away is nobody's.
 fn earlier(evidence: &EvidenceBundle) -> Option<std::io::Result<String>> {
     if let Some(lost) = evidence.lost.iter().find(|lost| lost.part == "console.log") {
         return Some(Err(std::io::Error::other(lost.why.clone())));

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic here is the test's failure")]
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use evidence::parts::{Earlier, LostPart, Owner};
 use machine::Accel;
@@ -14,6 +15,8 @@ use crate::trial::planned::plan;
 const KERNEL: &str = "debian-7.3";
 const WARNING: &str = "[   99.900000] WARNING: CPU: 0 PID: 7 at fs/btrfs/x.c:1 btrfs_get_extent+0x1/0x2 [btrfs]\r\n";
 const OOPS: &str = "[   99.900000] BUG: kernel NULL pointer dereference, address: 0000000000000008\r\n";
+/// Of a guest beside which the trial does.
+const DIES: &str = "dies";
 const QUIET: &str = "[   99.950000] reboot: Power down\r\n";
 
 /// A guest whose jobs leave what was recorded of others.
@@ -35,6 +38,7 @@ impl Guest for Recorded {
     }
 
     fn power_off(self) -> (std::io::Result<String>, Vec<StealPoint>) {
+        assert_ne!(self.last_words, Some(DIES));
         let unreadable = || std::io::Error::from(std::io::ErrorKind::NotFound);
         (self.last_words.map(str::to_owned).ok_or_else(unreadable), self.steal)
     }
@@ -169,6 +173,22 @@ fn what_the_kernel_says_before_a_case_that_does_not_begin_is_the_first_ones() {
         assert_eq!(says(&cells[0]), expected, "{}", cells[1].detail());
         assert_ne!(cells[1].verdict(), &Verdict::Pass);
     }
+}
+
+/// As one that is killed.
+#[test]
+fn a_trial_that_dies_before_the_last_words_leaves_no_pass() {
+    let place = tempfile::tempdir().unwrap();
+    let case = "partial-write";
+    let guest = Recorded {
+        left: [recorded(case, "", "")].into(),
+        last_words: Some(DIES),
+        steal: Vec::new(),
+    };
+    let died = catch_unwind(AssertUnwindSafe(|| cells_in(place.path(), &[case], guest)));
+    assert!(died.is_err());
+    let dir = place.path().join(KERNEL).join("btrfs").join(case);
+    assert!(EvidenceBundle::load(&dir).is_ok() && cell_file::load(&dir).is_none());
 }
 
 /// As on a disk that is full.

@@ -190,8 +190,8 @@ impl Bench<'_> {
         }
     }
 
-    /// Judges a case and leaves its evidence in its directory. A pass is no result before the last words of the case are
-    /// heard: a trial that dies until then leaves none.
+    /// Judges a case and leaves its evidence in its directory. A pass is no result before the last words of the case
+    /// are heard: a trial that dies until then leaves none.
     fn record(&self, case: &Planned, evidence: &EvidenceBundle, dir: &Path) -> std::io::Result<Cell> {
         let (kernel, fs) = (&self.trial.kernel, self.trial.fs);
         let mut cell = Cell::new(kernel, fs, &case.name, judge(evidence), case.expect.as_ref());

@@ -60,10 +60,12 @@ pub(crate) fn explains(points: &[StealPoint], host_ms: u64, claimed_ms: u64) -> 
     // Nobody knows when it began, so the span in which most was taken counts; of a longer one more is always taken.
     let span_ms = claimed_ms.saturating_add(SLACK_MS);
     let first_ms = host_ms.saturating_sub(span_ms.saturating_add(BETWEEN_LOOKS_MS));
-    let last_ms = host_ms.saturating_add(SLACK_MS).saturating_sub(span_ms).max(first_ms);
+    // What was taken afterwards explains nothing, also of a report that speaks of the time before the job.
+    let end_ms = host_ms.saturating_add(SLACK_MS);
+    let last_ms = end_ms.saturating_sub(span_ms).max(first_ms);
     let most_ms = (first_ms..=last_ms)
         .step_by(STEP_MS)
-        .map(|from_ms| stolen(points, from_ms, from_ms.saturating_add(span_ms)))
+        .map(|from_ms| stolen(points, from_ms, from_ms.saturating_add(span_ms).min(end_ms)))
         .max();
     // What is a quarter of it is not all of it, but without it the limit would not have been reached.
     most_ms.unwrap_or(0).saturating_mul(4) >= claimed_ms.max(1)
@@ -139,6 +141,14 @@ mod tests {
             110_000,
             "watchdog: BUG: soft lockup - CPU#0 stuck for 26s! [spin:70]"
         ));
+        // So soon that it speaks of the time before the job.
+        for host_ms in [0, 5_000, 10_000, 15_000] {
+            assert!(!said(host_ms, "rcu: INFO: rcu_sched self-detected stall on CPU"));
+            assert!(!said(
+                host_ms,
+                "watchdog: BUG: soft lockup - CPU#0 stuck for 41s! [spin:70]"
+            ));
+        }
     }
 
     #[test]

@@ -33,3 +33,14 @@ pub fn read(dir: &Path) -> std::io::Result<Option<Cell>> {
 pub fn save(cell: &Cell, dir: &Path) -> std::io::Result<()> {
     atomic::write(&dir.join(NAME), &serde_json::to_vec_pretty(cell)?)
 }
+
+/// Takes a result back: until another one is written, the cell has none.
+///
+/// # Errors
+/// The directory cannot be written.
+pub(crate) fn remove(dir: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(dir.join(NAME)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}

@@ -76,8 +76,7 @@ pub fn run(
         row: Vec::new(),
         fsck: None,
     };
-    let ending = runner.follow_to_end(job, limit);
-    let (steal, span) = runner.watch.end();
+    let (ending, begun) = (runner.follow_to_end(job, limit), runner.watch.begun());
     let Runner {
         events,
         mut rules,
@@ -103,7 +102,8 @@ pub fn run(
         })
         .unwrap_or_default()
     };
-    let (earlier, own) = text("console.log", console.take(machine, &job.case));
+    let taken = console.take(|| machine.console_log(), &job.case, begun);
+    let (earlier, own) = text("console.log", taken.text);
     let (_, qemu_log) = text("qemu.log", machine.qemu_log().map(|log| (None, log)));
     let evidence = EvidenceBundle {
         clocks: gather::clocks(&events, &trace, marked),
@@ -112,13 +112,13 @@ pub fn run(
         earlier,
         rules,
         fsck,
-        steal,
+        steal: taken.steal,
         qemu_log,
         qemu_end: machine.qemu_end().as_ref().and_then(vm_end),
         lost,
         ..EvidenceBundle::silent(program_kind(&job.kind), needs, context, ending, own)
     };
-    (evidence, console.follow(span))
+    (evidence, taken.since_before)
 }
 
 /// Without the check that it asked for a job has not finished.

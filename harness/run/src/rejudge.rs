@@ -156,7 +156,8 @@ fn strange(context: &CellContext, stored: Option<&Cell>) -> Option<Judgement> {
 }
 
 /// Gives a stored cell what the console said after the cell was judged, as that is its own, and what the host took from
-/// the guest until then; judges it again. What could not be read of the console is lost.
+/// the guest until then; judges it again. What could not be read of the console is lost. If it cannot be judged again,
+/// the cell has no result any more.
 ///
 /// # Errors
 /// Its evidence is not there any more, or cannot be written.
@@ -166,6 +167,8 @@ pub fn amend(
     steal: &[StealPoint],
     expect: Option<&Expected>,
 ) -> std::io::Result<Cell> {
+    // It was reached without these words.
+    cell_file::remove(&cell.dir)?;
     let mut evidence = EvidenceBundle::load(&cell.dir).map_err(std::io::Error::other)?;
     match belated {
         Ok(text) => evidence.console.push_str(text),
@@ -250,6 +253,20 @@ mod tests {
         }
         std::fs::remove_file(dir.join(cell_file::NAME)).unwrap();
         assert!(rejudge(root.path()).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_pass_does_not_outlive_words_that_nobody_could_judge() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("k/ext4/overlap");
+        leave(&dir, Judgement::new(Verdict::Pass, "every oracle was content"));
+        let cell = Cell {
+            dir: dir.clone(),
+            ..cell_file::load(&dir).unwrap()
+        };
+        std::fs::remove_file(dir.join("console.log")).unwrap();
+        assert!(amend(&cell, Ok("BUG: a word"), &[], None).is_err());
+        assert!(cell_file::load(&dir).is_none());
     }
 
     #[test]

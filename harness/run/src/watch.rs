@@ -41,14 +41,9 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// The job is over: what the host took from the guest meanwhile, and when that was.
-    pub(crate) fn end(mut self) -> (Vec<StealPoint>, JobSpan) {
-        self.look();
-        let job = JobSpan {
-            begun: self.begun,
-            ended: self.shown.point,
-        };
-        (self.meter.within(job), job)
+    /// When the job was sent, as the meter showed it.
+    pub(crate) fn begun(&self) -> StealPoint {
+        self.begun
     }
 
     /// When the next look is due.
@@ -59,6 +54,11 @@ impl<'a> Watch<'a> {
     /// Time that the host has taken from the guest so far.
     pub(crate) fn stolen(&self) -> Duration {
         Duration::from_millis(self.shown.point.stolen_ms.saturating_sub(self.begun.stolen_ms))
+    }
+
+    /// Time that the host takes from now on, as often as that is asked for.
+    pub(crate) fn stolen_meanwhile(&self) -> impl Fn() -> Duration + use<'a> {
+        self.meter.stolen_meanwhile()
     }
 
     /// How often so much was taken at once that a row ends there.

@@ -1,6 +1,7 @@
 //! One round: random rules, fio under them, and what came of it.
 
 use std::collections::BTreeMap;
+use std::io;
 
 use serde::Serialize;
 use vhost_blk_api::control::{Command, Reply, RuleStatus};
@@ -30,6 +31,9 @@ pub(crate) enum RoundError {
     /// The trace.
     #[error(transparent)]
     Trace(#[from] TailError),
+    /// The console. One that nobody can read is none that says nothing.
+    #[error("cannot read the guest's console: {0}")]
+    Console(io::Error),
 }
 
 impl ExitError for RoundError {
@@ -38,6 +42,7 @@ impl ExitError for RoundError {
             RoundError::Guest(error) => error.exit(),
             RoundError::Device(error) => error.exit(),
             RoundError::Trace(error) => error.exit(),
+            RoundError::Console(_) => Exit::Internal,
         }
     }
 }
@@ -178,8 +183,7 @@ impl Bench {
         round
             .findings
             .extend(problems.into_iter().map(|what| finding(phase, what)));
-        self.look_at_the_console(round, phase);
-        Ok(())
+        self.look_at_the_console(round, phase).map_err(RoundError::Console)
     }
 
     /// Every request has an end, and the device's own counters say so.
@@ -207,14 +211,14 @@ impl Bench {
     }
 
     /// What the guest's kernel complained of.
-    fn look_at_the_console(&mut self, round: &mut Round, phase: Phase) {
-        let console = self.guest.machine.console();
-        let new = console.get(self.console..).unwrap_or_default();
-        let findings: Vec<Finding> = complaints(new)
-            .map(|line| finding(phase, format!("the guest's kernel says: {line}")))
-            .collect();
-        self.console = console.len();
+    fn look_at_the_console(&mut self, round: &mut Round, phase: Phase) -> io::Result<()> {
+        let console = self.guest.machine.console_log()?;
+        let new = unread(&console, self.console)?;
+        // A line without an end is looked at once more, with what follows.
+        self.console += whole_lines(new);
+        let findings = complaints(new).map(|line| finding(phase, format!("the guest's kernel says: {line}")));
         round.findings.extend(findings);
+        Ok(())
     }
 
     /// Takes all lines that the trace has by now.
@@ -230,16 +234,31 @@ impl Bench {
     }
 }
 
+/// What a console has beyond what was looked at. One that is shorter was cut.
+fn unread(console: &[u8], looked_at: usize) -> io::Result<&[u8]> {
+    console.get(looked_at..).ok_or_else(|| {
+        let bytes = console.len();
+        io::Error::other(format!(
+            "it has {bytes} bytes, and {looked_at} of them were read before"
+        ))
+    })
+}
+
+/// Bytes of the lines that have an end.
+fn whole_lines(text: &[u8]) -> usize {
+    text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1)
+}
+
 /// What a kernel says that rules of a soak cannot have brought about: they make requests fail, and the end of pid 1 is
 /// the rig's.
-fn complaints(log: &str) -> impl Iterator<Item = String> {
+fn complaints(log: &[u8]) -> impl Iterator<Item = String> {
     let of_requests = |kind| {
         matches!(
             kind,
             Kind::IoError | Kind::BufferIoError | Kind::LostWrite | Kind::BtrfsDeviceErrors
         )
     };
-    let reports = klog::read(log.as_bytes()).into_iter();
+    let reports = klog::read(log).into_iter();
     reports
         .filter(move |report| !of_requests(report.kind) && !report.title.contains("Attempted to kill init"))
         .map(|report| report.title)
@@ -266,6 +285,27 @@ fn hits(status: &RuleStatus) -> RuleHits {
 mod tests {
     use super::*;
 
+    /// As it grows from look to look, with letters of more than a byte that come in two parts.
+    #[test]
+    fn no_line_of_a_console_is_lost_between_two_looks() {
+        let log = "[    1.0] a caf\u{e9}\n[    2.0] BUG: KASAN: use-after-free in f+0x1/0x2\n".as_bytes();
+        for cut in 0..=log.len() {
+            let first = unread(&log[..cut], 0).expect("more of it");
+            let second = unread(log, whole_lines(first)).expect("more of it");
+            let title = "BUG: KASAN: use-after-free in f+0x1/0x2";
+            let found = |text| complaints(text).collect::<Vec<_>>();
+            assert!(found(first).iter().all(|begun| title.starts_with(begun)), "{cut}");
+            let is_known = cut == log.len();
+            assert_eq!(
+                found(second),
+                if is_known { vec![] } else { vec![title.to_owned()] },
+                "{cut}"
+            );
+        }
+        let cut = unread(&log[..5], 6).unwrap_err().to_string();
+        assert_eq!(cut, "it has 5 bytes, and 6 of them were read before");
+    }
+
     #[test]
     fn what_rules_bring_about_is_no_complaint() {
         let log = "\
@@ -276,7 +316,7 @@ mod tests {
 [    3.0] Kernel panic - not syncing: Attempted to kill init! exitcode=0x0000000b
 ";
         assert_eq!(
-            complaints(log).collect::<Vec<_>>(),
+            complaints(log.as_bytes()).collect::<Vec<_>>(),
             [
                 "WARNING: CPU: 0 PID: 71 at block/blk-mq.c:1 blk_a+0x1/0x2",
                 "INFO: task fio:71 blocked for more than 120 seconds."

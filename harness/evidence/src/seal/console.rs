@@ -25,9 +25,8 @@ pub(super) fn gap(evidence: &EvidenceBundle) -> Option<String> {
                 return Some(format!("{LACKS} (record {seq}): {text}"));
             }
         }
-        let digests = (piece.first..)
-            .zip(&piece.digests)
-            .filter(|(_, digest)| digest.level < level);
+        let numbers = (0..).map(|at| piece.first.saturating_add(at));
+        let digests = numbers.zip(&piece.digests).filter(|(_, digest)| digest.level < level);
         for (seq, wanted) in digests.flat_map(|(seq, digest)| digest.lines.iter().map(move |line| (seq, line))) {
             if !lines.any(|line| wanted.ends(&line)) {
                 return Some(format!("{LACKS} (record {seq})"));

@@ -107,6 +107,14 @@ fn a_console_has_what_the_guest_had_no_room_for() {
         console::gap(&evidence(events, console))
     };
     assert_eq!(gap(CONSOLE), None);
+    let last = Event::Log(LogPiece {
+        first: u64::MAX,
+        last: u64::MAX,
+        records: Vec::new(),
+        digests: vec![digest(&log[1])],
+        overran: false,
+    });
+    assert_eq!(console::gap(&evidence(vec![last], CONSOLE)), None);
     for line in [1, 2, 4] {
         let mut lines: Vec<String> = CONSOLE.split_inclusive('\n').map(str::to_owned).collect();
         let mut changed = lines.clone();

@@ -30,7 +30,8 @@ pub(crate) fn clean(line: &[u8]) -> Cow<'_, str> {
 const MARK_MAX: usize = 16;
 
 /// What follows a sequence of the terminal that an escape begins: figures, signs, and a letter or a sign like `~`. The
-/// time stamp and the caller mark of a message are none, and end what a program left before them.
+/// time stamp and the caller mark of a message are none, and end what a program left before them; so does the end of a
+/// line in a record (`\x0a`).
 fn after_sequence(escape: char, rest: &str) -> Option<&str> {
     let inner = rest.strip_prefix('[').filter(|_| escape == '\u{1b}')?;
     if caller(beginning(rest, MARK_MAX)).is_some() {
@@ -39,7 +40,7 @@ fn after_sequence(escape: char, rest: &str) -> Option<&str> {
     let inner = inner.trim_start_matches(|letter| ('0'..='?').contains(&letter));
     let inner = inner.trim_start_matches(|letter| (' '..='/').contains(&letter));
     match inner.chars().next() {
-        None | Some('[') => Some(inner),
+        None | Some('[' | '\\') => Some(inner),
         Some(last) => ('@'..='~').contains(&last).then(|| inner.get(1..).unwrap_or_default()),
     }
 }

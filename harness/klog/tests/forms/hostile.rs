@@ -193,6 +193,8 @@ fn an_unfinished_sequence_of_a_terminal_hides_no_message() {
                 "{sequence:?}{mark}"
             );
         }
+        let log = format!("4,339,5123456,-;a{sequence}\\x0a{report}");
+        assert_eq!(kinds(&log), ["kasan f"], "{log:?}");
     }
 }
 

@@ -14,6 +14,9 @@ use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 /// to the log returns; those that print from a thread of their own are behind for milliseconds.
 const CONSOLE_WITHIN: Duration = Duration::from_secs(20);
 
+/// How much longer it may take because the host had no time for the guest.
+const STOLEN_MAX: Duration = Duration::from_secs(600);
+
 /// Where nothing tells of changes, the console is looked at as often.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
@@ -37,12 +40,17 @@ impl ConsoleWatch {
     }
 
     /// Waits until a line of the console shows something, or nobody writes it any more, or for as long as that may
-    /// take.
-    pub(super) fn until(&mut self, shown: impl Fn(&str) -> bool) {
-        let deadline = Instant::now() + CONSOLE_WITHIN;
+    /// take, without what the host takes from the guest meanwhile.
+    pub(super) fn until(&mut self, stolen: impl Fn() -> Duration, shown: impl Fn(&str) -> bool) {
+        self.within(CONSOLE_WITHIN, stolen, shown);
+    }
+
+    fn within(&mut self, within: Duration, stolen: impl Fn() -> Duration, shown: impl Fn(&str) -> bool) {
+        let begun = Instant::now();
         let mut closed = false;
         while !self.tail.shows(&shown) && !closed {
-            let left = deadline.saturating_duration_since(Instant::now());
+            let end = begun + within + stolen().min(STOLEN_MAX);
+            let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return;
             }
@@ -105,8 +113,9 @@ impl<R: Read> Tail<R> {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
+    use std::cell::{Cell, RefCell};
     use std::collections::VecDeque;
+    use std::fs::OpenOptions;
     use std::io::Write;
 
     use super::*;
@@ -142,6 +151,28 @@ mod tests {
         setrlimit(Resource::Nofile, limit).expect("the limit");
         let mut watch = watch.expect("a watch without changes");
         assert!(watch.changes.is_none() && watch.tail.shows(|text| text.contains("begin x")));
+    }
+
+    #[test]
+    fn a_guest_that_was_stopped_is_waited_for() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("console.log");
+        for (stopped, heard) in [(Duration::from_secs(3600), true), (Duration::ZERO, false)] {
+            std::fs::write(&path, b"boot\n").expect("a file");
+            let mut watch = ConsoleWatch::of(&path).expect("a watch");
+            let shown = Cell::new(false);
+            // It goes on once the time for it is over.
+            let stolen = || {
+                let mut log = OpenOptions::new().append(true).open(&path).expect("the file");
+                log.write_all(b"Power down\n").expect("a line");
+                stopped
+            };
+            watch.within(Duration::ZERO, stolen, |text| {
+                shown.set(text.contains("Power down"));
+                shown.get()
+            });
+            assert_eq!(shown.get(), heard, "{stopped:?}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! taken for empty.
 
 use std::io;
+use std::time::Duration;
 
 use evidence::context::{Clocks, Offset};
 use evidence::parts::{Earlier, LostPart, Owner, Timed, begin_mark, end_mark};
@@ -55,26 +56,38 @@ impl ConsolePlace {
             .get_or_insert_with(|| StealMeter::start(machine.vitals_reader()))
     }
 
-    /// Goes on to the next job; gives back what the host took since the job before, in that job's time.
-    pub(super) fn follow(&mut self, job: JobSpan) -> Vec<StealPoint> {
-        let points = self.stolen_since();
-        self.job = Some(job);
-        points
-    }
-
     /// What the host took since the last job, in that job's time.
     fn stolen_since(&self) -> Vec<StealPoint> {
         let known = self.meter.as_ref().zip(self.job);
         known.map_or_else(Vec::new, |(meter, job)| meter.after(job))
     }
 
+    /// What is left of a job that began there, once its console was read. It goes on to that job.
+    pub(super) fn take(
+        &mut self,
+        read: impl FnOnce() -> io::Result<Vec<u8>>,
+        case: &str,
+        begun: StealPoint,
+    ) -> ConsoleTaken {
+        let text = read().and_then(|console| self.text(&console, case));
+        // What the host took until then may explain what the console says.
+        let ended = self.meter.as_ref().map(|meter| meter.end_of(begun));
+        let (steal, job) = ended.unzip();
+        let since_before = self.stolen_since();
+        self.job = job;
+        ConsoleTaken {
+            text,
+            steal: steal.unwrap_or_default(),
+            since_before,
+        }
+    }
+
     /// What the console has since the last look: what came before the case, and the case's own. Without the case's
     /// mark all is its own.
-    pub(super) fn take(&mut self, machine: &Machine, case: &str) -> io::Result<(Option<Earlier>, String)> {
-        let bytes = machine.console_log()?;
-        let new = String::from_utf8_lossy(unread(&bytes, self.read)?);
+    fn text(&mut self, console: &[u8], case: &str) -> io::Result<(Option<Earlier>, String)> {
+        let new = String::from_utf8_lossy(unread(console, self.read)?);
         let owner = std::mem::replace(&mut self.owner, Owner::Case(case.to_owned()));
-        self.read = bytes.len();
+        self.read = console.len();
         Ok(match mark_at(&new, &format!("begin {case}")) {
             Some(at) => {
                 let (before, own) = new.split_at(at);
@@ -87,6 +100,16 @@ impl ConsolePlace {
             None => (None, new.into_owned()),
         })
     }
+}
+
+/// The console since a job before, and what the host took from the guest.
+pub(super) struct ConsoleTaken {
+    /// What came before the case, and the case's own.
+    pub(super) text: io::Result<(Option<Earlier>, String)>,
+    /// What the host took until then, in the job's time.
+    pub(super) steal: Vec<StealPoint>,
+    /// What it took since the job before, in that job's time.
+    pub(super) since_before: Vec<StealPoint>,
 }
 
 /// What a console has beyond what was read of it before. One that is shorter than that was cut, and what it says now is
@@ -111,29 +134,31 @@ fn mark_at(log: &str, mark: &str) -> Option<usize> {
     None
 }
 
-/// Waits until the console shows a mark.
-pub(super) fn await_console(machine: &Machine, mark: &str) {
+/// Waits until the console shows a mark; `stolen` is what the host takes from the guest meanwhile.
+pub(super) fn await_console(machine: &Machine, mark: &str, stolen: impl Fn() -> Duration) {
     let shown = |text: &str| mark_at(text, mark).is_some();
     // What is not shown is missed by the judge; here it is only waited for.
     if let Ok(mut watch) = ConsoleWatch::begin(machine) {
-        watch.until(shown);
+        watch.until(stolen, shown);
     }
 }
 
 /// Has the guest power off, and gives back what the console says until then that no job has, with what the host took
 /// meanwhile.
 pub(crate) fn power_off(machine: &mut Machine, console: &ConsolePlace) -> (io::Result<String>, Vec<StealPoint>) {
-    let last_words = last_words(machine, console.read);
+    let stolen = console.meter.as_ref().map(StealMeter::stolen_meanwhile);
+    let stolen = || stolen.as_ref().map_or(Duration::ZERO, |stolen| stolen());
+    let last_words = last_words(machine, console.read, stolen);
     (last_words, console.stolen_since())
 }
 
 /// Has the guest power off, and gives back what the console says until then beyond what was read of it. Without anybody
 /// to wait for them there are no last words, which is not the same as none that were said.
-fn last_words(machine: &mut Machine, read: usize) -> io::Result<String> {
+fn last_words(machine: &mut Machine, read: usize, stolen: impl Fn() -> Duration) -> io::Result<String> {
     let mut watch = ConsoleWatch::begin(machine)?;
     // A guest that ended by itself has said what it had to say, and closes no file any more.
     if machine.qemu_end().is_none() && machine.line().send(&HostMessage::PowerOff).is_ok() {
-        watch.until(|text| after_power_off(text).is_some());
+        watch.until(stolen, |text| after_power_off(text).is_some());
     }
     let console = machine.console_log()?;
     let rest = String::from_utf8_lossy(unread(&console, read)?);
@@ -223,7 +248,11 @@ fn rate_ppm(events: &[Timed]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use guest_wire::{LogPiece, LogRecord};
+    use machine::Vitals;
 
     use super::*;
 
@@ -241,6 +270,31 @@ mod tests {
         assert_eq!(unread(b"boot\n", 5).unwrap(), b"");
         let cut = unread(b"bo", 5).unwrap_err().to_string();
         assert_eq!(cut, "it has 2 bytes, and 5 of them were read before");
+    }
+
+    #[test]
+    fn what_the_host_took_until_the_console_was_read_belongs_to_it() {
+        let wait_ms = Arc::new(AtomicU64::new(0));
+        let vitals = Arc::clone(&wait_ms);
+        let meter = StealMeter::start(move || Vitals {
+            wait_ms: vitals.load(Ordering::Relaxed),
+            ..Vitals::default()
+        });
+        let mut place = ConsolePlace {
+            meter: Some(meter),
+            ..ConsolePlace::of_boot()
+        };
+        let mut take = |ms, says: &str| {
+            // As of a guest that waits for the host while its job is over for the harness.
+            let read = || {
+                wait_ms.fetch_add(ms, Ordering::Relaxed);
+                Ok(says.as_bytes().to_vec())
+            };
+            let taken = place.take(read, "a", StealPoint::default());
+            (taken.text.unwrap().1, taken.steal.last().map(|point| point.stolen_ms))
+        };
+        assert_eq!(take(7_000, "x"), ("x".to_owned(), Some(7_000)));
+        assert_eq!(take(500, "xy"), ("y".to_owned(), Some(7_500)));
     }
 
     #[test]

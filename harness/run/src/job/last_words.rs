@@ -27,7 +27,7 @@ impl Runner<'_> {
             }
             _ => return,
         };
-        gather::await_console(self.machine, &mark);
+        gather::await_console(self.machine, &mark, self.watch.stolen_meanwhile());
     }
 
     /// Asks for the stacks of blocked tasks, and takes in what the agent says until it has sent them; says whether it

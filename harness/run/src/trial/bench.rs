@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use evidence::context::{CellContext, KernelIdentity, Plan};
-use evidence::parts::Ending;
+use evidence::parts::{Ending, VmEnd};
 use evidence::steal::StealPoint;
 use evidence::{EvidenceBundle, judge};
 use guest_wire::{Fs, Job};
@@ -80,9 +80,13 @@ impl Bench<'_> {
     pub(super) fn cases(&mut self, mut guest: impl Guest, planned: &[Planned]) -> std::io::Result<()> {
         let mut before: Option<&Planned> = None;
         let mut finished = false;
-        for case in planned {
-            let dir = self.run.cell_dir(&self.trial.kernel, self.trial.fs, &case.name);
-            std::fs::create_dir_all(&dir)?;
+        let dirs = planned
+            .iter()
+            .map(|case| self.run.cell_dir(&self.trial.kernel, self.trial.fs, &case.name));
+        let dirs: Vec<PathBuf> = dirs.collect();
+        // What fails between two cases would leave the first without its last words.
+        dirs.iter().try_for_each(std::fs::create_dir_all)?;
+        for (case, dir) in planned.iter().zip(&dirs) {
             let job = Job {
                 case: case.name.clone(),
                 fs: self.trial.fs,
@@ -99,17 +103,17 @@ impl Bench<'_> {
                     ..self.context(case)
                 },
                 limit: self.run.case_limit,
-                dir: &dir,
+                dir,
             };
             let (evidence, steal) = guest.run(request);
-            let cell = self.record(case, &evidence, &dir)?;
-            if let (Some(before), Some(text)) = (before, earlier(&evidence)) {
-                self.belated(before, text.as_deref(), &steal)?;
+            // First, so that nothing that befalls this case leaves the one before without its last words.
+            if let Some(before) = before {
+                self.settle(before, earlier(&evidence), &steal)?;
             }
+            let cell = self.record(case, &evidence, dir)?;
             self.cells.push(cell);
             before = Some(case);
             finished = evidence.ending == Ending::Finished;
-            let passed = |cell: &Cell| matches!(cell.verdict(), Verdict::Pass | Verdict::Skipped);
             // Once lockdep has spoken it checks nothing until the next boot.
             if !self.cells.iter().all(passed) || evidence.lockdep_spoke() {
                 break;
@@ -121,7 +125,7 @@ impl Bench<'_> {
         match before {
             Some(last) if finished && !self.cells.last().is_some_and(failed) => {
                 let (text, steal) = guest.power_off();
-                self.belated(last, text.as_deref(), &steal)
+                self.settle(last, Some(text), &steal)
             }
             _ => {
                 guest.end();
@@ -130,18 +134,20 @@ impl Bench<'_> {
         }
     }
 
-    /// Judges the last cell again with what the console said after it was judged, and what the host took meanwhile.
-    fn belated(
+    /// Writes the last cell down. If the console said anything after it was judged, it is judged again with that, and
+    /// with what the host took meanwhile.
+    fn settle(
         &mut self,
         case: &Planned,
-        text: Result<&str, &std::io::Error>,
+        text: Option<std::io::Result<String>>,
         steal: &[StealPoint],
     ) -> std::io::Result<()> {
-        match self.cells.last_mut() {
-            Some(cell) if text.map_or(true, |text| !text.trim().is_empty()) => {
-                *cell = rejudge::amend(cell, text, steal, case.expect.as_ref())?;
-            }
-            _ => {}
+        let Some(cell) = self.cells.last_mut() else {
+            return Ok(());
+        };
+        match text.filter(|text| text.as_ref().map_or(true, |text| !text.trim().is_empty())) {
+            Some(text) => *cell = rejudge::amend(cell, text.as_deref(), steal, case.expect.as_ref())?,
+            None => cell_file::save(cell, &cell.dir)?,
         }
         Ok(())
     }
@@ -184,7 +190,8 @@ impl Bench<'_> {
         }
     }
 
-    /// Judges a case and leaves its evidence in its directory.
+    /// Judges a case and leaves its evidence in its directory. A pass is no result before the last words of the case
+    /// are heard: a trial that dies until then leaves none.
     fn record(&self, case: &Planned, evidence: &EvidenceBundle, dir: &Path) -> std::io::Result<Cell> {
         let (kernel, fs) = (&self.trial.kernel, self.trial.fs);
         let mut cell = Cell::new(kernel, fs, &case.name, judge(evidence), case.expect.as_ref());
@@ -200,17 +207,32 @@ impl Bench<'_> {
             // The image of a cell that passed tells nothing; it may never have been made.
             let _ = std::fs::remove_file(dir.join("disk.raw"));
         }
-        cell_file::save(&cell, dir)?;
+        if !passed(&cell) {
+            cell_file::save(&cell, dir)?;
+        }
         Ok(cell)
     }
 }
 
-/// What a case's evidence has of the console before the case; who lost the one lost the other.
+fn passed(cell: &Cell) -> bool {
+    matches!(cell.verdict(), Verdict::Pass | Verdict::Skipped)
+}
+
+/// What a case's evidence has of the console before the case; who lost the one lost the other. A case that did not
+/// begin has no words of its own; what a kernel says of a machine that went away is nobody's.
 fn earlier(evidence: &EvidenceBundle) -> Option<std::io::Result<String>> {
-    let lost = evidence.lost.iter().find(|lost| lost.part == "console.log");
-    match lost {
-        Some(lost) => Some(Err(std::io::Error::other(lost.why.clone()))),
-        None => evidence.earlier.as_ref().map(|earlier| Ok(earlier.text.clone())),
+    if let Some(lost) = evidence.lost.iter().find(|lost| lost.part == "console.log") {
+        return Some(Err(std::io::Error::other(lost.why.clone())));
+    }
+    let went_away = match &evidence.ending {
+        Ending::DeviceGone(_) => true,
+        Ending::VmGone(end) => *end != VmEnd::Exited(0),
+        _ => false,
+    };
+    match &evidence.earlier {
+        Some(earlier) => Some(Ok(earlier.text.clone())),
+        None if evidence.events.is_empty() && !went_away => Some(Ok(evidence.console.clone())),
+        None => None,
     }
 }
 

@@ -36,8 +36,8 @@ pub(super) struct Shown {
 /// When a job began and ended, as its meter showed it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct JobSpan {
-    pub(super) begun: StealPoint,
-    pub(super) ended: StealPoint,
+    begun: StealPoint,
+    ended: StealPoint,
 }
 
 impl StealMeter {
@@ -70,8 +70,21 @@ impl StealMeter {
         self.gauge.read(Reading::look)
     }
 
+    /// Time that the host takes from now on, as often as that is asked for.
+    pub(crate) fn stolen_meanwhile(&self) -> impl Fn() -> Duration {
+        let begun_ms = self.look().point.stolen_ms;
+        move || Duration::from_millis(self.look().point.stolen_ms.saturating_sub(begun_ms))
+    }
+
+    /// The job that began there is over: what was taken in it, in its time, and when that was.
+    pub(crate) fn end_of(&self, begun: StealPoint) -> (Vec<StealPoint>, JobSpan) {
+        let ended = self.look().point;
+        let job = JobSpan { begun, ended };
+        (self.within(job), job)
+    }
+
     /// What was taken in a job, in its time.
-    pub(super) fn within(&self, job: JobSpan) -> Vec<StealPoint> {
+    fn within(&self, job: JobSpan) -> Vec<StealPoint> {
         let mut points = vec![since(job.begun, job.begun)];
         let known = self.gauge.read(|reading, _| reading.points.clone());
         let inside = |point: &StealPoint| (job.begun.host_ms..job.ended.host_ms).contains(&point.host_ms);
@@ -154,6 +167,12 @@ impl Reading {
 
     fn take(&mut self, now: Instant, vitals: Vitals) -> Shown {
         let since = now.saturating_duration_since(self.looked);
+        // What could not be read is zero, and must not come back as time that was taken at once.
+        let vitals = Vitals {
+            run_ms: vitals.run_ms.max(self.vitals.run_ms),
+            wait_ms: vitals.wait_ms.max(self.vitals.wait_ms),
+            ..vitals
+        };
         let stolen_ms = stolen(since, self.vitals, vitals, self.is_regular);
         self.stolen_ms += stolen_ms;
         if stolen_ms >= PAUSE_MS || vitals.is_stopped {
@@ -249,6 +268,23 @@ mod tests {
         let idle = (1..20).map(|_| (500, vitals(false, 0, 0)));
         assert_eq!(after(&mut reading, idle), (0, 0));
         assert_eq!(after(&mut reading, [(40_000, vitals(false, 100, 0))]), (39_900, 1));
+    }
+
+    /// As of a harness that has no descriptor left for a moment.
+    #[test]
+    fn figures_that_cannot_be_read_take_nothing_from_the_guest() {
+        let mut reading = reading();
+        let known = vitals(false, 60_000, 5_000);
+        reading.take(reading.looked, known);
+        let before = reading.stolen_ms;
+        assert_eq!(after(&mut reading, [(500, Vitals::default()), (500, known)]).0, before);
+        // Nor do they give it back: stopped, and then unreadable.
+        let stopped = [
+            (4_000, vitals(true, 60_000, 5_000)),
+            (4_000, Vitals::default()),
+            (500, known),
+        ];
+        assert_eq!(after(&mut reading, stopped).0, before + 8_000);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic here is the test's failure")]
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use evidence::parts::{Earlier, LostPart, Owner};
 use machine::Accel;
@@ -14,6 +15,8 @@ use crate::trial::planned::plan;
 const KERNEL: &str = "debian-7.3";
 const WARNING: &str = "[   99.900000] WARNING: CPU: 0 PID: 7 at fs/btrfs/x.c:1 btrfs_get_extent+0x1/0x2 [btrfs]\r\n";
 const OOPS: &str = "[   99.900000] BUG: kernel NULL pointer dereference, address: 0000000000000008\r\n";
+/// Of a guest beside which the trial does.
+const DIES: &str = "dies";
 const QUIET: &str = "[   99.950000] reboot: Power down\r\n";
 
 /// A guest whose jobs leave what was recorded of others.
@@ -35,6 +38,7 @@ impl Guest for Recorded {
     }
 
     fn power_off(self) -> (std::io::Result<String>, Vec<StealPoint>) {
+        assert_ne!(self.last_words, Some(DIES));
         let unreadable = || std::io::Error::from(std::io::ErrorKind::NotFound);
         (self.last_words.map(str::to_owned).ok_or_else(unreadable), self.steal)
     }
@@ -58,7 +62,17 @@ fn recorded(case: &str, before: &str, earlier: &str) -> EvidenceBundle {
 /// Runs these cases on such a guest; their cells as the run has them, of which each is the one that is stored.
 fn cells(cases: &[&str], guest: Recorded) -> Vec<Cell> {
     let place = tempfile::tempdir().unwrap();
-    let none = || place.path().to_owned();
+    let cells = cells_in(place.path(), cases, guest).unwrap();
+    for cell in &cells {
+        assert_eq!(cell_file::load(&cell.dir).unwrap().verdict(), cell.verdict());
+        let again = judge(&EvidenceBundle::load(&cell.dir).unwrap());
+        assert_eq!(&again.verdict, cell.verdict());
+    }
+    cells
+}
+
+fn cells_in(place: &Path, cases: &[&str], guest: Recorded) -> std::io::Result<Vec<Cell>> {
+    let none = || place.to_owned();
     let run = Run {
         dir: none(),
         vhost_blk: none(),
@@ -92,19 +106,14 @@ fn cells(cases: &[&str], guest: Recorded) -> Vec<Cell> {
     let mut bench = Bench {
         run: &run,
         trial: &trial,
-        boot_dir: place.path(),
-        scratch: place.path(),
+        boot_dir: place,
+        scratch: place,
         started: Instant::now(),
         begun: Begun::Booted,
         cells: Vec::new(),
     };
-    bench.cases(guest, &plan(&run, &trial)).unwrap();
-    for cell in &bench.cells {
-        assert_eq!(cell_file::load(&cell.dir).unwrap().verdict(), cell.verdict());
-        let again = judge(&EvidenceBundle::load(&cell.dir).unwrap());
-        assert_eq!(&again.verdict, cell.verdict());
-    }
-    bench.cells
+    bench.cases(guest, &plan(&run, &trial))?;
+    Ok(bench.cells)
 }
 
 /// A pass, or the cause and place of a failure.
@@ -136,6 +145,74 @@ fn what_the_kernel_says_between_two_cases_is_the_first_ones() {
         };
         let cells = cells(&[first, second], guest);
         assert_eq!(cells.iter().map(says).collect::<Vec<_>>(), [expected, PASS]);
+    }
+}
+
+#[test]
+fn what_the_kernel_says_before_a_case_that_does_not_begin_is_the_first_ones() {
+    let (first, second) = ("partial-write", "ioerr-leak");
+    for (ending, expected) in [
+        (Ending::OutOfTime { limit_s: 7 }, WARNED),
+        (Ending::VmGone(VmEnd::Exited(0)), WARNED),
+        (Ending::VmGone(VmEnd::Signalled(9)), PASS),
+        (Ending::DeviceGone("went".to_owned()), PASS),
+    ] {
+        let next = EvidenceBundle {
+            ending,
+            events: Vec::new(),
+            earlier: None,
+            console: WARNING.to_owned(),
+            ..recorded(second, first, "")
+        };
+        let guest = Recorded {
+            left: [recorded(first, "", ""), next].into(),
+            last_words: Some(QUIET),
+            steal: Vec::new(),
+        };
+        let cells = cells(&[first, second], guest);
+        assert_eq!(says(&cells[0]), expected, "{}", cells[1].detail());
+        assert_ne!(cells[1].verdict(), &Verdict::Pass);
+    }
+}
+
+/// As one that is killed.
+#[test]
+fn a_trial_that_dies_before_the_last_words_leaves_no_pass() {
+    let place = tempfile::tempdir().unwrap();
+    let case = "partial-write";
+    let guest = Recorded {
+        left: [recorded(case, "", "")].into(),
+        last_words: Some(DIES),
+        steal: Vec::new(),
+    };
+    let died = catch_unwind(AssertUnwindSafe(|| cells_in(place.path(), &[case], guest)));
+    assert!(died.is_err());
+    let dir = place.path().join(KERNEL).join("btrfs").join(case);
+    assert!(EvidenceBundle::load(&dir).is_ok() && cell_file::load(&dir).is_none());
+}
+
+/// As on a disk that is full.
+#[test]
+fn no_case_passes_without_its_last_words_because_the_next_one_cannot_be_written_down() {
+    let (first, second) = ("partial-write", "ioerr-leak");
+    for has_dir in [true, false] {
+        let place = tempfile::tempdir().unwrap();
+        let cells = place.path().join(KERNEL).join("btrfs");
+        if has_dir {
+            std::fs::create_dir_all(cells.join(second).join("bundle.json")).unwrap();
+        } else {
+            std::fs::create_dir_all(&cells).unwrap();
+            std::fs::write(cells.join(second), b"no directory").unwrap();
+        }
+        let guest = Recorded {
+            left: [recorded(first, "", ""), recorded(second, first, WARNING)].into(),
+            last_words: Some(QUIET),
+            steal: Vec::new(),
+        };
+        assert!(cells_in(place.path(), &[first, second], guest).is_err());
+        let stored = |case: &str| cell_file::load(&cells.join(case));
+        assert_eq!(stored(first).as_ref().map(says), has_dir.then_some(WARNED));
+        assert!(stored(second).is_none());
     }
 }
 

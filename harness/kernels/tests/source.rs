@@ -253,10 +253,12 @@ fn what_is_not_there_is_said_with_what_is() {
     ));
     let other = bed.dir.path().join("other");
     fs::create_dir(&other).unwrap();
-    assert!(matches!(
-        bed.git(&other, "HEAD", true),
-        Err(SourceError::NotLinux { .. })
-    ));
+    let error = bed.git(&other, "HEAD", true).unwrap_err();
+    assert!(matches!(error, SourceError::NotLinux { .. }), "{error}");
+    assert!(
+        error.to_string().contains("there is no Kconfig and Makefile at its top"),
+        "{error}"
+    );
     assert!(matches!(
         bed.git(Path::new("https://nowhere.invalid/linux"), "v6.1", false),
         Err(SourceError::Offline { .. })

@@ -1,6 +1,9 @@
 //! From package files, or from files of the user's own, to a directory of the store.
 
 mod error;
+mod tame;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,10 +13,11 @@ use std::time::Duration;
 use super::decompress::Compression;
 use super::payload;
 use super::store::Description;
-use host::cache::CacheError;
+use host::cache::{self, CacheError};
 use host::tool::{self, ToolError};
 
 pub use error::UnpackError;
+use tame::tame;
 
 const DEADLINE: Duration = Duration::from_secs(300);
 const BZIMAGE: &str = "bzImage";
@@ -68,7 +72,11 @@ fn extract(archive: &Path, tree: &Path, of: &Path) -> Result<(), UnpackError> {
         .arg("-C")
         .arg(tree);
     match tool::run_ok(&mut command, DEADLINE) {
-        Ok(_) => Ok(()),
+        // Before anything else follows its links.
+        Ok(_) => tame(tree),
+        Err(ToolError::Failed { .. }) if cache::is_full(tree) => {
+            Err(CacheError::DiskFull { path: tree.to_owned() }.into())
+        }
         Err(source @ ToolError::Failed { .. }) => Err(UnpackError::Damaged {
             path: of.to_owned(),
             source,
@@ -94,6 +102,7 @@ fn unpack_deb(tree: &Path, of: &Path) -> Result<(), UnpackError> {
 
 /// Takes a kernel from where packages install it, below a directory that goes away.
 fn installed(tree: &Path, names: &str, made: &Path) -> Result<Description, UnpackError> {
+    tame(tree)?;
     let image = only_image(tree, names)?;
     // The error outlives the directory.
     let inside = image.strip_prefix(tree).unwrap_or(&image).display();

@@ -1,0 +1,58 @@
+#![allow(clippy::unwrap_used, reason = "a panic here is the test's failure")]
+
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::process::Command;
+
+use super::*;
+
+/// A bzImage by its header, of this release.
+fn bz_image(release: &str) -> Vec<u8> {
+    let mut image = vec![0; 3 * 512];
+    image[0x1f1] = 2;
+    image[0x202..0x206].copy_from_slice(b"HdrS");
+    image[0x206..0x208].copy_from_slice(&0x020f_u16.to_le_bytes());
+    image[0x20e..0x210].copy_from_slice(&0x100_u16.to_le_bytes());
+    image[0x300..0x300 + release.len()].copy_from_slice(release.as_bytes());
+    image
+}
+
+/// What a package left: a kernel in `boot`.
+fn package(dir: &Path, release: &str) -> PathBuf {
+    let tree = dir.join("made/tree");
+    fs::create_dir_all(tree.join("boot")).unwrap();
+    fs::write(tree.join("boot/vmlinuz-6.1.9"), bz_image(release)).unwrap();
+    tree
+}
+
+#[test]
+fn links_of_a_package_lead_nowhere_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let tree = package(dir.path(), "6.1.9 (a@b)");
+    // Modules of the host's, which are moved, and a kernel of somebody else's, which is read.
+    let host = dir.path().join("host/lib/modules/6.1.9");
+    fs::create_dir_all(host.join("kernel")).unwrap();
+    fs::write(host.join("kernel/a.ko"), "module").unwrap();
+    fs::write(dir.path().join("host/vmlinuz"), "secret").unwrap();
+    symlink(dir.path().join("host/lib"), tree.join("lib")).unwrap();
+    symlink("../../../host/vmlinuz", tree.join("boot/vmlinuz")).unwrap();
+    let made = dir.path().join("made");
+    let description = installed(&tree, "a.pkg.tar", &made).unwrap();
+    assert_eq!((description.release.as_str(), description.modules_root), ("6.1.9", None));
+    assert_eq!(fs::read_to_string(host.join("kernel/a.ko")).unwrap(), "module");
+    assert!(!made.join("lib").exists());
+}
+
+#[test]
+fn what_is_no_file_of_a_package_is_not_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let tree = package(dir.path(), "6.1.9");
+    let fifo = tree.join("boot/vmlinuz-0");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    fs::create_dir(tree.join("dark")).unwrap();
+    fs::set_permissions(tree.join("dark"), fs::Permissions::from_mode(0)).unwrap();
+    // Within the package a link is as good as a file: /lib is one on many systems.
+    symlink("vmlinuz-6.1.9", tree.join("boot/vmlinuz")).unwrap();
+    let made = dir.path().join("made");
+    assert_eq!(installed(&tree, "a.pkg.tar", &made).unwrap().release, "6.1.9");
+    assert!(made.join(BZIMAGE).is_file() && !tree.exists());
+}

@@ -53,6 +53,12 @@ pub enum PayloadError {
         /// Bytes that there are.
         found: usize,
     },
+    /// A release names a directory of modules.
+    #[error("the release that it says is `{}`, which cannot name a directory of modules; build it again", release.escape_debug())]
+    BadRelease {
+        /// As its header or its banner has it.
+        release: String,
+    },
     /// The compression is not one that this program knows.
     #[error("the kernel in the image is compressed in an unknown way (it begins with {start:02x?})")]
     UnknownCompression {

@@ -22,6 +22,8 @@ use tame::tame;
 const DEADLINE: Duration = Duration::from_secs(300);
 const BZIMAGE: &str = "bzImage";
 const VMLINUX: &str = "vmlinux";
+/// A release is no longer (`__NEW_UTS_LEN`).
+const RELEASE_MAX: usize = 64;
 
 /// Unpacks package files into `made`, which is empty, and keeps what a boot needs.
 ///
@@ -253,6 +255,9 @@ fn describe(path: &Path, bytes: &[u8], version: &str) -> Result<(Description, Op
     let release = payload::release(bytes)
         .or_else(|| payload::release_of_elf(vmlinux.as_deref().unwrap_or(bytes)))
         .ok_or_else(|| not_a_kernel(payload::PayloadError::NotAKernel))?;
+    if !is_name(&release) {
+        return Err(not_a_kernel(payload::PayloadError::BadRelease { release }));
+    }
     let kernel = PathBuf::from(if vmlinux.is_some() { VMLINUX } else { BZIMAGE });
     let description = Description {
         kernel,
@@ -264,6 +269,12 @@ fn describe(path: &Path, bytes: &[u8], version: &str) -> Result<(Description, Op
         made_of: None,
     };
     Ok((description, vmlinux))
+}
+
+/// Whether a release can be the name of the directory with its modules, and is no option of a program that gets it.
+fn is_name(release: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'/';
+    release.len() <= RELEASE_MAX && release.bytes().all(plain) && !release.starts_with(['.', '-'])
 }
 
 fn only_image(tree: &Path, packages: &str) -> Result<PathBuf, UnpackError> {

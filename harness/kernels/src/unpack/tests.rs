@@ -56,3 +56,23 @@ fn what_is_no_file_of_a_package_is_not_waited_for() {
     assert_eq!(installed(&tree, "a.pkg.tar", &made).unwrap().release, "6.1.9");
     assert!(made.join(BZIMAGE).is_file() && !tree.exists());
 }
+
+#[test]
+fn a_release_leads_nowhere_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let host = dir.path().join("host");
+    fs::create_dir_all(host.join("kernel")).unwrap();
+    fs::write(host.join("kernel/a.ko"), "module").unwrap();
+    let (file, made) = (dir.path().join("bzImage"), dir.path().join("made"));
+    fs::create_dir(&made).unwrap();
+    let place = host.display().to_string();
+    for release in [place.as_str(), "../host", "..", "-A", "6.1\u{1}9", &"6".repeat(65)] {
+        fs::write(&file, bz_image(release)).unwrap();
+        let error = image(&file, Some(dir.path()), &made).unwrap_err();
+        assert!(error.to_string().contains("cannot name a directory of modules"), "{error}");
+        assert_eq!(fs::read_to_string(host.join("kernel/a.ko")).unwrap(), "module");
+    }
+    for release in ["6.1.0-50-cloud-amd64", "6.12.0-rc3+", "5.4.286_x:y~1"] {
+        assert!(is_name(release), "{release}");
+    }
+}

@@ -22,6 +22,8 @@ use tame::tame;
 const DEADLINE: Duration = Duration::from_secs(300);
 const BZIMAGE: &str = "bzImage";
 const VMLINUX: &str = "vmlinux";
+/// Most that an image may have, with all that debuggers want to know.
+const IMAGE_MAX: u64 = 4 << 30;
 /// A release is no longer (`__NEW_UTS_LEN`).
 const RELEASE_MAX: usize = 64;
 
@@ -48,7 +50,7 @@ pub(crate) fn package_files(files: &[PathBuf], made: &Path) -> Result<Descriptio
     let tree = made.join("tree");
     create(&tree)?;
     for file in files {
-        read_start(file)?;
+        check_file(file)?;
         extract(file, &tree, file)?;
         unpack_deb(&tree, file)?;
     }
@@ -397,12 +399,40 @@ fn read(path: &Path) -> Result<Vec<u8>, UnpackError> {
     })
 }
 
-/// Whether a file can be read at all.
-fn read_start(path: &Path) -> Result<(), UnpackError> {
-    let opened = fs::File::open(path).map(drop);
-    opened.map_err(|source| UnpackError::Read {
+/// Whether a file that was named can be read at all, and to its end; gives back its size.
+///
+/// # Errors
+/// It cannot be opened, or a FIFO would be waited for and a device read for ever.
+pub(crate) fn check_file(path: &Path) -> Result<u64, UnpackError> {
+    let regular = || {
+        let kind = fs::metadata(path)?;
+        if !kind.is_file() {
+            return Err(std::io::Error::other("it is no regular file"));
+        }
+        fs::File::open(path).map(|_| kind.len())
+    };
+    regular().map_err(|source| UnpackError::Read {
         path: path.to_owned(),
         source,
+    })
+}
+
+/// Whether a file is an image as far as its kind and size tell; it is read as a whole.
+///
+/// # Errors
+/// As of [`check_file`], or it is as large as disks are.
+pub(crate) fn check_image(path: &Path) -> Result<(), UnpackError> {
+    let size = check_file(path)?;
+    if size <= IMAGE_MAX {
+        return Ok(());
+    }
+    let what = format!(
+        "larger than a kernel ({} GiB), like a disk; name the kernel's image: arch/x86/boot/bzImage or vmlinux",
+        size >> 30
+    );
+    Err(UnpackError::NotAKernel {
+        path: path.to_owned(),
+        reason: payload::PayloadError::Other { what },
     })
 }
 

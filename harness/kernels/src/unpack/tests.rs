@@ -76,3 +76,19 @@ fn a_release_leads_nowhere_else() {
         assert!(is_name(release), "{release}");
     }
 }
+
+#[test]
+fn only_a_regular_file_of_a_kernels_size_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let (fifo, disk) = (dir.path().join("fifo"), dir.path().join("disk.img"));
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    fs::File::create(&disk).unwrap().set_len(20 << 30).unwrap();
+    for path in [fifo.as_path(), dir.path(), Path::new("/dev/zero")] {
+        let error = check_image(path).unwrap_err();
+        let why = std::error::Error::source(&error).unwrap().to_string();
+        assert_eq!(why, "it is no regular file", "{error}");
+    }
+    let error = check_image(&disk).unwrap_err().to_string();
+    assert!(error.contains("disk.img is no kernel: it is larger than a kernel (20 GiB), like a disk"), "{error}");
+    assert_eq!(check_file(&disk).unwrap(), 20 << 30);
+}

@@ -256,7 +256,9 @@ fn what_is_not_there_is_said_with_what_is() {
     let error = bed.git(&other, "HEAD", true).unwrap_err();
     assert!(matches!(error, SourceError::NotLinux { .. }), "{error}");
     assert!(
-        error.to_string().contains("there is no Kconfig and Makefile at its top"),
+        error
+            .to_string()
+            .contains("there is no Kconfig and Makefile at its top"),
         "{error}"
     );
     assert!(matches!(

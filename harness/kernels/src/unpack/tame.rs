@@ -17,7 +17,9 @@ const OF_OWNER: u32 = 0o700;
 /// # Errors
 /// The directory cannot be read or written.
 pub(super) fn tame(tree: &Path) -> Result<(), UnpackError> {
-    let top = tree.canonicalize().map_err(|source| CacheError::io("read", tree, source))?;
+    let top = tree
+        .canonicalize()
+        .map_err(|source| CacheError::io("read", tree, source))?;
     below(&top, &top)
 }
 

@@ -37,7 +37,10 @@ fn links_of_a_package_lead_nowhere_else() {
     symlink("../../../host/vmlinuz", tree.join("boot/vmlinuz")).unwrap();
     let made = dir.path().join("made");
     let description = installed(&tree, "a.pkg.tar", &made).unwrap();
-    assert_eq!((description.release.as_str(), description.modules_root), ("6.1.9", None));
+    assert_eq!(
+        (description.release.as_str(), description.modules_root),
+        ("6.1.9", None)
+    );
     assert_eq!(fs::read_to_string(host.join("kernel/a.ko")).unwrap(), "module");
     assert!(!made.join("lib").exists());
 }
@@ -69,7 +72,10 @@ fn a_release_leads_nowhere_else() {
     for release in [place.as_str(), "../host", "..", "-A", "6.1\u{1}9", &"6".repeat(65)] {
         fs::write(&file, bz_image(release)).unwrap();
         let error = image(&file, Some(dir.path()), &made).unwrap_err();
-        assert!(error.to_string().contains("cannot name a directory of modules"), "{error}");
+        assert!(
+            error.to_string().contains("cannot name a directory of modules"),
+            "{error}"
+        );
         assert_eq!(fs::read_to_string(host.join("kernel/a.ko")).unwrap(), "module");
     }
     for release in ["6.1.0-50-cloud-amd64", "6.12.0-rc3+", "5.4.286_x:y~1"] {
@@ -89,6 +95,9 @@ fn only_a_regular_file_of_a_kernels_size_is_read() {
         assert_eq!(why, "it is no regular file", "{error}");
     }
     let error = check_image(&disk).unwrap_err().to_string();
-    assert!(error.contains("disk.img is no kernel: it is larger than a kernel (20 GiB), like a disk"), "{error}");
+    assert!(
+        error.contains("disk.img is no kernel: it is larger than a kernel (20 GiB), like a disk"),
+        "{error}"
+    );
     assert_eq!(check_file(&disk).unwrap(), 20 << 30);
 }

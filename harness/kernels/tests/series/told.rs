@@ -242,6 +242,9 @@ fn what_is_no_regular_file_is_refused_and_not_waited_for() {
     let listed = bed.file("quilt/series", "../0001.patch\n");
     for path in [fifo.as_path(), Path::new("/dev/zero"), listed.parent().unwrap()] {
         let said = bed.states(path).err().unwrap_or_default();
-        assert!(said.contains("it is no regular file; write what it gives into one"), "{said}");
+        assert!(
+            said.contains("it is no regular file; write what it gives into one"),
+            "{said}"
+        );
     }
 }

@@ -9,9 +9,7 @@ impl<B: Bench> Driver<'_, B> {
     /// A search that knows what is taken for the same, and all that the journal says.
     pub(super) fn begin_anew(&mut self) {
         self.search = self.plain.clone();
-        for (item, other) in &self.same {
-            self.search.identical(*item, *other);
-        }
+        self.search.all_identical(self.same.iter().copied());
         self.replay();
         let wrong: Vec<usize> = self
             .made
@@ -61,7 +59,8 @@ impl<B: Bench> Driver<'_, B> {
         let mut class = BTreeSet::from([item]);
         loop {
             let before = class.len();
-            for (one, other) in &self.same {
+            // Both ways, so that a row is gone through at once, on whichever side the item is.
+            for (one, other) in self.same.iter().chain(self.same.iter().rev()) {
                 if class.contains(one) || class.contains(other) {
                     class.extend([*one, *other]);
                 }

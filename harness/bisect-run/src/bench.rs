@@ -119,7 +119,7 @@ impl<'a, M: Maker> Machines<'a, M> {
     }
 
     /// Trials on a kernel as a run.
-    fn describe(&self, artifact: &Artifact, trials: &[Trial], dir: &Path, seed: u64) -> Run {
+    pub(crate) fn describe(&self, artifact: &Artifact, trials: &[Trial], dir: &Path, seed: u64) -> Run {
         let of_kernel = |trial: &Trial| Trial {
             kernel: artifact.id.clone(),
             ..trial.clone()

@@ -120,7 +120,10 @@ fn installed(tree: &Path, names: &str, made: &Path) -> Result<Description, Unpac
     // There may be one for the image alone.
     if let Some(modules) = modules.into_iter().find(|folder| folder.join("kernel").is_dir()) {
         create(&made.join("lib/modules"))?;
-        rename(&modules, &made.join("lib/modules").join(&release))?;
+        let place = made.join("lib/modules").join(&release);
+        rename(&modules, &place)?;
+        // Its links have moved with it.
+        tame(&place)?;
         finish_modules(made, &release)?;
         description.modules_root = Some(PathBuf::from("."));
     } else if vmlinux.is_some_and(|vmlinux| !payload::has_driver_of_disk(&vmlinux)) {
@@ -290,9 +293,18 @@ fn only_image(tree: &Path, packages: &str) -> Result<PathBuf, UnpackError> {
         .map(|folder| folder.join("vmlinuz"))
         .filter(|path| path.is_file());
     let mut images: Vec<PathBuf> = in_boot.chain(in_modules).collect();
-    // One may be a link to the other.
+    // One may be a link to the other, or a copy of it.
     let mut seen = BTreeSet::new();
     images.retain(|path| path.canonicalize().is_ok_and(|place| seen.insert(place)));
+    if let [first, others @ ..] = images.as_slice() {
+        let content = if others.is_empty() { Vec::new() } else { read(first)? };
+        if others
+            .iter()
+            .all(|other| fs::read(other).is_ok_and(|other| other == content))
+        {
+            images.truncate(1);
+        }
+    }
     match images.len() {
         0 => Err(UnpackError::NoImage {
             packages: packages.to_owned(),

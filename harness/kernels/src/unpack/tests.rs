@@ -101,3 +101,39 @@ fn only_a_regular_file_of_a_kernels_size_is_read() {
     );
     assert_eq!(check_file(&disk).unwrap(), 20 << 30);
 }
+
+#[test]
+fn a_kernel_that_is_there_twice_is_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let tree = package(dir.path(), "6.1.9");
+    let beside = tree.join("usr/lib/modules/6.1.9");
+    fs::create_dir_all(&beside).unwrap();
+    fs::write(beside.join("vmlinuz"), bz_image("6.1.10")).unwrap();
+    let error = only_image(&tree, "a.rpm").unwrap_err().to_string();
+    assert!(
+        error.contains("several kernel images in a.rpm: boot/vmlinuz-6.1.9, usr/lib/modules/6.1.9/vmlinuz"),
+        "{error}"
+    );
+    fs::write(beside.join("vmlinuz"), bz_image("6.1.9")).unwrap();
+    assert_eq!(only_image(&tree, "a.rpm").unwrap(), tree.join("boot/vmlinuz-6.1.9"));
+}
+
+#[test]
+fn links_among_modules_lead_nowhere_else_where_they_are_moved_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let tree = package(dir.path(), "6.1.9");
+    let modules = tree.join("usr/lib/modules/6.1.9/kernel");
+    fs::create_dir_all(&modules).unwrap();
+    fs::write(modules.join("a.ko"), "module").unwrap();
+    // What it writes decompressed would go through the other link.
+    for (link, to) in [("b.ko", "victim"), ("same.ko", "usr/lib/modules/6.1.9/kernel/a.ko")] {
+        fs::write(tree.join("victim"), "inside").unwrap();
+        symlink(format!("../../../../../{to}"), modules.join(link)).unwrap();
+    }
+    fs::write(dir.path().join("victim"), "outside").unwrap();
+    let made = dir.path().join("made");
+    installed(&tree, "a.rpm", &made).unwrap();
+    let kept = made.join("lib/modules/6.1.9/kernel");
+    assert!(kept.join("a.ko").is_file());
+    assert!(fs::symlink_metadata(kept.join("b.ko")).is_err());
+}

@@ -165,13 +165,8 @@ fn build_or_stop(
         return Ok(artifact);
     }
     let is_whole = line.is_new();
-    let objects_made = job
+    let made = job
         .make(&make, line.state().whole.get(&config).copied(), progress)
         .map_err(|error| job.too_old(error))?;
-    let made = Made {
-        started,
-        objects: objects_made,
-        is_whole,
-    };
-    job.keep(cache, &mut line, &make, &config, made)
+    job.keep(cache, &mut line, &make, &config, &Made::new(started, made, is_whole))
 }

@@ -23,10 +23,20 @@ use host::progress::Progress;
 
 /// What a build made.
 pub(super) struct Made {
-    pub(super) started: Instant,
-    pub(super) objects: u64,
+    started: Instant,
+    objects: u64,
     /// Whether there was nothing before.
-    pub(super) is_whole: bool,
+    is_whole: bool,
+}
+
+impl Made {
+    pub(super) fn new(started: Instant, objects: u64, is_whole: bool) -> Made {
+        Made {
+            started,
+            objects,
+            is_whole,
+        }
+    }
 }
 
 impl Job<'_> {
@@ -105,7 +115,7 @@ impl Job<'_> {
         line: &mut Line,
         make: &Make<'_>,
         config: &str,
-        took: Made,
+        took: &Made,
     ) -> Result<Artifact, BuildError> {
         let cannot_read = |source| CacheError::io("read", make.objects, source);
         let closure = &Closure::of_build(make.objects, make.source, &self.all).map_err(cannot_read)?;
@@ -120,7 +130,7 @@ impl Job<'_> {
         let sum = closure.sum(&self.all, &paths).unwrap_or_default();
         let name = self.name(config, &list, &sum);
         let artifact = store::get_or_make(cache, self.id, &name, || {}, |made| self.fill(make, closure, made))?;
-        let Made {
+        let &Made {
             started,
             objects,
             is_whole,

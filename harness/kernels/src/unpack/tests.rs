@@ -52,7 +52,7 @@ fn what_is_no_file_of_a_package_is_not_waited_for() {
     let fifo = tree.join("boot/vmlinuz-0");
     assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
     fs::create_dir(tree.join("dark")).unwrap();
-    fs::set_permissions(tree.join("dark"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(tree.join("dark"), fs::Permissions::from_mode(0o000)).unwrap();
     // Within the package a link is as good as a file: /lib is one on many systems.
     symlink("vmlinuz-6.1.9", tree.join("boot/vmlinuz")).unwrap();
     let made = dir.path().join("made");

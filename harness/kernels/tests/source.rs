@@ -141,8 +141,9 @@ fn a_repository_within_such_a_folder_is_part_of_it() {
     fs::remove_dir_all(linux.join(".git")).unwrap();
     sh(
         &linux,
-        "mkdir -p drivers/own/more && cd drivers/own && echo own > own.c && echo built > own.o && echo '*.c' > .gitignore && \
-         git init -q -b main && git add -A && git commit -qm own && cd more && git init -q -b main && echo more > 'm ö.c'",
+        "mkdir -p drivers/own/more && cd drivers/own && echo own > own.c && echo built > own.o && \
+         echo '*.c' > .gitignore && git init -q -b main && git add -A && git commit -qm own && \
+         cd more && git init -q -b main && echo more > 'm ö.c'",
     );
     let tree = bed.git(&linux, "HEAD", true).unwrap();
     let texts = [

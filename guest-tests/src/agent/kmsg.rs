@@ -159,8 +159,8 @@ fn record(bytes: &[u8]) -> Option<LogRecord> {
     let prefix: u32 = fields.next()?.parse().ok()?;
     let text = text[1..].split(|byte| *byte == b'\n').next().unwrap_or_default();
     Some(LogRecord {
-        // The rest is the facility.
         level: u8::try_from(prefix & 7).ok()?,
+        facility: prefix >> 3,
         seq: fields.next()?.parse().ok()?,
         time_us: fields.next()?.parse().ok()?,
         text: unescaped(text),
@@ -247,6 +247,7 @@ mod tests {
             Some(LogRecord {
                 seq: 339,
                 level: 4,
+                facility: 1,
                 time_us: 5_140_900,
                 text: "one\ntwo é \\x41 \\xzz".to_owned(),
             })

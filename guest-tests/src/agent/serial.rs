@@ -122,8 +122,8 @@ mod tests {
         serial.send(&GuestMessage::Ready).unwrap();
         let mut line = String::new();
         BufReader::new(host.try_clone().unwrap()).read_line(&mut line).unwrap();
-        assert_eq!(line, "bioscope/7 {\"say\":\"ready\"}\n");
-        host.write_all(b"bioscope/7 {\"do\":\"power-off\"}\nbioscope/1 {}\n")
+        assert_eq!(line, "bioscope/8 {\"say\":\"ready\"}\n");
+        host.write_all(b"bioscope/8 {\"do\":\"power-off\"}\nbioscope/1 {}\n")
             .unwrap();
         assert_eq!(serial.wait().unwrap().unwrap(), HostMessage::PowerOff);
         assert!(matches!(serial.wait().unwrap(), Err(LineError::Prefix(_))));

@@ -41,11 +41,12 @@ use guest_tests::mapping::Mapping;
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Signal, getppid, kill_process};
 use rustix::system::{RebootCommand, reboot};
+use rustix::time::{ClockId, clock_gettime};
 
 /// An instruction that is none (ud2): whoever runs it gets SIGILL.
 const UD2: [u8; 2] = [0x0f, 0x0b];
-/// What the kernel's watchdog says, at the level at which it does.
-const LOCKUP: &str = "<0>watchdog: BUG: soft lockup - CPU#0 stuck for 26s! [chaos:70]\n";
+/// What the kernel's watchdog says.
+const LOCKUP: &str = "watchdog: BUG: soft lockup - CPU#0 stuck for 26s! [chaos:70]\n";
 /// Bytes of a read, and its alignment.
 const BLOCK: usize = 4096;
 /// Bytes of a write.
@@ -56,6 +57,13 @@ const COMETS: usize = 40;
 
 /// Where the speaker listens.
 const SPEAKER: &str = "/proc/speaker";
+
+/// A line on the console as the kernel prints it there. In its log it would be known for a program's.
+fn lockup() -> io::Result<()> {
+    let now = clock_gettime(ClockId::Monotonic);
+    let line = format!("\n[{:5}.{:06}] {LOCKUP}", now.tv_sec, now.tv_nsec / 1000);
+    std::fs::write("/dev/console", line)
+}
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -145,13 +153,14 @@ fn come_back(words: &[&str]) -> io::Result<ExitCode> {
         ["ring"] => read_block(|disk, block| aio::read_by_ring(disk, block, 0))?,
         ["inject"] => inject()?,
         ["sometimes"] => return Ok(ExitCode::from(u8::from(sometimes()?))),
-        ["lockup"] => std::fs::write("/dev/kmsg", LOCKUP)?,
+        ["lockup"] => lockup()?,
+        ["kmsg"] => std::fs::write("/dev/kmsg", format!("<0>{LOCKUP}"))?,
         ["silence"] => std::fs::write("/proc/sys/kernel/printk", "1\n")?,
         ["taint"] => std::fs::write("/proc/sys/kernel/tainted", "512\n")?,
         _ => {
             return Err(io::Error::other(
                 "expected kill-agent, kill-init, poweroff, spin, calls, writes, pages, stop, sleep N, aio, ring, \
-                 exit N, fault, args, lines N, storm, set NAME VALUE then WHAT, speak WORD, feature, inject, sometimes, lockup, silence, taint or \
+                 exit N, fault, args, lines N, storm, set NAME VALUE then WHAT, speak WORD, feature, inject, sometimes, lockup, kmsg, silence, taint or \
                  oops",
             ));
         }

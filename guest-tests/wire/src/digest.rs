@@ -41,7 +41,7 @@ impl LogDigest {
 }
 
 /// A line by the number of its [`printable`] bytes and their hash.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct LineDigest(u32, u32);
 
 impl LineDigest {

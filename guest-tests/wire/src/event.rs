@@ -191,6 +191,9 @@ pub struct LogRecord {
     pub seq: u64,
     /// Severity: 0 (emergency) to 7 (debug).
     pub level: u8,
+    /// Who wrote it: 0 for the kernel, which nobody else can say of himself. A guest of old did not tell.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub facility: u32,
     /// The log's clock, in microseconds.
     pub time_us: u64,
     /// The message; it may have several lines.

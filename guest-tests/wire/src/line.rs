@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 /// What every line starts with; the number is the protocol's version.
-pub const PREFIX: &str = "bioscope/7 ";
+pub const PREFIX: &str = "bioscope/8 ";
 
 /// Why a line is not a message.
 #[derive(Debug)]
@@ -62,12 +62,12 @@ mod tests {
     #[test]
     fn a_line_without_the_prefix_is_told_from_one_without_a_message() {
         assert_eq!(to_line(&[1]).unwrap(), format!("{PREFIX}[1]\n"));
-        assert_eq!(from_line::<[u8; 1]>("bioscope/7 [1]\r\n").unwrap(), [1]);
+        assert_eq!(from_line::<[u8; 1]>("bioscope/8 [1]\r\n").unwrap(), [1]);
         let error = |line| from_line::<[u8; 1]>(line).unwrap_err().to_string();
         assert_eq!(
             error("bioscope/4 [1]\n"),
-            "line does not start with \"bioscope/7 \": \"bioscope/4 [1]\""
+            "line does not start with \"bioscope/8 \": \"bioscope/4 [1]\""
         );
-        assert!(error("bioscope/7 {}\n").starts_with("line is not a known message: invalid type"));
+        assert!(error("bioscope/8 {}\n").starts_with("line is not a known message: invalid type"));
     }
 }

@@ -182,7 +182,7 @@ mod tests {
         let line = to_line(&message).unwrap();
         assert_eq!(
             line,
-            "bioscope/7 {\"do\":\"run\",\"case\":\"rw-verify\",\"fs\":\"xfs\",\"device\":\"/dev/vda\",\
+            "bioscope/8 {\"do\":\"run\",\"case\":\"rw-verify\",\"fs\":\"xfs\",\"device\":\"/dev/vda\",\
              \"mount_options\":\"\",\"program\":\"/bin/rw-verify\",\
              \"kind\":{\"test\":{\"params\":{\"rw-verify\":{\"size\":64,\"sync\":\"none\"}}}}}\n"
         );
@@ -194,11 +194,11 @@ mod tests {
         let (done, refused) = (Ok("done".to_owned()), Err("no such rule".to_owned()));
         assert_eq!(
             to_line(&HostMessage::answer(7, done)).unwrap(),
-            "bioscope/7 {\"do\":\"answer\",\"id\":7,\"error\":null,\"text\":\"done\"}\n"
+            "bioscope/8 {\"do\":\"answer\",\"id\":7,\"error\":null,\"text\":\"done\"}\n"
         );
         assert_eq!(
             to_line(&HostMessage::answer(8, refused)).unwrap(),
-            "bioscope/7 {\"do\":\"answer\",\"id\":8,\"error\":\"no such rule\",\"text\":\"\"}\n"
+            "bioscope/8 {\"do\":\"answer\",\"id\":8,\"error\":\"no such rule\",\"text\":\"\"}\n"
         );
     }
 }

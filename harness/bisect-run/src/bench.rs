@@ -119,7 +119,7 @@ impl<'a, M: Maker> Machines<'a, M> {
     }
 
     /// Trials on a kernel as a run.
-    fn describe(&self, artifact: &Artifact, trials: &[Trial], dir: &Path, seed: u64) -> Run {
+    pub(crate) fn describe(&self, artifact: &Artifact, trials: &[Trial], dir: &Path, seed: u64) -> Run {
         let of_kernel = |trial: &Trial| Trial {
             kernel: artifact.id.clone(),
             ..trial.clone()
@@ -275,7 +275,7 @@ impl<'a, M: Maker> Machines<'a, M> {
 /// A cell with its console; one whose evidence cannot be read says nothing of its item.
 fn ran(mut cell: Cell, known: bool) -> Ran {
     let console = match EvidenceBundle::load(&cell.dir) {
-        Ok(evidence) => evidence.console,
+        Ok(evidence) => evidence.kernel_log().into_owned(),
         Err(error) => {
             cell = Cell {
                 judgement: Judgement::broken(Stage::Evidence, on_one_line(&error)),
@@ -316,7 +316,7 @@ impl<M: Maker> Bench for Machines<'_, M> {
         let kernel = run.kernels.keys().next()?;
         // A cell's result is the last file that a run writes.
         let cell = cell_file::load(&run.cell_dir(kernel, trial.fs, &trial.cases.first()?.name))?;
-        let console = EvidenceBundle::load(&cell.dir).ok()?.console;
+        let console = EvidenceBundle::load(&cell.dir).ok()?.kernel_log().into_owned();
         Some(Ran {
             cell,
             console,

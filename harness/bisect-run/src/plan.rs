@@ -1,5 +1,7 @@
 //! What is bisected, whatever kind of range it is, and what that will take.
 
+use std::collections::BTreeSet;
+
 use bisect::driver::short;
 use bisect::history::History;
 use bisect::search::{Config, Direction, End, Played, RunOutcome, Search};
@@ -135,12 +137,9 @@ impl Planned {
     #[must_use]
     pub(crate) fn estimate(&self, fresh: &Search) -> Estimate {
         let mut fresh = fresh.clone();
-        for (item, other) in &self.same {
-            fresh.identical(*item, *other);
-        }
-        let candidates: Vec<usize> = (1..self.names.len())
-            .filter(|item| !self.same.iter().any(|(same, _)| same == item))
-            .collect();
+        fresh.all_identical(self.same.iter().copied());
+        let same: BTreeSet<usize> = self.same.iter().map(|(item, _)| *item).collect();
+        let candidates: Vec<usize> = (1..self.names.len()).filter(|item| !same.contains(item)).collect();
         let step = candidates.len().div_ceil(PLAYED).max(1);
         // Where every run of a bad item fails.
         let plays: Vec<Played> = candidates

@@ -1,7 +1,7 @@
 //! The last confirmation: the newest item with the change taken back.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::bench::Machines;
 use super::maker::Maker;
@@ -27,6 +27,15 @@ pub(crate) struct Reverted {
     pub(crate) outcome: Came,
 }
 
+/// What a build costs, by an estimate.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Cost {
+    /// As a part of a whole one.
+    part: f64,
+    /// If earlier builds tell.
+    seconds: Option<f64>,
+}
+
 /// What came of taking a change back.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Came {
@@ -34,8 +43,8 @@ pub(crate) enum Came {
     Ran(u32, u32, u32),
     /// It does not build.
     DoesNotBuild(String),
-    /// It was not built for what that costs: seconds, by an estimate, if earlier builds tell.
-    LeftOut(Option<f64>),
+    /// It was not built for what that costs.
+    LeftOut(Cost),
 }
 
 impl fmt::Display for Reverted {
@@ -51,8 +60,12 @@ impl fmt::Display for Reverted {
                 )
             }
             Came::DoesNotBuild(why) => write!(f, "does not build: {why}"),
-            Came::LeftOut(seconds) => {
-                f.write_str("not built, as most of it would have to be made anew")?;
+            Came::LeftOut(Cost { part, seconds }) => {
+                write!(
+                    f,
+                    "not built, as {:.0} % of it would have to be made anew",
+                    part * 100.0
+                )?;
                 if let Some(seconds) = seconds {
                     write!(f, ", in about {seconds:.0} s")?;
                 }
@@ -87,13 +100,13 @@ pub(crate) fn confirm<M: Maker>(
     );
     let dear = match request.options.confirm {
         Confirm::Never => return Ok(None),
-        Confirm::Cheap => too_dear(bench, &tree),
+        Confirm::Cheap => too_dear(bench, &tree, newest, dir),
         Confirm::Always => None,
     };
-    if let Some(seconds) = dear {
+    if let Some(cost) = dear {
         let reverted = Reverted {
             what,
-            outcome: Came::LeftOut(seconds),
+            outcome: Came::LeftOut(cost),
         };
         bench.say(&reverted.to_string());
         return Ok(Some(reverted));
@@ -125,11 +138,23 @@ pub(crate) fn confirm<M: Maker>(
     Ok(Some(reverted))
 }
 
-/// What a build costs that is not cheap, in seconds, as far as earlier ones tell; none if it is.
-fn too_dear<M: Maker>(bench: &Machines<'_, M>, tree: &Tree) -> Option<Option<f64>> {
-    let price = bench.maker.price_of(tree)?.nearest;
-    let seconds = || bench.maker.pace().whole_s.map(|whole| whole * price);
-    (price > CHEAP).then(seconds)
+/// What a build costs that is not cheap; none if it is, or if the bisection has run it: what came of that still holds
+/// when something else was built meanwhile.
+fn too_dear<M: Maker>(bench: &Machines<'_, M>, tree: &Tree, newest: usize, dir: &Path) -> Option<Cost> {
+    let part = bench.maker.price_of(tree)?.nearest;
+    if part <= CHEAP || bench.left(newest, &place(dir, 1)).is_some() {
+        return None;
+    }
+    let whole_s = bench.maker.pace().whole_s;
+    Some(Cost {
+        part,
+        seconds: whole_s.map(|whole_s| whole_s * part),
+    })
+}
+
+/// Where the nth run without the change is.
+fn place(dir: &Path, nth: u32) -> PathBuf {
+    dir.join("reverted").join(format!("{nth:04}"))
 }
 
 /// Runs a kernel this often, unless it fails before: how many runs failed as pinned, passed, said nothing of it.
@@ -143,7 +168,7 @@ fn runs<M: Maker>(
 ) -> Result<(u32, u32, u32), Failure> {
     let (mut failed, mut passed, mut other) = (0, 0, 0);
     for nth in 1..=wanted {
-        let place = dir.join("reverted").join(format!("{nth:04}"));
+        let place = place(dir, nth);
         // A run that a killed bisection finished; its result is the last file that it writes.
         let ran = match bench.left(newest, &place) {
             Some(ran) => ran,
@@ -167,4 +192,138 @@ fn runs<M: Maker>(
         }
     }
     Ok((failed, passed, other))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic here is the test's failure")]
+
+    use std::time::Duration;
+
+    use bisect::search::Price;
+    use bisect::signature::Reason;
+    use evidence::EvidenceBundle;
+    use evidence::context::{CellContext, KernelIdentity};
+    use evidence::parts::{Ending, ProgramKind};
+    use guest_wire::Fs;
+    use host::places::Places;
+    use host::progress::Progress;
+    use machine::accel::Choice;
+    use run::{Trial, TrialCase, cell_file};
+    use verdict::Judgement;
+    use verdict::results::Cell;
+
+    use super::*;
+    use crate::plan::Pace;
+    use crate::request::{RunOptions, When};
+    use crate::setting::Setting;
+
+    /// Of whom a third of a tree has to be made anew.
+    struct Third;
+
+    impl Maker for Third {
+        fn again(&self, _item: usize) -> String {
+            String::new()
+        }
+
+        fn place(&self, _item: usize) -> PathBuf {
+            PathBuf::new()
+        }
+
+        fn make(&mut self, _item: usize) -> Result<Result<Artifact, Reason>, Failure> {
+            unreachable!("nothing is made")
+        }
+
+        fn price_of(&self, _tree: &Tree) -> Option<Price> {
+            Some(Price {
+                nearest: 0.33,
+                last: 1.0,
+            })
+        }
+
+        fn pace(&self) -> Pace {
+            Pace {
+                whole_s: Some(300.0),
+                ..Pace::default()
+            }
+        }
+    }
+
+    fn setting() -> Setting {
+        Setting {
+            places: Places::find(),
+            exec: None,
+            seed: 1,
+            options: RunOptions {
+                confirm: Confirm::Cheap,
+                dry_run: false,
+                restart: false,
+                ahead: When::Never,
+                accel: Choice::Auto,
+                case_limit: Duration::from_secs(1),
+                cold_boot: false,
+                offline: false,
+                yes: false,
+            },
+            snapshots: None,
+        }
+    }
+
+    #[test]
+    fn what_is_dear_is_said_and_what_was_run_is_not_taken_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let setting = setting();
+        let mut bench = Machines::new(Third, &setting, Progress::hidden());
+        let trial = Trial {
+            kernel: "k".to_owned(),
+            fs: Fs::Btrfs,
+            test: "exec".to_owned(),
+            cases: vec![TrialCase {
+                name: "exec".to_owned(),
+                expect: None,
+            }],
+        };
+        bench.look_at(trial.clone());
+        let tree = Tree {
+            id: "t".to_owned(),
+            name: "t".to_owned(),
+            alternates: Vec::new(),
+        };
+        let cost = too_dear(&bench, &tree, 0, dir.path()).unwrap();
+        let reverted = Reverted {
+            what: "b without a".to_owned(),
+            outcome: Came::LeftOut(cost),
+        };
+        assert_eq!(
+            reverted.to_string(),
+            "b without a: not built, as 33 % of it would have to be made anew, in about 99 s (`--confirm always` does \
+            it)"
+        );
+        // As a bisection leaves it that came to its end.
+        let artifact = Artifact {
+            id: "k".to_owned(),
+            hash: String::new(),
+            dir: PathBuf::new(),
+            kernel: PathBuf::new(),
+            bzimage: PathBuf::new(),
+            release: String::new(),
+            version: String::new(),
+            modules_root: None,
+        };
+        let at = place(dir.path(), 1);
+        let run = bench.describe(&artifact, std::slice::from_ref(&trial), &at, 1);
+        let cell_dir = run.cell_dir("k", Fs::Btrfs, "exec");
+        std::fs::create_dir_all(&cell_dir).unwrap();
+        run.save().unwrap();
+        let context = CellContext::new(KernelIdentity::default(), Fs::Btrfs, "exec");
+        let evidence = EvidenceBundle::silent(ProgramKind::Exec, &[], context, Ending::Finished, String::new());
+        evidence.save(&cell_dir).unwrap();
+        let judgement = Judgement::broken(verdict::Stage::Evidence, "a test");
+        let cell = Cell {
+            dir: cell_dir.clone(),
+            ..Cell::new("k", Fs::Btrfs, "exec", judgement, None)
+        };
+        cell_file::save(&cell, &cell_dir).unwrap();
+        assert_eq!(too_dear(&bench, &tree, 0, dir.path()), None);
+    }
 }

@@ -45,7 +45,10 @@ pub(crate) fn file(path: &Path) -> String {
 fn content(files: &[PathBuf]) -> Option<String> {
     let mut sum = Sha256::new();
     for file in files.iter().filter(|file| !file.is_dir()) {
-        let text = fs::read(file).ok()?;
+        // A FIFO would be waited for, a device read for ever.
+        let text = fs::metadata(file)
+            .is_ok_and(|kind| kind.is_file())
+            .then(|| fs::read(file).ok())??;
         sum.update((text.len() as u64).to_le_bytes());
         sum.update(text);
     }
@@ -71,6 +74,16 @@ mod tests {
         let folder = file(dir.path());
         fs::write(dir.path().join("0002.patch"), "").unwrap();
         assert_ne!(file(dir.path()), folder);
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let fifo = dir.path().join("fifo");
+        let made = std::process::Command::new("mkfifo").arg(&fifo).status().unwrap();
+        assert!(made.success());
+        assert_eq!(file(&fifo), fifo.display().to_string());
+        assert_eq!(file(dir.path()), dir.path().display().to_string());
     }
 
     #[test]

@@ -12,7 +12,7 @@ mod prices;
 mod tell;
 mod words;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -225,13 +225,18 @@ impl<'a, B: Bench> Driver<'a, B> {
                     self.same.clear();
                     self.begin_anew();
                 }
-                Step::Done(conclusion) => match self.unconfirmed(&conclusion)? {
-                    Some(item) => {
-                        let next = self.next(item);
-                        self.run(next)?;
+                Step::Done(conclusion) => {
+                    let guesses = self.same.len();
+                    match self.unconfirmed(&conclusion)? {
+                        Some(item) => {
+                            let next = self.next(item);
+                            self.run(next)?;
+                        }
+                        // One that does not build took a guess back on which this stands.
+                        None if self.same.len() != guesses => {}
+                        None => return self.conclude(Finding::Search(conclusion)),
                     }
-                    None => return self.conclude(Finding::Search(conclusion)),
-                },
+                }
             }
         }
     }
@@ -342,12 +347,17 @@ impl<'a, B: Bench> Driver<'a, B> {
         }
     }
 
-    /// An item that a conclusion needs to have been run and was not: the change itself and what it follows on.
+    /// An item that a conclusion needs to have been run and was not: the change itself, or those among which it is, and
+    /// what they follow on.
     fn unconfirmed(&mut self, conclusion: &Conclusion) -> Result<Option<usize>, DriverError<B::Error>> {
-        let Conclusion::Found { item, .. } = conclusion else {
-            return Ok(None);
+        let items: Vec<usize> = match conclusion {
+            Conclusion::Found { item, .. } => vec![*item],
+            Conclusion::Among { items, .. } => items.iter().map(|(item, _)| *item).collect(),
+            _ => return Ok(None),
         };
-        for needed in std::iter::once(*item).chain((self.parents)(*item)) {
+        let parents = items.iter().flat_map(|item| (self.parents)(*item));
+        let needed: BTreeSet<usize> = items.iter().copied().chain(parents).collect();
+        for needed in needed.into_iter().rev() {
             if self.search.is_set_aside(needed) || self.search.observed(needed).tally.runs() > 0 {
                 continue;
             }

@@ -157,6 +157,14 @@ impl History {
         }
     }
 
+    /// The items of which just one of two has the change.
+    pub(crate) fn between(&self, item: usize, other: usize) -> Vec<usize> {
+        match &self.contains {
+            None => (item.min(other) + 1..=item.max(other)).collect(),
+            Some(sets) => sets[item].symmetric_difference(&sets[other]).collect(),
+        }
+    }
+
     /// What each item contains, if the range is not a line.
     pub(super) fn sets(&self) -> Option<&[FixedBitSet]> {
         self.contains.as_deref()

@@ -239,9 +239,19 @@ impl Search {
     /// Says that two items are the same, for instance since they come out of the build alike, so that no change between
     /// them is the one that is looked for. Runs of the one then say as much of the other.
     pub fn identical(&mut self, item: usize, other: usize) {
-        Arc::make_mut(&mut self.model).rule_out(|history, hypothesis| {
-            hypothesis < history.items() && history.contains(item, hypothesis) != history.contains(other, hypothesis)
-        });
+        self.all_identical([(item, other)]);
+    }
+
+    /// The same of many pairs: in a long range most commits do not reach the build.
+    pub fn all_identical(&mut self, pairs: impl IntoIterator<Item = (usize, usize)>) {
+        let model = Arc::make_mut(&mut self.model);
+        let mut is_out = vec![false; model.hypotheses()];
+        for (item, other) in pairs {
+            for hypothesis in model.history.between(item, other) {
+                is_out[hypothesis] = true;
+            }
+        }
+        model.rule_out(|hypothesis| is_out[hypothesis]);
     }
 
     fn runs(&self) -> BTreeMap<usize, Tally> {

@@ -10,6 +10,7 @@
 mod error;
 mod files;
 mod head;
+mod kernel_log;
 mod lines;
 mod output;
 

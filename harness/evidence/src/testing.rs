@@ -147,6 +147,7 @@ impl Sketch {
         let record = |seq, text: String| LogRecord {
             seq,
             level: 6,
+            facility: 0,
             time_us: 1_000_000,
             text,
         };

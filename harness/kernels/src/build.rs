@@ -33,6 +33,7 @@ use folders::Folders;
 use host::cache::{Cache, CacheError};
 use host::progress::Progress;
 use job::Job;
+use keep::Made;
 use line::Line;
 use make::Make;
 pub use stop::Stop;
@@ -163,8 +164,9 @@ fn build_or_stop(
     {
         return Ok(artifact);
     }
+    let is_whole = line.is_new();
     let made = job
         .make(&make, line.state().whole.get(&config).copied(), progress)
         .map_err(|error| job.too_old(error))?;
-    job.keep(cache, &mut line, &make, &config, (started, made))
+    job.keep(cache, &mut line, &make, &config, &Made::new(started, made, is_whole))
 }

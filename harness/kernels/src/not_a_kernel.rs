@@ -57,9 +57,15 @@ pub(crate) fn what(bytes: &[u8]) -> Option<String> {
     found.map(|(_, what)| (*what).to_owned())
 }
 
+/// The same of an ELF, if it is one of 32 bits; the kernel in a bzImage may be one, too.
+pub(crate) fn of_32_bits(bytes: &[u8]) -> Option<String> {
+    let is_it = bytes.starts_with(&elf::ELFMAG) && bytes.get(4) == Some(&1);
+    is_it.then(|| foreign("an ELF of 32 bits"))
+}
+
 fn of_elf(bytes: &[u8]) -> Option<String> {
-    if bytes.get(4) == Some(&1) {
-        return Some(foreign("an ELF of 32 bits"));
+    if let Some(what) = of_32_bits(bytes) {
+        return Some(what);
     }
     let field = |at: usize| Some(u16::from_le_bytes(*bytes.get(at..)?.first_chunk()?));
     let (Some(kind), Some(machine)) = (field(TYPE_AT), field(MACHINE_AT)) else {

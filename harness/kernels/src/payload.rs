@@ -53,6 +53,12 @@ pub enum PayloadError {
         /// Bytes that there are.
         found: usize,
     },
+    /// A release names a directory of modules.
+    #[error("the release that it says is `{}`, which cannot name a directory of modules; build it again", release.escape_debug())]
+    BadRelease {
+        /// As its header or its banner has it.
+        release: String,
+    },
     /// The compression is not one that this program knows.
     #[error("the kernel in the image is compressed in an unknown way (it begins with {start:02x?})")]
     UnknownCompression {
@@ -78,6 +84,9 @@ pub(crate) fn pvh_kernel(image: &[u8]) -> Result<Vec<u8>, PayloadError> {
         return Err(PayloadError::Other { what });
     }
     let vmlinux = if is_elf { image.to_vec() } else { extract(image)? };
+    if let Some(what) = not_a_kernel::of_32_bits(&vmlinux) {
+        return Err(PayloadError::Other { what });
+    }
     if has_pvh_note(&vmlinux) {
         Ok(vmlinux)
     } else if is_elf {
@@ -258,6 +267,12 @@ mod tests {
         insta::assert_snapshot!(
             pvh_kernel(&bz_image(b"BZh91AY&SY")).unwrap_err(),
             @"the kernel in the image is compressed in an unknown way (it begins with [42, 5a, 68, 39, 31, 41])"
+        );
+        let mut narrow = elf(PVH_NOTE.0);
+        narrow[4] = 1;
+        insta::assert_snapshot!(
+            pvh_kernel(&bz_image(&gzip(&narrow))).unwrap_err(),
+            @"it is an ELF of 32 bits, and our machine is x86_64; name a kernel that was built with ARCH=x86_64"
         );
         let whole = bz_image(&gzip(&elf(PVH_NOTE.0)));
         assert!(matches!(

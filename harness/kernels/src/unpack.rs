@@ -1,6 +1,9 @@
 //! From package files, or from files of the user's own, to a directory of the store.
 
 mod error;
+mod tame;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,14 +13,19 @@ use std::time::Duration;
 use super::decompress::Compression;
 use super::payload;
 use super::store::Description;
-use host::cache::CacheError;
+use host::cache::{self, CacheError};
 use host::tool::{self, ToolError};
 
 pub use error::UnpackError;
+use tame::tame;
 
 const DEADLINE: Duration = Duration::from_secs(300);
 const BZIMAGE: &str = "bzImage";
 const VMLINUX: &str = "vmlinux";
+/// Most that an image may have, with all that debuggers want to know.
+const IMAGE_MAX: u64 = 4 << 30;
+/// A release is no longer (`__NEW_UTS_LEN`).
+const RELEASE_MAX: usize = 64;
 
 /// Unpacks package files into `made`, which is empty, and keeps what a boot needs.
 ///
@@ -42,7 +50,7 @@ pub(crate) fn package_files(files: &[PathBuf], made: &Path) -> Result<Descriptio
     let tree = made.join("tree");
     create(&tree)?;
     for file in files {
-        read_start(file)?;
+        check_file(file)?;
         extract(file, &tree, file)?;
         unpack_deb(&tree, file)?;
     }
@@ -68,7 +76,11 @@ fn extract(archive: &Path, tree: &Path, of: &Path) -> Result<(), UnpackError> {
         .arg("-C")
         .arg(tree);
     match tool::run_ok(&mut command, DEADLINE) {
-        Ok(_) => Ok(()),
+        // Before anything else follows its links.
+        Ok(_) => tame(tree),
+        Err(ToolError::Failed { .. }) if cache::is_full(tree) => {
+            Err(CacheError::DiskFull { path: tree.to_owned() }.into())
+        }
         Err(source @ ToolError::Failed { .. }) => Err(UnpackError::Damaged {
             path: of.to_owned(),
             source,
@@ -94,6 +106,7 @@ fn unpack_deb(tree: &Path, of: &Path) -> Result<(), UnpackError> {
 
 /// Takes a kernel from where packages install it, below a directory that goes away.
 fn installed(tree: &Path, names: &str, made: &Path) -> Result<Description, UnpackError> {
+    tame(tree)?;
     let image = only_image(tree, names)?;
     // The error outlives the directory.
     let inside = image.strip_prefix(tree).unwrap_or(&image).display();
@@ -107,7 +120,10 @@ fn installed(tree: &Path, names: &str, made: &Path) -> Result<Description, Unpac
     // There may be one for the image alone.
     if let Some(modules) = modules.into_iter().find(|folder| folder.join("kernel").is_dir()) {
         create(&made.join("lib/modules"))?;
-        rename(&modules, &made.join("lib/modules").join(&release))?;
+        let place = made.join("lib/modules").join(&release);
+        rename(&modules, &place)?;
+        // Its links have moved with it.
+        tame(&place)?;
         finish_modules(made, &release)?;
         description.modules_root = Some(PathBuf::from("."));
     } else if vmlinux.is_some_and(|vmlinux| !payload::has_driver_of_disk(&vmlinux)) {
@@ -244,6 +260,9 @@ fn describe(path: &Path, bytes: &[u8], version: &str) -> Result<(Description, Op
     let release = payload::release(bytes)
         .or_else(|| payload::release_of_elf(vmlinux.as_deref().unwrap_or(bytes)))
         .ok_or_else(|| not_a_kernel(payload::PayloadError::NotAKernel))?;
+    if !is_name(&release) {
+        return Err(not_a_kernel(payload::PayloadError::BadRelease { release }));
+    }
     let kernel = PathBuf::from(if vmlinux.is_some() { VMLINUX } else { BZIMAGE });
     let description = Description {
         kernel,
@@ -257,6 +276,12 @@ fn describe(path: &Path, bytes: &[u8], version: &str) -> Result<(Description, Op
     Ok((description, vmlinux))
 }
 
+/// Whether a release can be the name of the directory with its modules, and is no option of a program that gets it.
+fn is_name(release: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'/';
+    release.len() <= RELEASE_MAX && release.bytes().all(plain) && !release.starts_with(['.', '-'])
+}
+
 fn only_image(tree: &Path, packages: &str) -> Result<PathBuf, UnpackError> {
     let in_boot = list(&tree.join("boot")).into_iter().filter(|path| {
         path.file_name()
@@ -268,9 +293,18 @@ fn only_image(tree: &Path, packages: &str) -> Result<PathBuf, UnpackError> {
         .map(|folder| folder.join("vmlinuz"))
         .filter(|path| path.is_file());
     let mut images: Vec<PathBuf> = in_boot.chain(in_modules).collect();
-    // One may be a link to the other.
+    // One may be a link to the other, or a copy of it.
     let mut seen = BTreeSet::new();
     images.retain(|path| path.canonicalize().is_ok_and(|place| seen.insert(place)));
+    if let [first, others @ ..] = images.as_slice() {
+        let content = if others.is_empty() { Vec::new() } else { read(first)? };
+        if others
+            .iter()
+            .all(|other| fs::read(other).is_ok_and(|other| other == content))
+        {
+            images.truncate(1);
+        }
+    }
     match images.len() {
         0 => Err(UnpackError::NoImage {
             packages: packages.to_owned(),
@@ -377,12 +411,40 @@ fn read(path: &Path) -> Result<Vec<u8>, UnpackError> {
     })
 }
 
-/// Whether a file can be read at all.
-fn read_start(path: &Path) -> Result<(), UnpackError> {
-    let opened = fs::File::open(path).map(drop);
-    opened.map_err(|source| UnpackError::Read {
+/// Whether a file that was named can be read at all, and to its end; gives back its size.
+///
+/// # Errors
+/// It cannot be opened, or a FIFO would be waited for and a device read for ever.
+pub(crate) fn check_file(path: &Path) -> Result<u64, UnpackError> {
+    let regular = || {
+        let kind = fs::metadata(path)?;
+        if !kind.is_file() {
+            return Err(std::io::Error::other("it is no regular file"));
+        }
+        fs::File::open(path).map(|_| kind.len())
+    };
+    regular().map_err(|source| UnpackError::Read {
         path: path.to_owned(),
         source,
+    })
+}
+
+/// Whether a file is an image as far as its kind and size tell; it is read as a whole.
+///
+/// # Errors
+/// As of [`check_file`], or it is as large as disks are.
+pub(crate) fn check_image(path: &Path) -> Result<(), UnpackError> {
+    let size = check_file(path)?;
+    if size <= IMAGE_MAX {
+        return Ok(());
+    }
+    let what = format!(
+        "larger than a kernel ({} GiB), like a disk; name the kernel's image: arch/x86/boot/bzImage or vmlinux",
+        size >> 30
+    );
+    Err(UnpackError::NotAKernel {
+        path: path.to_owned(),
+        reason: payload::PayloadError::Other { what },
     })
 }
 

@@ -135,6 +135,34 @@ fn a_folder_that_no_repository_knows_is_taken_whole_but_for_what_a_build_left() 
 }
 
 #[test]
+fn a_repository_within_such_a_folder_is_part_of_it() {
+    let bed = Bed::new();
+    let linux = bed.linux();
+    fs::remove_dir_all(linux.join(".git")).unwrap();
+    sh(
+        &linux,
+        "mkdir -p drivers/own/more && cd drivers/own && echo own > own.c && echo built > own.o && \
+         echo '*.c' > .gitignore && git init -q -b main && git add -A && git commit -qm own && \
+         cd more && git init -q -b main && echo more > 'm ö.c'",
+    );
+    let tree = bed.git(&linux, "HEAD", true).unwrap();
+    let texts = [
+        "drivers/own/own.c",
+        "drivers/own/more/m ö.c",
+        "drivers/own/own.o",
+        "fs/open.c",
+    ];
+    let texts = texts.map(|path| bed.text(&tree, path));
+    assert_eq!(texts, ["own\n", "more\n", "none", "one\ntwo\nthree\n"]);
+    // The second time the index has them.
+    fs::write(linux.join("drivers/own/own.c"), "other\n").unwrap();
+    fs::remove_dir_all(linux.join("drivers/own/more")).unwrap();
+    let tree = bed.git(&linux, "HEAD", true).unwrap();
+    let texts = ["drivers/own/own.c", "drivers/own/more/m ö.c"].map(|path| bed.text(&tree, path));
+    assert_eq!(texts, ["other\n", "none"]);
+}
+
+#[test]
 fn a_revision_and_the_same_content_in_an_archive_are_one_tree() {
     let bed = Bed::new();
     let linux = bed.linux();
@@ -253,10 +281,14 @@ fn what_is_not_there_is_said_with_what_is() {
     ));
     let other = bed.dir.path().join("other");
     fs::create_dir(&other).unwrap();
-    assert!(matches!(
-        bed.git(&other, "HEAD", true),
-        Err(SourceError::NotLinux { .. })
-    ));
+    let error = bed.git(&other, "HEAD", true).unwrap_err();
+    assert!(matches!(error, SourceError::NotLinux { .. }), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("there is no Kconfig and Makefile at its top"),
+        "{error}"
+    );
     assert!(matches!(
         bed.git(Path::new("https://nowhere.invalid/linux"), "v6.1", false),
         Err(SourceError::Offline { .. })

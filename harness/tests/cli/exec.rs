@@ -61,7 +61,7 @@ fn arguments_are_quoted_as_in_a_shell() {
     ");
     insta::assert_snapshot!(place.list(&["--exec", "my dir/args x"]), @"
     error: --exec: cannot read my: No such file or directory (os error 2); expected the path of a static program; \
-    `my dir/args` is a file: a path with blanks is quoted, --exec ''\\''my dir/args'\\'' x'
+    `my dir/args` is a file: a path with blanks is quoted, --exec \"'my dir/args' x\"
     exit code 66
     ");
     insta::assert_snapshot!(place.list(&["--exec", "./inject"]), @r"

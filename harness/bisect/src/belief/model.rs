@@ -69,11 +69,11 @@ impl Model {
 
     /// Takes the probability of hypotheses away, and gives it to the other items: that there are few of them makes it
     /// no more probable that the end which should be good is bad.
-    pub(crate) fn rule_out(&mut self, which: impl Fn(&History, usize) -> bool) {
+    pub(crate) fn rule_out(&mut self, which: impl Fn(usize) -> bool) {
         let items = 1..self.history.items();
         let before: f64 = self.prior[items.clone()].iter().sum();
         for hypothesis in 0..self.prior.len() {
-            if which(&self.history, hypothesis) {
+            if which(hypothesis) {
                 self.prior[hypothesis] = 0.0;
             }
         }
@@ -109,7 +109,7 @@ impl Model {
     }
 
     /// Hypotheses: one an item, and one beyond the new end.
-    pub(super) fn hypotheses(&self) -> usize {
+    pub(crate) fn hypotheses(&self) -> usize {
         self.history.items() + 1
     }
 

@@ -3,15 +3,14 @@
 
 use std::collections::BTreeSet;
 
-use super::{Bench, Driver, DriverError};
+use super::{Bench, Driver, DriverError, short};
+use crate::signature::Obstacle;
 
 impl<B: Bench> Driver<'_, B> {
     /// A search that knows what is taken for the same, and all that the journal says.
     pub(super) fn begin_anew(&mut self) {
         self.search = self.plain.clone();
-        for (item, other) in &self.same {
-            self.search.identical(*item, *other);
-        }
+        self.search.all_identical(self.same.iter().copied());
         self.replay();
         let wrong: Vec<usize> = self
             .made
@@ -61,7 +60,8 @@ impl<B: Bench> Driver<'_, B> {
         let mut class = BTreeSet::from([item]);
         loop {
             let before = class.len();
-            for (one, other) in &self.same {
+            // Both ways, so that a row is gone through at once, on whichever side the item is.
+            for (one, other) in self.same.iter().chain(self.same.iter().rev()) {
                 if class.contains(one) || class.contains(other) {
                     class.extend([*one, *other]);
                 }
@@ -72,12 +72,31 @@ impl<B: Bench> Driver<'_, B> {
         }
     }
 
-    /// Whether an item that is made turned out to be another kernel than one that it was taken for.
+    /// Whether an item that is made turned out to be another kernel than one that it was taken for, or than one that
+    /// does not build.
     pub(super) fn is_another(&self, item: usize) -> bool {
         let of = |other: &usize| self.made.get(other);
-        self.taken_for(item)
-            .iter()
-            .any(|other| of(other).is_some() && of(other) != of(&item))
+        let does_not_build = |other: &usize| {
+            let reason = self.state().skipped.get(&self.names[*other]);
+            reason.is_some_and(|reason| reason.obstacle == Obstacle::Build)
+        };
+        let is_other = |other: &usize| of(other).map_or_else(|| does_not_build(other), |_| of(other) != of(&item));
+        of(&item).is_some() && self.taken_for(item).iter().any(is_other)
+    }
+
+    /// Takes the guess back that an item is the same as others, if one of them turned out to be another kernel.
+    pub(super) fn check_guess(&mut self, item: usize) {
+        let class = self.taken_for(item);
+        let made = class.iter().copied().find(|other| self.made.contains_key(other));
+        if class.len() < 2 || !made.is_some_and(|made| self.is_another(made)) {
+            return;
+        }
+        self.bench.say(&format!(
+            "{} is another kernel after all than those that it was taken for; they are not left out any more",
+            short(&self.names[item])
+        ));
+        self.forget_same(item);
+        self.begin_anew();
     }
 
     /// What an item was taken for is no longer taken for anything.

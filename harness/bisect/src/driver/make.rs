@@ -53,21 +53,14 @@ impl<B: Bench> Driver<'_, B> {
                         ));
                     }
                     self.made.insert(item, artifact);
-                    if self.is_another(item) {
-                        self.bench.say(&format!(
-                            "{} is another kernel after all than those that it was taken for; they are not left out \
-                            any more",
-                            short(&name)
-                        ));
-                        self.forget_same(item);
-                        self.begin_anew();
-                    }
+                    self.check_guess(item);
                 }
                 Ok(true)
             }
             BuildOutcome::Unfit(reason) => {
                 self.prices.forget();
                 self.give_up(item, reason)?;
+                self.check_guess(item);
                 Ok(false)
             }
         }

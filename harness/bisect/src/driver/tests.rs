@@ -1,3 +1,4 @@
+mod guesses;
 mod prices;
 
 use std::cell::RefCell;

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Search, Step};
+use super::{RunOutcome, Search, Step};
 use crate::belief::Belief;
 
 /// An item is built for its price if it tells this part of the most that any would: of a range that every run halves, a
@@ -76,11 +76,16 @@ impl Search {
         items
     }
 
-    /// The item that would be built next if all cost the same; none if that is not a build.
+    /// The item that would be built next if all cost the same; none if that is not a build. The end that should pass
+    /// would have been the second, so from the third on it was built and passed.
     #[must_use]
     pub(crate) fn regardless_of_price(&self) -> Option<usize> {
         let mut search = self.clone();
         search.prices.clear();
+        let (bad_end, good_end) = self.model.ends();
+        if self.built.iter().any(|item| *item != bad_end) && self.observed(good_end).tally.runs() == 0 {
+            search.observe(good_end, RunOutcome::Passed);
+        }
         match search.step() {
             Step::Run(next) if next.build => Some(next.item),
             _ => None,
@@ -125,7 +130,7 @@ mod tests {
     use super::*;
     use crate::belief::Direction;
     use crate::history::History;
-    use crate::search::{Conclusion, Config, RunOutcome};
+    use crate::search::{Conclusion, Config};
 
     /// The cost of a build in runs.
     const BUILD_COST: f64 = 30.0;

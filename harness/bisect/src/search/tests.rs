@@ -380,6 +380,33 @@ fn alike(history: &History, untestable: &BTreeSet<usize>, change: usize) -> Vec<
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
+    /// Pairs of items that are the same say as much all at once as one after another.
+    #[test]
+    fn pairs_are_the_same_in_any_order(
+        history in made_up::histories(2..20),
+        pairs in vec((any::<prop::sample::Index>(), any::<prop::sample::Index>()), 0..8),
+    ) {
+        let items = history.items();
+        let pairs: Vec<(usize, usize)> = pairs.iter().map(|(a, b)| (a.index(items), b.index(items))).collect();
+        let mut at_once = Search::new(history, Config::default()).expect("a search");
+        let mut one_by_one = at_once.clone();
+        for (item, other) in &pairs {
+            one_by_one.identical(*item, *other);
+            for hypothesis in 0..items {
+                let contains = |of: usize| one_by_one.model.history.contains(of, hypothesis);
+                let is_out = contains(*item) != contains(*other);
+                let probability = one_by_one.probabilities().map_or(0.0, |all| all[hypothesis]);
+                prop_assert!(!is_out || probability <= 0.0, "{item}, {other}, {hypothesis}");
+            }
+        }
+        at_once.all_identical(pairs);
+        let (one, other) = (at_once.probabilities(), one_by_one.probabilities());
+        prop_assert_eq!(one.is_some(), other.is_some());
+        for (one, other) in one.iter().flatten().zip(other.iter().flatten()) {
+            prop_assert!((one - other).abs() < 1e-9, "{one} and {other}");
+        }
+    }
+
     #[test]
     fn any_history_is_searched_and_skips_end_in_the_set_that_they_hide(
         history in made_up::histories(3..40),

@@ -88,6 +88,7 @@ fn events() -> Vec<Timed> {
     let record = |seq, text: &str| LogRecord {
         seq,
         level: 6,
+        facility: 0,
         time_us: 1_000_000,
         text: text.to_owned(),
     };

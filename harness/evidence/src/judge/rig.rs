@@ -35,7 +35,7 @@ pub(super) fn broken(evidence: &EvidenceBundle) -> Option<Judgement> {
             "no word came before the case began"
         }));
     }
-    if console::init_died(&evidence.console) {
+    if console::init_died(&evidence.kernel_log()) {
         return Some(Judgement::broken(Stage::Guest, "pid 1 of the guest died"));
     }
     if let Some(line) = console::agent_ended(&evidence.console) {

@@ -28,7 +28,7 @@ impl Seen {
     pub(super) fn of(evidence: &EvidenceBundle) -> Seen {
         let faults = Faults::of(&evidence.trace);
         let times = Times::of(&evidence.events, evidence.clocks);
-        let mut log = reports::of_case(&evidence.console, &faults, &times, &evidence.steal);
+        let mut log = reports::of_case(&evidence.kernel_log(), &faults, &times, &evidence.steal);
         let mut lockups = Vec::new();
         if matches!(&evidence.ending, Ending::Stalled(_)) && !evidence.went_on() {
             lockups = log

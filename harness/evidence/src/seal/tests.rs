@@ -12,6 +12,7 @@ fn record(seq: u64, level: u8, text: &str) -> LogRecord {
     LogRecord {
         seq,
         level,
+        facility: 0,
         time_us: 1_000_000 + seq,
         text: text.to_owned(),
     }

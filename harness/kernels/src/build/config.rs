@@ -80,6 +80,8 @@ pub(crate) struct Lost {
     pub(crate) vanished: Vec<Vanished>,
     /// A kernel of this version is to have them, but nobody can set them in this source.
     pub(crate) left_out: Vec<Vanished>,
+    /// This source has them, but a kernel of this version need not.
+    pub(crate) not_asked: Vec<Vanished>,
 }
 
 /// The options of fragments that did not come out as a kernel of this version is to have them. What a later fragment
@@ -104,11 +106,15 @@ pub(crate) fn lost(
     let mut lost = Lost::default();
     for asked in wanted {
         let mut need = asked.rule.need(version);
-        if does_as_well(&need) {
+        let is_instead = matches!(need, Need::Any(_)) && does_as_well(&need);
+        if is_instead {
             continue;
         }
         let declared = declared(&asked.option);
         let can_be_set = declared.as_ref().is_some_and(|declared| declared.has_prompt);
+        if need == Need::Maybe && !can_be_set {
+            continue;
+        }
         // Versions say where an option is expected. Whether it is there the source knows better: a commit on the way to
         // a release calls itself by the one before, and some by an even older one.
         let is_elsewhere = need == Need::Itself && asked.rule.has_range() && !can_be_set;
@@ -128,7 +134,9 @@ pub(crate) fn lost(
             line: asked.line,
             declared: declared.map(|declared| declared.said),
         };
-        if does_as_well(&need) {
+        if can_be_set && does_as_well(&need) {
+            lost.not_asked.push(gone);
+        } else if does_as_well(&need) {
             lost.left_out.push(gone);
         } else {
             lost.vanished.push(gone);
@@ -353,6 +361,31 @@ mod tests {
             said,
             ["x.config:1: CONFIG_B=y became not set: this kernel has no such option"]
         );
+    }
+
+    #[test]
+    fn what_is_lost_where_it_need_not_be_is_said() {
+        let text = "# bioscope: until 6.13\nCONFIG_A=y\n# bioscope: from 6.15\nCONFIG_B=y\n# CONFIG_C is not set\n\
+            # bioscope: until 6.12 or CONFIG_E\nCONFIG_D=y\n";
+        let asked = parse(Path::new("x.config"), text).unwrap();
+        let kconfig = "config A\n\tbool \"A\"\n\tdepends on X\nconfig B\n\tbool\nconfig C\n\tbool \"C\"\nconfig D\n\
+            \tbool \"D\"\n";
+        // The release of 6.13 calls itself as the commits on the way to 6.14 do, and as its stable branch begins.
+        let lost = |config: &str| {
+            let found = Options::parse(config);
+            lost(&asked, (6, 13, 0), &found, |option| declaration(kconfig, option))
+        };
+        let said = lost("CONFIG_C=y\nCONFIG_E=y\n");
+        assert_eq!(
+            words(&said.not_asked),
+            [
+                "x.config:2: CONFIG_A=y became not set (bool \"A\"; depends on X)",
+                "x.config:5: CONFIG_C=n became CONFIG_C=y (bool \"C\")"
+            ]
+        );
+        assert!(said.vanished.is_empty() && said.left_out.is_empty(), "{said:?}");
+        assert_eq!(lost("CONFIG_A=y\nCONFIG_E=y\n"), Lost::default());
+        assert_eq!(words(&lost("CONFIG_A=y\n").vanished).len(), 1);
     }
 
     fn vanished(asked: &[Asked], version: Version, found: &Options, kconfig: &str) -> Vec<String> {

@@ -77,6 +77,13 @@ impl Job<'_> {
                 self.id
             ));
         }
+        for gone in &lost.not_asked {
+            let (major, minor, _) = self.version;
+            progress.say(&format!(
+                "{}: {gone}, which its rule does not ask of {major}.{minor}: left out",
+                self.id
+            ));
+        }
         if !lost.vanished.is_empty() {
             return Err(BuildError::Vanished {
                 id: self.id.to_owned(),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::super::source::SourceError;
 use super::super::unpack::UnpackError;
 use super::config::Vanished;
-use super::fragment::BadRule;
+use super::fragment::BadLine;
 use host::cache::CacheError;
 use host::tool::ToolError;
 
@@ -29,9 +29,9 @@ pub enum BuildError {
         /// The system's answer.
         source: std::io::Error,
     },
-    /// A fragment says something of versions that is not understood.
+    /// A line of a fragment is not understood.
     #[error(transparent)]
-    Rule(#[from] BadRule),
+    Line(#[from] BadLine),
     /// Options did not survive.
     #[error(
         "{id}: {} of the fragments' options did not survive `make olddefconfig`:\n{}\nset what they depend on in the \
@@ -84,7 +84,7 @@ impl ExitError for BuildError {
         match self {
             BuildError::Source(error) => error.exit(),
             BuildError::Config { .. } => Exit::NoInput,
-            BuildError::Vanished { .. } | BuildError::Rule(_) => Exit::Data,
+            BuildError::Vanished { .. } | BuildError::Line(_) => Exit::Data,
             BuildError::Make { .. } | BuildError::TooOld { .. } => Exit::Build,
             BuildError::Unpack(error) => error.exit(),
             BuildError::Tool(error) => error.exit(),

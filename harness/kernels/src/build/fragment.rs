@@ -66,18 +66,39 @@ pub(crate) enum Need<'a> {
     Maybe,
 }
 
-/// A comment that is none of our rules.
+/// A line that asks for nothing and is no comment either.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error(
-    "{}:{line}: `{said}` {why}; expected `{MARK} [if CONFIG_NAME] [from VERSION] [until VERSION] [or \
-    CONFIG_NAME…]`, like `{MARK} until 6.13` before the options that are gone in 6.14",
-    file.display()
-)]
-pub struct BadRule {
-    file: PathBuf,
-    line: usize,
-    said: String,
-    why: String,
+pub enum BadLine {
+    /// A comment that begins as a rule, and is none.
+    #[error(
+        "{}:{line}: `{said}` {why}; expected `{MARK} [if CONFIG_NAME] [from VERSION] [until VERSION] [or \
+        CONFIG_NAME…]`, like `{MARK} until 6.13` before the options that are gone in 6.14",
+        file.display()
+    )]
+    Rule {
+        /// The fragment.
+        file: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// The whole line.
+        said: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// What Kconfig would read past without a word.
+    #[error(
+        "{}:{line}: `{said}` sets no option; expected `CONFIG_NAME=VALUE` with nothing behind it, `# CONFIG_NAME is \
+        not set`, or a comment that begins with `#`",
+        file.display()
+    )]
+    Option {
+        /// The fragment.
+        file: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// The whole line.
+        said: String,
+    },
 }
 
 impl Rule {
@@ -168,20 +189,20 @@ fn parse_version(text: &str) -> Option<(u32, u32)> {
 /// What the text of a fragment asks for.
 ///
 /// # Errors
-/// A comment begins as a rule, and is none.
-pub(crate) fn parse(file: &Path, text: &str) -> Result<Vec<Asked>, BadRule> {
+/// A comment begins as a rule, and is none; a line is neither comment nor option.
+pub(crate) fn parse(file: &Path, text: &str) -> Result<Vec<Asked>, BadLine> {
     let mut asked = Vec::new();
     let mut rule = Rule::default();
     for (index, line) in text.lines().enumerate() {
         let line = line.trim();
         if let Some(said) = line.strip_prefix(MARK) {
-            rule = Rule::parse(said).map_err(|why| BadRule {
+            rule = Rule::parse(said).map_err(|why| BadLine::Rule {
                 file: file.to_owned(),
                 line: index + 1,
                 said: line.to_owned(),
                 why,
             })?;
-        } else if let Some((option, value)) = option(line) {
+        } else if let Some((option, value)) = option(line).filter(|(option, value)| is_plain(option, value)) {
             asked.push(Asked {
                 option: option.to_owned(),
                 value: value.to_owned(),
@@ -189,11 +210,23 @@ pub(crate) fn parse(file: &Path, text: &str) -> Result<Vec<Asked>, BadRule> {
                 line: index + 1,
                 rule: rule.clone(),
             });
-        } else {
+        } else if line.is_empty() || line.starts_with('#') {
             rule = Rule::default();
+        } else {
+            return Err(BadLine::Option {
+                file: file.to_owned(),
+                line: index + 1,
+                said: line.to_owned(),
+            });
         }
     }
     Ok(asked)
+}
+
+/// Whether an option can be called so, and its value ends where Kconfig's does.
+fn is_plain(option: &str, value: &str) -> bool {
+    let is_name = !option.is_empty() && option.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    is_name && !value.is_empty() && (value.starts_with('"') || !value.contains(char::is_whitespace))
 }
 
 /// `CONFIG_A=y`, or `# CONFIG_A is not set`: the option and its value.
@@ -277,6 +310,34 @@ mod tests {
         assert_eq!(both.need((5, 4, 3)), Need::Any(&names));
         let anywhere = rule("or CONFIG_XXHASH");
         assert_eq!(anywhere.need((6, 1, 3)), Need::Any(&names[..1]));
+    }
+
+    #[test]
+    fn what_sets_no_option_is_an_error() {
+        for line in [
+            "BTRFS_FS=y",
+            "CONFIG_A",
+            "CONFIG_A=",
+            "CONFIG_A = y",
+            "CONFIG_A=y # why",
+            "CONFIG_A-B=y",
+            "\u{feff}CONFIG_A=y",
+            "-CONFIG_A=y",
+            "// CONFIG_A=y",
+        ] {
+            let error = parse(Path::new("dir/a.config"), &format!("\n{line}\n")).unwrap_err();
+            let said = error.to_string();
+            assert!(
+                said.starts_with(&format!("dir/a.config:2: `{line}` sets no option")),
+                "{said}"
+            );
+        }
+        let asked = parse(
+            Path::new("a"),
+            "\t\r\n#CONFIG_A=y\r\nCONFIG_B=0x1f\r\nCONFIG_C=\"a # b\"\r\n",
+        )
+        .unwrap();
+        assert_eq!(asked.len(), 2);
     }
 
     #[test]

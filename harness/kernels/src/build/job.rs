@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::config::has_modules;
@@ -61,7 +62,7 @@ impl<'a> Job<'a> {
                     path: path.clone(),
                     source,
                 };
-                Ok((path.clone(), fs::read_to_string(path).map_err(read)?))
+                Ok((path.clone(), read_part(path).map_err(read)?))
             })
             .collect::<Result<Vec<(PathBuf, String)>, BuildError>>()?;
         let whole = usize::from(matches!(source.config.first(), Some(ConfigPart::Whole(_))));
@@ -123,6 +124,14 @@ impl<'a> Job<'a> {
     }
 }
 
+/// The text of a part of the configuration. A FIFO would be waited for, a device read for ever.
+fn read_part(path: &Path) -> io::Result<String> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    fs::read_to_string(path)
+}
+
 /// The release that a tree calls itself, without the third number.
 pub(super) fn release_of(repo: &Repo, tree: &Tree) -> Result<(u32, u32), BuildError> {
     let makefile = repo.file(tree, "Makefile")?.unwrap_or_default();
@@ -138,10 +147,14 @@ pub(super) fn write(path: &Path, text: &str) -> Result<(), BuildError> {
 /// `VERSION`, `PATCHLEVEL` and `SUBLEVEL` of a kernel's Makefile.
 fn version_of(makefile: &str) -> Version {
     let number = |name: &str| {
-        let mut lines = makefile
-            .lines()
-            .filter_map(|line| line.strip_prefix(name)?.trim_start().strip_prefix('='));
-        lines.next().and_then(|value| value.trim().parse().ok()).unwrap_or(0)
+        let mut lines = makefile.lines().filter_map(|line| {
+            line.strip_prefix(name)?
+                .trim_start()
+                .trim_start_matches(':')
+                .strip_prefix('=')
+        });
+        let digits = |value: &str| value.trim().split(|c: char| !c.is_ascii_digit()).next()?.parse().ok();
+        lines.next().and_then(digits).unwrap_or(0)
     };
     (number("VERSION"), number("PATCHLEVEL"), number("SUBLEVEL"))
 }
@@ -177,5 +190,21 @@ mod tests {
         let makefile = "# SPDX-License-Identifier: GPL-2.0\nVERSION = 6\nPATCHLEVEL = 1\nSUBLEVEL = 192\n";
         assert_eq!(version_of(makefile), (6, 1, 192));
         assert_eq!(version_of(""), (0, 0, 0));
+        let makefile = "VERSION=5\nPATCHLEVEL\t:= 4 # long\nSUBLEVEL = 286\nEXTRAVERSION = -rc3\nVERSION = 9\n";
+        assert_eq!(version_of(makefile), (5, 4, 286));
+    }
+
+    #[test]
+    fn a_part_that_is_no_regular_file_is_not_waited_for() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let fifo = dir.path().join("my.config");
+        let made = std::process::Command::new("mkfifo").arg(&fifo).status();
+        assert!(made.expect("mkfifo").success());
+        for path in [fifo.as_path(), dir.path()] {
+            assert_eq!(
+                read_part(path).expect_err("an error").to_string(),
+                "it is no regular file"
+            );
+        }
     }
 }

@@ -5,6 +5,24 @@ use super::closure::is_kconfig;
 /// Where architectures are, and which of them ours is.
 const ARCHITECTURES: &str = "arch/";
 const OURS: &str = "arch/x86/";
+/// Of user mode Linux, which takes the rest of our architecture's directory.
+const OF_UML: &str = "arch/x86/um/";
+/// What begins another entry, or ends a block of them.
+const OTHERS: [&str; 13] = [
+    "config",
+    "menuconfig",
+    "choice",
+    "endchoice",
+    "comment",
+    "menu",
+    "endmenu",
+    "if",
+    "endif",
+    "source",
+    "rsource",
+    "osource",
+    "mainmenu",
+];
 
 /// What a source says of an option.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,7 +52,7 @@ impl Declared {
 /// Whether a file decides which options our architecture has.
 pub(crate) fn is_ours(path: &str) -> bool {
     let of_another = |rest: &str| rest.contains('/') && !path.starts_with(OURS);
-    is_kconfig(path) && !path.strip_prefix(ARCHITECTURES).is_some_and(of_another)
+    is_kconfig(path) && !path.starts_with(OF_UML) && !path.strip_prefix(ARCHITECTURES).is_some_and(of_another)
 }
 
 /// What a Kconfig file says of an option; nothing if it has none of this name.
@@ -53,8 +71,14 @@ pub(crate) fn declaration(kconfig: &str, option: &str) -> Option<Declared> {
 /// An entry, from the line behind its name.
 fn entry<'a>(lines: &mut impl Iterator<Item = &'a str>) -> Declared {
     let attributes: Vec<&str> = lines
-        .take_while(|line| line.starts_with([' ', '\t', '#']) || line.trim().is_empty())
         .map(str::trim)
+        // Blanks before an attribute are usual, and nothing that Kconfig asks for.
+        .take_while(|line| {
+            !line
+                .split_whitespace()
+                .next()
+                .is_some_and(|word| OTHERS.contains(&word))
+        })
         .take_while(|line| *line != "help" && *line != "---help---")
         .collect();
     let begins = |line: &str, words: &[&str]| words.iter().any(|word| line.starts_with(word));
@@ -112,11 +136,16 @@ mod tests {
             ("bool\n\thelp\n\t  prompt \"Text\"", false),
             ("bool # \"Text\"", false),
             ("bool\n\nconfig NEXT\n\tbool \"Text\"", false),
+            ("bool\nchoice\n\tprompt \"Text\"", false),
+            ("depends on X\nendif\nmenu \"Text\"\nprompt \"Text\"", false),
         ] {
             let kconfig = format!("# words\nconfig HERE\n\t{attributes}\n");
             let declared = declaration(&kconfig, "HERE").unwrap_or_default();
             assert_eq!(declared.has_prompt, has_prompt, "{kconfig}");
         }
+        // As drivers/net/dsa/sja1105/Kconfig and net/ipv6/Kconfig have it.
+        let bare = "config HERE\ntristate \"Text\"\n\tdepends on Y\n";
+        assert_eq!(declaration(bare, "HERE"), said("tristate \"Text\"; depends on Y", true));
         // Declared twice: it can be set if it can be set in one place.
         let twice = "config HERE\n\tbool\n\nif X\nconfig HERE\n\tbool \"Text\"\n\tdepends on Y\nendif\n";
         assert_eq!(declaration(twice, "HERE"), said("bool \"Text\"; depends on Y", true));
@@ -132,7 +161,12 @@ mod tests {
         ] {
             assert!(is_ours(path), "{path}");
         }
-        for path in ["arch/arm/Kconfig", "arch/um/Kconfig", "lib/Makefile"] {
+        for path in [
+            "arch/arm/Kconfig",
+            "arch/um/Kconfig",
+            "arch/x86/um/Kconfig",
+            "lib/Makefile",
+        ] {
             assert!(!is_ours(path), "{path}");
         }
     }

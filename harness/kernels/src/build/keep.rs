@@ -21,6 +21,24 @@ use super::uses::Uses;
 use host::cache::{Cache, CacheError};
 use host::progress::Progress;
 
+/// What a build made.
+pub(super) struct Made {
+    started: Instant,
+    objects: u64,
+    /// Whether there was nothing before.
+    is_whole: bool,
+}
+
+impl Made {
+    pub(super) fn new(started: Instant, objects: u64, is_whole: bool) -> Made {
+        Made {
+            started,
+            objects,
+            is_whole,
+        }
+    }
+}
+
 impl Job<'_> {
     /// The artifact of an earlier build of this tree, or of one that read just what this one would; the latter is said.
     pub(super) fn known(
@@ -97,7 +115,7 @@ impl Job<'_> {
         line: &mut Line,
         make: &Make<'_>,
         config: &str,
-        took: (Instant, u64),
+        took: &Made,
     ) -> Result<Artifact, BuildError> {
         let cannot_read = |source| CacheError::io("read", make.objects, source);
         let closure = &Closure::of_build(make.objects, make.source, &self.all).map_err(cannot_read)?;
@@ -112,10 +130,12 @@ impl Job<'_> {
         let sum = closure.sum(&self.all, &paths).unwrap_or_default();
         let name = self.name(config, &list, &sum);
         let artifact = store::get_or_make(cache, self.id, &name, || {}, |made| self.fill(make, closure, made))?;
-        let (started, objects) = took;
-        // The directory was built from nothing if nothing was built in it before; only then is the number that of a
-        // whole build.
-        let whole = line.state().built.is_empty().then_some(objects);
+        let &Made {
+            started,
+            objects,
+            is_whole,
+        } = took;
+        let whole = is_whole.then_some(objects);
         let built = Built {
             tree: self.tree.id.clone(),
             given: (self.given.id != self.tree.id).then(|| self.given.id.clone()),

@@ -212,6 +212,13 @@ impl Line {
         self.memory.dir.join("objects")
     }
 
+    /// Whether nothing was made in it yet. A build that failed or was stopped leaves objects, which the next one need
+    /// not make; what configures a kernel leaves none of these directories.
+    #[must_use]
+    pub(crate) fn is_new(&self) -> bool {
+        self.memory.state.built.is_empty() && !self.objects().join("arch").exists()
+    }
+
     /// The lock, for make to hold as well.
     #[must_use]
     pub(crate) fn lock(&self) -> BorrowedFd<'_> {
@@ -330,4 +337,34 @@ pub fn all(cache: &Cache) -> Vec<(PathBuf, State)> {
         .collect();
     all.sort_by(|a, b| a.0.cmp(&b.0));
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::Origin;
+
+    #[test]
+    fn a_directory_in_which_a_build_was_stopped_is_not_new() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let cache = Cache::at(dir.path());
+        let source = TreeSource {
+            origin: Origin::Git {
+                repository: "linux".to_owned(),
+                rev: "HEAD".to_owned(),
+                dirty: false,
+            },
+            patches: Vec::new(),
+            config: Vec::new(),
+            cc: None,
+            make: BTreeMap::new(),
+        };
+        let line = Line::open(&cache, &source, 0, || {}).expect("a directory");
+        assert!(line.is_new());
+        // It was configured, and then some objects were made.
+        std::fs::create_dir_all(line.objects().join("scripts/kconfig")).expect("a directory");
+        assert!(line.is_new());
+        std::fs::create_dir_all(line.objects().join("arch/x86/kernel")).expect("a directory");
+        assert!(!line.is_new());
+    }
 }

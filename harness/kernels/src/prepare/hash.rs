@@ -1,6 +1,6 @@
 //! Names of artifacts that are not built.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -17,6 +17,7 @@ pub(super) fn package_hash(debs: &[Deb]) -> String {
 /// The name of an artifact of an image: the hash of the image's bytes, and of what its modules directory looks like
 /// from outside (reading it all takes too long).
 pub(super) fn image_hash(image: &Path, modules: Option<&Path>) -> Result<String, Error> {
+    unpack::check_image(image)?;
     let bytes = fs::read(image).map_err(|source| unpack::UnpackError::Read {
         path: image.to_owned(),
         source,
@@ -37,11 +38,7 @@ pub(super) fn image_hash(image: &Path, modules: Option<&Path>) -> Result<String,
 pub(super) fn files_hash(files: &[PathBuf]) -> Result<String, Error> {
     let sum = |path: &PathBuf| {
         // A file that is missing is the user's, and no fault of the cache's.
-        let opened = File::open(path).map(drop);
-        opened.map_err(|source| unpack::UnpackError::Read {
-            path: path.clone(),
-            source,
-        })?;
+        unpack::check_file(path)?;
         Ok::<_, Error>(fetch::sha256(path)?)
     };
     let mut parts = vec!["package files".to_owned()];

@@ -19,7 +19,7 @@ pub enum SourceError {
     },
     /// The directory holds no kernel.
     #[error(
-        "{} holds no kernel source: there is no Kconfig and Kbuild at its top; name the top directory of a Linux tree",
+        "{} holds no kernel source: there is no Kconfig and Makefile at its top; name the top directory of a Linux tree",
         path.display()
     )]
     NotLinux {

@@ -1,6 +1,8 @@
 //! Source on this machine: a revision of a repository, or a working tree as it is.
 
+use std::ffi::OsStr;
 use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -186,7 +188,7 @@ pub(super) fn as_it_is(repo: &Repo, cache: &Cache, path: &Path, progress: &Progr
         if local.is_some() {
             tool::run_ok(&mut git(&["add", "--all", "."])?, DEADLINE)?;
         } else {
-            add_all_but_built(&git, &index)?;
+            add_all_but_built(&git, &path, &index)?;
         }
         Ok(repo.line(&mut git(&["write-tree"])?)?)
     };
@@ -228,21 +230,49 @@ fn name_of(local: Option<&Local>, path: &Path, id: &str) -> Result<String, Sourc
 }
 
 /// Puts into an index what a folder holds, whatever its `.gitignore` says, but for what a build left there.
-fn add_all_but_built(git: &impl Fn(&[&str]) -> Result<Command, ToolError>, index: &Path) -> Result<(), SourceError> {
+fn add_all_but_built(
+    git: &impl Fn(&[&str]) -> Result<Command, ToolError>,
+    top: &Path,
+    index: &Path,
+) -> Result<(), SourceError> {
     let io = |doing, path: &Path| {
         let path = path.to_owned();
         move |source| CacheError::io(doing, &path, source)
     };
     let built = index.with_extension("built");
     std::fs::write(&built, BUILT).map_err(io("write", &built))?;
-    let mut list = git(&["ls-files", "-z", "--others", "--modified", "--deleted"])?;
-    list.arg(format!("--exclude-from={}", built.display()));
+    let except = format!("--exclude-from={}", built.display());
+    let mut list = git(&["ls-files", "-z", "--others", "--modified", "--deleted", &except])?;
+    let mut found = tool::run_ok(&mut list, DEADLINE)?.stdout;
+    // Of a repository within the folder git names the directory alone.
+    let mut within = directories(&found);
+    while let Some(directory) = within.pop() {
+        let place = top.join(OsStr::from_bytes(&directory));
+        let mut list = git(&["ls-files", "-z", "--others", &except])?;
+        list.env("GIT_WORK_TREE", &place)
+            .env("GIT_INDEX_FILE", index.with_extension("none"))
+            .current_dir(&place);
+        let inside = tool::run_ok(&mut list, DEADLINE)?.stdout;
+        let paths = inside.split_inclusive(|byte| *byte == 0);
+        let inside = paths
+            .flat_map(|path| [directory.as_slice(), path])
+            .collect::<Vec<_>>()
+            .concat();
+        within.extend(directories(&inside));
+        found.extend(inside);
+    }
     let files = index.with_extension("files");
-    std::fs::write(&files, tool::run_ok(&mut list, DEADLINE)?.stdout).map_err(io("write", &files))?;
+    std::fs::write(&files, found).map_err(io("write", &files))?;
     let mut update = git(&["update-index", "-z", "--add", "--remove", "--stdin"])?;
     update.stdin(File::open(&files).map_err(io("read", &files))?);
     tool::run_ok(&mut update, DEADLINE)?;
     Ok(())
+}
+
+/// The directories in a list of paths, each with its slash.
+fn directories(list: &[u8]) -> Vec<Vec<u8>> {
+    let paths = list.split(|byte| *byte == 0).filter(|path| path.ends_with(b"/"));
+    paths.map(<[u8]>::to_vec).collect()
 }
 
 fn is_linux(repo: &Repo, path: &Path, tree: &Tree) -> Result<(), SourceError> {

@@ -1,5 +1,7 @@
 //! Patches that cannot be read or are easily overlooked: each is a state, a note or an error.
 
+use std::path::Path;
+
 use crate::bed::{Bed, sh};
 use crate::forms::{self, Post, base64, extra, mbox, multipart, patches, series};
 use crate::{as_git_am, as_usual, bed, full, names};
@@ -230,4 +232,19 @@ fn two_patches_of_one_title_are_both_applied() {
         .err()
         .unwrap();
     assert!(error.contains("are both patches of one title and differ"), "{error}");
+}
+
+#[test]
+fn what_is_no_regular_file_is_refused_and_not_waited_for() {
+    let bed = bed();
+    let fifo = bed.dir.path().join("0001.patch");
+    sh(bed.dir.path(), "mkfifo 0001.patch");
+    let listed = bed.file("quilt/series", "../0001.patch\n");
+    for path in [fifo.as_path(), Path::new("/dev/zero"), listed.parent().unwrap()] {
+        let said = bed.states(path).err().unwrap_or_default();
+        assert!(
+            said.contains("it is no regular file; write what it gives into one"),
+            "{said}"
+        );
+    }
 }

@@ -56,8 +56,18 @@ pub(super) fn hint(line: &str) -> Option<String> {
     let path = paths.pop()?;
     Some(format!(
         "; `{path}` is a file: a path with blanks is quoted, --exec {}",
-        quoted(&[&quoted(path), &line[path.len()..]].concat())
+        around(&[&quoted(path), &line[path.len()..]].concat())
     ))
+}
+
+/// Quotes words that have single quotes in them so that a person can read them: by double quotes, if nothing in them
+/// means anything to a shell there.
+fn around(words: &str) -> String {
+    if words.contains(['"', '$', '`', '\\', '!']) {
+        quoted(words)
+    } else {
+        format!("\"{words}\"")
+    }
 }
 
 /// The options of the command line that ask for this program again, in any directory, each with a blank in front; all
@@ -129,6 +139,18 @@ mod tests {
         }
         for line in ["", " ", "'' a"] {
             assert!(refused(line).contains("names no program"), "{}", refused(line));
+        }
+    }
+
+    #[test]
+    fn what_a_hint_says_is_what_was_meant() {
+        for (words, said) in [
+            ("'my dir/args' x", "\"'my dir/args' x\""),
+            ("'my dir/args' $x", "''\\''my dir/args'\\'' $x'"),
+            ("'a b' \"x\"", "''\\''a b'\\'' \"x\"'"),
+        ] {
+            assert_eq!(around(words), said);
+            assert_eq!(shlex::split(said).unwrap(), [words]);
         }
     }
 

@@ -318,6 +318,7 @@ mod tests {
             records: vec![LogRecord {
                 seq: 7,
                 level: 6,
+                facility: 0,
                 time_us: 4_998_000,
                 text: String::new(),
             }],

@@ -1,6 +1,6 @@
 //! Kernels that report more than anybody reads.
 
-use guest_wire::{Event, EventSeal, LogDigest, LogPiece};
+use guest_wire::{Event, EventSeal, LogDigest, LogPiece, LogRecord};
 
 use crate::bundle::EvidenceBundle;
 use crate::parts::Timed;
@@ -91,6 +91,38 @@ fn a_flood_that_nobody_witnesses_is_no_pass() {
     let warning = "WARNING: CPU: 0 PID: 7 at fs/btrfs/x.c:1 btrfs_get_extent+0x1/0x2 [btrfs]";
     let failed = with(&test().says(3.1, warning), &[]);
     assert!(failed.starts_with("fail warning [btrfs_get_extent]: "), "{failed}");
+}
+
+#[test]
+fn what_a_program_writes_to_the_log_is_no_report() {
+    let warning = "WARNING: CPU: 0 PID: 7 at fs/btrfs/x.c:1 btrfs_get_extent+0x1/0x2 [btrfs]";
+    let died = "Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000100";
+    for (facility, text, says) in [
+        (0, warning, "fail warning [btrfs_get_extent]: "),
+        (1, warning, "pass: "),
+        (0, died, "broken: guest: pid 1 of the guest died"),
+        (1, died, "pass: "),
+    ] {
+        let mut bundle = exec().says(3.1, text).bundle();
+        let log = bundle.events.iter_mut().find_map(|timed| match &mut timed.event {
+            Event::Log(piece) => Some(piece),
+            _ => None,
+        });
+        let log = log.expect("a piece of the log");
+        log.records[1].seq = 3;
+        log.last = 3;
+        let record = LogRecord {
+            seq: 2,
+            level: 4,
+            facility,
+            time_us: 3_100_000,
+            text: text.to_owned(),
+        };
+        log.records.insert(1, record);
+        reseal(&mut bundle);
+        let verdict = line(&bundle);
+        assert!(verdict.starts_with(says), "{facility}, {text}: {verdict}");
+    }
 }
 
 /// A cell whose guest did not read a part of its log; whether its kernel said so.

@@ -96,6 +96,11 @@ fn bytes(path: &Path) -> Result<Vec<u8>, SourceError> {
         path: path.to_owned(),
         source,
     };
+    // A FIFO would be waited for, a device read for ever.
+    if !std::fs::metadata(path).map_err(cannot)?.is_file() {
+        let reason = "it is no regular file; write what it gives into one, and name that";
+        return Err(no_patch(path, reason));
+    }
     let file = std::fs::File::open(path).map_err(cannot)?;
     let mut bytes = Vec::new();
     let stream = decompress::stream(std::io::BufReader::new(file)).map_err(cannot)?;

@@ -210,7 +210,6 @@ fn until_lines(dir: &Path, wanted: usize, child: &mut std::process::Child) -> bo
 #[ignore = "boots a VM; run by cargo xtask selftest"]
 fn a_fault_that_strikes_in_three_of_ten_runs_is_bisected() {
     let rig = Rig::new();
-    let seed = new_seed();
     let repro = chaos("sometimes");
     let rule = "corrupt read sectors=0..8 flip=1bit limit=1";
     let args = [
@@ -225,13 +224,17 @@ fn a_fault_that_strikes_in_three_of_ten_runs_is_bisected() {
         "--good",
         "debian-6.1.192",
     ];
-    let output = bisect(&rig, "b", seed, &args).output().expect("bioscope runs");
-    let dir = rig.dir.path().join("b");
-    assert_found(&output, &dir);
-    // Bad kernels passed, too, and were not taken for good ones.
-    let passes_of_bad = entries(&dir, "ran").into_iter().filter(|entry| {
-        let item = entry["item"].as_str().expect("an item");
-        ["debian-6.1.170", "debian-6.1.176"].contains(&item) && entry["showed"] == "pass"
+    // Bad kernels pass, too, and are not taken for good ones. In one bisection of a hundred none of them happens to
+    // pass, which shows nothing; in four of a hundred million.
+    let shown = (0..4).any(|nth| {
+        let name = format!("b{nth}");
+        let output = bisect(&rig, &name, new_seed(), &args).output().expect("bioscope runs");
+        let dir = rig.dir.path().join(name);
+        assert_found(&output, &dir);
+        entries(&dir, "ran").into_iter().any(|entry| {
+            let item = entry["item"].as_str().expect("an item");
+            ["debian-6.1.170", "debian-6.1.176"].contains(&item) && entry["showed"] == "pass"
+        })
     });
-    assert!(passes_of_bad.count() > 0, "{}", text(&output));
+    assert!(shown, "no bad kernel passed");
 }

@@ -8,6 +8,9 @@ use bisect::search::Price;
 use kernels::build::folders;
 use kernels::source::Tree;
 
+/// Trees that are compared at once: between releases far apart the names of what differs take megabytes a tree.
+const AT_ONCE: usize = 8;
+
 impl Trees {
     /// The prices of trees; nothing if nothing was built yet, or nothing that tells.
     pub(super) fn prices_of(&self, wanted: &[Tree]) -> Vec<Price> {
@@ -28,17 +31,18 @@ impl Trees {
             places.extend(self.repository.alternates.iter().cloned());
             places.extend(standing.tree.alternates.iter().cloned());
             let repository = Repository::of_cache(&self.cache, places);
-            let pairs = wanted.iter().map(|tree| (standing.tree.id.clone(), tree.id.clone()));
-            let pairs: Vec<(String, String)> = pairs.collect();
-            // What was built there may be of a repository that is gone; then it tells nothing.
-            let Ok(differences) = repository.differences(&pairs) else {
-                continue;
-            };
-            for (price, differ) in prices.iter_mut().zip(differences) {
-                let part = standing.uses.part(differ.iter().map(|(path, _)| path.as_str()));
-                price.nearest = price.nearest.min(part);
-                if at == last {
-                    price.last = part;
+            for (wanted, prices) in wanted.chunks(AT_ONCE).zip(prices.chunks_mut(AT_ONCE)) {
+                let pairs = wanted.iter().map(|tree| (standing.tree.id.clone(), tree.id.clone()));
+                // What was built there may be of a repository that is gone; then it tells nothing.
+                let Ok(differences) = repository.differences(&pairs.collect::<Vec<_>>()) else {
+                    break;
+                };
+                for (price, differ) in prices.iter_mut().zip(differences) {
+                    let part = standing.uses.part(differ.iter().map(|(path, _)| path.as_str()));
+                    price.nearest = price.nearest.min(part);
+                    if at == last {
+                        price.last = part;
+                    }
                 }
             }
         }

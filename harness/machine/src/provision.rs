@@ -246,7 +246,7 @@ impl Provision<'_> {
         };
         match machine.until_ready(FIND_LIMIT) {
             Ok(()) => Ok(machine),
-            Err(outage) => Err(of_no_use(snapshot, outage)),
+            Err(outage) => Err(of_no_use(snapshot, outage) + &last_words(&machine.console())),
         }
     }
 
@@ -264,6 +264,19 @@ impl Provision<'_> {
         let mut parts = vec![config.identity.as_bytes(), self.request.kernel.hash.as_bytes()];
         parts.extend(names.map(OsStr::as_encoded_bytes));
         store::hash(&parts)
+    }
+}
+
+/// Lines of a console that are shown of a guest that nobody needs any more.
+const LAST_LINES: usize = 8;
+
+/// What a restored guest said at the end: the machine that is booted in its place writes its console anew.
+fn last_words(console: &str) -> String {
+    let lines: Vec<&str> = console.lines().filter(|line| !line.trim().is_empty()).collect();
+    let last = &lines[lines.len().saturating_sub(LAST_LINES)..];
+    match last {
+        [] => "; its console is empty".to_owned(),
+        last => format!("; its console ends with:\n    {}", last.join("\n    ")),
     }
 }
 
@@ -287,6 +300,15 @@ fn of_no_use(snapshot: Snapshot, outage: Outage) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_restored_guest_that_is_given_up_leaves_its_last_words() {
+        let console: String = (1..=10).map(|line| format!("line {line}\r\n\n")).collect();
+        let said = last_words(&console);
+        assert!(said.starts_with("; its console ends with:\n    line 3\n"), "{said}");
+        assert!(said.ends_with("\n    line 10"), "{said}");
+        assert_eq!(last_words("\n"), "; its console is empty");
+    }
 
     fn snapshot(root: &Path) -> Snapshot {
         let dir = root.join("key");

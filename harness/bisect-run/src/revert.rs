@@ -198,24 +198,19 @@ fn runs<M: Maker>(
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a panic here is the test's failure")]
 
-    use std::time::Duration;
-
     use bisect::search::Price;
     use bisect::signature::Reason;
     use evidence::EvidenceBundle;
     use evidence::context::{CellContext, KernelIdentity};
     use evidence::parts::{Ending, ProgramKind};
     use guest_wire::Fs;
-    use host::places::Places;
     use host::progress::Progress;
-    use machine::accel::Choice;
     use run::{Trial, TrialCase, cell_file};
     use verdict::Judgement;
     use verdict::results::Cell;
 
     use super::*;
     use crate::plan::Pace;
-    use crate::request::{RunOptions, When};
     use crate::setting::Setting;
 
     /// Of whom a third of a tree has to be made anew.
@@ -249,30 +244,10 @@ mod tests {
         }
     }
 
-    fn setting() -> Setting {
-        Setting {
-            places: Places::find(),
-            exec: None,
-            seed: 1,
-            options: RunOptions {
-                confirm: Confirm::Cheap,
-                dry_run: false,
-                restart: false,
-                ahead: When::Never,
-                accel: Choice::Auto,
-                case_limit: Duration::from_secs(1),
-                cold_boot: false,
-                offline: false,
-                yes: false,
-            },
-            snapshots: None,
-        }
-    }
-
     #[test]
     fn what_is_dear_is_said_and_what_was_run_is_not_taken_back() {
         let dir = tempfile::tempdir().unwrap();
-        let setting = setting();
+        let setting = Setting::of_test();
         let mut bench = Machines::new(Third, &setting, Progress::hidden());
         let trial = Trial {
             kernel: "k".to_owned(),

@@ -56,3 +56,27 @@ impl Setting {
         })
     }
 }
+
+#[cfg(test)]
+impl Setting {
+    /// One in which nothing is run.
+    pub(crate) fn of_test() -> Setting {
+        Setting {
+            places: Places::find(),
+            exec: None,
+            seed: 1,
+            options: RunOptions {
+                confirm: crate::request::Confirm::Cheap,
+                dry_run: false,
+                restart: false,
+                ahead: crate::request::When::Never,
+                accel: machine::accel::Choice::Auto,
+                case_limit: run::CASE_LIMIT,
+                cold_boot: false,
+                offline: false,
+                yes: false,
+            },
+            snapshots: None,
+        }
+    }
+}

@@ -113,11 +113,8 @@ mod tests {
 
     use super::*;
     use crate::plan::Planned;
-    use crate::request::{RunOptions, When};
     use crate::setting::Setting;
     use bisect::state::{Shown, State};
-    use host::places::Places;
-    use machine::accel::Choice;
 
     fn git(dir: &Path, args: &[&str]) -> String {
         let mut command = Command::new("git");
@@ -195,26 +192,6 @@ mod tests {
         state
     }
 
-    fn setting() -> Setting {
-        Setting {
-            places: Places::find(),
-            exec: None,
-            seed: 1,
-            options: RunOptions {
-                confirm: crate::request::Confirm::Cheap,
-                dry_run: false,
-                restart: false,
-                ahead: When::Never,
-                accel: Choice::Auto,
-                case_limit: run::CASE_LIMIT,
-                cold_boot: false,
-                offline: false,
-                yes: false,
-            },
-            snapshots: None,
-        }
-    }
-
     #[test]
     fn git_replays_the_log_and_comes_to_the_same_commit() {
         for (direction, terms) in [
@@ -234,7 +211,7 @@ mod tests {
                     probability: 0.999,
                 },
                 cell: "partial-write on btrfs",
-                setting: &setting(),
+                setting: &Setting::of_test(),
                 reverted: None,
                 hunks: Vec::new(),
                 dir: dir.path(),

@@ -201,12 +201,8 @@ impl Bench {
         let folder = dir.join("bisection");
         let result: serde_json::Value = serde_json::from_slice(&fs::read(folder.join("report/result.json"))?)?;
         let journal = fs::read_to_string(folder.join("journal.jsonl"))?;
-        let tried = journal
-            .lines()
-            .filter(|line| line.contains(r#""entry":"building""#))
-            .count();
         Ok(Came {
-            kernels: tried,
+            kernels: tried(&journal)?,
             runs: usize::try_from(result["runs"].as_u64().unwrap_or_default())?,
             took,
             commit: result["first_changed"][0][0]
@@ -317,6 +313,23 @@ impl Bench {
             reaching,
         ))
     }
+}
+
+/// How many kernels a journal's bisection made or tried to make. What came to a kernel that was there was not made.
+fn tried(journal: &str) -> Result<usize> {
+    let (mut begun, mut made, mut kernels) = (0, 0, BTreeSet::new());
+    for line in journal.lines() {
+        let entry: serde_json::Value = serde_json::from_str(line)?;
+        match entry["entry"].as_str() {
+            Some("building") => begun += 1,
+            Some("built") => {
+                made += 1;
+                kernels.insert(entry["artifact"].to_string());
+            }
+            _ => (),
+        }
+    }
+    Ok(begun - (made - kernels.len()))
 }
 
 /// A clone with a directory for objects.

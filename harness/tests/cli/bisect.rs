@@ -349,13 +349,14 @@ fn a_mailbox_says_what_of_it_is_left_out() {
         post("Re: [PATCH v2 2/2] fs: five", "", "fourth", "sixth"),
         post("[PATCH v2 1/2] fs: four", "", "third", "fourth"),
         cover.to_owned(),
-        post("[PATCH 1/1] tests: a test", "", "a", "b").replace("fs/a.c", "tests/generic/1"),
+        // Of the series by its subject, and by its number not.
+        post("[PATCH v2 4/2] fstests: a test", "", "a", "b").replace("fs/a.c", "tests/generic/1"),
     ];
     place.file("series.mbox", &mails.concat());
     let series = ["--series", "series.mbox", "--tree", "linux", "--base", "v2", "--yes"];
     let text = bisect(&place, &series);
     let words = [
-        "left out: `[PATCH 1/1] tests: a test` is for another project: this source has no place for tests/generic/1",
+        "left out: `[PATCH v2 4/2] fstests: a test` is for another project: this source has no place for tests/generic/1",
         "left out: the diff in `Re: [PATCH v2 2/2] fs: five`, which answers another mail",
         "left out: 1 patch of v1 (`[PATCH 1/1] fs: five`), as v2 replaces it",
         "sorted by number; found as 2/2, 1/2",
@@ -366,6 +367,9 @@ fn a_mailbox_says_what_of_it_is_left_out() {
     ];
     for words in words {
         assert!(text.contains(words), "{words}: {text}");
+    }
+    for words in ["holds no diff", "series are there"] {
+        assert!(!text.contains(words), "{words}: {text}");
     }
     assert!(text.ends_with("exit code 0"), "{text}");
     place.file("series.mbox", &[&mails[0], cover].concat());

@@ -260,12 +260,10 @@ impl Series {
         (!missing.is_empty()).then_some(words)
     }
 
-    /// Patches in which no diff is.
-    pub(super) fn hollow(&self) -> Vec<String> {
+    /// The names of patches in which no diff is.
+    pub(super) fn hollow(&self) -> impl Iterator<Item = String> {
         let hollow = self.parts.iter().filter(|(_, mail)| mail.diffs.is_empty());
-        hollow
-            .map(|(_, mail)| format!("left out: {} holds no diff", mail.name()))
-            .collect()
+        hollow.map(|(_, mail)| mail.name())
     }
 
     /// What it is known by: its cover letter, or its first patch.

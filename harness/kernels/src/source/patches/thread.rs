@@ -68,9 +68,14 @@ pub(super) fn select(mails: Vec<Mail>, is_foreign: &dyn Fn(&Mail, &Diff) -> bool
         missing: all.iter().filter_map(Series::missing).collect(),
         ..Selected::default()
     };
-    for series in &all {
-        notes.extend(series.hollow());
+    for name in all.iter().flat_map(Series::hollow) {
+        let about_it = format!("left out: {name} ");
+        // What was for another project has no diff any more.
+        if !notes.iter().any(|note| note.starts_with(&about_it)) {
+            notes.push(about_it + "holds no diff");
+        }
     }
+    all.retain(Series::has_diff);
     selected.mails = in_order(&all, &mut notes);
     notes.extend(selected.mails.iter().flat_map(several));
     selected.notes = notes;

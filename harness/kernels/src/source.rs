@@ -8,6 +8,7 @@ mod error;
 mod fixes;
 mod import;
 mod local;
+mod own_index;
 mod patches;
 mod repo;
 pub mod titles;

@@ -8,7 +8,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::error::SourceError;
-use super::repo::{Repo, Tree, digest};
+use super::own_index;
+use super::repo::{Repo, Tree, digest, plain_git};
 use host::cache::{Cache, CacheError};
 use host::progress::Progress;
 use host::suggest;
@@ -20,6 +21,8 @@ const DEADLINE: Duration = Duration::from_secs(1800);
 const BUILT: &str = "*.o\n*.a\n*.ko\n*.mod\n*.mod.c\n*.cmd\n*.order\n.tmp_*\n/.config\n/.config.old\n/.version\n\
     /.missing-syscalls.d\n/vmlinux*\n/System.map\n/Module.symvers\n/modules.builtin*\n/include/config/\n\
     /include/generated/\n/arch/*/include/generated/\n/arch/*/boot/*Image\n";
+/// Changes when an index of before would not do.
+const INDEX_FORMAT: &[u8] = b"2";
 /// How many tags and branches an error may name.
 const NAMES_MAX: usize = 3;
 
@@ -41,7 +44,7 @@ impl Local {
             source,
         };
         let path = path.canonicalize().map_err(read)?;
-        let mut command = tool::command("git", "git")?;
+        let mut command = plain_git()?;
         command
             .arg("-C")
             .arg(&path)
@@ -80,7 +83,7 @@ impl Local {
     }
 
     fn ask(&self, args: &[&str]) -> Result<tool::Finished, SourceError> {
-        let mut command = tool::command("git", "git")?;
+        let mut command = plain_git()?;
         // In the directory that was named: each working tree of a repository has a HEAD of its own.
         command.arg("-C").arg(&self.path).args(args);
         Ok(tool::run(&mut command, DEADLINE)?)
@@ -157,7 +160,7 @@ pub(super) fn as_it_is(repo: &Repo, cache: &Cache, path: &Path, progress: &Progr
     if !path.join("Kconfig").is_file() || !path.join("Makefile").is_file() {
         return Err(SourceError::NotLinux { path });
     }
-    let name = digest(&[path.as_os_str().as_encoded_bytes()]);
+    let name = digest(&[path.as_os_str().as_encoded_bytes(), INDEX_FORMAT]);
     let index = cache.folder("indexes")?.join(&name);
     let _lock = cache.lock(&format!("index-{name}"), || {
         progress.say(&format!("waiting for another run that reads {}", path.display()));
@@ -166,10 +169,8 @@ pub(super) fn as_it_is(repo: &Repo, cache: &Cache, path: &Path, progress: &Progr
     let _ = std::fs::remove_file(index.with_extension("lock"));
     let alternates: Vec<PathBuf> = local.iter().map(Local::objects).collect();
     let read = |seed: Option<&Path>| -> Result<String, SourceError> {
-        if let Some(seed) = seed {
-            // Its own index knows what each file holds, so that 80,000 files need not be read.
-            let _ = std::fs::copy(seed, &index);
-        }
+        // Its own index knows what each file holds, so that 80,000 files need not be read.
+        let is_copied = seed.is_some_and(|seed| own_index::copy(seed, &index).is_ok());
         let git = |args: &[&str]| {
             let mut command = repo.git(&alternates)?;
             if let Some(local) = &local {
@@ -185,6 +186,9 @@ pub(super) fn as_it_is(repo: &Repo, cache: &Cache, path: &Path, progress: &Progr
                 .current_dir(&path);
             Ok::<_, ToolError>(command)
         };
+        if is_copied {
+            own_index::look_at_all(&git, &path, &index)?;
+        }
         if local.is_some() {
             tool::run_ok(&mut git(&["add", "--all", "."])?, DEADLINE)?;
         } else {

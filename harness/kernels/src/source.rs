@@ -8,6 +8,7 @@ mod error;
 mod fixes;
 mod import;
 mod local;
+mod oddities;
 mod own_index;
 mod patches;
 mod repo;

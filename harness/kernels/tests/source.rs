@@ -449,3 +449,28 @@ fn settings_that_make_git_look_less_closely_do_not_count() {
     let second = bed.git(&linux, "HEAD", true).unwrap();
     assert_eq!(bed.text(&second, "fs/open.c"), "one\nTWO\nthree\n");
 }
+
+#[test]
+fn a_link_that_leads_out_of_the_source_is_refused() {
+    let bed = Bed::new();
+    let linux = bed.linux();
+    let driver = bed.dir.path().join("driver");
+    fs::create_dir(&driver).unwrap();
+    fs::create_dir(linux.join("drivers")).unwrap();
+    // Within the source, to nothing, or at its top, where make does not look.
+    sh(
+        &linux,
+        "ln -s ../fs/open.c drivers/open.c; ln -s ../../nothing drivers/nothing; ln -s ../driver build",
+    );
+    bed.git(&linux, "HEAD", true).unwrap();
+    for target in [driver.to_str().unwrap(), "../../driver"] {
+        sh(&linux, &format!("ln -sfn {target} drivers/mine"));
+        let error = bed.git(&linux, "HEAD", true).unwrap_err();
+        assert_eq!(error.exit().code(), 65);
+        let said = error.to_string();
+        assert!(
+            said.contains(&format!("drivers/mine is a link to {target}, which lies outside")),
+            "{said}"
+        );
+    }
+}

@@ -26,6 +26,18 @@ pub enum SourceError {
         /// What was named.
         path: PathBuf,
     },
+    /// What lies behind a link could change unseen.
+    #[error(
+        "{} is a link to {}, which lies outside of this source: a change there would go unseen, and the old kernel be \
+        tested; put a copy in its place",
+        link.display(), target.display()
+    )]
+    Outside {
+        /// The link.
+        link: PathBuf,
+        /// As the link has it.
+        target: PathBuf,
+    },
     /// It is no repository, and a revision was asked for.
     #[error(
         "{} is no git repository, so there is no revision {rev} in it; `dirty = true` (or --tree without --rev) \
@@ -138,7 +150,10 @@ impl ExitError for SourceError {
             | SourceError::NotLinux { .. }
             | SourceError::NotGit { .. }
             | SourceError::NoRevision { .. } => Exit::NoInput,
-            SourceError::Patch { .. } | SourceError::NoPatch { .. } | SourceError::Archive { .. } => Exit::Data,
+            SourceError::Patch { .. }
+            | SourceError::NoPatch { .. }
+            | SourceError::Archive { .. }
+            | SourceError::Outside { .. } => Exit::Data,
             SourceError::Mismatch { .. } => Exit::NotVerified,
             SourceError::Fetch { .. } | SourceError::Offline { .. } => Exit::Network,
             SourceError::Tool(error) => error.exit(),

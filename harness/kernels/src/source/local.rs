@@ -8,6 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::error::SourceError;
+use super::oddities::Oddities;
 use super::own_index;
 use super::repo::{Repo, Tree, digest, plain_git};
 use host::cache::{Cache, CacheError};
@@ -211,8 +212,32 @@ pub(super) fn as_it_is(repo: &Repo, cache: &Cache, path: &Path, progress: &Progr
         id => id?,
     };
     drop(step);
+    check_oddities(repo, &path, &index, progress)?;
     let name = name_of(local.as_ref(), &path, &id)?;
     Ok(Tree { id, name, alternates })
+}
+
+/// Refuses a working copy with a link that leads out of it, and says which repositories lie within it.
+fn check_oddities(repo: &Repo, path: &Path, index: &Path, progress: &Progress) -> Result<(), SourceError> {
+    let mut list = repo.git(&[])?;
+    list.args(["ls-files", "-s", "-z"])
+        .env("GIT_WORK_TREE", path)
+        .env("GIT_INDEX_FILE", index)
+        .current_dir(path);
+    let oddities = Oddities::of(&tool::run_ok(&mut list, DEADLINE)?.stdout, path);
+    for within in oddities.repositories {
+        progress.say(&format!(
+            "{}: {within} is a repository of its own, and no file of it is built; take its .git away to have them built",
+            path.display()
+        ));
+    }
+    match oddities.link {
+        None => Ok(()),
+        Some((link, target)) => Err(SourceError::Outside {
+            link: path.join(link),
+            target,
+        }),
+    }
 }
 
 /// Whether an index of a kind that git cannot go on with, or one whose objects are gone, may be why it failed. What

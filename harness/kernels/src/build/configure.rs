@@ -19,14 +19,7 @@ use host::progress::Progress;
 impl Job<'_> {
     /// The sum of all that decides the configuration.
     pub(super) fn config_inputs(&self) -> String {
-        let decides = |path: &&String| {
-            is_kconfig(path)
-                || path.starts_with("scripts/kconfig/")
-                || path.ends_with("tiny.config")
-                || path.ends_with("tiny-base.config")
-                || path.ends_with("x86_64_defconfig")
-        };
-        let mut files: Vec<&String> = self.all.keys().filter(decides).collect();
+        let mut files: Vec<&String> = self.all.keys().filter(|path| decides(path)).collect();
         files.sort();
         let mut sum = Sha256::new();
         for path in files {
@@ -104,6 +97,17 @@ impl Job<'_> {
     }
 }
 
+/// Whether a file decides how a configuration comes out: which options there are, what the base has, and what the
+/// scripts say that Kconfig asks about compiler and linker.
+fn decides(path: &str) -> bool {
+    is_kconfig(path)
+        || path.starts_with("scripts/kconfig/")
+        || (path.starts_with("scripts/") && path.ends_with(".sh"))
+        || path.ends_with("tiny.config")
+        || path.ends_with("tiny-base.config")
+        || path.ends_with("x86_64_defconfig")
+}
+
 /// The sum of the configuration that stands in a directory of objects, if one does.
 pub(super) fn config_sum(objects: &Path) -> Option<String> {
     let text = fs::read_to_string(objects.join(".config")).ok()?;
@@ -117,4 +121,25 @@ pub(super) fn config_sum(objects: &Path) -> Option<String> {
         sum.update([b'\n']);
     }
     Some(hex(&sum.finalize()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_kconfig_asks_decides_too() {
+        for path in [
+            "lib/Kconfig.debug",
+            "scripts/kconfig/confdata.c",
+            "scripts/gcc-x86_64-has-stack-protector.sh",
+            "kernel/configs/tiny-base.config",
+            "arch/x86/configs/x86_64_defconfig",
+        ] {
+            assert!(decides(path), "{path}");
+        }
+        for path in ["Makefile", "scripts/checkpatch.pl", "fs/open.c", "tools/build/x.sh"] {
+            assert!(!decides(path), "{path}");
+        }
+    }
 }

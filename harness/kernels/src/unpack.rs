@@ -276,6 +276,12 @@ fn describe(path: &Path, bytes: &[u8], version: &str) -> Result<(Description, Op
     Ok((description, vmlinux))
 }
 
+/// The release of an image, as far as its bytes tell without being decompressed.
+pub(crate) fn release_of(image: &[u8]) -> Option<String> {
+    let release = payload::release(image).or_else(|| payload::release_of_elf(image));
+    release.filter(|release| is_name(release))
+}
+
 /// Whether a release can be the name of the directory with its modules, and is no option of a program that gets it.
 fn is_name(release: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'/';

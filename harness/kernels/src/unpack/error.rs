@@ -42,6 +42,9 @@ pub enum UnpackError {
         /// The system's answer.
         source: std::io::Error,
     },
+    /// What is named by its content has another one now.
+    #[error("{} changed while it was read; run this again when it is written", path.display())]
+    Changed { path: PathBuf },
     /// A file that was named is no kernel.
     #[error("{} is no kernel: {reason}", path.display())]
     NotAKernel {
@@ -106,6 +109,7 @@ impl ExitError for UnpackError {
             | UnpackError::ManyImages { .. }
             | UnpackError::Damaged { .. }
             | UnpackError::Read { .. }
+            | UnpackError::Changed { .. }
             | UnpackError::NotAKernel { .. }
             | UnpackError::NeedsModules { .. }
             | UnpackError::NoBuiltin { .. }

@@ -35,6 +35,13 @@ pub enum UnpackError {
         /// What bsdtar said.
         source: ToolError,
     },
+    /// A package file holds much more than a kernel's does.
+    #[error(
+        "{} was not unpacked within {} min: it holds much more than a kernel does, or the disk is slow; name a \
+        kernel's package",
+        path.display(), super::DEADLINE.as_secs() / 60
+    )]
+    TooLong { path: PathBuf },
     /// A file that kernels.toml or the command line names cannot be read.
     #[error("cannot read {}", path.display())]
     Read {
@@ -108,6 +115,7 @@ impl ExitError for UnpackError {
             UnpackError::NoImage { .. }
             | UnpackError::ManyImages { .. }
             | UnpackError::Damaged { .. }
+            | UnpackError::TooLong { .. }
             | UnpackError::Read { .. }
             | UnpackError::Changed { .. }
             | UnpackError::NotAKernel { .. }

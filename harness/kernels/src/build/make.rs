@@ -76,7 +76,7 @@ impl Make<'_> {
         if status.success() {
             return Ok(made);
         }
-        if said.iter().any(|line| line.contains("No space left on device")) {
+        if said.iter().any(|line| tool::says_full(line)) {
             return Err(CacheError::DiskFull {
                 path: self.objects.to_owned(),
             }

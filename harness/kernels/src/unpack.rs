@@ -1,6 +1,7 @@
 //! From package files, or from files of the user's own, to a directory of the store.
 
 mod error;
+mod files;
 mod modules;
 mod tame;
 #[cfg(test)]
@@ -9,7 +10,6 @@ mod tests;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use super::payload;
 use super::store::Description;
@@ -17,11 +17,12 @@ use host::cache::{self, CacheError};
 use host::tool::{self, ToolError};
 
 pub use error::UnpackError;
+pub(crate) use files::check_file;
+use files::{DEADLINE, create, list, read, rename, write};
 pub(crate) use modules::modules_folder;
 use modules::{copy_modules, finish_modules, link_usr, take_installed};
 use tame::tame;
 
-const DEADLINE: Duration = Duration::from_secs(300);
 const BZIMAGE: &str = "bzImage";
 const VMLINUX: &str = "vmlinux";
 /// Most that an image may have, with all that debuggers want to know.
@@ -297,38 +298,6 @@ fn only_image(tree: &Path, packages: &str) -> Result<PathBuf, UnpackError> {
     }
 }
 
-fn list(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
-    paths.sort();
-    paths
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, UnpackError> {
-    fs::read(path).map_err(|source| UnpackError::Read {
-        path: path.to_owned(),
-        source,
-    })
-}
-
-/// Whether a file that was named can be read at all, and to its end; gives back its size.
-///
-/// # Errors
-/// It cannot be opened, or a FIFO would be waited for and a device read for ever.
-pub(crate) fn check_file(path: &Path) -> Result<u64, UnpackError> {
-    let regular = || {
-        let kind = fs::metadata(path)?;
-        if !kind.is_file() {
-            return Err(std::io::Error::other("it is no regular file"));
-        }
-        fs::File::open(path).map(|_| kind.len())
-    };
-    regular().map_err(|source| UnpackError::Read {
-        path: path.to_owned(),
-        source,
-    })
-}
-
 /// Whether a file is an image as far as its kind and size tell; it is read as a whole.
 ///
 /// # Errors
@@ -350,16 +319,4 @@ fn check_size(path: &Path, shown: &Path) -> Result<(), UnpackError> {
         path: shown.to_owned(),
         reason: payload::PayloadError::Other { what },
     })
-}
-
-fn write(path: &Path, bytes: &[u8]) -> Result<(), UnpackError> {
-    fs::write(path, bytes).map_err(|source| CacheError::io("write", path, source).into())
-}
-
-fn create(folder: &Path) -> Result<(), UnpackError> {
-    fs::create_dir_all(folder).map_err(|source| CacheError::io("create", folder, source).into())
-}
-
-fn rename(from: &Path, to: &Path) -> Result<(), UnpackError> {
-    fs::rename(from, to).map_err(|source| CacheError::io("rename into place", to, source).into())
 }

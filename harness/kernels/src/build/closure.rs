@@ -204,8 +204,8 @@ impl Reading<'_> {
     }
 
     /// The files of the source that a path leads through: links, and the file at its end.
-    fn through(&self, path: String) -> Vec<String> {
-        let (mut files, place) = self.follow(&path);
+    fn through(&self, path: &str) -> Vec<String> {
+        let (mut files, place) = self.follow(path);
         if self.all.contains_key(&place) {
             files.push(place);
         }
@@ -243,7 +243,7 @@ impl Reading<'_> {
             for word in words(&String::from_utf8_lossy(line)) {
                 for path in within(word, folder, self.objects, self.source) {
                     if !self.named.contains(&path) {
-                        let through = self.through(path);
+                        let through = self.through(&path);
                         self.named.extend(through);
                     }
                 }

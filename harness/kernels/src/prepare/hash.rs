@@ -14,7 +14,8 @@ pub(super) fn package_hash(debs: &[Deb]) -> String {
     store::hash(&sums)
 }
 
-/// The name of an artifact of an image: the hash of the image's bytes, and of what its modules look like from outside (reading it all takes too long).
+/// The name of an artifact of an image: the hash of the image's bytes, and of what its modules look like from outside
+/// (reading them all takes too long).
 pub(super) fn image_hash(image: &Path, modules: Option<&Path>) -> Result<String, Error> {
     unpack::check_image(image)?;
     let bytes = fs::read(image).map_err(|source| unpack::UnpackError::Read {

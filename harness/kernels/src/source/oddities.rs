@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn a_repository_within_is_seen() {
-        let listed = b"100644 1 0\tKconfig\0160000 2 0\tdrivers/mine\0120000 3 0\tdrivers/none\0";
+        let listed = b"100644 1 0\tKconfig\x00160000 2 0\tdrivers/mine\x00120000 3 0\tdrivers/none\x00";
         let oddities = Oddities::of(listed, Path::new("/nowhere"));
         assert_eq!(
             (oddities.repositories, oddities.link),

@@ -8,6 +8,9 @@ use host::tool::ToolError;
 
 use crate::payload;
 
+/// Minutes that a tool may take.
+pub(super) const DEADLINE_MIN: u64 = 5;
+
 /// Why packages or files do not become a kernel that boots.
 #[derive(Debug, thiserror::Error)]
 pub enum UnpackError {
@@ -39,7 +42,7 @@ pub enum UnpackError {
     #[error(
         "{} was not unpacked within {} min: it holds much more than a kernel does, or the disk is slow; name a \
         kernel's package",
-        path.display(), super::DEADLINE.as_secs() / 60
+        path.display(), DEADLINE_MIN
     )]
     TooLong { path: PathBuf },
     /// A file that kernels.toml or the command line names cannot be read.

@@ -4,7 +4,8 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use super::{DEADLINE, UnpackError, check_file, create, list, read, rename, write};
+use super::error::UnpackError;
+use super::files::{DEADLINE, check_file, create, list, read, rename, write};
 use crate::decompress::Compression;
 use host::cache::CacheError;
 use host::tool;

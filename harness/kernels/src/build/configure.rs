@@ -1,5 +1,6 @@
 //! A kernel's configuration made by its own tools, and what decides how it comes out.
 
+use std::cell::OnceCell;
 use std::fs;
 use std::path::Path;
 
@@ -61,7 +62,8 @@ impl Job<'_> {
         write(&place, &options.to_text())?;
         make.run(&["olddefconfig"], jobs, None)?;
         let text = read()?;
-        let declared = |option: &str| self.declared(make.source, option);
+        let sourced = OnceCell::new();
+        let declared = |option: &str| declared(sourced.get_or_init(|| sourced_of(make.source)), option);
         let lost = config::lost(&self.asked, self.version, &Options::parse(&text), declared);
         for gone in &lost.left_out {
             let (major, minor, _) = self.version;
@@ -86,15 +88,17 @@ impl Job<'_> {
         config_sum(make.objects)
             .ok_or_else(|| CacheError::io("read", &place, std::io::ErrorKind::NotFound.into()).into())
     }
+}
 
-    /// What the source says of an option.
-    fn declared(&self, folder: &Path, option: &str) -> Option<Declared> {
-        let files = self.all.keys().filter(|path| kconfig::is_ours(path));
-        let texts = files.filter_map(|path| fs::read_to_string(folder.join(path)).ok());
-        texts
-            .filter_map(|text| kconfig::declaration(&text, option))
-            .reduce(Declared::or)
-    }
+/// The texts of the Kconfig files that decide which options a source has.
+fn sourced_of(folder: &Path) -> Vec<String> {
+    kconfig::sourced(|path| fs::read_to_string(folder.join(path)).ok())
+}
+
+/// What the source says of an option.
+fn declared(sourced: &[String], option: &str) -> Option<Declared> {
+    let said = sourced.iter().filter_map(|text| kconfig::declaration(text, option));
+    said.reduce(Declared::or)
 }
 
 /// Whether a file decides how a configuration comes out: which options there are, what the base has, and what the

@@ -130,6 +130,7 @@ fn installed(tree: &Path, names: &str, made: &Path) -> Result<Description, Unpac
     } else if vmlinux.is_some_and(|vmlinux| !payload::has_driver_of_disk(&vmlinux)) {
         return Err(UnpackError::NeedsModules {
             path: PathBuf::from(names),
+            how: "name the package of its modules as well (`--modules FILE`, or in `package-file`)".to_owned(),
             release,
         });
     }
@@ -149,6 +150,10 @@ pub(crate) fn image(image: &Path, modules: Option<&Path>, made: &Path) -> Result
     {
         return Err(UnpackError::NeedsModules {
             path: image.to_owned(),
+            how: format!(
+                "name the directory of its modules with `--modules`, like `--modules /lib/modules/{}`",
+                description.release
+            ),
             release: description.release,
         });
     }

@@ -76,12 +76,14 @@ pub enum UnpackError {
     },
     /// What drives the disk is a module, and no modules are given.
     #[error(
-        "{}: the driver of the disk (virtio_blk) is not built into {release}: name the directory or the package of its \
-        modules with `--modules`, like `--modules /lib/modules/{release}`, or build it with CONFIG_VIRTIO_BLK=y",
+        "{}: the driver of the disk (virtio_blk) is not built into {release}: {how}, or build it with \
+        CONFIG_VIRTIO_BLK=y",
         path.display()
     )]
     NeedsModules {
         path: PathBuf,
+        /// How its modules are named.
+        how: String,
         /// The kernel's release.
         release: String,
     },

@@ -67,6 +67,7 @@ pub(super) fn take_installed(tree: &Path, release: &str, names: &str, made: &Pat
     for at in PLACES {
         // One place may be a link to the other.
         if let Ok(folder) = tree.join(at).join(release).canonicalize()
+            && folder.is_dir()
             && !folders.contains(&folder)
         {
             folders.push(folder);

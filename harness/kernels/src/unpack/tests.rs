@@ -222,3 +222,35 @@ fn an_image_in_a_package_is_not_read_if_it_is_as_large_as_a_disk() {
         "{error}"
     );
 }
+
+#[test]
+fn a_kernel_that_lacks_its_modules_is_told_how_they_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let tree = package(dir.path(), "6.1.9");
+    // An ELF with a way in, which has no driver of the disk.
+    let mut elf = vec![0; 64 + 56];
+    elf[..7].copy_from_slice(&[0x7f, b'E', b'L', b'F', 2, 1, 1]);
+    elf[16..21].copy_from_slice(&[2, 0, 62, 0, 1]);
+    for (at, value) in [(32, 64_u64), (72, 120), (96, 20), (112, 4)] {
+        elf[at..at + 8].copy_from_slice(&value.to_le_bytes());
+    }
+    elf[52..58].copy_from_slice(&[64, 0, 56, 0, 1, 0]);
+    elf[64] = 4;
+    for word in [4_u32, 4, 18] {
+        elf.extend(word.to_le_bytes());
+    }
+    elf.extend(b"Xen\0\x01\x02\x03\x04Linux version 6.1.9 (gcc)");
+    fs::write(tree.join("boot/vmlinuz-6.1.9"), &elf).unwrap();
+    let (file, made) = (dir.path().join("vmlinux"), dir.path().join("made"));
+    fs::write(&file, &elf).unwrap();
+    let of_package = installed(&tree, "a.deb", &made).unwrap_err().to_string();
+    assert!(
+        of_package.contains("6.1.9: name the package of its modules as well (`--modules FILE`"),
+        "{of_package}"
+    );
+    let of_image = image(&file, None, &made).unwrap_err().to_string();
+    assert!(
+        of_image.contains("`--modules /lib/modules/6.1.9`, or build it with CONFIG_VIRTIO_BLK=y"),
+        "{of_image}"
+    );
+}

@@ -63,6 +63,20 @@ pub enum SourceError {
         /// Names that are near.
         hint: String,
     },
+    /// Files of a revision were never fetched.
+    #[error(
+        "{} is a partial clone and lacks {files} of the files of {rev}; check that out there once, which fetches them: \
+        `git -C {} checkout {rev}`",
+        repository.display(), repository.display()
+    )]
+    Partial {
+        /// The repository.
+        repository: PathBuf,
+        /// As it was asked for.
+        rev: String,
+        /// How many it lacks.
+        files: usize,
+    },
     /// git or apt did not get it.
     #[error("cannot fetch {what}: {reason}; check the address and the network")]
     Fetch {
@@ -149,6 +163,7 @@ impl ExitError for SourceError {
             | SourceError::Listed { .. }
             | SourceError::NotLinux { .. }
             | SourceError::NotGit { .. }
+            | SourceError::Partial { .. }
             | SourceError::NoRevision { .. } => Exit::NoInput,
             SourceError::Patch { .. }
             | SourceError::NoPatch { .. }

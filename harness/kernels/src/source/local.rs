@@ -90,6 +90,17 @@ impl Local {
         Ok(tool::run(&mut command, DEADLINE)?)
     }
 
+    /// How many files of a tree a partial clone has not fetched; of any other repository none.
+    fn missing(&self, tree: &str) -> Result<usize, SourceError> {
+        let promised = self.ask(&["config", "--get-regexp", r"^remote\..*\.promisor$"])?;
+        if !promised.status.success() {
+            return Ok(0);
+        }
+        let listed = self.ask(&["rev-list", "--objects", "--missing=print", "--no-walk", tree])?;
+        let lines = listed.stdout.split(|byte| *byte == b'\n');
+        Ok(lines.filter(|line| line.starts_with(b"?")).count())
+    }
+
     /// ` (did you mean …)`, of tags and branches.
     fn near(&self, rev: &str) -> Result<String, SourceError> {
         let finished = self.ask(&["for-each-ref", "--format=%(refname:short)", "refs/tags", "refs/heads"])?;
@@ -143,6 +154,14 @@ pub(super) fn revision(repo: &Repo, path: &Path, rev: &str) -> Result<Tree, Sour
         name: line(&described),
         alternates: vec![local.objects()],
     };
+    let files = local.missing(&tree.id)?;
+    if files > 0 {
+        return Err(SourceError::Partial {
+            repository: path.to_owned(),
+            rev: rev.to_owned(),
+            files,
+        });
+    }
     is_linux(repo, path, &tree)?;
     Ok(tree)
 }

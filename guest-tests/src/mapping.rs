@@ -153,7 +153,11 @@ impl Mapping {
 
     fn advise(&self, advice: Advice) -> Result<(), Errno> {
         // SAFETY: the range is the mapping itself, and neither advice that this module gives changes its contents.
-        unsafe { rustix::mm::madvise(self.start.as_ptr().cast(), self.len, advice) }
+        let answer = unsafe { rustix::mm::madvise(self.start.as_ptr().cast(), self.len, advice) };
+        if answer == Err(Errno::NOSYS) {
+            eprintln!("this kernel has no madvise() (it needs CONFIG_ADVISE_SYSCALLS=y)");
+        }
+        answer
     }
 }
 

@@ -12,13 +12,13 @@ use super::places::{INIT, MOUNT_POINT};
 use crate::errno;
 use crate::state;
 
-/// What is mounted before anything else: type and place.
-const MOUNTS: &[(&str, &str)] = &[
-    ("devtmpfs", "/dev"),
-    ("proc", "/proc"),
-    ("sysfs", "/sys"),
-    ("tmpfs", "/run"),
-    ("tmpfs", "/tmp"),
+/// What is mounted before anything else: type and place, and the option that a kernel needs for it.
+const MOUNTS: &[(&str, &str, &str)] = &[
+    ("devtmpfs", "/dev", "CONFIG_DEVTMPFS"),
+    ("proc", "/proc", "CONFIG_PROC_FS"),
+    ("sysfs", "/sys", "CONFIG_SYSFS"),
+    ("tmpfs", "/run", "CONFIG_TMPFS"),
+    ("tmpfs", "/tmp", "CONFIG_TMPFS"),
 ];
 
 /// Boots the guest. What fails is told in the kernel's log; the host judges by what the agent says, or does not.
@@ -50,13 +50,21 @@ pub(crate) fn pid_one() -> ! {
 
 /// Mounts what every guest needs.
 pub fn mount_all() {
-    for (kind, place) in MOUNTS {
+    for (kind, place, option) in MOUNTS {
         if let Err(errno) = mount(kind, place) {
-            kmsg::write(&format!("mount of {kind} on {place} fails with {}", errno::name(errno)));
+            kmsg::write(&unmounted(kind, place, option, errno));
         }
     }
     // Not every kernel has it, and nothing depends on it.
     let _ = mount("debugfs", "/sys/kernel/debug");
+}
+
+fn unmounted(kind: &str, place: &str, option: &str, errno: Errno) -> String {
+    let hint = match errno {
+        Errno::NODEV => format!(" (it needs {option}=y)"),
+        _ => String::new(),
+    };
+    format!("mount of {kind} on {place} fails with {}{hint}", errno::name(errno))
 }
 
 /// Powers the machine off without unmounting anything; returns only if that fails.
@@ -94,5 +102,18 @@ fn describe(status: WaitStatus) -> String {
         (Some(code), _) => format!("exit code {code}"),
         (None, Some(signal)) => format!("signal {signal}"),
         (None, None) => format!("{status:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_without_a_file_system_is_told_its_option() {
+        assert_eq!(
+            unmounted("devtmpfs", "/dev", "CONFIG_DEVTMPFS", Errno::NODEV),
+            "mount of devtmpfs on /dev fails with ENODEV (it needs CONFIG_DEVTMPFS=y)"
+        );
     }
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use guest_wire::{GuestMessage, HostMessage, Want};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::FlockOperation;
+use rustix::io::Errno;
 
 use super::serial::{PORT, Serial};
 use crate::reporter::{FD_VARIABLE, ReportError, Reporter};
@@ -48,7 +49,11 @@ fn tell(want: Want) -> Result<String, ReportError> {
     }
     let mut serial = Serial::open().map_err(|errno| io::Error::other(format!("{PORT}: {errno}")))?;
     // One at a time: what the host answers is for whoever reads it first.
-    rustix::fs::flock(&serial, FlockOperation::LockExclusive).map_err(io::Error::from)?;
+    match rustix::fs::flock(&serial, FlockOperation::LockExclusive) {
+        // A kernel without CONFIG_FILE_LOCKING: whoever is in the guest has to tell one thing after another.
+        Ok(()) | Err(Errno::NOSYS) => {}
+        Err(errno) => return Err(io::Error::from(errno).into()),
+    }
     let id = u64::from(std::process::id());
     serial.send(&GuestMessage::Ask { id, want: want.clone() })?;
     let deadline = Instant::now() + WITHIN;
@@ -78,7 +83,7 @@ fn fill(serial: &mut Serial, deadline: Instant) -> io::Result<()> {
     match rustix::event::poll(&mut [PollFd::new(&*serial, PollFlags::IN)], Some(&left)) {
         Ok(0) => Err(io::ErrorKind::TimedOut.into()),
         Ok(_) => serial.fill(),
-        Err(rustix::io::Errno::INTR) => Ok(()),
+        Err(Errno::INTR) => Ok(()),
         Err(errno) => Err(errno.into()),
     }
 }

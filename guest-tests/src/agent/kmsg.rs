@@ -9,6 +9,8 @@ use guest_wire::{LogDigest, LogPiece, LogRecord};
 use rustix::io::Errno;
 
 const KMSG: &str = "/dev/kmsg";
+/// Where words go of a kernel that has no log, or nothing in /dev; the initramfs brings it.
+const CONSOLE: &str = "/dev/console";
 /// What the agent's own messages begin with.
 const MARK: &str = "bioscope: ";
 /// The kernel's longest record in `/dev/kmsg`, and more.
@@ -22,8 +24,16 @@ const TEXT_BYTES_MAX: usize = 512 << 10;
 pub fn write(text: &str) {
     // Level 6 (info): shown on the console with `loglevel=7`, and no warning.
     let line = format!("<6>{}\n", message(text));
-    if let Ok(mut kmsg) = OpenOptions::new().write(true).open(KMSG) {
-        let _ = kmsg.write_all(line.as_bytes());
+    write_to(&[KMSG, CONSOLE], &line);
+}
+
+/// Writes to the first of these that is there.
+fn write_to(places: &[&str], line: &str) {
+    let mut open = places
+        .iter()
+        .filter_map(|place| OpenOptions::new().write(true).open(place).ok());
+    if let Some(mut place) = open.next() {
+        let _ = place.write_all(line.as_bytes());
     }
 }
 
@@ -237,6 +247,23 @@ mod tests {
             assert_eq!((pieces[0].first, pieces[pieces.len() - 1].last), (1, seq));
             assert_eq!(witnessed as u64, seq);
         }
+    }
+
+    #[test]
+    fn what_the_log_cannot_take_goes_to_the_console() {
+        let dir = std::env::temp_dir().join(format!("kmsg-{}", std::process::id()));
+        std::fs::create_dir(&dir).unwrap();
+        let place = |name: &str| dir.join(name).to_str().unwrap().to_owned();
+        let (kmsg, console) = (place("kmsg"), place("console"));
+        std::fs::write(&console, "").unwrap();
+        write_to(&[&kmsg, &console], "one\n");
+        std::fs::write(&kmsg, "").unwrap();
+        write_to(&[&kmsg, &console], "two\n");
+        assert_eq!(
+            [&kmsg, &console].map(|path| std::fs::read_to_string(path).unwrap()),
+            ["two\n", "one\n"]
+        );
+        std::fs::remove_dir_all(dir).unwrap();
     }
 
     #[test]

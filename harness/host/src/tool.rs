@@ -20,7 +20,12 @@ const SBIN: [&str; 3] = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
 const STDERR_LINES_MAX: usize = 8;
 
 /// How tools say that a disk is full; tar says the last when the rest of a block would not fit, and nothing else.
-const FULL: [&str; 3] = ["No space left on device", "enough free space", "Wrote only"];
+const FULL: [&str; 4] = [
+    "No space left on device",
+    "Disk quota exceeded",
+    "enough free space",
+    "Wrote only",
+];
 
 /// Why a host tool did not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -204,8 +209,7 @@ pub fn check(command: &Command, finished: Finished) -> Result<Finished, ToolErro
     }
     let program = name_of(command.get_program());
     let stderr = String::from_utf8_lossy(&finished.stderr);
-    let full = |line: &&str| FULL.iter().any(|words| line.contains(words));
-    if let Some(line) = stderr.lines().find(full) {
+    if let Some(line) = stderr.lines().find(|line| says_full(line)) {
         return Err(ToolError::DiskFull {
             program,
             stderr: line.trim().to_owned(),
@@ -217,6 +221,12 @@ pub fn check(command: &Command, finished: Finished) -> Result<Finished, ToolErro
         status: finished.status,
         stderr,
     })
+}
+
+/// Whether a tool's line says that the disk, or what the user may have of it, is full.
+#[must_use]
+pub fn says_full(line: &str) -> bool {
+    FULL.iter().any(|words| line.contains(words))
 }
 
 fn tail(text: &str) -> String {
@@ -306,9 +316,11 @@ mod tests {
 
     #[test]
     fn a_full_disk_is_told_apart() {
-        let mut command = Command::new("sh");
-        command.args(["-c", "echo 'tar: No space left on device' >&2; exit 2"]);
-        let error = run_ok(&mut command, Duration::from_secs(5)).unwrap_err();
-        assert_eq!(error.exit().code(), 73);
+        for words in ["No space left on device", "Disk quota exceeded"] {
+            let mut command = Command::new("sh");
+            command.args(["-c", &format!("echo 'tar: {words}' >&2; exit 2")]);
+            let error = run_ok(&mut command, Duration::from_secs(5)).unwrap_err();
+            assert_eq!(error.exit().code(), 73);
+        }
     }
 }

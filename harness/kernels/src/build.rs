@@ -18,6 +18,7 @@ mod keep;
 pub mod line;
 pub mod make;
 mod stop;
+mod toolchain;
 pub mod uses;
 
 use std::fs;

@@ -2,6 +2,8 @@
 
 use std::io::{self, BufRead, Read};
 
+use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
+
 /// How an image or a module is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
@@ -52,10 +54,7 @@ impl Compression {
                 read(liblzma::read::XzDecoder::new_stream(data, stream), &mut out)?;
             }
             Compression::Zstd => {
-                read(
-                    ruzstd::decoding::StreamingDecoder::new(data).map_err(io::Error::other)?,
-                    &mut out,
-                )?;
+                read(StreamingDecoder::new(data).map_err(io::Error::other)?, &mut out)?;
             }
             Compression::Lz4Legacy => lz4_legacy(data.get(4..).unwrap_or_default(), &mut out)?,
         }
@@ -71,13 +70,52 @@ pub(crate) fn stream<'a>(mut from: impl BufRead + 'a) -> io::Result<Box<dyn Read
     Ok(match Compression::of(from.fill_buf()?) {
         Some(Compression::Gzip) => Box::new(flate2::bufread::MultiGzDecoder::new(from)),
         Some(Compression::Xz) => Box::new(liblzma::bufread::XzDecoder::new_multi_decoder(from)),
-        Some(Compression::Zstd) => Box::new(ruzstd::decoding::StreamingDecoder::new(from).map_err(io::Error::other)?),
+        Some(Compression::Zstd) => Box::new(ZstdFrames::new(from)?),
         Some(Compression::Lzma) => {
             let stream = liblzma::stream::Stream::new_lzma_decoder(OUTPUT_MAX).map_err(io::Error::other)?;
             Box::new(liblzma::bufread::XzDecoder::new_stream(from, stream))
         }
         Some(Compression::Lz4Legacy) | None => Box::new(from),
     })
+}
+
+/// Zstandard frames one after another, as pzstd writes them.
+struct ZstdFrames<R: BufRead>(Option<StreamingDecoder<R, FrameDecoder>>);
+
+impl<R: BufRead> ZstdFrames<R> {
+    /// Begins with the next frame, if there is one.
+    fn new(mut from: R) -> io::Result<Self> {
+        while let [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] = from.fill_buf()? {
+            // Others' notes, to be skipped.
+            let mut head = [0; 8];
+            from.read_exact(&mut head)?;
+            let [.., a, b, c, d] = head;
+            io::copy(
+                &mut from.by_ref().take(u32::from_le_bytes([a, b, c, d]).into()),
+                &mut io::sink(),
+            )?;
+        }
+        if from.fill_buf()?.is_empty() {
+            return Ok(ZstdFrames(None));
+        }
+        let decoder = StreamingDecoder::new(from).map_err(io::Error::other)?;
+        Ok(ZstdFrames(Some(decoder)))
+    }
+}
+
+impl<R: BufRead> Read for ZstdFrames<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        while let Some(frame) = &mut self.0 {
+            let read = frame.read(into)?;
+            if read > 0 || into.is_empty() {
+                return Ok(read);
+            }
+            if let Some(frame) = self.0.take() {
+                *self = ZstdFrames::new(frame.into_inner())?;
+            }
+        }
+        Ok(0)
+    }
 }
 
 fn read(from: impl Read, out: &mut Vec<u8>) -> io::Result<()> {
@@ -159,6 +197,18 @@ mod tests {
         round_trip(Compression::Xz, xz.finish().unwrap(), &data);
         let zstd = ruzstd::encoding::compress_to_vec(&data[..], ruzstd::encoding::CompressionLevel::Fastest);
         round_trip(Compression::Zstd, zstd, &data);
+    }
+
+    #[test]
+    fn frames_follow_on_each_other() {
+        let frame = |text: &[u8]| ruzstd::encoding::compress_to_vec(text, ruzstd::encoding::CompressionLevel::Fastest);
+        let note = [b"\x50\x2a\x4d\x18\x04\0\0\0".as_slice(), b"note"].concat();
+        let packed = [frame(b"one "), note.clone(), frame(b""), frame(b"two"), note].concat();
+        let mut text = String::new();
+        stream(packed.as_slice()).unwrap().read_to_string(&mut text).unwrap();
+        assert_eq!(text, "one two");
+        let mut cut_off = stream(&packed[..packed.len() - 14]).unwrap();
+        assert!(cut_off.read_to_string(&mut text).is_err());
     }
 
     #[test]

@@ -14,7 +14,11 @@ const DEADLINE: Duration = Duration::from_secs(30);
 #[derive(Debug, thiserror::Error)]
 pub enum ModuleError {
     /// The kernel neither has it built in nor as a module.
-    #[error("kernel {release} has no module {module} (looked in {}); it cannot run what needs it", looked_in.display())]
+    #[error(
+        "kernel {release} has no module {module} (looked in {}), and it is not built in: name the package or directory \
+        that has it with `--modules`{}",
+        looked_in.display(), or_build(module)
+    )]
     Missing {
         /// Name of the driver, as modprobe takes it: `virtio_blk`.
         module: String,
@@ -31,7 +35,7 @@ pub enum ModuleError {
 impl ExitError for ModuleError {
     fn exit(&self) -> Exit {
         match self {
-            ModuleError::Missing { .. } => Exit::Internal,
+            ModuleError::Missing { .. } => Exit::NoInput,
             ModuleError::Tool(error) => error.exit(),
         }
     }
@@ -118,6 +122,14 @@ fn is_built_in(artifact: &Artifact, modules: &Path, module: &str) -> bool {
     config.lines().any(|line| line == format!("{option}=y"))
 }
 
+/// The other way to have a module.
+fn or_build(module: &str) -> String {
+    let option = option_of(module);
+    option.map_or_else(String::new, |option| {
+        format!(", or build the kernel with {option}=m or =y")
+    })
+}
+
 /// The option that builds a module, for those that a guest needs.
 fn option_of(module: &str) -> Option<String> {
     let name = module.replace('-', "_");
@@ -143,5 +155,16 @@ mod tests {
         assert_eq!(option_of("virtio-blk").as_deref(), Some("CONFIG_VIRTIO_BLK"));
         assert_eq!(option_of("crc32c").as_deref(), Some("CONFIG_CRYPTO_CRC32C"));
         assert_eq!(option_of("floppy"), None);
+        let missing = ModuleError::Missing {
+            module: "xfs".to_owned(),
+            release: "6.1.9".to_owned(),
+            looked_in: PathBuf::from("lib/modules/6.1.9"),
+        };
+        let said = missing.to_string();
+        assert!(
+            said.ends_with("with `--modules`, or build the kernel with CONFIG_XFS_FS=m or =y"),
+            "{said}"
+        );
+        assert_eq!(missing.exit().code(), 66);
     }
 }

@@ -10,6 +10,9 @@ const ARM64: &[u8] = b"ARM\x64";
 /// Where an old ELF's fields are.
 const MACHINE_AT: usize = 18;
 const TYPE_AT: usize = 16;
+/// Where a tar's first header has its magic, and the magic.
+const TAR_AT: usize = 257;
+const TAR: &[u8] = b"ustar";
 /// What a kernel's banner begins with.
 pub(crate) const BANNER: &[u8] = b"Linux version ";
 
@@ -37,7 +40,18 @@ pub(crate) fn what(bytes: &[u8]) -> Option<String> {
     if bytes.starts_with(&elf::ELFMAG) {
         return of_elf(bytes);
     }
-    let known: [(&[u8], &str); 5] = [
+    if bytes.get(TAR_AT..TAR_AT + TAR.len()) == Some(TAR) {
+        return Some("an archive (tar); unpack it and name the kernel in it, like boot/vmlinuz-6.1.9".to_owned());
+    }
+    let known: [(&[u8], &str); 7] = [
+        (
+            b"!<arch>\n",
+            "a Debian package or an archive (ar); name a package as `package-file` in kernels.toml",
+        ),
+        (
+            b"\xed\xab\xee\xdb",
+            "an RPM package; name it as `package-file` in kernels.toml",
+        ),
         (
             b"MZ",
             "an EFI program without Linux' boot header; name the bzImage of that kernel",
@@ -158,6 +172,15 @@ mod tests {
             (elf(2, 2, 62)[..18].to_vec(), "cut off"),
             (sections_beyond, "cut off"),
             (elf(2, 2, 62)[..64].to_vec(), "a program, and no kernel"),
+            (b"!<arch>\ndebian-binary".to_vec(), "as `package-file` in kernels.toml"),
+            (
+                b"\xed\xab\xee\xdb\x03".to_vec(),
+                "an RPM package; name it as `package-file`",
+            ),
+            (
+                [vec![b'a'; 257], b"ustar\0".to_vec()].concat(),
+                "an archive (tar); unpack it",
+            ),
             (b"MZ\0\0".to_vec(), "an EFI program"),
             (b"070701000".to_vec(), "perhaps an initramfs"),
         ] {

@@ -117,8 +117,11 @@ pub(crate) fn release(image: &[u8]) -> Option<String> {
 /// The release in an ELF kernel's banner.
 #[must_use]
 pub(crate) fn release_of_elf(vmlinux: &[u8]) -> Option<String> {
-    let at = vmlinux.windows(BANNER.len()).position(|window| window == BANNER)? + BANNER.len();
-    let text = vmlinux.get(at..)?.split(|&byte| byte == b' ').next()?;
+    let behind = |(at, window): (usize, &[u8])| (window == BANNER).then(|| vmlinux.get(at + BANNER.len()..)).flatten();
+    // Others speak of Linux' version as well: `Linux version %s`.
+    let is_release = |text: &&[u8]| text.first().is_some_and(u8::is_ascii_digit);
+    let mut found = vmlinux.windows(BANNER.len()).enumerate().filter_map(behind);
+    let text = found.find(is_release)?.split(|&byte| byte == b' ').next()?;
     std::str::from_utf8(text).ok().map(str::to_owned)
 }
 
@@ -242,6 +245,9 @@ mod tests {
         assert_eq!(pvh_kernel(&vmlinux).unwrap(), vmlinux);
         assert_eq!(release(&bz_image(&vmlinux)).as_deref(), Some("6.1.0-x"));
         assert_eq!(release_of_elf(b"..Linux version 6.1.9 (gcc)").as_deref(), Some("6.1.9"));
+        let spoken = b"Linux version %s\n\0Linux version 6.1.9 (gcc)\0Linux version 2.6 or newer";
+        assert_eq!(release_of_elf(spoken).as_deref(), Some("6.1.9"));
+        assert_eq!(release_of_elf(b"Linux version %s"), None);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Brings kernels from wherever they are into the store, touching the network only for what is not there yet.
 
+mod files;
 mod hash;
 
 use std::collections::BTreeSet;
@@ -51,8 +52,8 @@ pub fn prepare(
     kernels
         .iter()
         .map(|kernel| match &kernel.source {
-            Source::Image { image, modules } => run.image(&kernel.id, image, modules.as_deref()),
-            Source::PackageFiles(files) => run.package_files(&kernel.id, files),
+            Source::Image { image, modules } => files::image(cache, &kernel.id, image, modules.as_deref(), progress),
+            Source::PackageFiles(files) => files::package_files(cache, &kernel.id, files, progress),
             Source::Package(source) => {
                 let pinned = run.pin(&kernel.id, source, &mut lock, lock_path)?;
                 run.package(&pinned, source)
@@ -316,25 +317,6 @@ impl Run<'_> {
         let say = |note: &str| progress.say(&format!("{id}: {note}"));
         let tree = source::apply(&repo, cache, tree, &source.patches, history, &say)?;
         Ok((repo, tree))
-    }
-
-    fn image(&mut self, id: &str, image: &Path, modules: Option<&Path>) -> Result<Artifact, Error> {
-        let hash = image_hash(image, modules)?;
-        let progress = self.progress;
-        let on_wait = || progress.say(&format!("waiting for another run that takes in {id}"));
-        store::get_or_make(self.cache, id, &hash, on_wait, |made| {
-            unpack::image(image, modules, made).map_err(Error::Unpack)
-        })
-    }
-
-    fn package_files(&mut self, id: &str, files: &[PathBuf]) -> Result<Artifact, Error> {
-        let hash = files_hash(files)?;
-        let progress = self.progress;
-        let on_wait = || progress.say(&format!("waiting for another run that takes in {id}"));
-        store::get_or_make(self.cache, id, &hash, on_wait, |made| {
-            let _step = progress.spinner(format!("unpacking {id}"));
-            unpack::package_files(files, made).map_err(Error::Unpack)
-        })
     }
 
     fn release(&mut self) {

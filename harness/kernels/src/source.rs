@@ -8,6 +8,8 @@ mod error;
 mod fixes;
 mod import;
 mod local;
+mod oddities;
+mod own_index;
 mod patches;
 mod repo;
 pub mod titles;

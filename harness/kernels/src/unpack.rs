@@ -1,6 +1,8 @@
 //! From package files, or from files of the user's own, to a directory of the store.
 
 mod error;
+mod files;
+mod modules;
 mod tame;
 #[cfg(test)]
 mod tests;
@@ -8,18 +10,19 @@ mod tests;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use super::decompress::Compression;
 use super::payload;
 use super::store::Description;
 use host::cache::{self, CacheError};
 use host::tool::{self, ToolError};
 
 pub use error::UnpackError;
+pub(crate) use files::check_file;
+use files::{DEADLINE, create, list, read, rename, write};
+pub(crate) use modules::modules_folder;
+use modules::{copy_modules, finish_modules, link_usr, take_installed};
 use tame::tame;
 
-const DEADLINE: Duration = Duration::from_secs(300);
 const BZIMAGE: &str = "bzImage";
 const VMLINUX: &str = "vmlinux";
 /// Most that an image may have, with all that debuggers want to know.
@@ -85,6 +88,7 @@ fn extract(archive: &Path, tree: &Path, of: &Path) -> Result<(), UnpackError> {
             path: of.to_owned(),
             source,
         }),
+        Err(ToolError::Deadline { .. }) => Err(UnpackError::TooLong { path: of.to_owned() }),
         Err(error) => Err(error.into()),
     }
 }
@@ -112,23 +116,21 @@ fn installed(tree: &Path, names: &str, made: &Path) -> Result<Description, Unpac
     let inside = image.strip_prefix(tree).unwrap_or(&image).display();
     let (mut description, vmlinux) = taken(&image, Path::new(&format!("{inside} of {names}")), made)?;
     let release = description.release.clone();
-    let config = tree.join(format!("boot/config-{release}"));
-    if config.is_file() {
+    // It may be a link to where the modules are.
+    if let Ok(config) = tree.join(format!("boot/config-{release}")).canonicalize()
+        && config.is_file()
+    {
         rename(&config, &made.join("config"))?;
     }
-    let modules = ["lib/modules", "usr/lib/modules"].map(|at| tree.join(at).join(&release));
-    // There may be one for the image alone.
-    if let Some(modules) = modules.into_iter().find(|folder| folder.join("kernel").is_dir()) {
-        create(&made.join("lib/modules"))?;
-        let place = made.join("lib/modules").join(&release);
-        rename(&modules, &place)?;
+    if take_installed(tree, &release, names, made)? {
         // Its links have moved with it.
-        tame(&place)?;
+        tame(&made.join("lib/modules").join(&release))?;
         finish_modules(made, &release)?;
         description.modules_root = Some(PathBuf::from("."));
     } else if vmlinux.is_some_and(|vmlinux| !payload::has_driver_of_disk(&vmlinux)) {
         return Err(UnpackError::NeedsModules {
             path: PathBuf::from(names),
+            how: "name the package of its modules as well (`--modules FILE`, or in `package-file`)".to_owned(),
             release,
         });
     }
@@ -148,6 +150,10 @@ pub(crate) fn image(image: &Path, modules: Option<&Path>, made: &Path) -> Result
     {
         return Err(UnpackError::NeedsModules {
             path: image.to_owned(),
+            how: format!(
+                "name the directory of its modules with `--modules`, like `--modules /lib/modules/{}`",
+                description.release
+            ),
             release: description.release,
         });
     }
@@ -174,6 +180,7 @@ pub(crate) fn image(image: &Path, modules: Option<&Path>, made: &Path) -> Result
 /// Puts an image, which errors name as `shown`, into `made`, with the kernel inside it if that can be booted by itself;
 /// gives that back.
 fn taken(image: &Path, shown: &Path, made: &Path) -> Result<(Description, Option<Vec<u8>>), UnpackError> {
+    check_size(image, shown)?;
     let bytes = read(image)?;
     let (mut description, vmlinux) = describe(shown, &bytes, "")?;
     description.version.clone_from(&description.release);
@@ -204,40 +211,6 @@ pub(crate) fn built(image: &Path, modules: Option<&Path>, made: &Path) -> Result
         description.modules_root = Some(PathBuf::from("."));
     }
     Ok(description)
-}
-
-/// The directory `RELEASE` that `given` is, holds, or holds under `lib/modules`.
-///
-/// # Errors
-/// There is none.
-pub(crate) fn modules_folder(given: &Path, release: &str) -> Result<PathBuf, UnpackError> {
-    let nested = ["", "lib/modules", "usr/lib/modules"].map(|at| given.join(at).join(release));
-    if let Some(folder) = nested.into_iter().find(|folder| folder.is_dir()) {
-        return Ok(folder);
-    }
-    if given.join("kernel").is_dir() && given.file_name().is_some_and(|name| name.to_string_lossy() == release) {
-        return Ok(given.to_owned());
-    }
-    let mut others: Vec<String> = ["lib/modules", "usr/lib/modules"]
-        .into_iter()
-        .filter_map(|at| fs::read_dir(given.join(at)).ok())
-        .flat_map(|entries| {
-            entries
-                .flatten()
-                .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        })
-        .collect();
-    others.sort();
-    let found = if others.is_empty() {
-        format!("no directory lib/modules/{release} in it")
-    } else {
-        format!("it has those of {}", others.join(", "))
-    };
-    Err(UnpackError::NoModules {
-        path: given.to_owned(),
-        release: release.to_owned(),
-        found,
-    })
 }
 
 fn describe(path: &Path, bytes: &[u8], version: &str) -> Result<(Description, Option<Vec<u8>>), UnpackError> {
@@ -276,6 +249,12 @@ fn describe(path: &Path, bytes: &[u8], version: &str) -> Result<(Description, Op
     Ok((description, vmlinux))
 }
 
+/// The release of an image, as far as its bytes tell without being decompressed.
+pub(crate) fn release_of(image: &[u8]) -> Option<String> {
+    let release = payload::release(image).or_else(|| payload::release_of_elf(image));
+    release.filter(|release| is_name(release))
+}
+
 /// Whether a release can be the name of the directory with its modules, and is no option of a program that gets it.
 fn is_name(release: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'/';
@@ -286,6 +265,7 @@ fn only_image(tree: &Path, packages: &str) -> Result<PathBuf, UnpackError> {
     let in_boot = list(&tree.join("boot")).into_iter().filter(|path| {
         path.file_name()
             .is_some_and(|name| name.to_string_lossy().starts_with("vmlinuz"))
+            && path.is_file()
     });
     let in_modules = ["usr/lib/modules", "lib/modules"]
         .into_iter()
@@ -323,117 +303,15 @@ fn only_image(tree: &Path, packages: &str) -> Result<PathBuf, UnpackError> {
     }
 }
 
-/// Decompresses modules, once and for all runs, and makes the tables that modprobe reads.
-fn finish_modules(root: &Path, release: &str) -> Result<(), UnpackError> {
-    let mut compressed = Vec::new();
-    find_compressed(&root.join("lib/modules").join(release), &mut compressed);
-    let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    let share = compressed.len().div_ceil(workers).max(1);
-    std::thread::scope(|scope| {
-        let workers: Vec<_> = compressed
-            .chunks(share)
-            .map(|share| scope.spawn(|| share.iter().try_for_each(|path| decompress_module(path))))
-            .collect();
-        workers
-            .into_iter()
-            .try_for_each(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-    })?;
-    let mut command = tool::command("depmod", "kmod")?;
-    // 7.x packages come without modules.order and modules.builtin, which depmod only warns about.
-    link_usr(root)?;
-    tool::run_ok(command.arg("-b").arg(root).arg(release), DEADLINE)?;
-    Ok(())
-}
-
-/// Some builds of kmod look in usr/lib/modules, others in lib/modules: both find the same.
-fn link_usr(root: &Path) -> Result<(), UnpackError> {
-    create(&root.join("usr"))?;
-    let link = root.join("usr/lib");
-    std::os::unix::fs::symlink("../lib", &link).map_err(|source| CacheError::io("create", &link, source).into())
-}
-
-fn decompress_module(path: &Path) -> Result<(), UnpackError> {
-    let bytes = read(path)?;
-    let failed = |source| UnpackError::Module {
-        path: path.to_owned(),
-        source,
-    };
-    let compression = Compression::of(&bytes).ok_or_else(|| failed(std::io::Error::other("unknown compression")))?;
-    let plain = compression.decompress(&bytes).map_err(failed)?;
-    write(&path.with_extension(""), &plain)?;
-    fs::remove_file(path).map_err(|source| CacheError::io("remove", path, source).into())
-}
-
-fn find_compressed(folder: &Path, found: &mut Vec<PathBuf>) {
-    for path in list(folder) {
-        let name = path
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-            .unwrap_or_default();
-        if path.is_dir() && !path.is_symlink() {
-            find_compressed(&path, found);
-        } else if [".ko.xz", ".ko.zst", ".ko.gz"].iter().any(|end| name.ends_with(end)) {
-            found.push(path);
-        }
-    }
-}
-
-fn copy_modules(from: &Path, to: &Path) -> Result<(), UnpackError> {
-    create(to)?;
-    for path in list(from) {
-        let Some(name) = path.file_name() else { continue };
-        let target = to.join(name);
-        let is_link = path.is_symlink();
-        // `build` and `source` point at whole source trees.
-        if is_link && path.is_dir() {
-            continue;
-        }
-        if path.is_dir() {
-            copy_modules(&path, &target)?;
-        } else {
-            fs::copy(&path, &target).map_err(|source| CacheError::io("copy to", &target, source))?;
-        }
-    }
-    Ok(())
-}
-
-fn list(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
-    paths.sort();
-    paths
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, UnpackError> {
-    fs::read(path).map_err(|source| UnpackError::Read {
-        path: path.to_owned(),
-        source,
-    })
-}
-
-/// Whether a file that was named can be read at all, and to its end; gives back its size.
-///
-/// # Errors
-/// It cannot be opened, or a FIFO would be waited for and a device read for ever.
-pub(crate) fn check_file(path: &Path) -> Result<u64, UnpackError> {
-    let regular = || {
-        let kind = fs::metadata(path)?;
-        if !kind.is_file() {
-            return Err(std::io::Error::other("it is no regular file"));
-        }
-        fs::File::open(path).map(|_| kind.len())
-    };
-    regular().map_err(|source| UnpackError::Read {
-        path: path.to_owned(),
-        source,
-    })
-}
-
 /// Whether a file is an image as far as its kind and size tell; it is read as a whole.
 ///
 /// # Errors
 /// As of [`check_file`], or it is as large as disks are.
 pub(crate) fn check_image(path: &Path) -> Result<(), UnpackError> {
+    check_size(path, path)
+}
+
+fn check_size(path: &Path, shown: &Path) -> Result<(), UnpackError> {
     let size = check_file(path)?;
     if size <= IMAGE_MAX {
         return Ok(());
@@ -443,19 +321,7 @@ pub(crate) fn check_image(path: &Path) -> Result<(), UnpackError> {
         size >> 30
     );
     Err(UnpackError::NotAKernel {
-        path: path.to_owned(),
+        path: shown.to_owned(),
         reason: payload::PayloadError::Other { what },
     })
-}
-
-fn write(path: &Path, bytes: &[u8]) -> Result<(), UnpackError> {
-    fs::write(path, bytes).map_err(|source| CacheError::io("write", path, source).into())
-}
-
-fn create(folder: &Path) -> Result<(), UnpackError> {
-    fs::create_dir_all(folder).map_err(|source| CacheError::io("create", folder, source).into())
-}
-
-fn rename(from: &Path, to: &Path) -> Result<(), UnpackError> {
-    fs::rename(from, to).map_err(|source| CacheError::io("rename into place", to, source).into())
 }

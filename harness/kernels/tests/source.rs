@@ -411,3 +411,66 @@ fn a_checkout_touches_only_what_differs_and_mends_what_was_cut_off() {
     assert_eq!(fs::read_to_string(folder.join("fs/open.c")).unwrap(), "one\n2\nthree\n");
     assert!(!folder.join("stray.c").exists());
 }
+
+#[test]
+fn what_a_person_hides_from_git_is_in_the_working_copy_all_the_same() {
+    let bed = Bed::new();
+    let linux = bed.linux();
+    sh(
+        &linux,
+        "git update-index --assume-unchanged fs/open.c && git update-index --skip-worktree Makefile run.sh",
+    );
+    fs::write(linux.join("fs/open.c"), "one\nTWO\nthree\n").unwrap();
+    fs::write(linux.join("Makefile"), "VERSION = 6\nPATCHLEVEL = 2\n").unwrap();
+    // As in a sparse checkout.
+    fs::remove_file(linux.join("run.sh")).unwrap();
+    let tree = bed.git(&linux, "HEAD", true).unwrap();
+    let texts = ["fs/open.c", "Makefile", "run.sh"].map(|path| bed.text(&tree, path));
+    assert_eq!(
+        texts,
+        ["one\nTWO\nthree\n", "VERSION = 6\nPATCHLEVEL = 2\n", "#!/bin/sh\n"]
+    );
+}
+
+#[test]
+fn settings_that_make_git_look_less_closely_do_not_count() {
+    let bed = Bed::new();
+    let linux = bed.linux();
+    fs::remove_dir_all(linux.join(".git")).unwrap();
+    let sources = bed.cache.root().join("sources.git");
+    sh(
+        &sources,
+        "git config core.ignoreStat true; git config core.fileMode false; git config core.splitIndex true",
+    );
+    let first = bed.git(&linux, "HEAD", true).unwrap();
+    let mode = sh(&sources, &format!("git ls-tree {} run.sh", first.id));
+    assert!(mode.starts_with("100755"), "{mode}");
+    fs::write(linux.join("fs/open.c"), "one\nTWO\nthree\n").unwrap();
+    let second = bed.git(&linux, "HEAD", true).unwrap();
+    assert_eq!(bed.text(&second, "fs/open.c"), "one\nTWO\nthree\n");
+}
+
+#[test]
+fn a_link_that_leads_out_of_the_source_is_refused() {
+    let bed = Bed::new();
+    let linux = bed.linux();
+    let driver = bed.dir.path().join("driver");
+    fs::create_dir(&driver).unwrap();
+    fs::create_dir(linux.join("drivers")).unwrap();
+    // Within the source, to nothing, or at its top, where make does not look.
+    sh(
+        &linux,
+        "ln -s ../fs/open.c drivers/open.c; ln -s ../../nothing drivers/nothing; ln -s ../driver build",
+    );
+    bed.git(&linux, "HEAD", true).unwrap();
+    for target in [driver.to_str().unwrap(), "../../driver"] {
+        sh(&linux, &format!("ln -sfn {target} drivers/mine"));
+        let error = bed.git(&linux, "HEAD", true).unwrap_err();
+        assert_eq!(error.exit().code(), 65);
+        let said = error.to_string();
+        assert!(
+            said.contains(&format!("drivers/mine is a link to {target}, which lies outside")),
+            "{said}"
+        );
+    }
+}

@@ -209,3 +209,44 @@ fn a_disk_too_full_for_what_is_in_a_package_is_said_so() {
     exit code 66
     "#);
 }
+
+#[test]
+fn a_disk_too_full_for_what_is_in_a_package_file_is_said_so() {
+    if host::tool::find("bsdtar").is_none() {
+        namespace::skipped("there is no bsdtar, so no package can be made");
+        return;
+    }
+    let place = Place::new();
+    let boot = place.dir().join("tree/boot");
+    std::fs::create_dir_all(&boot).unwrap();
+    // Without holes, which nothing would be written of.
+    std::fs::write(boot.join("zeros"), vec![b'0'; 64 << 20]).unwrap();
+    let mut command = std::process::Command::new("bsdtar");
+    command.args(["--zstd", "-cf", "linux.pkg.tar.zst", "-C", "tree", "boot"]);
+    assert!(command.current_dir(place.dir()).status().unwrap().success());
+    let image = [
+        "test",
+        "--image",
+        "linux.pkg.tar.zst",
+        "--offline",
+        "--fs",
+        "btrfs",
+        "--case",
+        "overlap",
+    ];
+    let Some(shown) = on_tmpfs(&place, "size=8m", &image) else {
+        return;
+    };
+    let full = "no space left on the disk";
+    assert!(
+        shown.first.contains(full) && shown.first.ends_with("exit code 73\n"),
+        "{}",
+        shown.first
+    );
+    assert_eq!(shown.left, "");
+    assert!(
+        shown.again.contains("no kernel image in linux.pkg.tar.zst"),
+        "{}",
+        shown.again
+    );
+}

@@ -32,6 +32,9 @@ const WHOLE: [&str; 11] = [
 /// Endings of files that count only if something names them.
 const NAMED_ONLY: [&str; 8] = [".c", ".h", ".S", ".rst", ".txt", ".rs", ".dts", ".dtsi"];
 
+/// Links that one path may lead through; the kernel gives up at as many.
+const LINKS_MAX: usize = 40;
+
 /// The files that a build reads, relative to the source, in order.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Closure {
@@ -184,7 +187,7 @@ impl Reading<'_> {
             let kind = entry.file_type()?;
             if kind.is_dir() {
                 if let Ok(path) = entry.path().strip_prefix(self.objects) {
-                    self.entered.insert(path.to_string_lossy().into_owned());
+                    self.enter(path.to_string_lossy().into_owned());
                 }
                 self.walk(&entry.path())?;
             } else if kind.is_file() && entry.file_name().to_string_lossy().ends_with(".cmd") {
@@ -194,15 +197,56 @@ impl Reading<'_> {
         Ok(())
     }
 
+    fn enter(&mut self, path: String) {
+        let (links, place) = self.follow(&path);
+        self.named.extend(links);
+        self.entered.extend([path, place]);
+    }
+
+    /// The files of the source that a path leads through: links, and the file at its end.
+    fn through(&self, path: &str) -> Vec<String> {
+        let (mut files, place) = self.follow(path);
+        if self.all.contains_key(&place) {
+            files.push(place);
+        }
+        files
+    }
+
+    /// The links of the source that a path leads through, and where it leads.
+    fn follow(&self, path: &str) -> (Vec<String>, String) {
+        let (mut links, mut path) = (Vec::new(), path.to_owned());
+        while links.len() < LINKS_MAX {
+            // No directory is listed: what goes on behind a name that is there leads through a link.
+            let ends = path.match_indices('/').map(|(end, _)| end).chain([path.len()]);
+            let link = ends.map(|end| &path[..end]).find(|start| self.all.contains_key(*start));
+            let Some((link, target)) = link.and_then(|link| Some((link, self.source.join(link).read_link().ok()?)))
+            else {
+                break;
+            };
+            let rest = path[link.len()..].trim_start_matches('/');
+            let folder = self.source.join(folder_of(link));
+            let place = plain(&folder.join(target).join(rest));
+            links.push(link.to_owned());
+            match place.strip_prefix(self.source) {
+                Ok(place) => path = place.to_string_lossy().into_owned(),
+                Err(_) => break,
+            }
+        }
+        (links, path)
+    }
+
     fn read(&mut self, folder: &Path, text: &[u8]) {
         for line in text.split(|byte| *byte == b'\n') {
             if self.seen.contains(line) {
                 continue;
             }
             for word in words(&String::from_utf8_lossy(line)) {
-                let paths = within(word, folder, self.objects, self.source);
-                self.named
-                    .extend(paths.into_iter().filter(|path| self.all.contains_key(path)));
+                for path in within(word, folder, self.objects, self.source) {
+                    if !self.named.contains(&path) {
+                        let through = self.through(&path);
+                        self.named.extend(through);
+                    }
+                }
             }
             if !line.windows(2).any(|bytes| bytes == b"..") {
                 self.seen.insert(line.to_vec());

@@ -1,5 +1,6 @@
 //! A kernel's configuration made by its own tools, and what decides how it comes out.
 
+use std::cell::OnceCell;
 use std::fs;
 use std::path::Path;
 
@@ -19,14 +20,7 @@ use host::progress::Progress;
 impl Job<'_> {
     /// The sum of all that decides the configuration.
     pub(super) fn config_inputs(&self) -> String {
-        let decides = |path: &&String| {
-            is_kconfig(path)
-                || path.starts_with("scripts/kconfig/")
-                || path.ends_with("tiny.config")
-                || path.ends_with("tiny-base.config")
-                || path.ends_with("x86_64_defconfig")
-        };
-        let mut files: Vec<&String> = self.all.keys().filter(decides).collect();
+        let mut files: Vec<&String> = self.all.keys().filter(|path| decides(path)).collect();
         files.sort();
         let mut sum = Sha256::new();
         for path in files {
@@ -68,7 +62,8 @@ impl Job<'_> {
         write(&place, &options.to_text())?;
         make.run(&["olddefconfig"], jobs, None)?;
         let text = read()?;
-        let declared = |option: &str| self.declared(make.source, option);
+        let sourced = OnceCell::new();
+        let declared = |option: &str| declared(sourced.get_or_init(|| sourced_of(make.source)), option);
         let lost = config::lost(&self.asked, self.version, &Options::parse(&text), declared);
         for gone in &lost.left_out {
             let (major, minor, _) = self.version;
@@ -93,15 +88,28 @@ impl Job<'_> {
         config_sum(make.objects)
             .ok_or_else(|| CacheError::io("read", &place, std::io::ErrorKind::NotFound.into()).into())
     }
+}
 
-    /// What the source says of an option.
-    fn declared(&self, folder: &Path, option: &str) -> Option<Declared> {
-        let files = self.all.keys().filter(|path| kconfig::is_ours(path));
-        let texts = files.filter_map(|path| fs::read_to_string(folder.join(path)).ok());
-        texts
-            .filter_map(|text| kconfig::declaration(&text, option))
-            .reduce(Declared::or)
-    }
+/// The texts of the Kconfig files that decide which options a source has.
+fn sourced_of(folder: &Path) -> Vec<String> {
+    kconfig::sourced(|path| fs::read_to_string(folder.join(path)).ok())
+}
+
+/// What the source says of an option.
+fn declared(sourced: &[String], option: &str) -> Option<Declared> {
+    let said = sourced.iter().filter_map(|text| kconfig::declaration(text, option));
+    said.reduce(Declared::or)
+}
+
+/// Whether a file decides how a configuration comes out: which options there are, what the base has, and what the
+/// scripts say that Kconfig asks about compiler and linker.
+fn decides(path: &str) -> bool {
+    is_kconfig(path)
+        || path.starts_with("scripts/kconfig/")
+        || (path.starts_with("scripts/") && path.ends_with(".sh"))
+        || path.ends_with("tiny.config")
+        || path.ends_with("tiny-base.config")
+        || path.ends_with("x86_64_defconfig")
 }
 
 /// The sum of the configuration that stands in a directory of objects, if one does.
@@ -117,4 +125,25 @@ pub(super) fn config_sum(objects: &Path) -> Option<String> {
         sum.update([b'\n']);
     }
     Some(hex(&sum.finalize()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_kconfig_asks_decides_too() {
+        for path in [
+            "lib/Kconfig.debug",
+            "scripts/kconfig/confdata.c",
+            "scripts/gcc-x86_64-has-stack-protector.sh",
+            "kernel/configs/tiny-base.config",
+            "arch/x86/configs/x86_64_defconfig",
+        ] {
+            assert!(decides(path), "{path}");
+        }
+        for path in ["Makefile", "scripts/checkpatch.pl", "fs/open.c", "tools/build/x.sh"] {
+            assert!(!decides(path), "{path}");
+        }
+    }
 }

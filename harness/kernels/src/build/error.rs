@@ -35,7 +35,8 @@ pub enum BuildError {
     /// Options did not survive.
     #[error(
         "{id}: {} of the fragments' options did not survive `make olddefconfig`:\n{}\nset what they depend on in the \
-        same fragment, say which versions have them (`# bioscope: from 5.18`, in a line before), or take them out",
+        same fragment, take back in a later one what an earlier one asks for (`# CONFIG_NAME is not \
+        set`), say which versions have them (`# bioscope: from 5.18`, in a line before), or take them out",
         vanished.len(), list(vanished)
     )]
     Vanished {

@@ -210,7 +210,7 @@ pub(crate) fn parse(file: &Path, text: &str) -> Result<Vec<Asked>, BadLine> {
                 line: index + 1,
                 rule: rule.clone(),
             });
-        } else if line.is_empty() || line.starts_with('#') {
+        } else if line.is_empty() || (line.starts_with('#') && !is_nearly_unset(line)) {
             rule = Rule::default();
         } else {
             return Err(BadLine::Option {
@@ -226,7 +226,37 @@ pub(crate) fn parse(file: &Path, text: &str) -> Result<Vec<Asked>, BadLine> {
 /// Whether an option can be called so, and its value ends where Kconfig's does.
 fn is_plain(option: &str, value: &str) -> bool {
     let is_name = !option.is_empty() && option.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    is_name && !value.is_empty() && (value.starts_with('"') || !value.contains(char::is_whitespace))
+    let ends = match value.strip_prefix('"') {
+        Some(quoted) => end_of_quoted(quoted) == Some(quoted.len()),
+        None => !value.contains(char::is_whitespace),
+    };
+    is_name && !value.is_empty() && ends
+}
+
+/// Where a quoted text ends, behind its last quotation mark; a backslash takes the next character for itself.
+fn end_of_quoted(text: &str) -> Option<usize> {
+    let mut characters = text.char_indices();
+    while let Some((at, character)) = characters.next() {
+        match character {
+            '"' => return Some(at + 1),
+            '\\' => drop(characters.next()),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Whether a comment speaks of an option that is not set, and not in the words that say so.
+fn is_nearly_unset(line: &str) -> bool {
+    let words = line.trim_start_matches('#').trim_start().strip_prefix("CONFIG_");
+    let behind = words.and_then(|words| words.split_once(char::is_whitespace));
+    behind.is_some_and(|(_, behind)| {
+        let behind = behind.trim_start();
+        behind
+            .strip_prefix("is")
+            .map_or(behind, str::trim_start)
+            .starts_with("not set")
+    })
 }
 
 /// `CONFIG_A=y`, or `# CONFIG_A is not set`: the option and its value.
@@ -324,6 +354,13 @@ mod tests {
             "\u{feff}CONFIG_A=y",
             "-CONFIG_A=y",
             "// CONFIG_A=y",
+            "CONFIG_A=\"x\" # why",
+            "CONFIG_A=\"x",
+            "CONFIG_A=\"x\\\"",
+            "#CONFIG_A is not set",
+            "# CONFIG_A is not set # why",
+            "# CONFIG_A  is not set",
+            "# CONFIG_A not set",
         ] {
             let error = parse(Path::new("dir/a.config"), &format!("\n{line}\n")).unwrap_err();
             let said = error.to_string();
@@ -334,10 +371,11 @@ mod tests {
         }
         let asked = parse(
             Path::new("a"),
-            "\t\r\n#CONFIG_A=y\r\nCONFIG_B=0x1f\r\nCONFIG_C=\"a # b\"\r\n",
+            "\t\r\n#CONFIG_A=y\r\nCONFIG_B=0x1f\r\nCONFIG_C=\"a # b\"\r\nCONFIG_D=\"\\\"q\\\" \\\\\"\r\n\
+                # CONFIG_E is fine, and was not set before\n",
         )
         .unwrap();
-        assert_eq!(asked.len(), 2);
+        assert_eq!(asked.len(), 3);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::config::has_modules;
 use super::error::BuildError;
 use super::fragment::{self, Asked, Version};
 use super::make::{self, Make};
+use super::toolchain::Toolchain;
 use crate::source::{Listing, Repo, Tree};
 use crate::tree::{ConfigPart, TreeSource};
 use host::cache::CacheError;
@@ -48,7 +49,7 @@ impl<'a> Job<'a> {
         let all = repo.listing(tree)?;
         let makefile = repo.file(tree, "Makefile")?.unwrap_or_default();
         let version = version_of(&String::from_utf8_lossy(&makefile));
-        let cc = source.cc.as_deref().unwrap_or("gcc");
+        let tools = Toolchain::of(source);
         let parts = source
             .config
             .iter()
@@ -77,8 +78,8 @@ impl<'a> Job<'a> {
             source,
             all,
             version,
-            toolchain: make::toolchain(cc)?,
-            variables: variables(source, cc, version),
+            toolchain: tools.versions()?,
+            variables: variables(source, &tools.compiler, version),
             parts,
             asked,
         })

@@ -1,12 +1,10 @@
 //! What Kconfig files say of an option.
 
-use super::closure::is_kconfig;
+use std::collections::HashSet;
 
-/// Where architectures are, and which of them ours is.
-const ARCHITECTURES: &str = "arch/";
-const OURS: &str = "arch/x86/";
-/// Of user mode Linux, which takes the rest of our architecture's directory.
-const OF_UML: &str = "arch/x86/um/";
+/// Where Kconfig begins, and what the makefiles call our architecture's directory.
+const TOP: &str = "Kconfig";
+const SRCARCH: &str = "x86";
 /// What begins another entry, or ends a block of them.
 const OTHERS: [&str; 13] = [
     "config",
@@ -49,10 +47,27 @@ impl Declared {
     }
 }
 
-/// Whether a file decides which options our architecture has.
-pub(crate) fn is_ours(path: &str) -> bool {
-    let of_another = |rest: &str| rest.contains('/') && !path.starts_with(OURS);
-    is_kconfig(path) && !path.starts_with(OF_UML) && !path.strip_prefix(ARCHITECTURES).is_some_and(of_another)
+/// The Kconfig files that decide which options our architecture has: those that the first one sources, and those that
+/// these source. `read` gives a file's text.
+pub(crate) fn sourced(read: impl Fn(&str) -> Option<String>) -> Vec<String> {
+    let (mut texts, mut seen) = (Vec::new(), HashSet::from([TOP.to_owned()]));
+    let mut next = vec![TOP.to_owned()];
+    while let Some(path) = next.pop() {
+        let Some(text) = read(&path) else { continue };
+        let paths = text.lines().filter_map(source);
+        next.extend(paths.filter(|path| seen.insert(path.clone())));
+        texts.push(text);
+    }
+    texts
+}
+
+/// The file that a line sources.
+fn source(line: &str) -> Option<String> {
+    let (word, path) = line.trim().split_once(char::is_whitespace)?;
+    let path = path.trim().strip_prefix(['"', '\''])?.strip_suffix(['"', '\''])?;
+    let path = path.replace("$(SRCARCH)", SRCARCH).replace("$SRCARCH", SRCARCH);
+    let path = path.strip_prefix("$(srctree)/").unwrap_or(&path);
+    (word == "source").then(|| path.to_owned())
 }
 
 /// What a Kconfig file says of an option; nothing if it has none of this name.
@@ -152,22 +167,39 @@ mod tests {
     }
 
     #[test]
-    fn other_architectures_say_nothing_of_ours() {
-        for path in [
-            "Kconfig",
-            "lib/Kconfig.debug",
-            "arch/Kconfig",
-            "arch/x86/crypto/Kconfig",
+    fn what_nothing_sources_says_nothing() {
+        let files = [
+            (
+                "Kconfig",
+                "mainmenu \"Linux\"\nsource \"arch/$(SRCARCH)/Kconfig\"\n\tsource \"fs/Kconfig\"\n",
+            ),
+            (
+                "arch/x86/Kconfig",
+                "config X86\nsource \"kernel/Kconfig.freezer\"\nsource \"none/Kconfig\"\n",
+            ),
+            ("arch/arm/Kconfig", "config ARM\n"),
+            (
+                "fs/Kconfig",
+                "config FS\n\thelp\n\t  source of all\nsource \"Kconfig\"\n",
+            ),
+            ("kernel/Kconfig.freezer", "config FREEZER\n"),
+            ("scripts/kconfig/tests/choice/Kconfig", "config MODULES\n"),
+        ];
+        let read = |path: &str| {
+            files
+                .iter()
+                .find(|(name, _)| *name == path)
+                .map(|(_, text)| (*text).to_owned())
+        };
+        let texts = sourced(read).concat();
+        for (option, is_there) in [
+            ("X86", true),
+            ("FS", true),
+            ("FREEZER", true),
+            ("ARM", false),
+            ("MODULES", false),
         ] {
-            assert!(is_ours(path), "{path}");
-        }
-        for path in [
-            "arch/arm/Kconfig",
-            "arch/um/Kconfig",
-            "arch/x86/um/Kconfig",
-            "lib/Makefile",
-        ] {
-            assert!(!is_ours(path), "{path}");
+            assert_eq!(declaration(&texts, option).is_some(), is_there, "{option}");
         }
     }
 }

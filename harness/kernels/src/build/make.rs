@@ -76,7 +76,7 @@ impl Make<'_> {
         if status.success() {
             return Ok(made);
         }
-        if said.iter().any(|line| line.contains("No space left on device")) {
+        if said.iter().any(|line| tool::says_full(line)) {
             return Err(CacheError::DiskFull {
                 path: self.objects.to_owned(),
             }
@@ -221,25 +221,6 @@ fn telling(said: &[String]) -> Vec<String> {
         .take(SHOWN_LINES_MAX)
         .cloned()
         .collect()
-}
-
-/// What the toolchain says of itself; part of an artifact's name.
-///
-/// # Errors
-/// The compiler is missing.
-pub(crate) fn toolchain(cc: &str) -> Result<String, BuildError> {
-    let deadline = std::time::Duration::from_secs(60);
-    let version = |program: &str, package: &'static str, arguments: &[&str]| {
-        let mut command = tool::command(program, package)?;
-        let finished = tool::run(command.args(arguments), deadline)?;
-        Ok::<_, ToolError>(finished.text().lines().next().unwrap_or_default().to_owned())
-    };
-    let mut words = cc.split_whitespace();
-    let program = words.next().unwrap_or("gcc");
-    let rest: Vec<&str> = words.chain(["--version"]).collect();
-    let compiler = version(program, "gcc", &rest)?;
-    let linker = version("ld", "binutils", &["--version"])?;
-    Ok(format!("{compiler}; {linker}"))
 }
 
 /// How many jobs make runs at once.

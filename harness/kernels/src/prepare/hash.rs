@@ -14,8 +14,8 @@ pub(super) fn package_hash(debs: &[Deb]) -> String {
     store::hash(&sums)
 }
 
-/// The name of an artifact of an image: the hash of the image's bytes, and of what its modules directory looks like
-/// from outside (reading it all takes too long).
+/// The name of an artifact of an image: the hash of the image's bytes, and of what its modules look like from outside
+/// (reading them all takes too long).
 pub(super) fn image_hash(image: &Path, modules: Option<&Path>) -> Result<String, Error> {
     unpack::check_image(image)?;
     let bytes = fs::read(image).map_err(|source| unpack::UnpackError::Read {
@@ -29,7 +29,11 @@ pub(super) fn image_hash(image: &Path, modules: Option<&Path>) -> Result<String,
             source,
         })?;
         seen.push_str(&top.display().to_string());
-        look(&top, &mut seen);
+        // `/` holds the modules of this machine, and much more. What has none is refused later.
+        let release = unpack::release_of(&bytes);
+        if let Some(Ok(folder)) = release.map(|release| unpack::modules_folder(&top, &release)) {
+            look(&folder.canonicalize().unwrap_or(folder), &mut seen);
+        }
     }
     Ok(store::hash(&[b"image", bytes.as_slice(), seen.as_bytes()]))
 }
@@ -68,5 +72,25 @@ fn look(folder: &Path, seen: &mut String) {
             meta.len(),
             modified.as_nanos()
         ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_modules_of_the_kernel_count() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let image = dir.path().join("vmlinux");
+        fs::write(&image, "Linux version 6.1.9 (gcc)").expect("a file");
+        let modules = dir.path().join("lib/modules/6.1.9/kernel");
+        fs::create_dir_all(&modules).expect("a directory");
+        let name = || image_hash(&image, Some(dir.path())).expect("a name");
+        let first = name();
+        fs::write(dir.path().join("anything"), "else").expect("a file");
+        assert_eq!(name(), first);
+        fs::write(modules.join("a.ko"), "module").expect("a file");
+        assert_ne!(name(), first);
     }
 }

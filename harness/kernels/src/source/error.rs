@@ -26,6 +26,18 @@ pub enum SourceError {
         /// What was named.
         path: PathBuf,
     },
+    /// What lies behind a link could change unseen.
+    #[error(
+        "{} is a link to {}, which lies outside of this source: a change there would go unseen, and the old kernel be \
+        tested; put a copy in its place",
+        link.display(), target.display()
+    )]
+    Outside {
+        /// The link.
+        link: PathBuf,
+        /// As the link has it.
+        target: PathBuf,
+    },
     /// It is no repository, and a revision was asked for.
     #[error(
         "{} is no git repository, so there is no revision {rev} in it; `dirty = true` (or --tree without --rev) \
@@ -50,6 +62,20 @@ pub enum SourceError {
         rev: String,
         /// Names that are near.
         hint: String,
+    },
+    /// Files of a revision were never fetched.
+    #[error(
+        "{} is a partial clone and lacks {files} of the files of {rev}; check that out there once, which fetches them: \
+        `git -C {} checkout {rev}`",
+        repository.display(), repository.display()
+    )]
+    Partial {
+        /// The repository.
+        repository: PathBuf,
+        /// As it was asked for.
+        rev: String,
+        /// How many it lacks.
+        files: usize,
     },
     /// git or apt did not get it.
     #[error("cannot fetch {what}: {reason}; check the address and the network")]
@@ -137,8 +163,12 @@ impl ExitError for SourceError {
             | SourceError::Listed { .. }
             | SourceError::NotLinux { .. }
             | SourceError::NotGit { .. }
+            | SourceError::Partial { .. }
             | SourceError::NoRevision { .. } => Exit::NoInput,
-            SourceError::Patch { .. } | SourceError::NoPatch { .. } | SourceError::Archive { .. } => Exit::Data,
+            SourceError::Patch { .. }
+            | SourceError::NoPatch { .. }
+            | SourceError::Archive { .. }
+            | SourceError::Outside { .. } => Exit::Data,
             SourceError::Mismatch { .. } => Exit::NotVerified,
             SourceError::Fetch { .. } | SourceError::Offline { .. } => Exit::Network,
             SourceError::Tool(error) => error.exit(),

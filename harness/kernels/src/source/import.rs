@@ -24,9 +24,14 @@ const BUFFER_BYTES: usize = 1 << 18;
 /// The source that was taken in before under a sum.
 ///
 /// # Errors
-/// git is not installed.
+/// git fails.
 pub fn taken(repo: &Repo, sha256: &str, name: &str) -> Result<Option<Tree>, SourceError> {
-    Ok(repo.named(&reference(sha256))?.map(|id| tree(id, name.to_owned())))
+    let Some(id) = repo.named(&reference(sha256))? else {
+        return Ok(None);
+    };
+    let tree = tree(id, name.to_owned());
+    // What was taken in and then refused is refused again.
+    Ok(repo.file(&tree, "Kconfig")?.is_some().then_some(tree))
 }
 
 /// The source that a `linux-source-*` package holds; `sha256` is the package file's.
@@ -316,21 +321,35 @@ fn of_archive(from: impl BufRead, fast: &mut dyn Write) -> Result<(), Stop> {
     let bad = |error: io::Error| Stop::Archive(error.to_string());
     let mut archive = tar::Archive::new(decompress::stream(from).map_err(bad)?);
     let mut content = Vec::new();
+    let mut top = None;
     for entry in archive.entries().map_err(bad)? {
         let mut entry = entry.map_err(bad)?;
         let kind = entry.header().entry_type();
         let path = entry.path_bytes().into_owned();
         let path = String::from_utf8(path).map_err(|_| Stop::Archive("a file name that is not UTF-8".to_owned()))?;
-        // The first part is the directory that all archives of source have.
-        let Some((_, path)) = path.trim_start_matches("./").split_once('/') else {
+        let Some((folder, path)) = below_top(&path) else {
             continue;
         };
-        let path = path.trim_end_matches('/');
-        if path.is_empty() || path.split('/').any(|part| matches!(part, "" | "." | "..")) || path.contains(['"', '\n'])
-        {
-            continue;
+        match &top {
+            None => top = Some(folder.to_owned()),
+            Some(top) if top == folder => {}
+            Some(top) => {
+                return Err(Stop::Archive(format!(
+                    "it has several directories at its top ({top}, {folder}, …), and not one with all of the source; \
+                    pack that directory itself: `tar -cf linux.tar linux`"
+                )));
+            }
         }
         content.clear();
+        if kind.is_hard_link() {
+            let link = entry.link_name_bytes().unwrap_or_default();
+            let link = String::from_utf8_lossy(&link);
+            let Some((_, same)) = below_top(&link) else {
+                return Err(Stop::Archive(format!("{path} is a link to {link}, which is not in it")));
+            };
+            writeln!(fast, "C \"{}\" {path}", same.replace('\\', "\\\\")).map_err(|_| Stop::Git)?;
+            continue;
+        }
         let mode = if kind.is_file() {
             entry.read_to_end(&mut content).map_err(bad)?;
             let executable = entry.header().mode().is_ok_and(|mode| mode & 0o100 != 0);
@@ -348,6 +367,15 @@ fn of_archive(from: impl BufRead, fast: &mut dyn Write) -> Result<(), Stop> {
             .map_err(|_| Stop::Git)?;
     }
     Ok(())
+}
+
+/// A file's path below the directory that all archives of source have at their top, and that directory; nothing of what
+/// is no file below it.
+fn below_top(path: &str) -> Option<(&str, &str)> {
+    let (top, path) = path.trim_start_matches("./").split_once('/')?;
+    let path = path.trim_end_matches('/');
+    let is_odd = path.split('/').any(|part| matches!(part, "" | "." | "..")) || path.contains(['"', '\n']);
+    (!is_odd).then_some((top, path))
 }
 
 /// Shows how much was read.

@@ -8,7 +8,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::error::SourceError;
-use super::repo::{Repo, Tree, digest};
+use super::oddities::Oddities;
+use super::own_index;
+use super::repo::{Repo, Tree, digest, plain_git};
 use host::cache::{Cache, CacheError};
 use host::progress::Progress;
 use host::suggest;
@@ -20,6 +22,8 @@ const DEADLINE: Duration = Duration::from_secs(1800);
 const BUILT: &str = "*.o\n*.a\n*.ko\n*.mod\n*.mod.c\n*.cmd\n*.order\n.tmp_*\n/.config\n/.config.old\n/.version\n\
     /.missing-syscalls.d\n/vmlinux*\n/System.map\n/Module.symvers\n/modules.builtin*\n/include/config/\n\
     /include/generated/\n/arch/*/include/generated/\n/arch/*/boot/*Image\n";
+/// Changes when an index of before would not do.
+const INDEX_FORMAT: &[u8] = b"2";
 /// How many tags and branches an error may name.
 const NAMES_MAX: usize = 3;
 
@@ -41,7 +45,7 @@ impl Local {
             source,
         };
         let path = path.canonicalize().map_err(read)?;
-        let mut command = tool::command("git", "git")?;
+        let mut command = plain_git()?;
         command
             .arg("-C")
             .arg(&path)
@@ -80,10 +84,21 @@ impl Local {
     }
 
     fn ask(&self, args: &[&str]) -> Result<tool::Finished, SourceError> {
-        let mut command = tool::command("git", "git")?;
+        let mut command = plain_git()?;
         // In the directory that was named: each working tree of a repository has a HEAD of its own.
         command.arg("-C").arg(&self.path).args(args);
         Ok(tool::run(&mut command, DEADLINE)?)
+    }
+
+    /// How many files of a tree a partial clone has not fetched; of any other repository none.
+    fn missing(&self, tree: &str) -> Result<usize, SourceError> {
+        let promised = self.ask(&["config", "--get-regexp", r"^remote\..*\.promisor$"])?;
+        if !promised.status.success() {
+            return Ok(0);
+        }
+        let listed = self.ask(&["rev-list", "--objects", "--missing=print", "--no-walk", tree])?;
+        let lines = listed.stdout.split(|byte| *byte == b'\n');
+        Ok(lines.filter(|line| line.starts_with(b"?")).count())
     }
 
     /// ` (did you mean …)`, of tags and branches.
@@ -139,6 +154,14 @@ pub(super) fn revision(repo: &Repo, path: &Path, rev: &str) -> Result<Tree, Sour
         name: line(&described),
         alternates: vec![local.objects()],
     };
+    let files = local.missing(&tree.id)?;
+    if files > 0 {
+        return Err(SourceError::Partial {
+            repository: path.to_owned(),
+            rev: rev.to_owned(),
+            files,
+        });
+    }
     is_linux(repo, path, &tree)?;
     Ok(tree)
 }
@@ -157,7 +180,7 @@ pub(super) fn as_it_is(repo: &Repo, cache: &Cache, path: &Path, progress: &Progr
     if !path.join("Kconfig").is_file() || !path.join("Makefile").is_file() {
         return Err(SourceError::NotLinux { path });
     }
-    let name = digest(&[path.as_os_str().as_encoded_bytes()]);
+    let name = digest(&[path.as_os_str().as_encoded_bytes(), INDEX_FORMAT]);
     let index = cache.folder("indexes")?.join(&name);
     let _lock = cache.lock(&format!("index-{name}"), || {
         progress.say(&format!("waiting for another run that reads {}", path.display()));
@@ -166,10 +189,8 @@ pub(super) fn as_it_is(repo: &Repo, cache: &Cache, path: &Path, progress: &Progr
     let _ = std::fs::remove_file(index.with_extension("lock"));
     let alternates: Vec<PathBuf> = local.iter().map(Local::objects).collect();
     let read = |seed: Option<&Path>| -> Result<String, SourceError> {
-        if let Some(seed) = seed {
-            // Its own index knows what each file holds, so that 80,000 files need not be read.
-            let _ = std::fs::copy(seed, &index);
-        }
+        // Its own index knows what each file holds, so that 80,000 files need not be read.
+        let is_copied = seed.is_some_and(|seed| own_index::copy(seed, &index).is_ok());
         let git = |args: &[&str]| {
             let mut command = repo.git(&alternates)?;
             if let Some(local) = &local {
@@ -185,6 +206,9 @@ pub(super) fn as_it_is(repo: &Repo, cache: &Cache, path: &Path, progress: &Progr
                 .current_dir(&path);
             Ok::<_, ToolError>(command)
         };
+        if is_copied {
+            own_index::look_at_all(&git, &path, &index)?;
+        }
         if local.is_some() {
             tool::run_ok(&mut git(&["add", "--all", "."])?, DEADLINE)?;
         } else {
@@ -207,8 +231,32 @@ pub(super) fn as_it_is(repo: &Repo, cache: &Cache, path: &Path, progress: &Progr
         id => id?,
     };
     drop(step);
+    check_oddities(repo, &path, &index, progress)?;
     let name = name_of(local.as_ref(), &path, &id)?;
     Ok(Tree { id, name, alternates })
+}
+
+/// Refuses a working copy with a link that leads out of it, and says which repositories lie within it.
+fn check_oddities(repo: &Repo, path: &Path, index: &Path, progress: &Progress) -> Result<(), SourceError> {
+    let mut list = repo.git(&[])?;
+    list.args(["ls-files", "-s", "-z"])
+        .env("GIT_WORK_TREE", path)
+        .env("GIT_INDEX_FILE", index)
+        .current_dir(path);
+    let oddities = Oddities::of(&tool::run_ok(&mut list, DEADLINE)?.stdout, path);
+    for within in oddities.repositories {
+        progress.say(&format!(
+            "{}: {within} is a repository of its own, and no file of it is built; take its .git away to have them built",
+            path.display()
+        ));
+    }
+    match oddities.link {
+        None => Ok(()),
+        Some((link, target)) => Err(SourceError::Outside {
+            link: path.join(link),
+            target,
+        }),
+    }
 }
 
 /// Whether an index of a kind that git cannot go on with, or one whose objects are gone, may be why it failed. What

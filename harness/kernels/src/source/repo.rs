@@ -67,16 +67,7 @@ impl Repo {
     /// # Errors
     /// git is not installed.
     pub fn git(&self, alternates: &[PathBuf]) -> Result<Command, ToolError> {
-        let mut command = tool::command("git", "git")?;
-        for variable in [
-            "GIT_DIR",
-            "GIT_WORK_TREE",
-            "GIT_INDEX_FILE",
-            "GIT_OBJECT_DIRECTORY",
-            "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-        ] {
-            command.env_remove(variable);
-        }
+        let mut command = plain_git()?;
         let settings = [
             "gc.auto=0",
             "maintenance.auto=false",
@@ -87,6 +78,14 @@ impl Repo {
             "checkout.workers=0",
             "index.version=4",
             "advice.objectNameWarning=false",
+            // What makes git look less closely at files, or keep a part of an index elsewhere.
+            "core.ignoreStat=false",
+            "core.trustCtime=true",
+            "core.checkStat=default",
+            "core.fileMode=true",
+            "core.symlinks=true",
+            "core.splitIndex=false",
+            "core.sparseCheckout=false",
         ];
         for setting in settings {
             command.args(["-c", setting]);
@@ -286,6 +285,25 @@ impl Repo {
     }
 }
 
+/// What git takes from the environment to work on another repository than that of its directory, as hooks set it.
+const OF_ANOTHER: [&str; 6] = [
+    "GIT_DIR",
+    "GIT_COMMON_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+];
+
+/// git in no repository but that of its directory.
+pub(super) fn plain_git() -> Result<Command, ToolError> {
+    let mut command = tool::command("git", "git")?;
+    for variable in OF_ANOTHER {
+        command.env_remove(variable);
+    }
+    Ok(command)
+}
+
 /// A name made of some bytes.
 pub(super) fn digest(parts: &[&[u8]]) -> String {
     let mut sum = Sha256::new();
@@ -302,4 +320,18 @@ fn first_line(finished: &Finished) -> String {
         .next()
         .unwrap_or_default()
         .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_environment_names_no_other_repository() {
+        let git = plain_git().expect("git");
+        let removed: Vec<_> = git.get_envs().filter(|(_, value)| value.is_none()).collect();
+        for variable in ["GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE"] {
+            assert!(removed.iter().any(|(name, _)| *name == variable), "{variable}");
+        }
+    }
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::error::SourceError;
+use super::repo::plain_git;
 use host::tool;
 
 /// Long enough for all of a kernel's history on a cold disk.
@@ -28,10 +29,7 @@ pub fn find(repository: &Path, rev: &str, titles: &[&str]) -> Result<Vec<TitledC
     if titles.is_empty() {
         return Ok(Vec::new());
     }
-    let mut command = tool::command("git", "git")?;
-    for variable in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY"] {
-        command.env_remove(variable);
-    }
+    let mut command = plain_git()?;
     command.arg("-C").arg(repository).env("GIT_OPTIONAL_LOCKS", "0");
     command.args([
         "-c",

@@ -8,6 +8,9 @@ use host::tool::ToolError;
 
 use crate::payload;
 
+/// Minutes that a tool may take.
+pub(super) const DEADLINE_MIN: u64 = 5;
+
 /// Why packages or files do not become a kernel that boots.
 #[derive(Debug, thiserror::Error)]
 pub enum UnpackError {
@@ -35,6 +38,13 @@ pub enum UnpackError {
         /// What bsdtar said.
         source: ToolError,
     },
+    /// A package file holds much more than a kernel's does.
+    #[error(
+        "{} was not unpacked within {} min: it holds much more than a kernel does, or the disk is slow; name a \
+        kernel's package",
+        path.display(), DEADLINE_MIN
+    )]
+    TooLong { path: PathBuf },
     /// A file that kernels.toml or the command line names cannot be read.
     #[error("cannot read {}", path.display())]
     Read {
@@ -42,6 +52,9 @@ pub enum UnpackError {
         /// The system's answer.
         source: std::io::Error,
     },
+    /// What is named by its content has another one now.
+    #[error("{} changed while it was read; run this again when it is written", path.display())]
+    Changed { path: PathBuf },
     /// A file that was named is no kernel.
     #[error("{} is no kernel: {reason}", path.display())]
     NotAKernel {
@@ -63,12 +76,14 @@ pub enum UnpackError {
     },
     /// What drives the disk is a module, and no modules are given.
     #[error(
-        "{}: the driver of the disk (virtio_blk) is not built into {release}: name the directory or the package of its \
-        modules with `--modules`, like `--modules /lib/modules/{release}`, or build it with CONFIG_VIRTIO_BLK=y",
+        "{}: the driver of the disk (virtio_blk) is not built into {release}: {how}, or build it with \
+        CONFIG_VIRTIO_BLK=y",
         path.display()
     )]
     NeedsModules {
         path: PathBuf,
+        /// How its modules are named.
+        how: String,
         /// The kernel's release.
         release: String,
     },
@@ -105,7 +120,9 @@ impl ExitError for UnpackError {
             UnpackError::NoImage { .. }
             | UnpackError::ManyImages { .. }
             | UnpackError::Damaged { .. }
+            | UnpackError::TooLong { .. }
             | UnpackError::Read { .. }
+            | UnpackError::Changed { .. }
             | UnpackError::NotAKernel { .. }
             | UnpackError::NeedsModules { .. }
             | UnpackError::NoBuiltin { .. }

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use super::UnpackError;
+use super::error::UnpackError;
 use host::cache::CacheError;
 
 /// What the owner of a directory needs to look into it, and to remove it.

@@ -137,3 +137,120 @@ fn links_among_modules_lead_nowhere_else_where_they_are_moved_to() {
     assert!(kept.join("a.ko").is_file());
     assert!(fs::symlink_metadata(kept.join("b.ko")).is_err());
 }
+
+#[test]
+fn modules_in_two_places_are_put_together() {
+    let dir = tempfile::tempdir().unwrap();
+    let tree = package(dir.path(), "6.1.9");
+    for (path, text) in [
+        ("lib/modules/6.1.9/kernel/fs/a.ko", "first"),
+        ("usr/lib/modules/6.1.9/kernel/fs/a.ko", "second"),
+        ("usr/lib/modules/6.1.9/kernel/drivers/b.ko", "module"),
+        ("usr/lib/modules/6.1.9/modules.builtin", ""),
+        ("usr/lib/modules/6.1.9/config", "CONFIG_A=y"),
+    ] {
+        fs::create_dir_all(tree.join(path).parent().unwrap()).unwrap();
+        fs::write(tree.join(path), text).unwrap();
+    }
+    symlink("../usr/lib/modules/6.1.9/config", tree.join("boot/config-6.1.9")).unwrap();
+    let made = dir.path().join("made");
+    assert!(installed(&tree, "a.rpm, b.rpm", &made).unwrap().modules_root.is_some());
+    let kept = made.join("lib/modules/6.1.9");
+    assert_eq!(fs::read_to_string(kept.join("kernel/fs/a.ko")).unwrap(), "first");
+    assert!(kept.join("kernel/drivers/b.ko").is_file() && kept.join("modules.builtin").is_file());
+    assert_eq!(fs::read_to_string(made.join("config")).unwrap(), "CONFIG_A=y");
+}
+
+#[test]
+fn a_link_to_the_modules_is_followed() {
+    let dir = tempfile::tempdir().unwrap();
+    let tree = package(dir.path(), "6.1.9");
+    fs::create_dir_all(tree.join("usr/lib/modules/6.1.9/kernel")).unwrap();
+    fs::create_dir_all(tree.join("lib/modules")).unwrap();
+    symlink("../../usr/lib/modules/6.1.9", tree.join("lib/modules/6.1.9")).unwrap();
+    let made = dir.path().join("made");
+    installed(&tree, "a.rpm", &made).unwrap();
+    assert!(fs::symlink_metadata(made.join("lib/modules/6.1.9")).unwrap().is_dir());
+}
+
+#[test]
+fn modules_of_another_kernel_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let tree = package(dir.path(), "6.1.9");
+    fs::create_dir_all(tree.join("lib/modules/6.1.10/kernel")).unwrap();
+    let error = installed(&tree, "a.rpm, b.rpm", &dir.path().join("made")).unwrap_err();
+    let said = error.to_string();
+    assert!(
+        said.starts_with("a.rpm, b.rpm holds no modules of 6.1.9: it has those of 6.1.10"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_link_to_a_compressed_module_leads_to_what_that_becomes() {
+    let dir = tempfile::tempdir().unwrap();
+    let tree = package(dir.path(), "6.1.9");
+    let folder = tree.join("lib/modules/6.1.9/kernel");
+    fs::create_dir_all(&folder).unwrap();
+    // All in one name, so that whoever comes first would take it away from the others.
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut packed, b"module").unwrap();
+    fs::write(folder.join("a.ko.gz"), packed.finish().unwrap()).unwrap();
+    for link in ["b", "c", "d"] {
+        symlink("a.ko.gz", folder.join(format!("{link}.ko.gz"))).unwrap();
+    }
+    let made = dir.path().join("made");
+    installed(&tree, "a.rpm", &made).unwrap();
+    for name in ["a", "b", "c", "d"] {
+        let module = made.join(format!("lib/modules/6.1.9/kernel/{name}.ko"));
+        assert_eq!(fs::read_to_string(module).unwrap(), "module");
+    }
+}
+
+#[test]
+fn an_image_in_a_package_is_not_read_if_it_is_as_large_as_a_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let tree = package(dir.path(), "6.1.9");
+    fs::create_dir(tree.join("boot/vmlinuz-folder")).unwrap();
+    let image = fs::File::options().append(true).open(tree.join("boot/vmlinuz-6.1.9"));
+    image.unwrap().set_len(1 << 40).unwrap();
+    let error = installed(&tree, "a.rpm", &dir.path().join("made"))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.starts_with("boot/vmlinuz-6.1.9 of a.rpm is no kernel: it is larger than a kernel (1024 GiB)"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_kernel_that_lacks_its_modules_is_told_how_they_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let tree = package(dir.path(), "6.1.9");
+    // An ELF with a way in, which has no driver of the disk.
+    let mut elf = vec![0; 64 + 56];
+    elf[..7].copy_from_slice(&[0x7f, b'E', b'L', b'F', 2, 1, 1]);
+    elf[16..21].copy_from_slice(&[2, 0, 62, 0, 1]);
+    for (at, value) in [(32, 64_u64), (72, 120), (96, 20), (112, 4)] {
+        elf[at..at + 8].copy_from_slice(&value.to_le_bytes());
+    }
+    elf[52..58].copy_from_slice(&[64, 0, 56, 0, 1, 0]);
+    elf[64] = 4;
+    for word in [4_u32, 4, 18] {
+        elf.extend(word.to_le_bytes());
+    }
+    elf.extend(b"Xen\0\x01\x02\x03\x04Linux version 6.1.9 (gcc)");
+    fs::write(tree.join("boot/vmlinuz-6.1.9"), &elf).unwrap();
+    let (file, made) = (dir.path().join("vmlinux"), dir.path().join("made"));
+    fs::write(&file, &elf).unwrap();
+    let of_package = installed(&tree, "a.deb", &made).unwrap_err().to_string();
+    assert!(
+        of_package.contains("6.1.9: name the package of its modules as well (`--modules FILE`"),
+        "{of_package}"
+    );
+    let of_image = image(&file, None, &made).unwrap_err().to_string();
+    assert!(
+        of_image.contains("`--modules /lib/modules/6.1.9`, or build it with CONFIG_VIRTIO_BLK=y"),
+        "{of_image}"
+    );
+}

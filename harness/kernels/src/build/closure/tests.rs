@@ -127,3 +127,50 @@ fn what_kbuild_and_the_tools_write_is_understood() {
     named.sort_unstable();
     assert_eq!(named, ["fs/open.c", "include/linux/fs.h", "tools/lib/string.c"]);
 }
+
+#[test]
+fn what_a_build_reads_through_links_it_reads() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (objects, source) = (dir.path().join("objects"), dir.path().join("source"));
+    for folder in ["source/fs", "source/staging/mine", "objects/drivers/mine/empty"] {
+        std::fs::create_dir_all(dir.path().join(folder)).expect("a directory");
+    }
+    std::fs::create_dir_all(source.join("drivers")).expect("a directory");
+    for (link, to) in [
+        ("fs/a.c", "b.c"),
+        ("fs/b.c", "../fs/c.c"),
+        ("drivers/mine", "../staging/mine"),
+        ("fs/round.c", "round.c"),
+    ] {
+        std::os::unix::fs::symlink(to, source.join(link)).expect("a link");
+    }
+    let all = listing(&[
+        "Makefile",
+        "fs/a.c",
+        "fs/b.c",
+        "fs/c.c",
+        "fs/round.c",
+        "drivers/mine",
+        "staging/mine/driver.c",
+        "staging/mine/Makefile",
+        "staging/mine/empty/Makefile",
+    ]);
+    let text = "source_a.o := ../source/fs/a.c\nsource_d.o := ../source/drivers/mine/driver.c\n\
+        source_r.o := ../source/fs/round.c\n";
+    std::fs::write(objects.join(".a.o.cmd"), text).expect("a file");
+    let closure = Closure::of_build(&objects, &source, &all).expect("it can be read");
+    assert_eq!(
+        closure.files(),
+        [
+            "Makefile",
+            "drivers/mine",
+            "fs/a.c",
+            "fs/b.c",
+            "fs/c.c",
+            "fs/round.c",
+            "staging/mine/Makefile",
+            "staging/mine/driver.c",
+            "staging/mine/empty/Makefile"
+        ]
+    );
+}

@@ -63,8 +63,13 @@ pub(crate) fn sourced(read: impl Fn(&str) -> Option<String>) -> Vec<String> {
 
 /// The file that a line sources.
 fn source(line: &str) -> Option<String> {
-    let (word, path) = line.trim().split_once(char::is_whitespace)?;
-    let path = path.trim().strip_prefix(['"', '\''])?.strip_suffix(['"', '\''])?;
+    let (word, rest) = line.trim().split_once(char::is_whitespace)?;
+    let rest = rest.trim();
+    // A comment may follow; Kconfig of before 4.18 takes a bare word, too.
+    let path = match rest.chars().next()? {
+        quote @ ('"' | '\'') => rest[1..].split(quote).next()?,
+        _ => rest.split_whitespace().next()?,
+    };
     let path = path.replace("$(SRCARCH)", SRCARCH).replace("$SRCARCH", SRCARCH);
     let path = path.strip_prefix("$(srctree)/").unwrap_or(&path);
     (word == "source").then(|| path.to_owned())
@@ -171,7 +176,7 @@ mod tests {
         let files = [
             (
                 "Kconfig",
-                "mainmenu \"Linux\"\nsource \"arch/$(SRCARCH)/Kconfig\"\n\tsource \"fs/Kconfig\"\n",
+                "mainmenu \"Linux\"\nsource \"arch/$(SRCARCH)/Kconfig\" # ours\n\tsource fs/Kconfig\n",
             ),
             (
                 "arch/x86/Kconfig",

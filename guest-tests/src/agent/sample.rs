@@ -67,12 +67,17 @@ pub(super) fn processes() -> BTreeMap<u32, Stat> {
 
 /// All below a process.
 pub(super) fn descendants(processes: &BTreeMap<u32, Stat>, ancestor: u32) -> BTreeSet<u32> {
+    // A storm of forks leaves tens of thousands, so each is looked at once.
+    let mut children: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    for stat in processes.values() {
+        children.entry(stat.parent).or_default().push(stat.id);
+    }
     let mut found = BTreeSet::new();
     let mut wave = vec![ancestor];
     while let Some(parent) = wave.pop() {
-        for stat in processes.values().filter(|stat| stat.parent == parent) {
-            if found.insert(stat.id) {
-                wave.push(stat.id);
+        for child in children.remove(&parent).unwrap_or_default() {
+            if found.insert(child) {
+                wave.push(child);
             }
         }
     }

@@ -9,7 +9,7 @@ use crate::bench::Machines;
 use crate::cell::Selection;
 use crate::delta::DeltaRequest;
 use crate::dry_run::dry_run;
-use crate::journal::{JOURNAL, broke_off, open};
+use crate::journal::{broke_off, forget, open};
 use crate::maker::Maker;
 use crate::plan::Planned;
 use crate::report::{self, BisectReport};
@@ -193,9 +193,8 @@ impl<'a> Bisection<'a> {
                     &self.asked()[..12]
                 )),
             };
-        if self.setting.options.restart && dir.join(JOURNAL).is_file() {
-            std::fs::remove_dir_all(&dir)
-                .map_err(|error| Failure::cannot_create(&dir.display().to_string(), &error))?;
+        if self.setting.options.restart {
+            forget(&dir)?;
         }
         std::fs::create_dir_all(&dir).map_err(|error| Failure::cannot_create(&dir.display().to_string(), &error))?;
         host::note!("journal and evidence: {}", dir.display());

@@ -12,6 +12,7 @@ use crate::dry_run::dry_run;
 use crate::journal::{broke_off, forget, open};
 use crate::maker::Maker;
 use crate::plan::Planned;
+use crate::predecessor::{self, Checked};
 use crate::report::{self, BisectReport};
 use crate::request::{DeltaRange, Request};
 use crate::revert;
@@ -31,6 +32,13 @@ use run::prepare;
 
 /// Snapshots of kernels that were built for it.
 const SNAPSHOTS: &str = "snapshots";
+
+/// What was run of the change that was found, beside the items of the range.
+#[derive(Default)]
+struct Confirmed {
+    before: Vec<Checked>,
+    reverted: Option<revert::Reverted>,
+}
 
 /// A bisection, whatever kind of range it is over.
 pub(crate) struct Bisection<'a> {
@@ -109,13 +117,15 @@ impl<'a> Bisection<'a> {
             driver.each().map_err(broke_off)?;
         }
         let state = driver.state().clone();
-        let reverted = match &finding {
-            Finding::Search(Conclusion::Found { item, .. }) => {
-                revert::confirm(&mut bench, *item, &state, &self.planned, &dir, self.request)?
+        let mut confirmed = Confirmed::default();
+        if let Finding::Search(Conclusion::Found { item, .. }) = &finding {
+            let (planned, request) = (&self.planned, self.request);
+            confirmed.before = predecessor::check(&mut bench, *item, &state, planned, &dir, request)?;
+            if !confirmed.before.iter().any(Checked::contradicts) {
+                confirmed.reverted = revert::confirm(&mut bench, *item, &state, planned, &dir, request)?;
             }
-            _ => None,
-        };
-        let code = self.conclude(&finding, &state, &cell, &dir, &mut bench, reverted)?;
+        }
+        let code = self.conclude(&finding, &state, &cell, &dir, &mut bench, confirmed)?;
         let _ = std::fs::remove_dir_all(dir.join(SNAPSHOTS));
         Ok(code)
     }
@@ -259,7 +269,7 @@ impl<'a> Bisection<'a> {
         cell: &str,
         dir: &Path,
         bench: &mut Machines<'_, M>,
-        reverted: Option<revert::Reverted>,
+        confirmed: Confirmed,
     ) -> Result<Exit, Failure> {
         let said = match finding {
             Finding::Swapped { failure } => Some(format!(
@@ -282,14 +292,15 @@ impl<'a> Bisection<'a> {
             conclusion,
             cell,
             setting: &self.setting,
-            reverted,
+            before: confirmed.before,
+            reverted: confirmed.reverted,
             hunks: Vec::new(),
             dir,
         };
         report.write(bench)?;
         host::print::text(&format!("\n{}", report.render()));
         Ok(match conclusion {
-            Conclusion::Found { .. } => Exit::Success,
+            Conclusion::Found { .. } if report.contradiction().is_none() => Exit::Success,
             _ => Exit::NoAnswer,
         })
     }

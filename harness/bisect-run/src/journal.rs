@@ -10,7 +10,15 @@ use exit::Failure;
 /// The journal in a bisection's directory.
 pub(crate) const JOURNAL: &str = "journal.jsonl";
 /// What else a bisection makes there. The rest of a directory that a person named is that person's.
-const MADE: [&str; 6] = ["cell.json", "report", "reverted", "runs", "select", "snapshots"];
+const MADE: [&str; 7] = [
+    "cell.json",
+    "predecessors",
+    "report",
+    "reverted",
+    "runs",
+    "select",
+    "snapshots",
+];
 
 /// Removes what a bisection left in a directory, and nothing else.
 ///
@@ -100,12 +108,22 @@ mod tests {
             std::fs::write(path, "").unwrap();
         };
         let (journal, _) = open(dir.path(), &header).unwrap();
-        for name in ["cell.json", "runs/0001-a/run.json", "report/report.txt", "thesis.tex", "linux/Makefile"] {
+        for name in [
+            "cell.json",
+            "runs/0001-a/run.json",
+            "report/report.txt",
+            "thesis.tex",
+            "linux/Makefile",
+        ] {
             write(name);
         }
         // It is under way.
         let failure = forget(dir.path()).unwrap_err();
-        assert!(failure.message.contains("in use by another process"), "{}", failure.message);
+        assert!(
+            failure.message.contains("in use by another process"),
+            "{}",
+            failure.message
+        );
         assert!(dir.path().join("runs").is_dir() && dir.path().join(JOURNAL).is_file());
         drop(journal);
         forget(dir.path()).unwrap();

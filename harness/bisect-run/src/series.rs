@@ -92,6 +92,7 @@ pub(crate) fn range(
         again: vec![again; names.len()],
         ids: names,
         parents,
+        own_parents: Vec::new(),
         // They are in the trees already.
         source: TreeSource {
             patches: Vec::new(),

@@ -89,6 +89,7 @@ pub(crate) fn range(
             .to_vec(),
         trees: vec![with_all(bad.tree), with_all(good.tree)],
         parents: planned.parents.clone(),
+        own_parents: Vec::new(),
         // They are in the trees already.
         source: TreeSource {
             patches: Vec::new(),

@@ -91,6 +91,7 @@ impl DeltaReport<'_> {
             conclusion: &conclusion,
             cell: self.cell,
             setting: self.setting,
+            before: Vec::new(),
             reverted: None,
             hunks: self.hunks(),
             dir: self.dir,

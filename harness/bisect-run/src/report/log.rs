@@ -82,7 +82,9 @@ pub(crate) fn git(report: &BisectReport<'_>) -> Option<String> {
     for item in tried {
         mark(term(item), item);
     }
-    if let Conclusion::Found { item, .. } = report.conclusion {
+    if let Conclusion::Found { item, .. } = report.conclusion
+        && report.contradiction().is_none()
+    {
         // What the change follows on may have been judged as another commit with the same kernel.
         for parent in planned.parents[*item].iter().filter(|parent| !marked.contains(*parent)) {
             mark(old, *parent);
@@ -212,6 +214,7 @@ mod tests {
                 },
                 cell: "partial-write on btrfs",
                 setting: &Setting::of_test(),
+                before: Vec::new(),
                 reverted: None,
                 hunks: Vec::new(),
                 dir: dir.path(),

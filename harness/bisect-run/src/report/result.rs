@@ -6,6 +6,7 @@ use std::path::Path;
 use anstyle::{Effects, Style};
 
 use crate::plan::Planned;
+use crate::predecessor::Checked;
 use crate::revert::Reverted;
 use crate::setting::Setting;
 use bisect::driver::{percent, short};
@@ -30,6 +31,8 @@ pub(crate) struct BisectReport<'a> {
     pub(crate) cell: &'a str,
     /// What the runs had in common.
     pub(crate) setting: &'a Setting,
+    /// What the change follows on that is no item.
+    pub(crate) before: Vec<Checked>,
     /// What the newest item shows with the change taken back.
     pub(crate) reverted: Option<Reverted>,
     /// Of two trees: the hunks that are the change.
@@ -46,6 +49,11 @@ impl BisectReport<'_> {
         }
     }
 
+    /// What shows that the change is another one than was found.
+    pub(crate) fn contradiction(&self) -> Option<&Checked> {
+        self.before.iter().find(|checked| checked.contradicts())
+    }
+
     /// For the terminal.
     #[must_use]
     pub(crate) fn render(&self) -> String {
@@ -56,12 +64,18 @@ impl BisectReport<'_> {
         };
         match self.conclusion {
             Conclusion::Found { item, probability } => {
-                let _ = writeln!(
-                    text,
-                    "{BOLD}{word} {}{BOLD:#}  (probability {})",
-                    self.name(*item),
-                    percent(*probability)
-                );
+                let name = self.name(*item);
+                let _ = match self.contradiction() {
+                    None => writeln!(
+                        text,
+                        "{BOLD}{word} {name}{BOLD:#}  (probability {})",
+                        percent(*probability)
+                    ),
+                    Some(_) => writeln!(
+                        text,
+                        "{BOLD}not found{BOLD:#}: {name} is next to the change, but is not it"
+                    ),
+                };
                 for parent in &self.planned.parents[*item] {
                     let _ = writeln!(text, "    {} {before}", self.name(*parent));
                 }
@@ -84,6 +98,9 @@ impl BisectReport<'_> {
         }
         for (name, reason) in &self.state.skipped {
             let _ = writeln!(text, "    skipped {}: {reason}", short(name));
+        }
+        for checked in &self.before {
+            let _ = writeln!(text, "    {checked}");
         }
         if let Some(reverted) = &self.reverted {
             let _ = writeln!(text, "    {reverted}");

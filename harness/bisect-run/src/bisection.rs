@@ -85,6 +85,7 @@ impl<'a> Bisection<'a> {
             self.setting.snapshots = Some(dir.join(SNAPSHOTS));
         }
         let progress = Progress::stderr();
+        let compiler = maker.compiler()?;
         let mut bench = Machines::new(maker, &self.setting, progress.clone());
         let Some(trial) = self
             .selection
@@ -93,7 +94,7 @@ impl<'a> Bisection<'a> {
             return Ok(Exit::NoAnswer);
         };
         let cell = format!("{} on {}", trial.cases[0].name, trial.fs);
-        let header = self.header(&trial.cases[0].name, trial.fs);
+        let header = self.header(&trial.cases[0].name, trial.fs, compiler);
         bench.look_at(trial.clone());
         let (journal, notices) = open(&dir, &header)?;
         for notice in notices {
@@ -147,11 +148,12 @@ impl<'a> Bisection<'a> {
         }
         let dir = self.directory()?;
         self.setting.snapshots = Some(dir.join(SNAPSHOTS));
+        let compiler = trees.compiler()?;
         let mut bench = Machines::new(trees, &self.setting, Progress::stderr());
         let Some(trial) = self.selection.choose(&mut bench, 0, &dir, self.setting.seed)? else {
             return Ok(Exit::NoAnswer);
         };
-        let header = self.header(&trial.cases[0].name, trial.fs);
+        let header = self.header(&trial.cases[0].name, trial.fs, compiler);
         bench.look_at(trial);
         let asked = DeltaRequest {
             planned: &self.planned,
@@ -223,16 +225,17 @@ impl<'a> Bisection<'a> {
         take(&planned.good);
         planned.scope.iter().for_each(|part| take(part));
         take(&self.selection.asked());
-        exec_words(self.setting.exec.as_ref())
-            .iter()
-            .for_each(|part| take(part));
-        rules(self.setting.exec.as_ref()).iter().for_each(|part| take(part));
+        let exec = self.setting.exec.as_ref();
+        for list in [exec_words(exec), rules(exec)] {
+            take(&list.len().to_string());
+            list.iter().for_each(|part| take(part));
+        }
         take(&self.setting.seed.to_string());
         take(&self.request.error.to_string());
         hex(&sum.finalize())
     }
 
-    fn header(&self, case: &str, fs: Fs) -> Header {
+    fn header(&self, case: &str, fs: Fs, compiler: Option<String>) -> Header {
         let planned = &self.planned;
         let mut range = Sha256::new();
         for name in &planned.names {
@@ -258,7 +261,9 @@ impl<'a> Bisection<'a> {
                 ("bioscope".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
                 ("QEMU".to_owned(), doctor::qemu_version().unwrap_or_default()),
             ]
-            .into(),
+            .into_iter()
+            .chain(compiler.map(|compiler| ("the compiler".to_owned(), compiler)))
+            .collect(),
         }
     }
 
@@ -306,11 +311,14 @@ impl<'a> Bisection<'a> {
     }
 }
 
-/// A user's own program, by its content, its arguments, and how long it may run.
+/// A user's own program, by its content and its name (one of many names knows by it what to do), its arguments, and how
+/// long it may run.
 fn exec_words(exec: Option<&Exec>) -> Vec<String> {
     let Some(exec) = exec else { return Vec::new() };
     let program = std::fs::read(&exec.program).unwrap_or_default();
-    std::iter::once(hex(&Sha256::digest(&program))[..16].to_owned())
+    let name = exec.program.file_name().unwrap_or_default().to_string_lossy();
+    [hex(&Sha256::digest(&program))[..16].to_owned(), name.into_owned()]
+        .into_iter()
         .chain(exec.args.iter().cloned())
         .chain(exec.time.map(|time| format!("{time:?}")))
         .collect()
@@ -318,4 +326,30 @@ fn exec_words(exec: Option<&Exec>) -> Vec<String> {
 
 fn rules(exec: Option<&Exec>) -> Vec<String> {
     exec.map(|exec| exec.plan.rules.clone()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic here is the test's failure")]
+
+    use run::FaultPlan;
+
+    use super::*;
+
+    #[test]
+    fn a_program_is_known_by_its_name_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let words = |name: &str| {
+            let program = dir.path().join(name);
+            std::fs::write(&program, "busybox").unwrap();
+            exec_words(Some(&Exec {
+                program,
+                args: Vec::new(),
+                time: None,
+                plan: FaultPlan::default(),
+            }))
+        };
+        assert_ne!(words("true"), words("false"));
+        assert_eq!(words("true"), words("true"));
+    }
 }

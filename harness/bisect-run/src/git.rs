@@ -36,6 +36,7 @@ pub(crate) fn range(
 ) -> Result<(Planned, Trees, Kernel), Failure> {
     let given = &range.tree;
     let kernel = tree_kernel(given, &request.fs, &places.configs())?;
+    let source = source_of(&kernel).ok_or_else(|| Failure::new(Exit::Usage, "--tree is no source"))?;
     let repository = Repository::open(&given.tree)?;
     let (bad, good, direction) = ends(range, &repository)?;
     let (old, new) = match direction {
@@ -58,7 +59,7 @@ pub(crate) fn range(
     let usual = Planned::terms(direction);
     let planned = Planned {
         kind: Kind::Git,
-        scope: scope(range, &repository),
+        scope: scope(range, &repository, &source),
         names: commits.iter().map(|commit| commit.id.clone()).collect(),
         labels: commits.iter().map(|commit| commit.subject.clone()).collect(),
         parents: parents.clone(),
@@ -81,7 +82,6 @@ pub(crate) fn range(
             alternates: vec![repository.objects.clone()],
         })
     });
-    let source = source_of(&kernel).ok_or_else(|| Failure::new(Exit::Usage, "--tree is no source"))?;
     let again = |commit: &Commit| again(given, &repository.dir, &commit.id);
     let trees = Trees {
         trees: trees.collect(),
@@ -202,10 +202,10 @@ fn source_of(kernel: &Kernel) -> Option<TreeSource> {
 }
 
 /// What the range depends on besides its ends.
-fn scope(range: &CommitRange, repository: &Repository) -> Vec<String> {
+fn scope(range: &CommitRange, repository: &Repository, source: &TreeSource) -> Vec<String> {
     let given = &range.tree;
     let mut scope = vec![repository.dir.to_string_lossy().into_owned()];
-    scope.extend(scope::build(given));
+    scope.extend(scope::build(source));
     scope.extend(
         given
             .patch

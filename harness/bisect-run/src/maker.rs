@@ -98,6 +98,14 @@ pub(crate) trait Maker {
         Ok(None)
     }
 
+    /// What compiler and linker call themselves; none where nothing is built.
+    ///
+    /// # Errors
+    /// One of them is missing.
+    fn compiler(&self) -> Result<Option<String>, Failure> {
+        Ok(None)
+    }
+
     /// Items that may be wanted soon, the likeliest first. May make them meanwhile.
     fn ahead(&mut self, _items: &[usize]) {}
 

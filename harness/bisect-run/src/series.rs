@@ -71,7 +71,7 @@ pub(crate) fn range(
         kind: Kind::Series,
         bad,
         good,
-        scope: scope(range),
+        scope: scope(range, &source),
         names: names.clone(),
         labels,
         parents: parents.clone(),
@@ -209,12 +209,9 @@ fn other_base(range: &SeriesRange, commit: &str) -> Option<String> {
 }
 
 /// What the range depends on besides its ends.
-fn scope(range: &SeriesRange) -> Vec<String> {
-    let mut scope = vec![scope::file(&range.patches)];
-    if let SeriesBase::Tree(given) = &range.base {
-        scope.extend(scope::build(given));
-    }
-    scope
+fn scope(range: &SeriesRange, source: &TreeSource) -> Vec<String> {
+    let patches = std::iter::once(scope::file(&range.patches));
+    patches.chain(scope::build(source)).collect()
 }
 
 /// What the series is applied to: a revision of --tree, or a kernel of kernels.toml that comes as source.

@@ -312,6 +312,11 @@ impl Maker for Trees {
         self.pairs(&closures).map(Some)
     }
 
+    fn compiler(&self) -> Result<Option<String>, Failure> {
+        let cc = self.source.cc.as_deref().unwrap_or("gcc");
+        Ok(Some(build::make::toolchain(cc)?))
+    }
+
     fn pace(&self) -> Pace {
         let what = build::line::what(&self.source);
         let lines = build::line::all(&self.cache).into_iter().map(|(_, state)| state);

@@ -57,12 +57,14 @@ pub(crate) fn range(
             format!("--bad {bad_id} and --good {good_id} hold the same source: there is no difference to bisect"),
         ));
     }
-    let build = range.tree.iter().flat_map(scope::build);
     let planned = Planned {
         kind: Kind::Delta,
         bad: bad.tree.id.clone(),
         good: good.tree.id.clone(),
-        scope: build.chain(range.paths.iter().cloned()).collect(),
+        scope: scope::build(&bad.source)
+            .into_iter()
+            .chain(range.paths.iter().cloned())
+            .collect(),
         names: ENDS.map(str::to_owned).to_vec(),
         labels: vec![bad.tree.name.clone(), good.tree.name.clone()],
         parents: Planned::line(2),

@@ -285,7 +285,12 @@ impl<'a> Bisection<'a> {
             Finding::Search(conclusion) => report::wrong_ends(conclusion, &self.planned, state),
         };
         if let Some(said) = said {
-            host::out!("\n{said}\nevidence: {}", dir.join("runs").display());
+            host::out!("\n{said}");
+            if self.planned.kind == Kind::Series {
+                // Each was made and run, whatever the ends do.
+                host::out!("{}", report::states(&self.planned, state).trim_end());
+            }
+            host::out!("evidence: {}", dir.join("runs").display());
             return Ok(Exit::NoAnswer);
         }
         let Finding::Search(conclusion) = finding else {

@@ -15,7 +15,7 @@ use bisect::driver::{percent, short};
 use bisect::search::{Conclusion, Direction, End, RunOutcome};
 use bisect::state::State;
 use exit::{Exit, Failure};
-pub(crate) use result::{BisectReport, FOLDER};
+pub(crate) use result::{BisectReport, FOLDER, states};
 use sides::Side;
 
 /// `result.json`.

@@ -171,6 +171,9 @@ impl Trees {
                 noted: Vec::new(),
             }),
             BuildError::TooOld { source, .. } => Trees::reason(source),
+            // What was built here is nothing to boot; other commits may do.
+            error if error.is_unbootable() => Some(unfit(Obstacle::Build, error)),
+            // Whatever is wrong with the machine is not the commit's fault.
             _ => None,
         }
     }

@@ -43,10 +43,7 @@ pub(crate) struct BisectReport<'a> {
 
 impl BisectReport<'_> {
     pub(super) fn name(&self, item: usize) -> String {
-        match self.planned.labels.get(item).map(String::as_str) {
-            None | Some("") => self.planned.names[item].clone(),
-            Some(label) => format!("{} ({label})", short(&self.planned.names[item])),
-        }
+        name_of(self.planned, item)
     }
 
     /// What shows that the change is another one than was found.
@@ -106,7 +103,7 @@ impl BisectReport<'_> {
             let _ = writeln!(text, "    {reverted}");
         }
         if self.planned.kind == Kind::Series {
-            text.push_str(&self.states());
+            text.push_str(&states(self.planned, self.state));
         }
         let others = self
             .state
@@ -123,28 +120,6 @@ impl BisectReport<'_> {
         }
         let _ = writeln!(text, "{}", self.costs());
         let _ = writeln!(text, "report: {}", self.dir.join(FOLDER).join("report.txt").display());
-        text
-    }
-
-    /// What each state of a series does.
-    fn states(&self) -> String {
-        let mut text = String::new();
-        for (item, name) in self.planned.names.iter().enumerate() {
-            let shown: Vec<RunOutcome> = self.state.shown_by(name).map(|shown| shown.outcome).collect();
-            let count = |outcome: RunOutcome| shown.iter().filter(|of| **of == outcome).count();
-            let what = match self.state.skipped.get(name) {
-                Some(reason) => reason.to_string(),
-                None if count(RunOutcome::Failed) > 0 => {
-                    format!("builds, fails in {} of {} runs", count(RunOutcome::Failed), shown.len())
-                }
-                None if count(RunOutcome::Other) > 0 => "builds, fails in another way".to_owned(),
-                None if count(RunOutcome::Passed) > 0 => {
-                    format!("builds, passes {}", counted(count(RunOutcome::Passed), "run"))
-                }
-                None => "was not tried".to_owned(),
-            };
-            let _ = writeln!(text, "    {} {what}", self.name(item));
-        }
         text
     }
 
@@ -186,5 +161,35 @@ impl BisectReport<'_> {
             Direction::Regression => (*item, before),
             Direction::Fix => (before, *item),
         })
+    }
+}
+
+/// What each state of a series does.
+pub(crate) fn states(planned: &Planned, state: &State) -> String {
+    let mut text = String::new();
+    for (item, name) in planned.names.iter().enumerate() {
+        let shown: Vec<RunOutcome> = state.shown_by(name).map(|shown| shown.outcome).collect();
+        let count = |outcome: RunOutcome| shown.iter().filter(|of| **of == outcome).count();
+        let what = match state.skipped.get(name) {
+            Some(reason) => reason.to_string(),
+            None if count(RunOutcome::Failed) > 0 => {
+                format!("builds, fails in {} of {} runs", count(RunOutcome::Failed), shown.len())
+            }
+            None if count(RunOutcome::Other) > 0 => "builds, fails in another way".to_owned(),
+            None if count(RunOutcome::Passed) > 0 => {
+                format!("builds, passes {}", counted(count(RunOutcome::Passed), "run"))
+            }
+            None => "was not tried".to_owned(),
+        };
+        let _ = writeln!(text, "    {} {what}", name_of(planned, item));
+    }
+    text
+}
+
+/// An item, for a person.
+fn name_of(planned: &Planned, item: usize) -> String {
+    match planned.labels.get(item).map(String::as_str) {
+        None | Some("") => planned.names[item].clone(),
+        Some(label) => format!("{} ({label})", short(&planned.names[item])),
     }
 }

@@ -49,6 +49,8 @@ struct World {
     jump: Option<usize>,
     sides: [Option<usize>; 2],
     said: RefCell<Vec<String>>,
+    /// What the answer leaves out unchecked.
+    unchecked: Vec<usize>,
 }
 
 /// It was cut off.
@@ -88,6 +90,7 @@ impl World {
             jump: None,
             sides: [None, None],
             said: RefCell::new(Vec::new()),
+            unchecked: Vec::new(),
         }
     }
 
@@ -199,6 +202,8 @@ struct Place {
     dir: tempfile::TempDir,
     direction: Direction,
     parents: Vec<Vec<usize>>,
+    /// Items that a person leaves out.
+    skip: Vec<usize>,
 }
 
 impl Place {
@@ -209,6 +214,7 @@ impl Place {
             parents: (0..items)
                 .map(|item| item.checked_sub(1).into_iter().collect())
                 .collect(),
+            skip: Vec::new(),
         }
     }
 
@@ -249,7 +255,10 @@ impl Place {
             ..Config::default()
         };
         let history = History::of_parents(&self.parents).expect("a history");
-        let search = Search::new(history, config).expect("a search");
+        let mut search = Search::new(history, config).expect("a search");
+        for item in &self.skip {
+            search.observe(*item, RunOutcome::Untestable);
+        }
         let names = self.names();
         let newest = names.len() - 1;
         let parents = |item: usize| self.parents[item].clone();
@@ -263,7 +272,9 @@ impl Place {
         };
         let mut driver = Driver::new(search, &range, journal, self.dir.path(), world);
         let finding = driver.go()?;
-        Ok((finding, driver.state().clone()))
+        let (unchecked, state) = (driver.unchecked(&finding), driver.state().clone());
+        world.unchecked = unchecked;
+        Ok((finding, state))
     }
 }
 
@@ -480,4 +491,27 @@ fn a_failure_in_three_of_ten_runs_is_bisected_right() {
             .expect("an answer");
         assert_eq!(found(&finding), change, "seed {seed}");
     }
+}
+
+#[test]
+fn two_that_are_one_kernel_stay_so_where_a_kill_kept_that_from_the_journal() {
+    let place = Place::line(3, Direction::Regression);
+    let mut world = World {
+        artifacts: vec![0, 0, 1],
+        ..World::line(3, 2, 1.0)
+    };
+    let mut journal = Journal::create(&place.dir.path().join("journal.jsonl"), &place.header()).expect("a journal");
+    for item in ["v0", "v1"] {
+        let built = Entry::Built {
+            item: item.to_owned(),
+            artifact: "artifact-0".to_owned(),
+            ms: 1,
+            spared_ms: None,
+        };
+        journal.append(&built).expect("it is written");
+    }
+    drop(journal);
+    let (finding, _) = place.go(&mut world).expect("an answer");
+    assert_eq!(found(&finding), 2);
+    assert!(!world.runs.contains(&1), "{:?}", world.runs);
 }

@@ -38,6 +38,8 @@ const SNAPSHOTS: &str = "snapshots";
 struct Confirmed {
     before: Vec<Checked>,
     reverted: Option<revert::Reverted>,
+    /// Items that the answer leaves out by a guess.
+    unchecked: Vec<usize>,
 }
 
 /// A bisection, whatever kind of range it is over.
@@ -118,7 +120,10 @@ impl<'a> Bisection<'a> {
             driver.each().map_err(broke_off)?;
         }
         let state = driver.state().clone();
-        let mut confirmed = Confirmed::default();
+        let mut confirmed = Confirmed {
+            unchecked: driver.unchecked(&finding),
+            ..Confirmed::default()
+        };
         if let Finding::Search(Conclusion::Found { item, .. }) = &finding {
             let (planned, request) = (&self.planned, self.request);
             confirmed.before = predecessor::check(&mut bench, *item, &state, planned, &dir, request)?;
@@ -304,6 +309,7 @@ impl<'a> Bisection<'a> {
             setting: &self.setting,
             before: confirmed.before,
             reverted: confirmed.reverted,
+            unchecked: confirmed.unchecked,
             hunks: Vec::new(),
             dir,
         };

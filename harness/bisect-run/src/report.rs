@@ -32,6 +32,13 @@ struct ResultFile<'a> {
     probability: f64,
     /// What the first changed item follows on.
     follows: Vec<String>,
+    /// How often the kernel of the good end was run, and what it means if it never was.
+    good_end_runs: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    good_end: Option<String>,
+    /// Items that the answer leaves out by a guess that nothing checks.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unchecked: Vec<String>,
     kernels: usize,
     runs: u32,
     /// Time of builds and of runs, in milliseconds.
@@ -114,6 +121,9 @@ impl BisectReport<'_> {
             first_changed,
             probability,
             follows,
+            good_end_runs: self.good_end_runs(),
+            good_end: self.good_end(),
+            unchecked: self.unchecked.iter().map(|item| names[*item].clone()).collect(),
             kernels: self.kernels(),
             runs: self.state.runs.0,
             build_ms: self.state.builds.values().map(|build| build.ms).sum(),

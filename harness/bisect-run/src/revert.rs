@@ -23,6 +23,8 @@ const CHEAP: f64 = 0.25;
 pub(crate) struct Reverted {
     /// The newest item and the change, for a person.
     pub(crate) what: String,
+    /// What the change does.
+    direction: Direction,
     /// What came of it.
     pub(crate) outcome: Came,
 }
@@ -49,7 +51,16 @@ pub(crate) enum Came {
 
 impl fmt::Display for Reverted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.what, self.outcome)
+        write!(f, "{}: {}", self.what, self.outcome)?;
+        match (&self.outcome, self.direction) {
+            (Came::Ran(1.., ..), Direction::Regression) => f.write_str(
+                ", which does not confirm it: it fails without the change, too, by a later one or by more than one",
+            ),
+            (Came::Ran(0, 1.., _), Direction::Fix) => {
+                f.write_str(", which does not confirm it: it passes without the change, too, perhaps by a later one")
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -103,6 +114,7 @@ pub(crate) fn confirm<M: Maker>(
         short(&planned.names[newest]),
         short(&planned.names[item])
     );
+    let direction = planned.direction;
     let dear = match request.options.confirm {
         Confirm::Never => return Ok(None),
         Confirm::Cheap => too_dear(bench, &tree, dir),
@@ -111,6 +123,7 @@ pub(crate) fn confirm<M: Maker>(
     if let Some(cost) = dear {
         let reverted = Reverted {
             what,
+            direction,
             outcome: Came::LeftOut(cost),
         };
         bench.say(&reverted.to_string());
@@ -122,6 +135,7 @@ pub(crate) fn confirm<M: Maker>(
         Err(reason) => {
             return Ok(Some(Reverted {
                 what,
+                direction,
                 outcome: Came::DoesNotBuild(reason.detail),
             }));
         }
@@ -130,6 +144,7 @@ pub(crate) fn confirm<M: Maker>(
     let (failed, passed, other) = runs(bench, &artifact, pinned, wanted, &|nth| place(dir, nth))?;
     let reverted = Reverted {
         what,
+        direction,
         outcome: Came::Ran(failed, passed, other),
     };
     bench.say(&reverted.to_string());
@@ -278,6 +293,7 @@ mod tests {
         let cost = too_dear(&bench, &tree, dir.path()).unwrap();
         let reverted = Reverted {
             what: "b without a".to_owned(),
+            direction: Direction::Fix,
             outcome: Came::LeftOut(cost),
         };
         assert_eq!(
@@ -285,6 +301,20 @@ mod tests {
             "b without a: not built, as 33 % of it would have to be made anew, in about 99 s (`--confirm always` does \
             it)"
         );
+        let ran = |direction, failed, passed| Reverted {
+            what: "b without a".to_owned(),
+            direction,
+            outcome: Came::Ran(failed, passed, 0),
+        };
+        for (direction, failed, passed, confirms) in [
+            (Direction::Regression, 0, 3, true),
+            (Direction::Regression, 1, 0, false),
+            (Direction::Fix, 1, 2, true),
+            (Direction::Fix, 0, 60, false),
+        ] {
+            let said = ran(direction, failed, passed).to_string();
+            assert_eq!(said.contains("does not confirm"), !confirms, "{said}");
+        }
         // As a bisection leaves it that came to its end.
         let artifact = Artifact {
             id: "k".to_owned(),

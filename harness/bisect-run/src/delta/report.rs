@@ -93,6 +93,7 @@ impl DeltaReport<'_> {
             setting: self.setting,
             before: Vec::new(),
             reverted: None,
+            unchecked: Vec::new(),
             hunks: self.hunks(),
             dir: self.dir,
         };

@@ -175,6 +175,13 @@ fn skipped(
             "the working copy has changes that are not committed; it is not looked at, and stays as it is".to_owned(),
         );
     }
+    if repository.is_shallow()? {
+        notes.push(
+            "this is a shallow clone: commits whose parents it lacks count as if they followed on the old end; \
+            `git fetch --unshallow` gets them"
+                .to_owned(),
+        );
+    }
     let index = index(commits);
     let mut skip = Vec::new();
     for rev in &range.skip {
@@ -252,6 +259,10 @@ fn apart(repository: &Repository, bad: &str, good: &str) -> Result<Failure, Fail
             and bisect between it and the end that differs from it",
             short(&base)
         ),
+        None if repository.is_shallow()? => {
+            "this is a shallow clone, whose history ends before they meet; `git fetch --unshallow` gets the rest"
+                .to_owned()
+        }
         None => "they have no history in common".to_owned(),
     };
     Ok(Failure::new(
@@ -381,6 +392,27 @@ mod tests {
         assert_eq!((outside[0].name.as_str(), outside[0].is_older), (&three[..12], false));
         assert_eq!(outside[0].tree.id, trees.repository.tree(&three).unwrap());
         assert!(trees.predecessors(at(&commits, "five"), old).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_shallow_clone_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let (_, trees) = trees(dir.path(), &[]);
+        let apart = |repository: &Repository, one: &str, other: &str| {
+            let [one, other] = [one, other].map(|rev| repository.commit("", rev).unwrap());
+            apart(repository, &one, &other).unwrap().message
+        };
+        let said = apart(&trees.repository, "side", "v1");
+        assert!(said.contains("their histories part at"), "{said}");
+        let address = format!("file://{}", dir.path().join("linux").display());
+        let clone = dir.path().join("clone");
+        let cloned = Command::new("git")
+            .args(["clone", "-q", "--bare", "--depth", "1", "--no-single-branch", &address])
+            .arg(&clone)
+            .status();
+        assert!(cloned.unwrap().success());
+        let said = apart(&Repository::open(&clone).unwrap(), "side", "v2");
+        assert!(said.contains("this is a shallow clone"), "{said}");
     }
 
     #[test]

@@ -193,6 +193,15 @@ impl Repository {
         Ok(text.lines().next().map(str::to_owned))
     }
 
+    /// Whether its history was cut off when it was cloned.
+    ///
+    /// # Errors
+    /// git fails.
+    pub(crate) fn is_shallow(&self) -> Result<bool, Failure> {
+        let finished = self.git(&["rev-parse", "--is-shallow-repository"], "")?;
+        Ok(finished.stdout.starts_with(b"true"))
+    }
+
     /// Whether tracked files of the working copy differ from what is committed.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use evidence::EvidenceBundle;
 use evidence::context::Tools;
@@ -168,7 +169,7 @@ impl<'a, M: Maker> Machines<'a, M> {
                 .join(&artifact.id)
                 .join(trial.fs.to_string())
                 .join(&trial.cases[0].name);
-            if let Some(cell) = judged.take(&key, &into) {
+            if let Some(cell) = judged.take(&key, &artifact.id, &into) {
                 let run = self.describe(artifact, std::slice::from_ref(&trial), dir, seed);
                 run.save()?;
                 return Ok(ran(cell, true));
@@ -268,6 +269,12 @@ impl<'a, M: Maker> Machines<'a, M> {
     }
 }
 
+/// Whether nothing was put into a directory since some time.
+fn is_older(dir: &Path, than: SystemTime) -> bool {
+    let modified = std::fs::metadata(dir).and_then(|dir| dir.modified());
+    modified.is_ok_and(|modified| modified < than)
+}
+
 /// What a program of the user's own is asked to do. The numbers keep arguments and rules apart.
 fn exec_subject(exec: &Exec) -> Vec<String> {
     let mut words = Vec::new();
@@ -302,8 +309,10 @@ impl<M: Maker> Bench for Machines<'_, M> {
     }
 
     fn make(&mut self, item: usize) -> Result<BuildOutcome, Failure> {
+        let began = SystemTime::now();
         Ok(match self.artifact(item)? {
             Ok(artifact) => BuildOutcome::Ready {
+                is_kept: is_older(&artifact.dir, began),
                 artifact: artifact.hash,
             },
             Err(reason) => BuildOutcome::Unfit(reason),

@@ -37,6 +37,8 @@ pub enum BuildOutcome {
     Ready {
         /// Hash of what came out: items with the same one are the same.
         artifact: String,
+        /// Whether it was there already, and so cost nothing.
+        is_kept: bool,
     },
     /// It cannot, and that is the item's own fault.
     Unfit(Reason),

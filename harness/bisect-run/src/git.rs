@@ -75,16 +75,10 @@ pub(crate) fn range(
         bad,
         good,
     };
-    let trees = commits.iter().map(|commit| {
-        Ok(Tree {
-            id: commit.tree.clone(),
-            name: short(&commit.id),
-            alternates: vec![repository.objects.clone()],
-        })
-    });
+    let tree = |commit: &Commit| Ok(tree(commit, &repository));
     let again = |commit: &Commit| again(given, &repository.dir, &commit.id);
     let trees = Trees {
-        trees: trees.collect(),
+        trees: commits.iter().map(tree).collect(),
         ids: commits.iter().map(|commit| short(&commit.id)).collect(),
         patched_over: None,
         again: commits.iter().map(again).collect(),
@@ -99,6 +93,14 @@ pub(crate) fn range(
         ahead: Background::new(request.options.ahead),
     };
     Ok((planned, trees, kernel))
+}
+
+fn tree(commit: &Commit, repository: &Repository) -> Tree {
+    Tree {
+        id: commit.tree.clone(),
+        name: short(&commit.id),
+        alternates: vec![repository.objects.clone()],
+    }
 }
 
 /// The commits of both ends, the bad one first, and which of them is the newer one.
@@ -326,13 +328,7 @@ mod tests {
         let paths: Vec<String> = paths.iter().map(|path| (*path).to_owned()).collect();
         let commits = repository.range(&old, &new, false, &paths).unwrap();
         let cache = Cache::at(dir.join("cache"));
-        let tree = |commit: &Commit| {
-            Ok(Tree {
-                id: commit.tree.clone(),
-                name: short(&commit.id),
-                alternates: vec![repository.objects.clone()],
-            })
-        };
+        let tree = |commit: &Commit| Ok(tree(commit, &repository));
         let trees = Trees {
             trees: commits.iter().map(tree).collect(),
             ids: commits.iter().map(|commit| short(&commit.id)).collect(),

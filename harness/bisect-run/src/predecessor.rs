@@ -1,5 +1,5 @@
-//! What the change follows on in its repository, where that is no item of the range: paths leave it out, or it forked off
-//! before the old end. The runs of the search tell nothing of it, so it is run on its own.
+//! What the change follows on in its repository, where that is no item of the range: paths leave it out, or it forked
+//! off before the old end. The runs of the search tell nothing of it, so it is run on its own.
 
 use std::fmt;
 use std::path::Path;

@@ -271,6 +271,24 @@ mod tests {
     }
 
     #[test]
+    fn what_does_not_confirm_a_change_is_said() {
+        let ran = |direction, failed, passed| Reverted {
+            what: "b without a".to_owned(),
+            direction,
+            outcome: Came::Ran(failed, passed, 0),
+        };
+        for (direction, failed, passed, confirms) in [
+            (Direction::Regression, 0, 3, true),
+            (Direction::Regression, 1, 0, false),
+            (Direction::Fix, 1, 2, true),
+            (Direction::Fix, 0, 60, false),
+        ] {
+            let said = ran(direction, failed, passed).to_string();
+            assert_eq!(said.contains("does not confirm"), !confirms, "{said}");
+        }
+    }
+
+    #[test]
     fn what_is_dear_is_said_and_what_was_run_is_not_taken_back() {
         let dir = tempfile::tempdir().unwrap();
         let setting = Setting::of_test();
@@ -301,20 +319,6 @@ mod tests {
             "b without a: not built, as 33 % of it would have to be made anew, in about 99 s (`--confirm always` does \
             it)"
         );
-        let ran = |direction, failed, passed| Reverted {
-            what: "b without a".to_owned(),
-            direction,
-            outcome: Came::Ran(failed, passed, 0),
-        };
-        for (direction, failed, passed, confirms) in [
-            (Direction::Regression, 0, 3, true),
-            (Direction::Regression, 1, 0, false),
-            (Direction::Fix, 1, 2, true),
-            (Direction::Fix, 0, 60, false),
-        ] {
-            let said = ran(direction, failed, passed).to_string();
-            assert_eq!(said.contains("does not confirm"), !confirms, "{said}");
-        }
         // As a bisection leaves it that came to its end.
         let artifact = Artifact {
             id: "k".to_owned(),

@@ -61,8 +61,7 @@ pub(crate) fn range(
         notes,
     } = states(range, &base_tree, &repo, &cache)?;
     let parents = Planned::line(names.len());
-    let of = |tree: Option<&Tree>| tree.map_or_else(String::new, |tree| short(&tree.id));
-    let (first, last) = (of(trees.first()), of(trees.last()));
+    let [first, last] = [trees.first(), trees.last()].map(|tree| tree.map_or_else(String::new, |tree| short(&tree.id)));
     let (bad, good) = match direction {
         Direction::Regression => (last, first),
         Direction::Fix => (first, last),

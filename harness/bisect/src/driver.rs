@@ -360,7 +360,7 @@ impl<'a, B: Bench> Driver<'a, B> {
     /// An item that a conclusion needs to have been run and was not: the change itself, or those among which it is, and
     /// what they follow on.
     fn unconfirmed(&mut self, conclusion: &Conclusion) -> Result<Option<usize>, DriverError<B::Error>> {
-        let items = concerned(conclusion);
+        let items = conclusion.items();
         let parents = items.iter().flat_map(|item| (self.parents)(*item));
         let needed: BTreeSet<usize> = items.iter().copied().chain(parents).collect();
         for needed in needed.into_iter().rev() {
@@ -488,15 +488,6 @@ impl<'a, B: Bench> Driver<'a, B> {
     fn unpinned(&self, ran: &Ran) -> Comparison {
         debug_assert!(ran.cell.verdict().failure().is_none(), "a failure has a signature");
         Signature::none().compare(&ran.cell, &ran.console)
-    }
-}
-
-/// The items that a conclusion names.
-fn concerned(conclusion: &Conclusion) -> Vec<usize> {
-    match conclusion {
-        Conclusion::Found { item, .. } => vec![*item],
-        Conclusion::Among { items, .. } => items.iter().map(|(item, _)| *item).collect(),
-        _ => Vec::new(),
     }
 }
 

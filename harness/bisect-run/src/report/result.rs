@@ -102,9 +102,8 @@ impl BisectReport<'_> {
         })
     }
 
-    /// For the terminal.
-    #[must_use]
-    pub(crate) fn render(&self) -> String {
+    /// What was found.
+    fn headline(&self) -> String {
         let mut text = String::new();
         let (word, before) = match self.planned.direction {
             Direction::Regression => ("fails since", "still passes"),
@@ -141,6 +140,13 @@ impl BisectReport<'_> {
             }
             _ => {}
         }
+        text
+    }
+
+    /// For the terminal.
+    #[must_use]
+    pub(crate) fn render(&self) -> String {
+        let mut text = self.headline();
         if let Some(signature) = &self.state.pinned {
             let _ = writeln!(text, "    {signature}");
         }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Bench, Driver, DriverError, Finding, concerned, short};
+use super::{Bench, Driver, DriverError, Finding, short};
 use crate::signature::Obstacle;
 
 impl<B: Bench> Driver<'_, B> {
@@ -61,14 +61,14 @@ impl<B: Bench> Driver<'_, B> {
         Ok(())
     }
 
-    /// Items that a conclusion leaves out by a guess that nothing checks: the item, or what it follows on, was not made,
-    /// and these are taken for the same. They do not build either, or a person left them out.
+    /// Items that a conclusion leaves out by a guess that nothing checks: what it names or what that follows on was not
+    /// made, and these are taken for the same. They do not build either, or a person left them out.
     #[must_use]
     pub fn unchecked(&self, finding: &Finding) -> Vec<usize> {
         let Finding::Search(conclusion) = finding else {
             return Vec::new();
         };
-        let named: BTreeSet<usize> = concerned(conclusion).into_iter().collect();
+        let named: BTreeSet<usize> = conclusion.items().into_iter().collect();
         let parents = named.iter().flat_map(|item| (self.parents)(*item));
         let around: BTreeSet<usize> = named.iter().copied().chain(parents).collect();
         let not_made = |item: &usize| !self.made.contains_key(item);

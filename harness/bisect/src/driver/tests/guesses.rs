@@ -78,3 +78,26 @@ fn what_a_person_leaves_out_and_is_guessed_is_said() {
     assert_eq!(found(&finding), 5);
     assert_eq!(world.unchecked, [0; 0]);
 }
+
+#[test]
+fn two_that_are_one_kernel_stay_so_where_a_kill_kept_that_from_the_journal() {
+    let place = Place::line(3, Direction::Regression);
+    let mut world = World {
+        artifacts: vec![0, 0, 1],
+        ..World::line(3, 2, 1.0)
+    };
+    let mut journal = Journal::create(&place.dir.path().join("journal.jsonl"), &place.header()).expect("a journal");
+    for item in ["v0", "v1"] {
+        let built = Entry::Built {
+            item: item.to_owned(),
+            artifact: "artifact-0".to_owned(),
+            ms: 1,
+            spared_ms: None,
+        };
+        journal.append(&built).expect("it is written");
+    }
+    drop(journal);
+    let (finding, _) = place.go(&mut world).expect("an answer");
+    assert_eq!(found(&finding), 2);
+    assert!(!world.runs.contains(&1), "{:?}", world.runs);
+}

@@ -316,8 +316,7 @@ impl Maker for Trees {
     }
 
     fn compiler(&self) -> Result<Option<String>, Failure> {
-        let cc = self.source.cc.as_deref().unwrap_or("gcc");
-        Ok(Some(build::make::toolchain(cc)?))
+        Ok(Some(build::toolchain(&self.source)?))
     }
 
     fn pace(&self) -> Pace {

@@ -45,6 +45,14 @@ struct How<'a> {
     stop: Option<&'a Stop>,
 }
 
+/// What the compiler and the linker of a kernel call themselves.
+///
+/// # Errors
+/// One of them is missing.
+pub fn toolchain(source: &TreeSource) -> Result<String, BuildError> {
+    make::toolchain(source.cc.as_deref().unwrap_or("gcc"))
+}
+
 /// Builds a tree, unless the store has what would come of it.
 ///
 /// # Errors

@@ -261,7 +261,7 @@ fn telling(said: &[String]) -> Vec<String> {
 ///
 /// # Errors
 /// The compiler is missing.
-pub fn toolchain(cc: &str) -> Result<String, BuildError> {
+pub(crate) fn toolchain(cc: &str) -> Result<String, BuildError> {
     let deadline = std::time::Duration::from_secs(60);
     let version = |program: &str, package: &'static str, arguments: &[&str]| {
         let mut command = tool::command(program, package)?;

@@ -179,8 +179,17 @@ fn directory(path: &Path) -> Result<Input, SourceError> {
         // A folder of MH's has a number for each mail.
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         let is_number = name.bytes().all(|byte| byte.is_ascii_digit());
-        let Ok(bytes) = bytes(&file) else { continue };
-        let Ok(entry) = entry(&file, &bytes) else { continue };
+        let entry_of = |bytes: &[u8]| entry(&file, bytes);
+        let read = bytes(&file).and_then(|bytes| Ok((entry_of(&bytes)?, bytes)));
+        let (entry, bytes) = match read {
+            Ok(read) => read,
+            // `0002-x.patch.bz2`: its name says that it is one of them.
+            Err(error) if is_named(&file.with_extension("")) => {
+                input.notes.push(format!("left out: {error}"));
+                continue;
+            }
+            Err(_) => continue,
+        };
         if is_number && mbox::is_mail(&bytes) {
             input.entries.push(entry);
         } else if entry.mails.iter().any(|mail| !mail.diffs.is_empty()) {

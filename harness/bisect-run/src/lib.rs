@@ -89,7 +89,9 @@ pub fn run(request: &Request) -> Result<Exit, Failure> {
             bisection.run(trees)
         }
         RangeRequest::Series(range) => {
-            prepare::host(options.yes)?;
+            if !options.dry_run {
+                prepare::host(options.yes)?;
+            }
             let (planned, trees, kernel) = series::range(request, range, &setting.places, &manifest)?;
             let bisection = Bisection::new(request, setting, planned, &kernel)?;
             if !options.dry_run {
@@ -98,10 +100,14 @@ pub fn run(request: &Request) -> Result<Exit, Failure> {
             bisection.run(trees)
         }
         RangeRequest::Delta(range) => {
-            prepare::host(options.yes)?;
+            if !options.dry_run {
+                prepare::host(options.yes)?;
+            }
             let (planned, trees, kernel) = delta::range(request, range, &setting.places, &manifest)?;
             let bisection = Bisection::new(request, setting, planned, &kernel)?;
-            prepare::kernel_tools(&[&kernel], options.yes)?;
+            if !options.dry_run {
+                prepare::kernel_tools(&[&kernel], options.yes)?;
+            }
             bisection.delta(trees, range)
         }
     }

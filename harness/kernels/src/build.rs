@@ -18,6 +18,7 @@ mod keep;
 pub mod line;
 pub mod make;
 mod stop;
+mod unfinished;
 pub mod uses;
 
 use std::fs;

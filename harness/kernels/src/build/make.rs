@@ -11,6 +11,7 @@ use std::sync::Mutex;
 
 use super::error::BuildError;
 use super::stop::Stop;
+use super::unfinished;
 use host::cache::CacheError;
 use host::progress::Step;
 use host::tool::{self, ToolError};
@@ -57,6 +58,7 @@ impl Make<'_> {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        unfinished::begin(self.objects)?;
         let spawned = match self.stop {
             Some(stop) => stop.spawn(&mut command),
             None => command.spawn(),
@@ -73,6 +75,10 @@ impl Make<'_> {
         let status = child.wait().map_err(failed)?;
         if let Some(stop) = self.stop {
             stop.ended();
+        }
+        // One that is asked to stop tidies up, too.
+        if status.code().is_some() || self.stop.is_some_and(Stop::is_stopped) {
+            unfinished::end(self.objects)?;
         }
         if status.success() {
             return Ok(made);

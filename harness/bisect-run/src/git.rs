@@ -391,6 +391,18 @@ mod tests {
     }
 
     #[test]
+    fn trees_are_compared_within_some_folders() {
+        let dir = tempfile::tempdir().unwrap();
+        let (commits, trees) = trees(dir.path(), &[]);
+        let pair = [(commits[0].tree.clone(), commits.last().unwrap().tree.clone())];
+        let differ = |within: &[&str]| trees.repository.differences_within(&pair, within).unwrap().remove(0);
+        let all = differ(&[]);
+        assert!(all.contains(&("mm/c.c".to_owned(), true)) && all.len() == 6, "{all:?}");
+        assert_eq!(differ(&["mm", "Makefile"]), [("mm/c.c".to_owned(), true)]);
+        assert_eq!(differ(&["fs"]).len(), 5);
+    }
+
+    #[test]
     fn a_shallow_clone_is_told() {
         let dir = tempfile::tempdir().unwrap();
         let (_, trees) = trees(dir.path(), &[]);

@@ -307,8 +307,22 @@ impl Repository {
     /// # Errors
     /// git fails.
     pub(crate) fn differences(&self, pairs: &[(String, String)]) -> Result<Vec<Vec<(String, bool)>>, Failure> {
+        self.differences_within(pairs, &[])
+    }
+
+    /// The same within some directories and files; everywhere if there are none.
+    ///
+    /// # Errors
+    /// git fails.
+    pub(crate) fn differences_within(
+        &self,
+        pairs: &[(String, String)],
+        within: &[&str],
+    ) -> Result<Vec<Vec<(String, bool)>>, Failure> {
         let input: String = pairs.iter().map(|(from, to)| format!("{from} {to}\n")).collect();
-        let text = self.text(&["diff-tree", "--stdin", "-r", "--no-renames", "--name-status"], &input)?;
+        let mut args = vec!["diff-tree", "--stdin", "-r", "--no-renames", "--name-status", "--"];
+        args.extend(within);
+        let text = self.text(&args, &input)?;
         let mut by_pair: HashMap<(&str, &str), Vec<(String, bool)>> = HashMap::new();
         let mut at = ("", "");
         for line in text.lines() {

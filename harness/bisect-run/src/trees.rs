@@ -272,20 +272,20 @@ impl Maker for Trees {
     }
 
     fn prices(&self, items: &[usize]) -> Vec<Price> {
-        // Where there is no tree, nothing is built.
+        // Where there is no tree (a patch does not apply), nothing is built. That is no reason to ask for it first.
         let known: Vec<Option<Tree>> = items.iter().map(|item| self.as_built(*item)).collect();
         let trees: Vec<Tree> = known.iter().flatten().cloned().collect();
         let mut prices = self.prices_of(&trees).into_iter();
         if prices.len() < trees.len() {
             return Vec::new();
         }
-        let nothing = Price {
-            nearest: 0.0,
-            last: 0.0,
+        let whole = Price {
+            nearest: 1.0,
+            last: 1.0,
         };
         let priced = known
             .iter()
-            .map(|tree| tree.as_ref().and_then(|_| prices.next()).unwrap_or(nothing));
+            .map(|tree| tree.as_ref().and_then(|_| prices.next()).unwrap_or(whole));
         priced.collect()
     }
 

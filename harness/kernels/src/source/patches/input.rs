@@ -174,6 +174,32 @@ fn directory(path: &Path) -> Result<Input, SourceError> {
             unknown.push(file);
         }
     }
+    unnamed(unknown, &mut input);
+    let below = below(path, &mut input.notes)?;
+    if input.entries.is_empty() {
+        let list = below
+            .iter()
+            .map(|below| below.join("series"))
+            .find(|list| list.is_file());
+        let list = list.map(|list| format!("{} is such a file", list.display()));
+        let hints: String = list
+            .into_iter()
+            .chain(input.notes)
+            .map(|hint| format!("; {hint}"))
+            .collect();
+        let endings: Vec<String> = ENDINGS.iter().map(|ending| format!("*.{ending}")).collect();
+        let reason = format!(
+            "expected a file `series`, a maildir, or {} in the directory{hints}",
+            endings.join(", ")
+        );
+        return Err(no_patch(path, &reason));
+    }
+    Ok(input)
+}
+
+/// Takes files whose names do not end like a patch's or a mail's: mails of a folder of MH's. Others that hold a patch
+/// are named.
+fn unnamed(unknown: Vec<PathBuf>, input: &mut Input) {
     let named = input.entries.len();
     for file in unknown {
         // A folder of MH's has a number for each mail.
@@ -205,26 +231,6 @@ fn directory(path: &Path) -> Result<Input, SourceError> {
             name.parse::<u64>().unwrap_or_default()
         });
     }
-    let below = below(path, &mut input.notes)?;
-    if input.entries.is_empty() {
-        let list = below
-            .iter()
-            .map(|below| below.join("series"))
-            .find(|list| list.is_file());
-        let list = list.map(|list| format!("{} is such a file", list.display()));
-        let hints: String = list
-            .into_iter()
-            .chain(input.notes)
-            .map(|hint| format!("; {hint}"))
-            .collect();
-        let endings: Vec<String> = ENDINGS.iter().map(|ending| format!("*.{ending}")).collect();
-        let reason = format!(
-            "expected a file `series`, a maildir, or {} in the directory{hints}",
-            endings.join(", ")
-        );
-        return Err(no_patch(path, &reason));
-    }
-    Ok(input)
 }
 
 /// The directories in one that are not read; a note names those that hold patches.

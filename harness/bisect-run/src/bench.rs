@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use evidence::EvidenceBundle;
 use evidence::context::Tools;
@@ -25,7 +26,7 @@ use run::cell_file;
 use run::prepare;
 use run::programs::programs;
 use run::trial;
-use run::{KernelOrigin, Run, Trial};
+use run::{Exec, KernelOrigin, Run, Trial};
 use verdict::results::Cell;
 use verdict::{Judgement, Stage};
 
@@ -168,7 +169,7 @@ impl<'a, M: Maker> Machines<'a, M> {
                 .join(&artifact.id)
                 .join(trial.fs.to_string())
                 .join(&trial.cases[0].name);
-            if let Some(cell) = judged.take(&key, &into) {
+            if let Some(cell) = judged.take(&key, &artifact.id, &into) {
                 let run = self.describe(artifact, std::slice::from_ref(&trial), dir, seed);
                 run.save()?;
                 return Ok(ran(cell, true));
@@ -214,11 +215,7 @@ impl<'a, M: Maker> Machines<'a, M> {
             ));
         };
         let subject = match (&setting.exec, run::cases::find(&trial.cases[0].name)) {
-            (Some(exec), _) => {
-                let mut words: Vec<String> = exec.args.iter().chain(&exec.plan.rules).cloned().collect();
-                words.extend(exec.time.map(|time| format!("{time:?}")));
-                words
-            }
+            (Some(exec), _) => exec_subject(exec),
             (None, Some(case)) => vec![format!("{:?}", (case.params, case.rules, case.needs, case.disk))],
             (None, None) => Vec::new(),
         };
@@ -272,6 +269,23 @@ impl<'a, M: Maker> Machines<'a, M> {
     }
 }
 
+/// Whether nothing was put into a directory since some time.
+fn is_older(dir: &Path, than: SystemTime) -> bool {
+    let modified = std::fs::metadata(dir).and_then(|dir| dir.modified());
+    modified.is_ok_and(|modified| modified < than)
+}
+
+/// What a program of the user's own is asked to do. The numbers keep arguments and rules apart.
+fn exec_subject(exec: &Exec) -> Vec<String> {
+    let mut words = Vec::new();
+    for list in [&exec.args, &exec.plan.rules] {
+        words.push(list.len().to_string());
+        words.extend(list.iter().cloned());
+    }
+    words.extend(exec.time.map(|time| format!("{time:?}")));
+    words
+}
+
 /// A cell with its console; one whose evidence cannot be read says nothing of its item.
 fn ran(mut cell: Cell, known: bool) -> Ran {
     let console = match EvidenceBundle::load(&cell.dir) {
@@ -295,8 +309,10 @@ impl<M: Maker> Bench for Machines<'_, M> {
     }
 
     fn make(&mut self, item: usize) -> Result<BuildOutcome, Failure> {
+        let began = SystemTime::now();
         Ok(match self.artifact(item)? {
             Ok(artifact) => BuildOutcome::Ready {
+                is_kept: is_older(&artifact.dir, began),
                 artifact: artifact.hash,
             },
             Err(reason) => BuildOutcome::Unfit(reason),
@@ -342,5 +358,29 @@ impl<M: Maker> Bench for Machines<'_, M> {
 
     fn say(&self, line: &str) {
         self.progress.say(line);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use run::FaultPlan;
+
+    #[test]
+    fn an_argument_is_no_rule() {
+        let exec = |args: &[&str], rules: &[&str]| {
+            let own = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+            exec_subject(&Exec {
+                program: PathBuf::from("p"),
+                args: own(args),
+                time: None,
+                plan: FaultPlan {
+                    rules: own(rules),
+                    ..FaultPlan::default()
+                },
+            })
+        };
+        assert_ne!(exec(&["a", "fail write"], &[]), exec(&["a"], &["fail write"]));
+        assert_eq!(exec(&["a"], &["fail write"]), exec(&["a"], &["fail write"]));
     }
 }

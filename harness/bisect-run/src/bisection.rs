@@ -9,9 +9,10 @@ use crate::bench::Machines;
 use crate::cell::Selection;
 use crate::delta::DeltaRequest;
 use crate::dry_run::dry_run;
-use crate::journal::{JOURNAL, broke_off, open};
+use crate::journal::{broke_off, forget, open};
 use crate::maker::Maker;
 use crate::plan::Planned;
+use crate::predecessor::{self, Checked};
 use crate::report::{self, BisectReport};
 use crate::request::{DeltaRange, Request};
 use crate::revert;
@@ -31,6 +32,15 @@ use run::prepare;
 
 /// Snapshots of kernels that were built for it.
 const SNAPSHOTS: &str = "snapshots";
+
+/// What was run of the change that was found, beside the items of the range.
+#[derive(Default)]
+struct Confirmed {
+    before: Vec<Checked>,
+    reverted: Option<revert::Reverted>,
+    /// Items that the answer leaves out by a guess.
+    unchecked: Vec<usize>,
+}
 
 /// A bisection, whatever kind of range it is over.
 pub(crate) struct Bisection<'a> {
@@ -77,6 +87,7 @@ impl<'a> Bisection<'a> {
             self.setting.snapshots = Some(dir.join(SNAPSHOTS));
         }
         let progress = Progress::stderr();
+        let compiler = maker.compiler()?;
         let mut bench = Machines::new(maker, &self.setting, progress.clone());
         let Some(trial) = self
             .selection
@@ -85,7 +96,7 @@ impl<'a> Bisection<'a> {
             return Ok(Exit::NoAnswer);
         };
         let cell = format!("{} on {}", trial.cases[0].name, trial.fs);
-        let header = self.header(&trial.cases[0].name, trial.fs);
+        let header = self.header(&trial.cases[0].name, trial.fs, compiler);
         bench.look_at(trial.clone());
         let (journal, notices) = open(&dir, &header)?;
         for notice in notices {
@@ -109,13 +120,18 @@ impl<'a> Bisection<'a> {
             driver.each().map_err(broke_off)?;
         }
         let state = driver.state().clone();
-        let reverted = match &finding {
-            Finding::Search(Conclusion::Found { item, .. }) => {
-                revert::confirm(&mut bench, *item, &state, &self.planned, &dir, self.request)?
-            }
-            _ => None,
+        let mut confirmed = Confirmed {
+            unchecked: driver.unchecked(&finding),
+            ..Confirmed::default()
         };
-        let code = self.conclude(&finding, &state, &cell, &dir, &mut bench, reverted)?;
+        if let Finding::Search(Conclusion::Found { item, .. }) = &finding {
+            let (planned, request) = (&self.planned, self.request);
+            confirmed.before = predecessor::check(&mut bench, *item, &state, planned, &dir, request)?;
+            if !confirmed.before.iter().any(Checked::contradicts) {
+                confirmed.reverted = revert::confirm(&mut bench, *item, &state, planned, &dir, request)?;
+            }
+        }
+        let code = self.conclude(&finding, &state, &cell, &dir, &mut bench, confirmed)?;
         let _ = std::fs::remove_dir_all(dir.join(SNAPSHOTS));
         Ok(code)
     }
@@ -137,11 +153,12 @@ impl<'a> Bisection<'a> {
         }
         let dir = self.directory()?;
         self.setting.snapshots = Some(dir.join(SNAPSHOTS));
+        let compiler = trees.compiler()?;
         let mut bench = Machines::new(trees, &self.setting, Progress::stderr());
         let Some(trial) = self.selection.choose(&mut bench, 0, &dir, self.setting.seed)? else {
             return Ok(Exit::NoAnswer);
         };
-        let header = self.header(&trial.cases[0].name, trial.fs);
+        let header = self.header(&trial.cases[0].name, trial.fs, compiler);
         bench.look_at(trial);
         let asked = DeltaRequest {
             planned: &self.planned,
@@ -193,9 +210,8 @@ impl<'a> Bisection<'a> {
                     &self.asked()[..12]
                 )),
             };
-        if self.setting.options.restart && dir.join(JOURNAL).is_file() {
-            std::fs::remove_dir_all(&dir)
-                .map_err(|error| Failure::cannot_create(&dir.display().to_string(), &error))?;
+        if self.setting.options.restart {
+            forget(&dir)?;
         }
         std::fs::create_dir_all(&dir).map_err(|error| Failure::cannot_create(&dir.display().to_string(), &error))?;
         host::note!("journal and evidence: {}", dir.display());
@@ -214,16 +230,17 @@ impl<'a> Bisection<'a> {
         take(&planned.good);
         planned.scope.iter().for_each(|part| take(part));
         take(&self.selection.asked());
-        exec_words(self.setting.exec.as_ref())
-            .iter()
-            .for_each(|part| take(part));
-        rules(self.setting.exec.as_ref()).iter().for_each(|part| take(part));
+        let exec = self.setting.exec.as_ref();
+        for list in [exec_words(exec), rules(exec)] {
+            take(&list.len().to_string());
+            list.iter().for_each(|part| take(part));
+        }
         take(&self.setting.seed.to_string());
         take(&self.request.error.to_string());
         hex(&sum.finalize())
     }
 
-    fn header(&self, case: &str, fs: Fs) -> Header {
+    fn header(&self, case: &str, fs: Fs, compiler: Option<String>) -> Header {
         let planned = &self.planned;
         let mut range = Sha256::new();
         for name in &planned.names {
@@ -249,7 +266,9 @@ impl<'a> Bisection<'a> {
                 ("bioscope".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
                 ("QEMU".to_owned(), doctor::qemu_version().unwrap_or_default()),
             ]
-            .into(),
+            .into_iter()
+            .chain(compiler.map(|compiler| ("the compiler".to_owned(), compiler)))
+            .collect(),
         }
     }
 
@@ -260,7 +279,7 @@ impl<'a> Bisection<'a> {
         cell: &str,
         dir: &Path,
         bench: &mut Machines<'_, M>,
-        reverted: Option<revert::Reverted>,
+        confirmed: Confirmed,
     ) -> Result<Exit, Failure> {
         let said = match finding {
             Finding::Swapped { failure } => Some(format!(
@@ -271,7 +290,12 @@ impl<'a> Bisection<'a> {
             Finding::Search(conclusion) => report::wrong_ends(conclusion, &self.planned, state),
         };
         if let Some(said) = said {
-            host::out!("\n{said}\nevidence: {}", dir.join("runs").display());
+            host::out!("\n{said}");
+            if self.planned.kind == Kind::Series {
+                // Each was made and run, whatever the ends do.
+                host::out!("{}", report::states(&self.planned, state).trim_end());
+            }
+            host::out!("evidence: {}", dir.join("runs").display());
             return Ok(Exit::NoAnswer);
         }
         let Finding::Search(conclusion) = finding else {
@@ -283,24 +307,29 @@ impl<'a> Bisection<'a> {
             conclusion,
             cell,
             setting: &self.setting,
-            reverted,
+            before: confirmed.before,
+            reverted: confirmed.reverted,
+            unchecked: confirmed.unchecked,
             hunks: Vec::new(),
             dir,
         };
         report.write(bench)?;
         host::print::text(&format!("\n{}", report.render()));
         Ok(match conclusion {
-            Conclusion::Found { .. } => Exit::Success,
+            Conclusion::Found { .. } if report.contradiction().is_none() => Exit::Success,
             _ => Exit::NoAnswer,
         })
     }
 }
 
-/// A user's own program, by its content, its arguments, and how long it may run.
+/// A user's own program, by its content and its name (one of many names knows by it what to do), its arguments, and how
+/// long it may run.
 fn exec_words(exec: Option<&Exec>) -> Vec<String> {
     let Some(exec) = exec else { return Vec::new() };
     let program = std::fs::read(&exec.program).unwrap_or_default();
-    std::iter::once(hex(&Sha256::digest(&program))[..16].to_owned())
+    let name = exec.program.file_name().unwrap_or_default().to_string_lossy();
+    [hex(&Sha256::digest(&program))[..16].to_owned(), name.into_owned()]
+        .into_iter()
         .chain(exec.args.iter().cloned())
         .chain(exec.time.map(|time| format!("{time:?}")))
         .collect()
@@ -308,4 +337,30 @@ fn exec_words(exec: Option<&Exec>) -> Vec<String> {
 
 fn rules(exec: Option<&Exec>) -> Vec<String> {
     exec.map(|exec| exec.plan.rules.clone()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic here is the test's failure")]
+
+    use run::FaultPlan;
+
+    use super::*;
+
+    #[test]
+    fn a_program_is_known_by_its_name_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let words = |name: &str| {
+            let program = dir.path().join(name);
+            std::fs::write(&program, "busybox").unwrap();
+            exec_words(Some(&Exec {
+                program,
+                args: Vec::new(),
+                time: None,
+                plan: FaultPlan::default(),
+            }))
+        };
+        assert_ne!(words("true"), words("false"));
+        assert_eq!(words("true"), words("true"));
+    }
 }

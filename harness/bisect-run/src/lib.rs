@@ -9,7 +9,8 @@
 //!    `delta` does so for the difference of two trees.
 //! 3. `bench` is the driver's bench: it makes a kernel and runs the cell in a virtual machine, with one boot a run.
 //!    `verdict_cache` keeps the results of runs for later bisections, `ahead` builds kernels while a guest runs.
-//! 4. `report` prints the result and writes the directory to post from; `revert` confirms it before.
+//! 4. `report` prints the result and writes the directory to post from; `revert` and
+//!    `predecessor` confirm it before.
 //!
 //! A bisection resumes after SIGKILL without repeating a build or a run: its directory has the journal, the cell that
 //! was selected and what every run left. This crate knows nothing of how the search decides (that is `bisect`) or of
@@ -23,7 +24,8 @@
 //! maker patches setting
 //! bench dry_run releases trees
 //! cell git revert
-//! report series
+//! predecessor series
+//! report
 //! delta
 //! bisection
 //! ```
@@ -40,6 +42,7 @@ mod journal;
 mod maker;
 mod patches;
 mod plan;
+mod predecessor;
 mod releases;
 mod report;
 mod repository;
@@ -86,7 +89,9 @@ pub fn run(request: &Request) -> Result<Exit, Failure> {
             bisection.run(trees)
         }
         RangeRequest::Series(range) => {
-            prepare::host(options.yes)?;
+            if !options.dry_run {
+                prepare::host(options.yes)?;
+            }
             let (planned, trees, kernel) = series::range(request, range, &setting.places, &manifest)?;
             let bisection = Bisection::new(request, setting, planned, &kernel)?;
             if !options.dry_run {
@@ -95,10 +100,14 @@ pub fn run(request: &Request) -> Result<Exit, Failure> {
             bisection.run(trees)
         }
         RangeRequest::Delta(range) => {
-            prepare::host(options.yes)?;
+            if !options.dry_run {
+                prepare::host(options.yes)?;
+            }
             let (planned, trees, kernel) = delta::range(request, range, &setting.places, &manifest)?;
             let bisection = Bisection::new(request, setting, planned, &kernel)?;
-            prepare::kernel_tools(&[&kernel], options.yes)?;
+            if !options.dry_run {
+                prepare::kernel_tools(&[&kernel], options.yes)?;
+            }
             bisection.delta(trees, range)
         }
     }

@@ -10,6 +10,17 @@ use exit::{Exit, Failure};
 use kernels::Artifact;
 use kernels::source::Tree;
 
+/// A commit that an item follows on and that is no item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Predecessor {
+    /// For a person.
+    pub(crate) name: String,
+    /// Its source, as it is built.
+    pub(crate) tree: Tree,
+    /// Whether the old end contains it.
+    pub(crate) is_older: bool,
+}
+
 /// Who makes the kernels of a range.
 pub(crate) trait Maker {
     /// What a person calls an item in `cargo xtask test`, and how the item is run again with it: `--kernel
@@ -41,11 +52,19 @@ pub(crate) trait Maker {
         Ok(None)
     }
 
-    /// The kernel of a tree that is no item; the inner error says why it does not build.
+    /// What an item follows on and is no item, so that no run of the search tells anything of it. `old`: the old end.
+    ///
+    /// # Errors
+    /// git fails.
+    fn predecessors(&self, _item: usize, _old: &str) -> Result<Vec<Predecessor>, Failure> {
+        Ok(Vec::new())
+    }
+
+    /// The kernel of a tree that is no item, by a name of its own; the inner error says why it does not build.
     ///
     /// # Errors
     /// Something failed that is not the tree's fault.
-    fn make_of(&mut self, tree: &Tree) -> Result<Result<Artifact, Reason>, Failure> {
+    fn make_of(&mut self, _id: &str, tree: &Tree) -> Result<Result<Artifact, Reason>, Failure> {
         Err(Failure::new(
             Exit::Internal,
             format!("{} is no item of the range", tree.name),
@@ -76,6 +95,14 @@ pub(crate) trait Maker {
     /// # Errors
     /// What differs cannot be found out.
     fn foresee(&self) -> Result<Option<Vec<(usize, usize)>>, Failure> {
+        Ok(None)
+    }
+
+    /// What compiler and linker call themselves; none where nothing is built.
+    ///
+    /// # Errors
+    /// One of them is missing.
+    fn compiler(&self) -> Result<Option<String>, Failure> {
         Ok(None)
     }
 

@@ -58,9 +58,21 @@ impl CommonPatches {
         item: usize,
         repository: &Repository,
     ) -> Result<(PatchSet, Vec<(String, String)>), Failure> {
-        let Some(commit) = self.commits.get(item) else {
-            return Ok((PatchSet::default(), Vec::new()));
-        };
+        match self.commits.get(item) {
+            Some(commit) => self.of_commit(commit, repository),
+            None => Ok((PatchSet::default(), Vec::new())),
+        }
+    }
+
+    /// The same of a commit that need not be an item.
+    ///
+    /// # Errors
+    /// git fails.
+    pub(crate) fn of_commit(
+        &self,
+        commit: &str,
+        repository: &Repository,
+    ) -> Result<(PatchSet, Vec<(String, String)>), Failure> {
         let there = titles::there(&self.found, |found| repository.contains(commit, found))?;
         let titles: Vec<String> = there.iter().map(|(title, _)| title.clone()).collect();
         Ok((self.set.without(&titles), there))

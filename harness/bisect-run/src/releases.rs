@@ -68,7 +68,7 @@ pub(crate) fn range<'a>(
         kind: Kind::Releases,
         bad: bad.to_owned(),
         good: good.to_owned(),
-        scope: vec![format!("line {line}")],
+        scope: scope(line, &kernels),
         parents: Planned::line(names.len()),
         labels: kernels.iter().map(|(_, version)| version.clone()).collect(),
         names,
@@ -80,6 +80,15 @@ pub(crate) fn range<'a>(
         notes,
     };
     Ok((planned, kernels.into_iter().map(|(kernel, _)| kernel).collect()))
+}
+
+/// What the range depends on besides its ends: an id may stand for another version once a newer one is pinned, or in
+/// another manifest.
+fn scope(line: &str, kernels: &[Versioned<'_>]) -> Vec<String> {
+    let versions = kernels
+        .iter()
+        .map(|(kernel, version)| format!("{} {version}", kernel.id));
+    std::iter::once(format!("line {line}")).chain(versions).collect()
 }
 
 fn usage(message: String) -> Failure {
@@ -199,5 +208,32 @@ impl Maker for Releases<'_> {
             Err(error @ kernels::Error::Resolve(_)) => Ok(Err(unfit(Obstacle::NotHeld, &error))),
             Err(error) => Err(Failure::from(error)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic here is the test's failure")]
+
+    use super::*;
+
+    #[test]
+    fn another_version_under_the_same_id_is_another_range() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("kernels.toml");
+        let scope = |newest: &str| {
+            let kernel = |id: &str, version: &str| {
+                format!(
+                    "[[kernel]]\nid = \"{id}\"\nsuite = \"bookworm\"\npackage = \"linux-image-{id}\"\n\
+                    version = \"{version}\"\nline = \"6.1\"\nfs = [\"btrfs\"]\n"
+                )
+            };
+            std::fs::write(&path, kernel("a", "6.1.9-1") + &kernel("b", newest)).unwrap();
+            let lock = Lock::load(&dir.path().join("kernels.lock")).unwrap();
+            let manifest = Manifest::load(&path).unwrap();
+            range(&manifest, &lock, "b", "a").unwrap().0.scope
+        };
+        assert_eq!(scope("6.1.10-1"), ["line 6.1", "a 6.1.9-1", "b 6.1.10-1"]);
+        assert_ne!(scope("6.1.10-1"), scope("6.1.11-1"));
     }
 }

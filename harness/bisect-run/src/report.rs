@@ -15,7 +15,7 @@ use bisect::driver::{percent, short};
 use bisect::search::{Conclusion, Direction, End, RunOutcome};
 use bisect::state::State;
 use exit::{Exit, Failure};
-pub(crate) use result::{BisectReport, FOLDER};
+pub(crate) use result::{BisectReport, FOLDER, states};
 use sides::Side;
 
 /// `result.json`.
@@ -32,6 +32,13 @@ struct ResultFile<'a> {
     probability: f64,
     /// What the first changed item follows on.
     follows: Vec<String>,
+    /// How often the kernel of the good end was run, and what it means if it never was.
+    good_end_runs: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    good_end: Option<String>,
+    /// Items that the answer leaves out by a guess that nothing checks.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unchecked: Vec<String>,
     kernels: usize,
     runs: u32,
     /// Time of builds and of runs, in milliseconds.
@@ -40,6 +47,9 @@ struct ResultFile<'a> {
     /// What was spared by making kernels where and while they cost least, by an estimate.
     spared_ms: i64,
     skipped: Vec<(String, String)>,
+    /// What the first changed item follows on that is no item of the range, and what it showed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    outside: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reverted: Option<String>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
@@ -71,10 +81,13 @@ impl BisectReport<'_> {
         };
         if let [bad, good] = sides.as_slice() {
             put(&folder.join("reproduce.sh"), sides::script(bad, good).as_bytes())?;
-            put(&folder.join("report.txt"), mail::mail(self, bad, good).as_bytes())?;
-        } else {
-            put(&folder.join("report.txt"), self.render().as_bytes())?;
         }
+        let text = match sides.as_slice() {
+            [bad, good] if self.contradiction().is_none() => mail::mail(self, bad, good),
+            // Without what only a terminal shows.
+            _ => anstream::adapter::strip_str(&self.render()).to_string(),
+        };
+        put(&folder.join("report.txt"), text.as_bytes())?;
         Ok(())
     }
 
@@ -82,6 +95,7 @@ impl BisectReport<'_> {
     fn file(&self) -> ResultFile<'_> {
         let names = &self.planned.names;
         let (first_changed, probability) = match self.conclusion {
+            Conclusion::Found { .. } if self.contradiction().is_some() => (Vec::new(), 0.0),
             Conclusion::Found { item, probability } => (vec![(names[*item].clone(), *probability)], *probability),
             Conclusion::Among { items, probability } => (
                 items.iter().map(|(item, p)| (names[*item].clone(), *p)).collect(),
@@ -107,6 +121,9 @@ impl BisectReport<'_> {
             first_changed,
             probability,
             follows,
+            good_end_runs: self.good_end_runs(),
+            good_end: self.good_end(),
+            unchecked: self.unchecked.iter().map(|item| names[*item].clone()).collect(),
             kernels: self.kernels(),
             runs: self.state.runs.0,
             build_ms: self.state.builds.values().map(|build| build.ms).sum(),
@@ -115,6 +132,7 @@ impl BisectReport<'_> {
             skipped: skipped
                 .map(|(name, reason)| (name.clone(), reason.to_string()))
                 .collect(),
+            outside: self.before.iter().map(ToString::to_string).collect(),
             reverted: self.reverted.as_ref().map(ToString::to_string),
             hunks: &self.hunks,
             seed: self.setting.seed,

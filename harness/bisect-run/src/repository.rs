@@ -31,6 +31,17 @@ pub(crate) struct Commit {
     pub(crate) subject: String,
     /// Its parents, as far as history is looked at.
     pub(crate) parents: Vec<String>,
+    /// Its own parents, whatever is looked at: paths leave out what does not touch them. Of a merge only the first if
+    /// only first parents are followed.
+    pub(crate) own_parents: Vec<String>,
+}
+
+/// What git says of a commit.
+#[derive(Debug, Clone, Default)]
+struct Told {
+    tree: String,
+    parents: Vec<String>,
+    subject: String,
 }
 
 impl Repository {
@@ -151,6 +162,16 @@ impl Repository {
         ))
     }
 
+    /// The tree of a commit.
+    ///
+    /// # Errors
+    /// There is no such commit.
+    pub(crate) fn tree(&self, commit: &str) -> Result<String, Failure> {
+        let wanted = format!("{commit}^{{tree}}");
+        let text = self.text(&["rev-parse", "--verify", "--quiet", "--end-of-options", &wanted], "")?;
+        Ok(text.trim().to_owned())
+    }
+
     /// Whether one commit is contained in another.
     ///
     /// # Errors
@@ -170,6 +191,15 @@ impl Repository {
         let finished = self.git(&["merge-base", one, other], "")?;
         let text = String::from_utf8_lossy(&finished.stdout);
         Ok(text.lines().next().map(str::to_owned))
+    }
+
+    /// Whether its history was cut off when it was cloned.
+    ///
+    /// # Errors
+    /// git fails.
+    pub(crate) fn is_shallow(&self) -> Result<bool, Failure> {
+        let finished = self.git(&["rev-parse", "--is-shallow-repository"], "")?;
+        Ok(finished.stdout.starts_with(b"true"))
     }
 
     /// Whether tracked files of the working copy differ from what is committed.
@@ -232,16 +262,17 @@ impl Repository {
         }
         let ids = std::iter::once(old).chain(graph.iter().map(|(id, _)| id.as_str()));
         let told = self.told(ids)?;
+        let followed = |parents: Vec<String>| {
+            let most = if first_parent { 1 } else { usize::MAX };
+            parents.into_iter().take(most).collect()
+        };
         let commit = |id: String, parents: Vec<String>| {
-            let (tree, subject) = told.get(&id).cloned().unwrap_or_default();
+            let told = told.get(&id).cloned().unwrap_or_default();
             Commit {
-                tree,
-                subject,
-                parents: if first_parent {
-                    parents.into_iter().take(1).collect()
-                } else {
-                    parents
-                },
+                tree: told.tree,
+                subject: told.subject,
+                parents: followed(parents),
+                own_parents: followed(told.parents),
                 id,
             }
         };
@@ -251,16 +282,22 @@ impl Repository {
             .collect())
     }
 
-    /// Tree and subject of commits, by their ids.
-    fn told<'a>(&self, ids: impl Iterator<Item = &'a str>) -> Result<HashMap<String, (String, String)>, Failure> {
+    /// What git says of commits, by their ids.
+    fn told<'a>(&self, ids: impl Iterator<Item = &'a str>) -> Result<HashMap<String, Told>, Failure> {
         let ids: String = ids.map(|id| format!("{id}\n")).collect();
         let told = self.text(
-            &["log", "--no-walk=unsorted", "--stdin", "--format=%H%x09%T%x09%s"],
+            &["log", "--no-walk=unsorted", "--stdin", "--format=%H%x09%T%x09%P%x09%s"],
             &ids,
         )?;
         let commit = |line: &str| {
-            let mut parts = line.splitn(3, '\t').map(str::to_owned);
-            Some((parts.next()?, (parts.next()?, parts.next()?)))
+            let mut parts = line.splitn(4, '\t').map(str::to_owned);
+            let (id, tree, parents) = (parts.next()?, parts.next()?, parts.next()?);
+            let told = Told {
+                tree,
+                parents: parents.split_whitespace().map(str::to_owned).collect(),
+                subject: parts.next()?,
+            };
+            Some((id, told))
         };
         Ok(told.lines().filter_map(commit).collect())
     }
@@ -270,8 +307,22 @@ impl Repository {
     /// # Errors
     /// git fails.
     pub(crate) fn differences(&self, pairs: &[(String, String)]) -> Result<Vec<Vec<(String, bool)>>, Failure> {
+        self.differences_within(pairs, &[])
+    }
+
+    /// The same within some directories and files; everywhere if there are none.
+    ///
+    /// # Errors
+    /// git fails.
+    pub(crate) fn differences_within(
+        &self,
+        pairs: &[(String, String)],
+        within: &[&str],
+    ) -> Result<Vec<Vec<(String, bool)>>, Failure> {
         let input: String = pairs.iter().map(|(from, to)| format!("{from} {to}\n")).collect();
-        let text = self.text(&["diff-tree", "--stdin", "-r", "--no-renames", "--name-status"], &input)?;
+        let mut args = vec!["diff-tree", "--stdin", "-r", "--no-renames", "--name-status", "--"];
+        args.extend(within);
+        let text = self.text(&args, &input)?;
         let mut by_pair: HashMap<(&str, &str), Vec<(String, bool)>> = HashMap::new();
         let mut at = ("", "");
         for line in text.lines() {

@@ -23,6 +23,8 @@ const CHEAP: f64 = 0.25;
 pub(crate) struct Reverted {
     /// The newest item and the change, for a person.
     pub(crate) what: String,
+    /// What the change does.
+    direction: Direction,
     /// What came of it.
     pub(crate) outcome: Came,
 }
@@ -49,8 +51,22 @@ pub(crate) enum Came {
 
 impl fmt::Display for Reverted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", self.what)?;
-        match &self.outcome {
+        write!(f, "{}: {}", self.what, self.outcome)?;
+        match (&self.outcome, self.direction) {
+            (Came::Ran(1.., ..), Direction::Regression) => f.write_str(
+                ", which does not confirm it: it fails without the change, too, by a later one or by more than one",
+            ),
+            (Came::Ran(0, 1.., _), Direction::Fix) => {
+                f.write_str(", which does not confirm it: it passes without the change, too, perhaps by a later one")
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Came {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             Came::Ran(failed, passed, 0) => write!(f, "{failed} of {} runs fail", failed + passed),
             Came::Ran(failed, passed, other) => {
                 write!(
@@ -98,51 +114,62 @@ pub(crate) fn confirm<M: Maker>(
         short(&planned.names[newest]),
         short(&planned.names[item])
     );
+    let direction = planned.direction;
     let dear = match request.options.confirm {
         Confirm::Never => return Ok(None),
-        Confirm::Cheap => too_dear(bench, &tree, newest, dir),
+        Confirm::Cheap => too_dear(bench, &tree, dir),
         Confirm::Always => None,
     };
     if let Some(cost) = dear {
         let reverted = Reverted {
             what,
+            direction,
             outcome: Came::LeftOut(cost),
         };
         bench.say(&reverted.to_string());
         return Ok(Some(reverted));
     }
-    let artifact = match bench.maker.make_of(&tree)? {
+    let id = format!("{}-reverted", short(&planned.names[newest]));
+    let artifact = match bench.maker.make_of(&id, &tree)? {
         Ok(artifact) => artifact,
         Err(reason) => {
             return Ok(Some(Reverted {
                 what,
+                direction,
                 outcome: Came::DoesNotBuild(reason.detail),
             }));
         }
     };
-    let before = planned.parents[item].first();
-    let shown = before
-        .into_iter()
-        .flat_map(|parent| state.shown_by(&planned.names[*parent]));
-    let passes = shown.filter(|shown| shown.outcome == RunOutcome::Passed);
-    let wanted = match planned.direction {
-        Direction::Regression => u32::try_from(passes.count()).unwrap_or(1).max(1),
-        Direction::Fix => request.patience,
-    };
-    let (failed, passed, other) = runs(bench, &artifact, pinned, newest, wanted, dir)?;
+    let wanted = wanted(item, state, planned, request);
+    let (failed, passed, other) = runs(bench, &artifact, pinned, wanted, &|nth| place(dir, nth))?;
     let reverted = Reverted {
         what,
+        direction,
         outcome: Came::Ran(failed, passed, other),
     };
     bench.say(&reverted.to_string());
     Ok(Some(reverted))
 }
 
+/// How often a kernel is run that is as before the change, unless it fails: as often as the item before the change
+/// passed where it should pass; where it should fail, until it does.
+pub(crate) fn wanted(item: usize, state: &State, planned: &Planned, request: &Request) -> u32 {
+    let before = planned.parents[item].first();
+    let shown = before
+        .into_iter()
+        .flat_map(|parent| state.shown_by(&planned.names[*parent]));
+    let passes = shown.filter(|shown| shown.outcome == RunOutcome::Passed);
+    match planned.direction {
+        Direction::Regression => u32::try_from(passes.count()).unwrap_or(1).max(1),
+        Direction::Fix => request.patience,
+    }
+}
+
 /// What a build costs that is not cheap; none if it is, or if the bisection has run it: what came of that still holds
 /// when something else was built meanwhile.
-fn too_dear<M: Maker>(bench: &Machines<'_, M>, tree: &Tree, newest: usize, dir: &Path) -> Option<Cost> {
+fn too_dear<M: Maker>(bench: &Machines<'_, M>, tree: &Tree, dir: &Path) -> Option<Cost> {
     let part = bench.maker.price_of(tree)?.nearest;
-    if part <= CHEAP || bench.left(newest, &place(dir, 1)).is_some() {
+    if part <= CHEAP || bench.left(0, &place(dir, 1)).is_some() {
         return None;
     }
     let whole_s = bench.maker.pace().whole_s;
@@ -158,19 +185,18 @@ fn place(dir: &Path, nth: u32) -> PathBuf {
 }
 
 /// Runs a kernel this often, unless it fails before: how many runs failed as pinned, passed, said nothing of it.
-fn runs<M: Maker>(
+pub(crate) fn runs<M: Maker>(
     bench: &mut Machines<'_, M>,
     artifact: &Artifact,
     pinned: &Signature,
-    newest: usize,
     wanted: u32,
-    dir: &Path,
+    place: &dyn Fn(u32) -> PathBuf,
 ) -> Result<(u32, u32, u32), Failure> {
     let (mut failed, mut passed, mut other) = (0, 0, 0);
     for nth in 1..=wanted {
-        let place = place(dir, nth);
+        let place = place(nth);
         // A run that a killed bisection finished; its result is the last file that it writes.
-        let ran = match bench.left(newest, &place) {
+        let ran = match bench.left(0, &place) {
             Some(ran) => ran,
             None => {
                 if place.exists() {
@@ -245,6 +271,24 @@ mod tests {
     }
 
     #[test]
+    fn what_does_not_confirm_a_change_is_said() {
+        let ran = |direction, failed, passed| Reverted {
+            what: "b without a".to_owned(),
+            direction,
+            outcome: Came::Ran(failed, passed, 0),
+        };
+        for (direction, failed, passed, confirms) in [
+            (Direction::Regression, 0, 3, true),
+            (Direction::Regression, 1, 0, false),
+            (Direction::Fix, 1, 2, true),
+            (Direction::Fix, 0, 60, false),
+        ] {
+            let said = ran(direction, failed, passed).to_string();
+            assert_eq!(said.contains("does not confirm"), !confirms, "{said}");
+        }
+    }
+
+    #[test]
     fn what_is_dear_is_said_and_what_was_run_is_not_taken_back() {
         let dir = tempfile::tempdir().unwrap();
         let setting = Setting::of_test();
@@ -264,9 +308,10 @@ mod tests {
             name: "t".to_owned(),
             alternates: Vec::new(),
         };
-        let cost = too_dear(&bench, &tree, 0, dir.path()).unwrap();
+        let cost = too_dear(&bench, &tree, dir.path()).unwrap();
         let reverted = Reverted {
             what: "b without a".to_owned(),
+            direction: Direction::Fix,
             outcome: Came::LeftOut(cost),
         };
         assert_eq!(
@@ -299,6 +344,6 @@ mod tests {
             ..Cell::new("k", Fs::Btrfs, "exec", judgement, None)
         };
         cell_file::save(&cell, &cell_dir).unwrap();
-        assert_eq!(too_dear(&bench, &tree, 0, dir.path()), None);
+        assert_eq!(too_dear(&bench, &tree, dir.path()), None);
     }
 }

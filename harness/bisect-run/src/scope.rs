@@ -4,23 +4,23 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use kernels::GivenTree;
 use kernels::store::hex;
+use kernels::{ConfigPart, TreeSource};
 use sha2::{Digest, Sha256};
 
 /// Digits of a content's sum that are shown.
 const DIGITS: usize = 12;
 
-/// The parts of the configuration and the compiler of a tree.
-pub(crate) fn build(given: &GivenTree) -> Vec<String> {
-    let given = given.absolute();
-    let part = |part: &String| {
-        let path = Path::new(part);
-        let named = if path.is_absolute() { file(path) } else { part.clone() };
-        format!("--config {named}")
+/// How a tree is built: the parts of its configuration with their content, which ready ones change with bioscope, the
+/// compiler and make's variables.
+pub(crate) fn build(source: &TreeSource) -> Vec<String> {
+    let part = |part: &ConfigPart| match part {
+        ConfigPart::Tiny | ConfigPart::Default => format!("--config {part}"),
+        ConfigPart::Whole(path) | ConfigPart::Fragment { path, .. } => format!("--config {}", file(path)),
     };
-    let mut words: Vec<String> = given.config.iter().map(part).collect();
-    words.extend(given.cc.iter().map(|cc| format!("--cc {cc}")));
+    let mut words: Vec<String> = source.config.iter().map(part).collect();
+    words.extend(source.cc.iter().map(|cc| format!("--cc {cc}")));
+    words.extend(source.make.iter().map(|(name, value)| format!("{name}={value}")));
     words
 }
 
@@ -59,6 +59,8 @@ fn content(files: &[PathBuf]) -> Option<String> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a panic here is the test's failure")]
 
+    use kernels::Origin;
+
     use super::*;
 
     #[test]
@@ -87,19 +89,39 @@ mod tests {
     }
 
     #[test]
-    fn a_ready_part_stays_a_name() {
-        let here = std::env::current_dir().unwrap();
-        let given = GivenTree {
-            config: ["base", "./Cargo.toml", "./not-there.config"]
-                .map(str::to_owned)
-                .to_vec(),
-            cc: Some("gcc-12".to_owned()),
-            ..GivenTree::default()
+    fn a_build_is_known_by_what_its_configuration_says() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("base.config");
+        let words = |text: &str| {
+            fs::write(&path, text).unwrap();
+            let source = TreeSource {
+                origin: Origin::Git {
+                    repository: String::new(),
+                    rev: String::new(),
+                    dirty: false,
+                },
+                patches: Vec::new(),
+                config: vec![
+                    ConfigPart::Tiny,
+                    ConfigPart::Fragment {
+                        name: "base".to_owned(),
+                        path: path.clone(),
+                    },
+                ],
+                cc: Some("gcc-12".to_owned()),
+                make: [("V".to_owned(), "1".to_owned())].into(),
+            };
+            build(&source)
         };
-        let words = build(&given);
-        assert_eq!(words[0], "--config base");
-        let there = format!("--config {} (", here.join("Cargo.toml").display());
-        assert!(words[1].starts_with(&there), "{words:?}");
-        assert_eq!(words[2..], ["--config ./not-there.config", "--cc gcc-12"]);
+        let first = words("CONFIG_A=y\n");
+        assert_eq!(first[0], "--config tinyconfig");
+        assert!(
+            first[1].starts_with(&format!("--config {} (", path.display())),
+            "{first:?}"
+        );
+        assert_eq!(first[2..], ["--cc gcc-12", "V=1"]);
+        // A ready fragment that another version of bioscope has otherwise.
+        assert_ne!(words("CONFIG_A=m\n"), first);
+        assert_eq!(words("CONFIG_A=y\n"), first);
     }
 }

@@ -22,7 +22,7 @@ use host::suggest;
 use host::words::quoted;
 use kernels::given::tree_kernel;
 use kernels::source::{PatchSet, Repo, Tree};
-use kernels::{self, Kernel, Manifest, Options, Source, TreeSource};
+use kernels::{self, GivenTree, Kernel, Manifest, Options, Source, TreeSource};
 use run::prepare;
 
 /// The words for the ends of a series.
@@ -61,8 +61,7 @@ pub(crate) fn range(
         notes,
     } = states(range, &base_tree, &repo, &cache)?;
     let parents = Planned::line(names.len());
-    let of = |tree: Option<&Tree>| tree.map_or_else(String::new, |tree| short(&tree.id));
-    let (first, last) = (of(trees.first()), of(trees.last()));
+    let [first, last] = [trees.first(), trees.last()].map(|tree| tree.map_or_else(String::new, |tree| short(&tree.id)));
     let (bad, good) = match direction {
         Direction::Regression => (last, first),
         Direction::Fix => (first, last),
@@ -71,7 +70,7 @@ pub(crate) fn range(
         kind: Kind::Series,
         bad,
         good,
-        scope: scope(range),
+        scope: scope(range, &source),
         names: names.clone(),
         labels,
         parents: parents.clone(),
@@ -83,7 +82,7 @@ pub(crate) fn range(
         notes,
     };
     let again = match &range.base {
-        SeriesBase::Tree(given) => again(given, &given.tree, &quoted(given.rev.as_deref().unwrap_or("HEAD"))),
+        SeriesBase::Tree(given) => again(given, &given.tree, &quoted(&fixed(given))),
         SeriesBase::Kernel(_) => again_kernel(&kernel.id, request.manifest.as_deref()),
     };
     let trees = Trees {
@@ -92,6 +91,7 @@ pub(crate) fn range(
         again: vec![again; names.len()],
         ids: names,
         parents,
+        own_parents: Vec::new(),
         // They are in the trees already.
         source: TreeSource {
             patches: Vec::new(),
@@ -184,6 +184,13 @@ fn states(range: &SeriesRange, base: &Tree, repo: &Repo, cache: &Cache) -> Resul
     Ok(states)
 }
 
+/// The revision of a tree by a name that does not move: HEAD and branches do. What is no repository stays as it is.
+fn fixed(given: &GivenTree) -> String {
+    let rev = given.rev.as_deref().unwrap_or("HEAD");
+    let commit = Repository::open(&given.tree).and_then(|repository| repository.commit("--base", rev));
+    commit.unwrap_or_else(|_| rev.to_owned())
+}
+
 /// A hint if the series was made for another commit of the tree than the base.
 fn other_base(range: &SeriesRange, commit: &str) -> Option<String> {
     let SeriesBase::Tree(given) = &range.base else {
@@ -208,12 +215,9 @@ fn other_base(range: &SeriesRange, commit: &str) -> Option<String> {
 }
 
 /// What the range depends on besides its ends.
-fn scope(range: &SeriesRange) -> Vec<String> {
-    let mut scope = vec![scope::file(&range.patches)];
-    if let SeriesBase::Tree(given) = &range.base {
-        scope.extend(scope::build(given));
-    }
-    scope
+fn scope(range: &SeriesRange, source: &TreeSource) -> Vec<String> {
+    let patches = std::iter::once(scope::file(&range.patches));
+    patches.chain(scope::build(source)).collect()
 }
 
 /// What the series is applied to: a revision of --tree, or a kernel of kernels.toml that comes as source.
@@ -280,6 +284,31 @@ fn slug(subject: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_branch_is_named_by_its_commit() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let git = |args: &[&str]| {
+            let mut command = std::process::Command::new("git");
+            command
+                .args(["-c", "user.name=a", "-c", "user.email=a@b", "-C"])
+                .arg(dir.path());
+            let output = command.args(args).output().expect("git");
+            assert!(output.status.success(), "{output:?}");
+            String::from_utf8_lossy(&output.stdout).trim().to_owned()
+        };
+        git(&["init", "-q"]);
+        git(&["commit", "-q", "--allow-empty", "-m", "one"]);
+        let given = |rev: Option<&str>| GivenTree {
+            tree: dir.path().to_owned(),
+            rev: rev.map(str::to_owned),
+            ..GivenTree::default()
+        };
+        let first = git(&["rev-parse", "HEAD"]);
+        assert_eq!(fixed(&given(None)), first);
+        assert_eq!(fixed(&given(Some("HEAD"))), first);
+        assert_eq!(fixed(&given(Some("nothing"))), "nothing");
+    }
 
     #[test]
     fn a_subject_becomes_a_name_of_a_file() {

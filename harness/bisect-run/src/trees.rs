@@ -2,10 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use super::ahead::{Ahead, BuildRequest};
-use super::maker::{Maker, unfit};
+use super::maker::{Maker, Predecessor, unfit};
 use super::patches::CommonPatches;
 use super::plan::{Pace, median};
 use super::repository::Repository;
@@ -15,7 +14,6 @@ use bisect::signature::{Obstacle, Reason};
 use exit::Failure;
 use host::cache::Cache;
 use host::progress::Progress;
-use host::tool::{self, ToolError};
 use kernels::build::closure::{Closure, is_kconfig};
 use kernels::build::folders::{Folders, are_begun};
 use kernels::build::make::kconfig_complaint;
@@ -27,8 +25,6 @@ use kernels::{Artifact, TreeSource, store};
 const ERRORS: &[&str] = &["error:", "undefined reference"];
 /// and of one that says what it has to do with.
 const NOTES: &[&str] = &["note:"];
-/// Long enough to read a kernel's tree on a busy machine.
-const DEADLINE: Duration = Duration::from_secs(600);
 
 /// Trees, and how they are built.
 pub(crate) struct Trees {
@@ -43,6 +39,8 @@ pub(crate) struct Trees {
     pub(crate) ids: Vec<String>,
     /// For each item those that it follows on.
     pub(crate) parents: Vec<Vec<usize>>,
+    /// For each commit its own parents, which need not be items; nothing of what are no commits.
+    pub(crate) own_parents: Vec<Vec<OwnParent>>,
     /// How they are built.
     pub(crate) source: TreeSource,
     /// What is applied to them first.
@@ -55,6 +53,14 @@ pub(crate) struct Trees {
     pub(crate) progress: Progress,
     /// What is built while guests run, if that is done.
     pub(crate) ahead: Background,
+}
+
+/// A commit that another one follows on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OwnParent {
+    pub(crate) commit: String,
+    /// Its place in the range, if it is an item.
+    pub(crate) item: Option<usize>,
 }
 
 /// Kernels that are built before they are wanted.
@@ -165,6 +171,9 @@ impl Trees {
                 noted: Vec::new(),
             }),
             BuildError::TooOld { source, .. } => Trees::reason(source),
+            // What was built here is nothing to boot; other commits may do.
+            error if error.is_unbootable() => Some(unfit(Obstacle::Build, error)),
+            // Whatever is wrong with the machine is not the commit's fault.
             _ => None,
         }
     }
@@ -242,53 +251,15 @@ impl Maker for Trees {
     }
 
     fn without(&self, item: usize) -> Result<Option<Tree>, Failure> {
-        let newest = self.trees.len() - 1;
-        // Of the newest item's own change nothing would be left; a merge is no change of its own.
-        let [parent] = self.parents[item].as_slice() else {
-            return Ok(None);
-        };
-        let (Ok(tip), Ok(changed), Ok(before)) = (&self.trees[newest], &self.trees[item], &self.trees[*parent]) else {
-            return Ok(None);
-        };
-        if item == newest {
-            return Ok(None);
-        }
-        let scratch = self.cache.scratch("indexes")?;
-        let index = scratch.path().join("index");
-        let patch = scratch.path().join("revert.patch");
-        let git = |args: &[&str]| {
-            let mut command = self.repo.git(&tip.alternates)?;
-            command.args(args).env("GIT_INDEX_FILE", &index);
-            tool::run(&mut command, DEADLINE)
-        };
-        let failed = |error: ToolError| Failure::from(error);
-        git(&["read-tree", &tip.id]).map_err(failed)?;
-        let back = [
-            "diff-tree",
-            "-r",
-            "-p",
-            "--binary",
-            "--full-index",
-            &changed.id,
-            &before.id,
-        ];
-        let diff = git(&back).map_err(failed)?;
-        std::fs::write(&patch, &diff.stdout).map_err(|error| Failure::cannot_create("a patch", &error))?;
-        let applied = git(&["apply", "--cached", &patch.to_string_lossy()]).map_err(failed)?;
-        if !applied.status.success() {
-            return Ok(None);
-        }
-        let written = git(&["write-tree"]).map_err(failed)?;
-        Ok(Some(Tree {
-            id: String::from_utf8_lossy(&written.stdout).trim().to_owned(),
-            name: format!("{} without {}", tip.name, changed.name),
-            alternates: tip.alternates.clone(),
-        }))
+        self.revert(item)
     }
 
-    fn make_of(&mut self, tree: &Tree) -> Result<Result<Artifact, Reason>, Failure> {
-        let id = format!("{}-reverted", self.ids[self.trees.len() - 1]);
-        self.build(&id, tree)
+    fn predecessors(&self, item: usize, old: &str) -> Result<Vec<Predecessor>, Failure> {
+        self.outside(item, old)
+    }
+
+    fn make_of(&mut self, id: &str, tree: &Tree) -> Result<Result<Artifact, Reason>, Failure> {
+        self.build(id, tree)
     }
 
     fn price_of(&self, tree: &Tree) -> Option<Price> {
@@ -301,20 +272,20 @@ impl Maker for Trees {
     }
 
     fn prices(&self, items: &[usize]) -> Vec<Price> {
-        // Where there is no tree, nothing is built.
+        // Where there is no tree (a patch does not apply), nothing is built. That is no reason to ask for it first.
         let known: Vec<Option<Tree>> = items.iter().map(|item| self.as_built(*item)).collect();
         let trees: Vec<Tree> = known.iter().flatten().cloned().collect();
         let mut prices = self.prices_of(&trees).into_iter();
         if prices.len() < trees.len() {
             return Vec::new();
         }
-        let nothing = Price {
-            nearest: 0.0,
-            last: 0.0,
+        let whole = Price {
+            nearest: 1.0,
+            last: 1.0,
         };
         let priced = known
             .iter()
-            .map(|tree| tree.as_ref().and_then(|_| prices.next()).unwrap_or(nothing));
+            .map(|tree| tree.as_ref().and_then(|_| prices.next()).unwrap_or(whole));
         priced.collect()
     }
 
@@ -342,6 +313,10 @@ impl Maker for Trees {
             return Ok(None);
         }
         self.pairs(&closures).map(Some)
+    }
+
+    fn compiler(&self) -> Result<Option<String>, Failure> {
+        Ok(Some(build::toolchain(&self.source)?))
     }
 
     fn pace(&self) -> Pace {
@@ -406,5 +381,6 @@ pub(crate) fn closure(dir: &std::path::Path) -> Option<Closure> {
 }
 
 mod prices;
+mod revert;
 #[cfg(test)]
 mod tests;

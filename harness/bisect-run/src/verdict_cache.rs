@@ -45,15 +45,16 @@ impl VerdictCache {
         self.0.root().join(FOLDER).join(store::hash(parts))
     }
 
-    /// Copies a result with its evidence into a directory, if there is one.
+    /// Copies a result with its evidence into a directory, as one of a kernel that is called so now, if there is one.
     #[must_use]
-    pub(crate) fn take(&self, parts: &[String], into: &Path) -> Option<Cell> {
+    pub(crate) fn take(&self, parts: &[String], kernel: &str, into: &Path) -> Option<Cell> {
         let place = self.place(parts);
         let mut cell = cell_file::load(&place)?;
         let evidence = EvidenceBundle::load(&place).ok()?;
         fs::create_dir_all(into).ok()?;
         evidence.save(into).ok()?;
         into.clone_into(&mut cell.dir);
+        kernel.clone_into(&mut cell.kernel);
         cell_file::save(&cell, into).ok()?;
         if let Ok(file) = fs::File::options().append(true).open(place.join(cell_file::NAME)) {
             let _ = file.set_modified(SystemTime::now());
@@ -74,16 +75,22 @@ impl VerdictCache {
         if !matches!(cell.verdict(), Verdict::Pass | Verdict::Fail(_)) {
             return;
         }
+        // Whole or not at all: a verdict must never stand beside another run's evidence.
+        let _ = self.put(parts, cell);
+    }
+
+    fn put(&self, parts: &[String], cell: &Cell) -> io::Result<()> {
+        let evidence = EvidenceBundle::load(&cell.dir).map_err(io::Error::other)?;
+        let scratch = self.0.scratch(FOLDER).map_err(io::Error::other)?;
+        let made = scratch.path().join("made");
+        fs::create_dir(&made)?;
+        evidence.save(&made).map_err(io::Error::other)?;
+        cell_file::save(cell, &made)?;
         let place = self.place(parts);
-        let evidence = EvidenceBundle::load(&cell.dir).map_err(io::Error::other);
-        let kept = evidence.and_then(|evidence| {
-            fs::create_dir_all(&place)?;
-            evidence.save(&place).map_err(io::Error::other)?;
-            cell_file::save(cell, &place)
-        });
-        if kept.is_err() {
-            let _ = fs::remove_dir_all(&place);
+        if place.exists() {
+            fs::remove_dir_all(&place)?;
         }
+        scratch.publish_folder("made", &place).map_err(io::Error::other)
     }
 }
 
@@ -118,12 +125,19 @@ mod tests {
         judged.keep(&key(1), &cell(&ran, fail.clone()));
         judged.keep(&key(2), &cell(&ran, Judgement::broken(Stage::Boot, "data")));
         let into = root.path().join("other");
-        let taken = judged.take(&key(1), &into).unwrap();
+        let taken = judged.take(&key(1), "other", &into).unwrap();
+        assert_eq!(taken.kernel, "other");
         assert_eq!((&taken.judgement, taken.dir.as_path()), (&fail, into.as_path()));
         assert_eq!(fs::read_to_string(into.join("console.log")).unwrap(), "boot");
         assert_eq!(cell_file::load(&into).unwrap(), taken);
+        // What is kept anew takes the place of all of it.
+        let stale = judged.place(&key(1)).join("stale");
+        fs::write(&stale, "").unwrap();
+        judged.keep(&key(1), &cell(&ran, Judgement::new(Verdict::Pass, "")));
+        assert!(!stale.exists());
+        assert_eq!(judged.take(&key(1), "k", &into).unwrap().verdict(), &Verdict::Pass);
         for seed in [2, 3] {
-            assert!(judged.take(&key(seed), &root.path().join("none")).is_none());
+            assert!(judged.take(&key(seed), "k", &root.path().join("none")).is_none());
         }
     }
 }

@@ -37,6 +37,8 @@ pub enum BuildOutcome {
     Ready {
         /// Hash of what came out: items with the same one are the same.
         artifact: String,
+        /// Whether it was there already, and so cost nothing.
+        is_kept: bool,
     },
     /// It cannot, and that is the item's own fault.
     Unfit(Reason),
@@ -226,14 +228,15 @@ impl<'a, B: Bench> Driver<'a, B> {
                     self.begin_anew();
                 }
                 Step::Done(conclusion) => {
-                    let guesses = self.same.len();
+                    let known = (self.same.len(), self.state().skipped.len());
                     match self.unconfirmed(&conclusion)? {
                         Some(item) => {
                             let next = self.next(item);
                             self.run(next)?;
                         }
-                        // One that does not build took a guess back on which this stands.
-                        None if self.same.len() != guesses => {}
+                        // One that does not build: a guess on which this stands was taken back, or more cannot be told
+                        // apart.
+                        None if (self.same.len(), self.state().skipped.len()) != known => {}
                         None => return self.conclude(Finding::Search(conclusion)),
                     }
                 }
@@ -297,6 +300,13 @@ impl<'a, B: Bench> Driver<'a, B> {
                 search.identical(one, other);
             }
         }
+        // It may have been killed before it wrote down that two are the same.
+        let mut of: BTreeMap<&str, usize> = BTreeMap::new();
+        let alike = made.iter().filter_map(|(item, artifact)| {
+            let first = *of.entry(artifact).or_insert(*item);
+            (first != *item).then_some((*item, first))
+        });
+        search.all_identical(alike.collect::<Vec<_>>());
         self.search = search;
         self.made = made;
     }
@@ -350,11 +360,7 @@ impl<'a, B: Bench> Driver<'a, B> {
     /// An item that a conclusion needs to have been run and was not: the change itself, or those among which it is, and
     /// what they follow on.
     fn unconfirmed(&mut self, conclusion: &Conclusion) -> Result<Option<usize>, DriverError<B::Error>> {
-        let items: Vec<usize> = match conclusion {
-            Conclusion::Found { item, .. } => vec![*item],
-            Conclusion::Among { items, .. } => items.iter().map(|(item, _)| *item).collect(),
-            _ => return Ok(None),
-        };
+        let items = conclusion.items();
         let parents = items.iter().flat_map(|item| (self.parents)(*item));
         let needed: BTreeSet<usize> = items.iter().copied().chain(parents).collect();
         for needed in needed.into_iter().rev() {

@@ -19,6 +19,7 @@ pub mod line;
 pub mod make;
 mod stop;
 mod toolchain;
+mod unfinished;
 pub mod uses;
 
 use std::fs;
@@ -44,6 +45,14 @@ struct How<'a> {
     folders: Folders,
     progress: &'a Progress,
     stop: Option<&'a Stop>,
+}
+
+/// What the compiler and the linker of a kernel call themselves.
+///
+/// # Errors
+/// One of them is missing.
+pub fn toolchain(source: &TreeSource) -> Result<String, BuildError> {
+    toolchain::Toolchain::of(source).versions()
 }
 
 /// Builds a tree, unless the store has what would come of it.

@@ -57,12 +57,14 @@ pub(crate) fn range(
             format!("--bad {bad_id} and --good {good_id} hold the same source: there is no difference to bisect"),
         ));
     }
-    let build = range.tree.iter().flat_map(scope::build);
     let planned = Planned {
         kind: Kind::Delta,
         bad: bad.tree.id.clone(),
         good: good.tree.id.clone(),
-        scope: build.chain(range.paths.iter().cloned()).collect(),
+        scope: scope::build(&bad.source)
+            .into_iter()
+            .chain(range.paths.iter().cloned())
+            .collect(),
         names: ENDS.map(str::to_owned).to_vec(),
         labels: vec![bad.tree.name.clone(), good.tree.name.clone()],
         parents: Planned::line(2),
@@ -89,6 +91,7 @@ pub(crate) fn range(
             .to_vec(),
         trees: vec![with_all(bad.tree), with_all(good.tree)],
         parents: planned.parents.clone(),
+        own_parents: Vec::new(),
         // They are in the trees already.
         source: TreeSource {
             patches: Vec::new(),

@@ -91,7 +91,9 @@ impl DeltaReport<'_> {
             conclusion: &conclusion,
             cell: self.cell,
             setting: self.setting,
+            before: Vec::new(),
             reverted: None,
+            unchecked: Vec::new(),
             hunks: self.hunks(),
             dir: self.dir,
         };

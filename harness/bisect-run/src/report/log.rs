@@ -50,13 +50,16 @@ pub(crate) fn git(report: &BisectReport<'_>) -> Option<String> {
         format!(" '--term-old' '{old}' '--term-new' '{new}'")
     };
     let mut text = format!("git bisect start{terms}\n");
-    let mut mark = |term: &str, item: usize| {
+    let mark = |text: &mut String, term: &str, item: usize| {
         let (name, label) = (&planned.names[item], planned.labels.get(item));
         let _ = writeln!(text, "# {term}: [{name}] {}", label.map_or("", String::as_str));
         let _ = writeln!(text, "git bisect {term} {name}");
     };
-    mark(fails, bad);
-    mark(passes, good);
+    mark(&mut text, fails, bad);
+    mark(&mut text, passes, good);
+    if report.good_end_runs() == 0 {
+        text.push_str("# that commit was not run: the command line says what it is\n");
+    }
     let showed = |name: &str, outcome: RunOutcome| {
         let mut runs = report.state.shown.iter();
         runs.any(|shown| shown.item == name && shown.outcome == outcome)
@@ -80,12 +83,14 @@ pub(crate) fn git(report: &BisectReport<'_>) -> Option<String> {
     });
     let marked: BTreeSet<usize> = tried.iter().copied().chain([bad, good]).collect();
     for item in tried {
-        mark(term(item), item);
+        mark(&mut text, term(item), item);
     }
-    if let Conclusion::Found { item, .. } = report.conclusion {
+    if let Conclusion::Found { item, .. } = report.conclusion
+        && report.contradiction().is_none()
+    {
         // What the change follows on may have been judged as another commit with the same kernel.
         for parent in planned.parents[*item].iter().filter(|parent| !marked.contains(*parent)) {
-            mark(old, *parent);
+            mark(&mut text, old, *parent);
         }
         let name = &planned.names[*item];
         let _ = writeln!(text, "# first {new} commit: [{name}] {}", planned.labels[*item]);
@@ -212,7 +217,9 @@ mod tests {
                 },
                 cell: "partial-write on btrfs",
                 setting: &Setting::of_test(),
+                before: Vec::new(),
                 reverted: None,
+                unchecked: Vec::new(),
                 hunks: Vec::new(),
                 dir: dir.path(),
             });

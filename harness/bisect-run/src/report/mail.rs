@@ -28,6 +28,9 @@ pub(crate) fn mail(report: &BisectReport<'_>, bad: &Side, good: &Side) -> String
         percent(*probability),
         report.costs()
     );
+    if let Some(good_end) = report.good_end() {
+        let _ = writeln!(text, "Note: {good_end}.\n");
+    }
     mail.tracker(&mut text);
     let _ = writeln!(text, "What is seen on {}:\n", bad.release);
     if let Some(cell) = &bad.cell {

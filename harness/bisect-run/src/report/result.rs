@@ -6,6 +6,7 @@ use std::path::Path;
 use anstyle::{Effects, Style};
 
 use crate::plan::Planned;
+use crate::predecessor::Checked;
 use crate::revert::Reverted;
 use crate::setting::Setting;
 use bisect::driver::{percent, short};
@@ -15,6 +16,8 @@ use host::words::counted;
 
 const BOLD: Style = Style::new().effects(Effects::BOLD);
 
+/// Items that a line names.
+const NAMED_MAX: usize = 8;
 /// Where the report lies in the bisection's directory.
 pub(crate) const FOLDER: &str = "report";
 
@@ -30,8 +33,12 @@ pub(crate) struct BisectReport<'a> {
     pub(crate) cell: &'a str,
     /// What the runs had in common.
     pub(crate) setting: &'a Setting,
+    /// What the change follows on that is no item.
+    pub(crate) before: Vec<Checked>,
     /// What the newest item shows with the change taken back.
     pub(crate) reverted: Option<Reverted>,
+    /// Items that the answer leaves out by a guess that nothing checks.
+    pub(crate) unchecked: Vec<usize>,
     /// Of two trees: the hunks that are the change.
     pub(crate) hunks: Vec<String>,
     /// The bisection's directory.
@@ -40,15 +47,63 @@ pub(crate) struct BisectReport<'a> {
 
 impl BisectReport<'_> {
     pub(super) fn name(&self, item: usize) -> String {
-        match self.planned.labels.get(item).map(String::as_str) {
-            None | Some("") => self.planned.names[item].clone(),
-            Some(label) => format!("{} ({label})", short(&self.planned.names[item])),
-        }
+        name_of(self.planned, item)
     }
 
-    /// For the terminal.
-    #[must_use]
-    pub(crate) fn render(&self) -> String {
+    /// What shows that the change is another one than was found.
+    pub(crate) fn contradiction(&self) -> Option<&Checked> {
+        self.before.iter().find(|checked| checked.contradicts())
+    }
+
+    /// How often the kernel of the good end was run.
+    pub(super) fn good_end_runs(&self) -> usize {
+        let (_, good) = self.planned.ends();
+        self.state.shown_by(&self.planned.names[good]).count()
+    }
+
+    /// What it means that the good end was never run, if it was not.
+    pub(super) fn good_end(&self) -> Option<String> {
+        let (_, good) = self.planned.ends();
+        let is_asked = matches!(self.conclusion, Conclusion::Found { .. } | Conclusion::Among { .. });
+        if self.planned.kind == Kind::Delta || !is_asked || self.good_end_runs() > 0 {
+            return None;
+        }
+        let passes = match self.sides() {
+            Some((_, passes)) => format!(", as {} was run and passes", short(&self.planned.names[passes])),
+            None => String::new(),
+        };
+        Some(format!(
+            "the good end, {}, was never run, as it costs most to make: that it passes is only what the command line \
+            says. The result does not depend on it{passes}",
+            short(&self.planned.names[good])
+        ))
+    }
+
+    /// What the answer leaves out unchecked, for a person.
+    fn unchecked(&self) -> Option<String> {
+        let names: Vec<&str> = self
+            .unchecked
+            .iter()
+            .map(|item| short(&self.planned.names[*item]))
+            .collect();
+        let more = names.len().saturating_sub(NAMED_MAX);
+        let shown = &names[..names.len() - more];
+        let more = if more > 0 {
+            format!(" and {more} more")
+        } else {
+            String::new()
+        };
+        (!names.is_empty()).then(|| {
+            format!(
+                "not checked: {}{more}; they seem to change nothing that reaches the build, but do not build or were \
+                skipped, so one of them may be the change after all",
+                shown.join(", ")
+            )
+        })
+    }
+
+    /// What was found.
+    fn headline(&self) -> String {
         let mut text = String::new();
         let (word, before) = match self.planned.direction {
             Direction::Regression => ("fails since", "still passes"),
@@ -56,12 +111,18 @@ impl BisectReport<'_> {
         };
         match self.conclusion {
             Conclusion::Found { item, probability } => {
-                let _ = writeln!(
-                    text,
-                    "{BOLD}{word} {}{BOLD:#}  (probability {})",
-                    self.name(*item),
-                    percent(*probability)
-                );
+                let name = self.name(*item);
+                let _ = match self.contradiction() {
+                    None => writeln!(
+                        text,
+                        "{BOLD}{word} {name}{BOLD:#}  (probability {})",
+                        percent(*probability)
+                    ),
+                    Some(_) => writeln!(
+                        text,
+                        "{BOLD}not found{BOLD:#}: {name} is next to the change, but is not it"
+                    ),
+                };
                 for parent in &self.planned.parents[*item] {
                     let _ = writeln!(text, "    {} {before}", self.name(*parent));
                 }
@@ -69,8 +130,8 @@ impl BisectReport<'_> {
             Conclusion::Among { items, probability } => {
                 let _ = writeln!(
                     text,
-                    "{BOLD}{word} one of {}{BOLD:#}, of which no more can be told  (probability {})",
-                    counted(items.len(), "item"),
+                    "{BOLD}{word} one of {}{BOLD:#}, which cannot be told apart  (probability {})",
+                    counted(items.len(), self.planned.noun()),
                     percent(*probability)
                 );
                 for (item, probability) in items {
@@ -79,17 +140,33 @@ impl BisectReport<'_> {
             }
             _ => {}
         }
+        text
+    }
+
+    /// For the terminal.
+    #[must_use]
+    pub(crate) fn render(&self) -> String {
+        let mut text = self.headline();
         if let Some(signature) = &self.state.pinned {
             let _ = writeln!(text, "    {signature}");
         }
+        for line in self.good_end().into_iter().chain(self.unchecked()) {
+            let _ = writeln!(text, "    {line}");
+        }
+        for item in &self.planned.skip {
+            let _ = writeln!(text, "    skipped {}: by --skip", short(&self.planned.names[*item]));
+        }
         for (name, reason) in &self.state.skipped {
             let _ = writeln!(text, "    skipped {}: {reason}", short(name));
+        }
+        for checked in &self.before {
+            let _ = writeln!(text, "    {checked}");
         }
         if let Some(reverted) = &self.reverted {
             let _ = writeln!(text, "    {reverted}");
         }
         if self.planned.kind == Kind::Series {
-            text.push_str(&self.states());
+            text.push_str(&states(self.planned, self.state));
         }
         let others = self
             .state
@@ -104,48 +181,33 @@ impl BisectReport<'_> {
                 counted(others, "run")
             );
         }
-        let _ = writeln!(text, "{}", self.costs());
+        let _ = writeln!(text, "{}", self.costs_here());
         let _ = writeln!(text, "report: {}", self.dir.join(FOLDER).join("report.txt").display());
-        text
-    }
-
-    /// What each state of a series does.
-    fn states(&self) -> String {
-        let mut text = String::new();
-        for (item, name) in self.planned.names.iter().enumerate() {
-            let shown: Vec<RunOutcome> = self.state.shown_by(name).map(|shown| shown.outcome).collect();
-            let count = |outcome: RunOutcome| shown.iter().filter(|of| **of == outcome).count();
-            let what = match self.state.skipped.get(name) {
-                Some(reason) => reason.to_string(),
-                None if count(RunOutcome::Failed) > 0 => {
-                    format!("builds, fails in {} of {} runs", count(RunOutcome::Failed), shown.len())
-                }
-                None if count(RunOutcome::Other) > 0 => "builds, fails in another way".to_owned(),
-                None if count(RunOutcome::Passed) > 0 => {
-                    format!("builds, passes {}", counted(count(RunOutcome::Passed), "run"))
-                }
-                None => "was not tried".to_owned(),
-            };
-            let _ = writeln!(text, "    {} {what}", self.name(item));
-        }
         text
     }
 
     /// What it took.
     pub(super) fn costs(&self) -> String {
         let build_ms: u64 = self.state.builds.values().map(|build| build.ms).sum();
-        let spared_s = self.spared_ms() as f64 / 1000.0;
-        let spared = match spared_s {
-            1.0.. => format!(", and about {spared_s:.0} s less than if they were made one after another in one place"),
-            _ => String::new(),
-        };
         format!(
-            "{} on {}: {:.0} s of runs, {:.0} s to make or fetch kernels{spared}",
+            "{} on {}: {:.0} s of runs, {:.0} s to make or fetch kernels",
             counted(self.state.runs.0 as usize, "run"),
             counted(self.kernels(), "kernel"),
             self.state.runs.1 as f64 / 1000.0,
             build_ms as f64 / 1000.0
         )
+    }
+
+    /// What it took, and what was spared. Nobody on a mailing list asks for that.
+    fn costs_here(&self) -> String {
+        let spared_s = self.spared_ms() as f64 / 1000.0;
+        match spared_s {
+            1.0.. => format!(
+                "{}, about {spared_s:.0} s less than without a look at what each build costs",
+                self.costs()
+            ),
+            _ => self.costs(),
+        }
     }
 
     /// What was spared by making kernels where they cost least, and those that cost least, in milliseconds.
@@ -169,5 +231,137 @@ impl BisectReport<'_> {
             Direction::Regression => (*item, before),
             Direction::Fix => (before, *item),
         })
+    }
+}
+
+/// What each state of a series does.
+pub(crate) fn states(planned: &Planned, state: &State) -> String {
+    let mut text = String::new();
+    for (item, name) in planned.names.iter().enumerate() {
+        let shown: Vec<RunOutcome> = state.shown_by(name).map(|shown| shown.outcome).collect();
+        let count = |outcome: RunOutcome| shown.iter().filter(|of| **of == outcome).count();
+        let what = match state.skipped.get(name) {
+            Some(reason) => reason.to_string(),
+            None if count(RunOutcome::Failed) > 0 => {
+                format!("builds, fails in {} of {} runs", count(RunOutcome::Failed), shown.len())
+            }
+            None if count(RunOutcome::Other) > 0 => "builds, fails in another way".to_owned(),
+            None if count(RunOutcome::Passed) > 0 => {
+                format!("builds, passes {}", counted(count(RunOutcome::Passed), "run"))
+            }
+            None => "was not tried".to_owned(),
+        };
+        let _ = writeln!(text, "    {} {what}", name_of(planned, item));
+    }
+    text
+}
+
+/// An item, for a person.
+fn name_of(planned: &Planned, item: usize) -> String {
+    match planned.labels.get(item).map(String::as_str) {
+        None | Some("") => planned.names[item].clone(),
+        Some(label) => format!("{} ({label})", short(&planned.names[item])),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use bisect::signature::{Obstacle, Reason};
+    use bisect::state::Shown;
+
+    use super::*;
+
+    fn planned(kind: Kind) -> Planned {
+        let names = ["a", "b", "c", "d"].map(str::to_owned).to_vec();
+        Planned {
+            kind,
+            bad: "d".to_owned(),
+            good: "a".to_owned(),
+            scope: Vec::new(),
+            labels: vec![String::new(); names.len()],
+            parents: Planned::line(names.len()),
+            names,
+            same: Vec::new(),
+            skip: Vec::new(),
+            direction: Direction::Regression,
+            terms: Planned::terms(Direction::Regression),
+            build_cost: 1.0,
+            notes: Vec::new(),
+        }
+    }
+
+    fn state(ran: &[(&str, RunOutcome)]) -> State {
+        let shown = |(item, outcome): &(&str, RunOutcome)| Shown {
+            item: (*item).to_owned(),
+            outcome: *outcome,
+            dir: PathBuf::new(),
+        };
+        let mut state = State::default();
+        state.shown = ran.iter().map(shown).collect();
+        state
+    }
+
+    fn render(planned: &Planned, state: &State, unchecked: &[usize]) -> String {
+        BisectReport {
+            planned,
+            state,
+            conclusion: &Conclusion::Found {
+                item: 2,
+                probability: 0.998,
+            },
+            cell: "partial-write on btrfs",
+            setting: &Setting::of_test(),
+            before: Vec::new(),
+            reverted: None,
+            unchecked: unchecked.to_vec(),
+            hunks: Vec::new(),
+            dir: Path::new(""),
+        }
+        .render()
+    }
+
+    #[test]
+    fn a_good_end_that_was_never_run_is_told() {
+        let planned = planned(Kind::Git);
+        let ran = [
+            ("d", RunOutcome::Failed),
+            ("b", RunOutcome::Passed),
+            ("c", RunOutcome::Failed),
+        ];
+        let text = render(&planned, &state(&ran), &[]);
+        assert!(
+            text.contains(
+                "    the good end, a, was never run, as it costs most to make: that it passes is only what the command \
+                line says. The result does not depend on it, as b was run and passes\n"
+            ),
+            "{text}"
+        );
+        let ran = [&ran[..], &[("a", RunOutcome::Passed)]].concat();
+        let text = render(&planned, &state(&ran), &[]);
+        assert!(!text.contains("never run") && !text.contains("not checked"), "{text}");
+        let text = render(&planned, &state(&ran), &[1, 3]);
+        assert!(
+            text.contains("    not checked: b, d; they seem to change nothing"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn each_state_of_a_series_is_told() {
+        let planned = planned(Kind::Series);
+        let mut state = state(&[("a", RunOutcome::Passed), ("b", RunOutcome::Passed)]);
+        let reason = Reason {
+            obstacle: Obstacle::Build,
+            detail: "error".to_owned(),
+            files: Vec::new(),
+            noted: Vec::new(),
+        };
+        state.skipped.insert("c".to_owned(), reason);
+        assert_eq!(
+            states(&planned, &state),
+            "    a builds, passes 1 run\n    b builds, passes 1 run\n    c does not build: error\n    d was not tried\n"
+        );
     }
 }

@@ -31,10 +31,11 @@ impl Trees {
             places.extend(self.repository.alternates.iter().cloned());
             places.extend(standing.tree.alternates.iter().cloned());
             let repository = Repository::of_cache(&self.cache, places);
+            let within: Vec<&str> = standing.uses.folders().into_iter().collect();
             for (wanted, prices) in wanted.chunks(AT_ONCE).zip(prices.chunks_mut(AT_ONCE)) {
                 let pairs = wanted.iter().map(|tree| (standing.tree.id.clone(), tree.id.clone()));
                 // What was built there may be of a repository that is gone; then it tells nothing.
-                let Ok(differences) = repository.differences(&pairs.collect::<Vec<_>>()) else {
+                let Ok(differences) = repository.differences_within(&pairs.collect::<Vec<_>>(), &within) else {
                     break;
                 };
                 for (price, differ) in prices.iter_mut().zip(differences) {

@@ -20,3 +20,16 @@ fn what_a_compiler_and_a_linker_complain_of_is_a_file_of_the_source() {
     assert_eq!(named(said, ERRORS), ["mm/page_alloc.c"]);
     assert_eq!(named(said, NOTES), ["mm/internal.h"]);
 }
+
+#[test]
+fn what_the_machine_did_is_no_commits_fault() {
+    let (targets, said, log) = ("bzImage".to_owned(), "x".to_owned(), PathBuf::from("log"));
+    let ended = BuildError::Ended {
+        targets: targets.clone(),
+        said: said.clone(),
+        log: log.clone(),
+    };
+    assert_eq!(Trees::reason(&ended), None);
+    let failed = Trees::reason(&BuildError::Make { targets, said, log });
+    assert_eq!(failed.map(|reason| reason.obstacle), Some(Obstacle::Build));
+}

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Bench, Driver, DriverError, short};
+use super::{Bench, Driver, DriverError, Finding, short};
 use crate::signature::Obstacle;
 
 impl<B: Bench> Driver<'_, B> {
@@ -37,6 +37,12 @@ impl<B: Bench> Driver<'_, B> {
             return Ok(());
         }
         self.asked_same = made.len();
+        if made == [bad] {
+            self.bench.say(&format!(
+                "the good end, {}, costs most to make: it is run only if nothing nearer passes",
+                short(&self.names[good])
+            ));
+        }
         // After a resume they are made, but the bench need not know.
         for end in made {
             self.bench.make(end).map_err(DriverError::Bench)?;
@@ -53,6 +59,23 @@ impl<B: Bench> Driver<'_, B> {
             self.begin_anew();
         }
         Ok(())
+    }
+
+    /// Items that a conclusion leaves out by a guess that nothing checks: what it names or what that follows on was not
+    /// made, and these are taken for the same. They do not build either, or a person left them out.
+    #[must_use]
+    pub fn unchecked(&self, finding: &Finding) -> Vec<usize> {
+        let Finding::Search(conclusion) = finding else {
+            return Vec::new();
+        };
+        let named: BTreeSet<usize> = conclusion.items().into_iter().collect();
+        let parents = named.iter().flat_map(|item| (self.parents)(*item));
+        let around: BTreeSet<usize> = named.iter().copied().chain(parents).collect();
+        let not_made = |item: &usize| !self.made.contains_key(item);
+        let classes = around.into_iter().filter(not_made).map(|item| self.taken_for(item));
+        let guessed = classes.filter(|class| class.len() > 1).flatten().filter(not_made);
+        let unchecked: BTreeSet<usize> = guessed.filter(|item| !named.contains(item)).collect();
+        unchecked.into_iter().collect()
     }
 
     /// All that is taken for the same as an item beforehand, itself among them.

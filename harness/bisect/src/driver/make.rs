@@ -23,13 +23,13 @@ impl<B: Bench> Driver<'_, B> {
         let started = Instant::now();
         let made = self.bench.make(item).map_err(DriverError::Bench)?;
         match made {
-            BuildOutcome::Ready { artifact } => {
+            BuildOutcome::Ready { artifact, is_kept } => {
                 if !known {
                     self.journal.append(&Entry::Built {
                         item: name.clone(),
                         artifact: artifact.clone(),
                         ms: millis(started),
-                        spared_ms: spared,
+                        spared_ms: spared.filter(|_| !is_kept),
                     })?;
                     self.prices.forget();
                     self.search.built(item);

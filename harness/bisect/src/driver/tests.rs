@@ -49,6 +49,10 @@ struct World {
     jump: Option<usize>,
     sides: [Option<usize>; 2],
     said: RefCell<Vec<String>>,
+    /// Whether all kernels are there already.
+    is_kept: bool,
+    /// What the answer leaves out unchecked.
+    unchecked: Vec<usize>,
 }
 
 /// It was cut off.
@@ -88,6 +92,8 @@ impl World {
             jump: None,
             sides: [None, None],
             said: RefCell::new(Vec::new()),
+            is_kept: false,
+            unchecked: Vec::new(),
         }
     }
 
@@ -137,6 +143,7 @@ impl Bench for World {
             }),
             _ => BuildOutcome::Ready {
                 artifact: format!("artifact-{}", self.artifacts[item]),
+                is_kept: self.is_kept,
             },
         })
     }
@@ -199,6 +206,8 @@ struct Place {
     dir: tempfile::TempDir,
     direction: Direction,
     parents: Vec<Vec<usize>>,
+    /// Items that a person leaves out.
+    skip: Vec<usize>,
 }
 
 impl Place {
@@ -209,6 +218,7 @@ impl Place {
             parents: (0..items)
                 .map(|item| item.checked_sub(1).into_iter().collect())
                 .collect(),
+            skip: Vec::new(),
         }
     }
 
@@ -249,7 +259,10 @@ impl Place {
             ..Config::default()
         };
         let history = History::of_parents(&self.parents).expect("a history");
-        let search = Search::new(history, config).expect("a search");
+        let mut search = Search::new(history, config).expect("a search");
+        for item in &self.skip {
+            search.observe(*item, RunOutcome::Untestable);
+        }
         let names = self.names();
         let newest = names.len() - 1;
         let parents = |item: usize| self.parents[item].clone();
@@ -263,7 +276,9 @@ impl Place {
         };
         let mut driver = Driver::new(search, &range, journal, self.dir.path(), world);
         let finding = driver.go()?;
-        Ok((finding, driver.state().clone()))
+        let (unchecked, state) = (driver.unchecked(&finding), driver.state().clone());
+        world.unchecked = unchecked;
+        Ok((finding, state))
     }
 }
 

@@ -97,6 +97,17 @@ pub enum Conclusion {
     Contradiction,
 }
 
+impl Conclusion {
+    /// The items that it names.
+    pub(crate) fn items(&self) -> Vec<usize> {
+        match self {
+            Conclusion::Found { item, .. } => vec![*item],
+            Conclusion::Among { items, .. } => items.iter().map(|(item, _)| *item).collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
 /// Where a search stands, for a progress line.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Outlook {

@@ -68,6 +68,35 @@ impl ExitError for JournalError {
     }
 }
 
+/// Opens a journal that nobody has open; as long as the file is open nobody goes on with it.
+fn locked(path: &Path) -> Result<File, JournalError> {
+    let io = |source| JournalError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let file = OpenOptions::new().read(true).write(true).open(path).map_err(io)?;
+    match flock(file.as_fd(), FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(JournalError::InUse { path: path.to_owned() }),
+        Err(errno) => Err(io(errno.into())),
+    }
+}
+
+/// Removes a journal after what it is about. `before` removes that while nobody can go on with it.
+///
+/// # Errors
+/// Somebody has it open, or it cannot be removed.
+pub fn remove<E: From<JournalError>>(path: &Path, before: impl FnOnce() -> Result<(), E>) -> Result<(), E> {
+    let _file = locked(path)?;
+    before()?;
+    std::fs::remove_file(path).map_err(|source| {
+        E::from(JournalError::Io {
+            path: path.to_owned(),
+            source,
+        })
+    })
+}
+
 /// A journal, open for one process.
 #[derive(Debug)]
 pub struct Journal {
@@ -135,12 +164,7 @@ impl Journal {
             path: path.to_owned(),
             source,
         };
-        let mut file = OpenOptions::new().read(true).write(true).open(path).map_err(io)?;
-        match flock(file.as_fd(), FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => return Err(JournalError::InUse { path: path.to_owned() }),
-            Err(errno) => return Err(io(errno.into())),
-        }
+        let mut file = locked(path)?;
         let mut text = Vec::new();
         file.read_to_end(&mut text).map_err(io)?;
         let parsed = parse(&text).map_err(|source| JournalError::Parse {

@@ -55,6 +55,20 @@ pub enum BuildError {
         /// Where all of them are.
         log: PathBuf,
     },
+    /// A program of the build was ended from outside, or there was not enough memory. That says nothing of the source.
+    #[error(
+        "make {targets} was ended from outside: {said}; most often memory ran out: free some, and try again; the whole \
+        log: {}",
+        log.display()
+    )]
+    Ended {
+        /// What was to be made.
+        targets: String,
+        /// What says so.
+        said: String,
+        /// Where all of it is.
+        log: PathBuf,
+    },
     /// make failed on a tree that is older than what was tried with this compiler.
     #[error(
         "{source}\nthis tree is of {}.{}, older than what this compiler ({compiler}) is known to build: name an older \
@@ -80,13 +94,26 @@ pub enum BuildError {
     Cache(#[from] CacheError),
 }
 
+impl BuildError {
+    /// Whether a kernel was built that cannot be booted, which is a matter of this source and its configuration.
+    #[must_use]
+    pub fn is_unbootable(&self) -> bool {
+        use UnpackError::{NeedsModules, NoBuiltin, NoModules, NotAKernel};
+        let BuildError::Unpack(error) = self else { return false };
+        matches!(
+            error,
+            NotAKernel { .. } | NeedsModules { .. } | NoModules { .. } | NoBuiltin { .. }
+        )
+    }
+}
+
 impl ExitError for BuildError {
     fn exit(&self) -> Exit {
         match self {
             BuildError::Source(error) => error.exit(),
             BuildError::Config { .. } => Exit::NoInput,
             BuildError::Vanished { .. } | BuildError::Line(_) => Exit::Data,
-            BuildError::Make { .. } | BuildError::TooOld { .. } => Exit::Build,
+            BuildError::Make { .. } | BuildError::Ended { .. } | BuildError::TooOld { .. } => Exit::Build,
             BuildError::Unpack(error) => error.exit(),
             BuildError::Tool(error) => error.exit(),
             BuildError::Cache(error) => error.exit(),
@@ -104,4 +131,20 @@ fn list(vanished: &[Vanished]) -> String {
         lines.push(format!("  and {} more", vanished.len() - VANISHED_MAX));
     }
     lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_that_cannot_be_booted_is_told_from_a_disk_that_cannot_be_written() {
+        let no_disk = UnpackError::NeedsModules {
+            path: PathBuf::new(),
+            release: "6.1.0".to_owned(),
+        };
+        assert!(BuildError::from(no_disk).is_unbootable());
+        let full = CacheError::DiskFull { path: PathBuf::new() };
+        assert!(!BuildError::from(UnpackError::from(full)).is_unbootable());
+    }
 }

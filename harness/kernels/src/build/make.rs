@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::BorrowedFd;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 
 use super::error::BuildError;
 use super::stop::Stop;
+use super::unfinished;
 use host::cache::CacheError;
 use host::progress::Step;
 use host::tool::{self, ToolError};
@@ -56,6 +58,7 @@ impl Make<'_> {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        unfinished::begin(self.objects)?;
         let spawned = match self.stop {
             Some(stop) => stop.spawn(&mut command),
             None => command.spawn(),
@@ -73,6 +76,10 @@ impl Make<'_> {
         if let Some(stop) = self.stop {
             stop.ended();
         }
+        // One that is asked to stop tidies up, too.
+        if status.code().is_some() || self.stop.is_some_and(Stop::is_stopped) {
+            unfinished::end(self.objects)?;
+        }
         if status.success() {
             return Ok(made);
         }
@@ -82,8 +89,17 @@ impl Make<'_> {
             }
             .into());
         }
+        let targets = targets.join(" ");
+        let killed = said.iter().find(|line| is_killed(line)).cloned();
+        if let Some(said) = killed.or_else(|| status.signal().map(|signal| format!("make: signal {signal}"))) {
+            return Err(BuildError::Ended {
+                targets,
+                said,
+                log: self.log.to_owned(),
+            });
+        }
         Err(BuildError::Make {
-            targets: targets.join(" "),
+            targets,
             said: telling(&said).join("\n"),
             log: self.log.to_owned(),
         })
@@ -146,6 +162,30 @@ fn heard(child: &mut Child, keep: impl Fn(&str) + Sync, step: Option<&Step>) -> 
         }
         (made, said.join().unwrap_or_default())
     })
+}
+
+/// Whether a line says that a program of the build was ended from outside, or got no memory: that is not the source's
+/// fault. A compiler that crashes by itself is none of these.
+fn is_killed(line: &str) -> bool {
+    const SIGNALS: [&str; 5] = ["Killed", "Terminated", "Hangup", "Interrupt", "Broken pipe"];
+    const NO_MEMORY: [&str; 4] = [
+        "virtual memory exhausted",
+        "memory exhausted",
+        "out of memory allocating",
+        "Cannot allocate memory",
+    ];
+    // `gcc: fatal error: Killed signal terminated program cc1`
+    let of_compiler = line.contains("fatal error:")
+        && SIGNALS
+            .iter()
+            .any(|signal| line.contains(&format!("{signal} signal terminated program")));
+    // `make[3]: *** [scripts/Makefile.build:250: fs/open.o] Killed`, or the shell's number for it.
+    let of_make = line.starts_with("make") && line.contains("*** [") && {
+        let end = line.rsplit("] ").next().unwrap_or_default();
+        let number = end.strip_prefix("Error ").and_then(|number| number.parse().ok());
+        SIGNALS.contains(&end) || number.is_some_and(|number: i32| [129, 130, 137, 141, 143].contains(&number))
+    };
+    of_compiler || of_make || NO_MEMORY.iter().any(|words| line.contains(words))
 }
 
 /// The command line, for the log.
@@ -257,6 +297,30 @@ mod tests {
             "Kernel: arch/x86/boot/bzImage is ready  (#1)",
         ] {
             assert!(!is_made(line), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_program_that_was_killed_says_nothing_of_the_source() {
+        for line in [
+            "gcc: fatal error: Killed signal terminated program cc1",
+            "x86_64-linux-gnu-gcc-12: fatal error: Terminated signal terminated program as",
+            "make[3]: *** [scripts/Makefile.build:250: fs/open.o] Killed",
+            "make[1]: *** [/c/source/Makefile:1250: vmlinux] Error 137",
+            "cc1: out of memory allocating 65536 bytes after a total of 1 bytes",
+            "ld: final link failed: memory exhausted",
+        ] {
+            assert!(is_killed(line), "{line}");
+        }
+        for line in [
+            "make[3]: *** [scripts/Makefile.build:250: fs/open.o] Error 1",
+            "make[3]: *** [scripts/Makefile.build:250: fs/open.o] Error 2",
+            "fs/open.c:3:1: internal compiler error: Segmentation fault",
+            "gcc: fatal error: Segmentation fault signal terminated program cc1",
+            "fs/open.c:7:9: error: 'Killed' undeclared",
+            "make[2]: *** [Makefile:9: all] Error 127",
+        ] {
+            assert!(!is_killed(line), "{line}");
         }
     }
 

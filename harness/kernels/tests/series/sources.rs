@@ -181,3 +181,19 @@ fn folders_in_a_folder_are_named() {
     let error = bed.states(&bed.dir.path().join("outer")).err().unwrap();
     assert!(error.contains("outer/patches/series is such a file"), "{error}");
 }
+
+#[test]
+fn a_patch_that_cannot_be_unpacked_is_named() {
+    let bed = bed();
+    let all = patches();
+    bed.file("packed/0001-one.patch", &all[0].1);
+    bed.file("packed/0002-two.patch.bz2", "BZh91AY&SY");
+    bed.file("packed/notes.bz2", "BZh91AY&SY");
+    let notes = bed.states(&bed.dir.path().join("packed")).unwrap().notes;
+    assert_eq!(notes.len(), 1, "{notes:?}");
+    assert!(notes[0].starts_with("left out: "), "{notes:?}");
+    assert!(
+        notes[0].contains("0002-two.patch.bz2") && notes[0].contains("it is compressed by bzip2; unpack it"),
+        "{notes:?}"
+    );
+}

@@ -34,10 +34,6 @@ fn wherever_a_guess_is_wrong_and_whatever_does_not_build_the_answer_has_the_chan
     for items in 3..=6_usize {
         let all = (1..items).flat_map(|change| (0..items).flat_map(move |a| (a..items).map(move |b| (change, a, b))));
         for (change, a, b) in all {
-            // Where neither builds, nobody can say that they are not the same.
-            if (a, b) == (change - 1, change) {
-                continue;
-            }
             for direction in [Direction::Regression, Direction::Fix] {
                 let mut world = world(items, change, direction, [a, b]);
                 let (finding, _) = Place::line(items, direction).go(&mut world).expect("an answer");
@@ -46,11 +42,62 @@ fn wherever_a_guess_is_wrong_and_whatever_does_not_build_the_answer_has_the_chan
                     Finding::Search(Conclusion::Among { items, .. }) => items.iter().map(|(item, _)| *item).collect(),
                     _ => Vec::new(),
                 };
+                // Where neither of two builds, nobody can say that they are not the same; that is said.
+                let is_unchecked = (a, b) == (change - 1, change) && world.unchecked.contains(&change);
                 assert!(
-                    named.contains(&change),
+                    named.contains(&change) || is_unchecked,
                     "{items}, {change}, {direction:?}, {a} and {b} do not build: {finding:?}"
                 );
             }
         }
     }
+}
+
+#[test]
+fn what_a_person_leaves_out_and_is_guessed_is_said() {
+    // The change is left out, and taken for what is before it, which passes.
+    let mut world = World {
+        same: vec![(4, 3)],
+        ..World::line(9, 4, 1.0)
+    };
+    let place = Place {
+        skip: vec![4],
+        ..Place::line(9, Direction::Regression)
+    };
+    let (finding, _) = place.go(&mut world).expect("an answer");
+    assert_eq!(found(&finding), 5);
+    assert_eq!(world.unchecked, [4]);
+    assert!(!world.made.contains(&4));
+    // Nothing is unchecked where all of it was made.
+    let mut world = World {
+        same: vec![(4, 3)],
+        artifacts: vec![0, 1, 2, 3, 3, 4, 5, 6, 7],
+        ..World::line(9, 5, 1.0)
+    };
+    let (finding, _) = Place::line(9, Direction::Regression).go(&mut world).expect("an answer");
+    assert_eq!(found(&finding), 5);
+    assert_eq!(world.unchecked, [0; 0]);
+}
+
+#[test]
+fn two_that_are_one_kernel_stay_so_where_a_kill_kept_that_from_the_journal() {
+    let place = Place::line(3, Direction::Regression);
+    let mut world = World {
+        artifacts: vec![0, 0, 1],
+        ..World::line(3, 2, 1.0)
+    };
+    let mut journal = Journal::create(&place.dir.path().join("journal.jsonl"), &place.header()).expect("a journal");
+    for item in ["v0", "v1"] {
+        let built = Entry::Built {
+            item: item.to_owned(),
+            artifact: "artifact-0".to_owned(),
+            ms: 1,
+            spared_ms: None,
+        };
+        journal.append(&built).expect("it is written");
+    }
+    drop(journal);
+    let (finding, _) = place.go(&mut world).expect("an answer");
+    assert_eq!(found(&finding), 2);
+    assert!(!world.runs.contains(&1), "{:?}", world.runs);
 }

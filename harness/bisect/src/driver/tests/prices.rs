@@ -22,8 +22,23 @@ fn the_dear_side_is_not_built_for_a_change_on_this_one() {
     assert!(world.made.iter().all(|item| *item >= 3), "{:?}", world.made);
     // The good end would have been built from nothing, once.
     assert_eq!(spared_ms(&state), 90_000, "{:?}", state.builds);
-    let said = world.said.borrow();
+    let said = world.said.take();
     assert!(said.iter().any(|line| line.contains("candidates left")), "{said:#?}");
+    assert!(
+        said.iter()
+            .any(|line| line == "the good end, v0, costs most to make: it is run only if nothing nearer passes"),
+        "{said:#?}"
+    );
+
+    // Kernels that are there already spare nothing.
+    let mut world = World {
+        is_kept: true,
+        ..line(20, 3)
+    };
+    let (_, state) = Place::line(33, Direction::Regression)
+        .go(&mut world)
+        .expect("an answer");
+    assert_eq!(spared_ms(&state), 0);
 
     // To one that knows no prices both ends come first, and nothing is spared.
     let mut world = World::line(33, 20, 1.0);

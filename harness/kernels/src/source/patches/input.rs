@@ -174,28 +174,7 @@ fn directory(path: &Path) -> Result<Input, SourceError> {
             unknown.push(file);
         }
     }
-    let named = input.entries.len();
-    for file in unknown {
-        // A folder of MH's has a number for each mail.
-        let name = file.file_name().unwrap_or_default().to_string_lossy();
-        let is_number = name.bytes().all(|byte| byte.is_ascii_digit());
-        let Ok(bytes) = bytes(&file) else { continue };
-        let Ok(entry) = entry(&file, &bytes) else { continue };
-        if is_number && mbox::is_mail(&bytes) {
-            input.entries.push(entry);
-        } else if entry.mails.iter().any(|mail| !mail.diffs.is_empty()) {
-            input.notes.push(format!(
-                "left out: {}, as its name does not end like a patch's or a mail's",
-                file.display()
-            ));
-        }
-    }
-    if input.entries.len() > named {
-        input.entries[named..].sort_by_key(|entry| {
-            let name = entry.path.file_name().unwrap_or_default().to_string_lossy();
-            name.parse::<u64>().unwrap_or_default()
-        });
-    }
+    unnamed(unknown, &mut input);
     let below = below(path, &mut input.notes)?;
     if input.entries.is_empty() {
         let list = below
@@ -216,6 +195,42 @@ fn directory(path: &Path) -> Result<Input, SourceError> {
         return Err(no_patch(path, &reason));
     }
     Ok(input)
+}
+
+/// Takes files whose names do not end like a patch's or a mail's: mails of a folder of MH's. Others that hold a patch
+/// are named.
+fn unnamed(unknown: Vec<PathBuf>, input: &mut Input) {
+    let named = input.entries.len();
+    for file in unknown {
+        // A folder of MH's has a number for each mail.
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        let is_number = name.bytes().all(|byte| byte.is_ascii_digit());
+        let entry_of = |bytes: &[u8]| entry(&file, bytes);
+        let read = bytes(&file).and_then(|bytes| Ok((entry_of(&bytes)?, bytes)));
+        let (entry, bytes) = match read {
+            Ok(read) => read,
+            // `0002-x.patch.bz2`: its name says that it is one of them.
+            Err(error) if is_named(&file.with_extension("")) => {
+                input.notes.push(format!("left out: {error}"));
+                continue;
+            }
+            Err(_) => continue,
+        };
+        if is_number && mbox::is_mail(&bytes) {
+            input.entries.push(entry);
+        } else if entry.mails.iter().any(|mail| !mail.diffs.is_empty()) {
+            input.notes.push(format!(
+                "left out: {}, as its name does not end like a patch's or a mail's",
+                file.display()
+            ));
+        }
+    }
+    if input.entries.len() > named {
+        input.entries[named..].sort_by_key(|entry| {
+            let name = entry.path.file_name().unwrap_or_default().to_string_lossy();
+            name.parse::<u64>().unwrap_or_default()
+        });
+    }
 }
 
 /// The directories in one that are not read; a note names those that hold patches.

@@ -141,6 +141,7 @@ mod tests {
     fn a_kernel_that_cannot_be_booted_is_told_from_a_disk_that_cannot_be_written() {
         let no_disk = UnpackError::NeedsModules {
             path: PathBuf::new(),
+            how: String::new(),
             release: "6.1.0".to_owned(),
         };
         assert!(BuildError::from(no_disk).is_unbootable());

@@ -17,6 +17,7 @@ mod kconfig;
 mod keep;
 pub mod line;
 pub mod make;
+pub mod said;
 mod stop;
 mod toolchain;
 mod unfinished;

@@ -18,7 +18,13 @@ const IN_HAND: Duration = Duration::from_secs(120);
 pub(super) fn begin(objects: &Path) -> Result<(), CacheError> {
     let marker = objects.with_file_name(MARKER);
     if let Ok(since) = std::fs::metadata(&marker).and_then(|marker| marker.modified()) {
-        forget(objects, since).map_err(|source| CacheError::io("tidy up", objects, source))?;
+        let forgotten = if since > SystemTime::now() {
+            // The clock was set back, so times tell nothing.
+            forget(objects, SystemTime::UNIX_EPOCH, Duration::MAX)
+        } else {
+            forget(objects, since, IN_HAND)
+        };
+        forgotten.map_err(|source| CacheError::io("tidy up", objects, source))?;
     }
     std::fs::write(&marker, "").map_err(|source| CacheError::io("write", &marker, source))
 }
@@ -29,16 +35,18 @@ pub(super) fn end(objects: &Path) -> Result<(), CacheError> {
     std::fs::remove_file(&marker).map_err(|source| CacheError::io("remove", &marker, source))
 }
 
-/// Removes the last targets that were made since some time, below a directory.
-fn forget(objects: &Path, since: SystemTime) -> io::Result<()> {
+/// Removes the last targets that were made since some time, below a directory: those no older than this before the
+/// newest.
+fn forget(objects: &Path, since: SystemTime, in_hand: Duration) -> io::Result<()> {
     let mut made = Vec::new();
     find(objects, since, &mut made)?;
     let Some(newest) = made.iter().map(|(at, _)| *at).max() else {
         return Ok(());
     };
-    let in_hand = |(at, _): &&(SystemTime, PathBuf)| newest.duration_since(*at).is_ok_and(|before| before <= IN_HAND);
+    let is_in_hand =
+        |(at, _): &&(SystemTime, PathBuf)| newest.duration_since(*at).is_ok_and(|before| before <= in_hand);
     made.iter()
-        .filter(in_hand)
+        .filter(is_in_hand)
         .try_for_each(|(_, target)| std::fs::remove_file(target))
 }
 
@@ -118,5 +126,14 @@ mod tests {
         left(60);
         begin(&objects).unwrap();
         assert_eq!(there(), [true, true, true, false, true]);
+        // The clock was set back by a day while it ran.
+        let marker = std::fs::File::options()
+            .append(true)
+            .open(objects.with_file_name(MARKER));
+        marker
+            .and_then(|marker| marker.set_modified(SystemTime::now() + Duration::from_secs(86_400)))
+            .unwrap();
+        begin(&objects).unwrap();
+        assert_eq!(there(), [false, false, false, false, true]);
     }
 }

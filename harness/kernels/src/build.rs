@@ -10,6 +10,7 @@ pub mod closure;
 pub(crate) mod config;
 mod configure;
 mod error;
+mod external;
 pub mod folders;
 mod fragment;
 mod job;

@@ -86,6 +86,15 @@ impl Closure {
         }
     }
 
+    /// With more files.
+    #[must_use]
+    pub(crate) fn and(self, more: Vec<String>) -> Self {
+        let files: BTreeSet<String> = self.files.into_iter().chain(more).collect();
+        Closure {
+            files: files.into_iter().collect(),
+        }
+    }
+
     /// One that was kept.
     #[must_use]
     pub fn from_files(files: Vec<String>) -> Self {

@@ -14,6 +14,7 @@ use super::super::unpack;
 use super::closure::Closure;
 use super::config::{Options, has_modules};
 use super::error::BuildError;
+use super::external::Named;
 use super::job::{Job, write};
 use super::line::{Built, Line, Memory, Took};
 use super::make::{self, Make};
@@ -118,7 +119,11 @@ impl Job<'_> {
         took: &Made,
     ) -> Result<Artifact, BuildError> {
         let cannot_read = |source| CacheError::io("read", make.objects, source);
-        let closure = &Closure::of_build(make.objects, make.source, &self.all).map_err(cannot_read)?;
+        let text = fs::read_to_string(make.objects.join(".config")).map_err(cannot_read)?;
+        let named = Named::by(&Options::parse(&text)).of(&self.all);
+        let closure = &Closure::of_build(make.objects, make.source, &self.all)
+            .map_err(cannot_read)?
+            .and(named);
         line.keep_uses(&Uses::of_build(make.objects, make.source).map_err(cannot_read)?)?;
         let mut list = Sha256::new();
         for path in closure.files() {

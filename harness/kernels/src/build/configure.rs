@@ -106,7 +106,7 @@ impl Job<'_> {
                 vanished: lost.vanished,
             });
         }
-        let named = Named::by(&Options::parse(&text));
+        let named = Named::by(&Options::parse(&text), make.source);
         if !named.outside.is_empty() {
             return Err(BuildError::External {
                 id: self.id.to_owned(),

@@ -1,6 +1,8 @@
 //! Files that options of a configuration name. What is in the source counts as read by the build; of others nobody
 //! would see a change.
 
+use std::path::Path;
+
 use super::config::Options;
 use crate::source::Listing;
 
@@ -33,12 +35,16 @@ pub(super) struct Named {
 }
 
 impl Named {
-    pub(super) fn by(options: &Options) -> Named {
+    /// By the options of a configuration that was made for the source in a directory.
+    pub(super) fn by(options: &Options, source: &Path) -> Named {
         let mut named = Named::default();
+        // Kconfig puts that directory in the place of `$(srctree)`.
+        let top = format!("{}/", source.display());
+        let below = |value| plain(value).strip_prefix(&top).unwrap_or(plain(value)).to_owned();
         for option in NAMING {
-            named.take(option, plain(options.get(option)));
+            named.take(option, &below(options.get(option)));
         }
-        let folder = plain(options.get(FIRMWARE_DIR));
+        let folder = below(options.get(FIRMWARE_DIR));
         for file in plain(options.get(FIRMWARE)).split_whitespace() {
             named.take(FIRMWARE, &format!("{folder}/{file}"));
         }
@@ -53,7 +59,6 @@ impl Named {
     }
 
     fn take(&mut self, option: &str, path: &str) {
-        let path = path.strip_prefix("$(srctree)/").unwrap_or(path);
         if path.starts_with('/') || path.split('/').any(|part| part == "..") {
             self.outside.push(option.to_owned());
         } else if !path.is_empty() {
@@ -86,7 +91,7 @@ mod tests {
     use super::*;
 
     fn named(config: &str) -> Named {
-        Named::by(&Options::parse(config))
+        Named::by(&Options::parse(config), Path::new("/c/source"))
     }
 
     #[test]
@@ -102,7 +107,7 @@ mod tests {
         .map(|path| (path.to_owned(), "id".to_owned()))
         .into();
         let config = "CONFIG_SYSTEM_TRUSTED_KEYS=\"certs/mine.pem\"\nCONFIG_EXTRA_FIRMWARE=\"a/b.bin none.bin\"\n\
-            CONFIG_EXTRA_FIRMWARE_DIR=\"fw\"\nCONFIG_CFG80211_EXTRA_REGDB_KEYDIR=\"keys/\"\n";
+            CONFIG_EXTRA_FIRMWARE_DIR=\"fw\"\nCONFIG_CFG80211_EXTRA_REGDB_KEYDIR=\"/c/source/keys/\"\n";
         let inside = named(config);
         let mut files = inside.of(&all);
         files.sort();

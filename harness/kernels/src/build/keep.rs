@@ -120,7 +120,7 @@ impl Job<'_> {
     ) -> Result<Artifact, BuildError> {
         let cannot_read = |source| CacheError::io("read", make.objects, source);
         let text = fs::read_to_string(make.objects.join(".config")).map_err(cannot_read)?;
-        let named = Named::by(&Options::parse(&text)).of(&self.all);
+        let named = Named::by(&Options::parse(&text), make.source).of(&self.all);
         let closure = &Closure::of_build(make.objects, make.source, &self.all)
             .map_err(cannot_read)?
             .and(named);

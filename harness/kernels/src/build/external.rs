@@ -7,10 +7,11 @@ use super::config::Options;
 use crate::source::Listing;
 
 /// Options whose value names a file or a directory, from the source's top unless it begins with a slash.
-const NAMING: [&str; 11] = [
+const NAMING: [&str; 12] = [
     "ACPI_CUSTOM_DSDT_FILE",
     "BOOT_CONFIG_EMBED_FILE",
     "CFG80211_EXTRA_REGDB_KEYDIR",
+    "EFI_SBAT_FILE",
     "LOGO_LINUX_CLUT224_FILE",
     "LOGO_LINUX_MONO_FILE",
     "LOGO_LINUX_VGA16_FILE",

@@ -112,6 +112,17 @@ fn mend(cache: &Cache, repo: &Repo, tree: &Tree, progress: &Progress) -> Result<
     }))
 }
 
+/// Makes the source of a build directory this tree.
+fn check_out(repo: &Repo, id: &str, tree: &Tree, line: &Line, progress: &Progress) -> Result<(), BuildError> {
+    if unfinished::check_clock(&line.objects())? {
+        progress.say(&format!(
+            "{id}: the clock was set back since the last build, so all is built anew"
+        ));
+    }
+    let _step = progress.spinner(format!("checking out {} for {id}", tree.name));
+    line.check_out(repo, tree)
+}
+
 fn build_or_stop(
     cache: &Cache,
     repo: &Repo,
@@ -145,9 +156,7 @@ fn build_or_stop(
     let started = Instant::now();
     // A log is one build's.
     let _ = fs::remove_file(&log);
-    let step = progress.spinner(format!("checking out {} for {id}", tree.name));
-    line.check_out(repo, tree)?;
-    drop(step);
+    check_out(repo, id, tree, &line, progress)?;
     let (objects, folder) = (line.objects(), line.source());
     let lock = line
         .lock()

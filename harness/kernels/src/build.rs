@@ -19,6 +19,7 @@ mod keep;
 pub mod line;
 pub mod make;
 pub mod said;
+mod stale;
 mod stop;
 mod toolchain;
 mod unfinished;
@@ -112,15 +113,13 @@ fn mend(cache: &Cache, repo: &Repo, tree: &Tree, progress: &Progress) -> Result<
     }))
 }
 
-/// Makes the source of a build directory this tree.
-fn check_out(repo: &Repo, id: &str, tree: &Tree, line: &Line, progress: &Progress) -> Result<(), BuildError> {
-    if unfinished::check_clock(&line.objects())? {
-        progress.say(&format!(
-            "{id}: the clock was set back since the last build, so all is built anew"
-        ));
+/// Makes the source of a build directory this job's tree.
+fn check_out(repo: &Repo, job: &Job<'_>, line: &Line, progress: &Progress) -> Result<(), BuildError> {
+    if let Some(why) = stale::check(&line.objects(), &job.toolchain)? {
+        progress.say(&format!("{}: {why}, so all is made again", job.id));
     }
-    let _step = progress.spinner(format!("checking out {} for {id}", tree.name));
-    line.check_out(repo, tree)
+    let _step = progress.spinner(format!("checking out {} for {}", job.tree.name, job.id));
+    line.check_out(repo, job.tree)
 }
 
 fn build_or_stop(
@@ -156,7 +155,7 @@ fn build_or_stop(
     let started = Instant::now();
     // A log is one build's.
     let _ = fs::remove_file(&log);
-    check_out(repo, id, tree, &line, progress)?;
+    check_out(repo, &job, &line, progress)?;
     let (objects, folder) = (line.objects(), line.source());
     let lock = line
         .lock()

@@ -9,9 +9,7 @@ use std::time::{Duration, SystemTime};
 use host::cache::CacheError;
 
 /// There while make runs.
-const MARKER: &str = "make-unfinished";
-/// Written when a build begins, for its time.
-const CLOCK: &str = "clock";
+pub(super) const MARKER: &str = "make-unfinished";
 /// What a killed make may have had in hand is no older than this, next to the newest that it made: a compiler or
 /// objtool needs seconds for an object, and on a busy machine not this long. All before is whole, and may be much.
 const IN_HAND: Duration = Duration::from_secs(120);
@@ -43,40 +41,6 @@ fn forget(objects: &Path, since: SystemTime) -> io::Result<()> {
     made.iter()
         .filter(is_in_hand)
         .try_for_each(|(_, target)| std::fs::remove_file(target))
-}
-
-/// Removes all that was made if the clock was set back meanwhile, and says whether it did: make would take it for newer
-/// than source that is checked out from now on, and keep it.
-pub(super) fn check_clock(objects: &Path) -> Result<bool, CacheError> {
-    let (marker, clock) = (objects.with_file_name(MARKER), objects.with_file_name(CLOCK));
-    // What this disk calls now; a server of files may have a clock of its own.
-    let now = std::fs::write(&clock, ".").and_then(|()| std::fs::metadata(&clock)?.modified());
-    let now = now.map_err(|source| CacheError::io("write", &clock, source))?;
-    let is_later = |path: &Path| Ok::<_, io::Error>(std::fs::symlink_metadata(path)?.modified()? > now);
-    let read = |source| CacheError::io("read", objects, source);
-    if !is_later(&marker).unwrap_or_default() && !any(objects, &is_later).map_err(read)? {
-        return Ok(false);
-    }
-    std::fs::remove_dir_all(objects).map_err(|source| CacheError::io("remove", objects, source))?;
-    std::fs::create_dir(objects).map_err(|source| CacheError::io("create", objects, source))?;
-    let _ = std::fs::remove_file(&marker);
-    Ok(true)
-}
-
-/// Whether something is said of any file below a directory.
-fn any(folder: &Path, is: &impl Fn(&Path) -> io::Result<bool>) -> io::Result<bool> {
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
-        let is_one = if entry.file_type()?.is_dir() {
-            any(&entry.path(), is)?
-        } else {
-            is(&entry.path())?
-        };
-        if is_one {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 /// Finds targets that were made since some time. What was made has a `.NAME.cmd` beside it.
@@ -155,30 +119,5 @@ mod tests {
         left(60);
         begin(&objects).unwrap();
         assert_eq!(there(), [true, true, true, false, true]);
-    }
-
-    #[test]
-    fn what_is_newer_than_now_goes() {
-        let dir = tempfile::tempdir().unwrap();
-        let objects = dir.path().join("objects");
-        let later = |path: &Path, later_s: u64| {
-            let file = std::fs::File::options().append(true).open(path).unwrap();
-            file.set_modified(SystemTime::now() + Duration::from_secs(later_s))
-                .unwrap();
-        };
-        // An object, what Kconfig made for make, the marker of one that was killed.
-        for name in ["objects/fs/a.o", "objects/include/auto.conf", MARKER] {
-            std::fs::create_dir_all(objects.join("fs")).unwrap();
-            std::fs::create_dir_all(objects.join("include")).unwrap();
-            std::os::unix::fs::symlink("nothing", objects.join("source")).unwrap();
-            let path = dir.path().join(name);
-            std::fs::write(&path, "").unwrap();
-            assert!(!check_clock(&objects).unwrap());
-            assert!(path.is_file());
-            later(&path, 7200);
-            assert!(check_clock(&objects).unwrap(), "{name}");
-            assert_eq!(std::fs::read_dir(&objects).unwrap().count(), 0);
-            assert!(!path.exists());
-        }
     }
 }

@@ -120,7 +120,8 @@ impl Job<'_> {
 
 /// The texts of the Kconfig files that decide which options a source has.
 fn sourced_of(folder: &Path) -> Vec<String> {
-    kconfig::sourced(|path| fs::read_to_string(folder.join(path)).ok())
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    kconfig::sourced(|path| fs::read(folder.join(path)).ok().map(text))
 }
 
 /// What the source says of an option.
@@ -274,6 +275,14 @@ mod tests {
         assert_eq!(old, inputs("v1.24"));
         assert_eq!(old.0, new.0);
         assert_ne!(old.1, new.1);
+    }
+
+    #[test]
+    fn a_kconfig_file_in_another_encoding_is_read() {
+        let dir = tempfile::tempdir().expect("a directory");
+        fs::write(dir.path().join("Kconfig"), b"# M\xfcller\nconfig A\n\tbool \"A\"\n").expect("a file");
+        let said = declared(&sourced_of(dir.path()), "A").expect("it is declared");
+        assert!(said.has_prompt);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use host::cache::Cache;
 use host::progress::Progress;
 use kernels::build::closure::{Closure, is_kconfig};
 use kernels::build::folders::{Folders, are_begun};
-use kernels::build::make::kconfig_complaint;
+use kernels::build::said::kconfig_complaint;
 use kernels::build::{self, BuildError};
 use kernels::source::{Repo, SourceError, Tree};
 use kernels::{Artifact, TreeSource, store};

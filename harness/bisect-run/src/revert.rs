@@ -29,6 +29,13 @@ pub(crate) struct Reverted {
     pub(crate) outcome: Came,
 }
 
+impl Reverted {
+    /// Whether a kernel without the change was run.
+    pub(crate) fn was_run(&self) -> bool {
+        matches!(self.outcome, Came::Ran(..))
+    }
+}
+
 /// What a build costs, by an estimate.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Cost {

@@ -9,6 +9,7 @@ use crate::bench::Machines;
 use crate::cell::Selection;
 use crate::delta::DeltaRequest;
 use crate::dry_run::dry_run;
+use crate::found::Found;
 use crate::journal::{broke_off, forget, open};
 use crate::maker::Maker;
 use crate::plan::Planned;
@@ -40,6 +41,17 @@ struct Confirmed {
     reverted: Option<revert::Reverted>,
     /// Items that the answer leaves out by a guess.
     unchecked: Vec<usize>,
+}
+
+impl Confirmed {
+    /// Runs what the change follows on, and the newest item without the change.
+    fn confirm<M: Maker>(&mut self, bench: &mut Machines<'_, M>, found: &Found<'_>) -> Result<(), Failure> {
+        self.before = predecessor::check(bench, found)?;
+        if !self.before.iter().any(Checked::contradicts) {
+            self.reverted = revert::confirm(bench, found)?;
+        }
+        Ok(())
+    }
 }
 
 /// A bisection, whatever kind of range it is over.
@@ -124,12 +136,19 @@ impl<'a> Bisection<'a> {
             unchecked: driver.unchecked(&finding),
             ..Confirmed::default()
         };
-        if let Finding::Search(Conclusion::Found { item, .. }) = &finding {
-            let (planned, request) = (&self.planned, self.request);
-            confirmed.before = predecessor::check(&mut bench, *item, &state, planned, &dir, request)?;
-            if !confirmed.before.iter().any(Checked::contradicts) {
-                confirmed.reverted = revert::confirm(&mut bench, *item, &state, planned, &dir, request)?;
+        match &finding {
+            Finding::Search(Conclusion::Found { item, .. }) => {
+                if let Some(found) = Found::of(*item, &state, &self.planned, &dir, self.request) {
+                    confirmed
+                        .confirm(&mut bench, &found)
+                        .map_err(|failure| found.broke_off(failure))?;
+                }
             }
+            Finding::Search(Conclusion::Among { items, .. }) => {
+                let items = items.iter().map(|(item, _)| *item);
+                confirmed.before = predecessor::unchecked(&bench, items, &self.planned)?;
+            }
+            _ => {}
         }
         let code = self.conclude(&finding, &state, &cell, &dir, &mut bench, confirmed)?;
         let _ = std::fs::remove_dir_all(dir.join(SNAPSHOTS));

@@ -31,8 +31,8 @@ pub(crate) struct Commit {
     pub(crate) subject: String,
     /// Its parents, as far as history is looked at.
     pub(crate) parents: Vec<String>,
-    /// Its own parents, whatever is looked at: paths leave out what does not touch them. Of a merge only the first if
-    /// only first parents are followed.
+    /// Its own parents, whatever is looked at: paths leave out what does not touch them, and a shallow clone need not
+    /// have them. Of a merge only the first if only first parents are followed.
     pub(crate) own_parents: Vec<String>,
 }
 
@@ -162,14 +162,15 @@ impl Repository {
         ))
     }
 
-    /// The tree of a commit.
+    /// The tree of a commit, if the repository has it.
     ///
     /// # Errors
-    /// There is no such commit.
-    pub(crate) fn tree(&self, commit: &str) -> Result<String, Failure> {
+    /// git is not installed.
+    pub(crate) fn tree(&self, commit: &str) -> Result<Option<String>, Failure> {
         let wanted = format!("{commit}^{{tree}}");
-        let text = self.text(&["rev-parse", "--verify", "--quiet", "--end-of-options", &wanted], "")?;
-        Ok(text.trim().to_owned())
+        let finished = self.git(&["rev-parse", "--verify", "--quiet", "--end-of-options", &wanted], "")?;
+        let id = String::from_utf8_lossy(&finished.stdout).trim().to_owned();
+        Ok(finished.status.success().then_some(id))
     }
 
     /// Whether one commit is contained in another.
@@ -299,7 +300,22 @@ impl Repository {
             };
             Some((id, told))
         };
-        Ok(told.lines().filter_map(commit).collect())
+        let mut told: HashMap<String, Told> = told.lines().filter_map(commit).collect();
+        if self.is_shallow()? {
+            for (id, told) in told.iter_mut().filter(|(_, told)| told.parents.is_empty()) {
+                told.parents = self.parents_beyond(id)?;
+            }
+        }
+        Ok(told)
+    }
+
+    /// The parents that a commit itself names, where a shallow clone ends at it.
+    fn parents_beyond(&self, commit: &str) -> Result<Vec<String>, Failure> {
+        let text = self.text(&["cat-file", "commit", commit], "")?;
+        let head = text.lines().take_while(|line| !line.is_empty());
+        Ok(head
+            .filter_map(|line| line.strip_prefix("parent ").map(str::to_owned))
+            .collect())
     }
 
     /// Paths that differ between pairs of trees, each with whether it is only in one of them.

@@ -90,7 +90,11 @@ pub(crate) fn git(report: &BisectReport<'_>) -> Option<String> {
     {
         // What the change follows on may have been judged as another commit with the same kernel.
         for parent in planned.parents[*item].iter().filter(|parent| !marked.contains(*parent)) {
-            let term = if report.is_before(*parent) { old } else { "skip" };
+            let term = if planned.is_before(*parent, report.state) {
+                old
+            } else {
+                "skip"
+            };
             mark(&mut text, term, *parent);
         }
         let name = &planned.names[*item];

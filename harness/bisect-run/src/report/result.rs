@@ -121,30 +121,6 @@ impl BisectReport<'_> {
         shown.any(|shown| shown.outcome == outcome)
     }
 
-    /// Whether a run of an item's kernel showed what is so before the change.
-    pub(super) fn is_before(&self, item: usize) -> bool {
-        self.shows(
-            item,
-            match self.planned.direction {
-                Direction::Regression => RunOutcome::Passed,
-                Direction::Fix => RunOutcome::Failed,
-            },
-        )
-    }
-
-    /// The nearest of what an item follows on that was run: one that does not build may be taken for another one.
-    fn tested_before(&self, item: usize) -> Option<usize> {
-        let parents = |item: &usize| self.planned.parents[*item].iter().copied();
-        let mut row: BTreeSet<usize> = parents(&item).collect();
-        loop {
-            match row.iter().find(|item| self.is_before(**item)) {
-                Some(tested) => return Some(*tested),
-                None if row.is_empty() => return None,
-                None => row = row.iter().flat_map(parents).collect(),
-            }
-        }
-    }
-
     /// What was found.
     fn headline(&self) -> String {
         let mut text = String::new();
@@ -168,14 +144,18 @@ impl BisectReport<'_> {
                 };
                 let parents = &self.planned.parents[*item];
                 for parent in parents {
-                    let what = if self.is_before(*parent) {
+                    let what = if self.planned.is_before(*parent, self.state) {
                         before
                     } else {
                         "was not tested"
                     };
                     let _ = writeln!(text, "    {} {what}", self.name(*parent));
                 }
-                if let Some(tested) = self.tested_before(*item).filter(|tested| !parents.contains(tested)) {
+                if let Some(tested) = self
+                    .planned
+                    .tested_before(*item, self.state)
+                    .filter(|tested| !parents.contains(tested))
+                {
                     let _ = writeln!(text, "    {} {before}", self.name(tested));
                 }
             }
@@ -279,7 +259,7 @@ impl BisectReport<'_> {
             return None;
         };
         let first = self.planned.parents[*item].first().copied();
-        let before = self.tested_before(*item).or(first)?;
+        let before = self.planned.tested_before(*item, self.state).or(first)?;
         Some(match self.planned.direction {
             Direction::Regression => (*item, before),
             Direction::Fix => (before, *item),

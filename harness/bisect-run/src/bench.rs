@@ -73,6 +73,11 @@ impl<'a, M: Maker> Machines<'a, M> {
         self.trial = Some(trial);
     }
 
+    /// Whether what an earlier bisection left is ignored.
+    pub(crate) fn restarts(&self) -> bool {
+        self.setting.options.restart
+    }
+
     /// An item's kernel, made if need be.
     ///
     /// # Errors

@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 
+use bisect::search::End;
 use bisect::signature::{Obstacle, Reason};
 use bisect::state::Shown;
 
 use super::*;
 use crate::report::mail::mail;
 use crate::report::sides::Side;
+use crate::report::wrong_ends;
 
 fn planned(kind: Kind) -> Planned {
     let names = ["a", "b", "c", "d"].map(str::to_owned).to_vec();
@@ -132,5 +134,33 @@ fn each_state_of_a_series_is_told() {
     assert_eq!(
         states(&planned, &state),
         "    a builds, passes 1 run\n    b builds, passes 1 run\n    c does not build: error\n    d was not tried\n"
+    );
+}
+
+#[test]
+fn an_end_of_a_series_is_named_and_told_why_it_says_nothing() {
+    let planned = Planned {
+        bad: "1a2b3c".to_owned(),
+        good: "4d5e6f".to_owned(),
+        ..planned(Kind::Series)
+    };
+    let mut state = state(&[]);
+    let reason = Reason {
+        obstacle: Obstacle::Build,
+        detail: "an error".to_owned(),
+        files: Vec::new(),
+        noted: Vec::new(),
+    };
+    state.skipped.insert("d".to_owned(), reason);
+    let said = wrong_ends(&Conclusion::EndUntestable(End::Bad), &planned, &state);
+    let said = said.expect("there is no result");
+    assert!(
+        said.starts_with("the bad end, d, cannot be tested: does not build: an error\n"),
+        "{said}"
+    );
+    let said = wrong_ends(&Conclusion::GoodEndFails { probability: 1.0 }, &planned, &state);
+    assert!(
+        said.expect("there is no result")
+            .starts_with("both ends fail: a fails just like d;")
     );
 }

@@ -14,7 +14,7 @@ use bisect::state::Kind;
 use exit::{Exit, Failure};
 use host::places::Places;
 use host::progress::Progress;
-use host::words::quoted;
+use host::words::{counted, quoted};
 use kernels::given::tree_kernel;
 use kernels::source::{self, Repo, Tree};
 use kernels::{GivenTree, Kernel, Source, TreeSource};
@@ -183,6 +183,18 @@ fn skipped(
             `git fetch --unshallow` gets them"
                 .to_owned(),
         );
+    }
+    let files = match commits {
+        [old, .., new] => repository.missing(&old.id, &new.id)?,
+        _ => 0,
+    };
+    if files > 0 {
+        notes.push(format!(
+            "this is a partial clone and lacks {} of the commits in the range: the bisection breaks off at a commit \
+            that needs one of them; `git -C {} fetch --refetch --no-filter` gets them",
+            counted(files, "file"),
+            quoted(&repository.dir.to_string_lossy())
+        ));
     }
     let index = index(commits);
     let mut skip = Vec::new();

@@ -9,6 +9,7 @@ use std::time::Duration;
 use exit::{Exit, Failure};
 use host::cache::Cache;
 use host::tool::{self, Finished};
+use kernels::source::plain_git;
 
 /// Long enough for the history of a kernel on a cold disk.
 const DEADLINE: Duration = Duration::from_secs(1800);
@@ -90,10 +91,7 @@ impl Repository {
     }
 
     fn command(&self) -> Result<Command, Failure> {
-        let mut command = tool::command("git", "git")?;
-        for variable in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY"] {
-            command.env_remove(variable);
-        }
+        let mut command = plain_git()?;
         command.arg("-C").arg(&self.dir).args(["-c", "core.quotePath=false"]);
         command.env("GIT_OPTIONAL_LOCKS", "0");
         if !self.alternates.is_empty() {
@@ -201,6 +199,20 @@ impl Repository {
     pub(crate) fn is_shallow(&self) -> Result<bool, Failure> {
         let finished = self.git(&["rev-parse", "--is-shallow-repository"], "")?;
         Ok(finished.stdout.starts_with(b"true"))
+    }
+
+    /// How many files of the commits between two ends a partial clone has not fetched; of any other repository none.
+    ///
+    /// # Errors
+    /// git fails.
+    pub(crate) fn missing(&self, old: &str, new: &str) -> Result<usize, Failure> {
+        let promised = self.git(&["config", "--get-regexp", r"^remote\..*\.promisor$"], "")?;
+        if !promised.status.success() {
+            return Ok(0);
+        }
+        let between = format!("{old}..{new}");
+        let listed = self.text(&["rev-list", "--objects", "--missing=print", &between, "--"], "")?;
+        Ok(listed.lines().filter(|line| line.starts_with('?')).count())
     }
 
     /// Whether tracked files of the working copy differ from what is committed.
@@ -354,5 +366,26 @@ impl Repository {
             .iter()
             .map(|(from, to)| by_pair.get(&(from.as_str(), to.as_str())).cloned().unwrap_or_default())
             .collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic here is the test's failure")]
+
+    use super::*;
+
+    #[test]
+    fn the_environment_names_no_other_repository() {
+        let repository = Repository {
+            dir: PathBuf::from("."),
+            objects: PathBuf::new(),
+            alternates: Vec::new(),
+        };
+        let git = repository.command().unwrap();
+        let is_removed = |variable: &str| git.get_envs().any(|(name, value)| name == variable && value.is_none());
+        for variable in ["GIT_DIR", "GIT_COMMON_DIR", "GIT_ALTERNATE_OBJECT_DIRECTORIES"] {
+            assert!(is_removed(variable), "{variable}");
+        }
     }
 }

@@ -202,3 +202,37 @@ fn a_predecessor_to_which_a_patch_does_not_apply_is_none_the_less() {
     assert_eq!(outside.len(), 1);
     assert!(outside[0].tree.as_ref().unwrap_err().contains("fs/e.c"), "{outside:?}");
 }
+
+#[test]
+fn a_partial_clone_says_what_it_lacks() {
+    let dir = tempfile::tempdir().unwrap();
+    let (commits, whole) = trees(dir.path(), &[]);
+    sh(
+        dir.path(),
+        "git -C linux config uploadpack.allowFilter true
+        git clone -q --bare --filter=blob:none file://$PWD/linux partial",
+    );
+    let range = CommitRange {
+        tree: GivenTree::default(),
+        ends: crate::request::Ends {
+            bad: "v2".to_owned(),
+            good: "v1".to_owned(),
+        },
+        first_parent: false,
+        skip: Vec::new(),
+        term_old: None,
+        term_new: None,
+        paths: Vec::new(),
+    };
+    let said = |repository: &Repository| skipped(&range, repository, &commits).unwrap().1.join("\n");
+    assert!(!said(&whole.repository).contains("partial clone"));
+    let partial = Repository::open(&dir.path().join("partial")).unwrap();
+    let notes = said(&partial);
+    assert!(
+        notes.contains("this is a partial clone and lacks 6 files of the commits"),
+        "{notes}"
+    );
+    // What is said helps.
+    sh(dir.path(), "git -C partial fetch -q --refetch --no-filter");
+    assert!(!said(&partial).contains("partial clone"));
+}

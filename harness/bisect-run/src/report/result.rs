@@ -97,8 +97,8 @@ impl BisectReport<'_> {
         };
         (!names.is_empty()).then(|| {
             format!(
-                "not checked: {}{more}; they seem to change nothing that reaches the build, but do not build or were \
-                skipped, so one of them may be the change after all",
+                "not checked: {}{more}; they seem to change nothing that reaches the build, but they or what they \
+                follow on do not build or were skipped, so one of them may be the change after all",
                 shown.join(", ")
             )
         })

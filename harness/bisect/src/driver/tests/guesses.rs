@@ -101,3 +101,30 @@ fn two_that_are_one_kernel_stay_so_where_a_kill_kept_that_from_the_journal() {
     assert_eq!(found(&finding), 2);
     assert!(!world.runs.contains(&1), "{:?}", world.runs);
 }
+
+#[test]
+fn what_is_taken_for_what_a_person_leaves_out_is_said() {
+    for (skip, change) in (1..4).flat_map(|skip| (1..5).map(move |change| (skip, change))) {
+        let [before, after] = [(skip, skip - 1), (skip + 1, skip)];
+        for same in [vec![before], vec![after], vec![before, after]] {
+            let mut world = World {
+                same,
+                ..World::line(5, change, 1.0)
+            };
+            let place = Place {
+                skip: vec![skip],
+                ..Place::line(5, Direction::Regression)
+            };
+            let (finding, _) = place.go(&mut world).expect("an answer");
+            let Finding::Search(conclusion) = &finding else {
+                panic!("{finding:?}");
+            };
+            assert!(
+                conclusion.items().contains(&change) || world.unchecked.contains(&change),
+                "{change}, {skip} is left out, {:?}: {finding:?}, unchecked {:?}",
+                world.same,
+                world.unchecked
+            );
+        }
+    }
+}

@@ -128,9 +128,9 @@ impl<'a> Bisection<'a> {
             ends: self.planned.ends(),
         };
         let mut driver = Driver::new(search, &range, journal, &dir, &mut bench);
-        let finding = driver.go().map_err(broke_off)?;
+        let mut finding = driver.go().map_err(broke_off)?;
         if self.planned.kind == Kind::Series {
-            driver.each().map_err(broke_off)?;
+            finding = driver.each(finding).map_err(broke_off)?;
         }
         let state = driver.state().clone();
         let mut confirmed = Confirmed {

@@ -244,18 +244,22 @@ impl<'a, B: Bench> Driver<'a, B> {
         }
     }
 
-    /// Makes and runs each item that was not: of a series every state should build and pass.
+    /// Makes and runs each item that was not: of a series every state should build and pass. What they show counts as
+    /// it would after a resume, so what was found may be another item then.
     ///
     /// # Errors
     /// It broke off; nothing that was done is lost.
-    pub fn each(&mut self) -> Result<(), DriverError<B::Error>> {
+    pub fn each(&mut self, finding: Finding) -> Result<Finding, DriverError<B::Error>> {
         for item in 0..self.names.len() {
             while !self.search.is_set_aside(item) && !self.has_run(item) {
                 let next = self.next(item);
                 self.run(next)?;
             }
         }
-        Ok(())
+        match finding {
+            Finding::Search(_) => self.go(),
+            Finding::Swapped { .. } => Ok(finding),
+        }
     }
 
     /// Whether an item's kernel was run, as whichever item.

@@ -208,6 +208,8 @@ struct Place {
     parents: Vec<Vec<usize>>,
     /// Items that a person leaves out.
     skip: Vec<usize>,
+    /// Whether each item is run.
+    each: bool,
 }
 
 impl Place {
@@ -219,6 +221,7 @@ impl Place {
                 .map(|item| item.checked_sub(1).into_iter().collect())
                 .collect(),
             skip: Vec::new(),
+            each: false,
         }
     }
 
@@ -275,7 +278,10 @@ impl Place {
             },
         };
         let mut driver = Driver::new(search, &range, journal, self.dir.path(), world);
-        let finding = driver.go()?;
+        let mut finding = driver.go()?;
+        if self.each {
+            finding = driver.each(finding)?;
+        }
         let (unchecked, state) = (driver.unchecked(&finding), driver.state().clone());
         world.unchecked = unchecked;
         Ok((finding, state))
@@ -449,6 +455,29 @@ fn the_same_kernel_is_not_judged_twice() {
     assert!(!state.same.is_empty());
     let kernels: BTreeSet<usize> = world.runs.iter().map(|run| world.artifacts[*run]).collect();
     assert_eq!(kernels.len(), 3);
+}
+
+#[test]
+fn what_each_item_shows_counts_at_once_and_not_after_a_resume_only() {
+    // Undone within the range, which is seen once each was run.
+    let items = vec![
+        Is::Good,
+        Is::Bad(1.0),
+        Is::Good,
+        Is::Good,
+        Is::Good,
+        Is::Good,
+        Is::Bad(1.0),
+    ];
+    let mut world = World::new(items);
+    let place = Place {
+        each: true,
+        ..Place::line(7, Direction::Regression)
+    };
+    let (finding, _) = place.go(&mut world).expect("an answer");
+    assert!(world.runs.contains(&1));
+    let (again, _) = place.go(&mut world).expect("an answer");
+    assert_eq!(finding, again);
 }
 
 #[test]

@@ -1,3 +1,4 @@
+mod each;
 mod guesses;
 mod prices;
 
@@ -458,29 +459,6 @@ fn the_same_kernel_is_not_judged_twice() {
 }
 
 #[test]
-fn what_each_item_shows_counts_at_once_and_not_after_a_resume_only() {
-    // Undone within the range, which is seen once each was run.
-    let items = vec![
-        Is::Good,
-        Is::Bad(1.0),
-        Is::Good,
-        Is::Good,
-        Is::Good,
-        Is::Good,
-        Is::Bad(1.0),
-    ];
-    let mut world = World::new(items);
-    let place = Place {
-        each: true,
-        ..Place::line(7, Direction::Regression)
-    };
-    let (finding, _) = place.go(&mut world).expect("an answer");
-    assert!(world.runs.contains(&1));
-    let (again, _) = place.go(&mut world).expect("an answer");
-    assert_eq!(finding, again);
-}
-
-#[test]
 fn commits_that_are_taken_for_the_same_beforehand_are_not_even_made() {
     let place = Place::line(33, Direction::Regression);
     let reach = [8, 20, 21];
@@ -496,21 +474,6 @@ fn commits_that_are_taken_for_the_same_beforehand_are_not_even_made() {
     assert_eq!(found(&finding), 20);
     let made: BTreeSet<usize> = world.made.iter().copied().collect();
     assert!(made.len() <= 2 + 2 + 1, "{made:?}");
-}
-
-#[test]
-fn a_guess_beforehand_that_was_wrong_does_not_make_the_answer_wrong() {
-    let place = Place::line(17, Direction::Regression);
-    // The change is among those that are taken for the same as what is before them.
-    let mut world = World::line(17, 6, 1.0);
-    world.same = (1..17)
-        .filter(|item| item % 4 != 0)
-        .map(|item| (item, item - 1))
-        .collect();
-    let kernel = |item| (1..=item).filter(|at| at % 4 == 0 || *at == 6).count();
-    world.artifacts = (0..17).map(kernel).collect();
-    let (finding, _) = place.go(&mut world).expect("an answer");
-    assert_eq!(found(&finding), 6);
 }
 
 #[test]

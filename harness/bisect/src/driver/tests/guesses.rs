@@ -128,3 +128,18 @@ fn what_is_taken_for_what_a_person_leaves_out_is_said() {
         }
     }
 }
+
+#[test]
+fn a_guess_beforehand_that_was_wrong_does_not_make_the_answer_wrong() {
+    let place = Place::line(17, Direction::Regression);
+    // The change is among those that are taken for the same as what is before them.
+    let mut world = World::line(17, 6, 1.0);
+    world.same = (1..17)
+        .filter(|item| item % 4 != 0)
+        .map(|item| (item, item - 1))
+        .collect();
+    let kernel = |item| (1..=item).filter(|at| at % 4 == 0 || *at == 6).count();
+    world.artifacts = (0..17).map(kernel).collect();
+    let (finding, _) = place.go(&mut world).expect("an answer");
+    assert_eq!(found(&finding), 6);
+}

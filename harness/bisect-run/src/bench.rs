@@ -190,6 +190,13 @@ impl<'a, M: Maker> Machines<'a, M> {
         Ok(ran(cell, false))
     }
 
+    /// What a run of this very kernel left below a directory: another change may have been taken back there before.
+    pub(crate) fn left_of(&self, artifact: &Artifact, dir: &Path) -> Option<Ran> {
+        let run = Run::load(dir).ok()?;
+        let is_it = run.kernels.values().any(|kernel| kernel.hash == artifact.hash);
+        is_it.then(|| self.left(0, dir)).flatten()
+    }
+
     /// What all runs depend on besides kernel, cell and seed.
     fn programs(&mut self) -> Result<Programs, Failure> {
         if let Some(programs) = &self.programs {

@@ -7,7 +7,7 @@ use super::bench::Machines;
 use super::maker::Maker;
 use super::plan::Planned;
 use super::request::{Confirm, Request};
-use bisect::driver::{Bench, short};
+use bisect::driver::short;
 use bisect::search::{Direction, RunOutcome};
 use bisect::signature::Signature;
 use bisect::state::State;
@@ -166,7 +166,7 @@ fn runs<M: Maker>(
         let nth = passed + other + 1;
         let place = place(nth);
         // A run that a killed bisection finished; its result is the last file that it writes.
-        let ran = match bench.left(0, &place) {
+        let ran = match bench.left_of(artifact, &place) {
             Some(ran) => ran,
             None => {
                 if place.exists() {

@@ -230,5 +230,12 @@ mod tests {
         };
         cell_file::save(&cell, &cell_dir).unwrap();
         assert_eq!(too_dear(&bench, &tree, dir.path()), None);
+        // What was run is that kernel, and no other one that is made at its place.
+        let another = Artifact {
+            hash: "another".to_owned(),
+            ..artifact.clone()
+        };
+        assert!(bench.left_of(&artifact, &at).is_some());
+        assert!(bench.left_of(&another, &at).is_none());
     }
 }

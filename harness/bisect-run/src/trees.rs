@@ -259,6 +259,8 @@ impl Maker for Trees {
     }
 
     fn make_of(&mut self, id: &str, tree: &Tree) -> Result<Result<Artifact, Reason>, Failure> {
+        // No item is wanted any more.
+        self.ahead.running = None;
         self.build(id, tree)
     }
 

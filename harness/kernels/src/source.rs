@@ -25,7 +25,7 @@ pub use error::SourceError;
 pub(crate) use fixes::mend;
 pub use import::{package, taken, tarball};
 pub use patches::{Patch, PatchSet, apply};
-pub use repo::{Listing, Repo, Tree};
+pub use repo::{Listing, Repo, Tree, plain_git};
 
 /// The tree of a git repository or directory.
 ///

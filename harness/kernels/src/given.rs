@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use exit::{Exit, Failure};
 use guest_wire::Fs;
-use host::suggest;
 use serde::{Deserialize, Serialize};
 
 use crate::package_format::PackageFormat;
@@ -133,16 +132,10 @@ pub fn tree_kernel(given: &GivenTree, fs: &[Fs], ready: &Path) -> Result<Kernel,
     let config = if given.config.is_empty() {
         ConfigPart::usual(&fs, ready)
     } else {
-        config_parts(&given.config, ready).map_err(|(word, known)| {
-            let known: Vec<&str> = known.iter().map(String::as_str).chain(ConfigPart::BASES).collect();
-            let hint = suggest::hint(&word, "parts", &known);
-            Failure::new(
-                Exit::Usage,
-                format!(
-                    "--config {word}: no ready fragment `{word}`; {hint}; a file is written \
-                with a dot or slash: ./{word}.config"
-                ),
-            )
+        config_parts(&given.config, ready).map_err(|(word, problem)| {
+            let file = format!("a file is written with a dot or slash: ./{word}.config");
+            let (what, help) = problem.say(&word, &file);
+            Failure::new(Exit::Usage, format!("--config {word}: {what}; {help}"))
         })?
     };
     let source = TreeSource {

@@ -64,6 +64,32 @@ pub enum ConfigPart {
     },
 }
 
+/// A word that is no part of a configuration.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum NoPart {
+    /// There is no ready fragment of this name, but these.
+    Unknown(Vec<String>),
+    /// It is a base, and others stand before it.
+    Late,
+}
+
+impl NoPart {
+    /// What is wrong with the word, and what to do; `file` is how a file of one's own is written.
+    pub(crate) fn say(&self, word: &str, file: &str) -> (String, String) {
+        match self {
+            NoPart::Unknown(known) => {
+                let known: Vec<&str> = known.iter().map(String::as_str).chain(ConfigPart::BASES).collect();
+                let hint = host::suggest::hint(word, "parts", &known);
+                (format!("no ready fragment `{word}`"), format!("{hint}; {file}"))
+            }
+            NoPart::Late => (
+                format!("`{word}` does not come first"),
+                "it is a whole configuration, on top of which the others are set: put it before them, or leave it out (tinyconfig is the base then)".to_owned(),
+            ),
+        }
+    }
+}
+
 impl ConfigPart {
     /// Words that stand for a base.
     pub(crate) const BASES: [&'static str; 2] = ["tinyconfig", "defconfig"];
@@ -72,9 +98,10 @@ impl ConfigPart {
     /// file. `first` may be a whole configuration: a file that is not called `*.config`, or only `.config`.
     ///
     /// # Errors
-    /// There is no ready fragment of this name; gives back the names that there are.
-    pub(crate) fn from_word(word: &str, first: bool, ready: &Path, folder: &Path) -> Result<Self, Vec<String>> {
+    /// There is no ready fragment of this name, or it is a base and not the first.
+    pub(crate) fn from_word(word: &str, first: bool, ready: &Path, folder: &Path) -> Result<Self, NoPart> {
         match word {
+            _ if !first && ConfigPart::BASES.contains(&word) => return Err(NoPart::Late),
             "tinyconfig" => return Ok(ConfigPart::Tiny),
             "defconfig" => return Ok(ConfigPart::Default),
             _ => {}
@@ -89,7 +116,7 @@ impl ConfigPart {
                     path: fragment,
                 })
             } else {
-                Err(ready_fragments(ready))
+                Err(NoPart::Unknown(ready_fragments(ready)))
             };
         }
         let name = Path::new(word).file_name().unwrap_or_default().to_string_lossy();
@@ -212,6 +239,18 @@ mod tests {
         assert_eq!(git("src/..").line(), git(&here.to_string_lossy()).line());
         assert_ne!(git("src").line(), git(".").line());
         assert_eq!(git("https://git/linux").line(), "git https://git/linux");
+    }
+
+    #[test]
+    fn a_base_behind_others_is_refused_and_not_passed_over() {
+        let of = |word: &str, first: bool| ConfigPart::from_word(word, first, Path::new("ready"), Path::new(""));
+        assert_eq!(of("defconfig", true), Ok(ConfigPart::Default));
+        for base in ConfigPart::BASES {
+            assert_eq!(of(base, false), Err(NoPart::Late));
+        }
+        let (what, help) = NoPart::Late.say("defconfig", "");
+        assert_eq!(what, "`defconfig` does not come first");
+        assert!(help.contains("put it before them"), "{help}");
     }
 
     #[test]

@@ -8,9 +8,8 @@ use guest_wire::Fs;
 use super::package::{package, package_source};
 use crate::diagnostic::Diagnostic;
 use crate::fields::{Document, Fields, Found};
-use crate::tree::{ConfigPart, Origin, TreeSource, is_url};
+use crate::tree::{ConfigPart, NoPart, Origin, TreeSource, is_url};
 use host::places::Places;
-use host::suggest;
 
 /// Keys that name where source comes from.
 const ORIGINS: [&str; 3] = ["git", "tarball", "source-package"];
@@ -132,14 +131,11 @@ fn config(document: Document<'_>, fields: &Fields<'_>, fs: &[Fs]) -> Result<Vec<
     let Some(words) = fields.strings("config")? else {
         return Ok(ConfigPart::usual(fs, &ready));
     };
-    parts(&words, &ready, folder).map_err(|(found, known)| {
+    parts(&words, &ready, folder).map_err(|(found, problem)| {
         let word = found.get_ref();
-        let error = document.error(found.span(), format!("no ready fragment `{word}`"));
-        let known: Vec<&str> = known.iter().map(String::as_str).chain(ConfigPart::BASES).collect();
-        error.help(format!(
-            "{}; a file of your own is written with a dot or slash: \"./{word}.config\"",
-            suggest::hint(word, "parts", &known)
-        ))
+        let file = format!("a file of your own is written with a dot or slash: \"./{word}.config\"");
+        let (what, help) = problem.say(word, &file);
+        document.error(found.span(), what).help(help)
     })
 }
 
@@ -148,10 +144,12 @@ fn parts<'a>(
     words: &'a [Found<String>],
     ready: &Path,
     folder: &Path,
-) -> Result<Vec<ConfigPart>, (&'a Found<String>, Vec<String>)> {
+) -> Result<Vec<ConfigPart>, (&'a Found<String>, NoPart)> {
     let mut parts = Vec::new();
     for (index, found) in words.iter().enumerate() {
-        parts.push(ConfigPart::from_word(found.get_ref(), index == 0, ready, folder).map_err(|known| (found, known))?);
+        parts.push(
+            ConfigPart::from_word(found.get_ref(), index == 0, ready, folder).map_err(|problem| (found, problem))?,
+        );
     }
     if !parts.first().is_some_and(ConfigPart::is_base) {
         parts.insert(0, ConfigPart::Tiny);
@@ -184,8 +182,8 @@ fn make(document: Document<'_>, fields: &Fields<'_>) -> Result<BTreeMap<String, 
 /// The parts of `--config WORD`, each word a base, a ready fragment or a file.
 ///
 /// # Errors
-/// A word is no ready fragment; gives it back with the names that there are.
-pub(crate) fn given(words: &[String], ready: &Path) -> Result<Vec<ConfigPart>, (String, Vec<String>)> {
+/// A word is none; gives it back.
+pub(crate) fn given(words: &[String], ready: &Path) -> Result<Vec<ConfigPart>, (String, NoPart)> {
     let words: Vec<Found<String>> = words.iter().map(|word| Found::new(0..0, word.clone())).collect();
-    parts(&words, ready, &PathBuf::new()).map_err(|(found, known)| (found.get_ref().clone(), known))
+    parts(&words, ready, &PathBuf::new()).map_err(|(found, problem)| (found.get_ref().clone(), problem))
 }

@@ -49,7 +49,8 @@ pub(crate) fn mount(fs: &str, device: &str, options: &str) -> Result<(), String>
     if !procfs::knows_file_system(&known, fs) {
         let known = procfs::device_file_systems(&known);
         return Err(format!(
-            "mount: this kernel has no {fs}: its module is missing or did not load (known: {known})"
+            "mount: this kernel has no {fs}: its module is missing or did not load (known: {known}); `--modules` names \
+             the directory or package that has it"
         ));
     }
     let options = CString::new(options).map_err(|_| "mount: a NUL byte in the options".to_owned())?;

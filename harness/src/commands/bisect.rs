@@ -41,7 +41,8 @@ pub(crate) struct BisectArgs {
     /// Runs of the bad end without a failure after which it counts as one that does not fail.
     #[arg(long, value_name = "N", default_value = "60", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) patience: u32,
-    /// Say what the range is and what it will take; nothing is built, fetched or booted.
+    /// Say what the range is and what it will take; nothing is built or booted, and only the source that --base names
+    /// is fetched.
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Forget what an earlier bisection of the same found, and start over.

@@ -101,11 +101,12 @@ impl Device {
     }
 
     /// What requests are done against.
-    fn target(&self) -> Target<'_> {
+    fn target(&self, flushes: u64) -> Target<'_> {
         Target {
             disk: &self.disk,
             read_only: self.config.read_only,
             write_through: self.front_end.write_through(),
+            flushes,
             serial: &self.config.serial,
         }
     }

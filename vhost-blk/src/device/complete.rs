@@ -43,9 +43,10 @@ impl Device {
                 request,
                 completion,
                 outcome,
+                flushes,
                 ..
             } = pending;
-            let target = self.target();
+            let target = self.target(flushes);
             round.add(completion.ring());
             let how = outcome.as_ref().map(|(_, outcome)| *outcome);
             let effect = completion.complete(|mem| done.unwrap_or_else(|| execute(&request, target, mem, how)));

@@ -79,7 +79,7 @@ impl Device {
         {
             let target = Target {
                 write_through: false,
-                ..self.target()
+                ..self.target(0)
             };
             let _ = execute(&pending.request, target, pending.completion.mem(), None);
         }

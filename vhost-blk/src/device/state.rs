@@ -45,6 +45,8 @@ pub(crate) struct Pending {
     pub(super) request: Request,
     pub(super) completion: Completion,
     pub(super) outcome: Option<(String, RequestOutcome)>,
+    /// What it makes durable, if it is a flush: how many of the history's entries there were as it came.
+    pub(super) flushes: u64,
     /// Power cuts before it came.
     pub(super) cuts: u64,
 }

@@ -16,6 +16,8 @@ impl Device {
     /// Takes what came out of a ring.
     pub fn submit(&self, arrivals: &mut Vec<Arrival>, round: &mut Round) {
         let together = self.disk.is_in_file();
+        // Of what came with it the driver knew nothing when it submitted a flush.
+        let completed = self.disk.history.completed();
         for Arrival { request, completion } in arrivals.drain(..) {
             // One before it hung up on the front end: what was not looked at is the next connection's.
             if completion.is_stale() {
@@ -24,7 +26,7 @@ impl Device {
             }
             match request {
                 Ok(request) => {
-                    let device = self.submit_one(request, completion, round);
+                    let device = self.submit_one(request, completion, completed, round);
                     if !together || device.is_some() {
                         self.drive(round);
                     }
@@ -45,6 +47,7 @@ impl Device {
         &self,
         request: Request,
         completion: Completion,
+        completed: u64,
         round: &mut Round,
     ) -> Option<(Pending, String, DeviceOutcome)> {
         let at = Instant::now();
@@ -78,6 +81,7 @@ impl Device {
             request,
             completion,
             outcome: outcome.and_then(|(rule, picked)| Some((rule, RequestOutcome::of(picked)?))),
+            flushes: completed,
             cuts: power.cuts,
         };
         if !power.on {

@@ -5,7 +5,8 @@
 //! the entries before it durable; the others are what a volatile write cache would hold.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::change::{Content, Medium};
@@ -19,6 +20,8 @@ pub(crate) struct History {
     /// Whether it is kept: a look that costs a request nothing. Once kept it stays so.
     kept: AtomicBool,
     log: OrderedMutex<Option<Log>>,
+    /// How many entries the log has had.
+    noted: Arc<AtomicU64>,
 }
 
 impl Default for History {
@@ -26,6 +29,7 @@ impl Default for History {
         History {
             kept: AtomicBool::new(false),
             log: OrderedMutex::new(Rank::History, None),
+            noted: Arc::default(),
         }
     }
 }
@@ -47,7 +51,7 @@ impl History {
         match history.as_mut() {
             Some(log) if keep != Keep::Volatile => log.keep = keep,
             Some(_) => {}
-            None => *history = Some(Log::new(keep)),
+            None => *history = Some(Log::new(keep, Arc::clone(&self.noted))),
         }
         self.kept.store(true, Ordering::Release);
     }
@@ -62,23 +66,22 @@ impl History {
         self.lock_kept()
     }
 
-    /// Notes a flush that makes all before it durable, after this long.
-    pub(crate) fn flush(&self, after: Duration) {
-        if let Some(log) = self.lock_kept().as_mut().and_then(|log| log.as_mut()) {
-            log.push(Entry::Flush {
-                from: Instant::now() + after,
-                early: !after.is_zero(),
-            });
+    /// What a flush that is submitted now makes durable: how many entries there are, if it is kept. Waits for nobody.
+    pub(crate) fn completed(&self) -> u64 {
+        self.noted.load(Ordering::Acquire)
+    }
+
+    /// Notes a flush that makes these first entries durable, after this long.
+    pub(crate) fn flush(&self, covers: u64, after: Duration) {
+        if let Some(log) = self.open().as_mut().and_then(|log| log.as_mut()) {
+            log.flushed(covers, Instant::now() + after, !after.is_zero());
         }
     }
 
     /// Notes a mark.
     pub(crate) fn mark(&self, name: &str) {
         if let Some(log) = self.lock_kept().as_mut().and_then(|log| log.as_mut()) {
-            log.push(Entry::Mark {
-                name: name.to_owned(),
-                at: Instant::now(),
-            });
+            log.marked(name);
         }
     }
 
@@ -147,13 +150,10 @@ impl History {
         let Some(log) = history.as_mut() else {
             return Err(UnknownMark::without_history(name));
         };
-        let (at, _) = log.find(name).ok_or_else(|| log.unknown(name))?;
+        let at = log.find(name).ok_or_else(|| log.unknown(name))?;
         let undone = undo(log.take_from(at + 1).iter(), medium);
         // Nothing of it is in a cache any more.
-        log.push(Entry::Flush {
-            from: Instant::now(),
-            early: false,
-        });
+        log.flushed_all();
         Ok(undone)
     }
 }

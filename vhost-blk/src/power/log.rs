@@ -1,6 +1,8 @@
 //! The entries of a history, and what is made of them: the way back, and what a power cut leaves.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use thiserror::Error;
@@ -53,14 +55,16 @@ pub(super) enum Entry {
     Changes(Vec<Change>),
     /// The disk was made to end elsewhere; that is durable at once.
     Resize(Resize),
-    /// What came before is durable from this time on; `early` if the guest was told before that.
+    /// The first `covers` entries of all are durable from this time on; `early` if the guest was told before that.
     Flush {
+        covers: u64,
         from: Instant,
         early: bool,
     },
+    /// A mark, at which the first `durable` entries of all were durable.
     Mark {
         name: String,
-        at: Instant,
+        durable: u64,
     },
 }
 
@@ -70,13 +74,18 @@ pub(crate) struct Log {
     pub(super) keep: Keep,
     pub(super) entries: VecDeque<Entry>,
     bytes: u64,
-    /// Entries that were forgotten for want of room.
+    /// Entries that were forgotten, because they are durable and for want of room.
     pub(super) forgotten: u64,
-    /// If the last of them was a flush, when what came before it was durable.
-    forgotten_flush: Option<Instant>,
-    /// The last flush that has done its work, and all after it: their numbers, counted with what was forgotten, and
-    /// when they do it. A log that is long is not to be searched for them at every write.
-    flushes: VecDeque<(u64, Instant)>,
+    /// How many entries there were up to the last one that was forgotten and changed the disk.
+    forgotten_changes: u64,
+    /// How many of all entries flushes that have done their work made durable.
+    covered: u64,
+    /// Flushes that have not done it: how many entries they make durable, and when.
+    early: Vec<(u64, Instant)>,
+    /// How many entries there have been, for who must not wait for the log.
+    number: Arc<AtomicU64>,
+    /// The marks' numbers, by name: a log that is long is not to be searched for them.
+    marks: HashMap<String, Vec<u64>>,
 }
 
 /// What of a request, or of the disk's size, is still there after a power cut.
@@ -204,20 +213,24 @@ fn tear<'log>(changes: &'log [Change], torn: Torn, rng: &mut Rng) -> (Vec<(&'log
 }
 
 impl Log {
-    pub(super) fn new(keep: Keep) -> Log {
+    pub(super) fn new(keep: Keep, number: Arc<AtomicU64>) -> Log {
+        number.store(0, Ordering::Release);
         Log {
+            number,
             keep,
             entries: VecDeque::new(),
             bytes: 0,
             forgotten: 0,
-            forgotten_flush: None,
-            flushes: VecDeque::new(),
+            forgotten_changes: 0,
+            covered: 0,
+            early: Vec::new(),
+            marks: HashMap::new(),
         }
     }
 
     /// Forgets everything: the disk is the golden image again.
     pub(super) fn clear(&mut self) {
-        *self = Log::new(self.keep);
+        *self = Log::new(self.keep, Arc::clone(&self.number));
     }
 
     /// Whether something that costs so much is to be kept.
@@ -241,17 +254,51 @@ impl Log {
         self.push(Entry::Resize(resize));
     }
 
+    /// How many entries there have been.
+    pub(super) fn noted(&self) -> u64 {
+        self.forgotten + self.entries.len() as u64
+    }
+
+    /// Notes a flush that makes the first entries durable, of all that there have been, at this time.
+    pub(super) fn flushed(&mut self, covers: u64, from: Instant, early: bool) {
+        self.push(Entry::Flush {
+            covers: covers.min(self.noted()),
+            from,
+            early,
+        });
+    }
+
+    /// Notes that all up to now is durable.
+    pub(super) fn flushed_all(&mut self) {
+        self.flushed(u64::MAX, Instant::now(), false);
+    }
+
+    /// Notes a mark.
+    pub(super) fn marked(&mut self, name: &str) {
+        let durable = self.durable_number();
+        self.push(Entry::Mark {
+            name: name.to_owned(),
+            durable,
+        });
+    }
+
     pub(super) fn push(&mut self, entry: Entry) {
-        // Nobody can go back to it.
-        if self.keep == Keep::Volatile && matches!(entry, Entry::Mark { .. }) {
-            return;
+        let number = self.noted();
+        match &entry {
+            // Nobody can go back to it.
+            Entry::Mark { .. } if self.keep == Keep::Volatile => return,
+            Entry::Mark { name, .. } => self.marks.entry(name.clone()).or_default().push(number),
+            Entry::Flush { covers, from, early } if *early => self.early.push((*covers, *from)),
+            Entry::Flush { covers, .. } => {
+                self.covered = self.durable_number().max(*covers);
+                let covered = self.covered;
+                self.early.retain(|(covers, _)| *covers > covered);
+            }
+            Entry::Changes(_) | Entry::Resize(_) => {}
         }
         self.bytes += entry.cost();
-        if let Entry::Flush { from, .. } = entry {
-            self.flushes
-                .push_back((self.forgotten + self.entries.len() as u64, from));
-        }
         self.entries.push_back(entry);
+        self.number.store(number + 1, Ordering::Release);
         match self.keep {
             Keep::Volatile => {
                 let durable = self.durable();
@@ -268,45 +315,53 @@ impl Log {
         }
     }
 
-    /// How many of the entries are durable by now.
-    pub(super) fn durable(&mut self) -> usize {
+    /// How many of all entries are durable by now.
+    fn durable_number(&self) -> u64 {
+        if self.early.is_empty() {
+            return self.covered;
+        }
         let now = Instant::now();
-        let Some(last) = self.flushes.iter().rposition(|(_, from)| *from <= now) else {
-            return 0;
-        };
-        // Those before it have no say any more.
-        self.flushes.drain(..last);
-        let number = self.flushes.front().map_or(0, |(number, _)| number + 1);
+        let done = self.early.iter().filter(|(_, from)| *from <= now);
+        done.map(|(covers, _)| *covers).max().unwrap_or(0).max(self.covered)
+    }
+
+    /// How many of the entries are durable by now.
+    pub(super) fn durable(&self) -> usize {
+        self.index_of(self.durable_number())
+    }
+
+    /// Where an entry is that has this number, if it is still there.
+    fn index_of(&self, number: u64) -> usize {
         usize::try_from(number.saturating_sub(self.forgotten)).unwrap_or(usize::MAX)
     }
 
-    /// How many of the first entries were durable at a time; nothing if that was forgotten.
-    pub(super) fn durable_of(&self, first: usize, at: Instant) -> Option<usize> {
-        let done = |entry: &Entry| matches!(entry, Entry::Flush { from, .. } if *from <= at);
-        let flush = self.entries.range(..first).rposition(done);
-        let all_known = self.forgotten == 0 || self.forgotten_flush.is_some_and(|from| from <= at);
-        flush.map(|flush| flush + 1).or(all_known.then_some(0))
+    /// How many of the entries were durable at a mark; nothing if others, of which that is not known, were forgotten.
+    pub(super) fn durable_at(&self, mark: usize) -> Option<usize> {
+        match self.entries.get(mark) {
+            Some(Entry::Mark { durable, .. }) if *durable >= self.forgotten_changes => Some(self.index_of(*durable)),
+            _ => None,
+        }
     }
 
     fn forget(&mut self, count: usize) {
         for entry in self.entries.drain(..count.min(self.entries.len())) {
             self.bytes -= entry.cost();
             self.forgotten += 1;
-            self.forgotten_flush = match entry {
-                Entry::Flush { from, .. } => Some(from),
-                _ => None,
-            };
+            match entry {
+                Entry::Changes(_) | Entry::Resize(_) => self.forgotten_changes = self.forgotten,
+                Entry::Mark { name, .. } => drop_mark(&mut self.marks, &name, |numbers| {
+                    numbers.remove(0);
+                }),
+                Entry::Flush { .. } => {}
+            }
         }
     }
 
-    /// The entry that is the last mark of this name, if one can go back to it, and when it was made.
-    pub(super) fn find(&self, mark: &str) -> Option<(usize, Instant)> {
-        let entries = self.entries.iter().enumerate().skip(self.reachable());
-        let mut marks = entries.filter_map(|(index, entry)| match entry {
-            Entry::Mark { name, at } if name == mark => Some((index, *at)),
-            _ => None,
-        });
-        marks.next_back()
+    /// The entry that is the last mark of this name, if one can go back to it.
+    pub(super) fn find(&self, mark: &str) -> Option<usize> {
+        let number = self.marks.get(mark)?.last()?;
+        let index = self.index_of(*number);
+        (index >= self.reachable()).then_some(index)
     }
 
     /// Says that there is no such mark, and which there are.
@@ -333,11 +388,25 @@ impl Log {
     pub(super) fn take_from(&mut self, left: usize) -> VecDeque<Entry> {
         let taken = self.entries.split_off(left.min(self.entries.len()));
         self.bytes -= taken.iter().map(Entry::cost).sum::<u64>();
-        let flush = |(number, entry): (u64, &Entry)| match entry {
-            Entry::Flush { from, .. } => Some((number, *from)),
-            _ => None,
-        };
-        self.flushes = (self.forgotten..).zip(&self.entries).filter_map(flush).collect();
+        for entry in taken.iter().rev() {
+            if let Entry::Mark { name, .. } = entry {
+                drop_mark(&mut self.marks, name, |numbers| numbers.truncate(numbers.len() - 1));
+            }
+        }
+        let noted = self.noted();
+        self.number.store(noted, Ordering::Release);
+        self.covered = self.covered.min(noted);
+        self.early.retain(|(covers, _)| *covers <= noted);
         taken
+    }
+}
+
+/// Takes one of a name's numbers off.
+fn drop_mark(marks: &mut HashMap<String, Vec<u64>>, name: &str, take: impl FnOnce(&mut Vec<u64>)) {
+    if let Some(numbers) = marks.get_mut(name) {
+        take(numbers);
+        if numbers.is_empty() {
+            marks.remove(name);
+        }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::time::Instant;
 
 use thiserror::Error;
 use vhost_blk_api::control::Cut;
@@ -183,20 +182,19 @@ impl Log {
         wanted: &StateRequest<'_>,
         picture: &mut Picture<'log>,
     ) -> Result<Option<Cut>, PictureError> {
-        let (end, when) = match wanted.at {
+        let unknown = |name| PictureError::Forgotten { name };
+        let (end, durable) = match wanted.at {
             Some(name) => {
-                let (mark, when) = self.find(name).ok_or_else(|| self.unknown(name))?;
-                (mark + 1, when)
+                let mark = self.find(name).ok_or_else(|| self.unknown(name))?;
+                (mark + 1, self.durable_at(mark).ok_or_else(|| unknown(name.to_owned())))
             }
-            None => (self.entries.len(), Instant::now()),
+            None => (self.entries.len(), Ok(self.durable())),
         };
         undo(self.entries.range(end..), picture);
         let Some(PowerCut { lose, torn, seed }) = wanted.power_cut else {
             return Ok(None);
         };
-        let durable = self.durable_of(end, when).ok_or_else(|| PictureError::Forgotten {
-            name: wanted.at.unwrap_or_default().to_owned(),
-        })?;
+        let durable = durable?;
         let volatile = self.entries.range(durable..end);
         undo(volatile.clone(), picture);
         let (cut, survivors) = survivors(volatile, lose, torn, &mut PowerCut::rng(seed));

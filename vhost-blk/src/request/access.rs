@@ -20,6 +20,9 @@ pub struct Target<'a> {
     pub read_only: bool,
     /// Whether what is written is durable at once, as without a write cache.
     pub write_through: bool,
+    /// How many of the history's entries a flush makes durable: those of requests that were completed before it was
+    /// submitted.
+    pub flushes: u64,
     /// What get-id returns.
     pub serial: &'a [u8; SERIAL_BYTES],
 }

@@ -92,7 +92,7 @@ pub fn execute(request: &Request, target: Target<'_>, mem: &Mem, outcome: Option
         Some(RequestOutcome::Fail(FailStatus::IoErr)) => return failed(Status::IoErr),
         Some(RequestOutcome::Fail(FailStatus::Unsupp)) => return failed(Status::Unsupp),
         Some(RequestOutcome::Early(time)) => {
-            target.disk.history.flush(time);
+            target.disk.history.flush(target.flushes, time);
             return told(Ok((0, 0)), None);
         }
         Some(RequestOutcome::Drop) => return told(check(request, target).map(|()| (0, 0)), None),
@@ -110,7 +110,7 @@ pub fn execute(request: &Request, target: Target<'_>, mem: &Mem, outcome: Option
         (Some(RequestOutcome::Corrupt { how, seed }), _) => corrupt(request, target, mem, how, seed),
         (_, Op::Read | Op::Write) => move_data(request, target, mem, limit),
         (_, Op::Flush) => {
-            target.disk.history.flush(Duration::ZERO);
+            target.disk.history.flush(target.flushes, Duration::ZERO);
             Ok((0, 0))
         }
         (_, Op::GetId) => get_id(request, target, mem),
@@ -118,7 +118,7 @@ pub fn execute(request: &Request, target: Target<'_>, mem: &Mem, outcome: Option
     };
     // Whatever an outcome has put there, too: it is acknowledged.
     if target.write_through && request.facts.op != Op::Read {
-        target.disk.history.flush(Duration::ZERO);
+        target.disk.history.flush(u64::MAX, Duration::ZERO);
     }
     told(done, instead)
 }

@@ -57,7 +57,7 @@ impl Bed {
     }
 
     pub(super) fn flush(&self) {
-        self.disk.history.flush(Duration::ZERO);
+        self.disk.history.flush(u64::MAX, Duration::ZERO);
     }
 
     pub(super) fn back_to(&self, mark: &str) -> Result<usize, UnknownMark> {

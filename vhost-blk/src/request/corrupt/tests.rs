@@ -70,6 +70,7 @@ impl Bed {
             ranges: Vec::new(),
         };
         let target = Target {
+            flushes: 0,
             disk: &self.disk,
             read_only: false,
             write_through: false,

@@ -29,10 +29,11 @@ use vhost_blk_api::plan::Plan;
 use vhost_blk_api::trace::{Record, VERSION};
 
 use self::front_end::FrontEndLink;
-use self::state::State;
+use self::state::{Pending, State};
 use crate::config::Config;
 use crate::disk::Disk;
 use crate::power::gate::{Gate, OrderedGuard};
+use crate::power::in_flight::Flight;
 use crate::power::log::Keep;
 use crate::request::access::Target;
 use crate::sandbox::Sandbox;
@@ -101,12 +102,22 @@ impl Device {
     }
 
     /// What requests are done against.
-    fn target(&self, flushes: u64) -> Target<'_> {
+    fn target(&self, pending: &Pending) -> Target<'_> {
+        Target {
+            flushes: pending.flushes,
+            flight: pending.flight.as_ref().map(Flight::number),
+            ..self.bare_target()
+        }
+    }
+
+    /// What a request is done against of which the history knows nothing yet.
+    fn bare_target(&self) -> Target<'_> {
         Target {
             disk: &self.disk,
             read_only: self.config.read_only,
             write_through: self.front_end.write_through(),
-            flushes,
+            flushes: 0,
+            flight: None,
             serial: &self.config.serial,
         }
     }

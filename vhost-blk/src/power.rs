@@ -8,12 +8,17 @@
 //! Nothing here knows the disk, which uses it, or what a request is.
 
 pub(crate) mod change;
+pub(crate) mod choice;
+pub(crate) mod cover;
 mod cut;
 pub(crate) mod gate;
 pub(crate) mod history;
+pub(crate) mod in_flight;
 pub mod log;
 pub(crate) mod log_writes;
 pub(crate) mod picture;
+pub(crate) mod present;
+pub(crate) mod survivors;
 
 #[cfg(test)]
 mod tests;

@@ -8,8 +8,8 @@ use vhost_blk_api::plan::{Lose, RuleError, Torn, Var, hint, is_name};
 use crate::device::Device;
 use crate::device::resize::Resized;
 use crate::disk::export::Exported;
-use crate::power::log::PowerCut;
 use crate::power::picture::StateRequest;
+use crate::power::survivors::PowerCut;
 use crate::rulebook::UnknownRule;
 
 /// Does what a command says.

@@ -6,9 +6,10 @@ use vhost_blk_api::trace::{Record, ReleasedBy, Status, Submit};
 
 use super::Device;
 use super::state::{Arrival, Pending, Ready, Round, State};
+use crate::power::in_flight::Flight;
 use crate::request::chain::{Malformed, Request};
 use crate::request::completion::{Completion, Effect};
-use crate::request::execute::RequestOutcome;
+use crate::request::execute::{RequestOutcome, what_it_changes};
 use crate::rulebook::decide::{DeviceOutcome, Timing};
 use crate::rulebook::replay::{Look, Scripted};
 
@@ -52,6 +53,12 @@ impl Device {
     ) -> Option<(Pending, String, DeviceOutcome)> {
         let at = Instant::now();
         let power = self.gate.power_seen();
+        // Bytes are copied, for which nobody must wait who has the device's lock.
+        let flight = if power.on {
+            self.flight(&request, &completion)
+        } else {
+            None
+        };
         let mut guard = self.lock();
         let state = &mut *guard;
         state.seq += 1;
@@ -82,6 +89,7 @@ impl Device {
             completion,
             outcome: outcome.and_then(|(rule, picked)| Some((rule, RequestOutcome::of(picked)?))),
             flushes: completed,
+            flight,
             cuts: power.cuts,
         };
         if !power.on {
@@ -104,6 +112,15 @@ impl Device {
             }),
         }
         struck
+    }
+
+    /// Notes what a request would change, where the history wants to know.
+    fn flight(&self, request: &Request, completion: &Completion) -> Option<Flight> {
+        if !self.disk.history.wants_arrivals() {
+            return None;
+        }
+        let pieces = what_it_changes(request, self.bare_target(), completion.mem())?;
+        Some(self.disk.history.arrived(pieces))
     }
 
     /// Puts a request into the schedule; to the round goes what that lets go.

@@ -6,11 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use thiserror::Error;
-use vhost_blk_api::control::Cut;
-use vhost_blk_api::plan::{Lose, Torn};
-use vhost_blk_api::rng::Rng;
 
 use super::change::{Change, Content, Medium, Resize};
+use super::in_flight::Pieces;
+use super::present::Presented;
 
 /// How much is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,17 +36,6 @@ pub struct UnknownMark {
     pub(crate) kept: bool,
 }
 
-/// How the power is cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct PowerCut {
-    /// What of the volatile cache is lost.
-    pub(crate) lose: Lose,
-    /// Whether the last write is torn.
-    pub(crate) torn: Option<Torn>,
-    /// Seed of what is to be chosen.
-    pub(crate) seed: u64,
-}
-
 /// Something that happened to a disk.
 #[derive(Debug)]
 pub(super) enum Entry {
@@ -56,15 +44,13 @@ pub(super) enum Entry {
     /// The disk was made to end elsewhere; that is durable at once.
     Resize(Resize),
     /// The first `covers` entries of all are durable from this time on; `early` if the guest was told before that.
-    Flush {
-        covers: u64,
-        from: Instant,
-        early: bool,
-    },
+    Flush { covers: u64, from: Instant, early: bool },
     /// A mark, at which the first `durable` entries of all were durable.
     Mark {
         name: String,
         durable: u64,
+        /// The requests that were in flight.
+        in_flight: Vec<Arc<Pieces>>,
     },
 }
 
@@ -84,16 +70,12 @@ pub(crate) struct Log {
     early: Vec<(u64, Instant)>,
     /// How many entries there have been, for who must not wait for the log.
     number: Arc<AtomicU64>,
+    /// States of marks that are presented, each on the one before.
+    pub(super) presented: Vec<Presented>,
+    /// Entries before this number cannot be gone back to: what was done to what is presented was forgotten.
+    lost_before: u64,
     /// The marks' numbers, by name: a log that is long is not to be searched for them.
     marks: HashMap<String, Vec<u64>>,
-}
-
-/// What of a request, or of the disk's size, is still there after a power cut.
-pub(super) enum Survivor<'log> {
-    /// Changes, and how many bytes of each.
-    Changes(Vec<(&'log Change, u64)>),
-    /// Where the disk ends.
-    End(u64),
 }
 
 impl UnknownMark {
@@ -106,13 +88,6 @@ impl UnknownMark {
     }
 }
 
-impl PowerCut {
-    /// What its choices are made with.
-    pub(crate) fn rng(seed: u64) -> Rng {
-        Rng::for_choice(seed, "cut", 0)
-    }
-}
-
 impl Entry {
     /// What it costs to keep, itself included: flushes alone, and there is one for every few writes, would fill the
     /// memory in the end.
@@ -120,7 +95,10 @@ impl Entry {
         let more = match self {
             Entry::Changes(changes) => changes.iter().map(Change::cost).sum(),
             Entry::Resize(Resize { cut, .. }) => cut.iter().flatten().map(Content::cost).sum(),
-            Entry::Mark { name, .. } => name.len() as u64,
+            Entry::Mark { name, in_flight, .. } => {
+                let pieces = in_flight.iter().flat_map(|pieces| pieces.iter());
+                name.len() as u64 + pieces.map(|(_, content)| content.cost()).sum::<u64>()
+            }
             Entry::Flush { .. } => 0,
         };
         size_of::<Entry>() as u64 + more
@@ -128,10 +106,7 @@ impl Entry {
 }
 
 /// Takes back what entries did, the last of them first.
-pub(super) fn undo<'log>(
-    entries: impl DoubleEndedIterator<Item = &'log Entry>,
-    medium: &mut impl Medium<'log>,
-) -> usize {
+pub(super) fn undo<'log>(entries: impl DoubleEndedIterator<Item = &'log Entry>, medium: &mut impl Medium) -> usize {
     let mut undone = 0;
     for entry in entries.rev() {
         match entry {
@@ -149,69 +124,6 @@ pub(super) fn undo<'log>(
     undone
 }
 
-/// What of entries that were not durable a power cut leaves, in their order.
-pub(super) fn survivors<'log>(
-    volatile: impl Iterator<Item = &'log Entry> + Clone,
-    lose: Lose,
-    torn: Option<Torn>,
-    rng: &mut Rng,
-) -> (Cut, Vec<Survivor<'log>>) {
-    let requests = volatile.clone().filter(|entry| matches!(entry, Entry::Changes(_)));
-    let mut cut = Cut {
-        volatile: requests.count(),
-        ..Cut::default()
-    };
-    let (mut number, mut left) = (0, Vec::new());
-    for entry in volatile {
-        let changes = match entry {
-            Entry::Changes(changes) => changes,
-            Entry::Resize(Resize { to, .. }) => {
-                left.push(Survivor::End(*to));
-                continue;
-            }
-            Entry::Flush { .. } | Entry::Mark { .. } => continue,
-        };
-        number += 1;
-        let survives = match lose {
-            Lose::All => false,
-            Lose::None => true,
-            Lose::Some => rng.chance(0.5),
-        };
-        let survivor = match torn.filter(|_| number == cut.volatile) {
-            Some(torn) => {
-                let (changes, bytes) = tear(changes, torn, rng);
-                cut.torn_bytes = Some(bytes);
-                changes
-            }
-            None if survives => changes.iter().map(|change| (change, change.after.len())).collect(),
-            None => Vec::new(),
-        };
-        if survivor.is_empty() {
-            cut.lost += 1;
-        } else {
-            left.push(Survivor::Changes(survivor));
-        }
-    }
-    (cut, left)
-}
-
-/// The first units of a request's changes, a number of them that the seed chooses.
-fn tear<'log>(changes: &'log [Change], torn: Torn, rng: &mut Rng) -> (Vec<(&'log Change, u64)>, u64) {
-    let all: u64 = changes.iter().map(|change| change.after.len()).sum();
-    let unit = torn.bytes();
-    let mut left = rng.below(all.div_ceil(unit)) * unit;
-    let kept = left.min(all);
-    let mut survivors = Vec::new();
-    for change in changes {
-        let len = left.min(change.after.len());
-        if len > 0 {
-            survivors.push((change, len));
-        }
-        left -= len;
-    }
-    (survivors, kept)
-}
-
 impl Log {
     pub(super) fn new(keep: Keep, number: Arc<AtomicU64>) -> Log {
         number.store(0, Ordering::Release);
@@ -224,6 +136,8 @@ impl Log {
             forgotten_changes: 0,
             covered: 0,
             early: Vec::new(),
+            presented: Vec::new(),
+            lost_before: 0,
             marks: HashMap::new(),
         }
     }
@@ -274,12 +188,19 @@ impl Log {
     }
 
     /// Notes a mark.
-    pub(super) fn marked(&mut self, name: &str) {
+    pub(super) fn marked(&mut self, name: &str, in_flight: Vec<Arc<Pieces>>) {
         let durable = self.durable_number();
         self.push(Entry::Mark {
             name: name.to_owned(),
             durable,
+            in_flight,
         });
+    }
+
+    /// Makes all that there is durable.
+    pub(super) fn all_is_durable(&mut self) {
+        self.covered = self.noted();
+        self.early.clear();
     }
 
     pub(super) fn push(&mut self, entry: Entry) {
@@ -294,6 +215,8 @@ impl Log {
                 let covered = self.covered;
                 self.early.retain(|(covers, _)| *covers > covered);
             }
+            // What was cut off is not known.
+            Entry::Resize(Resize { from, to, cut: None }) if from > to => self.lost_before = number + 1,
             Entry::Changes(_) | Entry::Resize(_) => {}
         }
         self.bytes += entry.cost();
@@ -331,7 +254,7 @@ impl Log {
     }
 
     /// Where an entry is that has this number, if it is still there.
-    fn index_of(&self, number: u64) -> usize {
+    pub(super) fn index_of(&self, number: u64) -> usize {
         usize::try_from(number.saturating_sub(self.forgotten)).unwrap_or(usize::MAX)
     }
 
@@ -345,6 +268,14 @@ impl Log {
 
     fn forget(&mut self, count: usize) {
         for entry in self.entries.drain(..count.min(self.entries.len())) {
+            if self
+                .presented
+                .first()
+                .is_some_and(|presented| presented.begins <= self.forgotten)
+            {
+                self.lost_before = self.forgotten + 1;
+                self.presented.clear();
+            }
             self.bytes -= entry.cost();
             self.forgotten += 1;
             match entry {
@@ -380,8 +311,7 @@ impl Log {
 
     /// The first entry to which one can go back: before it the disk lost what there was no room to keep.
     fn reachable(&self) -> usize {
-        let lost = |entry: &Entry| matches!(entry, Entry::Resize(Resize { from, to, cut: None }) if from > to);
-        self.entries.iter().rposition(lost).map_or(0, |index| index + 1)
+        self.index_of(self.lost_before)
     }
 
     /// Takes entries off until this many are left, oldest first.
@@ -395,6 +325,7 @@ impl Log {
         }
         let noted = self.noted();
         self.number.store(noted, Ordering::Release);
+        self.lost_before = self.lost_before.min(noted);
         self.covered = self.covered.min(noted);
         self.early.retain(|(covers, _)| *covers <= noted);
         taken

@@ -71,6 +71,7 @@ impl Bed {
         };
         let target = Target {
             flushes: 0,
+            flight: None,
             disk: &self.disk,
             read_only: false,
             write_through: false,

@@ -73,6 +73,11 @@ impl<'a, M: Maker> Machines<'a, M> {
         self.trial = Some(trial);
     }
 
+    /// Whether what an earlier bisection left is ignored.
+    pub(crate) fn restarts(&self) -> bool {
+        self.setting.options.restart
+    }
+
     /// An item's kernel, made if need be.
     ///
     /// # Errors
@@ -183,6 +188,13 @@ impl<'a, M: Maker> Machines<'a, M> {
             judged.keep(&key, &cell);
         }
         Ok(ran(cell, false))
+    }
+
+    /// What a run of this very kernel left below a directory: another change may have been taken back there before.
+    pub(crate) fn left_of(&self, artifact: &Artifact, dir: &Path) -> Option<Ran> {
+        let run = Run::load(dir).ok()?;
+        let is_it = run.kernels.values().any(|kernel| kernel.hash == artifact.hash);
+        is_it.then(|| self.left(0, dir)).flatten()
     }
 
     /// What all runs depend on besides kernel, cell and seed.

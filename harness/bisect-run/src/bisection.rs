@@ -9,6 +9,7 @@ use crate::bench::Machines;
 use crate::cell::Selection;
 use crate::delta::DeltaRequest;
 use crate::dry_run::dry_run;
+use crate::found::Found;
 use crate::journal::{broke_off, forget, open};
 use crate::maker::Maker;
 use crate::plan::Planned;
@@ -42,6 +43,17 @@ struct Confirmed {
     unchecked: Vec<usize>,
 }
 
+impl Confirmed {
+    /// Runs what the change follows on, and the newest item without the change.
+    fn confirm<M: Maker>(&mut self, bench: &mut Machines<'_, M>, found: &Found<'_>) -> Result<(), Failure> {
+        self.before = predecessor::check(bench, found)?;
+        if !self.before.iter().any(Checked::contradicts) {
+            self.reverted = revert::confirm(bench, found)?;
+        }
+        Ok(())
+    }
+}
+
 /// A bisection, whatever kind of range it is over.
 pub(crate) struct Bisection<'a> {
     request: &'a Request,
@@ -58,9 +70,10 @@ impl<'a> Bisection<'a> {
     pub(crate) fn new(
         request: &'a Request,
         setting: Setting,
-        planned: Planned,
+        mut planned: Planned,
         bad_end: &Kernel,
     ) -> Result<Self, Failure> {
+        planned.scope.extend(setting.scope());
         Ok(Bisection {
             selection: Selection::of(request, bad_end)?,
             request,
@@ -115,21 +128,28 @@ impl<'a> Bisection<'a> {
             ends: self.planned.ends(),
         };
         let mut driver = Driver::new(search, &range, journal, &dir, &mut bench);
-        let finding = driver.go().map_err(broke_off)?;
+        let mut finding = driver.go().map_err(broke_off)?;
         if self.planned.kind == Kind::Series {
-            driver.each().map_err(broke_off)?;
+            finding = driver.each(finding).map_err(broke_off)?;
         }
         let state = driver.state().clone();
         let mut confirmed = Confirmed {
             unchecked: driver.unchecked(&finding),
             ..Confirmed::default()
         };
-        if let Finding::Search(Conclusion::Found { item, .. }) = &finding {
-            let (planned, request) = (&self.planned, self.request);
-            confirmed.before = predecessor::check(&mut bench, *item, &state, planned, &dir, request)?;
-            if !confirmed.before.iter().any(Checked::contradicts) {
-                confirmed.reverted = revert::confirm(&mut bench, *item, &state, planned, &dir, request)?;
+        match &finding {
+            Finding::Search(Conclusion::Found { item, .. }) => {
+                if let Some(found) = Found::of(*item, &state, &self.planned, &dir, self.request) {
+                    confirmed
+                        .confirm(&mut bench, &found)
+                        .map_err(|failure| found.broke_off(failure))?;
+                }
             }
+            Finding::Search(Conclusion::Among { items, .. }) => {
+                let items = items.iter().map(|(item, _)| *item);
+                confirmed.before = predecessor::unchecked(&bench, items, &self.planned)?;
+            }
+            _ => {}
         }
         let code = self.conclude(&finding, &state, &cell, &dir, &mut bench, confirmed)?;
         let _ = std::fs::remove_dir_all(dir.join(SNAPSHOTS));
@@ -281,11 +301,12 @@ impl<'a> Bisection<'a> {
         bench: &mut Machines<'_, M>,
         confirmed: Confirmed,
     ) -> Result<Exit, Failure> {
+        let (bad, good) = self.planned.ends();
         let said = match finding {
             Finding::Swapped { failure } => Some(format!(
                 "the ends are swapped: {} passes and {} fails ({failure}); exchange --bad and --good",
-                short(&self.planned.bad),
-                short(&self.planned.good)
+                short(&self.planned.names[bad]),
+                short(&self.planned.names[good])
             )),
             Finding::Search(conclusion) => report::wrong_ends(conclusion, &self.planned, state),
         };
@@ -343,9 +364,16 @@ fn rules(exec: Option<&Exec>) -> Vec<String> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a panic here is the test's failure")]
 
+    use std::time::Duration;
+
+    use kernels::{Lock, Manifest};
+    use machine::accel::Choice;
     use run::FaultPlan;
+    use run::cases::Profile;
 
     use super::*;
+    use crate::releases;
+    use crate::request::{Ends, RangeRequest, Subject};
 
     #[test]
     fn a_program_is_known_by_its_name_too() {
@@ -362,5 +390,51 @@ mod tests {
         };
         assert_ne!(words("true"), words("false"));
         assert_eq!(words("true"), words("true"));
+    }
+
+    #[test]
+    fn what_was_seen_on_another_machine_is_not_gone_on_with() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("kernels.toml");
+        let kernel = |id: &str, version: &str| {
+            format!(
+                "[[kernel]]\nid = \"{id}\"\nsuite = \"bookworm\"\npackage = \"linux-image\"\nversion = \"{version}\"\n\
+                line = \"6.1\"\nfs = [\"btrfs\"]\n"
+            )
+        };
+        std::fs::write(&path, kernel("a", "6.1.9-1") + &kernel("b", "6.1.10-1")).unwrap();
+        let manifest = Manifest::load(&path).unwrap();
+        let lock = Lock::load(&dir.path().join("kernels.lock")).unwrap();
+        let asked = |change: fn(&mut Setting)| {
+            let mut setting = Setting::of_test();
+            change(&mut setting);
+            let request = Request {
+                range: RangeRequest::Releases(Ends {
+                    bad: "b".to_owned(),
+                    good: "a".to_owned(),
+                }),
+                fs: vec![Fs::Btrfs],
+                subject: Subject::Cases {
+                    globs: vec!["overlap".to_owned()],
+                    profile: Profile::Default,
+                },
+                seed: None,
+                error: 0.01,
+                patience: 60,
+                dir: None,
+                manifest: None,
+                options: setting.options,
+            };
+            let (planned, kernels) = releases::range(&manifest, &lock, "b", "a").unwrap();
+            Bisection::new(&request, setting, planned, kernels[1]).unwrap().asked()
+        };
+        let first = asked(|_| {});
+        assert_eq!(asked(|setting| setting.options.restart = true), first);
+        assert_ne!(asked(|setting| setting.options.accel = Choice::Kvm), first);
+        assert_ne!(asked(|setting| setting.options.cold_boot = true), first);
+        assert_ne!(
+            asked(|setting| setting.options.case_limit = Duration::from_secs(300)),
+            first
+        );
     }
 }

@@ -90,13 +90,7 @@ impl Selection {
             return Ok(Some(only));
         }
         let file = dir.join(FILE);
-        if let Ok(text) = std::fs::read(&file) {
-            let chosen = serde_json::from_slice(&text).map_err(|error| {
-                Failure::new(
-                    Exit::Data,
-                    format!("{}: {error}; `--restart` starts over", file.display()),
-                )
-            })?;
+        if let Some(chosen) = kept(&file, bench.restarts())? {
             return Ok(Some(chosen));
         }
         host::note!(
@@ -152,6 +146,21 @@ impl Selection {
     }
 }
 
+/// The choice that a bisection made before. One that was killed before it had a journal left nothing else, so starting
+/// over leaves it here.
+fn kept(file: &Path, restarts: bool) -> Result<Option<Trial>, Failure> {
+    let Some(text) = std::fs::read(file).ok().filter(|_| !restarts) else {
+        return Ok(None);
+    };
+    let chosen = serde_json::from_slice(&text);
+    chosen.map(Some).map_err(|error| {
+        Failure::new(
+            Exit::Data,
+            format!("{}: {error}; `--restart` starts over", file.display()),
+        )
+    })
+}
+
 /// Cells with what came of them, a line each.
 fn list<'a>(cells: impl Iterator<Item = &'a Cell>) -> String {
     let lines = cells.map(|cell| {
@@ -168,4 +177,30 @@ fn list<'a>(cells: impl Iterator<Item = &'a Cell>) -> String {
 fn name(trial: &Trial) -> String {
     let cases: Vec<&str> = trial.cases.iter().map(|case| case.name.as_str()).collect();
     format!("{} on {}", cases.join(","), trial.fs)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic here is the test's failure")]
+
+    use super::*;
+
+    #[test]
+    fn starting_over_chooses_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join(FILE);
+        assert_eq!(kept(&file, false).unwrap().map(|trial| trial.test), None);
+        std::fs::write(&file, "{").unwrap();
+        let failure = kept(&file, false).unwrap_err();
+        assert!(
+            failure.message.contains("`--restart` starts over"),
+            "{}",
+            failure.message
+        );
+        assert!(kept(&file, true).unwrap().is_none());
+        let chosen = r#"{"kernel": "k", "fs": "btrfs", "test": "a", "cases": []}"#;
+        std::fs::write(&file, chosen).unwrap();
+        assert_eq!(kept(&file, false).unwrap().unwrap().test, "a");
+        assert!(kept(&file, true).unwrap().is_none());
+    }
 }

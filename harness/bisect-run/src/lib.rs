@@ -10,7 +10,7 @@
 //! 3. `bench` is the driver's bench: it makes a kernel and runs the cell in a virtual machine, with one boot a run.
 //!    `verdict_cache` keeps the results of runs for later bisections, `ahead` builds kernels while a guest runs.
 //! 4. `report` prints the result and writes the directory to post from; `revert` and
-//!    `predecessor` confirm it before.
+//!    `predecessor` confirm it before, with kernels beside the range (`found`).
 //!
 //! A bisection resumes after SIGKILL without repeating a build or a run: its directory has the journal, the cell that
 //! was selected and what every run left. This crate knows nothing of how the search decides (that is `bisect`) or of
@@ -23,8 +23,8 @@
 //! ahead files journal plan repository request scope verdict_cache verdict_key
 //! maker patches setting
 //! bench dry_run releases trees
-//! cell git revert
-//! predecessor series
+//! cell found git
+//! predecessor revert series
 //! report
 //! delta
 //! bisection
@@ -37,6 +37,7 @@ mod cell;
 mod delta;
 mod dry_run;
 mod files;
+mod found;
 mod git;
 mod journal;
 mod maker;

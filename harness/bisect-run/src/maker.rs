@@ -15,10 +15,21 @@ use kernels::source::Tree;
 pub(crate) struct Predecessor {
     /// For a person.
     pub(crate) name: String,
-    /// Its source, as it is built.
-    pub(crate) tree: Tree,
-    /// Whether the old end contains it.
-    pub(crate) is_older: bool,
+    /// Why it is no item.
+    pub(crate) why: Outside,
+    /// Its source, as it is built; or why it cannot be.
+    pub(crate) tree: Result<Tree, String>,
+}
+
+/// Why a commit that an item follows on is no item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outside {
+    /// The old end contains it.
+    Older,
+    /// Paths leave it out.
+    LeftOut,
+    /// A shallow clone ends before it.
+    Missing,
 }
 
 /// Who makes the kernels of a range.

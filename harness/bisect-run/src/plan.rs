@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use bisect::driver::short;
 use bisect::history::History;
 use bisect::search::{Config, Direction, End, Played, RunOutcome, Search};
-use bisect::state::Kind;
+use bisect::state::{Kind, State};
 use exit::Failure;
 
 /// Places of the change that an estimate plays through.
@@ -111,6 +111,29 @@ impl Planned {
         let beside = if of < other { of + 1 } else { of.checked_sub(1)? };
         let is_one = self.kind == Kind::Releases && beside != other;
         self.names.get(beside).filter(|_| is_one).map(String::as_str)
+    }
+
+    /// Whether a run of an item's kernel showed what is so before the change.
+    pub(crate) fn is_before(&self, item: usize, state: &State) -> bool {
+        let outcome = match self.direction {
+            Direction::Regression => RunOutcome::Passed,
+            Direction::Fix => RunOutcome::Failed,
+        };
+        let mut shown = state.shown_by(&self.names[item]);
+        shown.any(|shown| shown.outcome == outcome)
+    }
+
+    /// The nearest of what an item follows on that was run: one that does not build may be taken for another one.
+    pub(crate) fn tested_before(&self, item: usize, state: &State) -> Option<usize> {
+        let parents = |item: &usize| self.parents[*item].iter().copied();
+        let mut row: BTreeSet<usize> = parents(&item).collect();
+        loop {
+            match row.iter().find(|item| self.is_before(**item, state)) {
+                Some(tested) => return Some(*tested),
+                None if row.is_empty() => return None,
+                None => row = row.iter().flat_map(parents).collect(),
+            }
+        }
     }
 
     /// A search over it that has not begun.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::maker::{Maker, unfit};
 use super::plan::Planned;
+use super::scope;
 use bisect::search::Direction;
 use bisect::signature::{Obstacle, Reason};
 use bisect::state::Kind;
@@ -83,11 +84,11 @@ pub(crate) fn range<'a>(
 }
 
 /// What the range depends on besides its ends: an id may stand for another version once a newer one is pinned, or in
-/// another manifest.
+/// another manifest, or for one that is built otherwise.
 fn scope(line: &str, kernels: &[Versioned<'_>]) -> Vec<String> {
     let versions = kernels
         .iter()
-        .map(|(kernel, version)| format!("{} {version}", kernel.id));
+        .map(|(kernel, version)| format!("{} {version} ({})", kernel.id, scope::made(&kernel.source)));
     std::iter::once(format!("line {line}")).chain(versions).collect()
 }
 
@@ -233,7 +234,45 @@ mod tests {
             let manifest = Manifest::load(&path).unwrap();
             range(&manifest, &lock, "b", "a").unwrap().0.scope
         };
-        assert_eq!(scope("6.1.10-1"), ["line 6.1", "a 6.1.9-1", "b 6.1.10-1"]);
-        assert_ne!(scope("6.1.10-1"), scope("6.1.11-1"));
+        let first = scope("6.1.10-1");
+        assert_eq!(first[0], "line 6.1");
+        assert!(
+            first[1].starts_with("a 6.1.9-1 (") && first[2].starts_with("b 6.1.10-1 ("),
+            "{first:?}"
+        );
+        assert_eq!(scope("6.1.10-1"), first);
+        assert_ne!(scope("6.1.11-1"), first);
+    }
+
+    #[test]
+    fn the_same_version_of_another_package_or_otherwise_built_is_another_range() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("kernels.toml");
+        let scope = |how: &str| {
+            let kernel = |id: &str, version: &str| {
+                format!(
+                    "[[kernel]]\nid = \"{id}\"\nsuite = \"bookworm\"\n{how}\nversion = \"{version}\"\nline = \"6.1\"\n\
+                    fs = [\"btrfs\"]\n"
+                )
+            };
+            std::fs::write(&path, kernel("a", "6.1.9-1") + &kernel("b", "6.1.10-1")).unwrap();
+            let lock = Lock::load(&dir.path().join("kernels.lock")).unwrap();
+            let manifest = Manifest::load(&path).unwrap();
+            range(&manifest, &lock, "b", "a").unwrap().0.scope
+        };
+        let source = "source-package = \"linux-source-6.1\"\nconfig = [\"tinyconfig\", \"./my.config\"]";
+        let my_config = dir.path().join("my.config");
+        std::fs::write(&my_config, "CONFIG_A=y\n").unwrap();
+        let built = scope(source);
+        let all = [
+            scope("package = \"linux-image-amd64\""),
+            scope("package = \"linux-image-rt-amd64\""),
+            built.clone(),
+            scope(&format!("{source}\nmake = [\"V=1\"]")),
+        ];
+        let apart: std::collections::BTreeSet<_> = all.iter().collect();
+        assert_eq!(apart.len(), all.len(), "{all:?}");
+        std::fs::write(&my_config, "CONFIG_A=m\n").unwrap();
+        assert_ne!(scope(source), built);
     }
 }

@@ -144,6 +144,8 @@ impl BisectReport<'_> {
 /// Why a bisection has no result, if it has none.
 #[must_use]
 pub(crate) fn wrong_ends(conclusion: &Conclusion, planned: &Planned, state: &State) -> Option<String> {
+    let ends = planned.ends();
+    let [bad, good] = [ends.0, ends.1].map(|end| planned.names[end].as_str());
     let why = |name: &str| match state.skipped.get(name) {
         Some(reason) => reason.to_string(),
         None => "half of its runs or more failed in other ways; they are listed above".to_owned(),
@@ -154,18 +156,18 @@ pub(crate) fn wrong_ends(conclusion: &Conclusion, planned: &Planned, state: &Sta
             "the bad end, {}, passed {passed} times and never failed; \
             if it fails at all, then (with 95 %) in less than {} of its runs\n\
             check case and file system, or let it run more often: --patience",
-            short(&planned.bad),
+            short(bad),
             percent(*rate_below)
         )),
         Conclusion::GoodEndFails { .. } => Some(format!(
             "both ends fail: {} fails just like {}; name a good end that passes",
-            short(&planned.good),
-            short(&planned.bad)
+            short(good),
+            short(bad)
         )),
         Conclusion::EndUntestable(end) => {
             let name = match end {
-                End::Bad => &planned.bad,
-                End::Good => &planned.good,
+                End::Bad => bad,
+                End::Good => good,
             };
             Some(untestable_end(*end, Some(name), &why(name), planned.beside(*end)))
         }

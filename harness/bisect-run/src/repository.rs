@@ -9,6 +9,7 @@ use std::time::Duration;
 use exit::{Exit, Failure};
 use host::cache::Cache;
 use host::tool::{self, Finished};
+use kernels::source::plain_git;
 
 /// Long enough for the history of a kernel on a cold disk.
 const DEADLINE: Duration = Duration::from_secs(1800);
@@ -31,8 +32,8 @@ pub(crate) struct Commit {
     pub(crate) subject: String,
     /// Its parents, as far as history is looked at.
     pub(crate) parents: Vec<String>,
-    /// Its own parents, whatever is looked at: paths leave out what does not touch them. Of a merge only the first if
-    /// only first parents are followed.
+    /// Its own parents, whatever is looked at: paths leave out what does not touch them, and a shallow clone need not
+    /// have them. Of a merge only the first if only first parents are followed.
     pub(crate) own_parents: Vec<String>,
 }
 
@@ -90,10 +91,7 @@ impl Repository {
     }
 
     fn command(&self) -> Result<Command, Failure> {
-        let mut command = tool::command("git", "git")?;
-        for variable in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY"] {
-            command.env_remove(variable);
-        }
+        let mut command = plain_git()?;
         command.arg("-C").arg(&self.dir).args(["-c", "core.quotePath=false"]);
         command.env("GIT_OPTIONAL_LOCKS", "0");
         if !self.alternates.is_empty() {
@@ -162,14 +160,15 @@ impl Repository {
         ))
     }
 
-    /// The tree of a commit.
+    /// The tree of a commit, if the repository has it.
     ///
     /// # Errors
-    /// There is no such commit.
-    pub(crate) fn tree(&self, commit: &str) -> Result<String, Failure> {
+    /// git is not installed.
+    pub(crate) fn tree(&self, commit: &str) -> Result<Option<String>, Failure> {
         let wanted = format!("{commit}^{{tree}}");
-        let text = self.text(&["rev-parse", "--verify", "--quiet", "--end-of-options", &wanted], "")?;
-        Ok(text.trim().to_owned())
+        let finished = self.git(&["rev-parse", "--verify", "--quiet", "--end-of-options", &wanted], "")?;
+        let id = String::from_utf8_lossy(&finished.stdout).trim().to_owned();
+        Ok(finished.status.success().then_some(id))
     }
 
     /// Whether one commit is contained in another.
@@ -200,6 +199,20 @@ impl Repository {
     pub(crate) fn is_shallow(&self) -> Result<bool, Failure> {
         let finished = self.git(&["rev-parse", "--is-shallow-repository"], "")?;
         Ok(finished.stdout.starts_with(b"true"))
+    }
+
+    /// How many files of the commits between two ends a partial clone has not fetched; of any other repository none.
+    ///
+    /// # Errors
+    /// git fails.
+    pub(crate) fn missing(&self, old: &str, new: &str) -> Result<usize, Failure> {
+        let promised = self.git(&["config", "--get-regexp", r"^remote\..*\.promisor$"], "")?;
+        if !promised.status.success() {
+            return Ok(0);
+        }
+        let between = format!("{old}..{new}");
+        let listed = self.text(&["rev-list", "--objects", "--missing=print", &between, "--"], "")?;
+        Ok(listed.lines().filter(|line| line.starts_with('?')).count())
     }
 
     /// Whether tracked files of the working copy differ from what is committed.
@@ -299,7 +312,22 @@ impl Repository {
             };
             Some((id, told))
         };
-        Ok(told.lines().filter_map(commit).collect())
+        let mut told: HashMap<String, Told> = told.lines().filter_map(commit).collect();
+        if self.is_shallow()? {
+            for (id, told) in told.iter_mut().filter(|(_, told)| told.parents.is_empty()) {
+                told.parents = self.parents_beyond(id)?;
+            }
+        }
+        Ok(told)
+    }
+
+    /// The parents that a commit itself names, where a shallow clone ends at it.
+    fn parents_beyond(&self, commit: &str) -> Result<Vec<String>, Failure> {
+        let text = self.text(&["cat-file", "commit", commit], "")?;
+        let head = text.lines().take_while(|line| !line.is_empty());
+        Ok(head
+            .filter_map(|line| line.strip_prefix("parent ").map(str::to_owned))
+            .collect())
     }
 
     /// Paths that differ between pairs of trees, each with whether it is only in one of them.
@@ -338,5 +366,26 @@ impl Repository {
             .iter()
             .map(|(from, to)| by_pair.get(&(from.as_str(), to.as_str())).cloned().unwrap_or_default())
             .collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic here is the test's failure")]
+
+    use super::*;
+
+    #[test]
+    fn the_environment_names_no_other_repository() {
+        let repository = Repository {
+            dir: PathBuf::from("."),
+            objects: PathBuf::new(),
+            alternates: Vec::new(),
+        };
+        let git = repository.command().unwrap();
+        let is_removed = |variable: &str| git.get_envs().any(|(name, value)| name == variable && value.is_none());
+        for variable in ["GIT_DIR", "GIT_COMMON_DIR", "GIT_ALTERNATE_OBJECT_DIRECTORIES"] {
+            assert!(is_removed(variable), "{variable}");
+        }
     }
 }

@@ -4,15 +4,12 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::bench::Machines;
+use super::found::{Came, Cost, Found};
 use super::maker::Maker;
-use super::plan::Planned;
-use super::request::{Confirm, Request};
+use super::request::Confirm;
 use bisect::driver::{Bench, short};
-use bisect::search::{Direction, RunOutcome};
-use bisect::signature::Signature;
-use bisect::state::State;
+use bisect::search::Direction;
 use exit::Failure;
-use kernels::Artifact;
 use kernels::source::Tree;
 
 /// A build is cheap up to this part of a whole one.
@@ -29,64 +26,24 @@ pub(crate) struct Reverted {
     pub(crate) outcome: Came,
 }
 
-/// What a build costs, by an estimate.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Cost {
-    /// As a part of a whole one.
-    part: f64,
-    /// If earlier builds tell.
-    seconds: Option<f64>,
-}
-
-/// What came of taking a change back.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Came {
-    /// Runs, by what they showed: failed as pinned, passed, anything else.
-    Ran(u32, u32, u32),
-    /// It does not build.
-    DoesNotBuild(String),
-    /// It was not built for what that costs.
-    LeftOut(Cost),
+impl Reverted {
+    /// Whether a kernel without the change was run.
+    pub(crate) fn was_run(&self) -> bool {
+        matches!(self.outcome, Came::Ran(..))
+    }
 }
 
 impl fmt::Display for Reverted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.what, self.outcome)?;
-        match (&self.outcome, self.direction) {
-            (Came::Ran(1.., ..), Direction::Regression) => f.write_str(
+        match self.direction {
+            Direction::Regression if self.outcome.fails() => f.write_str(
                 ", which does not confirm it: it fails without the change, too, by a later one or by more than one",
             ),
-            (Came::Ran(0, 1.., _), Direction::Fix) => {
+            Direction::Fix if self.outcome.passes() => {
                 f.write_str(", which does not confirm it: it passes without the change, too, perhaps by a later one")
             }
             _ => Ok(()),
-        }
-    }
-}
-
-impl fmt::Display for Came {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Came::Ran(failed, passed, 0) => write!(f, "{failed} of {} runs fail", failed + passed),
-            Came::Ran(failed, passed, other) => {
-                write!(
-                    f,
-                    "{failed} of {} runs fail, {other} say nothing of it",
-                    failed + passed + other
-                )
-            }
-            Came::DoesNotBuild(why) => write!(f, "does not build: {why}"),
-            Came::LeftOut(Cost { part, seconds }) => {
-                write!(
-                    f,
-                    "not built, as {:.0} % of it would have to be made anew",
-                    part * 100.0
-                )?;
-                if let Some(seconds) = seconds {
-                    write!(f, ", in about {seconds:.0} s")?;
-                }
-                f.write_str(" (`--confirm always` does it)")
-            }
         }
     }
 }
@@ -96,73 +53,30 @@ impl fmt::Display for Came {
 ///
 /// # Errors
 /// The kernel or a machine cannot be had.
-pub(crate) fn confirm<M: Maker>(
-    bench: &mut Machines<'_, M>,
-    item: usize,
-    state: &State,
-    planned: &Planned,
-    dir: &Path,
-    request: &Request,
-) -> Result<Option<Reverted>, Failure> {
-    let Some(pinned) = &state.pinned else { return Ok(None) };
-    let Some(tree) = bench.maker.without(item)? else {
+pub(crate) fn confirm<M: Maker>(bench: &mut Machines<'_, M>, found: &Found<'_>) -> Result<Option<Reverted>, Failure> {
+    let Some(tree) = bench.maker.without(found.item)? else {
         return Ok(None);
     };
-    let newest = planned.names.len() - 1;
-    let what = format!(
-        "{} without {}",
-        short(&planned.names[newest]),
-        short(&planned.names[item])
-    );
-    let direction = planned.direction;
-    let dear = match request.options.confirm {
+    let names = &found.planned.names;
+    let newest = short(&names[names.len() - 1]);
+    let dear = match found.confirm {
         Confirm::Never => return Ok(None),
-        Confirm::Cheap => too_dear(bench, &tree, dir),
+        Confirm::Cheap => too_dear(bench, &tree, found.dir),
         Confirm::Always => None,
     };
-    if let Some(cost) = dear {
-        let reverted = Reverted {
-            what,
-            direction,
-            outcome: Came::LeftOut(cost),
-        };
-        bench.say(&reverted.to_string());
-        return Ok(Some(reverted));
-    }
-    let id = format!("{}-reverted", short(&planned.names[newest]));
-    let artifact = match bench.maker.make_of(&id, &tree)? {
-        Ok(artifact) => artifact,
-        Err(reason) => {
-            return Ok(Some(Reverted {
-                what,
-                direction,
-                outcome: Came::DoesNotBuild(reason.detail),
-            }));
-        }
+    let outcome = match dear {
+        Some(cost) => Came::LeftOut(cost),
+        None => found.tried(bench, &format!("{newest}-reverted"), &tree, &|nth| {
+            place(found.dir, nth)
+        })?,
     };
-    let wanted = wanted(item, state, planned, request);
-    let (failed, passed, other) = runs(bench, &artifact, pinned, wanted, &|nth| place(dir, nth))?;
     let reverted = Reverted {
-        what,
-        direction,
-        outcome: Came::Ran(failed, passed, other),
+        what: format!("{newest} without {}", short(&names[found.item])),
+        direction: found.planned.direction,
+        outcome,
     };
     bench.say(&reverted.to_string());
     Ok(Some(reverted))
-}
-
-/// How often a kernel is run that is as before the change, unless it fails: as often as the item before the change
-/// passed where it should pass; where it should fail, until it does.
-pub(crate) fn wanted(item: usize, state: &State, planned: &Planned, request: &Request) -> u32 {
-    let before = planned.parents[item].first();
-    let shown = before
-        .into_iter()
-        .flat_map(|parent| state.shown_by(&planned.names[*parent]));
-    let passes = shown.filter(|shown| shown.outcome == RunOutcome::Passed);
-    match planned.direction {
-        Direction::Regression => u32::try_from(passes.count()).unwrap_or(1).max(1),
-        Direction::Fix => request.patience,
-    }
 }
 
 /// What a build costs that is not cheap; none if it is, or if the bisection has run it: what came of that still holds
@@ -184,42 +98,6 @@ fn place(dir: &Path, nth: u32) -> PathBuf {
     dir.join("reverted").join(format!("{nth:04}"))
 }
 
-/// Runs a kernel this often, unless it fails before: how many runs failed as pinned, passed, said nothing of it.
-pub(crate) fn runs<M: Maker>(
-    bench: &mut Machines<'_, M>,
-    artifact: &Artifact,
-    pinned: &Signature,
-    wanted: u32,
-    place: &dyn Fn(u32) -> PathBuf,
-) -> Result<(u32, u32, u32), Failure> {
-    let (mut failed, mut passed, mut other) = (0, 0, 0);
-    for nth in 1..=wanted {
-        let place = place(nth);
-        // A run that a killed bisection finished; its result is the last file that it writes.
-        let ran = match bench.left(0, &place) {
-            Some(ran) => ran,
-            None => {
-                if place.exists() {
-                    std::fs::remove_dir_all(&place)
-                        .map_err(|error| Failure::cannot_create(&place.display().to_string(), &error))?;
-                }
-                bench.run_on(artifact, &place, nth)?
-            }
-        };
-        let outcome = pinned.compare(&ran.cell, &ran.console).outcome();
-        match outcome {
-            RunOutcome::Failed => failed += 1,
-            RunOutcome::Passed => passed += 1,
-            RunOutcome::Other | RunOutcome::Untestable => other += 1,
-        }
-        // One failure is proof; and what says nothing once and again, will not say more.
-        if failed > 0 || other > 1 {
-            break;
-        }
-    }
-    Ok((failed, passed, other))
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a panic here is the test's failure")]
@@ -231,6 +109,7 @@ mod tests {
     use evidence::parts::{Ending, ProgramKind};
     use guest_wire::Fs;
     use host::progress::Progress;
+    use kernels::Artifact;
     use run::{Trial, TrialCase, cell_file};
     use verdict::Judgement;
     use verdict::results::Cell;
@@ -286,6 +165,12 @@ mod tests {
             let said = ran(direction, failed, passed).to_string();
             assert_eq!(said.contains("does not confirm"), !confirms, "{said}");
         }
+        // Given up after a pass, for it said nothing twice.
+        let said = Reverted {
+            outcome: Came::Ran(0, 1, 2),
+            ..ran(Direction::Fix, 0, 0)
+        };
+        assert_eq!(said.to_string(), "b without a: 0 of 3 runs fail, 2 say nothing of it");
     }
 
     #[test]
@@ -345,5 +230,12 @@ mod tests {
         };
         cell_file::save(&cell, &cell_dir).unwrap();
         assert_eq!(too_dear(&bench, &tree, dir.path()), None);
+        // What was run is that kernel, and no other one that is made at its place.
+        let another = Artifact {
+            hash: "another".to_owned(),
+            ..artifact.clone()
+        };
+        assert!(bench.left_of(&artifact, &at).is_some());
+        assert!(bench.left_of(&another, &at).is_none());
     }
 }

@@ -5,11 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use kernels::store::hex;
-use kernels::{ConfigPart, TreeSource};
+use kernels::{ConfigPart, Source, TreeSource};
 use sha2::{Digest, Sha256};
 
 /// Digits of a content's sum that are shown.
 const DIGITS: usize = 12;
+/// Quilt's list of patches.
+const LIST: &str = "series";
 
 /// How a tree is built: the parts of its configuration with their content, which ready ones change with bioscope, the
 /// compiler and make's variables.
@@ -24,35 +26,78 @@ pub(crate) fn build(source: &TreeSource) -> Vec<String> {
     words
 }
 
+/// How a kernel of a list of kernels is made, in one word that changes with it.
+pub(crate) fn made(source: &Source) -> String {
+    let mut words = Vec::new();
+    if let Some(packages) = source.packages() {
+        words.push(packages.suite.clone());
+        words.extend(packages.packages.iter().cloned());
+    }
+    if let Source::Tree(tree) = source {
+        words.extend(build(tree));
+        words.extend(tree.patches.iter().map(|patch| format!("--patch {}", file(patch))));
+    }
+    short_sum(words.iter().map(String::as_bytes))
+}
+
 /// A file, or a directory of files, with a sum of what it holds.
 pub(crate) fn file(path: &Path) -> String {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let mut files = Vec::new();
-    if path.is_dir() {
-        let entries = fs::read_dir(&path).into_iter().flatten().flatten();
-        files.extend(entries.map(|entry| entry.path()));
-        files.sort();
+    // A list of patches stands for them.
+    let folder = if path.is_dir() {
+        Some(path.as_path())
+    } else if path.ends_with(LIST) {
+        path.parent()
     } else {
-        files.push(path.clone());
+        None
+    };
+    let mut files = Vec::new();
+    match folder {
+        Some(folder) => collect(folder, holds_folders(folder), &mut files),
+        None => files.push(path.clone()),
     }
-    match content(&files) {
-        Some(sum) => format!("{} ({sum})", path.display()),
+    // Of what lies beside them (an editor's lock, a socket) nothing is read: a FIFO would be waited for.
+    let is_file = |file: &PathBuf| fs::metadata(file).is_ok_and(|kind| kind.is_file());
+    let texts: Vec<Vec<u8>> = files
+        .iter()
+        .filter(|file| is_file(file))
+        .filter_map(|file| fs::read(file).ok())
+        .collect();
+    if folder.is_none() && texts.is_empty() {
         // Whoever reads it says what is wrong with it.
-        None => path.display().to_string(),
+        return path.display().to_string();
+    }
+    format!("{} ({})", path.display(), short_sum(texts.iter().map(Vec::as_slice)))
+}
+
+/// Whether what is in the directories of a directory is meant, too: those of a maildir, or what quilt's list names.
+fn holds_folders(folder: &Path) -> bool {
+    folder.join(LIST).is_file() || ["cur", "new"].iter().any(|name| folder.join(name).is_dir())
+}
+
+/// The files of a directory, in order.
+fn collect(folder: &Path, is_deep: bool, files: &mut Vec<PathBuf>) {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut entries: Vec<_> = entries.map(|entry| (entry.path(), entry.file_type())).collect();
+    entries.sort_by(|(a, _), (b, _)| a.cmp(b));
+    for (path, kind) in entries {
+        // A link to a directory may lead in a circle.
+        if !kind.is_ok_and(|kind| kind.is_dir()) {
+            files.push(path);
+        } else if is_deep {
+            collect(&path, is_deep, files);
+        }
     }
 }
 
-fn content(files: &[PathBuf]) -> Option<String> {
+/// A sum of parts, short enough for a message.
+pub(crate) fn short_sum<'a>(parts: impl Iterator<Item = &'a [u8]>) -> String {
     let mut sum = Sha256::new();
-    for file in files.iter().filter(|file| !file.is_dir()) {
-        // A FIFO would be waited for, a device read for ever.
-        let text = fs::metadata(file)
-            .is_ok_and(|kind| kind.is_file())
-            .then(|| fs::read(file).ok())??;
-        sum.update((text.len() as u64).to_le_bytes());
-        sum.update(text);
+    for part in parts {
+        sum.update((part.len() as u64).to_le_bytes());
+        sum.update(part);
     }
-    Some(hex(&sum.finalize())[..DIGITS].to_owned())
+    hex(&sum.finalize())[..DIGITS].to_owned()
 }
 
 #[cfg(test)]
@@ -85,7 +130,35 @@ mod tests {
         let made = std::process::Command::new("mkfifo").arg(&fifo).status().unwrap();
         assert!(made.success());
         assert_eq!(file(&fifo), fifo.display().to_string());
-        assert_eq!(file(dir.path()), dir.path().display().to_string());
+        // What is beside a patch takes nothing from what it says.
+        let named = |text: &str| {
+            fs::write(dir.path().join("a.patch"), text).unwrap();
+            file(dir.path())
+        };
+        let first = named("a");
+        assert_ne!(first, named("b"));
+        std::os::unix::fs::symlink("me@here.1", dir.path().join(".#a.patch")).unwrap();
+        assert_ne!(named("b"), first);
+        assert_eq!(named("a"), first);
+    }
+
+    #[test]
+    fn a_maildir_and_a_list_stand_for_what_is_in_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        for (list, patch) in [("mails", "mails/cur/1:2,S"), ("quilt/series", "quilt/fs/a.patch")] {
+            if list.ends_with("series") {
+                write(list, "fs/a.patch\n");
+            }
+            write(patch, "one");
+            let first = file(&dir.path().join(list));
+            write(patch, "two");
+            assert_ne!(file(&dir.path().join(list)), first, "{list}");
+        }
     }
 
     #[test]

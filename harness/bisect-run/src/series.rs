@@ -70,7 +70,7 @@ pub(crate) fn range(
         kind: Kind::Series,
         bad,
         good,
-        scope: scope(range, &source),
+        scope: scope(range, &trees, &source),
         names: names.clone(),
         labels,
         parents: parents.clone(),
@@ -214,10 +214,13 @@ fn other_base(range: &SeriesRange, commit: &str) -> Option<String> {
     })
 }
 
-/// What the range depends on besides its ends.
-fn scope(range: &SeriesRange, source: &TreeSource) -> Vec<String> {
-    let patches = std::iter::once(scope::file(&range.patches));
-    patches.chain(scope::build(source)).collect()
+/// What the range depends on besides its ends: all states, in whatever files their patches lie.
+fn scope(range: &SeriesRange, states: &[Tree], source: &TreeSource) -> Vec<String> {
+    let patches = std::path::absolute(&range.patches).unwrap_or_else(|_| range.patches.clone());
+    let sum = scope::short_sum(states.iter().map(|state| state.id.as_bytes()));
+    std::iter::once(format!("{} ({sum})", patches.display()))
+        .chain(scope::build(source))
+        .collect()
 }
 
 /// What the series is applied to: a revision of --tree, or a kernel of kernels.toml that comes as source.
@@ -308,6 +311,39 @@ mod tests {
         assert_eq!(fixed(&given(None)), first);
         assert_eq!(fixed(&given(Some("HEAD"))), first);
         assert_eq!(fixed(&given(Some("nothing"))), "nothing");
+    }
+
+    #[test]
+    fn a_hunk_that_moves_to_another_patch_makes_another_range() {
+        let range = SeriesRange {
+            patches: "/thread".into(),
+            base: SeriesBase::Kernel("a".to_owned()),
+            bad: None,
+            good: None,
+        };
+        let source = TreeSource {
+            origin: kernels::Origin::Git {
+                repository: String::new(),
+                rev: String::new(),
+                dirty: false,
+            },
+            patches: Vec::new(),
+            config: Vec::new(),
+            cc: None,
+            make: std::collections::BTreeMap::new(),
+        };
+        let of = |ids: [&str; 3]| {
+            let tree = |id: &str| Tree {
+                id: id.to_owned(),
+                name: String::new(),
+                alternates: Vec::new(),
+            };
+            scope(&range, &ids.map(tree), &source)
+        };
+        let first = of(["base", "one", "both"]);
+        assert!(first[0].starts_with("/thread ("), "{first:?}");
+        assert_eq!(of(["base", "one", "both"]), first);
+        assert_ne!(of(["base", "other", "both"]), first);
     }
 
     #[test]

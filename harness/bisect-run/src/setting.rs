@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use exit::Failure;
 use host::places::Places;
+use machine::accel::Choice;
 use run::exec::ExecRequest;
 use run::trial::CASE_SEED;
-use run::{Exec, exec};
+use run::{CASE_LIMIT, Exec, exec};
 
 use crate::request::{Request, RunOptions, Subject};
 
@@ -55,6 +56,28 @@ impl Setting {
             snapshots: None,
         })
     }
+
+    /// How machines are set up where that was asked for: what an emulated processor shows or what was out of time
+    /// says nothing of another setting.
+    pub(crate) fn scope(&self) -> Vec<String> {
+        let RunOptions {
+            accel,
+            cold_boot,
+            case_limit,
+            ..
+        } = self.options;
+        let accel = match accel {
+            Choice::Auto => None,
+            Choice::Kvm => Some("--accel kvm".to_owned()),
+            Choice::Tcg => Some("--accel tcg".to_owned()),
+        };
+        let limit = (case_limit != CASE_LIMIT).then(|| format!("--case-limit {}ms", case_limit.as_millis()));
+        accel
+            .into_iter()
+            .chain(cold_boot.then(|| "--cold-boot".to_owned()))
+            .chain(limit)
+            .collect()
+    }
 }
 
 #[cfg(test)]
@@ -70,13 +93,39 @@ impl Setting {
                 dry_run: false,
                 restart: false,
                 ahead: crate::request::When::Never,
-                accel: machine::accel::Choice::Auto,
-                case_limit: run::CASE_LIMIT,
+                accel: Choice::Auto,
+                case_limit: CASE_LIMIT,
                 cold_boot: false,
                 offline: false,
                 yes: false,
             },
             snapshots: None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_another_machine_shows_is_another_bisection() {
+        let setting = |change: fn(&mut RunOptions)| {
+            let mut setting = Setting::of_test();
+            change(&mut setting.options);
+            setting.scope()
+        };
+        assert_eq!(setting(|_| {}), [""; 0]);
+        assert_eq!(setting(|options| options.accel = Choice::Kvm), ["--accel kvm"]);
+        assert_eq!(setting(|options| options.accel = Choice::Tcg), ["--accel tcg"]);
+        assert_eq!(setting(|options| options.cold_boot = true), ["--cold-boot"]);
+        assert_eq!(
+            setting(|options| options.case_limit = Duration::from_secs(300)),
+            ["--case-limit 300000ms"]
+        );
+        // How the search goes on is no matter of what was run.
+        assert_eq!(setting(|options| options.restart = true), [""; 0]);
     }
 }

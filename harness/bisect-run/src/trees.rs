@@ -16,7 +16,7 @@ use host::cache::Cache;
 use host::progress::Progress;
 use kernels::build::closure::{Closure, is_kconfig};
 use kernels::build::folders::{Folders, are_begun};
-use kernels::build::make::kconfig_complaint;
+use kernels::build::said::kconfig_complaint;
 use kernels::build::{self, BuildError};
 use kernels::source::{Repo, SourceError, Tree};
 use kernels::{Artifact, TreeSource, store};
@@ -259,6 +259,8 @@ impl Maker for Trees {
     }
 
     fn make_of(&mut self, id: &str, tree: &Tree) -> Result<Result<Artifact, Reason>, Failure> {
+        // No item is wanted any more.
+        self.ahead.running = None;
         self.build(id, tree)
     }
 

@@ -6,6 +6,7 @@
 //! takes the very next step.
 
 mod ahead;
+mod each;
 mod guess;
 mod make;
 mod prices;
@@ -242,26 +243,6 @@ impl<'a, B: Bench> Driver<'a, B> {
                 }
             }
         }
-    }
-
-    /// Makes and runs each item that was not: of a series every state should build and pass.
-    ///
-    /// # Errors
-    /// It broke off; nothing that was done is lost.
-    pub fn each(&mut self) -> Result<(), DriverError<B::Error>> {
-        for item in 0..self.names.len() {
-            while !self.search.is_set_aside(item) && !self.has_run(item) {
-                let next = self.next(item);
-                self.run(next)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether an item's kernel was run, as whichever item.
-    fn has_run(&self, item: usize) -> bool {
-        let seen = self.search.observed(item);
-        seen.tally.runs() > 0 || seen.other > 0 || self.made.contains_key(&item) && self.runs_of_kernel(item) > 0
     }
 
     fn conclude(&mut self, finding: Finding) -> Result<Finding, DriverError<B::Error>> {

@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 use tempfile::TempDir;
 
+use crate::durable::{publish, sync};
+
 const SCRATCH_PREFIX: &str = ".scratch-";
 const LOCK_NAME: &str = ".lock";
 
@@ -265,12 +267,26 @@ impl Scratch {
         }
     }
 
-    /// Renames the file `part` of it to `place`, over what another run may have put there.
+    /// Like [`Scratch::publish_folder`], and a host that crashes leaves the directory as it was made or not at all.
     ///
     /// # Errors
-    /// The rename fails.
+    /// It cannot be written to the disk, or the rename fails.
+    pub fn publish_folder_durably(self, part: &str, place: &Path) -> Result<(), CacheError> {
+        let made = self.path().join(part);
+        let failed = |path: &Path, source| CacheError::io("write", path, source);
+        publish(&made, place, sync, || self.publish_folder(part, place), failed)
+    }
+
+    /// Renames the file `part` of it to `place`, over what another run may have put there. A host that crashes leaves
+    /// it as it was made or not at all.
+    ///
+    /// # Errors
+    /// It cannot be written to the disk, or the rename fails.
     pub fn publish_file(self, part: &Path, place: &Path) -> Result<(), CacheError> {
-        std::fs::rename(part, place).map_err(|source| CacheError::io("rename into place", place, source))
+        let rename =
+            || std::fs::rename(part, place).map_err(|source| CacheError::io("rename into place", place, source));
+        let failed = |path: &Path, source| CacheError::io("write", path, source);
+        publish(part, place, sync, rename, failed)
     }
 }
 

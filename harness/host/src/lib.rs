@@ -11,14 +11,15 @@
 //! Modules from the ground up; each knows only those of the lines above its own:
 //!
 //! ```layers
-//! atomic cache places print scratch suggest tool words
-//! progress
+//! atomic durable places print scratch suggest tool words
+//! cache progress
 //! doctor
 //! ```
 
 pub mod atomic;
 pub mod cache;
 pub mod doctor;
+mod durable;
 pub mod places;
 pub mod print;
 pub mod progress;

@@ -10,6 +10,7 @@ pub mod closure;
 pub(crate) mod config;
 mod configure;
 mod error;
+mod external;
 pub mod folders;
 mod fragment;
 mod job;
@@ -17,6 +18,8 @@ mod kconfig;
 mod keep;
 pub mod line;
 pub mod make;
+pub mod said;
+mod stale;
 mod stop;
 mod toolchain;
 mod unfinished;
@@ -110,6 +113,15 @@ fn mend(cache: &Cache, repo: &Repo, tree: &Tree, progress: &Progress) -> Result<
     }))
 }
 
+/// Makes the source of a build directory this job's tree.
+fn check_out(repo: &Repo, job: &Job<'_>, line: &Line, progress: &Progress) -> Result<(), BuildError> {
+    if let Some(why) = stale::check(&line.objects(), &job.toolchain)? {
+        progress.say(&format!("{}: {why}, so all is made again", job.id));
+    }
+    let _step = progress.spinner(format!("checking out {} for {}", job.tree.name, job.id));
+    line.check_out(repo, job.tree)
+}
+
 fn build_or_stop(
     cache: &Cache,
     repo: &Repo,
@@ -143,9 +155,7 @@ fn build_or_stop(
     let started = Instant::now();
     // A log is one build's.
     let _ = fs::remove_file(&log);
-    let step = progress.spinner(format!("checking out {} for {id}", tree.name));
-    line.check_out(repo, tree)?;
-    drop(step);
+    check_out(repo, &job, &line, progress)?;
     let (objects, folder) = (line.objects(), line.source());
     let lock = line
         .lock()

@@ -80,26 +80,33 @@ pub(crate) fn stream<'a>(mut from: impl BufRead + 'a) -> io::Result<Box<dyn Read
 }
 
 /// Zstandard frames one after another, as pzstd writes them.
-struct ZstdFrames<R: BufRead>(Option<StreamingDecoder<R, FrameDecoder>>);
+struct ZstdFrames<R: BufRead>(Option<StreamingDecoder<Ahead<R>, FrameDecoder>>);
+
+/// What was read to see what follows, and what follows.
+type Ahead<R> = io::Chain<io::Cursor<Vec<u8>>, R>;
 
 impl<R: BufRead> ZstdFrames<R> {
     /// Begins with the next frame, if there is one.
     fn new(mut from: R) -> io::Result<Self> {
-        while let [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] = from.fill_buf()? {
-            // Others' notes, to be skipped.
-            let mut head = [0; 8];
-            from.read_exact(&mut head)?;
-            let [.., a, b, c, d] = head;
-            io::copy(
-                &mut from.by_ref().take(u32::from_le_bytes([a, b, c, d]).into()),
-                &mut io::sink(),
-            )?;
+        loop {
+            // A buffer may end within these.
+            let mut magic = Vec::new();
+            from.by_ref().take(4).read_to_end(&mut magic)?;
+            match magic.as_slice() {
+                [] => return Ok(ZstdFrames(None)),
+                [0x50..=0x5f, 0x2a, 0x4d, 0x18] => {
+                    // Others' notes, to be skipped.
+                    let mut size = [0; 4];
+                    from.read_exact(&mut size)?;
+                    let mut note = from.by_ref().take(u32::from_le_bytes(size).into());
+                    io::copy(&mut note, &mut io::sink())?;
+                }
+                _ => {
+                    let decoder = StreamingDecoder::new(io::Cursor::new(magic).chain(from));
+                    return Ok(ZstdFrames(Some(decoder.map_err(io::Error::other)?)));
+                }
+            }
         }
-        if from.fill_buf()?.is_empty() {
-            return Ok(ZstdFrames(None));
-        }
-        let decoder = StreamingDecoder::new(from).map_err(io::Error::other)?;
-        Ok(ZstdFrames(Some(decoder)))
     }
 }
 
@@ -111,7 +118,7 @@ impl<R: BufRead> Read for ZstdFrames<R> {
                 return Ok(read);
             }
             if let Some(frame) = self.0.take() {
-                *self = ZstdFrames::new(frame.into_inner())?;
+                *self = ZstdFrames::new(frame.into_inner().into_inner().1)?;
             }
         }
         Ok(0)
@@ -207,6 +214,13 @@ mod tests {
         let mut text = String::new();
         stream(packed.as_slice()).unwrap().read_to_string(&mut text).unwrap();
         assert_eq!(text, "one two");
+        // Wherever a buffer ends.
+        for size in 4..packed.len() {
+            let mut text = String::new();
+            let buffered = io::BufReader::with_capacity(size, packed.as_slice());
+            stream(buffered).unwrap().read_to_string(&mut text).unwrap();
+            assert_eq!(text, "one two", "{size}");
+        }
         let mut cut_off = stream(&packed[..packed.len() - 14]).unwrap();
         assert!(cut_off.read_to_string(&mut text).is_err());
     }

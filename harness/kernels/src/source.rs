@@ -13,6 +13,7 @@ mod own_index;
 mod patches;
 mod repo;
 pub mod titles;
+mod working_copy;
 
 use std::path::Path;
 
@@ -24,7 +25,7 @@ pub use error::SourceError;
 pub(crate) use fixes::mend;
 pub use import::{package, taken, tarball};
 pub use patches::{Patch, PatchSet, apply};
-pub use repo::{Listing, Repo, Tree};
+pub use repo::{Listing, Repo, Tree, plain_git};
 
 /// The tree of a git repository or directory.
 ///
@@ -44,7 +45,7 @@ pub fn git(
     }
     let path = Path::new(repository);
     let tree = if dirty {
-        local::as_it_is(repo, cache, path, progress)?
+        working_copy::as_it_is(repo, cache, path, progress)?
     } else {
         local::revision(repo, path, rev)?
     };

@@ -119,8 +119,9 @@ pub fn get(cache: &Cache, id: &str, hash: &str) -> Option<Artifact> {
         }),
         dir,
     };
-    // Someone may have tidied up: half an artifact is none.
-    let whole = artifact.kernel.is_file() && artifact.modules_root.as_ref().is_none_or(|root| root.is_dir());
+    // Someone may have tidied up, or a power cut left an empty image: half an artifact is none.
+    let is_image = std::fs::metadata(&artifact.kernel).is_ok_and(|kernel| kernel.is_file() && kernel.len() > 0);
+    let whole = is_image && artifact.modules_root.as_ref().is_none_or(|root| root.is_dir());
     // What is used stays when the store is tidied up. A cache that cannot be written is no reason not to use what is
     // there.
     if whole
@@ -165,7 +166,8 @@ pub fn get_or_make<E: From<CacheError>>(
     if place.exists() {
         std::fs::remove_dir_all(&place).map_err(|source| CacheError::io("remove", &place, source))?;
     }
-    scratch.publish_folder("made", &place)?;
+    // An image that a power cut left empty would be booted by this name for ever.
+    scratch.publish_folder_durably("made", &place)?;
     get(cache, id, hash).ok_or_else(|| {
         let vanished = std::io::Error::other("the artifact vanished right after it was made");
         CacheError::io("read", &place, vanished).into()

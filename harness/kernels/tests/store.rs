@@ -87,6 +87,9 @@ fn an_artifact_that_lost_its_kernel_is_made_again() {
     let first = store::get_or_make(&cache, "k", "abc", || {}, make).unwrap();
     std::fs::remove_file(&first.kernel).unwrap();
     assert!(store::get(&cache, "k", "abc").is_none());
+    // As a power cut could leave it.
+    std::fs::write(&first.kernel, "").unwrap();
+    assert!(store::get(&cache, "k", "abc").is_none());
     assert!(
         store::get_or_make(&cache, "k", "abc", || {}, make)
             .unwrap()

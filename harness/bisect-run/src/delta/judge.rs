@@ -9,8 +9,8 @@ use crate::trees::Trees;
 use bisect::driver::{Bench, Ran};
 use bisect::search::RunOutcome;
 use bisect::signature::{Comparison, Obstacle, Reason, Signature};
-use bisect::state::Entry;
 use bisect::state::file::Journal;
+use bisect::state::{Entry, State};
 use exit::Failure;
 use kernels::Artifact;
 use kernels::source::Tree;
@@ -52,17 +52,7 @@ impl Judge<'_, '_> {
 
     /// What is known of a tree, by runs of its kernel under whichever name.
     pub(crate) fn tally(&self, artifact: &str) -> (u32, u32, u32) {
-        let state = self.journal.state();
-        let is_it = |name: &str| state.builds.get(name).is_some_and(|build| build.artifact == artifact);
-        let (mut failed, mut passed, mut other) = (0, 0, 0);
-        for shown in state.shown.iter().filter(|shown| is_it(&shown.item)) {
-            match shown.outcome {
-                RunOutcome::Failed => failed += 1,
-                RunOutcome::Passed => passed += 1,
-                RunOutcome::Other | RunOutcome::Untestable => other += 1,
-            }
-        }
-        (failed, passed, other)
+        tally(self.journal.state(), artifact)
     }
 
     /// Builds a tree and runs it until it is known what it does; `failures` are how many of them it takes.
@@ -119,13 +109,8 @@ impl Judge<'_, '_> {
                 return Ok(Err(reason));
             }
         };
-        if !known {
-            self.write(&Entry::Built {
-                item: name.to_owned(),
-                artifact: artifact.hash.clone(),
-                ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-                spared_ms: None,
-            })?;
+        if let Some(built) = built(self.journal.state(), name, &artifact.hash, started) {
+            self.write(&built)?;
         }
         Ok(Ok(artifact))
     }
@@ -176,5 +161,81 @@ impl Judge<'_, '_> {
         self.bench.say(&format!("from here on it is about: {signature}"));
         self.write(&Entry::Pinned { signature })?;
         Ok(Comparison::Same)
+    }
+}
+
+/// How often runs of a kernel failed as pinned, passed, said nothing of it.
+fn tally(state: &State, artifact: &str) -> (u32, u32, u32) {
+    let is_it = |name: &str| state.builds.get(name).is_some_and(|build| build.artifact == artifact);
+    let (mut failed, mut passed, mut other) = (0, 0, 0);
+    for shown in state.shown.iter().filter(|shown| is_it(&shown.item)) {
+        match shown.outcome {
+            RunOutcome::Failed => failed += 1,
+            RunOutcome::Passed => passed += 1,
+            RunOutcome::Other | RunOutcome::Untestable => other += 1,
+        }
+    }
+    (failed, passed, other)
+}
+
+/// What is to be written down of a build; nothing if that was done. Another compiler makes another kernel of a tree:
+/// under the old one's hash no run of it would ever count.
+fn built(state: &State, name: &str, artifact: &str, started: Instant) -> Option<Entry> {
+    let is_known = state.builds.get(name).is_some_and(|build| build.artifact == artifact);
+    (!is_known).then(|| Entry::Built {
+        item: name.to_owned(),
+        artifact: artifact.to_owned(),
+        ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        spared_ms: None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic here is the test's failure")]
+
+    use std::path::PathBuf;
+
+    use bisect::search::Direction;
+    use bisect::state::{FORMAT, Header, Kind};
+    use guest_wire::Fs;
+
+    use super::*;
+
+    #[test]
+    fn runs_count_after_another_compiler_made_the_kernel_anew() {
+        let header = Header {
+            format: FORMAT,
+            kind: Kind::Delta,
+            bad: String::new(),
+            good: String::new(),
+            scope: Vec::new(),
+            items: 2,
+            range: String::new(),
+            direction: Direction::Fix,
+            case: String::new(),
+            fs: Fs::Btrfs,
+            exec: Vec::new(),
+            rules: Vec::new(),
+            seed: 1,
+            error: 0.01,
+            versions: std::collections::BTreeMap::new(),
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let mut journal = Journal::create(&dir.path().join("journal.jsonl"), &header).unwrap();
+        for artifact in ["gcc-12", "gcc-14"] {
+            let entry = built(journal.state(), "t", artifact, Instant::now()).unwrap();
+            journal.append(&entry).unwrap();
+            assert_eq!(built(journal.state(), "t", artifact, Instant::now()), None);
+            let before = tally(journal.state(), artifact).1;
+            let ran = Entry::Ran {
+                item: "t".to_owned(),
+                showed: Comparison::Pass,
+                dir: PathBuf::new(),
+                ms: 1,
+            };
+            journal.append(&ran).unwrap();
+            assert_eq!(tally(journal.state(), artifact).1, before + 1);
+        }
     }
 }

@@ -90,7 +90,12 @@ pub(crate) fn git(report: &BisectReport<'_>) -> Option<String> {
     {
         // What the change follows on may have been judged as another commit with the same kernel.
         for parent in planned.parents[*item].iter().filter(|parent| !marked.contains(*parent)) {
-            mark(&mut text, old, *parent);
+            let term = if planned.is_before(*parent, report.state) {
+                old
+            } else {
+                "skip"
+            };
+            mark(&mut text, term, *parent);
         }
         let name = &planned.names[*item];
         let _ = writeln!(text, "# first {new} commit: [{name}] {}", planned.labels[*item]);

@@ -28,8 +28,8 @@ pub(crate) fn mail(report: &BisectReport<'_>, bad: &Side, good: &Side) -> String
         percent(*probability),
         report.costs()
     );
-    if let Some(good_end) = report.good_end() {
-        let _ = writeln!(text, "Note: {good_end}.\n");
+    for note in report.notes() {
+        let _ = writeln!(text, "Note: {note}.\n");
     }
     mail.tracker(&mut text);
     let _ = writeln!(text, "What is seen on {}:\n", bad.release);

@@ -1,5 +1,6 @@
 //! The result of a bisection: what it is made of, and its text for the terminal.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -68,8 +69,9 @@ impl BisectReport<'_> {
         if self.planned.kind == Kind::Delta || !is_asked || self.good_end_runs() > 0 {
             return None;
         }
-        let passes = match self.sides() {
-            Some((_, passes)) => format!(", as {} was run and passes", short(&self.planned.names[passes])),
+        let passes = self.sides().map(|(_, passes)| passes);
+        let passes = match passes.filter(|item| self.shows(*item, RunOutcome::Passed)) {
+            Some(item) => format!(", as {} was run and passes", short(&self.planned.names[item])),
             None => String::new(),
         };
         Some(format!(
@@ -95,11 +97,28 @@ impl BisectReport<'_> {
         };
         (!names.is_empty()).then(|| {
             format!(
-                "not checked: {}{more}; they seem to change nothing that reaches the build, but do not build or were \
-                skipped, so one of them may be the change after all",
+                "not checked: {}{more}; they seem to change nothing that reaches the build, but they or what they \
+                follow on do not build or were skipped, so one of them may be the change after all",
                 shown.join(", ")
             )
         })
+    }
+
+    /// What a person should know who is told of a change: what was not run or not checked, and what was run beside it.
+    pub(super) fn notes(&self) -> Vec<String> {
+        let reverted = self.reverted.as_ref().filter(|reverted| reverted.was_run());
+        self.good_end()
+            .into_iter()
+            .chain(self.unchecked())
+            .chain(self.before.iter().map(ToString::to_string))
+            .chain(reverted.map(ToString::to_string))
+            .collect()
+    }
+
+    /// Whether a run of an item's kernel showed this.
+    fn shows(&self, item: usize, outcome: RunOutcome) -> bool {
+        let mut shown = self.state.shown_by(&self.planned.names[item]);
+        shown.any(|shown| shown.outcome == outcome)
     }
 
     /// What was found.
@@ -123,8 +142,21 @@ impl BisectReport<'_> {
                         "{BOLD}not found{BOLD:#}: {name} is next to the change, but is not it"
                     ),
                 };
-                for parent in &self.planned.parents[*item] {
-                    let _ = writeln!(text, "    {} {before}", self.name(*parent));
+                let parents = &self.planned.parents[*item];
+                for parent in parents {
+                    let what = if self.planned.is_before(*parent, self.state) {
+                        before
+                    } else {
+                        "was not tested"
+                    };
+                    let _ = writeln!(text, "    {} {what}", self.name(*parent));
+                }
+                if let Some(tested) = self
+                    .planned
+                    .tested_before(*item, self.state)
+                    .filter(|tested| !parents.contains(tested))
+                {
+                    let _ = writeln!(text, "    {} {before}", self.name(tested));
                 }
             }
             Conclusion::Among { items, probability } => {
@@ -217,7 +249,7 @@ impl BisectReport<'_> {
 
     /// Kernels that were run.
     pub(super) fn kernels(&self) -> usize {
-        let run: std::collections::BTreeSet<&str> = self.state.shown.iter().map(|shown| shown.item.as_str()).collect();
+        let run: BTreeSet<&str> = self.state.shown.iter().map(|shown| shown.item.as_str()).collect();
         run.len()
     }
 
@@ -226,7 +258,8 @@ impl BisectReport<'_> {
         let Conclusion::Found { item, .. } = self.conclusion else {
             return None;
         };
-        let before = *self.planned.parents[*item].first()?;
+        let first = self.planned.parents[*item].first().copied();
+        let before = self.planned.tested_before(*item, self.state).or(first)?;
         Some(match self.planned.direction {
             Direction::Regression => (*item, before),
             Direction::Fix => (before, *item),
@@ -265,103 +298,4 @@ fn name_of(planned: &Planned, item: usize) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::PathBuf;
-
-    use bisect::signature::{Obstacle, Reason};
-    use bisect::state::Shown;
-
-    use super::*;
-
-    fn planned(kind: Kind) -> Planned {
-        let names = ["a", "b", "c", "d"].map(str::to_owned).to_vec();
-        Planned {
-            kind,
-            bad: "d".to_owned(),
-            good: "a".to_owned(),
-            scope: Vec::new(),
-            labels: vec![String::new(); names.len()],
-            parents: Planned::line(names.len()),
-            names,
-            same: Vec::new(),
-            skip: Vec::new(),
-            direction: Direction::Regression,
-            terms: Planned::terms(Direction::Regression),
-            build_cost: 1.0,
-            notes: Vec::new(),
-        }
-    }
-
-    fn state(ran: &[(&str, RunOutcome)]) -> State {
-        let shown = |(item, outcome): &(&str, RunOutcome)| Shown {
-            item: (*item).to_owned(),
-            outcome: *outcome,
-            dir: PathBuf::new(),
-        };
-        let mut state = State::default();
-        state.shown = ran.iter().map(shown).collect();
-        state
-    }
-
-    fn render(planned: &Planned, state: &State, unchecked: &[usize]) -> String {
-        BisectReport {
-            planned,
-            state,
-            conclusion: &Conclusion::Found {
-                item: 2,
-                probability: 0.998,
-            },
-            cell: "partial-write on btrfs",
-            setting: &Setting::of_test(),
-            before: Vec::new(),
-            reverted: None,
-            unchecked: unchecked.to_vec(),
-            hunks: Vec::new(),
-            dir: Path::new(""),
-        }
-        .render()
-    }
-
-    #[test]
-    fn a_good_end_that_was_never_run_is_told() {
-        let planned = planned(Kind::Git);
-        let ran = [
-            ("d", RunOutcome::Failed),
-            ("b", RunOutcome::Passed),
-            ("c", RunOutcome::Failed),
-        ];
-        let text = render(&planned, &state(&ran), &[]);
-        assert!(
-            text.contains(
-                "    the good end, a, was never run, as it costs most to make: that it passes is only what the command \
-                line says. The result does not depend on it, as b was run and passes\n"
-            ),
-            "{text}"
-        );
-        let ran = [&ran[..], &[("a", RunOutcome::Passed)]].concat();
-        let text = render(&planned, &state(&ran), &[]);
-        assert!(!text.contains("never run") && !text.contains("not checked"), "{text}");
-        let text = render(&planned, &state(&ran), &[1, 3]);
-        assert!(
-            text.contains("    not checked: b, d; they seem to change nothing"),
-            "{text}"
-        );
-    }
-
-    #[test]
-    fn each_state_of_a_series_is_told() {
-        let planned = planned(Kind::Series);
-        let mut state = state(&[("a", RunOutcome::Passed), ("b", RunOutcome::Passed)]);
-        let reason = Reason {
-            obstacle: Obstacle::Build,
-            detail: "error".to_owned(),
-            files: Vec::new(),
-            noted: Vec::new(),
-        };
-        state.skipped.insert("c".to_owned(), reason);
-        assert_eq!(
-            states(&planned, &state),
-            "    a builds, passes 1 run\n    b builds, passes 1 run\n    c does not build: error\n    d was not tried\n"
-        );
-    }
-}
+mod tests;

@@ -112,6 +112,22 @@ impl Side {
     }
 }
 
+#[cfg(test)]
+impl Side {
+    /// One of which nothing is kept.
+    pub(crate) fn of_test(name: &str) -> Side {
+        Side {
+            name: name.to_owned(),
+            cell: None,
+            release: String::new(),
+            version: String::new(),
+            runs: (0, 0),
+            again: String::new(),
+            patch: None,
+        }
+    }
+}
+
 /// Writes a side's patch; gives back its directory's name.
 fn kept(patch: &[u8], folder: &Path) -> Result<String, Failure> {
     put(&folder.join(PATCH), patch)?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{OwnParent, Trees};
-use crate::maker::Predecessor;
+use crate::maker::{Outside, Predecessor};
 use bisect::driver::short;
 use exit::Failure;
 use host::tool;
@@ -64,17 +64,23 @@ impl Trees {
         let own = self.own_parents.get(item).into_iter().flatten();
         let mut outside = Vec::new();
         for parent in own.filter(|parent| parent.item.is_none()) {
-            let (patches, _) = self.patches.of_commit(&parent.commit, &self.repository)?;
-            let Some(tree) = self.tree_of(parent)? else { continue };
-            let tree = match patches.apply(&self.repo, &self.cache, tree) {
-                Ok(tree) => tree,
-                Err(SourceError::Patch { .. }) => continue,
-                Err(error) => return Err(error.into()),
+            let (why, tree) = match self.tree_of(parent)? {
+                None => (Outside::Missing, Err("it is not here".to_owned())),
+                Some(tree) => {
+                    let is_older = self.repository.contains(old, &parent.commit)?;
+                    let why = if is_older { Outside::Older } else { Outside::LeftOut };
+                    let (patches, _) = self.patches.of_commit(&parent.commit, &self.repository)?;
+                    match patches.apply(&self.repo, &self.cache, tree) {
+                        Ok(tree) => (why, Ok(tree)),
+                        Err(error @ SourceError::Patch { .. }) => (why, Err(error.to_string())),
+                        Err(error) => return Err(error.into()),
+                    }
+                }
             };
             outside.push(Predecessor {
                 name: short(&parent.commit).to_owned(),
+                why,
                 tree,
-                is_older: self.repository.contains(old, &parent.commit)?,
             });
         }
         Ok(outside)
@@ -98,10 +104,11 @@ impl Trees {
         if let Some(item) = parent.item {
             return Ok(self.trees[item].as_ref().ok().cloned());
         }
-        Ok(Some(Tree {
-            id: self.repository.tree(&parent.commit)?,
+        let tree = |id| Tree {
+            id,
             name: short(&parent.commit).to_owned(),
             alternates: vec![self.repository.objects.clone()],
-        }))
+        };
+        Ok(self.repository.tree(&parent.commit)?.map(tree))
     }
 }

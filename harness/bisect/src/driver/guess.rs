@@ -62,7 +62,8 @@ impl<B: Bench> Driver<'_, B> {
     }
 
     /// Items that a conclusion leaves out by a guess that nothing checks: what it names or what that follows on was not
-    /// made, and these are taken for the same. They do not build either, or a person left them out.
+    /// made, and is taken for the same as others. It does not build, or a person left it out. An item that was made is
+    /// among these, too, if what it is taken for was not.
     #[must_use]
     pub fn unchecked(&self, finding: &Finding) -> Vec<usize> {
         let Finding::Search(conclusion) = finding else {
@@ -71,11 +72,13 @@ impl<B: Bench> Driver<'_, B> {
         let named: BTreeSet<usize> = conclusion.items().into_iter().collect();
         let parents = named.iter().flat_map(|item| (self.parents)(*item));
         let around: BTreeSet<usize> = named.iter().copied().chain(parents).collect();
-        let not_made = |item: &usize| !self.made.contains_key(item);
-        let classes = around.into_iter().filter(not_made).map(|item| self.taken_for(item));
-        let guessed = classes.filter(|class| class.len() > 1).flatten().filter(not_made);
-        let unchecked: BTreeSet<usize> = guessed.filter(|item| !named.contains(item)).collect();
-        unchecked.into_iter().collect()
+        let is_made = |item: usize| self.made.contains_key(&item);
+        let not_made = around.into_iter().filter(|item| !is_made(*item));
+        let class: BTreeSet<usize> = not_made.flat_map(|item| self.taken_for(item)).collect();
+        let guessed = self.same.iter().filter(|(item, _)| class.contains(item));
+        let guessed = guessed.filter(|(item, before)| !is_made(*item) || !is_made(*before));
+        let unchecked: BTreeSet<usize> = guessed.map(|(item, _)| *item).collect();
+        unchecked.difference(&named).copied().collect()
     }
 
     /// All that is taken for the same as an item beforehand, itself among them.

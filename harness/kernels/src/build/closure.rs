@@ -35,6 +35,22 @@ const NAMED_ONLY: [&str; 8] = [".c", ".h", ".S", ".rst", ".txt", ".rs", ".dts", 
 /// Links that one path may lead through; the kernel gives up at as many.
 const LINKS_MAX: usize = 40;
 
+/// Why nobody can say what a build reads.
+#[derive(Debug, thiserror::Error)]
+pub enum ClosureError {
+    /// The directory of its objects cannot be read.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// It read what is not in the source.
+    #[error("{link} is a link to {}, which lies outside of the source", target.display())]
+    Outside {
+        /// The link, from the source's top.
+        link: String,
+        /// Where it leads.
+        target: PathBuf,
+    },
+}
+
 /// The files that a build reads, relative to the source, in order.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Closure {
@@ -45,8 +61,8 @@ impl Closure {
     /// Reads it from a finished build's directory; `all` is the source that was built.
     ///
     /// # Errors
-    /// The directory cannot be read.
-    pub fn of_build(objects: &Path, source: &Path, all: &Listing) -> std::io::Result<Self> {
+    /// The directory cannot be read, or the build read something through a link that leads out of the source.
+    pub fn of_build(objects: &Path, source: &Path, all: &Listing) -> Result<Self, ClosureError> {
         let mut reading = Reading {
             objects,
             source,
@@ -54,8 +70,12 @@ impl Closure {
             named: HashSet::new(),
             entered: HashSet::new(),
             seen: HashSet::new(),
+            outside: None,
         };
         reading.walk(objects)?;
+        if let Some((link, target)) = reading.outside {
+            return Err(ClosureError::Outside { link, target });
+        }
         Ok(Closure::new(reading.named, &reading.entered, all))
     }
 
@@ -81,6 +101,15 @@ impl Closure {
         };
         let more: Vec<String> = all.keys().filter(goes_with).cloned().collect();
         let files: BTreeSet<String> = named.into_iter().chain(more).filter(|path| !is_kconfig(path)).collect();
+        Closure {
+            files: files.into_iter().collect(),
+        }
+    }
+
+    /// With more files.
+    #[must_use]
+    pub(crate) fn and(self, more: Vec<String>) -> Self {
+        let files: BTreeSet<String> = self.files.into_iter().chain(more).collect();
         Closure {
             files: files.into_iter().collect(),
         }
@@ -178,6 +207,8 @@ struct Reading<'a> {
     /// Lines that were looked at and mean the same wherever they stand: most lines name a header, and most headers are
     /// named a thousand times.
     seen: HashSet<Vec<u8>>,
+    /// The first link that leads out of the source, and where to.
+    outside: Option<(String, PathBuf)>,
 }
 
 impl Reading<'_> {
@@ -203,17 +234,17 @@ impl Reading<'_> {
         self.entered.extend([path, place]);
     }
 
-    /// The files of the source that a path leads through: links, and the file at its end.
-    fn through(&self, path: &str) -> Vec<String> {
-        let (mut files, place) = self.follow(path);
+    /// Takes the files of the source that a path leads through: links, and the file at its end.
+    fn name(&mut self, path: &str) {
+        let (links, place) = self.follow(path);
+        self.named.extend(links);
         if self.all.contains_key(&place) {
-            files.push(place);
+            self.named.insert(place);
         }
-        files
     }
 
     /// The links of the source that a path leads through, and where it leads.
-    fn follow(&self, path: &str) -> (Vec<String>, String) {
+    fn follow(&mut self, path: &str) -> (Vec<String>, String) {
         let (mut links, mut path) = (Vec::new(), path.to_owned());
         while links.len() < LINKS_MAX {
             // No directory is listed: what goes on behind a name that is there leads through a link.
@@ -225,11 +256,16 @@ impl Reading<'_> {
             };
             let rest = path[link.len()..].trim_start_matches('/');
             let folder = self.source.join(folder_of(link));
-            let place = plain(&folder.join(target).join(rest));
+            let place = plain(&folder.join(&target).join(rest));
             links.push(link.to_owned());
             match place.strip_prefix(self.source) {
                 Ok(place) => path = place.to_string_lossy().into_owned(),
-                Err(_) => break,
+                Err(_) => {
+                    if place.exists() && self.outside.is_none() {
+                        self.outside = Some((link.to_owned(), target));
+                    }
+                    break;
+                }
             }
         }
         (links, path)
@@ -243,8 +279,7 @@ impl Reading<'_> {
             for word in words(&String::from_utf8_lossy(line)) {
                 for path in within(word, folder, self.objects, self.source) {
                     if !self.named.contains(&path) {
-                        let through = self.through(&path);
-                        self.named.extend(through);
+                        self.name(&path);
                     }
                 }
             }

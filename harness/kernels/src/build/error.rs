@@ -45,6 +45,19 @@ pub enum BuildError {
         /// Those that have another value in the `.config` than in a fragment.
         vanished: Vec<Vanished>,
     },
+    /// Options name files that are no part of the source.
+    #[error(
+        "{id}: its configuration names files that are no part of its source, so a change in them would go unseen, and \
+        the old kernel be tested:\n{}\nclear what no test needs in a fragment (`CONFIG_EXTRA_FIRMWARE=\"\"`; a guest \
+        brings an initramfs of its own), or put the files into the source and name them from its top",
+        options.iter().map(|option| format!("  {option}")).collect::<Vec<_>>().join("\n")
+    )]
+    External {
+        /// The kernel's id.
+        id: String,
+        /// As they stand in `.config`.
+        options: Vec<String>,
+    },
     /// make ended with an error; what it printed is in a log.
     #[error("make {targets} failed:\n{said}\nthe whole log: {}", log.display())]
     Make {
@@ -112,7 +125,7 @@ impl ExitError for BuildError {
         match self {
             BuildError::Source(error) => error.exit(),
             BuildError::Config { .. } => Exit::NoInput,
-            BuildError::Vanished { .. } | BuildError::Line(_) => Exit::Data,
+            BuildError::Vanished { .. } | BuildError::External { .. } | BuildError::Line(_) => Exit::Data,
             BuildError::Make { .. } | BuildError::Ended { .. } | BuildError::TooOld { .. } => Exit::Build,
             BuildError::Unpack(error) => error.exit(),
             BuildError::Tool(error) => error.exit(),

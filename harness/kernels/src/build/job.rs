@@ -79,7 +79,7 @@ impl<'a> Job<'a> {
             all,
             version,
             toolchain: tools.versions()?,
-            variables: variables(source, &tools.compiler, version),
+            variables: variables(source, &tools, version),
             parts,
             asked,
         })
@@ -161,7 +161,8 @@ fn version_of(makefile: &str) -> Version {
 }
 
 /// What make is told, so that the same source comes to the same bytes whoever builds it, when and how often.
-fn variables(source: &TreeSource, cc: &str, version: Version) -> BTreeMap<String, String> {
+fn variables(source: &TreeSource, tools: &Toolchain, version: Version) -> BTreeMap<String, String> {
+    let cc = tools.compiler.as_str();
     let ccache = host::tool::find("ccache").is_some() && !cc.contains("ccache");
     let with_ccache = |cc: &str| if ccache { format!("ccache {cc}") } else { cc.to_owned() };
     let mut variables = BTreeMap::new();
@@ -173,6 +174,10 @@ fn variables(source: &TreeSource, cc: &str, version: Version) -> BTreeMap<String
     // Set and empty: no `+` for a tree that git would call changed.
     set("LOCALVERSION", "");
     set("CC", &with_ccache(cc));
+    // Before 5.18 `LLVM=-15` links by `ld.lld`, before 5.7 `LLVM=1` by `ld`; the artifact's name says another.
+    if source.make.contains_key("LLVM") {
+        set("LD", &tools.linker);
+    }
     // A warning that only a newer compiler gives is no reason not to build.
     set("KCFLAGS", "-Wno-error");
     if (version.0, version.1) < COMMON_BELOW {
@@ -193,6 +198,30 @@ mod tests {
         assert_eq!(version_of(""), (0, 0, 0));
         let makefile = "VERSION=5\nPATCHLEVEL\t:= 4 # long\nSUBLEVEL = 286\nEXTRAVERSION = -rc3\nVERSION = 9\n";
         assert_eq!(version_of(makefile), (5, 4, 286));
+    }
+
+    #[test]
+    fn make_takes_the_linker_that_the_name_says() {
+        let linker = |make: &[(&str, &str)]| {
+            let make = make
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            let source = TreeSource {
+                origin: crate::tree::Origin::Git {
+                    repository: "linux".to_owned(),
+                    rev: "HEAD".to_owned(),
+                    dirty: false,
+                },
+                patches: Vec::new(),
+                config: Vec::new(),
+                cc: None,
+                make: make.collect(),
+            };
+            variables(&source, &Toolchain::of(&source), (5, 10, 0)).remove("LD")
+        };
+        assert_eq!(linker(&[("LLVM", "-15")]).as_deref(), Some("ld.lld-15"));
+        assert_eq!(linker(&[("LLVM", "1"), ("LD", "ld.bfd")]).as_deref(), Some("ld.bfd"));
+        assert_eq!(linker(&[]), None);
     }
 
     #[test]

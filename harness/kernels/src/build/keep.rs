@@ -8,12 +8,13 @@ use std::time::Instant;
 
 use sha2::{Digest, Sha256};
 
-use super::super::source::{Listing, Repo};
+use super::super::source::{Listing, Repo, SourceError};
 use super::super::store::{self, Artifact, Description, MadeOf, hex};
 use super::super::unpack;
-use super::closure::Closure;
+use super::closure::{Closure, ClosureError};
 use super::config::{Options, has_modules};
 use super::error::BuildError;
+use super::external::Named;
 use super::job::{Job, write};
 use super::line::{Built, Line, Memory, Took};
 use super::make::{self, Make};
@@ -118,7 +119,18 @@ impl Job<'_> {
         took: &Made,
     ) -> Result<Artifact, BuildError> {
         let cannot_read = |source| CacheError::io("read", make.objects, source);
-        let closure = &Closure::of_build(make.objects, make.source, &self.all).map_err(cannot_read)?;
+        let text = fs::read_to_string(make.objects.join(".config")).map_err(cannot_read)?;
+        let named = Named::by(&Options::parse(&text), make.source).of(&self.all);
+        let closure = &Closure::of_build(make.objects, make.source, &self.all)
+            .map_err(|error| match error {
+                ClosureError::Io(source) => BuildError::from(cannot_read(source)),
+                ClosureError::Outside { link, target } => SourceError::Outside {
+                    link: link.into(),
+                    target,
+                }
+                .into(),
+            })?
+            .and(named);
         line.keep_uses(&Uses::of_build(make.objects, make.source).map_err(cannot_read)?)?;
         let mut list = Sha256::new();
         for path in closure.files() {

@@ -10,14 +10,12 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 
 use super::error::BuildError;
+use super::said::{is_killed, is_of_source, telling};
 use super::stop::Stop;
 use super::unfinished;
 use host::cache::CacheError;
 use host::progress::Step;
 use host::tool::{self, ToolError};
-
-/// Lines of an error that are shown; the log has all.
-const SHOWN_LINES_MAX: usize = 24;
 
 /// How make is called for one kernel: source, objects, variables.
 pub(crate) struct Make<'a> {
@@ -76,21 +74,22 @@ impl Make<'_> {
         if let Some(stop) = self.stop {
             stop.ended();
         }
-        // One that is asked to stop tidies up, too.
-        if status.code().is_some() || self.stop.is_some_and(Stop::is_stopped) {
+        let killed = said.iter().find(|line| is_killed(line)).cloned();
+        // A make below this one that was killed has tidied up nothing. One that is asked to stop does.
+        let has_tidied_up = status.success() || (status.code().is_some() && killed.is_none());
+        if has_tidied_up || self.stop.is_some_and(Stop::is_stopped) {
             unfinished::end(self.objects)?;
         }
         if status.success() {
             return Ok(made);
         }
-        if said.iter().any(|line| tool::says_full(line)) {
+        if said.iter().any(|line| tool::says_full(line) && !is_of_source(line)) {
             return Err(CacheError::DiskFull {
                 path: self.objects.to_owned(),
             }
             .into());
         }
         let targets = targets.join(" ");
-        let killed = said.iter().find(|line| is_killed(line)).cloned();
         if let Some(said) = killed.or_else(|| status.signal().map(|signal| format!("make: signal {signal}"))) {
             return Err(BuildError::Ended {
                 targets,
@@ -164,30 +163,6 @@ fn heard(child: &mut Child, keep: impl Fn(&str) + Sync, step: Option<&Step>) -> 
     })
 }
 
-/// Whether a line says that a program of the build was ended from outside, or got no memory: that is not the source's
-/// fault. A compiler that crashes by itself is none of these.
-fn is_killed(line: &str) -> bool {
-    const SIGNALS: [&str; 5] = ["Killed", "Terminated", "Hangup", "Interrupt", "Broken pipe"];
-    const NO_MEMORY: [&str; 4] = [
-        "virtual memory exhausted",
-        "memory exhausted",
-        "out of memory allocating",
-        "Cannot allocate memory",
-    ];
-    // `gcc: fatal error: Killed signal terminated program cc1`
-    let of_compiler = line.contains("fatal error:")
-        && SIGNALS
-            .iter()
-            .any(|signal| line.contains(&format!("{signal} signal terminated program")));
-    // `make[3]: *** [scripts/Makefile.build:250: fs/open.o] Killed`, or the shell's number for it.
-    let of_make = line.starts_with("make") && line.contains("*** [") && {
-        let end = line.rsplit("] ").next().unwrap_or_default();
-        let number = end.strip_prefix("Error ").and_then(|number| number.parse().ok());
-        SIGNALS.contains(&end) || number.is_some_and(|number: i32| [129, 130, 137, 141, 143].contains(&number))
-    };
-    of_compiler || of_make || NO_MEMORY.iter().any(|words| line.contains(words))
-}
-
 /// The command line, for the log.
 fn shown(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
@@ -215,54 +190,6 @@ fn is_made(line: &str) -> bool {
             .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
 }
 
-/// The file in which a line says that Kconfig's language is wrong: `lib/Kconfig:2: syntax error`. Warnings keep nothing
-/// from being configured.
-#[must_use]
-pub fn kconfig_complaint(line: &str) -> Option<&str> {
-    let (path, rest) = line.split_once(':')?;
-    let (number, what) = rest.split_once(':')?;
-    let name = path.rsplit('/').next()?;
-    let is_one = name.starts_with("Kconfig") && !path.contains(' ');
-    let is_line = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
-    (is_one && is_line && !what.trim_start().starts_with("warning")).then_some(path)
-}
-
-/// The lines that say what went wrong: from the first error on, without make's own farewells.
-fn telling(said: &[String]) -> Vec<String> {
-    let is_error = |line: &String| {
-        [
-            "error:",
-            "undefined reference",
-            "multiple definition",
-            "No rule to make",
-            "not found",
-            "*** ",
-        ]
-        .iter()
-        .any(|words| line.contains(words))
-            || kconfig_complaint(line).is_some()
-    };
-    let is_farewell = |line: &str| line.starts_with("make[") && line.contains("Waiting for unfinished jobs");
-    let at = said.iter().position(is_error).unwrap_or(0);
-    // gcc says in which function, or through which headers, on the lines before.
-    let context = |line: &String| {
-        line.contains(": In function")
-            || line.starts_with("In file included")
-            || line.starts_with("                 from")
-    };
-    let start = (0..at)
-        .rev()
-        .take_while(|index| said.get(*index).is_some_and(context))
-        .last()
-        .unwrap_or(at);
-    said.iter()
-        .skip(start)
-        .filter(|line| !is_farewell(line))
-        .take(SHOWN_LINES_MAX)
-        .cloned()
-        .collect()
-}
-
 /// How many jobs make runs at once.
 #[must_use]
 pub(crate) fn jobs() -> usize {
@@ -277,7 +204,54 @@ pub(crate) fn log_path(folder: &Path, id: &str) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsFd;
+
     use super::*;
+
+    /// What comes of a make that says this and fails, and whether its marker stays.
+    fn failed(says: &str) -> (BuildError, bool) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (source, objects) = (dir.path().join("source"), dir.path().join("objects"));
+        for folder in [&source, &objects] {
+            std::fs::create_dir(folder).expect("a directory");
+        }
+        std::fs::write(source.join("says"), says).expect("a file");
+        std::fs::write(source.join("Makefile"), "all:\n\t@cat says >&2; exit 2\n").expect("a file");
+        let lock = File::create(dir.path().join("lock")).expect("a file");
+        let make = Make {
+            source: &source,
+            objects: &objects,
+            variables: BTreeMap::new(),
+            lock: lock.as_fd(),
+            log: &dir.path().join("log"),
+            stop: None,
+        };
+        let error = make.run(&["all"], 1, None).expect_err("it fails");
+        (error, dir.path().join("make-unfinished").exists())
+    }
+
+    #[test]
+    fn a_make_below_that_was_killed_has_not_tidied_up() {
+        let (error, is_unfinished) = failed("make[3]: *** [scripts/Makefile.build:500: fs/btrfs] Killed\n");
+        assert!(matches!(error, BuildError::Ended { .. }) && is_unfinished, "{error}");
+        let (error, is_unfinished) = failed("fs/open.c:3:1: error: expected ‘;’\n");
+        assert!(matches!(error, BuildError::Make { .. }) && !is_unfinished, "{error}");
+    }
+
+    #[test]
+    fn what_stands_in_the_source_is_not_what_happened() {
+        for words in ["Cannot allocate memory", "No space left on device"] {
+            let (error, _) = failed(&format!(
+                "fs/a.c:2:1: warning: odd\n    2 | pr_err(\"{words}\");\nfs/open.c:3:1: error: expected ‘;’\n"
+            ));
+            assert!(matches!(error, BuildError::Make { .. }), "{error}");
+        }
+        let (error, _) = failed("fs/a.c:2:1: fatal error: error writing to /tmp/a.s: No space left on device\n");
+        assert!(
+            matches!(error, BuildError::Cache(CacheError::DiskFull { .. })),
+            "{error}"
+        );
+    }
 
     #[test]
     fn objects_are_counted_and_talk_is_not() {
@@ -298,75 +272,5 @@ mod tests {
         ] {
             assert!(!is_made(line), "{line}");
         }
-    }
-
-    #[test]
-    fn a_program_that_was_killed_says_nothing_of_the_source() {
-        for line in [
-            "gcc: fatal error: Killed signal terminated program cc1",
-            "x86_64-linux-gnu-gcc-12: fatal error: Terminated signal terminated program as",
-            "make[3]: *** [scripts/Makefile.build:250: fs/open.o] Killed",
-            "make[1]: *** [/c/source/Makefile:1250: vmlinux] Error 137",
-            "cc1: out of memory allocating 65536 bytes after a total of 1 bytes",
-            "ld: final link failed: memory exhausted",
-        ] {
-            assert!(is_killed(line), "{line}");
-        }
-        for line in [
-            "make[3]: *** [scripts/Makefile.build:250: fs/open.o] Error 1",
-            "make[3]: *** [scripts/Makefile.build:250: fs/open.o] Error 2",
-            "fs/open.c:3:1: internal compiler error: Segmentation fault",
-            "gcc: fatal error: Segmentation fault signal terminated program cc1",
-            "fs/open.c:7:9: error: 'Killed' undeclared",
-            "make[2]: *** [Makefile:9: all] Error 127",
-        ] {
-            assert!(!is_killed(line), "{line}");
-        }
-    }
-
-    #[test]
-    fn kconfigs_words_come_before_makes() {
-        // As Linux 6.1 says it; the warning is one that a configuration can have for long.
-        let said = [
-            "  GEN     Makefile",
-            "drivers/a/Kconfig:7:warning: config symbol defined without type",
-            "lib/Kconfig:2: syntax error",
-            "lib/Kconfig:1: unknown statement \"confgi\"",
-            "make[4]: *** [source/scripts/kconfig/Makefile:77: allnoconfig] Error 1",
-        ]
-        .map(str::to_owned);
-        let telling = telling(&said);
-        assert_eq!(telling.first().map(String::as_str), Some("lib/Kconfig:2: syntax error"));
-        assert_eq!(
-            kconfig_complaint("fs/btrfs/Kconfig.debug:3: unexpected option"),
-            Some("fs/btrfs/Kconfig.debug")
-        );
-        for other in [
-            "source/scripts/kconfig/Makefile:77: x",
-            "see Kconfig:12: there",
-            "lib/Kconfig: no line",
-            "Kconfig",
-        ] {
-            assert_eq!(kconfig_complaint(other), None, "{other}");
-        }
-    }
-
-    #[test]
-    fn the_compilers_words_come_first() {
-        let said = [
-            "warning: something",
-            "/src/fs/open.c: In function ‘do_open’:",
-            "/src/fs/open.c:12:3: error: expected ‘;’ before ‘}’ token",
-            "   12 |   return 0",
-            "make[3]: *** [scripts/Makefile.build:250: fs/open.o] Error 1",
-            "make[3]: *** Waiting for unfinished jobs....",
-        ]
-        .map(str::to_owned);
-        let telling = telling(&said);
-        assert_eq!(
-            telling.first().map(String::as_str),
-            Some("/src/fs/open.c: In function ‘do_open’:")
-        );
-        assert_eq!(telling.len(), 4);
     }
 }

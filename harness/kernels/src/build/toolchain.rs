@@ -12,12 +12,13 @@ const DEADLINE: Duration = Duration::from_secs(60);
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Toolchain {
     pub(super) compiler: String,
-    linker: String,
+    pub(super) linker: String,
 }
 
 impl Toolchain {
     /// As Documentation/kbuild/llvm.rst has it: `LLVM=1` chooses LLVM's tools, `LLVM=-15` those of a version, and
-    /// `LLVM=/opt/llvm/bin/` those of a directory. A compiler or linker that is named counts more.
+    /// `LLVM=/opt/llvm/bin/` those of a directory. Without it `CROSS_COMPILE` is what the names of GNU's tools begin
+    /// with. A compiler or linker that is named counts more.
     pub(super) fn of(source: &TreeSource) -> Toolchain {
         let variable = |name: &str| {
             source
@@ -31,11 +32,12 @@ impl Toolchain {
             version if version.starts_with('-') => Some(format!("{program}{version}")),
             _ => Some(program.to_owned()),
         };
+        let gnu = |program: &str| format!("{}{program}", variable("CROSS_COMPILE").unwrap_or_default());
         let compiler = source.cc.clone().or_else(|| llvm("clang"));
         let linker = variable("LD").map(str::to_owned).or_else(|| llvm("ld.lld"));
         Toolchain {
-            compiler: compiler.unwrap_or_else(|| "gcc".to_owned()),
-            linker: linker.unwrap_or_else(|| "ld".to_owned()),
+            compiler: compiler.unwrap_or_else(|| gnu("gcc")),
+            linker: linker.unwrap_or_else(|| gnu("ld")),
         }
     }
 
@@ -97,6 +99,16 @@ mod tests {
             both("/opt/bin/clang", "/opt/bin/ld.lld")
         );
         assert_eq!(tools(Some("gcc-12"), &[("LLVM", "1")]), both("gcc-12", "ld.lld"));
+        let prefix = ("CROSS_COMPILE", "/opt/bin/x86_64-linux-");
+        assert_eq!(
+            tools(None, &[prefix]),
+            both("/opt/bin/x86_64-linux-gcc", "/opt/bin/x86_64-linux-ld")
+        );
+        assert_eq!(
+            tools(Some("gcc-12"), &[prefix]),
+            both("gcc-12", "/opt/bin/x86_64-linux-ld")
+        );
+        assert_eq!(tools(None, &[prefix, ("LLVM", "1")]), both("clang", "ld.lld"));
         assert_eq!(tools(None, &[("LLVM", "1"), ("LD", "ld.bfd")]), both("clang", "ld.bfd"));
     }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use host::cache::CacheError;
 
 /// There while make runs.
-const MARKER: &str = "make-unfinished";
+pub(super) const MARKER: &str = "make-unfinished";
 /// What a killed make may have had in hand is no older than this, next to the newest that it made: a compiler or
 /// objtool needs seconds for an object, and on a busy machine not this long. All before is whole, and may be much.
 const IN_HAND: Duration = Duration::from_secs(120);
@@ -36,9 +36,10 @@ fn forget(objects: &Path, since: SystemTime) -> io::Result<()> {
     let Some(newest) = made.iter().map(|(at, _)| *at).max() else {
         return Ok(());
     };
-    let in_hand = |(at, _): &&(SystemTime, PathBuf)| newest.duration_since(*at).is_ok_and(|before| before <= IN_HAND);
+    let is_in_hand =
+        |(at, _): &&(SystemTime, PathBuf)| newest.duration_since(*at).is_ok_and(|before| before <= IN_HAND);
     made.iter()
-        .filter(in_hand)
+        .filter(is_in_hand)
         .try_for_each(|(_, target)| std::fs::remove_file(target))
 }
 

@@ -117,7 +117,7 @@ mod tests {
 
     use host::progress::Progress;
 
-    use super::super::local;
+    use super::super::working_copy;
     use super::*;
 
     #[test]
@@ -138,7 +138,7 @@ mod tests {
             write(fix.path, &format!("before\n{}after\n", fix.without));
         }
         write(FIXES[2].path, &format!("before{}after\n", FIXES[2].with));
-        let read = || local::as_it_is(&repo, &cache, &linux, &Progress::hidden()).unwrap();
+        let read = || working_copy::as_it_is(&repo, &cache, &linux, &Progress::hidden()).unwrap();
         let tree = read();
         assert!(mend(&repo, &cache, &tree, (5, 18)).unwrap().is_none());
         let (mended, said) = mend(&repo, &cache, &tree, (5, 10)).unwrap().unwrap();

@@ -296,7 +296,10 @@ const OF_ANOTHER: [&str; 6] = [
 ];
 
 /// git in no repository but that of its directory.
-pub(super) fn plain_git() -> Result<Command, ToolError> {
+///
+/// # Errors
+/// git is not installed.
+pub fn plain_git() -> Result<Command, ToolError> {
     let mut command = tool::command("git", "git")?;
     for variable in OF_ANOTHER {
         command.env_remove(variable);
@@ -330,7 +333,7 @@ mod tests {
     fn the_environment_names_no_other_repository() {
         let git = plain_git().expect("git");
         let removed: Vec<_> = git.get_envs().filter(|(_, value)| value.is_none()).collect();
-        for variable in ["GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE"] {
+        for variable in OF_ANOTHER {
             assert!(removed.iter().any(|(name, _)| *name == variable), "{variable}");
         }
     }

@@ -74,6 +74,19 @@ pub enum UnpackError {
         /// What is there.
         found: String,
     },
+    /// Packages hold modules of several kernels.
+    #[error(
+        "{packages}: modules of {others} are there, which {release} does not load; name packages of one build, and \
+        each of its modules"
+    )]
+    OtherModules {
+        /// The packages, for a person.
+        packages: String,
+        /// The kernel's release.
+        release: String,
+        /// The releases whose modules are there.
+        others: String,
+    },
     /// What drives the disk is a module, and no modules are given.
     #[error(
         "{}: the driver of the disk (virtio_blk) is not built into {release}: {how}, or build it with \
@@ -126,6 +139,7 @@ impl ExitError for UnpackError {
             | UnpackError::NotAKernel { .. }
             | UnpackError::NeedsModules { .. }
             | UnpackError::NoBuiltin { .. }
+            | UnpackError::OtherModules { .. }
             | UnpackError::NoModules { .. } => Exit::NoInput,
             UnpackError::Tool(error) => error.exit(),
             UnpackError::Cache(error) => error.exit(),

@@ -61,7 +61,7 @@ fn releases(given: &Path) -> Vec<String> {
 /// are any.
 ///
 /// # Errors
-/// There are modules, and all are another kernel's.
+/// There are modules of another kernel.
 pub(super) fn take_installed(tree: &Path, release: &str, names: &str, made: &Path) -> Result<bool, UnpackError> {
     let mut folders: Vec<PathBuf> = Vec::new();
     for at in PLACES {
@@ -73,21 +73,34 @@ pub(super) fn take_installed(tree: &Path, release: &str, names: &str, made: &Pat
             folders.push(folder);
         }
     }
-    let has_modules = |folder: &PathBuf| folder.join("kernel").is_dir();
+    // One name may be a link to another.
+    let is_others = |place: PathBuf| {
+        let is_own = place.canonicalize().is_ok_and(|place| folders.contains(&place));
+        !is_own && (place.join("kernel").is_dir() || holds_module(&place))
+    };
+    let others: Vec<String> = releases(tree)
+        .into_iter()
+        .filter(|other| PLACES.iter().any(|at| is_others(tree.join(at).join(other))))
+        .collect();
     // There may be a directory for the image alone.
-    if !folders.iter().any(has_modules) {
-        let others: Vec<String> = releases(tree)
-            .into_iter()
-            .filter(|other| PLACES.iter().any(|at| has_modules(&tree.join(at).join(other))))
-            .collect();
-        return match others.as_slice() {
-            [] => Ok(false),
-            others => Err(UnpackError::NoModules {
+    let has_own = folders.iter().any(|folder| folder.join("kernel").is_dir());
+    match (has_own, others.is_empty()) {
+        (true, true) => {}
+        (false, true) => return Ok(false),
+        (true, false) => {
+            return Err(UnpackError::OtherModules {
+                packages: names.to_owned(),
+                release: release.to_owned(),
+                others: others.join(", "),
+            });
+        }
+        (false, false) => {
+            return Err(UnpackError::NoModules {
                 path: PathBuf::from(names),
                 release: release.to_owned(),
                 found: format!("it has those of {}", others.join(", ")),
-            }),
-        };
+            });
+        }
     }
     let place = made.join("lib/modules").join(release);
     create(&made.join("lib/modules"))?;
@@ -95,6 +108,14 @@ pub(super) fn take_installed(tree: &Path, release: &str, names: &str, made: &Pat
         merge(&folder, &place)?;
     }
     Ok(true)
+}
+
+/// Whether a module lies in a directory or below.
+fn holds_module(folder: &Path) -> bool {
+    list(folder).iter().any(|path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.ends_with(".ko") || is_compressed(path) || (path.is_dir() && !path.is_symlink() && holds_module(path))
+    })
 }
 
 /// Moves a directory to a place where a part of it may be already; that stays.

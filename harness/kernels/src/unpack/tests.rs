@@ -187,6 +187,28 @@ fn modules_of_another_kernel_are_refused() {
 }
 
 #[test]
+fn modules_of_another_kernel_beside_its_own_are_refused() {
+    for other in ["kernel/fs/btrfs.ko.zst", "extra/a.ko"] {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = package(dir.path(), "6.1.9");
+        fs::create_dir_all(tree.join("lib/modules/6.1.9/kernel")).unwrap();
+        // Another name of its own, and a directory without modules.
+        symlink("6.1.9", tree.join("lib/modules/now")).unwrap();
+        fs::create_dir_all(tree.join("lib/modules/6.1.8/build")).unwrap();
+        let module = tree.join("usr/lib/modules/6.1.10").join(other);
+        fs::create_dir_all(module.parent().unwrap()).unwrap();
+        fs::write(&module, "module").unwrap();
+        let error = installed(&tree, "a.rpm, b.rpm", &dir.path().join("made")).unwrap_err();
+        assert_eq!(exit::ExitError::exit(&error).code(), 66);
+        let said = error.to_string();
+        assert!(
+            said.starts_with("a.rpm, b.rpm: modules of 6.1.10 are there, which 6.1.9 does not load"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
 fn a_link_to_a_compressed_module_leads_to_what_that_becomes() {
     let dir = tempfile::tempdir().unwrap();
     let tree = package(dir.path(), "6.1.9");

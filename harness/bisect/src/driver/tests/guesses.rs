@@ -101,3 +101,45 @@ fn two_that_are_one_kernel_stay_so_where_a_kill_kept_that_from_the_journal() {
     assert_eq!(found(&finding), 2);
     assert!(!world.runs.contains(&1), "{:?}", world.runs);
 }
+
+#[test]
+fn what_is_taken_for_what_a_person_leaves_out_is_said() {
+    for (skip, change) in (1..4).flat_map(|skip| (1..5).map(move |change| (skip, change))) {
+        let [before, after] = [(skip, skip - 1), (skip + 1, skip)];
+        for same in [vec![before], vec![after], vec![before, after]] {
+            let mut world = World {
+                same,
+                ..World::line(5, change, 1.0)
+            };
+            let place = Place {
+                skip: vec![skip],
+                ..Place::line(5, Direction::Regression)
+            };
+            let (finding, _) = place.go(&mut world).expect("an answer");
+            let Finding::Search(conclusion) = &finding else {
+                panic!("{finding:?}");
+            };
+            assert!(
+                conclusion.items().contains(&change) || world.unchecked.contains(&change),
+                "{change}, {skip} is left out, {:?}: {finding:?}, unchecked {:?}",
+                world.same,
+                world.unchecked
+            );
+        }
+    }
+}
+
+#[test]
+fn a_guess_beforehand_that_was_wrong_does_not_make_the_answer_wrong() {
+    let place = Place::line(17, Direction::Regression);
+    // The change is among those that are taken for the same as what is before them.
+    let mut world = World::line(17, 6, 1.0);
+    world.same = (1..17)
+        .filter(|item| item % 4 != 0)
+        .map(|item| (item, item - 1))
+        .collect();
+    let kernel = |item| (1..=item).filter(|at| at % 4 == 0 || *at == 6).count();
+    world.artifacts = (0..17).map(kernel).collect();
+    let (finding, _) = place.go(&mut world).expect("an answer");
+    assert_eq!(found(&finding), 6);
+}

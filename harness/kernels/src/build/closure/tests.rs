@@ -116,6 +116,7 @@ fn what_kbuild_and_the_tools_write_is_understood() {
         named: HashSet::new(),
         entered: HashSet::new(),
         seen: HashSet::new(),
+        outside: None,
     };
     reading.read(&objects.join("fs"), text.as_bytes());
     // The same line in another directory is another file.
@@ -173,4 +174,34 @@ fn what_a_build_reads_through_links_it_reads() {
             "staging/mine/empty/Makefile"
         ]
     );
+}
+
+#[test]
+fn what_a_build_reads_outside_of_the_source_is_told() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (objects, source) = (dir.path().join("objects"), dir.path().join("source"));
+    for folder in ["source/drivers", "mine", "objects"] {
+        std::fs::create_dir_all(dir.path().join(folder)).expect("a directory");
+    }
+    std::fs::write(dir.path().join("mine/driver.c"), "").expect("a file");
+    for (link, to) in [("mine", dir.path().join("mine")), ("build", dir.path().to_owned())] {
+        std::os::unix::fs::symlink(to, source.join(link)).expect("a link");
+    }
+    std::os::unix::fs::symlink("../../nothing", source.join("drivers/none")).expect("a link");
+    let all = listing(&["Makefile", "mine", "build", "drivers/none"]);
+    let of_build = |text: &str| {
+        std::fs::write(objects.join(".a.o.cmd"), text).expect("a file");
+        Closure::of_build(&objects, &source, &all)
+    };
+    // Links that no build goes through, or that lead nowhere.
+    of_build("source_a.o := ../source/drivers/none/a.c\n").expect("it reads nothing there");
+    let read = of_build("source_a.o := ../source/mine/driver.c\n");
+    let Err(ClosureError::Outside { link, target }) = read else {
+        panic!("{read:?}");
+    };
+    assert_eq!((link.as_str(), target), ("mine", dir.path().join("mine")));
+    // Where make went.
+    std::fs::write(objects.join(".a.o.cmd"), "").expect("a file");
+    std::fs::create_dir(objects.join("mine")).expect("a directory");
+    assert!(Closure::of_build(&objects, &source, &all).is_err());
 }

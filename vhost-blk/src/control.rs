@@ -1,6 +1,7 @@
 //! Answers at the control socket: one thread a client, so that a long export keeps nobody else waiting.
 
 mod obey;
+mod wanted;
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};

@@ -4,7 +4,7 @@
 //! A request arrives (`device/submit.rs`), is decided on by the [rule book](crate::rulebook), waits in the schedule
 //! (`request/schedule.rs`) if rules say so, and is done and given back (`device/complete.rs`; `device/together.rs`:
 //! many at once, for a disk in files). The commands of the control socket are here too: rules (`device/rules.rs`), the
-//! power (`device/cut.rs`), the disk's size (`device/resize.rs`), rollback, export and counters (`device/upkeep.rs`).
+//! power (`device/cut.rs`), states of a mark (`device/present.rs`), the disk's size (`device/resize.rs`), rollback, export and counters (`device/upkeep.rs`).
 //!
 //! One lock guards rules, schedule and counters; it is never held while a request's work is done or a ring is touched,
 //! so that a ring's lock may be held while this one is taken, never the other way round. Requests complete on whatever
@@ -14,6 +14,7 @@
 mod complete;
 pub(crate) mod cut;
 pub(crate) mod front_end;
+mod present;
 pub(crate) mod resize;
 mod rules;
 pub mod state;
@@ -29,10 +30,11 @@ use vhost_blk_api::plan::Plan;
 use vhost_blk_api::trace::{Record, VERSION};
 
 use self::front_end::FrontEndLink;
-use self::state::State;
+use self::state::{Pending, State};
 use crate::config::Config;
 use crate::disk::Disk;
 use crate::power::gate::{Gate, OrderedGuard};
+use crate::power::in_flight::Flight;
 use crate::power::log::Keep;
 use crate::request::access::Target;
 use crate::sandbox::Sandbox;
@@ -101,11 +103,22 @@ impl Device {
     }
 
     /// What requests are done against.
-    fn target(&self) -> Target<'_> {
+    fn target(&self, pending: &Pending) -> Target<'_> {
+        Target {
+            flushes: pending.flushes,
+            flight: pending.flight.as_ref().map(Flight::number),
+            ..self.bare_target()
+        }
+    }
+
+    /// What a request is done against of which the history knows nothing yet.
+    fn bare_target(&self) -> Target<'_> {
         Target {
             disk: &self.disk,
             read_only: self.config.read_only,
             write_through: self.front_end.write_through(),
+            flushes: 0,
+            flight: None,
             serial: &self.config.serial,
         }
     }

@@ -101,6 +101,8 @@ pub(crate) struct Changes<'a> {
     disk: &'a Disk,
     log: Option<OrderedGuard<'a, Option<Log>>>,
     made: Vec<Change>,
+    /// What the request is known by among those in flight.
+    flight: Option<u64>,
 }
 
 impl Disk {
@@ -239,8 +241,9 @@ impl Disk {
 
     /// Begins one request's changes. While history is kept, no other request changes anything before this value is
     /// dropped.
-    pub(crate) fn change(&self) -> Changes<'_> {
+    pub(crate) fn change(&self, flight: Option<u64>) -> Changes<'_> {
         Changes {
+            flight,
             disk: self,
             log: self.history.open(),
             made: Vec::new(),
@@ -252,12 +255,12 @@ impl Disk {
     /// # Errors
     /// The range lies outside the disk.
     pub fn write(&self, offset: u64, from: &VolatileSlice<'_>) -> Result<(), AccessError> {
-        self.change().write(offset, from)
+        self.change(None).write(offset, from)
     }
 
     #[cfg(test)]
     pub(crate) fn zero(&self, offset: u64, bytes: u64) -> Result<(), AccessError> {
-        self.change().zero(offset, bytes)
+        self.change(None).zero(offset, bytes)
     }
 
     fn shared(&self) -> ReadGuard<'_, Overlay> {
@@ -297,7 +300,7 @@ impl Changes<'_> {
             |overlay| overlay.write(offset, from),
             |overlay| {
                 // Read back, not out of guest memory: the driver may write there meanwhile.
-                Ok(Content::Bytes(overlay.copy(&(offset..offset + len))?))
+                Ok(Content::Bytes(overlay.copy(&(offset..offset + len))?.into()))
             },
         )
     }
@@ -336,13 +339,13 @@ impl Changes<'_> {
         change(&overlay)?;
         // What this request had changed before is still one change.
         for made in self.made.iter_mut().filter(|made| overlap(made, &whole)) {
-            made.after = Content::Bytes(overlay.copy(&(made.offset..made.end()))?);
+            made.after = Content::Bytes(overlay.copy(&(made.offset..made.end()))?.into());
         }
         for (range, before) in before {
             let after = if range == (offset..end) {
                 after(&overlay)?
             } else {
-                Content::Bytes(overlay.copy(&range)?)
+                Content::Bytes(overlay.copy(&range)?.into())
             };
             self.made.push(Change {
                 offset: range.start,
@@ -395,7 +398,8 @@ impl<'m> Together<'_, 'm> {
 impl Drop for Changes<'_> {
     fn drop(&mut self) {
         if let Some(log) = self.log.as_mut().and_then(|log| log.as_mut()) {
-            log.changed(std::mem::take(&mut self.made));
+            let made = std::mem::take(&mut self.made);
+            self.disk.history.landed(log, made, self.flight);
         }
     }
 }

@@ -18,5 +18,7 @@ mod stats;
 pub use client::{Client, ClientError, Subscription};
 pub use page::reference;
 pub use parse::parse;
-pub use protocol::{CLIENTS_MAX, Command, Cut, FrontEnd, LINE_BYTES_MAX, Reply, RuleStatus, VERSION};
+pub use protocol::{
+    CLIENTS_MAX, Command, Cut, FrontEnd, LINE_BYTES_MAX, Reply, RuleStatus, Tear, UndecidedRequest, VERSION,
+};
 pub use stats::Stats;

@@ -5,7 +5,7 @@ mod listen;
 
 use std::path::PathBuf;
 
-use crate::control::{Command, FrontEnd, Reply};
+use crate::control::{Command, FrontEnd, Reply, Tear, UndecidedRequest};
 use crate::plan::Rule;
 use crate::plan::units::{parse_bytes, print_bytes};
 
@@ -13,7 +13,8 @@ pub use listen::{CtlError, Over, run};
 
 /// What can be said, for a message.
 const EXPECTED: &str = "a rule, or one of list, remove RULE-NAME, clear, release [RULE-NAME], mark NAME, \
-                        set NAME:VALUE, cut now [lose=…] [torn=…] [seed=N], power, rollback [MARK], resize BYTES, \
+                        set NAME:VALUE, cut now [lose=…] [torn=…] [seed=N], power, rollback [MARK], rollback at=MARK [lose=…] \
+                        [order=N,N] [torn=…] [seed=N], undecided MARK, resize BYTES, \
                         disconnect now, export FILE [at=MARK] [lose=…] [torn=…] [seed=N], log FILE, stats, \
                         subscribe, quit";
 
@@ -54,6 +55,8 @@ pub fn parse<S: AsRef<str>>(words: &[S]) -> Result<Command, String> {
         ["power"] => Command::Power,
         ["disconnect", "now"] => Command::Disconnect,
         ["rollback"] => Command::Rollback { to: None },
+        ["rollback", how @ ..] if how.iter().any(|word| word.contains('=')) => present(how)?,
+        ["undecided", at] => Command::Undecided { at: (*at).to_owned() },
         ["rollback", to] => Command::Rollback {
             to: Some((*to).to_owned()),
         },
@@ -70,12 +73,12 @@ pub fn parse<S: AsRef<str>>(words: &[S]) -> Result<Command, String> {
         ["set", var] => Command::Set { var: (*var).to_owned() },
         [
             "list" | "remove" | "clear" | "stats" | "subscribe" | "release" | "mark" | "set" | "power" | "rollback"
-            | "resize" | "export" | "log" | "quit",
+            | "undecided" | "resize" | "export" | "log" | "quit",
             ..,
         ]
         | ["disconnect", "now", ..] => {
             return Err(
-                "`list`, `clear`, `stats`, `subscribe` and `quit` take nothing more, `power` and `disconnect now` neither, `remove` and `release` a rule's name, `mark` and `rollback` a mark's, `set` NAME:VALUE, `resize` a size, `cut now` how, `export` a file and how, `log` a file; a file with blanks in its name is quoted as one word"
+                "`list`, `clear`, `stats`, `subscribe` and `quit` take nothing more, `power` and `disconnect now` neither, `remove` and `release` a rule's name, `mark`, `undecided` and `rollback` a mark's, `set` NAME:VALUE, `resize` a size, `cut now` how, `export` a file and how, `log` a file; a file with blanks in its name is quoted as one word"
                     .to_owned(),
             );
         }
@@ -106,6 +109,19 @@ fn cut(how: &[&str]) -> Result<Command, String> {
         .map_err(|word| format!("`cut now` takes lose=all|some|none, torn=512|4k and seed=N, not `{word}`"))?;
     Ok(Command::Cut {
         lose,
+        torn,
+        seed: number(seed)?.unwrap_or(0),
+    })
+}
+
+fn present(how: &[&str]) -> Result<Command, String> {
+    let expected = "`rollback` takes a mark to go back to, or at=MARK, lose=all|some|none|N,N, order=N,N, torn=512|4k|N:BYTES and seed=N";
+    let [at, lose, order, torn, seed] =
+        values(how, ["at", "lose", "order", "torn", "seed"]).map_err(|word| format!("{expected}, not `{word}`"))?;
+    Ok(Command::Present {
+        at: at.ok_or_else(|| format!("{expected}: of which mark a state is meant is not said"))?,
+        lose,
+        order,
         torn,
         seed: number(seed)?.unwrap_or(0),
     })
@@ -207,6 +223,13 @@ pub fn say(command: &Command, reply: &Reply) -> String {
                 cut.volatile, cut.lost
             )
         }
+        Reply::Presented {
+            undecided,
+            kept,
+            torn,
+            moved_bytes,
+        } => presented(*undecided, kept, *torn, *moved_bytes),
+        Reply::Undecided { requests } => undecided(requests),
         Reply::Logged { entries, disk_bytes } => {
             format!(
                 "exported a log of {entries} entries, of a disk of {}",
@@ -217,6 +240,37 @@ pub fn say(command: &Command, reply: &Reply) -> String {
         Reply::Done => "done".to_owned(),
         other => serde_json::to_string_pretty(other).unwrap_or_else(|error| format!("{other:?} ({error})")),
     }
+}
+
+fn presented(undecided: usize, kept: &[usize], torn: Option<Tear>, moved: u64) -> String {
+    let numbers = kept.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let kept = match &numbers[..] {
+        [] => "none of them is there".to_owned(),
+        numbers => format!("of them are there: {}", numbers.join(", ")),
+    };
+    let torn = torn.map_or_else(String::new, |torn| {
+        format!(", {} torn after {} bytes", torn.request, torn.bytes)
+    });
+    format!("{undecided} requests were undecided at the mark, {kept}{torn}; {moved} bytes were put on the disk")
+}
+
+fn undecided(requests: &[UndecidedRequest]) -> String {
+    if requests.is_empty() {
+        return "all was durable".to_owned();
+    }
+    let line = |(number, request): (usize, &UndecidedRequest)| {
+        let ranges = request
+            .sectors
+            .iter()
+            .map(|(first, sectors)| format!("{first}+{sectors}"));
+        let zeros = if request.zeros { "zeros" } else { "data" };
+        let state = if request.in_flight { "in flight" } else { "completed" };
+        format!(
+            "{number:>4}  {state:<9}  {zeros:<5}  sectors {}",
+            ranges.collect::<Vec<_>>().join(", ")
+        )
+    };
+    requests.iter().enumerate().map(line).collect::<Vec<_>>().join("\n")
 }
 
 fn torn(bytes: Option<u64>) -> String {

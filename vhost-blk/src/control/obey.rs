@@ -5,11 +5,12 @@ use std::path::Path;
 use vhost_blk_api::control::{Command, Cut, Reply};
 use vhost_blk_api::plan::{Lose, RuleError, Torn, Var, hint, is_name};
 
+use super::wanted::{described, said, wanted};
 use crate::device::Device;
 use crate::device::resize::Resized;
 use crate::disk::export::Exported;
-use crate::power::log::PowerCut;
 use crate::power::picture::StateRequest;
+use crate::power::survivors::PowerCut;
 use crate::rulebook::UnknownRule;
 
 /// Does what a command says.
@@ -49,6 +50,25 @@ pub(super) fn obey(device: &Device, command: Command) -> Reply {
             Ok(None) => Reply::Done,
             Ok(Some(resized)) => told(resized),
             Err(error) => refusal(format!("cannot roll back: {error}")),
+        },
+        Command::Present {
+            at,
+            lose,
+            order,
+            torn,
+            seed,
+        } => match wanted(lose.as_deref(), order.as_deref(), torn.as_deref(), seed) {
+            Ok(wanted) => match device.present(&at, &wanted) {
+                Ok(state) => said(state),
+                Err(error) => refusal(format!("cannot present this state: {error}")),
+            },
+            Err(refusal) => *refusal,
+        },
+        Command::Undecided { at } => match device.undecided(&at) {
+            Ok(requests) => Reply::Undecided {
+                requests: requests.iter().map(described).collect(),
+            },
+            Err(error) => refusal(format!("cannot say what was undecided: {error}")),
         },
         Command::Resize { bytes } => match device.resize(bytes) {
             Ok(resized) => told(resized),
@@ -160,7 +180,7 @@ fn power_cut(lose: Option<&str>, torn: Option<&str>, seed: u64) -> Result<PowerC
 }
 
 /// The one of all that has this name.
-fn choice<T: Copy, const N: usize>(
+pub(super) fn choice<T: Copy, const N: usize>(
     field: &str,
     value: &str,
     all: [T; N],

@@ -183,7 +183,7 @@ fn lines_by_hand() {
     {"v":1,"ok":true,"reply":"released","requests":0}
     {"v":1,"ok":false,"reply":"error","message":"not a command: expected ident at line 1 column 2"}
     {"v":1,"ok":false,"reply":"error","message":"protocol version 2: this device speaks 1"}
-    {"v":1,"ok":false,"reply":"error","message":"unknown command `lsit`: expected one of add, plan, list, remove, clear, release, set, mark, rollback, resize, cut, power, disconnect, export, export-log, stats, subscribe, flush-trace, quit; did you mean `list`?"}
+    {"v":1,"ok":false,"reply":"error","message":"unknown command `lsit`: expected one of add, plan, list, remove, clear, release, set, mark, rollback, present, undecided, resize, cut, power, disconnect, export, export-log, stats, subscribe, flush-trace, quit; did you mean `list`?"}
     "#);
 }
 

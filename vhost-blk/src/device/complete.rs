@@ -37,19 +37,20 @@ impl Device {
                 }
                 continue;
             }
+            let target = self.target(&pending);
             let Pending {
                 seq,
                 at,
                 request,
                 completion,
                 outcome,
+                flight,
                 ..
             } = pending;
-            let target = self.target();
             round.add(completion.ring());
             let how = outcome.as_ref().map(|(_, outcome)| *outcome);
             let effect = completion.complete(|mem| done.unwrap_or_else(|| execute(&request, target, mem, how)));
-            drop(power);
+            drop((power, flight));
             let mut state = self.lock();
             if effect.is_some() {
                 let released = state.schedule.completed(&request.facts);

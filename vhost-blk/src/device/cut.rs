@@ -9,7 +9,7 @@ use vhost_blk_api::trace::Record;
 use super::Device;
 use super::state::Pending;
 use crate::power::gate::Power;
-use crate::power::log::PowerCut;
+use crate::power::survivors::PowerCut;
 use crate::request::access::Target;
 use crate::request::execute::execute;
 use crate::request::schedule::Released;
@@ -79,7 +79,7 @@ impl Device {
         {
             let target = Target {
                 write_through: false,
-                ..self.target()
+                ..self.target(pending)
             };
             let _ = execute(&pending.request, target, pending.completion.mem(), None);
         }

@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 use vhost_blk_api::control::Stats;
 use vhost_blk_api::trace::TimingNote;
 
+use crate::power::in_flight::Flight;
 use crate::request::chain::{Malformed, Request};
 use crate::request::completion::{Completion, Effect, Ring};
 use crate::request::execute::RequestOutcome;
@@ -45,6 +46,10 @@ pub(crate) struct Pending {
     pub(super) request: Request,
     pub(super) completion: Completion,
     pub(super) outcome: Option<(String, RequestOutcome)>,
+    /// What it makes durable, if it is a flush: how many of the history's entries there were as it came.
+    pub(super) flushes: u64,
+    /// As one of those in flight, if the history wants to know of them.
+    pub(super) flight: Option<Flight>,
     /// Power cuts before it came.
     pub(super) cuts: u64,
 }

@@ -6,9 +6,10 @@ use vhost_blk_api::trace::{Record, ReleasedBy, Status, Submit};
 
 use super::Device;
 use super::state::{Arrival, Pending, Ready, Round, State};
+use crate::power::in_flight::Flight;
 use crate::request::chain::{Malformed, Request};
 use crate::request::completion::{Completion, Effect};
-use crate::request::execute::RequestOutcome;
+use crate::request::execute::{RequestOutcome, what_it_changes};
 use crate::rulebook::decide::{DeviceOutcome, Timing};
 use crate::rulebook::replay::{Look, Scripted};
 
@@ -16,6 +17,8 @@ impl Device {
     /// Takes what came out of a ring.
     pub fn submit(&self, arrivals: &mut Vec<Arrival>, round: &mut Round) {
         let together = self.disk.is_in_file();
+        // Of what came with it the driver knew nothing when it submitted a flush.
+        let completed = self.disk.history.completed();
         for Arrival { request, completion } in arrivals.drain(..) {
             // One before it hung up on the front end: what was not looked at is the next connection's.
             if completion.is_stale() {
@@ -24,7 +27,7 @@ impl Device {
             }
             match request {
                 Ok(request) => {
-                    let device = self.submit_one(request, completion, round);
+                    let device = self.submit_one(request, completion, completed, round);
                     if !together || device.is_some() {
                         self.drive(round);
                     }
@@ -45,10 +48,17 @@ impl Device {
         &self,
         request: Request,
         completion: Completion,
+        completed: u64,
         round: &mut Round,
     ) -> Option<(Pending, String, DeviceOutcome)> {
         let at = Instant::now();
         let power = self.gate.power_seen();
+        // Bytes are copied, for which nobody must wait who has the device's lock.
+        let flight = if power.on {
+            self.flight(&request, &completion)
+        } else {
+            None
+        };
         let mut guard = self.lock();
         let state = &mut *guard;
         state.seq += 1;
@@ -78,6 +88,8 @@ impl Device {
             request,
             completion,
             outcome: outcome.and_then(|(rule, picked)| Some((rule, RequestOutcome::of(picked)?))),
+            flushes: completed,
+            flight,
             cuts: power.cuts,
         };
         if !power.on {
@@ -100,6 +112,15 @@ impl Device {
             }),
         }
         struck
+    }
+
+    /// Notes what a request would change, where the history wants to know.
+    fn flight(&self, request: &Request, completion: &Completion) -> Option<Flight> {
+        if !self.disk.history.wants_arrivals() {
+            return None;
+        }
+        let pieces = what_it_changes(request, self.bare_target(), completion.mem())?;
+        Some(self.disk.history.arrived(pieces))
     }
 
     /// Puts a request into the schedule; to the round goes what that lets go.

@@ -45,7 +45,12 @@ impl Device {
                     cuts: pending.cuts,
                 });
             if powered && plain && apart && at_work.enter(&pending.completion) {
-                let added = gather(&pending.request, self.target(), pending.completion.mem(), &mut together);
+                let added = gather(
+                    &pending.request,
+                    self.target(pending),
+                    pending.completion.mem(),
+                    &mut together,
+                );
                 effects.extend(added.map(|effect| (index, effect)));
             }
         }

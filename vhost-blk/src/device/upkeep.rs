@@ -131,6 +131,31 @@ impl Device {
             // Before the power is given back: what is refused changes nothing.
             self.disk.history.knows(name)?;
         }
+        let from = self.disk.bytes();
+        self.while_quiet(|| {
+            match to {
+                None => self.disk.rollback().map_err(RollbackError::Written)?,
+                Some(name) => {
+                    self.disk.history.back_to(name, &mut &self.disk)?;
+                }
+            }
+            self.trace.write(|| Record::Rollback {
+                t_us: self.trace.now_us(),
+                to: to.map(str::to_owned),
+            });
+            self.trace_size(from);
+            Ok::<(), RollbackError>(())
+        })?;
+        let bytes = self.disk.bytes();
+        Ok((bytes != from).then(|| Resized {
+            from,
+            bytes,
+            front_end: self.front_end.tell_size(),
+        }))
+    }
+
+    /// Does something to the disk while no request is out, and none is submitted; gives power again if it was cut.
+    pub(super) fn while_quiet<T, E: From<RollbackError>>(&self, deed: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         self.power_on();
         // It would keep the history or the disk, for which nobody must wait who has the device's lock.
         let no_export = self.gate.no_export(|| false);
@@ -141,32 +166,14 @@ impl Device {
         state.settling -= 1;
         let outstanding = state.stats.submitted - state.stats.completed;
         if outstanding > 0 {
-            return Err(RollbackError::Outstanding {
-                outstanding,
-                held: state.schedule.len(),
-            });
+            let held = state.schedule.len();
+            return Err(RollbackError::Outstanding { outstanding, held }.into());
         }
-        let from = self.disk.bytes();
         // The lock stays taken: no request is submitted between the look and the deed.
-        match to {
-            None => self.disk.rollback().map_err(RollbackError::Written)?,
-            Some(name) => {
-                self.disk.history.back_to(name, &mut &self.disk)?;
-            }
-        }
-        self.trace.write(|| Record::Rollback {
-            t_us: self.trace.now_us(),
-            to: to.map(str::to_owned),
-        });
-        self.trace_size(from);
+        let done = deed()?;
         drop((state, no_export));
         self.trace.flush();
-        let bytes = self.disk.bytes();
-        Ok((bytes != from).then(|| Resized {
-            from,
-            bytes,
-            front_end: self.front_end.tell_size(),
-        }))
+        Ok(done)
     }
 
     /// Notes the sandbox that the process is in.

@@ -85,7 +85,7 @@ fn beside(path: &Path, write: &mut dyn FnMut(&File) -> io::Result<u64>) -> Resul
 }
 
 /// Writes a picture into an empty file; returns how many bytes that are.
-fn fill(out: &File, disk: &Disk, overlay: &Overlay, picture: &Picture<'_>) -> io::Result<u64> {
+fn fill(out: &File, disk: &Disk, overlay: &Overlay, picture: &Picture) -> io::Result<u64> {
     out.set_len(picture.bytes())?;
     let golden = data_ranges(disk.golden(), disk.image_bytes())?;
     let on_disk = merge([&golden[..], &overlay.dirty_ranges()].concat());

@@ -13,16 +13,12 @@ use crate::power::log::Log;
 /// What is taken back, and what survives a power cut, is put on the disk itself; the history knows of it already.
 ///
 /// It was read from there, so it has a place there. A storage that fails leaves what is there: there is nobody to tell.
-impl<'log> Medium<'log> for &Disk {
-    fn put(&mut self, offset: u64, content: &'log Content, len: u64) {
-        let overlay = self.shared();
+impl Medium for &Disk {
+    fn put(&mut self, offset: u64, content: &Content) {
         let _ = match content {
-            Content::Zeros(_) => overlay.zero(offset, len),
-            Content::Bytes(bytes) => {
-                let len = usize::try_from(len).unwrap_or(usize::MAX);
-                overlay.write_bytes(offset, bytes.get(..len).unwrap_or(bytes))
-            }
-            Content::Golden(_) => self.put_golden(&overlay, offset, len),
+            Content::Zeros(len) => self.shared().zero(offset, *len),
+            Content::Bytes(bytes) => self.shared().write_bytes(offset, bytes),
+            Content::Golden(len) => self.put_golden(offset, *len),
         };
     }
 
@@ -32,7 +28,7 @@ impl<'log> Medium<'log> for &Disk {
         self.bytes.store(overlay.bytes(), Ordering::Release);
     }
 
-    fn regrow(&mut self, bytes: u64, cut: &'log [Content]) {
+    fn regrow(&mut self, bytes: u64, cut: &[Content]) {
         let mut overlay = self.alone();
         let _ = overlay.regrow(bytes, cut, &self.file);
         self.bytes.store(overlay.bytes(), Ordering::Release);
@@ -87,10 +83,11 @@ impl Disk {
         Ok(resized)
     }
 
-    fn put_golden(&self, overlay: &Overlay, offset: u64, len: u64) -> Result<(), AccessError> {
+    /// Writes what the image holds: the history then has its bytes, which a log of it needs.
+    fn put_golden(&self, offset: u64, len: u64) -> Result<(), AccessError> {
         for start in (0..len).step_by(PIECE_BYTES as usize) {
             let range = offset + start..offset + (start + PIECE_BYTES).min(len);
-            overlay.write_bytes(range.start, &golden(&self.file, &range)?)?;
+            self.shared().write_bytes(range.start, &golden(&self.file, &range)?)?;
         }
         Ok(())
     }

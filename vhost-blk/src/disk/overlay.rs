@@ -167,7 +167,7 @@ impl Overlay {
         let content = |(kind, range): (Kind, Range<u64>)| match kind {
             Kind::Clean => Ok(Content::Golden(range.end - range.start)),
             Kind::Zero => Ok(Content::Zeros(range.end - range.start)),
-            Kind::Written => self.copy(&range).map(Content::Bytes),
+            Kind::Written => Ok(Content::Bytes(self.copy(&range)?.into())),
         };
         self.runs(offset, len).into_iter().map(content).collect()
     }

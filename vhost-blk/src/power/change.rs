@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use bytes::Bytes;
+
 /// What a range held.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Content {
@@ -9,7 +11,7 @@ pub(crate) enum Content {
     Golden(u64),
     Zeros(u64),
     /// These bytes.
-    Bytes(Box<[u8]>),
+    Bytes(Bytes),
 }
 
 /// A change of one range.
@@ -35,17 +37,17 @@ pub(crate) struct Resize {
 }
 
 /// What a history's changes are made to and taken back from: the disk, or a picture of one.
-pub(crate) trait Medium<'log> {
-    /// Puts the first bytes of a content somewhere.
-    fn put(&mut self, offset: u64, content: &'log Content, len: u64);
+pub(crate) trait Medium {
+    /// Puts a content somewhere.
+    fn put(&mut self, offset: u64, content: &Content);
     /// Makes the disk end elsewhere; where it grows there are zeros.
     fn set_bytes(&mut self, bytes: u64);
     /// Takes it back that the disk was made smaller: gives it this size again, and what was cut off.
-    fn regrow(&mut self, bytes: u64, cut: &'log [Content]);
+    fn regrow(&mut self, bytes: u64, cut: &[Content]);
 }
 
 /// A [`Medium`] that can be looked at as it stands.
-pub(crate) trait Standing: for<'log> Medium<'log> {
+pub(crate) trait Standing: Medium {
     /// Its size in bytes.
     fn bytes(&self) -> u64;
     /// What it holds in a range, piece by piece; nothing where the range does not lie on it.
@@ -73,11 +75,23 @@ impl Content {
         match self {
             Content::Golden(_) => Content::Golden(range.end - range.start),
             Content::Zeros(_) => Content::Zeros(range.end - range.start),
-            // It has them in memory.
             Content::Bytes(bytes) => {
-                let part = bytes.get(range.start as usize..range.end as usize);
-                Content::Bytes(part.unwrap_or_default().into())
+                let end = bytes.len().min(range.end as usize);
+                Content::Bytes(bytes.slice(end.min(range.start as usize)..end))
             }
+        }
+    }
+
+    /// Whether it is known at a glance to be the same: the same bytes in memory, or none of its own.
+    pub(super) fn is_same(&self, other: &Content) -> bool {
+        match (self, other) {
+            (Content::Golden(len), Content::Golden(other)) | (Content::Zeros(len), Content::Zeros(other)) => {
+                len == other
+            }
+            (Content::Bytes(bytes), Content::Bytes(other)) => {
+                bytes.len() == other.len() && bytes.as_ptr() == other.as_ptr()
+            }
+            _ => false,
         }
     }
 }
@@ -110,10 +124,10 @@ impl Change {
     }
 
     /// Puts back what was there.
-    pub(super) fn undo<'log>(&'log self, medium: &mut impl Medium<'log>) {
+    pub(super) fn undo(&self, medium: &mut impl Medium) {
         let mut at = self.offset;
         for content in &self.before {
-            medium.put(at, content, content.len());
+            medium.put(at, content);
             at += content.len();
         }
     }

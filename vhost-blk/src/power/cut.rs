@@ -4,13 +4,13 @@
 //! mark before it.
 
 use std::ops::Range;
-use std::time::Instant;
 
 use vhost_blk_api::control::Cut;
 
 use super::change::{Change, Content, Standing};
 use super::history::History;
-use super::log::{Entry, Keep, Log, PowerCut, Survivor, survivors, undo};
+use super::log::{Entry, Keep, Log, undo};
+use super::survivors::{PowerCut, survivors};
 
 impl History {
     /// Makes the disk what it is after the power went: what was durable, and what of the rest survives. Nothing if no
@@ -19,6 +19,7 @@ impl History {
         let mut history = self.lock();
         let log = history.as_mut()?;
         let durable = log.durable();
+        self.flights.clear();
         let volatile = log.take_from(durable);
         let stood = match log.keep {
             Keep::Volatile => Vec::new(),
@@ -26,16 +27,7 @@ impl History {
         };
         undo(volatile.iter(), disk);
         let (cut, survivors) = survivors(volatile.iter(), lose, torn, &mut PowerCut::rng(seed));
-        for survivor in survivors {
-            match survivor {
-                Survivor::Changes(changes) => {
-                    for (change, len) in changes {
-                        disk.put(change.offset, &change.after, len);
-                    }
-                }
-                Survivor::End(bytes) => disk.set_bytes(bytes),
-            }
-        }
+        survivors.iter().for_each(|survivor| survivor.put(disk));
         if log.keep != Keep::Volatile {
             let changes = stood
                 .iter()
@@ -44,10 +36,7 @@ impl History {
             log.put_back(volatile);
             log.changed(changes);
         }
-        log.push(Entry::Flush {
-            from: Instant::now(),
-            early: false,
-        });
+        log.flushed_all();
         Some(cut)
     }
 }

@@ -34,6 +34,8 @@ pub(crate) enum Rank {
     History,
     /// Which blocks were written, and their bytes.
     Overlay,
+    /// Of the requests in flight.
+    Flights,
 }
 
 /// Records that this thread holds a lock of a rank; empty in release builds.

@@ -5,11 +5,13 @@
 //! the entries before it durable; the others are what a volatile write cache would hold.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::change::{Content, Medium};
+use super::change::{Change, Content, Medium};
 use super::gate::{OrderedGuard, OrderedMutex, Rank};
+use super::in_flight::{Flight, Flights, Pieces};
 use super::log::{Entry, Keep, Log, UnknownMark, undo};
 use super::log_writes::{self, LogError, Step};
 
@@ -19,6 +21,11 @@ pub(crate) struct History {
     /// Whether it is kept: a look that costs a request nothing. Once kept it stays so.
     kept: AtomicBool,
     log: OrderedMutex<Option<Log>>,
+    /// How many entries the log has had.
+    noted: Arc<AtomicU64>,
+    /// Whether all of it is kept, and with it what is in flight.
+    has_marks: AtomicBool,
+    pub(super) flights: Arc<Flights>,
 }
 
 impl Default for History {
@@ -26,6 +33,9 @@ impl Default for History {
         History {
             kept: AtomicBool::new(false),
             log: OrderedMutex::new(Rank::History, None),
+            noted: Arc::default(),
+            has_marks: AtomicBool::new(false),
+            flights: Arc::default(),
         }
     }
 }
@@ -47,7 +57,10 @@ impl History {
         match history.as_mut() {
             Some(log) if keep != Keep::Volatile => log.keep = keep,
             Some(_) => {}
-            None => *history = Some(Log::new(keep)),
+            None => *history = Some(Log::new(keep, Arc::clone(&self.noted))),
+        }
+        if keep != Keep::Volatile {
+            self.has_marks.store(true, Ordering::Release);
         }
         self.kept.store(true, Ordering::Release);
     }
@@ -62,23 +75,40 @@ impl History {
         self.lock_kept()
     }
 
-    /// Notes a flush that makes all before it durable, after this long.
-    pub(crate) fn flush(&self, after: Duration) {
-        if let Some(log) = self.lock_kept().as_mut().and_then(|log| log.as_mut()) {
-            log.push(Entry::Flush {
-                from: Instant::now() + after,
-                early: !after.is_zero(),
-            });
+    /// What a flush that is submitted now makes durable: how many entries there are, if it is kept. Waits for nobody.
+    pub(crate) fn completed(&self) -> u64 {
+        self.noted.load(Ordering::Acquire)
+    }
+
+    /// Whether what a request would change is to be said as it [arrives](Self::arrived).
+    pub(crate) fn wants_arrivals(&self) -> bool {
+        self.has_marks.load(Ordering::Acquire)
+    }
+
+    /// Notes a request that has arrived, and what it would change. Waits for nobody.
+    pub(crate) fn arrived(&self, pieces: Pieces) -> Flight {
+        self.flights.arrived(pieces)
+    }
+
+    /// Notes what a request, if it is known as one in flight, has changed.
+    pub(crate) fn landed(&self, log: &mut Log, changes: Vec<Change>, flight: Option<u64>) {
+        log.changed(changes);
+        if let Some(number) = flight {
+            self.flights.landed(number);
+        }
+    }
+
+    /// Notes a flush that makes these first entries durable, after this long.
+    pub(crate) fn flush(&self, covers: u64, after: Duration) {
+        if let Some(log) = self.open().as_mut().and_then(|log| log.as_mut()) {
+            log.flushed(covers, Instant::now() + after, !after.is_zero());
         }
     }
 
     /// Notes a mark.
     pub(crate) fn mark(&self, name: &str) {
         if let Some(log) = self.lock_kept().as_mut().and_then(|log| log.as_mut()) {
-            log.push(Entry::Mark {
-                name: name.to_owned(),
-                at: Instant::now(),
-            });
+            log.marked(name, self.flights.now());
         }
     }
 
@@ -101,7 +131,12 @@ impl History {
             Some(log) => log,
         };
         let entries = log_writes::write(path, |out| {
-            for entry in &log.entries {
+            for (number, entry) in (log.forgotten..).zip(&log.entries) {
+                for presented in log.presented.iter().filter(|presented| presented.begins == number) {
+                    for (at, content) in presented.iter() {
+                        out(Step::Change(at, content))?;
+                    }
+                }
                 match entry {
                     Entry::Changes(changes) => {
                         for change in changes {
@@ -142,18 +177,18 @@ impl History {
     }
 
     /// Takes back what was done to the disk since the last mark of this name.
-    pub(crate) fn back_to(&self, name: &str, medium: &mut impl for<'log> Medium<'log>) -> Result<usize, UnknownMark> {
+    pub(crate) fn back_to(&self, name: &str, medium: &mut impl Medium) -> Result<usize, UnknownMark> {
         let mut history = self.lock();
         let Some(log) = history.as_mut() else {
             return Err(UnknownMark::without_history(name));
         };
-        let (at, _) = log.find(name).ok_or_else(|| log.unknown(name))?;
+        let at = log.find(name).ok_or_else(|| log.unknown(name))?;
+        let level = log.level_of(log.forgotten + at as u64);
+        log.unwind(level, medium);
+        log.drop_excursions(level);
         let undone = undo(log.take_from(at + 1).iter(), medium);
         // Nothing of it is in a cache any more.
-        log.push(Entry::Flush {
-            from: Instant::now(),
-            early: false,
-        });
+        log.flushed_all();
         Ok(undone)
     }
 }

@@ -1,14 +1,15 @@
 //! The entries of a history, and what is made of them: the way back, and what a power cut leaves.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use thiserror::Error;
-use vhost_blk_api::control::Cut;
-use vhost_blk_api::plan::{Lose, Torn};
-use vhost_blk_api::rng::Rng;
 
 use super::change::{Change, Content, Medium, Resize};
+use super::in_flight::Pieces;
+use super::present::Presented;
 
 /// How much is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,17 +36,6 @@ pub struct UnknownMark {
     pub(crate) kept: bool,
 }
 
-/// How the power is cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct PowerCut {
-    /// What of the volatile cache is lost.
-    pub(crate) lose: Lose,
-    /// Whether the last write is torn.
-    pub(crate) torn: Option<Torn>,
-    /// Seed of what is to be chosen.
-    pub(crate) seed: u64,
-}
-
 /// Something that happened to a disk.
 #[derive(Debug)]
 pub(super) enum Entry {
@@ -53,14 +43,14 @@ pub(super) enum Entry {
     Changes(Vec<Change>),
     /// The disk was made to end elsewhere; that is durable at once.
     Resize(Resize),
-    /// What came before is durable from this time on; `early` if the guest was told before that.
-    Flush {
-        from: Instant,
-        early: bool,
-    },
+    /// The first `covers` entries of all are durable from this time on; `early` if the guest was told before that.
+    Flush { covers: u64, from: Instant, early: bool },
+    /// A mark, at which the first `durable` entries of all were durable.
     Mark {
         name: String,
-        at: Instant,
+        durable: u64,
+        /// The requests that were in flight.
+        in_flight: Vec<Arc<Pieces>>,
     },
 }
 
@@ -70,21 +60,22 @@ pub(crate) struct Log {
     pub(super) keep: Keep,
     pub(super) entries: VecDeque<Entry>,
     bytes: u64,
-    /// Entries that were forgotten for want of room.
+    /// Entries that were forgotten, because they are durable and for want of room.
     pub(super) forgotten: u64,
-    /// If the last of them was a flush, when what came before it was durable.
-    forgotten_flush: Option<Instant>,
-    /// The last flush that has done its work, and all after it: their numbers, counted with what was forgotten, and
-    /// when they do it. A log that is long is not to be searched for them at every write.
-    flushes: VecDeque<(u64, Instant)>,
-}
-
-/// What of a request, or of the disk's size, is still there after a power cut.
-pub(super) enum Survivor<'log> {
-    /// Changes, and how many bytes of each.
-    Changes(Vec<(&'log Change, u64)>),
-    /// Where the disk ends.
-    End(u64),
+    /// How many entries there were up to the last one that was forgotten and changed the disk.
+    forgotten_changes: u64,
+    /// How many of all entries flushes that have done their work made durable.
+    covered: u64,
+    /// Flushes that have not done it: how many entries they make durable, and when.
+    early: Vec<(u64, Instant)>,
+    /// How many entries there have been, for who must not wait for the log.
+    number: Arc<AtomicU64>,
+    /// States of marks that are presented, each on the one before.
+    pub(super) presented: Vec<Presented>,
+    /// Entries before this number cannot be gone back to: what was done to what is presented was forgotten.
+    lost_before: u64,
+    /// The marks' numbers, by name: a log that is long is not to be searched for them.
+    marks: HashMap<String, Vec<u64>>,
 }
 
 impl UnknownMark {
@@ -97,13 +88,6 @@ impl UnknownMark {
     }
 }
 
-impl PowerCut {
-    /// What its choices are made with.
-    pub(crate) fn rng(seed: u64) -> Rng {
-        Rng::for_choice(seed, "cut", 0)
-    }
-}
-
 impl Entry {
     /// What it costs to keep, itself included: flushes alone, and there is one for every few writes, would fill the
     /// memory in the end.
@@ -111,7 +95,10 @@ impl Entry {
         let more = match self {
             Entry::Changes(changes) => changes.iter().map(Change::cost).sum(),
             Entry::Resize(Resize { cut, .. }) => cut.iter().flatten().map(Content::cost).sum(),
-            Entry::Mark { name, .. } => name.len() as u64,
+            Entry::Mark { name, in_flight, .. } => {
+                let pieces = in_flight.iter().flat_map(|pieces| pieces.iter());
+                name.len() as u64 + pieces.map(|(_, content)| content.cost()).sum::<u64>()
+            }
             Entry::Flush { .. } => 0,
         };
         size_of::<Entry>() as u64 + more
@@ -119,10 +106,7 @@ impl Entry {
 }
 
 /// Takes back what entries did, the last of them first.
-pub(super) fn undo<'log>(
-    entries: impl DoubleEndedIterator<Item = &'log Entry>,
-    medium: &mut impl Medium<'log>,
-) -> usize {
+pub(super) fn undo<'log>(entries: impl DoubleEndedIterator<Item = &'log Entry>, medium: &mut impl Medium) -> usize {
     let mut undone = 0;
     for entry in entries.rev() {
         match entry {
@@ -140,84 +124,27 @@ pub(super) fn undo<'log>(
     undone
 }
 
-/// What of entries that were not durable a power cut leaves, in their order.
-pub(super) fn survivors<'log>(
-    volatile: impl Iterator<Item = &'log Entry> + Clone,
-    lose: Lose,
-    torn: Option<Torn>,
-    rng: &mut Rng,
-) -> (Cut, Vec<Survivor<'log>>) {
-    let requests = volatile.clone().filter(|entry| matches!(entry, Entry::Changes(_)));
-    let mut cut = Cut {
-        volatile: requests.count(),
-        ..Cut::default()
-    };
-    let (mut number, mut left) = (0, Vec::new());
-    for entry in volatile {
-        let changes = match entry {
-            Entry::Changes(changes) => changes,
-            Entry::Resize(Resize { to, .. }) => {
-                left.push(Survivor::End(*to));
-                continue;
-            }
-            Entry::Flush { .. } | Entry::Mark { .. } => continue,
-        };
-        number += 1;
-        let survives = match lose {
-            Lose::All => false,
-            Lose::None => true,
-            Lose::Some => rng.chance(0.5),
-        };
-        let survivor = match torn.filter(|_| number == cut.volatile) {
-            Some(torn) => {
-                let (changes, bytes) = tear(changes, torn, rng);
-                cut.torn_bytes = Some(bytes);
-                changes
-            }
-            None if survives => changes.iter().map(|change| (change, change.after.len())).collect(),
-            None => Vec::new(),
-        };
-        if survivor.is_empty() {
-            cut.lost += 1;
-        } else {
-            left.push(Survivor::Changes(survivor));
-        }
-    }
-    (cut, left)
-}
-
-/// The first units of a request's changes, a number of them that the seed chooses.
-fn tear<'log>(changes: &'log [Change], torn: Torn, rng: &mut Rng) -> (Vec<(&'log Change, u64)>, u64) {
-    let all: u64 = changes.iter().map(|change| change.after.len()).sum();
-    let unit = torn.bytes();
-    let mut left = rng.below(all.div_ceil(unit)) * unit;
-    let kept = left.min(all);
-    let mut survivors = Vec::new();
-    for change in changes {
-        let len = left.min(change.after.len());
-        if len > 0 {
-            survivors.push((change, len));
-        }
-        left -= len;
-    }
-    (survivors, kept)
-}
-
 impl Log {
-    pub(super) fn new(keep: Keep) -> Log {
+    pub(super) fn new(keep: Keep, number: Arc<AtomicU64>) -> Log {
+        number.store(0, Ordering::Release);
         Log {
+            number,
             keep,
             entries: VecDeque::new(),
             bytes: 0,
             forgotten: 0,
-            forgotten_flush: None,
-            flushes: VecDeque::new(),
+            forgotten_changes: 0,
+            covered: 0,
+            early: Vec::new(),
+            presented: Vec::new(),
+            lost_before: 0,
+            marks: HashMap::new(),
         }
     }
 
     /// Forgets everything: the disk is the golden image again.
     pub(super) fn clear(&mut self) {
-        *self = Log::new(self.keep);
+        *self = Log::new(self.keep, Arc::clone(&self.number));
     }
 
     /// Whether something that costs so much is to be kept.
@@ -241,17 +168,60 @@ impl Log {
         self.push(Entry::Resize(resize));
     }
 
+    /// How many entries there have been.
+    pub(super) fn noted(&self) -> u64 {
+        self.forgotten + self.entries.len() as u64
+    }
+
+    /// Notes a flush that makes the first entries durable, of all that there have been, at this time.
+    pub(super) fn flushed(&mut self, covers: u64, from: Instant, early: bool) {
+        self.push(Entry::Flush {
+            covers: covers.min(self.noted()),
+            from,
+            early,
+        });
+    }
+
+    /// Notes that all up to now is durable.
+    pub(super) fn flushed_all(&mut self) {
+        self.flushed(u64::MAX, Instant::now(), false);
+    }
+
+    /// Notes a mark.
+    pub(super) fn marked(&mut self, name: &str, in_flight: Vec<Arc<Pieces>>) {
+        let durable = self.durable_number();
+        self.push(Entry::Mark {
+            name: name.to_owned(),
+            durable,
+            in_flight,
+        });
+    }
+
+    /// Makes all that there is durable.
+    pub(super) fn all_is_durable(&mut self) {
+        self.covered = self.noted();
+        self.early.clear();
+    }
+
     pub(super) fn push(&mut self, entry: Entry) {
-        // Nobody can go back to it.
-        if self.keep == Keep::Volatile && matches!(entry, Entry::Mark { .. }) {
-            return;
+        let number = self.noted();
+        match &entry {
+            // Nobody can go back to it.
+            Entry::Mark { .. } if self.keep == Keep::Volatile => return,
+            Entry::Mark { name, .. } => self.marks.entry(name.clone()).or_default().push(number),
+            Entry::Flush { covers, from, early } if *early => self.early.push((*covers, *from)),
+            Entry::Flush { covers, .. } => {
+                self.covered = self.durable_number().max(*covers);
+                let covered = self.covered;
+                self.early.retain(|(covers, _)| *covers > covered);
+            }
+            // What was cut off is not known.
+            Entry::Resize(Resize { from, to, cut: None }) if from > to => self.lost_before = number + 1,
+            Entry::Changes(_) | Entry::Resize(_) => {}
         }
         self.bytes += entry.cost();
-        if let Entry::Flush { from, .. } = entry {
-            self.flushes
-                .push_back((self.forgotten + self.entries.len() as u64, from));
-        }
         self.entries.push_back(entry);
+        self.number.store(number + 1, Ordering::Release);
         match self.keep {
             Keep::Volatile => {
                 let durable = self.durable();
@@ -268,45 +238,61 @@ impl Log {
         }
     }
 
-    /// How many of the entries are durable by now.
-    pub(super) fn durable(&mut self) -> usize {
+    /// How many of all entries are durable by now.
+    fn durable_number(&self) -> u64 {
+        if self.early.is_empty() {
+            return self.covered;
+        }
         let now = Instant::now();
-        let Some(last) = self.flushes.iter().rposition(|(_, from)| *from <= now) else {
-            return 0;
-        };
-        // Those before it have no say any more.
-        self.flushes.drain(..last);
-        let number = self.flushes.front().map_or(0, |(number, _)| number + 1);
+        let done = self.early.iter().filter(|(_, from)| *from <= now);
+        done.map(|(covers, _)| *covers).max().unwrap_or(0).max(self.covered)
+    }
+
+    /// How many of the entries are durable by now.
+    pub(super) fn durable(&self) -> usize {
+        self.index_of(self.durable_number())
+    }
+
+    /// Where an entry is that has this number, if it is still there.
+    pub(super) fn index_of(&self, number: u64) -> usize {
         usize::try_from(number.saturating_sub(self.forgotten)).unwrap_or(usize::MAX)
     }
 
-    /// How many of the first entries were durable at a time; nothing if that was forgotten.
-    pub(super) fn durable_of(&self, first: usize, at: Instant) -> Option<usize> {
-        let done = |entry: &Entry| matches!(entry, Entry::Flush { from, .. } if *from <= at);
-        let flush = self.entries.range(..first).rposition(done);
-        let all_known = self.forgotten == 0 || self.forgotten_flush.is_some_and(|from| from <= at);
-        flush.map(|flush| flush + 1).or(all_known.then_some(0))
+    /// How many of the entries were durable at a mark; nothing if others, of which that is not known, were forgotten.
+    pub(super) fn durable_at(&self, mark: usize) -> Option<usize> {
+        match self.entries.get(mark) {
+            Some(Entry::Mark { durable, .. }) if *durable >= self.forgotten_changes => Some(self.index_of(*durable)),
+            _ => None,
+        }
     }
 
     fn forget(&mut self, count: usize) {
         for entry in self.entries.drain(..count.min(self.entries.len())) {
+            if self
+                .presented
+                .first()
+                .is_some_and(|presented| presented.begins <= self.forgotten)
+            {
+                self.lost_before = self.forgotten + 1;
+                self.presented.clear();
+            }
             self.bytes -= entry.cost();
             self.forgotten += 1;
-            self.forgotten_flush = match entry {
-                Entry::Flush { from, .. } => Some(from),
-                _ => None,
-            };
+            match entry {
+                Entry::Changes(_) | Entry::Resize(_) => self.forgotten_changes = self.forgotten,
+                Entry::Mark { name, .. } => drop_mark(&mut self.marks, &name, |numbers| {
+                    numbers.remove(0);
+                }),
+                Entry::Flush { .. } => {}
+            }
         }
     }
 
-    /// The entry that is the last mark of this name, if one can go back to it, and when it was made.
-    pub(super) fn find(&self, mark: &str) -> Option<(usize, Instant)> {
-        let entries = self.entries.iter().enumerate().skip(self.reachable());
-        let mut marks = entries.filter_map(|(index, entry)| match entry {
-            Entry::Mark { name, at } if name == mark => Some((index, *at)),
-            _ => None,
-        });
-        marks.next_back()
+    /// The entry that is the last mark of this name, if one can go back to it.
+    pub(super) fn find(&self, mark: &str) -> Option<usize> {
+        let number = self.marks.get(mark)?.last()?;
+        let index = self.index_of(*number);
+        (index >= self.reachable()).then_some(index)
     }
 
     /// Says that there is no such mark, and which there are.
@@ -325,19 +311,33 @@ impl Log {
 
     /// The first entry to which one can go back: before it the disk lost what there was no room to keep.
     fn reachable(&self) -> usize {
-        let lost = |entry: &Entry| matches!(entry, Entry::Resize(Resize { from, to, cut: None }) if from > to);
-        self.entries.iter().rposition(lost).map_or(0, |index| index + 1)
+        self.index_of(self.lost_before)
     }
 
     /// Takes entries off until this many are left, oldest first.
     pub(super) fn take_from(&mut self, left: usize) -> VecDeque<Entry> {
         let taken = self.entries.split_off(left.min(self.entries.len()));
         self.bytes -= taken.iter().map(Entry::cost).sum::<u64>();
-        let flush = |(number, entry): (u64, &Entry)| match entry {
-            Entry::Flush { from, .. } => Some((number, *from)),
-            _ => None,
-        };
-        self.flushes = (self.forgotten..).zip(&self.entries).filter_map(flush).collect();
+        for entry in taken.iter().rev() {
+            if let Entry::Mark { name, .. } = entry {
+                drop_mark(&mut self.marks, name, |numbers| numbers.truncate(numbers.len() - 1));
+            }
+        }
+        let noted = self.noted();
+        self.number.store(noted, Ordering::Release);
+        self.lost_before = self.lost_before.min(noted);
+        self.covered = self.covered.min(noted);
+        self.early.retain(|(covers, _)| *covers <= noted);
         taken
+    }
+}
+
+/// Takes one of a name's numbers off.
+fn drop_mark(marks: &mut HashMap<String, Vec<u64>>, name: &str, take: impl FnOnce(&mut Vec<u64>)) {
+    if let Some(numbers) = marks.get_mut(name) {
+        take(numbers);
+        if numbers.is_empty() {
+            marks.remove(name);
+        }
     }
 }

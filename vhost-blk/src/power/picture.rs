@@ -1,14 +1,14 @@
 //! A disk that is looked at and left as it is: as it stood at a mark, or would stand after a power cut.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
-use std::time::Instant;
 
 use thiserror::Error;
 use vhost_blk_api::control::Cut;
 
 use super::change::{Content, Medium};
-use super::log::{Log, PowerCut, Survivor, UnknownMark, survivors, undo};
+use super::cover::Cover;
+use super::log::{Log, UnknownMark, undo};
+use super::survivors::{PowerCut, survivors};
 
 /// What of a disk is wanted; nothing given is the disk as it stands.
 #[derive(Debug, Clone, Copy, Default)]
@@ -35,70 +35,33 @@ pub(crate) enum PictureError {
     Forgotten { name: String },
 }
 
-/// What lies over a disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Patch<'log> {
-    Golden(u64),
-    Zeros(u64),
-    Bytes(&'log [u8]),
-}
-
 /// Where the bytes of a piece are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Source<'log> {
+pub(crate) enum Source<'a> {
     /// On the disk as it stands.
     Disk,
     /// In the golden image.
     Golden,
     /// Here.
-    Bytes(&'log [u8]),
+    Bytes(&'a [u8]),
 }
 
 /// A picture of a disk: the disk itself, and what lies over it.
 #[derive(Debug)]
-pub(crate) struct Picture<'log> {
+pub(crate) struct Picture {
     bytes: u64,
     /// Up to here the disk itself shows where nothing lies over it; beyond there are zeros.
     shown: u64,
-    /// What lies over it, by where it begins; none lies upon another.
-    over: BTreeMap<u64, Patch<'log>>,
+    over: Cover,
 }
 
-impl<'log> Patch<'log> {
-    fn of(content: &'log Content, len: u64) -> Patch<'log> {
-        match content {
-            Content::Golden(_) => Patch::Golden(len),
-            Content::Zeros(_) => Patch::Zeros(len),
-            Content::Bytes(bytes) => Patch::Bytes(bytes).part(0..len),
-        }
-    }
-
-    fn len(self) -> u64 {
-        match self {
-            Patch::Golden(len) | Patch::Zeros(len) => len,
-            Patch::Bytes(bytes) => bytes.len() as u64,
-        }
-    }
-
-    fn part(self, range: Range<u64>) -> Patch<'log> {
-        match self {
-            Patch::Golden(_) => Patch::Golden(range.end - range.start),
-            Patch::Zeros(_) => Patch::Zeros(range.end - range.start),
-            // It has them in memory.
-            Patch::Bytes(bytes) => {
-                Patch::Bytes(bytes.get(range.start as usize..range.end as usize).unwrap_or_default())
-            }
-        }
-    }
-}
-
-impl<'log> Picture<'log> {
+impl Picture {
     /// Of a disk of this size, as it stands.
-    pub(crate) fn new(bytes: u64) -> Picture<'log> {
+    pub(crate) fn new(bytes: u64) -> Picture {
         Picture {
             bytes,
             shown: bytes,
-            over: BTreeMap::new(),
+            over: Cover::default(),
         }
     }
 
@@ -108,69 +71,45 @@ impl<'log> Picture<'log> {
     }
 
     /// Its pieces, in their order; where there is none there are zeros.
-    pub(crate) fn pieces(&self) -> Vec<(Range<u64>, Source<'log>)> {
+    pub(crate) fn pieces(&self) -> Vec<(Range<u64>, Source<'_>)> {
         let mut pieces = Vec::new();
         let mut at = 0;
-        let all = self.over.iter().map(|(start, patch)| (*start, Some(*patch)));
-        for (start, patch) in all.chain([(self.bytes, None)]) {
+        let all = self.over.iter().map(|(start, content)| (start, Some(content)));
+        for (start, content) in all.chain([(self.bytes, None)]) {
             let bare = at..start.min(self.shown);
             if !bare.is_empty() {
                 pieces.push((bare, Source::Disk));
             }
-            let Some(patch) = patch else { break };
-            at = start + patch.len();
-            match patch {
-                Patch::Golden(_) => pieces.push((start..at, Source::Golden)),
-                Patch::Bytes(bytes) => pieces.push((start..at, Source::Bytes(bytes))),
-                Patch::Zeros(_) => {}
+            let Some(content) = content else { break };
+            at = start + content.len();
+            match content {
+                Content::Golden(_) => pieces.push((start..at, Source::Golden)),
+                Content::Bytes(bytes) => pieces.push((start..at, Source::Bytes(bytes))),
+                Content::Zeros(_) => {}
             }
         }
         pieces
     }
-
-    /// Takes away what lies over a range.
-    fn bare(&mut self, range: &Range<u64>) {
-        // Of those that begin before it only the last can reach into it.
-        let before = self.over.range(..range.start).next_back();
-        let within = self.over.range(range.clone());
-        let touched: Vec<u64> = before.into_iter().chain(within).map(|(start, _)| *start).collect();
-        for start in touched {
-            let Some(patch) = self.over.remove(&start) else {
-                continue;
-            };
-            let end = start + patch.len();
-            if start < range.start {
-                self.over.insert(start, patch.part(0..end.min(range.start) - start));
-            }
-            if end > range.end {
-                self.over.insert(range.end, patch.part(range.end - start..end - start));
-            }
-        }
-    }
 }
 
-impl<'log> Medium<'log> for Picture<'log> {
-    fn put(&mut self, offset: u64, content: &'log Content, len: u64) {
-        if len > 0 {
-            self.bare(&(offset..offset + len));
-            self.over.insert(offset, Patch::of(content, len));
-        }
+impl Medium for Picture {
+    fn put(&mut self, offset: u64, content: &Content) {
+        self.over.put(offset, content.clone());
     }
 
     fn set_bytes(&mut self, bytes: u64) {
         if bytes < self.bytes {
-            let cut = bytes..self.bytes;
-            self.bare(&cut);
+            self.over.bare(&(bytes..self.bytes));
             self.shown = self.shown.min(bytes);
         }
         self.bytes = bytes;
     }
 
-    fn regrow(&mut self, bytes: u64, cut: &'log [Content]) {
+    fn regrow(&mut self, bytes: u64, cut: &[Content]) {
         let mut at = self.bytes;
         self.set_bytes(bytes);
         for content in cut {
-            self.put(at, content, content.len());
+            self.put(at, content);
             at += content.len();
         }
     }
@@ -178,38 +117,28 @@ impl<'log> Medium<'log> for Picture<'log> {
 
 impl Log {
     /// Makes a picture of the disk as it stands into that which is wanted; what the power cut did, if there is one.
-    pub(crate) fn draw<'log>(
-        &'log self,
-        wanted: &StateRequest<'_>,
-        picture: &mut Picture<'log>,
-    ) -> Result<Option<Cut>, PictureError> {
-        let (end, when) = match wanted.at {
+    pub(crate) fn draw(&self, wanted: &StateRequest<'_>, picture: &mut Picture) -> Result<Option<Cut>, PictureError> {
+        let unknown = |name| PictureError::Forgotten { name };
+        let all = self.entries.len();
+        let (end, level_end, durable) = match wanted.at {
             Some(name) => {
-                let (mark, when) = self.find(name).ok_or_else(|| self.unknown(name))?;
-                (mark + 1, when)
+                let mark = self.find(name).ok_or_else(|| self.unknown(name))?;
+                let level = self.level_of(self.forgotten + mark as u64);
+                self.unwind(level, picture);
+                let durable = self.durable_at(mark).ok_or_else(|| unknown(name.to_owned()));
+                (mark + 1, self.end_index(level), durable)
             }
-            None => (self.entries.len(), Instant::now()),
+            None => (all, all, Ok(self.durable())),
         };
-        undo(self.entries.range(end..), picture);
+        undo(self.entries.range(end..level_end.max(end)), picture);
         let Some(PowerCut { lose, torn, seed }) = wanted.power_cut else {
             return Ok(None);
         };
-        let durable = self.durable_of(end, when).ok_or_else(|| PictureError::Forgotten {
-            name: wanted.at.unwrap_or_default().to_owned(),
-        })?;
+        let durable = durable?;
         let volatile = self.entries.range(durable..end);
         undo(volatile.clone(), picture);
         let (cut, survivors) = survivors(volatile, lose, torn, &mut PowerCut::rng(seed));
-        for survivor in survivors {
-            match survivor {
-                Survivor::Changes(changes) => {
-                    for (change, len) in changes {
-                        picture.put(change.offset, &change.after, len);
-                    }
-                }
-                Survivor::End(bytes) => picture.set_bytes(bytes),
-            }
-        }
+        survivors.iter().for_each(|survivor| survivor.put(picture));
         Ok(Some(cut))
     }
 }

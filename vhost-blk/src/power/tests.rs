@@ -2,4 +2,5 @@
 
 mod bed;
 mod history;
+mod legal;
 mod picture;

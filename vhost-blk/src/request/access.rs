@@ -20,6 +20,11 @@ pub struct Target<'a> {
     pub read_only: bool,
     /// Whether what is written is durable at once, as without a write cache.
     pub write_through: bool,
+    /// How many of the history's entries a flush makes durable: those of requests that were completed before it was
+    /// submitted.
+    pub flushes: u64,
+    /// What the request is known by among those in flight, if it is.
+    pub flight: Option<u64>,
     /// What get-id returns.
     pub serial: &'a [u8; SERIAL_BYTES],
 }
@@ -35,10 +40,11 @@ pub(crate) struct Access<'a> {
 
 impl<'a> Access<'a> {
     /// For this request.
-    pub(crate) fn of(request: &Request, disk: &'a Disk) -> Access<'a> {
+    pub(crate) fn of(request: &Request, target: Target<'a>) -> Access<'a> {
+        let disk = target.disk;
         Access {
             disk,
-            changes: (request.facts.op != Op::Read).then(|| disk.change()),
+            changes: (request.facts.op != Op::Read).then(|| disk.change(target.flight)),
         }
     }
 

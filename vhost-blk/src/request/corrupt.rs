@@ -23,7 +23,7 @@ pub(crate) fn corrupt(request: &Request, target: Target<'_>, mem: &Mem, how: Cor
         return Err(Status::IoErr);
     }
     let start = disk_range(facts.sector, facts.len, disk)?;
-    let mut access = Access::of(request, disk);
+    let mut access = Access::of(request, target);
     let mut rng = Rng::for_choice(seed, "corrupt", facts.sector);
     let all = 0..facts.len;
     match how {

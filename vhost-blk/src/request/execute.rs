@@ -14,6 +14,8 @@ use super::completion::Effect;
 use super::corrupt::corrupt;
 use crate::config::{RANGE_SECTORS_MAX, SERIAL_BYTES};
 use crate::disk::Together;
+use crate::power::change::Content;
+use crate::power::in_flight::Pieces;
 use crate::rulebook::decide::PickedAction;
 
 /// "May unmap" of a write-zeroes range.
@@ -92,7 +94,7 @@ pub fn execute(request: &Request, target: Target<'_>, mem: &Mem, outcome: Option
         Some(RequestOutcome::Fail(FailStatus::IoErr)) => return failed(Status::IoErr),
         Some(RequestOutcome::Fail(FailStatus::Unsupp)) => return failed(Status::Unsupp),
         Some(RequestOutcome::Early(time)) => {
-            target.disk.history.flush(time);
+            target.disk.history.flush(target.flushes, time);
             return told(Ok((0, 0)), None);
         }
         Some(RequestOutcome::Drop) => return told(check(request, target).map(|()| (0, 0)), None),
@@ -110,7 +112,7 @@ pub fn execute(request: &Request, target: Target<'_>, mem: &Mem, outcome: Option
         (Some(RequestOutcome::Corrupt { how, seed }), _) => corrupt(request, target, mem, how, seed),
         (_, Op::Read | Op::Write) => move_data(request, target, mem, limit),
         (_, Op::Flush) => {
-            target.disk.history.flush(Duration::ZERO);
+            target.disk.history.flush(target.flushes, Duration::ZERO);
             Ok((0, 0))
         }
         (_, Op::GetId) => get_id(request, target, mem),
@@ -118,7 +120,7 @@ pub fn execute(request: &Request, target: Target<'_>, mem: &Mem, outcome: Option
     };
     // Whatever an outcome has put there, too: it is acknowledged.
     if target.write_through && request.facts.op != Op::Read {
-        target.disk.history.flush(Duration::ZERO);
+        target.disk.history.flush(u64::MAX, Duration::ZERO);
     }
     told(done, instead)
 }
@@ -155,11 +157,38 @@ fn check(request: &Request, target: Target<'_>) -> Result<(), Status> {
     }
 }
 
+/// What a request would change, as it arrives; nothing of one that changes nothing, or is refused.
+pub(crate) fn what_it_changes(request: &Request, target: Target<'_>, mem: &Mem) -> Option<Pieces> {
+    let facts = &request.facts;
+    check(request, target).ok()?;
+    match facts.op {
+        Op::Read | Op::Flush | Op::GetId => None,
+        Op::Write => {
+            let mut bytes = vec![0; usize::try_from(facts.len).ok()?];
+            for_each_piece(request, mem, 0..facts.len, |at, slice| {
+                let at = usize::try_from(at).map_err(|_| Status::IoErr)?;
+                let place = bytes.get_mut(at..at + slice.len()).ok_or(Status::IoErr)?;
+                slice.copy_to(place);
+                Ok(())
+            })
+            .ok()?;
+            Some(vec![(facts.sector * SECTOR_BYTES, Content::Bytes(bytes.into()))])
+        }
+        Op::Discard | Op::WriteZeroes => {
+            let zeros = |range: &RangeOnDisk| {
+                let bytes = u64::from(range.sectors) * SECTOR_BYTES;
+                (range.sector * SECTOR_BYTES, Content::Zeros(bytes))
+            };
+            Some(request.ranges.iter().map(zeros).collect())
+        }
+    }
+}
+
 fn move_data(request: &Request, target: Target<'_>, mem: &Mem, limit: u64) -> Done {
     // The whole request must lie on the disk, also when only its first bytes are moved.
     check(request, target)?;
     let moved = request.facts.len.min(limit);
-    let mut access = Access::of(request, target.disk);
+    let mut access = Access::of(request, target);
     access.move_part(request, mem, 0..moved, request.facts.sector)?;
     Ok((moved, written(request, moved)))
 }
@@ -237,7 +266,7 @@ fn check_ranges(request: &Request, target: Target<'_>) -> Result<(), Status> {
 
 fn zero_ranges(request: &Request, target: Target<'_>) -> Done {
     check_ranges(request, target)?;
-    let mut access = Access::of(request, target.disk);
+    let mut access = Access::of(request, target);
     for RangeOnDisk { sector, sectors, .. } in &request.ranges {
         access.zero(sector * SECTOR_BYTES, u64::from(*sectors) * SECTOR_BYTES)?;
     }

@@ -1,6 +1,6 @@
 //! A device, a driver with two queues, and what the disk should be.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::time::Instant;
@@ -72,6 +72,8 @@ pub struct Model {
     pub now: Vec<u8>,
     /// What would be there after a power cut.
     pub durable: Vec<u8>,
+    /// What the flushes that are out make durable: what was completed when they were sent.
+    flushing: VecDeque<Vec<u8>>,
 }
 
 impl Model {
@@ -80,7 +82,7 @@ impl Model {
         match ask.op {
             Op::Write => self.now[ask.range()].copy_from_slice(&ask.data),
             Op::Discard | Op::WriteZeroes => self.now[ask.range()].fill(0),
-            Op::Flush => self.durable.clone_from(&self.now),
+            Op::Flush => self.durable = self.flushing.pop_front().expect("it was sent"),
             Op::Read | Op::GetId => {}
         }
     }
@@ -111,6 +113,7 @@ impl Rig {
             model: Model {
                 now: vec![GOLDEN; DISK],
                 durable: vec![GOLDEN; DISK],
+                flushing: VecDeque::new(),
             },
             pending: BTreeMap::new(),
             asked: 0,
@@ -177,6 +180,13 @@ impl Rig {
     /// Sends a request; its slot.
     pub fn send(&mut self, ask: &Ask) -> u16 {
         self.asked += 1;
+        if ask.op == Op::Flush {
+            if self.pending.values().all(|pending| pending.op != Op::Flush) {
+                // Of those that a rule kept from doing anything.
+                self.model.flushing.clear();
+            }
+            self.model.flushing.push_back(self.model.now.clone());
+        }
         let queue = &mut self.driver().queues[ask.queue];
         let slot = match ask.op {
             Op::Read => queue.read(ask.sector, ask.len),

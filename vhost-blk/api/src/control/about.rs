@@ -14,6 +14,8 @@ pub(super) fn about(command: &Command) -> &'static str {
         Command::Set { .. } => "Sets a state variable, which rules test with `when=`. In a replay no rule tests it.",
         Command::Mark { .. } => MARK,
         Command::Rollback { .. } => ROLLBACK,
+        Command::Present { .. } => PRESENT,
+        Command::Undecided { .. } => UNDECIDED,
         Command::Resize { .. } => RESIZE,
         Command::Cut { .. } => CUT,
         Command::Power => "Restores power. Requests that were outstanding when it was cut are never answered.",
@@ -60,6 +62,25 @@ const ROLLBACK: &str = "\
     size goes back as well, to that of the image or the mark; if it changes, the front end is told, and the answer is \
     that of `resize`. If the power was cut, it is restored. Refused while requests are outstanding.";
 
+const PRESENT: &str = "\
+    Makes the disk what a power cut at a mark would have left of it (`--history` keeps what that takes). What was \
+    durable at the mark is there. Requests that no flush had made durable, and those in flight, are *undecided*: each \
+    may be there or not. `lose` says which are lost: `all` (the default), `some`, chosen by `seed`, `none`, or those \
+    with these numbers (`0,3`; `undecided` lists them). They are put upon each other in the order in which they were \
+    completed; those in flight come last, in the order of `order` (`5,4`), in one that `seed` chooses with `some`, or \
+    in that of their arrival. `torn` tears one: at a multiple of `512` or `4k` bytes of the disk that `seed` chooses, \
+    or the one of a number after so many bytes (`3:4096`). What no power cut can leave is refused. \
+    [power.md](design/power.md#what-a-power-cut-may-leave) has the rules.\n\n\
+    The history stays as it is. What is done to the disk from here on is an excursion, which the next `present` takes \
+    back, as often as wanted; so does `rollback`. A mark that is made on an excursion can be presented too. The answer \
+    says which requests are there (`kept`) and how many bytes were put on the disk. If the power was cut, it is \
+    restored. Refused while requests are outstanding, and if the disk had another size since what was durable then.";
+
+const UNDECIDED: &str = "\
+    Asks for the requests that were undecided at a mark, in the order of their numbers: first those that were \
+    completed, as they were, then those in flight, as they arrived. `sectors` has the first sector and the number of \
+    sectors of each range that the request changes.";
+
 const RESIZE: &str = "\
     Makes the disk larger or smaller while it runs, between two requests. `bytes` is a multiple of the block size, not \
     0 and at most 16 TiB; any other size, and one for which there is no room, is refused and changes nothing. Beyond \
@@ -80,7 +101,7 @@ const CUT: &str = "\
     Cuts the power: nothing is answered until it is restored, and what was not durable is lost: all of it (`lose`: \
     `all`, the default), some of it, chosen by `seed` (`some`), or none of it (`none`). `torn` tears the last write at \
     a multiple of `512` or `4k` bytes.\n\n\
-    A write is durable once a flush that came after it is completed. Without a write cache it is durable once it is \
+    A write is durable once a flush is completed that came after the write was completed. Without a write cache it is durable once it is \
     completed itself: with `--no-flush`, with a driver that switched the cache off in the configuration, or with one \
     that took neither of the features `FLUSH` and `CONFIG_WCE`. A driver that is gone leaves the cache as it switched \
     it, because the device cannot tell the next driver from the same one connected again.\n\n\

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use super::about::about;
 use super::protocol::{
-    CLIENTS_MAX, Command, CommandLine, Cut, FrontEnd, LINE_BYTES_MAX, Reply, ReplyLine, RuleStatus, VERSION,
+    CLIENTS_MAX, Command, CommandLine, Cut, FrontEnd, LINE_BYTES_MAX, Reply, ReplyLine, RuleStatus, Tear,
+    UndecidedRequest, VERSION,
 };
 use super::stats::Stats;
 use crate::markdown::wrapped;
@@ -131,6 +132,36 @@ fn about_state() -> Vec<(Command, Reply)> {
                 to: Some("mounted".to_owned()),
             },
             Reply::Done,
+        ),
+        (
+            Command::Present {
+                at: "mounted".to_owned(),
+                lose: Some("0".to_owned()),
+                order: None,
+                torn: Some("2:4096".to_owned()),
+                seed: 0,
+            },
+            Reply::Presented {
+                undecided: 3,
+                kept: vec![1, 2],
+                torn: Some(Tear {
+                    request: 2,
+                    bytes: 4096,
+                }),
+                moved_bytes: 12_288,
+            },
+        ),
+        (
+            Command::Undecided {
+                at: "mounted".to_owned(),
+            },
+            Reply::Undecided {
+                requests: vec![UndecidedRequest {
+                    sectors: vec![(2048, 8)],
+                    zeros: false,
+                    in_flight: true,
+                }],
+            },
         ),
         (
             Command::Resize { bytes: 128 << 20 },

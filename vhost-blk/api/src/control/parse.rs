@@ -7,7 +7,7 @@ use super::protocol::{Command, VERSION};
 use crate::plan::hint;
 
 /// The commands' words, in their order, and the fields that each can have.
-pub(super) const COMMANDS: [(&str, &[&str]); 19] = [
+pub(super) const COMMANDS: [(&str, &[&str]); 21] = [
     ("add", &["rule"]),
     ("plan", &["seed", "rules"]),
     ("list", &[]),
@@ -17,6 +17,8 @@ pub(super) const COMMANDS: [(&str, &[&str]); 19] = [
     ("set", &["var"]),
     ("mark", &["name"]),
     ("rollback", &["to"]),
+    ("present", &["at", "lose", "order", "torn", "seed"]),
+    ("undecided", &["at"]),
     ("resize", &["bytes"]),
     ("cut", &["lose", "torn", "seed"]),
     ("power", &[]),
@@ -126,9 +128,9 @@ mod tests {
         );
         insta::assert_snapshot!(
             refused(r#"{"cmd":"lsit"}"#),
-            @"unknown command `lsit`: expected one of add, plan, list, remove, clear, release, set, mark, rollback, resize, cut, power, disconnect, export, export-log, stats, subscribe, flush-trace, quit; did you mean `list`?"
+            @"unknown command `lsit`: expected one of add, plan, list, remove, clear, release, set, mark, rollback, present, undecided, resize, cut, power, disconnect, export, export-log, stats, subscribe, flush-trace, quit; did you mean `list`?"
         );
-        insta::assert_snapshot!(refused("{}"), @"not a command: expected `cmd` to be one of add, plan, list, remove, clear, release, set, mark, rollback, resize, cut, power, disconnect, export, export-log, stats, subscribe, flush-trace, quit");
+        insta::assert_snapshot!(refused("{}"), @"not a command: expected `cmd` to be one of add, plan, list, remove, clear, release, set, mark, rollback, present, undecided, resize, cut, power, disconnect, export, export-log, stats, subscribe, flush-trace, quit");
         insta::assert_snapshot!(refused("[1]"), @r#"not a command: expected an object, like {"cmd":"list"}"#);
         insta::assert_snapshot!(refused(r#"{"v":"1","cmd":"list"}"#), @r#"protocol version "1": this device speaks 1"#);
         insta::assert_snapshot!(refused(r#"{"cmd":"add"}"#), @"not a command: missing field `rule`");

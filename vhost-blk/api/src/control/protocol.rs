@@ -64,6 +64,29 @@ pub enum Command {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         to: Option<String>,
     },
+    /// Makes the disk what a power cut at a mark would have left of it, in one of the ways that it may; refused while
+    /// requests are outstanding.
+    Present {
+        /// The mark.
+        at: String,
+        /// Which undecided requests are lost: `all` (the default), `some`, `none`, or their numbers, as in `0,3`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lose: Option<String>,
+        /// The order of those that were in flight and are there, by their numbers, as in `5,4`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        order: Option<String>,
+        /// Tears one at a multiple of `512` or `4k` bytes, or the one of a number after so many bytes, as in `3:4096`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        torn: Option<String>,
+        /// Seed of what is to be chosen.
+        #[serde(default)]
+        seed: u64,
+    },
+    /// Asks for the requests of which a power cut at a mark leaves all, nothing or a part.
+    Undecided {
+        /// The mark.
+        at: String,
+    },
     /// Makes the disk larger or smaller while it runs, and tells the front end.
     Resize {
         /// Its new size; a multiple of the block size.
@@ -163,6 +186,23 @@ pub enum Reply {
         /// Whether the front end knows.
         front_end: FrontEnd,
     },
+    /// A state of a mark is presented.
+    Presented {
+        /// How many requests were undecided.
+        undecided: usize,
+        /// The numbers of those that are there, in the order in which they lie upon each other.
+        kept: Vec<usize>,
+        /// The one of them that is torn.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        torn: Option<Tear>,
+        /// Bytes that were put on the disk to come to this state from the one before.
+        moved_bytes: u64,
+    },
+    /// The requests that were undecided at a mark.
+    Undecided {
+        /// By their numbers, from 0.
+        requests: Vec<UndecidedRequest>,
+    },
     /// The power was cut.
     Cut {
         /// Requests whose changes were not durable.
@@ -251,6 +291,26 @@ pub struct RuleStatus {
     pub hits: u64,
     /// Requests that it makes wait now.
     pub holding: usize,
+}
+
+/// A request of which only the first bytes are there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tear {
+    /// Its number.
+    pub request: usize,
+    /// How many bytes of it are there.
+    pub bytes: u64,
+}
+
+/// A request of which a power cut leaves all, nothing or a part.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UndecidedRequest {
+    /// What it changes: first sector and number of sectors, of 512 bytes.
+    pub sectors: Vec<(u64, u64)>,
+    /// Whether it makes them zeros, as a discard does.
+    pub zeros: bool,
+    /// Whether it was not completed at the mark.
+    pub in_flight: bool,
 }
 
 /// What a power cut did.

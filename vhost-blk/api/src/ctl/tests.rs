@@ -55,7 +55,7 @@ fn what_is_done_at_once_is_no_rule() {
 
 #[test]
 fn what_is_wrong_is_said() {
-    insta::assert_snapshot!(refused(&[]), @"nothing is said; expected a rule, or one of list, remove RULE-NAME, clear, release [RULE-NAME], mark NAME, set NAME:VALUE, cut now [lose=…] [torn=…] [seed=N], power, rollback [MARK], resize BYTES, disconnect now, export FILE [at=MARK] [lose=…] [torn=…] [seed=N], log FILE, stats, subscribe, quit");
+    insta::assert_snapshot!(refused(&[]), @"nothing is said; expected a rule, or one of list, remove RULE-NAME, clear, release [RULE-NAME], mark NAME, set NAME:VALUE, cut now [lose=…] [torn=…] [seed=N], power, rollback [MARK], rollback at=MARK [lose=…] [order=N,N] [torn=…] [seed=N], undecided MARK, resize BYTES, disconnect now, export FILE [at=MARK] [lose=…] [torn=…] [seed=N], log FILE, stats, subscribe, quit");
     insta::assert_snapshot!(
         refused(&["resize", "1T"]),
         @"bad size `1T`: `resize` takes the disk's new size in bytes, like 67108864, 65536k, 64M or 1G"

@@ -95,6 +95,20 @@ pub enum Record {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         to: Option<String>,
     },
+    /// The disk is what a power cut at a mark would have left of it.
+    Present {
+        /// Microseconds since the device started.
+        t_us: u64,
+        /// The mark.
+        at: String,
+        /// How many requests were undecided at the mark.
+        undecided: usize,
+        /// The numbers of those that are there, in the order in which they lie upon each other.
+        kept: Vec<usize>,
+        /// The number of the one that is torn, and how many bytes of it are there.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        torn: Option<(usize, u64)>,
+    },
     /// The disk ends elsewhere.
     Resize {
         /// Microseconds since the device started.

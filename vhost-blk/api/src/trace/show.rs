@@ -133,7 +133,11 @@ impl Filter {
         let changes_disk = || {
             matches!(
                 record,
-                Record::Rollback { .. } | Record::Resize { .. } | Record::Cut { .. } | Record::Missed { .. }
+                Record::Rollback { .. }
+                    | Record::Present { .. }
+                    | Record::Resize { .. }
+                    | Record::Cut { .. }
+                    | Record::Missed { .. }
             )
         };
         self.op.is_none() && self.rule.is_none() && self.status.is_none() && (self.sectors.is_none() || changes_disk())
@@ -250,6 +254,19 @@ pub(super) fn event(record: &Record) -> Option<(u64, String)> {
         Record::Cleared { t_us } => (t_us, "all rules off".to_owned()),
         Record::Rollback { t_us, to: None } => (t_us, "rollback to the golden image".to_owned()),
         Record::Rollback { t_us, to: Some(mark) } => (t_us, format!("rollback to {mark}")),
+        Record::Present {
+            t_us,
+            at,
+            undecided,
+            kept,
+            ..
+        } => (
+            t_us,
+            format!(
+                "as after a power cut at {at}: {} of {undecided} undecided requests are there",
+                kept.len()
+            ),
+        ),
         Record::Resize { t_us, from, bytes } => (
             t_us,
             format!(

@@ -10,7 +10,8 @@ use vhost_blk_api::plan::{Lose, Torn};
 use vm_memory::VolatileSlice;
 
 use crate::disk::{Disk, Storage};
-use crate::power::log::{Keep, PowerCut, UnknownMark};
+use crate::power::log::{Keep, UnknownMark};
+use crate::power::survivors::PowerCut;
 
 pub(super) const LEN: u64 = 64 << 10;
 
@@ -57,7 +58,7 @@ impl Bed {
     }
 
     pub(super) fn flush(&self) {
-        self.disk.history.flush(Duration::ZERO);
+        self.disk.history.flush(u64::MAX, Duration::ZERO);
     }
 
     pub(super) fn back_to(&self, mark: &str) -> Result<usize, UnknownMark> {
@@ -145,7 +146,7 @@ pub(super) fn on_disk(bed: &Bed, sector: u64, sectors: u64) -> u64 {
 /// One request's changes, as of a flip: all of it, and then a byte once more.
 pub(super) fn write_and_flip(bed: &Bed, sector: u64, sectors: u64, byte: u64) {
     let mut bytes = vec![7; (sectors * 512) as usize];
-    let mut changes = bed.disk.change();
+    let mut changes = bed.disk.change(None);
     let (offset, mut flipped) = (sector * 512, [8]);
     changes.write(offset, &VolatileSlice::from(&mut bytes[..])).unwrap();
     changes

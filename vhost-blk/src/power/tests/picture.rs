@@ -9,8 +9,9 @@ use vhost_blk_api::plan::{Lose, Torn};
 use super::bed::{ALL, Bed, Move, bed_in, step};
 use crate::disk::Storage;
 use crate::disk::export::export;
-use crate::power::log::{Keep, PowerCut};
+use crate::power::log::Keep;
 use crate::power::picture::StateRequest;
+use crate::power::survivors::PowerCut;
 
 impl Bed {
     /// What an export shows.

@@ -70,6 +70,8 @@ impl Bed {
             ranges: Vec::new(),
         };
         let target = Target {
+            flushes: 0,
+            flight: None,
             disk: &self.disk,
             read_only: false,
             write_through: false,

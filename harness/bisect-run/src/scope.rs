@@ -43,18 +43,18 @@ pub(crate) fn made(source: &Source) -> String {
 /// A file, or a directory of files, with a sum of what it holds.
 pub(crate) fn file(path: &Path) -> String {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    // A list of patches stands for them.
-    let folder = if path.is_dir() {
-        Some(path.as_path())
-    } else if path.ends_with(LIST) {
-        path.parent()
+    let is_folder = path.is_dir();
+    let mut files = if is_folder {
+        let maildir = ["cur", "new"].map(|name| path.join(name));
+        let folders = std::iter::once(&path).chain(&maildir);
+        folders.flat_map(|folder| files_of(folder)).collect()
     } else {
-        None
+        vec![path.clone()]
     };
-    let mut files = Vec::new();
-    match folder {
-        Some(folder) => collect(folder, holds_folders(folder), &mut files),
-        None => files.push(path.clone()),
+    // A list of patches stands for them, and for nothing else that lies around it.
+    let list = if is_folder { path.join(LIST) } else { path.clone() };
+    if list.ends_with(LIST) {
+        files.extend(listed(&list));
     }
     // Of what lies beside them (an editor's lock, a socket) nothing is read: a FIFO would be waited for.
     let is_file = |file: &PathBuf| fs::metadata(file).is_ok_and(|kind| kind.is_file());
@@ -63,31 +63,34 @@ pub(crate) fn file(path: &Path) -> String {
         .filter(|file| is_file(file))
         .filter_map(|file| fs::read(file).ok())
         .collect();
-    if folder.is_none() && texts.is_empty() {
+    if !is_folder && texts.is_empty() {
         // Whoever reads it says what is wrong with it.
         return path.display().to_string();
     }
     format!("{} ({})", path.display(), short_sum(texts.iter().map(Vec::as_slice)))
 }
 
-/// Whether what is in the directories of a directory is meant, too: those of a maildir, or what quilt's list names.
-fn holds_folders(folder: &Path) -> bool {
-    folder.join(LIST).is_file() || ["cur", "new"].iter().any(|name| folder.join(name).is_dir())
+/// The files of a directory, in order.
+fn files_of(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    files.sort();
+    files
 }
 
-/// The files of a directory, in order.
-fn collect(folder: &Path, is_deep: bool, files: &mut Vec<PathBuf>) {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut entries: Vec<_> = entries.map(|entry| (entry.path(), entry.file_type())).collect();
-    entries.sort_by(|(a, _), (b, _)| a.cmp(b));
-    for (path, kind) in entries {
-        // A link to a directory may lead in a circle.
-        if !kind.is_ok_and(|kind| kind.is_dir()) {
-            files.push(path);
-        } else if is_deep {
-            collect(&path, is_deep, files);
-        }
-    }
+/// The files that quilt's list names, wherever below it they lie.
+fn listed(list: &Path) -> Vec<PathBuf> {
+    let is_file = fs::metadata(list).is_ok_and(|kind| kind.is_file());
+    let text = if is_file {
+        fs::read(list).unwrap_or_default()
+    } else {
+        Vec::new()
+    };
+    let folder = list.parent().unwrap_or(Path::new(""));
+    let text = String::from_utf8_lossy(&text);
+    let names = text.lines().filter_map(|line| line.split_whitespace().next());
+    let names = names.filter(|name| !name.starts_with('#'));
+    names.map(|name| folder.join(name)).collect()
 }
 
 /// A sum of parts, short enough for a message.
@@ -158,6 +161,13 @@ mod tests {
             let first = file(&dir.path().join(list));
             write(patch, "two");
             assert_ne!(file(&dir.path().join(list)), first, "{list}");
+        }
+        // What lies around a list, evidence of this very bisection among it, is no part of it.
+        for list in ["quilt/series", "quilt"] {
+            let before = file(&dir.path().join(list));
+            write("quilt/target/journal.jsonl", list);
+            write("quilt/.git/index", list);
+            assert_eq!(file(&dir.path().join(list)), before, "{list}");
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod obey;
 mod wanted;
+mod words;
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -13,7 +14,8 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use vhost_blk_api::control::{CLIENTS_MAX, Command, LINE_BYTES_MAX, Reply, parse};
 
-use self::obey::{obey, refusal};
+use self::obey::obey;
+use self::words::refusal;
 use crate::device::Device;
 use crate::trace::Heard;
 

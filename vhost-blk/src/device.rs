@@ -4,7 +4,8 @@
 //! A request arrives (`device/submit.rs`), is decided on by the [rule book](crate::rulebook), waits in the schedule
 //! (`request/schedule.rs`) if rules say so, and is done and given back (`device/complete.rs`; `device/together.rs`:
 //! many at once, for a disk in files). The commands of the control socket are here too: rules (`device/rules.rs`), the
-//! power (`device/cut.rs`), states of a mark (`device/present.rs`), the disk's size (`device/resize.rs`), rollback, export and counters (`device/upkeep.rs`).
+//! power (`device/cut.rs`), states of a mark (`device/present.rs`), the disk's size
+//! (`device/resize.rs`), rollback, export and counters (`device/upkeep.rs`).
 //!
 //! One lock guards rules, schedule and counters; it is never held while a request's work is done or a ring is touched,
 //! so that a ring's lock may be held while this one is taken, never the other way round. Requests complete on whatever

@@ -19,6 +19,7 @@ pub mod log;
 pub(crate) mod log_writes;
 pub(crate) mod picture;
 pub(crate) mod present;
+mod presented;
 pub(crate) mod survivors;
 
 #[cfg(test)]

@@ -87,6 +87,11 @@ fn what_is_in_flight_and_what_came_during_a_flush_is_undecided() {
     assert_eq!(driver.done().status, 0);
     write(&mut driver, 0, 9);
 
+    states_of_both(&device, &mut driver);
+}
+
+/// Of the mark the second write to the third page was completed, and the third was in flight.
+fn states_of_both(device: &DeviceProcess, driver: &mut Driver) {
     let undecided = Command::Undecided { at: "m".to_owned() };
     let request = |in_flight| UndecidedRequest {
         sectors: vec![(16, 8)],
@@ -94,34 +99,34 @@ fn what_is_in_flight_and_what_came_during_a_flush_is_undecided() {
         in_flight,
     };
     let requests = vec![request(false), request(true)];
-    assert_eq!(tell(&device, &undecided), Reply::Undecided { requests });
+    assert_eq!(tell(device, &undecided), Reply::Undecided { requests });
     for (lose, expected) in [
         ("all", [1, 2, 0]),
         ("none", [1, 2, 4]),
         ("1", [1, 2, 3]),
         ("0", [1, 2, 4]),
     ] {
-        tell(&device, &present(lose, None, None));
-        assert_eq!(pages(&mut driver), expected, "{lose}");
+        tell(device, &present(lose, None, None));
+        assert_eq!(pages(driver), expected, "{lose}");
         // Whatever is done to one state is not there in the next.
-        write(&mut driver, 8, 7);
-        write(&mut driver, 16, 7);
+        write(driver, 8, 7);
+        write(driver, 16, 7);
     }
     // Without power, too: and it is there again.
-    tell(&device, &cut(None));
-    let Reply::Presented { kept, moved_bytes, .. } = tell(&device, &present("0", Some("1"), None)) else {
+    tell(device, &cut(None));
+    let Reply::Presented { kept, moved_bytes, .. } = tell(device, &present("0", Some("1"), None)) else {
         panic!("another answer");
     };
     assert_eq!((kept, moved_bytes), (vec![1], 8192));
-    assert_eq!(pages(&mut driver), [1, 2, 4]);
+    assert_eq!(pages(driver), [1, 2, 4]);
     // What was presented is no part of what happened.
     tell(
-        &device,
+        device,
         &Command::Rollback {
             to: Some("m".to_owned()),
         },
     );
-    assert_eq!(pages(&mut driver), [1, 2, 3]);
+    assert_eq!(pages(driver), [1, 2, 3]);
     let records = trace::read(&device.path("trace")).expect("trace");
     let presented = |record: &&Record| matches!(record, Record::Present { at, undecided: 2, .. } if at == "m");
     assert_eq!(records.iter().filter(presented).count(), 5);
@@ -151,20 +156,47 @@ fn what_cannot_be_presented_is_said_and_changes_nothing() {
     tell(&device, &mark("m"));
     write(&mut driver, 0, 2);
     let said = |lose, order, torn| refused(&device, &present(lose, order, torn));
-    insta::assert_snapshot!(said("1", None, None), @"cannot present this state: there is no undecided request 1: they are 0 to 0");
-    insta::assert_snapshot!(said("al", None, None), @"bad value `al` for `lose`: expected all, some, none, or numbers of undecided requests, like 0,3; did you mean `all`?");
-    insta::assert_snapshot!(said("none", Some("0"), None), @"cannot present this state: request 0 was completed before the mark: only those in flight can come in another order");
-    insta::assert_snapshot!(said("none", Some("a"), None), @"bad value `a` for `order`: expected numbers of undecided requests that are in flight, like 5,4");
-    insta::assert_snapshot!(said("none", None, Some("0:100")), @"cannot present this state: request 0 can be torn after each of its sectors but the last (512 to 3584 bytes), not after 100");
-    insta::assert_snapshot!(said("none", None, Some("8k")), @"bad value `8k` for `torn`: expected 512, 4k, or a request's number and how many bytes of it are there, like 3:4096; did you mean `4k`?");
+    insta::assert_snapshot!(
+        said("1", None, None),
+        @"cannot present this state: there is no undecided request 1: they are 0 to 0"
+    );
+    insta::assert_snapshot!(
+        said("al", None, None),
+        @"bad value `al` for `lose`: expected all, some, none, or numbers of undecided requests, like 0,3; did you mean `all`?"
+    );
+    insta::assert_snapshot!(
+        said("none", Some("0"), None),
+        @"cannot present this state: request 0 was completed before the mark: only those in flight can come in another order"
+    );
+    insta::assert_snapshot!(
+        said("none", Some("a"), None),
+        @"bad value `a` for `order`: expected numbers of undecided requests that are in flight, like 5,4"
+    );
+    insta::assert_snapshot!(
+        said("none", None, Some("0:100")),
+        @"cannot present this state: request 0 can be torn after each of its sectors but the last (512 to 3584 bytes), not after 100"
+    );
+    insta::assert_snapshot!(
+        said("none", None, Some("8k")),
+        @"bad value `8k` for `torn`: expected 512, 4k, or a request's number and how many bytes of it are there, like 3:4096; did you mean `4k`?"
+    );
     let nowhere = Command::Undecided {
         at: "nowhere".to_owned(),
     };
-    insta::assert_snapshot!(refused(&device, &nowhere), @"cannot say what was undecided: no mark `nowhere` to go back to: known marks: m");
+    insta::assert_snapshot!(
+        refused(&device, &nowhere),
+        @"cannot say what was undecided: no mark `nowhere` to go back to: known marks: m"
+    );
     assert_eq!(pages(&mut driver), [2]);
     // What was durable at a mark is not known of a disk of another size.
     tell(&device, &Command::Resize { bytes: 64 << 10 });
-    insta::assert_snapshot!(said("all", None, None), @"cannot present this state: the disk has had another size since what was durable at mark `m`: only marks after a resize can be presented");
+    insta::assert_snapshot!(
+        said("all", None, None),
+        @"cannot present this state: the disk has had another size since what was durable at mark `m`: only marks after a resize can be presented"
+    );
     let plain = DeviceProcess::start(&[]);
-    insta::assert_snapshot!(refused(&plain, &present("all", None, None)), @"cannot present this state: no mark `m` to go back to: known marks: none; start the device with --history to keep what is needed");
+    insta::assert_snapshot!(
+        refused(&plain, &present("all", None, None)),
+        @"cannot present this state: no mark `m` to go back to: known marks: none; start the device with --history to keep what is needed"
+    );
 }

@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use vhost_blk_api::control::{Command, Cut, Reply};
-use vhost_blk_api::plan::{Lose, RuleError, Torn, Var, hint, is_name};
+use vhost_blk_api::plan::{Lose, RuleError, Torn, Var, is_name};
 
 use super::wanted::{described, said, wanted};
+use super::words::{choice, refusal};
 use crate::device::Device;
 use crate::device::resize::Resized;
 use crate::disk::export::Exported;
@@ -51,25 +52,7 @@ pub(super) fn obey(device: &Device, command: Command) -> Reply {
             Ok(Some(resized)) => told(resized),
             Err(error) => refusal(format!("cannot roll back: {error}")),
         },
-        Command::Present {
-            at,
-            lose,
-            order,
-            torn,
-            seed,
-        } => match wanted(lose.as_deref(), order.as_deref(), torn.as_deref(), seed) {
-            Ok(wanted) => match device.present(&at, &wanted) {
-                Ok(state) => said(state),
-                Err(error) => refusal(format!("cannot present this state: {error}")),
-            },
-            Err(refusal) => *refusal,
-        },
-        Command::Undecided { at } => match device.undecided(&at) {
-            Ok(requests) => Reply::Undecided {
-                requests: requests.iter().map(described).collect(),
-            },
-            Err(error) => refusal(format!("cannot say what was undecided: {error}")),
-        },
+        Command::Present { .. } | Command::Undecided { .. } => states(device, command),
         Command::Resize { bytes } => match device.resize(bytes) {
             Ok(resized) => told(resized),
             Err(error) => refusal(format!("cannot resize: {error}")),
@@ -99,6 +82,32 @@ pub(super) fn obey(device: &Device, command: Command) -> Reply {
             Reply::Done
         }
         Command::Quit => Reply::Done,
+    }
+}
+
+/// Does what a command says that is about the states of a mark.
+fn states(device: &Device, command: Command) -> Reply {
+    match command {
+        Command::Present {
+            at,
+            lose,
+            order,
+            torn,
+            seed,
+        } => match wanted(lose.as_deref(), order.as_deref(), torn.as_deref(), seed) {
+            Ok(wanted) => match device.present(&at, &wanted) {
+                Ok(state) => said(state),
+                Err(error) => refusal(format!("cannot present this state: {error}")),
+            },
+            Err(refusal) => *refusal,
+        },
+        Command::Undecided { at } => match device.undecided(&at) {
+            Ok(requests) => Reply::Undecided {
+                requests: requests.iter().map(described).collect(),
+            },
+            Err(error) => refusal(format!("cannot say what was undecided: {error}")),
+        },
+        _ => refusal("this is about no state of a mark".to_owned()),
     }
 }
 
@@ -179,24 +188,6 @@ fn power_cut(lose: Option<&str>, torn: Option<&str>, seed: u64) -> Result<PowerC
     })
 }
 
-/// The one of all that has this name.
-pub(super) fn choice<T: Copy, const N: usize>(
-    field: &str,
-    value: &str,
-    all: [T; N],
-    name: fn(T) -> &'static str,
-    expected: &str,
-) -> Result<T, Box<Reply>> {
-    let found = all.into_iter().find(|item| name(*item) == value);
-    found.ok_or_else(|| {
-        let hint = hint(value, all.map(name));
-        let value = value.escape_debug();
-        Box::new(refusal(format!(
-            "bad value `{value}` for `{field}`: expected {expected}{hint}"
-        )))
-    })
-}
-
 fn released(done: Result<usize, UnknownRule>) -> Reply {
     match done {
         Ok(requests) => Reply::Released { requests },
@@ -207,15 +198,6 @@ fn released(done: Result<usize, UnknownRule>) -> Reply {
 fn told(resized: Resized) -> Reply {
     let Resized { from, bytes, front_end } = resized;
     Reply::Resized { from, bytes, front_end }
-}
-
-/// Says why it was not done.
-pub(super) fn refusal(message: String) -> Reply {
-    Reply::Error {
-        message,
-        column: None,
-        rule_index: None,
-    }
 }
 
 fn rule_refusal(error: &RuleError, rule_index: Option<usize>) -> Reply {

@@ -6,7 +6,7 @@ use vhost_blk_api::control::{Reply, Tear, UndecidedRequest};
 use vhost_blk_api::op::SECTOR_BYTES;
 use vhost_blk_api::plan::{Lose, Torn};
 
-use super::obey::{choice, refusal};
+use super::words::{choice, refusal};
 use crate::power::change::Content;
 use crate::power::choice::{Losing, Tearing, Undecided, Wanted};
 use crate::power::present::State;

@@ -83,7 +83,8 @@ pub(crate) enum Illegal {
     #[error("request {0} stands in the order twice")]
     Twice(usize),
     #[error("request {request} can be torn {}, not after {bytes}", if *end <= SECTOR_BYTES {
-        "nowhere, it is one sector".to_owned() } else { format!("after each of its sectors but the last (512 to {} bytes)", end - SECTOR_BYTES) })]
+        "nowhere, it is one sector".to_owned() } else { 
+        format!("after each of its sectors but the last (512 to {} bytes)", end - SECTOR_BYTES) })]
     Tear { request: usize, bytes: u64, end: u64 },
     #[error("no undecided request is longer than {unit} bytes, so none can be torn there")]
     NothingToTear { unit: u64 },
@@ -149,32 +150,7 @@ impl Choice {
                 (0..undecided.len()).map(|number| !lost.contains(&number)).collect()
             }
         };
-        let mut torn = None;
-        match wanted.torn {
-            Some(Tearing::Somewhere(unit)) => {
-                let unit = unit.bytes();
-                let all = undecided.iter().enumerate();
-                let places =
-                    all.flat_map(|(number, request)| request.tears(unit).into_iter().map(move |at| (number, at)));
-                let places: Vec<(usize, u64)> = places.collect();
-                let count = places.len() as u64;
-                if count == 0 {
-                    return Err(Illegal::NothingToTear { unit });
-                }
-                torn = places.get(rng.below(count) as usize).copied();
-            }
-            Some(Tearing::At { request, bytes }) => {
-                let of = undecided
-                    .get(request)
-                    .ok_or_else(|| Illegal::number(request, undecided))?;
-                if !of.tears(SECTOR_BYTES).contains(&bytes) {
-                    let end = of.bytes();
-                    return Err(Illegal::Tear { request, bytes, end });
-                }
-                torn = Some((request, bytes));
-            }
-            None => {}
-        }
+        let torn = tear(undecided, wanted.torn, &mut rng)?;
         // Of the torn one something is there.
         let is_there =
             |number: usize| there.get(number).copied().unwrap_or(false) || torn.is_some_and(|(torn, _)| torn == number);
@@ -217,6 +193,36 @@ impl Choice {
             request.put(bytes, &mut cover);
         }
         cover
+    }
+}
+
+/// The request that is torn, and how many bytes of it are there.
+fn tear(undecided: &[Undecided], torn: Option<Tearing>, rng: &mut Rng) -> Result<Option<(usize, u64)>, Illegal> {
+    match torn {
+        None => Ok(None),
+        Some(Tearing::Somewhere(unit)) => {
+            let unit = unit.bytes();
+            let all = undecided.iter().enumerate();
+            let places = all.flat_map(|(number, request)| {
+                let tears = request.tears(unit).into_iter();
+                tears.map(move |at| (number, at))
+            });
+            let places: Vec<(usize, u64)> = places.collect();
+            match rng.below(places.len() as u64) {
+                _ if places.is_empty() => Err(Illegal::NothingToTear { unit }),
+                index => Ok(places.get(index as usize).copied()),
+            }
+        }
+        Some(Tearing::At { request, bytes }) => {
+            let of = undecided
+                .get(request)
+                .ok_or_else(|| Illegal::number(request, undecided))?;
+            if of.tears(SECTOR_BYTES).contains(&bytes) {
+                return Ok(Some((request, bytes)));
+            }
+            let end = of.bytes();
+            Err(Illegal::Tear { request, bytes, end })
+        }
     }
 }
 

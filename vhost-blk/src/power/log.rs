@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use super::change::{Change, Content, Medium, Resize};
 use super::in_flight::Pieces;
-use super::present::Presented;
+use super::presented::Presented;
 
 /// How much is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

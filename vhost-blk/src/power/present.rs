@@ -20,22 +20,7 @@ use super::cover::Cover;
 use super::history::History;
 use super::in_flight::Pieces;
 use super::log::{Entry, Log, UnknownMark, undo};
-
-/// A state of a mark that is presented.
-#[derive(Debug)]
-pub(super) struct Presented {
-    /// The mark's number.
-    mark: u64,
-    /// The number of the first entry of the excursion.
-    pub(super) begins: u64,
-    undecided: Vec<Undecided>,
-    /// What was durable at the mark, where that may differ from what the history's end holds.
-    durable: Cover,
-    /// What the end holds wherever anything else may be presented.
-    end: Cover,
-    /// What is left of the undecided requests.
-    shown: Cover,
-}
+use super::presented::Presented;
 
 /// What was presented.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -225,7 +210,7 @@ impl Log {
             };
             self.unwind(level, disk);
             self.drop_excursions(level);
-            return Ok(self.shown(next, shown, Cover::default(), count, choice, disk));
+            return Ok(self.shown(next, shown, &Cover::default(), count, choice, disk));
         }
         let mut was = Cover::default();
         let Some(fresh) = fresh else {
@@ -235,7 +220,7 @@ impl Log {
         };
         self.unwind(level, &mut was);
         self.drop_excursions(level);
-        Ok(self.shown(fresh, shown, was, count, choice, disk))
+        Ok(self.shown(fresh, shown, &was, count, choice, disk))
     }
 
     /// Keeps an excursion and forgets all that was done on it.
@@ -277,7 +262,7 @@ impl Log {
         &mut self,
         mut next: Presented,
         shown: Cover,
-        was: Cover,
+        was: &Cover,
         undecided: usize,
         choice: Choice,
         disk: &mut impl Standing,
@@ -344,37 +329,6 @@ impl Log {
             undecided,
             choice,
             moved,
-        }
-    }
-}
-
-impl Presented {
-    /// All that the excursion begins with and the end that it begins from need not hold.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &Content)> {
-        self.durable.iter().chain(self.shown.iter())
-    }
-
-    /// Lays over a range what a state has there, as far as that is known.
-    fn lay(&self, shown: &Cover, range: &Range<u64>, target: &mut Cover) {
-        for layer in [&self.end, &self.durable, shown] {
-            for (at, content) in layer.within(range) {
-                target.put(at, content);
-            }
-        }
-    }
-
-    /// Lays over a range what a state has there and the one that is shown has not.
-    fn lay_differences(&self, shown: &Cover, range: &Range<u64>, target: &mut Cover) {
-        let mut next = Cover::default();
-        self.lay(shown, range, &mut next);
-        let mut now = Cover::default();
-        self.lay(&self.shown, range, &mut now);
-        for (at, content) in next.iter() {
-            let there = now.within(&(at..at + content.len()));
-            let is_same = matches!(&there[..], [(start, same)] if *start == at && same.is_same(content));
-            if !is_same {
-                target.put(at, content.clone());
-            }
         }
     }
 }

@@ -65,7 +65,14 @@ fn answered(reply: Reply) -> String {
 
 /// Every command with an answer that it can get.
 fn examples() -> Vec<(Command, Reply)> {
-    [about_rules(), about_state(), about_the_device()].concat()
+    [
+        about_rules(),
+        about_state(),
+        about_states(),
+        about_disk_and_power(),
+        about_the_device(),
+    ]
+    .concat()
 }
 
 /// Of commands that change rules.
@@ -133,6 +140,12 @@ fn about_state() -> Vec<(Command, Reply)> {
             },
             Reply::Done,
         ),
+    ]
+}
+
+/// Of the states of a mark.
+fn about_states() -> Vec<(Command, Reply)> {
+    vec![
         (
             Command::Present {
                 at: "mounted".to_owned(),
@@ -163,6 +176,12 @@ fn about_state() -> Vec<(Command, Reply)> {
                 }],
             },
         ),
+    ]
+}
+
+/// Of commands that change the disk's size and its power.
+fn about_disk_and_power() -> Vec<(Command, Reply)> {
+    vec![
         (
             Command::Resize { bytes: 128 << 20 },
             Reply::Resized {

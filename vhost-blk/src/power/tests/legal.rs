@@ -205,7 +205,7 @@ impl Known {
     fn tears(&self, unit: u64) -> Vec<u64> {
         let (sector, sectors) = self.sectors;
         (1..sectors)
-            .filter(|at| (sector + at) * SECTOR_BYTES % unit == 0)
+            .filter(|at| ((sector + at) * SECTOR_BYTES).is_multiple_of(unit))
             .collect()
     }
 
@@ -445,12 +445,33 @@ fn what_no_power_cut_can_leave_is_refused() {
         bench.present(&wanted).unwrap_err()
     };
     insta::assert_snapshot!(refused(&[3], None, None), @"there is no undecided request 3: they are 0 to 2");
-    insta::assert_snapshot!(refused(&[], Some(&[0, 1, 2]), None), @"request 0 was completed before the mark: only those in flight can come in another order");
-    insta::assert_snapshot!(refused(&[2], Some(&[2, 1]), None), @"request 2 is lost and stands in the order of those that are there: take it out of one of them");
-    insta::assert_snapshot!(refused(&[], Some(&[2]), None), @"request 1 is in flight, is there and does not stand in the order: name each of them once");
+    insta::assert_snapshot!(
+        refused(&[], Some(&[0, 1, 2]), None),
+        @"request 0 was completed before the mark: only those in flight can come in another order"
+    );
+    insta::assert_snapshot!(
+        refused(&[2], Some(&[2, 1]), None),
+        @"request 2 is lost and stands in the order of those that are there: take it out of one of them"
+    );
+    insta::assert_snapshot!(
+        refused(&[], Some(&[2]), None),
+        @"request 1 is in flight, is there and does not stand in the order: name each of them once"
+    );
     insta::assert_snapshot!(refused(&[], Some(&[2, 1, 2]), None), @"request 2 stands in the order twice");
-    insta::assert_snapshot!(refused(&[], None, Some(Tearing::At { request: 1, bytes: 1024 })), @"request 1 can be torn after each of its sectors but the last (512 to 512 bytes), not after 1024");
-    insta::assert_snapshot!(refused(&[], None, Some(Tearing::At { request: 0, bytes: 512 })), @"request 0 can be torn nowhere, it is one sector, not after 512");
-    insta::assert_snapshot!(refused(&[], None, Some(Tearing::At { request: 7, bytes: 512 })), @"there is no undecided request 7: they are 0 to 2");
-    insta::assert_snapshot!(refused(&[], None, Some(Tearing::Somewhere(Torn::Page))), @"no undecided request is longer than 4096 bytes, so none can be torn there");
+    insta::assert_snapshot!(
+        refused(&[], None, Some(Tearing::At { request: 1, bytes: 1024 })),
+        @"request 1 can be torn after each of its sectors but the last (512 to 512 bytes), not after 1024"
+    );
+    insta::assert_snapshot!(
+        refused(&[], None, Some(Tearing::At { request: 0, bytes: 512 })),
+        @"request 0 can be torn nowhere, it is one sector, not after 512"
+    );
+    insta::assert_snapshot!(
+        refused(&[], None, Some(Tearing::At { request: 7, bytes: 512 })),
+        @"there is no undecided request 7: they are 0 to 2"
+    );
+    insta::assert_snapshot!(
+        refused(&[], None, Some(Tearing::Somewhere(Torn::Page))),
+        @"no undecided request is longer than 4096 bytes, so none can be torn there"
+    );
 }

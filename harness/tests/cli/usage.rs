@@ -245,8 +245,8 @@ fn inject_needs_a_running_shell() {
     ");
     insta::assert_snapshot!(place.run(&["inject", "list", "more"]), @"
     error: `list`, `clear`, `stats`, `subscribe` and `quit` take nothing more, `power` and `disconnect now` neither, \
-    `remove` and `release` a rule's name, `mark` and `rollback` a mark's, `set` NAME:VALUE, `resize` a size, `cut now` \
-    how, `export` a file and how, `log` a file; a file with blanks in its name is quoted as one word
+    `remove` and `release` a rule's name, `mark`, `undecided` and `rollback` a mark's, `set` NAME:VALUE, `resize` a \
+    size, `cut now` how, `export` a file and how, `log` a file; a file with blanks in its name is quoted as one word
     exit code 64
     ");
 }

@@ -67,6 +67,8 @@ fuzz_target!(|input: &[u8]| {
     let parsed = parse(0, chain, &mem);
     if let Ok(request) = &parsed.request {
         let target = Target {
+            flushes: 0,
+            flight: None,
             disk: disk(),
             read_only: false,
             write_through: false,
